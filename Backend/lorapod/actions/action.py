@@ -1,0 +1,37 @@
+"""What an action is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from lorapod.actions.services import Services
+from lorapod.wire.model import Request, Result
+
+RequestT = TypeVar("RequestT", bound=Request)
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+def _no_progress(_update: Mapping[str, Any]) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The RunPod job that an action answers."""
+
+    job_id: str
+    #: Sends a progress update to whoever polls the RunPod job; may be called from any thread, never blocks.
+    progress: Callable[[Mapping[str, Any]], None] = field(default=_no_progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action(Generic[RequestT, ResultT]):
+    """One type of request: its name, its models, and the function that answers it."""
+
+    type: str
+    summary: str
+    request: type[RequestT]
+    result: type[ResultT]
+    run: Callable[[RequestT, Services, Job], Awaitable[ResultT]]

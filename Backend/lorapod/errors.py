@@ -1,0 +1,174 @@
+"""What can go wrong, as callers see it.
+
+```
+WorkerError                 code                  a person can
+├── InvalidInput            invalid_input         correct the request
+├── UnknownType             unknown_type          name another action
+├── NotFound                not_found             check the id or the path
+├── Conflict                conflict              look at the present state, then ask again
+├── UnsafePath              unsafe_path           stay inside the workspace
+├── UnsafeUrl               unsafe_url            give a public https address
+├── UnsafeArchive           unsafe_archive        repack the archive
+├── TooLarge                too_large             send less, or in parts
+├── InsufficientStorage     insufficient_storage  free disk
+├── InsufficientMemory      insufficient_memory   take a larger machine
+├── GpuUnavailable          gpu_unavailable       take a machine with a working GPU
+├── OutOfMemory             out_of_memory         train smaller, or take a larger GPU
+├── Unsupported             unsupported           ask for something this worker can do
+├── UpstreamError           upstream_error        try again: a service we depend on failed
+├── WorkerTimeout           timeout               try again, or allow more time
+└── InternalError           internal              report it: a defect of ours
+```
+
+A message says what happened, to what, and what to do; it carries no traceback and no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class ErrorCode(StrEnum):
+    """The closed list of `code` values that an answer can carry."""
+
+    INVALID_INPUT = "invalid_input"
+    UNKNOWN_TYPE = "unknown_type"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    UNSAFE_PATH = "unsafe_path"
+    UNSAFE_URL = "unsafe_url"
+    UNSAFE_ARCHIVE = "unsafe_archive"
+    TOO_LARGE = "too_large"
+    INSUFFICIENT_STORAGE = "insufficient_storage"
+    INSUFFICIENT_MEMORY = "insufficient_memory"
+    GPU_UNAVAILABLE = "gpu_unavailable"
+    OUT_OF_MEMORY = "out_of_memory"
+    UNSUPPORTED = "unsupported"
+    UPSTREAM_ERROR = "upstream_error"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+class WorkerError(Exception):
+    """The worker could not do what was asked."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str | None = None, *, hint: str = "", details: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Build the error.
+
+        Args:
+            message: one sentence for the caller; the class's docstring where it is left out.
+            hint: what to do next, where the message does not say it already.
+            details: one flat object for each single problem, e.g. `{"field": "steps", "error": "…"}`.
+        """
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.hint = hint
+        self.details = tuple(details)
+        super().__init__(self.message)
+
+
+class InvalidInput(WorkerError):
+    """The request is not of the form that this action takes."""
+
+    code = ErrorCode.INVALID_INPUT
+
+
+class UnknownType(WorkerError):
+    """There is no action of that type."""
+
+    code = ErrorCode.UNKNOWN_TYPE
+
+
+class NotFound(WorkerError):
+    """What was asked for does not exist."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Conflict(WorkerError):
+    """The request does not fit the present state."""
+
+    code = ErrorCode.CONFLICT
+
+
+class UnsafePath(WorkerError):
+    """The path leads outside the workspace."""
+
+    code = ErrorCode.UNSAFE_PATH
+
+
+class UnsafeUrl(WorkerError):
+    """The address is not one that this worker may fetch."""
+
+    code = ErrorCode.UNSAFE_URL
+
+
+class UnsafeArchive(WorkerError):
+    """The archive holds something that this worker will not unpack."""
+
+    code = ErrorCode.UNSAFE_ARCHIVE
+
+
+class TooLarge(WorkerError):
+    """The content is larger than this worker accepts."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+class InsufficientStorage(WorkerError):
+    """There is not enough free disk in the workspace."""
+
+    code = ErrorCode.INSUFFICIENT_STORAGE
+    retryable = True
+
+
+class InsufficientMemory(WorkerError):
+    """There is not enough free memory on this worker."""
+
+    code = ErrorCode.INSUFFICIENT_MEMORY
+    retryable = True
+
+
+class GpuUnavailable(WorkerError):
+    """This worker has no usable GPU."""
+
+    code = ErrorCode.GPU_UNAVAILABLE
+    retryable = True
+
+
+class OutOfMemory(WorkerError):
+    """The GPU or the machine ran out of memory."""
+
+    code = ErrorCode.OUT_OF_MEMORY
+
+
+class Unsupported(WorkerError):
+    """This worker cannot do that."""
+
+    code = ErrorCode.UNSUPPORTED
+
+
+class UpstreamError(WorkerError):
+    """A service that this worker depends on failed."""
+
+    code = ErrorCode.UPSTREAM_ERROR
+    retryable = True
+
+
+class WorkerTimeout(WorkerError):
+    """It did not finish in time."""
+
+    code = ErrorCode.TIMEOUT
+    retryable = True
+
+
+class InternalError(WorkerError):
+    """The worker met a defect of its own; its log has the details."""
+
+    code = ErrorCode.INTERNAL

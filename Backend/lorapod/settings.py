@@ -1,0 +1,134 @@
+"""Every setting of the worker, and the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVERLESS_VOLUME = Path("/runpod-volume")
+POD_VOLUME = Path("/workspace")
+
+#: What a trainer may see of the worker's environment: an allow-list, so that no key of RunPod's, Supabase's or the
+#: broker's ever reaches code that prints its configuration.
+TRAINER_ENVIRONMENT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TZ|LANG|LANGUAGE|LC_[A-Z]+|TMPDIR|VIRTUAL_ENV"
+    r"|LD_LIBRARY_PATH|LIBRARY_PATH|CPATH"
+    r"|CUDA_[A-Z0-9_]+|NVIDIA_[A-Z0-9_]+|NCCL_[A-Z0-9_]+|ROCR?_[A-Z0-9_]+|HIP_[A-Z0-9_]+"
+    r"|PYTORCH_[A-Z0-9_]+|TORCH_[A-Z0-9_]+|TORCHINDUCTOR_[A-Z0-9_]+|TRITON_[A-Z0-9_]+"
+    r"|OMP_[A-Z0-9_]+|MKL_[A-Z0-9_]+|OPENBLAS_[A-Z0-9_]+|NUMEXPR_[A-Z0-9_]+|MALLOC_[A-Z0-9_]+|LD_PRELOAD"
+    r"|HF_HOME|HF_HUB_[A-Z0-9_]+|HF_ENDPOINT|HF_DATASETS_CACHE|HF_XET_[A-Z0-9_]+|TRANSFORMERS_[A-Z0-9_]+|DIFFUSERS_[A-Z0-9_]+"
+    r"|MODELS_PATH|XDG_CACHE_HOME|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY"
+)
+
+
+class TrainWait(StrEnum):
+    """Whether `train` keeps its RunPod job open until the training ends."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+
+
+class Settings(BaseSettings):
+    """The worker's settings, one environment variable each (the field's name in capitals)."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    workspace_path: Path | None = Field(
+        default=None,
+        description="Root of everything the worker keeps; else the mounted network volume, else /workspace.",
+    )
+    network_volume_path: Path | None = Field(
+        default=None, description="Where the network volume is mounted; used where WORKSPACE_PATH is not set."
+    )
+    scratch_path: Path | None = Field(
+        default=None, description="Local disk for control databases; else the system's temporary folder."
+    )
+    ai_toolkit_path: Path | None = Field(
+        default=None, description="AI Toolkit's root; else /app/ai-toolkit, then <workspace>/ai-toolkit."
+    )
+    ai_toolkit_python: Path | None = Field(
+        default=None, description="The Python that runs AI Toolkit; else the virtual environment in its root."
+    )
+    trainer: str = Field(default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin.")
+    train_wait: TrainWait = Field(
+        default=TrainWait.AUTO,
+        description="Whether `train` waits for the end where a request does not say; auto: on a serverless worker.",
+    )
+    worker_concurrency: PositiveInt = Field(
+        default=8, description="RunPod jobs that one worker takes at a time; training uses the GPU one by one anyway."
+    )
+    max_reply_bytes: PositiveInt = Field(
+        default=18_000_000, description="Largest answer, in bytes of JSON; RunPod refuses more than about 20 MB."
+    )
+    max_config_bytes: PositiveInt = Field(default=256_000, description="Largest training config, in bytes of YAML.")
+    max_log_bytes: PositiveInt = Field(default=64_000_000, description="Largest log of one process, in bytes.")
+    progress_interval_s: PositiveFloat = Field(
+        default=30.0, description="Seconds between two progress updates of one training to its RunPod job."
+    )
+    cancel_grace_s: PositiveFloat = Field(
+        default=30.0, description="Seconds that a cancelled process has after SIGINT before SIGTERM."
+    )
+    shutdown_grace_s: PositiveFloat = Field(
+        default=20.0, description="Seconds that a stopping worker gives its processes altogether."
+    )
+    allow_cpu: bool = Field(
+        default=False, description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower)."
+    )
+    disk_min_free_bytes: int = Field(
+        default=1_000_000_000, ge=0, description="Free bytes in the workspace below which nothing new is started."
+    )
+    hf_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        description="HuggingFace token for gated models.",
+    )
+    hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
+    log_level: str = Field(default="INFO", description="Level of the worker's own log.")
+    runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")
+    runpod_endpoint_id: str | None = Field(default=None, description="Set by RunPod: the endpoint's id.")
+    runpod_webhook_get_job: str | None = Field(
+        default=None, description="Set by RunPod on a serverless worker: where jobs come from."
+    )
+
+    @cached_property
+    def workspace_root(self) -> Path:
+        """The workspace: as set, else the mounted network volume, else `/workspace`."""
+        if self.workspace_path is not None:
+            return self.workspace_path
+        if self.network_volume_path is not None:
+            return self.network_volume_path
+        return SERVERLESS_VOLUME if SERVERLESS_VOLUME.is_mount() else POD_VOLUME
+
+    @property
+    def serverless(self) -> bool:
+        """Whether this is a RunPod serverless worker, which is stopped soon after its last job."""
+        return self.runpod_webhook_get_job is not None
+
+    @property
+    def waits_for_training(self) -> bool:
+        """What `train` does where its request has no `wait`."""
+        if self.train_wait is TrainWait.AUTO:
+            return self.serverless
+        return self.train_wait is TrainWait.TRUE
+
+    @cached_property
+    def worker_id(self) -> str:
+        """RunPod's id of this worker, else the host's name and this process's number."""
+        return self.runpod_pod_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    def trainer_environment(self) -> Mapping[str, str]:
+        """The variables that a trainer inherits: those of `TRAINER_ENVIRONMENT`, and the HuggingFace token."""
+        inherited = {name: value for name, value in os.environ.items() if TRAINER_ENVIRONMENT.fullmatch(name)}
+        if self.hf_token is not None:
+            inherited["HF_TOKEN"] = self.hf_token.get_secret_value()
+        return inherited

@@ -1,0 +1,1 @@
+"""The programs that train: one port, an adapter for each."""

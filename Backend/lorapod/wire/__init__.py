@@ -1,0 +1,1 @@
+"""What travels between callers and the worker: envelope, shared models, published schemas."""

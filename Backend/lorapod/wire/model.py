@@ -1,0 +1,58 @@
+"""The base of everything that travels, and the types that many messages share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+#: A moment, RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.
+Moment = Annotated[
+    datetime,
+    AfterValidator(_aware),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+#: `train_` and 12 hexadecimal digits, as `train` answered it.
+ProcessId = Annotated[str, StringConstraints(pattern=r"^[a-z]{3,16}_[0-9a-f]{12}$")]
+
+#: A path in a request: relative to the workspace, or absolute under it.
+PathText = Annotated[str, StringConstraints(min_length=1)]
+
+#: A path in an answer: relative to the workspace.
+RelativePath = str
+
+
+class WireModel(BaseModel):
+    """Immutable, and strict about names: an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, protected_namespaces=())
+
+
+class Request(WireModel):
+    """The input of one action, without `type`."""
+
+
+class Result(WireModel):
+    """The answer of one action: one flat JSON object; fields without a value are left out."""
+
+    def answer(self) -> dict[str, Any]:
+        """The answer as JSON types."""
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+
+class ProcessRequest(Request):
+    """Input of an action on one process."""
+
+    process_id: ProcessId = Field(description="The process, as `train` answered it.")

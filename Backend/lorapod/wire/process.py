@@ -1,0 +1,85 @@
+"""A process as answers show it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lorapod.errors import ErrorCode
+from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
+
+
+class ProgressView(WireModel):
+    """How far a process is."""
+
+    step: int = Field(default=0, description="Steps that are done.")
+    total_steps: int | None = Field(default=None, description="Steps in all.")
+    percent: float | None = Field(default=None, description="Share of the steps that are done, 0 to 100.")
+    loss: float | None = Field(default=None, description="Loss of the last step that the trainer reported.")
+    learning_rate: float | None = Field(default=None, description="Learning rate of the last reported step.")
+    steps_per_s: float | None = Field(default=None, description="Steps a second, as the trainer reports them.")
+    eta_s: float | None = Field(default=None, description="Seconds to the end at the present speed.")
+
+
+class FailureView(WireModel):
+    """Why a process failed."""
+
+    code: ErrorCode = Field(description="The kind of failure.")
+    message: str = Field(description="What happened, in one sentence.")
+    hint: str = Field(default="", description="What to do about it.")
+
+
+class CheckpointView(WireModel):
+    """Weights that a process wrote."""
+
+    path: RelativePath = Field(description="Relative to the workspace.")
+    step: int | None = Field(default=None, description="Steps it was trained for.")
+    size_bytes: int
+    created_at: Moment
+    final: bool = Field(default=False, description="Whether it is the end result.")
+
+
+class SampleView(WireModel):
+    """A picture that a process made on its way."""
+
+    path: RelativePath = Field(description="Relative to the workspace.")
+    step: int
+    index: int = Field(description="Which of the sample prompts it shows, from 0.")
+
+
+class ProcessSummary(WireModel):
+    """A process in a list."""
+
+    process_id: ProcessId
+    type: str = Field(description="What kind of process: `train`.")
+    name: str = Field(description="The trained model's name.")
+    trainer: str
+    status: str = Field(
+        description="queued, preparing, running, stopping, completed, failed, cancelled or interrupted, as observed."
+    )
+    phase: str | None = Field(default=None, description="What it is busy with while it runs.")
+    progress: ProgressView
+    created_at: Moment
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    worker_id: str = Field(description="The worker that holds or last held it.")
+    failure: FailureView | None = None
+    job_id: str | None = Field(default=None, description="The caller's own id of the job.")
+
+
+class ProcessView(Result, ProcessSummary):
+    """All that is known of a process."""
+
+    exit_code: int | None = Field(default=None, description="Exit status of the trainer, once it has ended.")
+    signal: str | None = Field(default=None, description="Name of the signal that ended the trainer.")
+    checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")
+    samples: list[SampleView] = Field(default=[], description="Sample pictures by step and index.")
+    output_files: list[RelativePath] = Field(default=[], description="Every file that the process wrote.")
+    config_path: RelativePath
+    output_path: RelativePath
+    log_path: RelativePath
+    resumable: bool = Field(description="Whether `resume` could take it up from a checkpoint.")
+    resumed_from_step: int | None = Field(default=None, description="The step that the last run went on from.")
+    log_tail: list[str] | None = Field(default=None, description="The last lines of the log, where asked for.")
+    metrics: dict[str, float] | None = Field(
+        default=None, description="The newest value of every metric, where asked for."
+    )
