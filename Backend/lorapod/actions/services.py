@@ -1,0 +1,32 @@
+"""What actions may use; built once, by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lorapod.clock import Clock
+    from lorapod.datasets.library import DatasetLibrary
+    from lorapod.files.digests import DigestBook
+    from lorapod.processes.manager import RealProcessManager
+    from lorapod.settings import Settings
+    from lorapod.telemetry import Telemetry
+    from lorapod.trainers.registry import TrainerRegistry
+    from lorapod.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of one worker."""
+
+    settings: Settings
+    clock: Clock
+    started_at: datetime
+    workspace: Workspace
+    processes: RealProcessManager
+    trainers: TrainerRegistry
+    datasets: DatasetLibrary
+    digests: DigestBook
+    telemetry: Telemetry
