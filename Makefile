@@ -1,0 +1,97 @@
+# Two commands matter: `make demo` and `make test`. Each makes .venv ready by itself.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+SOURCES := Backend tests scripts
+# Two workers: the machine this is sized for has two cores. The servers in the tests take free ports.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+
+##@ The two commands
+
+.PHONY: demo
+demo: venv ## Train a small LoRA end to end on this machine [MODEL= DATASET= TRAINER= STEPS= ARGS=]
+	@$(PY) -m lorapod.client.demo $(if $(MODEL),--model '$(MODEL)') $(if $(DATASET),--dataset '$(DATASET)') \
+		$(if $(TRAINER),--trainer '$(TRAINER)') $(if $(STEPS),--steps '$(STEPS)') $(ARGS)
+
+STAGES := format lint types layers docs-check tests
+
+.PHONY: test
+test: venv ## Everything that CI checks; stops at the first stage that fails
+	@start=$$SECONDS; for stage in $(STAGES); do \
+		printf '\n== %s\n' "$$stage"; \
+		$(MAKE) "$$stage" || { printf '\n== %s failed; again alone: make %s\n' "$$stage" "$$stage"; exit 1; }; \
+	done
+
+##@ The stages of `make test`
+
+.PHONY: format
+format: venv ## Is the code formatted? (`make fmt` does it)
+	@$(PY) -m ruff format --check $(SOURCES)
+
+.PHONY: lint
+lint: venv ## ruff on the Python, shellcheck on the shell
+	@$(PY) -m ruff check $(SOURCES)
+	@$(VENV)/bin/shellcheck .ci/run scripts/*.sh
+
+.PHONY: types
+types: venv ## mypy --strict
+	@$(PY) -m mypy
+
+.PHONY: layers
+layers: venv ## Who may import whom (import-linter)
+	@$(VENV)/bin/lint-imports
+
+.PHONY: docs-check
+docs-check: venv ## Is docs/reference what the code's models say? (`make docs` writes it)
+	@$(PY) -m lorapod.wire.docs --check
+
+.PHONY: tests
+tests: venv ## Unit, contract, integration and acceptance tests [ARGS=]
+	@$(PYTEST) tests $(ARGS)
+
+##@ Parts and upkeep
+
+.PHONY: unit contract integration acceptance
+unit: venv ## The unit tests alone [ARGS=]
+	@$(PYTEST) tests/unit $(ARGS)
+contract: venv ## The contract suites, each against the fake and every real adapter [ARGS=]
+	@$(PYTEST) tests/contract $(ARGS)
+integration: venv ## Real children, servers and sockets [ARGS=]
+	@$(PYTEST) tests/integration $(ARGS)
+acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
+	@$(PYTEST) tests/acceptance $(ARGS)
+
+.PHONY: bench
+bench: venv ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
+	@$(PY) -m pytest tests/benchmarks -m benchmark $(ARGS)
+
+.PHONY: fmt
+fmt: venv ## Format, and repair what ruff can
+	@$(PY) -m ruff format $(SOURCES)
+	@$(PY) -m ruff check --fix $(SOURCES)
+
+.PHONY: docs
+docs: venv ## Write docs/reference from the code's models
+	@$(PY) -m lorapod.wire.docs --write
+
+.PHONY: venv
+venv: ## Make .venv ready (does nothing when it is) [PYTHON=]
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' bash scripts/venv.sh
+
+.PHONY: lock
+lock: venv ## Resolve pyproject.toml afresh into requirements.lock
+	@$(PY) scripts/lock.py requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv and every cache
+	@rm -rf '$(VENV)' build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find Backend tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
