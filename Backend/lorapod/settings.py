@@ -59,19 +59,27 @@ class Settings(BaseSettings):
     ai_toolkit_python: Path | None = Field(
         default=None, description="The Python that runs AI Toolkit; else the virtual environment in its root."
     )
-    trainer: str = Field(default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin.")
+    trainer: str = Field(
+        default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
+    )
     train_wait: TrainWait = Field(
         default=TrainWait.AUTO,
         description="Whether `train` waits for the end where a request does not say; auto: on a serverless worker.",
     )
     worker_concurrency: PositiveInt = Field(
-        default=8, description="RunPod jobs that one worker takes at a time; training uses the GPU one by one anyway."
+        default=8,
+        description="RunPod jobs that one worker takes at a time; training uses the GPU one by one anyway.",
     )
     max_reply_bytes: PositiveInt = Field(
-        default=18_000_000, description="Largest answer, in bytes of JSON; RunPod refuses more than about 20 MB."
+        default=18_000_000,
+        description="Largest answer, in bytes of JSON; RunPod refuses more than about 20 MB.",
     )
-    max_config_bytes: PositiveInt = Field(default=256_000, description="Largest training config, in bytes of YAML.")
-    max_log_bytes: PositiveInt = Field(default=64_000_000, description="Largest log of one process, in bytes.")
+    max_config_bytes: PositiveInt = Field(
+        default=256_000, description="Largest training config, in bytes of YAML."
+    )
+    max_log_bytes: PositiveInt = Field(
+        default=64_000_000, description="Largest log of one process, in bytes."
+    )
     progress_interval_s: PositiveFloat = Field(
         default=30.0, description="Seconds between two progress updates of one training to its RunPod job."
     )
@@ -82,10 +90,13 @@ class Settings(BaseSettings):
         default=20.0, description="Seconds that a stopping worker gives its processes altogether."
     )
     allow_cpu: bool = Field(
-        default=False, description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower)."
+        default=False,
+        description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
     )
     disk_min_free_bytes: int = Field(
-        default=1_000_000_000, ge=0, description="Free bytes in the workspace below which nothing new is started."
+        default=1_000_000_000,
+        ge=0,
+        description="Free bytes in the workspace below which nothing new is started.",
     )
     hf_token: SecretStr | None = Field(
         default=None,

@@ -16,7 +16,9 @@ class ProgressView(WireModel):
     percent: float | None = Field(default=None, description="Share of the steps that are done, 0 to 100.")
     loss: float | None = Field(default=None, description="Loss of the last step that the trainer reported.")
     learning_rate: float | None = Field(default=None, description="Learning rate of the last reported step.")
-    steps_per_s: float | None = Field(default=None, description="Steps a second, as the trainer reports them.")
+    steps_per_s: float | None = Field(
+        default=None, description="Steps a second, as the trainer reports them."
+    )
     eta_s: float | None = Field(default=None, description="Seconds to the end at the present speed.")
 
 
@@ -78,8 +80,12 @@ class ProcessView(Result, ProcessSummary):
     output_path: RelativePath
     log_path: RelativePath
     resumable: bool = Field(description="Whether `resume` could take it up from a checkpoint.")
-    resumed_from_step: int | None = Field(default=None, description="The step that the last run went on from.")
-    log_tail: list[str] | None = Field(default=None, description="The last lines of the log, where asked for.")
+    resumed_from_step: int | None = Field(
+        default=None, description="The step that the last run went on from."
+    )
+    log_tail: list[str] | None = Field(
+        default=None, description="The last lines of the log, where asked for."
+    )
     metrics: dict[str, float] | None = Field(
         default=None, description="The newest value of every metric, where asked for."
     )
