@@ -98,6 +98,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Free bytes in the workspace below which nothing new is started.",
     )
+    memory_min_free_bytes: int = Field(
+        default=500_000_000, ge=0, description="Available bytes of memory below which `health` says so."
+    )
+    # An empty CUDA_VISIBLE_DEVICES hides every GPU, while an empty setting otherwise counts as not set.
+    cuda_visible_devices: str | None = Field(
+        default_factory=lambda: os.environ.get("CUDA_VISIBLE_DEVICES"),
+        description="The GPUs that this worker may use, as in CUDA; else all of the machine.",
+    )
     hf_token: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),

@@ -1,0 +1,8 @@
+"""What this container has and uses: memory by cgroup, disk by the file system, GPUs by NVML."""
+
+from lorapod.telemetry.disk import Disk, disk_of
+from lorapod.telemetry.gpu import Gpu, GpuReport
+from lorapod.telemetry.memory import Memory
+from lorapod.telemetry.telemetry import Telemetry
+
+__all__ = ["Disk", "Gpu", "GpuReport", "Memory", "Telemetry", "disk_of"]
