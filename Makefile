@@ -43,7 +43,7 @@ types: venv ## mypy --strict
 
 .PHONY: layers
 layers: venv ## Who may import whom (import-linter)
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: docs-check
 docs-check: venv ## Is docs/reference what the code's models say? (`make docs` writes it)

@@ -42,15 +42,16 @@ ensure_pip_can_be_made() {
     return 1
 }
 
-# What the environment is made from: dependencies and lock, not the tools' settings; the folder, because a venv cannot move.
+# What the environment is made from: dependencies, lock and version, not the tools' settings; and the folder, because
+# a venv cannot move.
 wanted() {
     "$1" - "$PWD" <<'PYTHON'
 import hashlib, pathlib, sys, tomllib
 
 project = tomllib.loads(pathlib.Path("pyproject.toml").read_text("utf-8"))
 keys = {key: project.get(key) for key in ("build-system", "project")} | {"hatch": project["tool"]["hatch"]}
-lock = pathlib.Path("requirements.lock").read_text("utf-8")
-print(sys.argv[1], "%d.%d" % sys.version_info[:2], hashlib.sha256((repr(keys) + lock).encode()).hexdigest(), sep="\n")
+texts = [pathlib.Path(name).read_text("utf-8") for name in ("requirements.lock", "Backend/lorapod/__init__.py")]
+print(sys.argv[1], "%d.%d" % sys.version_info[:2], hashlib.sha256(repr((keys, texts)).encode()).hexdigest(), sep="\n")
 PYTHON
 }
 
