@@ -1,0 +1,177 @@
+"""Pictures, believed only after they were opened."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lorapod.errors import InvalidInput, TooLarge
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+#: Most pixels that a picture may have; a decoded one takes up to 4 bytes for each. Pillow warns above 89 million.
+PIXELS_MAX = 89_000_000
+
+#: Longest side of a picture, in pixels.
+SIDE_MAX = 65_500
+
+#: The formats that trainers read, each with the suffixes that name it.
+FORMAT_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+}
+SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
+
+_HEAD_BYTES = 16
+_OTHER_FORMATS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\0\0\1\0": "ICO",
+    b"%PDF": "PDF",
+    b"PK\3\4": "zip",
+    b"\x1f\x8b": "gzip",
+}
+_BOX_FORMATS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
+
+#: What Pillow's readers raise on damaged files.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture that can be read."""
+
+    width: int
+    height: int
+    #: As Pillow names it: `JPEG`, `PNG` or `WEBP`.
+    format: str
+
+
+def measure(path: Path) -> Picture:
+    """Format and size by the file's head alone; the rest of the picture may be damaged.
+
+    Raises:
+        InvalidInput: it is empty, not a picture of a known format, or does not fit its suffix.
+        TooLarge: it has more pixels than `PIXELS_MAX`, or a side longer than `SIDE_MAX`.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return _measured(path.name, _opened(path.name, file))
+
+
+def verify(path: Path, *, name: str | None = None) -> Picture:
+    """Decode the whole picture once, to know that a trainer can.
+
+    Args:
+        path: the file.
+        name: what to call it, and whose suffix it must fit; the file's own name where it is left out.
+
+    Raises:
+        InvalidInput: as `measure`, or it is cut off or damaged.
+        TooLarge: as `measure`, before anything is decoded.
+        OSError: the file cannot be read.
+    """
+    shown = name or path.name
+    with path.open("rb") as file:
+        image = _opened(shown, file)
+        picture = _measured(shown, image)
+        try:
+            # A JPEG is decoded at an eighth of its size: every byte is read, at a fraction of time and memory.
+            image.draft(image.mode, (1, 1))
+            image.load()
+        except _DAMAGE as error:
+            raise InvalidInput(f"{shown} is cut off or damaged: it cannot be decoded.") from error
+    return picture
+
+
+def _opened(name: str, file: IO[bytes]) -> ImageFile:
+    """The picture's header, read by the one reader that fits its content; nothing is decoded.
+
+    Pillow's own `open` would try every format it knows and judge the size by a process-wide setting.
+    """
+    if not os.fstat(file.fileno()).st_size:
+        raise InvalidInput(f"{name} is empty: 0 bytes.")
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    found = _format(head)
+    if found is None:
+        raise InvalidInput(
+            f"{name} is not a picture{_what_it_is(head)}.",
+            hint="Send JPEG, PNG or WebP: trainers read no other.",
+        )
+    suffixes = FORMAT_SUFFIXES[found]
+    if not name.lower().endswith(suffixes):
+        raise InvalidInput(
+            f"{name} holds a {found} picture.", hint=f"Name it {Path(name).stem}{suffixes[0]}."
+        )
+    try:
+        return _reader(found)(file, name)
+    except _DAMAGE as error:
+        raise InvalidInput(f"{name} is cut off or damaged: its {found} header cannot be read.") from error
+
+
+def _reader(found: str) -> type[ImageFile]:
+    # Imported here: Pillow is needed only once a picture arrives.
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    match found:
+        case "JPEG":
+            return JpegImageFile
+        case "PNG":
+            return PngImageFile
+        case _:
+            return WebPImageFile
+
+
+def _measured(name: str, image: ImageFile) -> Picture:
+    width, height = image.size
+    if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
+        raise TooLarge(
+            f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million is the most.",
+            hint="Scale it down; trainers do so anyway.",
+        )
+    return Picture(width=width, height=height, format=image.format or "")
+
+
+def _format(head: bytes) -> str | None:
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    return None
+
+
+def _what_it_is(head: bytes) -> str:
+    """` but …`, where the content tells."""
+    if head[4:8] == b"ftyp" and (boxed := _BOX_FORMATS.get(head[8:12])):
+        return f" that trainers read but {boxed}"
+    for magic, other in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            return f" that trainers read but {other}"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return " but text"
+    return ""

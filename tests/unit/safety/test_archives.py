@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import stat
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lorapod.errors import ErrorCode, InvalidInput, UnsafeArchive, WorkerError
+from lorapod.safety.archives import ArchiveLimits, unpack
+
+LIMITS = ArchiveLimits(files=50, total_bytes=10_000_000, ratio=100)
+
+
+def packed(entries: Mapping[str, bytes] | list[tuple[str, bytes]]) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")  # duplicate names are meant here
+        for name, content in entries.items() if isinstance(entries, Mapping) else entries:
+            # Set afterwards: the constructor tidies names.
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+class Unpacking:
+    def __init__(self, folder: Path) -> None:
+        self.archive = folder / "a.zip"
+        self.into = folder / "in" / "to"
+        self.into.mkdir(parents=True)
+        self.folder = folder
+
+    def __call__(
+        self, content: bytes, limits: ArchiveLimits = LIMITS
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        self.archive.write_bytes(content)
+        taken, refused = unpack(self.archive, self.into, limits=limits)
+        return {file.name: file.path.read_bytes() for file in taken}, {
+            file.name: file.error.code for file in refused
+        }
+
+    def assert_nothing_left(self) -> None:
+        assert list(self.into.iterdir()) == []
+        assert {path.name for path in self.folder.rglob("*")} <= {"a.zip", "in", "to"}
+
+
+@pytest.fixture
+def unpacking(tmp_path: Path) -> Unpacking:
+    return Unpacking(tmp_path)
+
+
+def test_files_come_out_flat_and_litter_stays_in(unpacking: Unpacking) -> None:
+    taken, refused = unpacking(
+        packed(
+            {
+                "matt/1.txt": b"one",
+                "matt/deep/2.txt": b"two",
+                "matt/": b"",
+                "__MACOSX/matt/._1.txt": b"x",
+                ".hidden.txt": b"x",
+                "matt/.git/config": b"x",
+                "matt/Thumbs.db": b"x",
+                "matt/inner.zip": packed({"3.txt": b"three"}),
+            }
+        )
+    )
+    assert taken.keys() == {"1.txt", "2.txt", "inner.zip"}
+    assert taken["2.txt"] == b"two"
+    assert refused == {}
+
+
+def test_names_twice_and_odd_names_are_refused_alone(unpacking: Unpacking) -> None:
+    taken, refused = unpacking(
+        packed([("a/1.txt", b"first"), ("b/1.TXT", b"second"), ("-rf.txt", b"x"), (f"{'n' * 300}.txt", b"x")])
+    )
+    assert taken == {"1.txt": b"first"}
+    assert refused == {
+        "b/1.TXT": ErrorCode.CONFLICT,
+        "-rf.txt": ErrorCode.INVALID_INPUT,
+        f"{'n' * 300}.txt": ErrorCode.INVALID_INPUT,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a.txt",
+        "a/../../b.txt",
+        "/etc/a.txt",
+        "a\\b.txt",
+        "..\\a.txt",
+        "C:/a.txt",
+        "C:a.txt",
+        "a/..",
+        "a.txt\0.png",
+    ],
+)
+def test_a_name_that_leads_outside_refuses_the_archive(unpacking: Unpacking, name: str) -> None:
+    with pytest.raises(UnsafeArchive, match="leads outside"):
+        unpacking(packed({"good.txt": b"good", name: b"bad"}))
+    unpacking.assert_nothing_left()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_links_and_devices_refuse_the_archive(unpacking: Unpacking, kind: int) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        info = zipfile.ZipInfo("link.txt")
+        info.external_attr = (kind | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(UnsafeArchive, match="link or a device"):
+        unpacking(file.getvalue())
+    unpacking.assert_nothing_left()
+
+
+def test_an_encrypted_entry_refuses_the_archive(unpacking: Unpacking) -> None:
+    content = bytearray(packed({"a.txt": b"x"}))
+    content[content.index(b"PK\1\2") + 8] |= 1
+    with pytest.raises(UnsafeArchive, match="encrypted"):
+        unpacking(bytes(content))
+
+
+def test_an_unusual_method_refuses_the_archive(unpacking: Unpacking) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.txt", b"x" * 100)
+    with pytest.raises(UnsafeArchive, match="unusual"):
+        unpacking(file.getvalue())
+
+
+def test_a_bomb_is_stopped_by_its_ratio(unpacking: Unpacking) -> None:
+    with pytest.raises(UnsafeArchive, match="suspiciously many"):
+        unpacking(packed({"good.txt": b"good", "bomb.txt": bytes(9_000_000)}))
+    unpacking.assert_nothing_left()
+
+
+def test_the_total_counts_what_is_declared(unpacking: Unpacking) -> None:
+    with pytest.raises(UnsafeArchive, match="more than 100 bytes"):
+        unpacking(
+            packed({"a.txt": b"x" * 60, "b.txt": b"y" * 60}),
+            ArchiveLimits(files=9, total_bytes=100, ratio=100),
+        )
+
+
+def test_a_lie_about_the_size_is_found_out(unpacking: Unpacking) -> None:
+    content = bytearray(packed({"good.txt": b"good", "a.txt": b"x" * 50_000}))
+    place = content.rindex(b"PK\1\2") + 24
+    content[place : place + 4] = (10).to_bytes(4, "little")
+    with pytest.raises((UnsafeArchive, InvalidInput)):
+        unpacking(bytes(content))
+    unpacking.assert_nothing_left()
+
+
+def test_too_many_entries_are_refused_unread(unpacking: Unpacking) -> None:
+    with pytest.raises(UnsafeArchive, match="too many entries"):
+        unpacking(packed({f"{number}.txt": b"" for number in range(51)}))
+    content = bytearray(packed({f"{number}.txt": b"" for number in range(51)}))
+    place = content.rindex(b"PK\5\6")
+    content[place + 8 : place + 12] = b"\1\0\1\0"
+    with pytest.raises(UnsafeArchive, match="51 entries"):
+        unpacking(bytes(content))
+    unpacking.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4", b"a text", b"PK\5\6", packed({"a.txt": b"x" * 999})[:-30]]
+)
+def test_what_is_no_archive_is_said(unpacking: Unpacking, content: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        unpacking(content)
+
+
+def test_a_damaged_entry_leaves_nothing(unpacking: Unpacking) -> None:
+    content = bytearray(packed({"a.txt": b"good", "b.txt": bytes(range(256)) * 40}))
+    place = content.rindex(b"PK\3\4") + 60
+    content[place : place + 20] = bytes(20)
+    with pytest.raises(InvalidInput, match="damaged"):
+        unpacking(bytes(content))
+    unpacking.assert_nothing_left()
+
+
+NAMES = st.one_of(
+    st.text(max_size=12),
+    st.lists(st.sampled_from(["..", ".", "a", "b.txt", "", "\\", "/", "C:"]), max_size=5).map("/".join),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(NAMES, st.binary(max_size=40)), max_size=5),
+    st.lists(st.integers(0, 1 << 16), max_size=3),
+)
+def test_nothing_ever_lands_outside(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes]], damage: list[int]
+) -> None:
+    unpacking = Unpacking(tmp_path_factory.mktemp("archives"))
+    try:
+        content = bytearray(packed(entries))
+    except (UnicodeEncodeError, ValueError):
+        return
+    for place in damage:
+        content[place % len(content)] ^= 0xFF
+    with contextlib.suppress(WorkerError):
+        unpacking(bytes(content))
+    for path in unpacking.into.iterdir():
+        assert path.is_file()
+        assert not path.name.startswith(".")
+        path.unlink()
+    unpacking.assert_nothing_left()
