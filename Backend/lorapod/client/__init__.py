@@ -1,0 +1,1 @@
+"""What runs at the caller: the client and the `lorapod` command line."""

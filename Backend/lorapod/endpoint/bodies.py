@@ -1,0 +1,61 @@
+"""Request bodies up to a limit, and answers in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from lorapod.endpoint.rawjson import RawJson, dump
+
+JSON = "application/json"
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than this request may be."""
+
+    def __init__(self, limit_bytes: int, head: bytes) -> None:
+        """Keep the `head` of the body: the little that was read of it."""
+        self.head = head
+        super().__init__(f"the body is larger than {limit_bytes / 1_000_000:g} MB ({limit_bytes} bytes)")
+
+
+async def read(request: web.Request, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLarge: it is larger than `limit_bytes`; what is left of it is not kept.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        chunks.append(chunk)
+        if size > limit_bytes or (request.content_length or 0) > limit_bytes:
+            raise BodyTooLarge(limit_bytes, chunks[0])
+    return b"".join(chunks)
+
+
+async def answer(request: web.Request, pieces: Sequence[RawJson], *, status: int = 200) -> web.StreamResponse:
+    """Send JSON text in pieces, copying none.
+
+    Raises:
+        ConnectionResetError: the other side has gone.
+    """
+    response = web.StreamResponse(status=status, headers={"Content-Type": JSON})
+    response.content_length = sum(len(piece) for piece in pieces)
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def refusal(status: int, sentence: str) -> web.Response:
+    """An answer that says why not."""
+    return web.Response(status=status, body=dump({"error": sentence}), content_type=JSON)
+
+
+def plain(value: object) -> web.Response:
+    """A small answer."""
+    return web.Response(body=dump(value), content_type=JSON)

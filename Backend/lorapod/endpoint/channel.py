@@ -1,0 +1,113 @@
+"""The wire side of one worker: its open polls, its stop signals, its heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from lorapod.clock import Clock
+from lorapod.endpoint.jobs import Job
+
+#: How long a stop signal is held back after the hand-over of its job. The SDK first queues a job and
+#: starts its task up to 0.1 s later; a stop signal that comes between the two is dropped by it, and the
+#: job runs on. Sending it twice is no way out: it would interrupt the handler's own clean-up.
+STOP_SIGNAL_DELAY_S = 0.5
+
+#: How long a poll of a worker that is being stopped is held, so that it does not spin.
+DRAINING_HOLD_S = 1.0
+
+
+class WorkerChannel:
+    """What one worker process said and what it has yet to hear. Belongs to one event loop."""
+
+    def __init__(self, worker_id: str, *, hold_s: float, clock: Clock) -> None:
+        """The channel of a worker that has just been started."""
+        self.worker_id = worker_id
+        self.started_at = clock.monotonic()
+        #: Whether it has asked for a job: its start-up is over.
+        self.ready = False
+        #: Whether it gets no more jobs: it is being stopped.
+        self.draining = False
+        self.last_ping_at: float | None = None
+        #: Jobs that have ended for their callers while the worker still clears up after them.
+        self.winding_down: set[str] = set()
+        #: When it last had a job, or became ready.
+        self.last_busy_at = self.started_at
+        self._hold_s = hold_s
+        self._clock = clock
+        self._polls: set[asyncio.Timeout] = set()
+        self._stops: dict[str, float] = {}
+        self._stop_event = asyncio.Event()
+        self._missing: frozenset[str] = frozenset()
+
+    @asynccontextmanager
+    async def poll(self) -> AsyncIterator[None]:
+        """The time that a poll may take; leaving it by TimeoutError means: nothing to say."""
+        async with asyncio.timeout(DRAINING_HOLD_S if self.draining else self._hold_s) as limit:
+            self._polls.add(limit)
+            try:
+                yield
+            finally:
+                self._polls.discard(limit)
+
+    def drain(self) -> None:
+        """Hand out nothing more, and let the open polls return: the SDK leaves only after they do."""
+        self.draining = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._polls:
+            limit.reschedule(now)
+
+    async def drained(self) -> None:
+        """Wait for the end of a poll that is to get nothing."""
+        await asyncio.get_running_loop().create_future()
+
+    def polled(self) -> None:
+        """Note that the worker asked for a job."""
+        if not self.ready:
+            self.ready = True
+            self.last_busy_at = self._clock.monotonic()
+
+    def stop_job(self, job: Job) -> None:
+        """Have a stop signal sent for a job that this worker runs."""
+        self.winding_down.add(job.id)
+        self._stops[job.id] = (job.started_at or 0.0) + STOP_SIGNAL_DELAY_S
+        self._stop_event.set()
+
+    async def stops(self) -> list[str]:
+        """The jobs to stop, waiting for the first one; they stay noted until `stops_sent`."""
+        while True:
+            now = self._clock.monotonic()
+            due = [job_id for job_id, not_before in self._stops.items() if not_before <= now]
+            if due:
+                return due
+            if self._stops:
+                await asyncio.sleep(max(0.01, min(self._stops.values()) - now))
+            else:
+                self._stop_event.clear()
+                await self._stop_event.wait()
+
+    def stops_sent(self, job_ids: Iterable[str]) -> None:
+        """Note that the worker has been told."""
+        for job_id in job_ids:
+            self._stops.pop(job_id, None)
+
+    def pinged(self, reported: frozenset[str], running: Iterable[Job]) -> list[Job]:
+        """Note a heartbeat; the jobs among `running` that the worker does not know.
+
+        A job counts as unknown when two heartbeats in a row leave it out, the first of them after the
+        hand-over: it was lost on the way (a connection that died with the answer in it), or its result
+        could not be sent.
+        """
+        now = self._clock.monotonic()
+        since = self.last_ping_at
+        missing = {job.id: job for job in running if job.id not in reported}
+        lost = [
+            job
+            for job_id, job in missing.items()
+            if job_id in self._missing and since is not None and (job.started_at or now) < since - 1.0
+        ]
+        self._missing = frozenset(missing)
+        self.last_ping_at = now
+        self.winding_down &= reported
+        return lost

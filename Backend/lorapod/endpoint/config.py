@@ -1,0 +1,88 @@
+"""What a local endpoint is told when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorapod.endpoint.limits import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointConfig:
+    """A local endpoint; the defaults are those of a person's machine, not of RunPod.
+
+    RunPod stops a worker 5 s after its last job; here workers stay up unless `idle_timeout_s` is set, so
+    that whoever works on a handler does not wait for start-ups.
+    """
+
+    #: The worker's argv; never given to a shell.
+    command: Sequence[str]
+    #: The most workers that run at a time.
+    workers: int = 1
+    #: How many are always up. Left out: all of them without an idle timeout, none with one.
+    min_workers: int | None = None
+    #: A worker is stopped this long after its last job; None: never.
+    idle_timeout_s: float | None = None
+    #: A job that waits this long starts one more worker; where none is up, the first starts at once.
+    scale_up_delay_s: float = 2.0
+
+    endpoint_id: str = "local"
+    host: str = "127.0.0.1"
+    #: 0: a free one.
+    port: int = 0
+    #: What callers must send as `Authorization: Bearer …`; None: nothing.
+    api_key: str | None = field(default=None, repr=False)
+
+    #: Set for the workers beside the endpoint's own environment.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    working_folder: Path | None = None
+    #: Each worker's output goes to a file here; None: to the endpoint's log.
+    log_folder: Path | None = None
+
+    #: How often a worker sends its heartbeat; whole seconds, at least 1 (the SDK's own grain).
+    ping_interval_s: int = 5
+    #: A worker is `unhealthy` in `/health` this long after its last heartbeat; None: four intervals.
+    ping_stale_s: float | None = None
+    #: How long a worker's poll is held open; the SDK itself gives up after 90 s.
+    poll_hold_s: float = 30.0
+    #: From SIGTERM to SIGKILL, both to the worker's process group.
+    stop_grace_s: float = 10.0
+    #: The first wait before a crashed worker is started again; doubles with each crash in a row.
+    restart_wait_s: float = 0.5
+    restart_wait_max_s: float = 30.0
+    #: The wait between the attempts of a webhook.
+    webhook_wait_s: float = 10.0
+    webhook_attempts: int = 3
+
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ValueError: an empty command, no worker, or more of them always up than there may be.
+        """
+        if not self.command:
+            raise ValueError("an endpoint needs the command that starts a worker")
+        if self.workers < 1:
+            raise ValueError(f"an endpoint needs at least one worker, not {self.workers}")
+        if not 0 <= self.active_workers <= self.workers:
+            raise ValueError(
+                f"of {self.workers} workers, {self.active_workers} cannot always be up (min_workers)"
+            )
+        if self.ping_interval_s < 1:
+            raise ValueError("the SDK sends its heartbeat in whole seconds: ping_interval_s is at least 1")
+
+    @property
+    def active_workers(self) -> int:
+        """How many workers are always up."""
+        if self.min_workers is not None:
+            return self.min_workers
+        return self.workers if self.idle_timeout_s is None else 0
+
+    @property
+    def stale_after_s(self) -> float:
+        """The age of a worker's last heartbeat from which it counts as unhealthy."""
+        return 4.0 * self.ping_interval_s if self.ping_stale_s is None else self.ping_stale_s

@@ -1,0 +1,158 @@
+"""A job of the queue: its states, which may follow which, and what each step changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from lorapod.endpoint.rawjson import RawJson, dump, join_object
+
+
+class JobState(StrEnum):
+    """RunPod's job states."""
+
+    #: Waits for a worker.
+    IN_QUEUE = "IN_QUEUE"
+    #: Handed to a worker.
+    IN_PROGRESS = "IN_PROGRESS"
+    #: The handler returned.
+    COMPLETED = "COMPLETED"
+    #: The handler answered `error`, its result was refused, or its workers died once too often.
+    FAILED = "FAILED"
+    #: Cancelled by the caller, or purged from the queue.
+    CANCELLED = "CANCELLED"
+    #: Outran its execution timeout or its time to live.
+    TIMED_OUT = "TIMED_OUT"
+
+
+#: Which state may follow which; what stands here without followers is final.
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        JobState.IN_QUEUE: frozenset({JobState.IN_PROGRESS, JobState.CANCELLED, JobState.TIMED_OUT}),
+        JobState.IN_PROGRESS: frozenset(
+            {
+                JobState.IN_QUEUE,
+                JobState.COMPLETED,
+                JobState.FAILED,
+                JobState.CANCELLED,
+                JobState.TIMED_OUT,
+            }
+        ),
+        JobState.COMPLETED: frozenset(),
+        JobState.FAILED: frozenset(),
+        JobState.CANCELLED: frozenset(),
+        JobState.TIMED_OUT: frozenset(),
+    }
+)
+
+
+class ForbiddenTransition(Exception):
+    """A job cannot go from its state to that one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One job. Times are seconds of the endpoint's monotonic clock."""
+
+    id: str
+    #: The caller's `input`, as it came.
+    input: RawJson
+    submitted_at: float
+    #: When its time to live ends, whatever its state.
+    expires_at: float
+    #: How long one attempt may run.
+    execution_timeout_s: float
+    #: How long the result is kept after the end.
+    kept_s: float
+    s3_config: RawJson | None = None
+    webhook: str | None = None
+    low_priority: bool = False
+    state: JobState = JobState.IN_QUEUE
+    #: How often it has been handed to a worker.
+    attempts: int = 0
+    worker_id: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    #: The last progress update while it runs, the result after.
+    output: RawJson | None = None
+    error: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows its state."""
+        return not TRANSITIONS[self.state]
+
+    @property
+    def deadline(self) -> float:
+        """When time alone changes it next: a timeout while it lives, its removal after."""
+        if self.ended_at is not None:
+            return self.ended_at + self.kept_s
+        if self.started_at is not None:
+            return min(self.expires_at, self.started_at + self.execution_timeout_s)
+        return self.expires_at
+
+    def runs_on(self, worker_id: str) -> bool:
+        """Whether its present attempt is that worker's: only then does the worker's word count."""
+        return self.state is JobState.IN_PROGRESS and self.worker_id == worker_id
+
+    def taken(self, worker_id: str, now: float) -> Job:
+        """The job, handed to a worker."""
+        return replace(
+            self._to(JobState.IN_PROGRESS), worker_id=worker_id, started_at=now, attempts=self.attempts + 1
+        )
+
+    def progressed(self, output: RawJson) -> Job:
+        """The job, with its handler's latest word."""
+        return replace(self, output=output)
+
+    def requeued(self, *, counts: bool) -> Job:
+        """The job, back in the queue; `counts` says whether the attempt was one."""
+        return replace(
+            self._to(JobState.IN_QUEUE),
+            worker_id=None,
+            started_at=None,
+            output=None,
+            attempts=self.attempts if counts else self.attempts - 1,
+        )
+
+    def ended(
+        self, state: JobState, now: float, *, output: RawJson | None = None, error: str | None = None
+    ) -> Job:
+        """The job at its end: a result replaces the progress, an end without one drops it.
+
+        The input goes too: nobody asks for it again, and it may be large.
+        """
+        return replace(self._to(state), ended_at=now, output=output, error=error, input=b"null")
+
+    def for_worker(self) -> list[RawJson]:
+        """What job-take answers, in pieces of JSON text."""
+        members: dict[str, RawJson] = {"id": dump(self.id), "input": self.input}
+        if self.s3_config is not None:
+            members["s3Config"] = self.s3_config
+        return join_object(members)
+
+    def for_caller(self) -> list[RawJson]:
+        """What `/status` answers, in pieces of JSON text; times in milliseconds."""
+        members: dict[str, RawJson] = {"id": dump(self.id), "status": dump(self.state)}
+        if self.started_at is not None:
+            members["delayTime"] = dump(_milliseconds(self.started_at - self.submitted_at))
+            if self.ended_at is not None:
+                members["executionTime"] = dump(_milliseconds(self.ended_at - self.started_at))
+        if self.worker_id is not None:
+            members["workerId"] = dump(self.worker_id)
+        if self.error is not None:
+            members["error"] = dump(self.error)
+        if self.output is not None:
+            members["output"] = self.output
+        return join_object(members)
+
+    def _to(self, state: JobState) -> Job:
+        if state not in TRANSITIONS[self.state]:
+            raise ForbiddenTransition(f"job {self.id} cannot go from {self.state} to {state}")
+        return replace(self, state=state)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

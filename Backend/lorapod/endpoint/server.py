@@ -1,0 +1,165 @@
+"""The local endpoint: RunPod's queue and its worker protocol, served for one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from lorapod.clock import Clock, SystemClock
+from lorapod.endpoint.caller_routes import CallerRoutes
+from lorapod.endpoint.config import EndpointConfig
+from lorapod.endpoint.jobs import Job
+from lorapod.endpoint.pool import WorkerInfo, WorkerPool
+from lorapod.endpoint.registry import JobRegistry
+from lorapod.endpoint.webhook import Webhooks
+from lorapod.endpoint.worker_routes import WorkerRoutes, worker_environment
+
+log = logging.getLogger(__name__)
+
+#: Hosts that mean every address of the machine; its own workers take the loopback then.
+_EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
+
+#: How often deadlines, idle times and the need for workers are looked at.
+TICK_S = 0.1
+
+#: Variables of a surrounding RunPod worker that must not reach a worker of this endpoint.
+_FOREIGN_VARIABLES = ("RUNPOD_REALTIME_PORT", "RUNPOD_REALTIME_CONCURRENCY")
+
+#: What a worker needs where there is no GPU and no internet; the environment may say otherwise.
+_WORKER_DEFAULTS = {
+    "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
+    "RUNPOD_SKIP_GPU_CHECK": "true",
+    "RUNPOD_DEBUG_LEVEL": "INFO",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class LocalEndpoint:
+    """An endpoint on this machine; `async with` starts it and leaves nothing running behind it."""
+
+    def __init__(self, config: EndpointConfig, *, clock: Clock | None = None) -> None:
+        """An endpoint that is not started yet; a `clock` of your own makes timeouts testable."""
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._webhooks = Webhooks(attempts=config.webhook_attempts, wait_s=config.webhook_wait_s)
+        self._registry = JobRegistry(
+            limits=config.limits,
+            clock=self._clock,
+            on_end=self._webhooks.announce,
+            on_stop=self._stop_job,
+        )
+        self._pool = WorkerPool(
+            config, registry=self._registry, clock=self._clock, environment=self._environment
+        )
+        self._runner: web.AppRunner | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._port = config.port
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, e.g. `http://127.0.0.1:8000`."""
+        host = "127.0.0.1" if self.config.host in _EVERY_ADDRESS else self.config.host
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """What a caller adds `/run` to, e.g. `http://127.0.0.1:8000/v2/local`."""
+        return f"{self.base_url}/v2/{self.config.endpoint_id}"
+
+    @property
+    def workers(self) -> list[WorkerInfo]:
+        """The workers, with their process ids and states."""
+        return self._pool.workers
+
+    async def start(self) -> None:
+        """Listen, then start the workers.
+
+        Raises:
+            OSError: the port is taken, or the command does not exist.
+        """
+        command = self.config.command[0]
+        folder = self.config.working_folder
+        if shutil.which(command) is None and not (folder and shutil.which(folder / command)):
+            raise FileNotFoundError(f"there is no command {command!r} to start a worker with")
+        app = web.Application()
+        config = self.config
+        callers = CallerRoutes(
+            registry=self._registry,
+            pool=self._pool,
+            limits=config.limits,
+            endpoint_id=config.endpoint_id,
+            api_key=config.api_key,
+        )
+        workers = WorkerRoutes(registry=self._registry, pool=self._pool, limits=config.limits)
+        app.add_routes([*callers.routes(), *workers.routes()])
+        # Handlers are cancelled when their client goes: a poll must not take a job for a dead worker.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, config.host, config.port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._port = self._runner.addresses[0][1]
+        self._pool.start()
+        self._ticking = asyncio.create_task(self._tick(), name="endpoint-tick")
+        log.info("endpoint listens", extra={"url": self.url})
+
+    async def close(self) -> None:
+        """Stop the workers, then listening."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        await self._pool.close()
+        await self._webhooks.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def _tick(self) -> None:
+        while True:
+            self._registry.tick()
+            self._pool.tick()
+            await asyncio.sleep(TICK_S)
+
+    def _stop_job(self, job: Job) -> None:
+        channel = self._pool.channel_of(job.worker_id)
+        if channel is not None:
+            channel.stop_job(job)
+
+    def _environment(self, worker_id: str, token: str) -> Mapping[str, str]:
+        # A worker has the endpoint's own environment, as a container has its image's; the one place
+        # beside the settings where it is read, because here it is only passed on.
+        inherited = {name: value for name, value in os.environ.items() if name not in _FOREIGN_VARIABLES}
+        return {
+            **_WORKER_DEFAULTS,
+            **inherited,
+            **self.config.environment,
+            **worker_environment(
+                self.base_url,
+                worker_id=worker_id,
+                token=token,
+                endpoint_id=self.config.endpoint_id,
+                ping_interval_s=self.config.ping_interval_s,
+            ),
+        }

@@ -1,0 +1,69 @@
+"""Tells callers who named a webhook how their job ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+import stamina
+
+from lorapod.endpoint.jobs import Job
+
+log = logging.getLogger(__name__)
+
+#: How long one attempt may take.
+ATTEMPT_TIMEOUT_S = 30.0
+
+
+class Webhooks:
+    """Sends the final state of jobs, each in a task of its own."""
+
+    def __init__(self, *, attempts: int, wait_s: float) -> None:
+        """Send up to `attempts` times, `wait_s` apart, until the receiver answers below 400."""
+        self._attempts = attempts
+        self._wait_s = wait_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def announce(self, job: Job) -> None:
+        """Start sending what `/status` answers for `job`, where it has a webhook."""
+        if job.webhook is None:
+            return
+        task = asyncio.create_task(self._send(job, job.webhook), name=f"webhook-{job.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give up on what is still under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(self, job: Job, url: str) -> None:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_S)
+            self._session = aiohttp.ClientSession(timeout=timeout, raise_for_status=True)
+        body = b"".join(job.for_caller())
+        headers = {"Content-Type": "application/json"}
+        try:
+            async for attempt in stamina.retry_context(
+                on=(aiohttp.ClientError, TimeoutError),
+                attempts=self._attempts,
+                timeout=None,
+                wait_initial=self._wait_s,
+                wait_max=self._wait_s,
+                wait_jitter=0.0,
+            ):
+                with attempt:
+                    async with self._session.post(url, data=body, headers=headers):
+                        pass
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning(
+                "the webhook of a job could not be delivered in %d attempts: %s",
+                self._attempts,
+                error,
+                extra={"job_id": job.id},
+            )
