@@ -60,6 +60,12 @@ if [ -z "${PYTHON:-}" ] && [ -x "$venv/bin/python" ] && [ -f "$stamp" ]; then
     [ "$(wanted "$venv/bin/python" 2>/dev/null)" = "$(cat "$stamp")" ] && exit 0
 fi
 
+# Two makes at once: the second waits, and then finds it ready.
+if command -v flock >/dev/null; then
+    exec 9<pyproject.toml
+    flock 9
+fi
+
 python=$(find_python)
 want=$(wanted "$python")
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
