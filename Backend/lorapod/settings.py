@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -127,6 +128,11 @@ class Settings(BaseSettings):
         if self.network_volume_path is not None:
             return self.network_volume_path
         return SERVERLESS_VOLUME if SERVERLESS_VOLUME.is_mount() else POD_VOLUME
+
+    @cached_property
+    def scratch_root(self) -> Path:
+        """A folder on local disk, for what must not lie on a network volume."""
+        return (self.scratch_path or Path(tempfile.gettempdir())) / "lorapod"
 
     @property
     def serverless(self) -> bool:

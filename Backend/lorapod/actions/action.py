@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -32,6 +33,8 @@ class Action(Generic[RequestT, ResultT]):
 
     type: str
     summary: str
-    request: type[RequestT]
-    result: type[ResultT]
-    run: Callable[[RequestT, Services, Job], Awaitable[ResultT]]
+    request: builtins.type[RequestT]
+    result: builtins.type[ResultT]
+    run: Callable[[RequestT, Services, Job], Awaitable[Result]]
+    #: What it answers instead of `result` when the request asks for it.
+    other_results: tuple[builtins.type[Result], ...] = ()

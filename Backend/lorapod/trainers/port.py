@@ -177,6 +177,8 @@ class Trainer(Protocol):
     #: As requests and records name it, e.g. `ai-toolkit`.
     name: str
     capabilities: frozenset[Capability]
+    #: Whether a machine without a GPU is no use to it (`ALLOW_CPU` overrides).
+    needs_gpu: bool
 
     def probe(self) -> TrainerStatus:
         """Whether it can be used here; cheap, no import of the trainer, no GPU touched."""

@@ -1,0 +1,61 @@
+"""`logs`: what a process said, a part at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.processes.log import read_part
+from lorapod.wire.model import ProcessId, ProcessRequest, Result
+
+#: A part's text can grow sixfold as JSON (`\u001b`), and has to fit one reply.
+MAX_PART_BYTES = 1_000_000
+
+
+class LogsRequest(ProcessRequest):
+    """Which part of which log."""
+
+    offset: int = Field(
+        default=0,
+        description="Where to begin, in bytes; `next_offset` of the answer before; negative: from the end.",
+    )
+    limit: int = Field(default=256_000, ge=4, le=MAX_PART_BYTES, description="At most so many bytes.")
+
+
+class LogsResult(Result):
+    """A part of a log."""
+
+    process_id: ProcessId
+    text: str
+    offset: int = Field(description="Where the text begins, in bytes.")
+    next_offset: int = Field(description="Where to go on.")
+    eof: bool = Field(description="Whether this was all; while the process runs, more may come.")
+
+
+async def logs(request: LogsRequest, services: Services, _job: Job) -> LogsResult:
+    """Read the part from the workspace."""
+    return await asyncio.to_thread(_read, request, services)
+
+
+def _read(request: LogsRequest, services: Services) -> LogsResult:
+    record = services.processes.get(request.process_id)
+    part = read_part(services.workspace.log_path(record.process_id), request.offset, request.limit)
+    return LogsResult(
+        process_id=record.process_id,
+        text=part.text,
+        offset=part.offset,
+        next_offset=part.next_offset,
+        eof=part.eof and record.status.final,
+    )
+
+
+ACTION = Action(
+    type="logs",
+    summary="What a process said, from any byte on.",
+    request=LogsRequest,
+    result=LogsResult,
+    run=logs,
+)

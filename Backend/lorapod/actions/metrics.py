@@ -1,0 +1,61 @@
+"""`metrics`: the curves of a training."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.errors import TooLarge
+from lorapod.trainers import loss_log
+from lorapod.wire.model import ProcessId, ProcessRequest, Result
+
+#: As JSON a point takes about 40 bytes.
+MAX_POINTS = 200_000
+
+
+class MetricsRequest(ProcessRequest):
+    """Which curves, and how much of them."""
+
+    keys: list[str] | None = Field(default=None, max_length=100, description="Only these, e.g. `loss/loss`.")
+    since_step: int = Field(default=0, ge=0, description="Only later steps than this one.")
+    stride: int = Field(default=1, ge=1, description="Only every so many-th step.")
+
+
+class MetricsResult(Result):
+    """Curves by name."""
+
+    process_id: ProcessId
+    series: dict[str, list[tuple[int, float]]] = Field(description="For each key, pairs of step and value.")
+    last_step: int | None = Field(default=None, description="The last step that was logged.")
+
+
+async def metrics(request: MetricsRequest, services: Services, _job: Job) -> MetricsResult:
+    """Read the trainer's own log of losses."""
+    return await asyncio.to_thread(_read, request, services)
+
+
+def _read(request: MetricsRequest, services: Services) -> MetricsResult:
+    record = services.processes.get(request.process_id)
+    path = services.workspace.output_folder(record.process_id) / record.name / loss_log.FILE_NAME
+    series = loss_log.read_series(
+        path, keys=request.keys, since_step=request.since_step, stride=request.stride
+    )
+    points = sum(map(len, series.values()))
+    if points > MAX_POINTS:
+        raise TooLarge(
+            f"The series have {points} points; one answer holds {MAX_POINTS}.",
+            hint="Ask for fewer keys, a larger stride, or from a later step on.",
+        )
+    return MetricsResult(process_id=record.process_id, series=series, last_step=loss_log.last_step(path))
+
+
+ACTION = Action(
+    type="metrics",
+    summary="Loss, learning rate and other curves of a training.",
+    request=MetricsRequest,
+    result=MetricsResult,
+    run=metrics,
+)

@@ -1,0 +1,52 @@
+"""`process_status`: all that is known of one process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.process_view import view
+from lorapod.actions.services import Services
+from lorapod.processes.log import read_tail
+from lorapod.trainers import loss_log
+from lorapod.wire.model import ProcessRequest
+from lorapod.wire.process import ProcessView
+
+
+class ProcessStatusRequest(ProcessRequest):
+    """Which process, and how much of it."""
+
+    log_tail: int | None = Field(
+        default=None, ge=1, le=1000, description="Add so many last lines of its log."
+    )
+    metrics: bool = Field(default=False, description="Add the newest value of every metric.")
+
+
+async def process_status(request: ProcessStatusRequest, services: Services, _job: Job) -> ProcessView:
+    """Answer from RAM or the record, and from the process's folder."""
+    return await asyncio.to_thread(_read, request, services)
+
+
+def _read(request: ProcessStatusRequest, services: Services) -> ProcessView:
+    record = services.processes.get(request.process_id)
+    workspace = services.workspace
+    run_folder = workspace.output_folder(record.process_id) / record.name
+    return view(
+        record,
+        workspace,
+        log_tail=read_tail(workspace.log_path(record.process_id), request.log_tail)
+        if request.log_tail
+        else None,
+        metrics=loss_log.latest(run_folder / loss_log.FILE_NAME) if request.metrics else None,
+    )
+
+
+ACTION = Action(
+    type="process_status",
+    summary="All that is known of one process: state, progress, failure, files.",
+    request=ProcessStatusRequest,
+    result=ProcessView,
+    run=process_status,
+)

@@ -1,0 +1,103 @@
+"""From a record and its folder to what callers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lorapod.processes import artifacts
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+from lorapod.wire.process import (
+    CheckpointView,
+    FailureView,
+    ProcessSummary,
+    ProcessView,
+    ProgressView,
+    SampleView,
+)
+from lorapod.workspace import Workspace
+
+#: More files than these are not named in one answer; `list_files` pages through them.
+MAX_OUTPUT_FILES = 1000
+
+_UNFINISHED = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
+
+
+def summary(record: ProcessRecord) -> ProcessSummary:
+    """The record alone, without a look at its files."""
+    return ProcessSummary(**_common(record))
+
+
+def view(
+    record: ProcessRecord,
+    workspace: Workspace,
+    *,
+    log_tail: list[str] | None = None,
+    metrics: dict[str, float] | None = None,
+) -> ProcessView:
+    """The record with the files that the process wrote; reads its folder."""
+    output = workspace.output_folder(record.process_id)
+    saved = artifacts.checkpoints(output / record.name, record.name)
+    files = [workspace.relative(path) for path in artifacts.output_files(output)]
+    return ProcessView(
+        **_common(record),
+        exit_code=record.exit_code,
+        signal=record.signal,
+        checkpoints=[
+            CheckpointView(
+                path=workspace.relative(checkpoint.path),
+                step=record.progress.step if checkpoint.final else checkpoint.step,
+                size_bytes=checkpoint.size_bytes,
+                created_at=checkpoint.created_at,
+                final=checkpoint.final,
+            )
+            for checkpoint in saved
+        ],
+        samples=[
+            SampleView(path=workspace.relative(sample.path), step=sample.step, index=sample.index)
+            for sample in artifacts.samples(output / record.name)
+        ],
+        output_files=files[:MAX_OUTPUT_FILES],
+        config_path=config_path(record.process_id, workspace),
+        output_path=workspace.relative(output),
+        log_path=workspace.relative(workspace.log_path(record.process_id)),
+        resumable=record.status in _UNFINISHED and bool(saved),
+        resumed_from_step=record.resumed_from_step,
+        log_tail=log_tail,
+        metrics=metrics,
+    )
+
+
+def config_path(process_id: str, workspace: Workspace) -> str:
+    """Where the config of a process lies, relative to the workspace."""
+    return workspace.relative(workspace.process_folder(process_id) / "config.yaml")
+
+
+def _common(record: ProcessRecord) -> Mapping[str, Any]:
+    progress = record.progress
+    return {
+        "process_id": record.process_id,
+        "type": record.type,
+        "name": record.name,
+        "trainer": record.trainer,
+        "status": record.status.value,
+        "phase": record.phase.value if record.phase else None,
+        "progress": ProgressView(
+            step=progress.step,
+            total_steps=progress.total_steps,
+            percent=progress.percent,
+            loss=progress.loss,
+            learning_rate=progress.learning_rate,
+            steps_per_s=progress.steps_per_s,
+            eta_s=progress.eta_s,
+        ),
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "worker_id": record.worker_id,
+        "failure": None
+        if record.failure is None
+        else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),
+        "job_id": record.job_id,
+    }

@@ -1,0 +1,53 @@
+"""`processes`: the processes of this workspace, newest first."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.process_view import summary
+from lorapod.actions.services import Services
+from lorapod.processes.status import ProcessStatus
+from lorapod.wire.model import ProcessId, Request, Result
+from lorapod.wire.process import ProcessSummary
+
+
+class ProcessesRequest(Request):
+    """Which processes."""
+
+    status: ProcessStatus | None = Field(default=None, description="Only those in this state.")
+    limit: int = Field(default=50, ge=1, le=500, description="At most so many.")
+    cursor: ProcessId | None = Field(default=None, description="`next_cursor` of the answer before.")
+
+
+class ProcessesResult(Result):
+    """One page of processes."""
+
+    processes: list[ProcessSummary]
+    count: int = Field(description="How many this page holds.")
+    next_cursor: str | None = Field(default=None, description="Where to go on; absent on the last page.")
+    worker_id: str = Field(description="The worker that answered.")
+
+
+async def processes(request: ProcessesRequest, services: Services, _job: Job) -> ProcessesResult:
+    """Answer from the records, of whatever worker they are."""
+    found, next_cursor = await asyncio.to_thread(
+        services.processes.page, status=request.status, limit=request.limit, before=request.cursor
+    )
+    return ProcessesResult(
+        processes=[summary(record) for record in found],
+        count=len(found),
+        next_cursor=next_cursor,
+        worker_id=services.settings.worker_id,
+    )
+
+
+ACTION = Action(
+    type="processes",
+    summary="The processes of this workspace, newest first, whatever worker ran them.",
+    request=ProcessesRequest,
+    result=ProcessesResult,
+    run=processes,
+)

@@ -1,0 +1,65 @@
+"""Every action of the contract, by type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from lorapod.actions import (
+    cancel,
+    download,
+    download_file,
+    health,
+    list_files,
+    logs,
+    lora,
+    metrics,
+    ping,
+    process_status,
+    processes,
+    schema,
+    train,
+    train_with_yaml,
+    upload_training_data,
+)
+from lorapod.actions.action import Action
+
+ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
+    {
+        module.ACTION.type: module.ACTION
+        for module in (
+            health,
+            ping,
+            schema,
+            upload_training_data,
+            train,
+            train_with_yaml,
+            process_status,
+            processes,
+            cancel,
+            logs,
+            metrics,
+            list_files,
+            download_file,
+            download,
+            lora,
+        )
+    }
+)
+
+#: Types of the contract that this version does not answer yet.
+UNSUPPORTED_TYPES = frozenset(
+    {
+        "resume",
+        "save_now",
+        "sample_now",
+        "bulk_download",
+        "list_models",
+        "describe_model",
+        "download_model",
+        "edit_model",
+        "generate",
+        "keep_alive",
+    }
+)

@@ -1,0 +1,71 @@
+"""From an event to an answer: finds the action, checks the request, turns errors into sentences."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import Any
+
+from lorapod.actions.action import Job
+from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.services import Services
+from lorapod.errors import InsufficientStorage, InternalError, UnknownType, Unsupported, WorkerError
+from lorapod.wire.envelope import Call, error_answer, open_envelope
+from lorapod.wire.validation import nearest, parse
+
+logger = logging.getLogger(__name__)
+
+
+class Router:
+    """Answers events with the actions of the registry."""
+
+    def __init__(self, services: Services) -> None:
+        """Hand `services` to every action."""
+        self._services = services
+
+    async def answer(self, event: object, job: Job) -> dict[str, Any]:
+        """The answer to one event: a flat JSON object, never an exception but cancellation."""
+        context: dict[str, Any] = {"job_id": job.job_id}
+        try:
+            call = open_envelope(event)
+            context["type"] = call.type[:80]
+            return await self._run(call, job)
+        except WorkerError as error:
+            logger.info("refused", extra={**context, "code": error.code.value, "reason": error.message})
+            return error_answer(error)
+        except OSError as error:
+            logger.exception("disk or network failed", extra=context)
+            return error_answer(_system_error(error))
+        except Exception:
+            logger.exception("action failed", extra=context)
+            return error_answer(InternalError())
+
+    async def _run(self, call: Call, job: Job) -> dict[str, Any]:
+        action = ACTIONS.get(call.type)
+        if action is None:
+            raise _no_action(call.type)
+        request = parse(action.request, call.fields)
+        result = await action.run(request, self._services, job)
+        answer: dict[str, Any] = result.answer()
+        return answer
+
+
+def _no_action(wanted: str) -> WorkerError:
+    if wanted in UNSUPPORTED_TYPES:
+        return Unsupported(f"This version of the worker does not answer {wanted!r} yet.")
+    known = sorted(ACTIONS)
+    shown = wanted if len(wanted) <= 80 else f"{wanted[:77]}..."
+    meant = nearest(wanted, [*known, *UNSUPPORTED_TYPES])
+    return UnknownType(
+        f"There is no type {shown!r}{f', did you mean {meant!r}?' if meant else '.'}",
+        hint=f"The types are: {', '.join(known)}.",
+    )
+
+
+def _system_error(error: OSError) -> WorkerError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InsufficientStorage(
+            "The workspace's disk is full.",
+            hint="Delete old outputs or attach a larger volume, then try again.",
+        )
+    return InternalError(f"The worker's disk or network failed: {error.strerror or type(error).__name__}.")

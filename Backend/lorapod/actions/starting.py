@@ -1,0 +1,228 @@
+"""What every action that starts a training shares: the checks, the start, the wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from lorapod.actions.action import Job
+from lorapod.actions.attachment import stay_attached
+from lorapod.actions.process_view import config_path, view
+from lorapod.actions.services import Services
+from lorapod.datasets.check import DatasetSummary
+from lorapod.errors import GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
+from lorapod.processes.ids import new_process_id
+from lorapod.processes.manager import Submission
+from lorapod.processes.record import ProcessRecord
+from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
+from lorapod.trainers.registry import AUTO
+from lorapod.wire.dataset import DatasetRef
+from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
+from lorapod.wire.process import ProcessView
+
+#: Fields of the contract that a later version answers.
+_LATER = ("callback_url", "callback_token", "upload")
+
+
+class StartRequest(Request):
+    """What all ways to start a training have in common."""
+
+    dataset: DatasetRef | None = Field(
+        default=None, description="Where the pictures are; without it the config's own `folder_path`s count."
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Name of the model, where the config has none.",
+    )
+    trainer: str = Field(
+        default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is there."
+    )
+    wait: bool | None = Field(
+        default=None,
+        description="Keep the RunPod job open until the training ends; by default so on a serverless worker.",
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Two requests with the same key start one training.",
+    )
+    job_id: str | None = Field(
+        default=None, max_length=200, description="Your own id of the job, echoed back."
+    )
+    dry_run: bool = Field(default=False, description="Only say what would happen, and what would be refused.")
+    callback_url: str | None = Field(default=None, description="Not answered by this version.")
+    callback_token: str | None = Field(default=None, description="Not answered by this version.")
+    upload: dict[str, Any] | None = Field(default=None, description="Not answered by this version.")
+
+    @model_validator(mode="after")
+    def _refuse_later_fields(self) -> Self:
+        if given := [name for name in _LATER if getattr(self, name) is not None]:
+            raise Unsupported(f"This version of the worker does not answer {', '.join(given)} yet.")
+        return self
+
+
+class DatasetView(Result):
+    """The dataset that a training reads."""
+
+    path: RelativePath
+    images: int
+    captions: int
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+
+
+class Started(Result):
+    """A training that was accepted."""
+
+    process_id: ProcessId
+    status: str
+    created_at: Moment
+    config_path: RelativePath
+    output_path: RelativePath
+    dataset: DatasetView | None = None
+
+
+class Finished(ProcessView):
+    """A training that was waited for: the whole of `process_status`."""
+
+    dataset: DatasetView | None = None
+
+
+class DryRun(Result):
+    """What would happen."""
+
+    dry_run: bool = True
+    accepted: bool
+    trainer: str
+    config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
+    dataset: DatasetView | None = None
+    refused: list[dict[str, Any]] = Field(
+        default=[], description="Every problem, as the error would tell it."
+    )
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+
+
+async def start(config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> Result:
+    """Start a training on `config`, and wait for its end where the request or the settings say so.
+
+    Raises:
+        WorkerError: what the trainer, the dataset or the machine refuses; nothing was started then.
+    """
+    if request.dry_run:
+        return await asyncio.to_thread(_rehearse, config, request, services)
+    order = await asyncio.to_thread(_Order.check, config, request, services)
+    record = await asyncio.to_thread(order.submit)
+    wait = services.settings.waits_for_training if request.wait is None else request.wait
+    if not wait:
+        return order.started(record)
+    ended = await stay_attached(record.process_id, services, job)
+    return await asyncio.to_thread(order.finished, ended)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """A request whose parts have been found; everything here blocks."""
+
+    services: Services
+    request: StartRequest
+    config: Mapping[str, Any]
+    trainer: Trainer
+    dataset: DatasetSummary | None
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services) -> Self:
+        """Find the trainer and the dataset, and look at the machine."""
+        settings = services.settings
+        trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
+        if trainer.needs_gpu and not settings.allow_cpu and not services.telemetry.gpu_indices():
+            raise GpuUnavailable(
+                f"{trainer.name} needs a GPU, and this worker has none that works.",
+                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
+            )
+        free = services.telemetry.disk(services.workspace.root).free_bytes
+        if free < settings.disk_min_free_bytes:
+            raise InsufficientStorage(
+                f"The workspace has {free} bytes free; a training needs {settings.disk_min_free_bytes}.",
+                hint="Delete old outputs or attach a larger volume.",
+            )
+        dataset = services.datasets.resolve(request.dataset) if request.dataset is not None else None
+        return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
+
+    def plan(self, process_id: str) -> TrainingPlan:
+        """What the trainer makes of the config for this process."""
+        workspace = self.services.workspace
+        return self.trainer.prepare(
+            TrainingRequest(
+                process_id=process_id,
+                config=self.config,
+                dataset=self.dataset.path if self.dataset else None,
+                training_folder=workspace.output_folder(process_id),
+                scratch=self.services.settings.scratch_root / process_id,
+                workspace=workspace.root,
+                name=self.request.name,
+            )
+        )
+
+    def submit(self) -> ProcessRecord:
+        """Hand the training to the process manager."""
+        shown = self.dataset_view()
+        return self.services.processes.submit(
+            "train",
+            lambda process_id: Submission(
+                trainer=self.trainer,
+                plan=self.plan(process_id),
+                dataset=shown.answer() if shown else {},
+                job_id=self.request.job_id,
+            ),
+            idempotency_key=self.request.idempotency_key,
+        )
+
+    def dataset_view(self) -> DatasetView | None:
+        """The dataset as answers show it."""
+        if self.dataset is None:
+            return None
+        return DatasetView(
+            path=self.services.workspace.relative(self.dataset.path),
+            images=self.dataset.images,
+            captions=self.dataset.captions,
+            warnings=list(self.dataset.warnings),
+        )
+
+    def started(self, record: ProcessRecord) -> Started:
+        """The answer that does not wait."""
+        workspace = self.services.workspace
+        return Started(
+            process_id=record.process_id,
+            status=record.status.value,
+            created_at=record.created_at,
+            config_path=config_path(record.process_id, workspace),
+            output_path=workspace.relative(workspace.output_folder(record.process_id)),
+            dataset=self.dataset_view(),
+        )
+
+    def finished(self, record: ProcessRecord) -> Finished:
+        """The answer at the end."""
+        return Finished(**dict(view(record, self.services.workspace)), dataset=self.dataset_view())
+
+
+def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services) -> DryRun:
+    """Everything but the start."""
+    try:
+        order = _Order.check(config, request, services)
+        plan = order.plan(new_process_id("train", services.clock.now()))
+    except WorkerError as error:
+        refused = list(error.details) or [{"field": "input", "error": error.message}]
+        return DryRun(accepted=False, trainer=request.trainer, refused=refused)
+    return DryRun(
+        accepted=True,
+        trainer=order.trainer.name,
+        config=dict(plan.config),
+        dataset=order.dataset_view(),
+        warnings=list(plan.warnings),
+    )

@@ -1,0 +1,65 @@
+"""`train`: start a training, from an AI Toolkit config or from a preset and a few knobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from lorapod.actions import starting
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.actions.starting import DryRun, Finished, Started, StartRequest
+from lorapod.errors import InvalidInput
+from lorapod.trainers.config_text import parse_config
+from lorapod.trainers.presets import build_config
+from lorapod.wire.knobs import TrainKnobs
+from lorapod.wire.model import Result
+
+
+class TrainRequest(StartRequest, TrainKnobs):
+    """What to train, on what, and how."""
+
+    config: str | dict[str, Any] | None = Field(
+        default=None, description="AI Toolkit config, as YAML text or as an object; else give a `preset`."
+    )
+    preset: str | None = Field(
+        default=None, description="Config to begin with, e.g. `sdxl`; the knobs change it."
+    )
+
+
+async def train(request: TrainRequest, services: Services, job: Job) -> Result:
+    """Check everything that can be checked, and hand the training to the process manager."""
+    config = await asyncio.to_thread(_config, request, services)
+    return await starting.start(config, request, services, job)
+
+
+def _config(request: TrainRequest, services: Services) -> Mapping[str, Any]:
+    knobs = TrainKnobs.model_validate(
+        {name: value for name in TrainKnobs.model_fields if (value := getattr(request, name)) is not None}
+    )
+    if (request.config is None) == (request.preset is None):
+        raise InvalidInput(
+            "Give either a config or a preset.", hint='For example {"preset": "sdxl", "steps": 1000}.'
+        )
+    if request.preset is not None:
+        return build_config(request.preset, knobs)
+    if set_knobs := sorted(knobs.model_fields_set):
+        raise InvalidInput(
+            f"{', '.join(set_knobs)}: these go with a preset; with a config, write them into the config.",
+            details=[{"field": name, "error": "goes with a preset, not with a config"} for name in set_knobs],
+        )
+    assert request.config is not None
+    return parse_config(request.config, max_bytes=services.settings.max_config_bytes)
+
+
+ACTION = Action(
+    type="train",
+    summary="Start a training, from an AI Toolkit config or from a preset.",
+    request=TrainRequest,
+    result=Started,
+    other_results=(Finished, DryRun),
+    run=train,
+)

@@ -1,0 +1,88 @@
+"""What a process has written, read from its folder each time: files cannot fall out of step with a list of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+_SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
+
+#: A run folder's parts that are nobody's result.
+_NO_OUTPUT = frozenset({"_latent_cache", "__pycache__"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Weights of one step."""
+
+    path: Path
+    #: None for the final weights, whose name carries no step.
+    step: int | None
+    size_bytes: int
+    created_at: datetime
+
+    @property
+    def final(self) -> bool:
+        """Whether it is the end result."""
+        return self.step is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A picture made on the way."""
+
+    path: Path
+    step: int
+    index: int
+
+
+def checkpoints(run_folder: Path, name: str) -> Sequence[Checkpoint]:
+    """The weights in a run folder, by step, the final ones last."""
+    numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
+    found: list[Checkpoint] = []
+    for entry in _entries(run_folder):
+        match = numbered.fullmatch(entry.name)
+        if match is None and entry.name != f"{name}.safetensors":
+            continue
+        status = entry.stat()
+        found.append(
+            Checkpoint(
+                path=Path(entry.path),
+                step=int(match["step"]) if match else None,
+                size_bytes=status.st_size,
+                created_at=datetime.fromtimestamp(status.st_mtime, UTC),
+            )
+        )
+    return sorted(found, key=lambda checkpoint: (checkpoint.final, checkpoint.step or 0))
+
+
+def samples(run_folder: Path) -> Sequence[Sample]:
+    """The pictures in a run folder, by step and index."""
+    found = (
+        Sample(path=Path(entry.path), step=int(match["step"]), index=int(match["index"]))
+        for entry in _entries(run_folder / "samples")
+        if (match := _SAMPLE.fullmatch(entry.name))
+    )
+    return sorted(found, key=lambda sample: (sample.step, sample.index, sample.path))
+
+
+def output_files(folder: Path) -> Iterator[Path]:
+    """Every file below an output folder, sorted, without hidden files, caches and links."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _NO_OUTPUT and not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if not name.startswith(".") and not path.is_symlink():
+                yield path
+
+
+def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+    except FileNotFoundError:
+        return ()

@@ -1,0 +1,151 @@
+"""The log of one process: append-only, bounded, with progress bars thinned out."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lorapod.clock import Clock
+
+#: Of a progress bar that repaints itself, one picture is kept for each such time.
+REPAINT_INTERVAL_S = 10.0
+
+#: Lines that are kept for the end of a log that met its bound, and for judging a failure.
+TAIL_LINES = 400
+
+_TAIL_BYTES_PER_LINE = 400
+
+
+class ProcessLog:
+    """Writes `logs/<process_id>.log`; one writer, any number of readers, offsets stay true.
+
+    Past its bound the log takes no more lines until it is closed; then the last ones are appended, so that the end,
+    which tells why a process failed, is always there.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, clock: Clock) -> None:
+        """Append to `path`; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines."""
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._file = path.open("ab")
+        self._size = self._file.tell()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._omitted: deque[str] = deque(maxlen=TAIL_LINES)
+        self._omitted_count = 0
+        self._repaint: str | None = None
+        self._repaint_due = 0.0
+
+    def __enter__(self) -> Self:
+        """The log itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines, oldest first, one of each run of repaints."""
+        return [*self._tail, self._repaint] if self._repaint is not None else list(self._tail)
+
+    def write(self, text: str, *, repaint: bool = False) -> None:
+        """Append one line; a `repaint` is held back, to be replaced by the next one or kept now and then."""
+        if repaint:
+            self._repaint = text
+            if self._clock.monotonic() >= self._repaint_due:
+                self._flush_repaint()
+            return
+        self._flush_repaint()
+        self._append(text)
+
+    def note(self, text: str) -> None:
+        """Append a line of the worker's own, set apart from the child's."""
+        self.write(f"[lorapod] {text}")
+
+    def close(self) -> None:
+        """Write what was held back, and close; closing twice is no error."""
+        if self._file.closed:
+            return
+        self._flush_repaint()
+        if self._omitted_count:
+            shown = len(self._omitted)
+            self._emit(f"[lorapod] {self._omitted_count - shown} lines left out; the last {shown} follow")
+            for text in self._omitted:
+                self._emit(text)
+        self._file.close()
+
+    def _flush_repaint(self) -> None:
+        if self._repaint is not None:
+            text, self._repaint = self._repaint, None
+            self._repaint_due = self._clock.monotonic() + REPAINT_INTERVAL_S
+            self._append(text)
+
+    def _append(self, text: str) -> None:
+        self._tail.append(text)
+        if self._size >= self._max_bytes:
+            self._omitted.append(text)
+            self._omitted_count += 1
+        else:
+            self._emit(text)
+
+    def _emit(self, text: str) -> None:
+        data = f"{text}\n".encode(errors="replace")
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError:
+            # A full disk must not end a training: the lines stay in the tail.
+            return
+        self._size += len(data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogPart:
+    """A piece of a log; offsets in bytes."""
+
+    text: str
+    offset: int
+    next_offset: int
+    #: Whether it reaches the present end.
+    eof: bool
+
+
+def read_part(path: Path, offset: int, limit: int) -> LogPart:
+    """Up to `limit` bytes of a log from `offset` on; a negative offset counts from the end.
+
+    A part never ends inside a character, so that parts put together are the log. A log that is not there yet is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            begin = max(0, size + offset) if offset < 0 else min(offset, size)
+            file.seek(begin)
+            data = file.read(limit)
+    except FileNotFoundError:
+        return LogPart(text="", offset=0, next_offset=0, eof=True)
+    if begin + len(data) < size:
+        data = _whole_characters(data)
+    end = begin + len(data)
+    return LogPart(text=data.decode(errors="replace"), offset=begin, next_offset=end, eof=end == size)
+
+
+def read_tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a log, oldest first, without line ends."""
+    part = read_part(path, -lines * _TAIL_BYTES_PER_LINE, lines * _TAIL_BYTES_PER_LINE)
+    return part.text.splitlines()[-lines:]
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """`data` without the first bytes of a UTF-8 character whose rest is cut off."""
+    for back in range(1, min(4, len(data)) + 1):
+        lead = data[-back]
+        if lead & 0xC0 != 0x80:
+            needed = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
+            return data[:-back] if needed > back else data
+    return data

@@ -1,0 +1,124 @@
+"""What is known of one process: the truth that its owner writes and everybody reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lorapod.processes.status import ProcessStatus, check_transition
+from lorapod.trainers.port import Failure, Observation, Phase
+
+#: Version of the stored form; a reader refuses a newer one.
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is; speeds in steps a second, times in seconds."""
+
+    step: int = 0
+    total_steps: int | None = None
+    loss: float | None = None
+    learning_rate: float | None = None
+    steps_per_s: float | None = None
+    eta_s: float | None = None
+
+    @property
+    def percent(self) -> float | None:
+        """Share of the steps that are done, 0 to 100."""
+        if not self.total_steps:
+            return None
+        return round(min(100.0, 100.0 * self.step / self.total_steps), 2)
+
+    def updated(self, seen: Observation) -> Progress:
+        """This progress with what was seen since; what was not seen stays."""
+        names = (item.name for item in dataclasses.fields(self))
+        news = {name: value for name in names if (value := getattr(seen, name)) is not None}
+        return dataclasses.replace(self, **news) if news else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRecord:
+    """One process; every path is relative to the workspace."""
+
+    process_id: str
+    #: What kind of work: `train`.
+    type: str
+    trainer: str
+    #: The model's name: the stem of its artifacts.
+    name: str
+    status: ProcessStatus
+    created_at: datetime
+    #: The worker that holds it, or held it last.
+    worker_id: str
+    #: Counts the runs; a run of an older generation must not write.
+    generation: int = 1
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    phase: Phase | None = None
+    progress: Progress = field(default_factory=Progress)
+    exit_code: int | None = None
+    #: Name of the signal that ended the child, e.g. `SIGKILL`.
+    signal: str | None = None
+    failure: Failure | None = None
+    resumed_from_step: int | None = None
+    trigger_word: str | None = None
+    base_model: str | None = None
+    #: The caller's own id of the job, echoed in events.
+    job_id: str | None = None
+    idempotency_key: str | None = None
+    #: What was known of the dataset when the process was made.
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    #: The child's process id, which is also that of its group, and when it started (seconds since boot).
+    pid: int | None = None
+    pid_started: float | None = None
+    version: int = RECORD_VERSION
+
+    def moved(self, status: ProcessStatus, **changes: Any) -> ProcessRecord:
+        """This record in its next state.
+
+        Raises:
+            IllegalTransition: the table of states has no such change.
+        """
+        check_transition(self.status, status)
+        return dataclasses.replace(self, status=status, **changes)
+
+    def changed(self, **changes: Any) -> ProcessRecord:
+        """This record with other values, its state kept."""
+        return dataclasses.replace(self, **changes)
+
+    def observed(self, seen: Observation) -> ProcessRecord:
+        """This record with what its reader saw."""
+        changes: dict[str, Any] = {}
+        if (progress := self.progress.updated(seen)) is not self.progress:
+            changes["progress"] = progress
+        if seen.phase is not None and seen.phase is not self.phase:
+            changes["phase"] = seen.phase
+        if seen.resumed_from_step is not None:
+            changes["resumed_from_step"] = seen.resumed_from_step
+        return dataclasses.replace(self, **changes) if changes else self
+
+
+_ADAPTER = TypeAdapter(ProcessRecord)
+
+
+def dump(record: ProcessRecord) -> bytes:
+    """The stored form: one JSON object."""
+    return _ADAPTER.dump_json(record)
+
+
+def load(data: bytes) -> ProcessRecord:
+    """The record in a stored form.
+
+    Raises:
+        ValueError: it is damaged, or of a newer version.
+    """
+    record = _ADAPTER.validate_json(data)
+    if record.version > RECORD_VERSION:
+        raise ValueError(f"record version {record.version} is newer than {RECORD_VERSION}")
+    return record

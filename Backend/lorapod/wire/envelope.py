@@ -1,0 +1,67 @@
+"""The outside of every job: the event that comes in, and the error that goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lorapod.errors import InvalidInput, WorkerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What an event asks for."""
+
+    job_id: str
+    type: str
+    #: The input without its `type`.
+    fields: Mapping[str, Any]
+
+
+def open_envelope(event: object) -> Call:
+    """Read `{"id": …, "input": {"type": …, …}}`.
+
+    `action` is accepted for `type`; an input without either, but with a `prompt`, asks for `generate`.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    if not isinstance(event, Mapping):
+        raise InvalidInput("The job is not a JSON object.")
+    job_input = event.get("input")
+    if not isinstance(job_input, Mapping):
+        raise InvalidInput('The job has no "input" object.', hint='Send {"input": {"type": "ping"}}.')
+    fields = {str(name): value for name, value in job_input.items()}
+    return Call(job_id=str(event.get("id", "")), type=_take_type(fields), fields=fields)
+
+
+def _take_type(fields: dict[str, Any]) -> str:
+    named = [name for name in ("type", "action") if name in fields]
+    if len(named) == 2 and fields["type"] != fields["action"]:
+        raise InvalidInput('The input has both "type" and "action", and they differ; send one of them.')
+    if not named:
+        if "prompt" in fields:
+            return "generate"
+        raise InvalidInput(
+            'The input has no "type".', hint='Send {"input": {"type": "schema"}} for a list of types.'
+        )
+    chosen = fields[named[0]]
+    if not isinstance(chosen, str):
+        raise InvalidInput(f'The "{named[0]}" of the input must be a string.')
+    for name in named:
+        del fields[name]
+    return chosen
+
+
+def error_answer(error: WorkerError) -> dict[str, Any]:
+    """The answer that tells of an error.
+
+    `error` is always a string: the RunPod SDK takes it out of the answer and marks the job FAILED.
+    """
+    answer: dict[str, Any] = {"error": error.message, "code": error.code.value}
+    if error.hint:
+        answer["hint"] = error.hint
+    if error.details:
+        answer["details"] = list(error.details)
+    return answer

@@ -1,0 +1,72 @@
+"""The composition root: builds every part of a worker once, and is the only place that knows them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from lorapod.actions.action import Job
+from lorapod.actions.router import Router
+from lorapod.actions.services import Services
+from lorapod.clock import Clock, SystemClock
+from lorapod.datasets.library import DatasetLibrary
+from lorapod.files.digests import DigestBook
+from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.slots import SlotPool
+from lorapod.processes.store.file import FileStore
+from lorapod.processes.supervisor import Surroundings
+from lorapod.settings import Settings
+from lorapod.telemetry import Telemetry
+from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
+from lorapod.trainers.builtin.adapter import BuiltinTrainer
+from lorapod.trainers.registry import TrainerRegistry
+from lorapod.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One worker: answers events until it is closed."""
+
+    services: Services
+    router: Router
+
+    @classmethod
+    def create(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+        """Build a worker from its settings; makes the workspace's folders, starts nothing.
+
+        Raises:
+            OSError: the workspace cannot be written.
+        """
+        clock = clock or SystemClock()
+        workspace = Workspace.create(settings.workspace_root)
+        telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
+        surroundings = Surroundings(
+            workspace=workspace,
+            store=FileStore(workspace.processes),
+            slots=SlotPool(telemetry.gpu_indices()),
+            clock=clock,
+            environment=settings.trainer_environment(),
+            max_log_bytes=settings.max_log_bytes,
+        )
+        services = Services(
+            settings=settings,
+            clock=clock,
+            started_at=clock.now(),
+            workspace=workspace,
+            processes=RealProcessManager(surroundings, worker_id=settings.worker_id),
+            trainers=TrainerRegistry(
+                [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
+            ),
+            datasets=DatasetLibrary(workspace=workspace, settings=settings),
+            digests=DigestBook(workspace=workspace),
+            telemetry=telemetry,
+        )
+        return cls(services=services, router=Router(services))
+
+    async def answer(self, event: object, job: Job) -> dict[str, Any]:
+        """The answer to one event."""
+        return await self.router.answer(event, job)
+
+    def close(self) -> None:
+        """Stop every process in good order; blocks for `SHUTDOWN_GRACE_S` at most."""
+        self.services.processes.close(self.services.settings.shutdown_grace_s)
