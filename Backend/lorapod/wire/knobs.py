@@ -1,0 +1,93 @@
+"""The few values of a training that most callers want to set themselves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lorapod.wire.model import WireModel
+
+#: Edge of a training picture in pixels.
+Resolution = Annotated[int, Field(strict=True, ge=64, le=4096)]
+
+#: A line of text without control characters.
+PromptText = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+
+
+class Optimizer(StrEnum):
+    """Optimizers that the trainers know; `builtin` has fewer and says so."""
+
+    ADAM = "adam"
+    ADAM_8BIT = "adam8bit"
+    ADAMW = "adamw"
+    ADAMW_8BIT = "adamw8bit"
+    ADAFACTOR = "adafactor"
+    ADAGRAD = "adagrad"
+    AUTOMAGIC = "automagic"
+    LION = "lion"
+    LION_8BIT = "lion8bit"
+    PRODIGY = "prodigy"
+    PRODIGY_8BIT = "prodigy8bit"
+
+
+class TrainKnobs(WireModel):
+    """Changes to a preset; what is left out stays as the preset has it."""
+
+    steps: int | None = Field(
+        default=None, strict=True, ge=1, le=1_000_000, description="Optimizer steps in all.", examples=[2000]
+    )
+    learning_rate: float | None = Field(
+        default=None, strict=True, gt=0, le=10, allow_inf_nan=False, description="Learning rate, e.g. 0.0001."
+    )
+    rank: int | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        le=1024,
+        description="Rank of the LoRA; its alpha is set to the same number.",
+    )
+    resolution: Resolution | Annotated[list[Resolution], Field(min_length=1, max_length=16)] | None = Field(
+        default=None,
+        description="Edge of the training pictures in pixels; several make buckets of several sizes.",
+    )
+    batch_size: int | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        le=1024,
+        description="Pictures in one step; more needs more GPU memory.",
+    )
+    trigger_word: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = (
+        Field(
+            default=None,
+            description="The word that will call the trained subject; it is added to captions that lack it.",
+        )
+    )
+    sample_prompts: Annotated[list[PromptText], Field(max_length=64)] | None = Field(
+        default=None, description="Prompts of the sample pictures; an empty list makes none."
+    )
+    sample_every: int | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        le=1_000_000,
+        description="Steps between two rounds of sample pictures.",
+    )
+    save_every: int | None = Field(
+        default=None, strict=True, ge=1, le=1_000_000, description="Steps between two checkpoints."
+    )
+    seed: int | None = Field(
+        default=None, strict=True, ge=0, lt=1 << 32, description="Seed of the training and of its samples."
+    )
+    model: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+        | None
+    ) = Field(
+        default=None,
+        description="Base model in place of the preset's: a hub id, or a path below the workspace.",
+    )
+    optimizer: Optimizer | None = Field(default=None, description="Optimizer in place of the preset's.")

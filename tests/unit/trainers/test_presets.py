@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import ast
+import os
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorapod.errors import InvalidInput
+from lorapod.trainers import presets
+from lorapod.trainers.presets import build_config
+from lorapod.wire.knobs import Optimizer, TrainKnobs
+from lorapod.wire.validation import parse
+
+EXPECTED = {
+    "chroma",
+    "flux-dev",
+    "flux-schnell",
+    "lumina2",
+    "qwen-image",
+    "sd15",
+    "sd35-large",
+    "sdxl",
+    "wan21",
+    "wan21-1b",
+    "wan22",
+}
+
+KNOBS = st.builds(
+    TrainKnobs,
+    steps=st.none() | st.integers(1, 1_000_000),
+    learning_rate=st.none() | st.floats(1e-9, 10),
+    rank=st.none() | st.integers(1, 1024),
+    resolution=st.none() | st.integers(64, 4096) | st.lists(st.integers(64, 4096), min_size=1, max_size=16),
+    batch_size=st.none() | st.integers(1, 1024),
+    trigger_word=st.none() | st.just("ohwx"),
+    sample_prompts=st.none() | st.lists(st.sampled_from(["a cat", "a dog"]), max_size=3),
+    sample_every=st.none() | st.integers(1, 1_000_000),
+    save_every=st.none() | st.integers(1, 1_000_000),
+    seed=st.none() | st.integers(0, (1 << 32) - 1),
+    model=st.none() | st.just("models/own.safetensors"),
+    optimizer=st.none() | st.sampled_from(Optimizer),
+)
+
+
+def process_of(config: dict[str, Any]) -> dict[str, Any]:
+    process: dict[str, Any] = config["config"]["process"][0]
+    return process
+
+
+def test_the_list_is_as_documented() -> None:
+    assert set(presets.names()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_each_preset_is_whole(name: str) -> None:
+    preset = presets.get(name)
+    assert preset.description
+    assert preset.min_gpu_memory_bytes >= 4_000_000_000
+    assert set(preset.trainers) <= {"ai-toolkit", "builtin"}
+    assert "ai-toolkit" in preset.trainers
+    process = process_of(build_config(name, TrainKnobs()))
+    assert process["type"] == "diffusion_trainer"
+    assert process["network"] == {
+        "type": "lora",
+        "linear": process["network"]["linear"],
+        "linear_alpha": process["network"]["linear"],
+    }
+    # Numbers that YAML 1.1 would read as text (1e-4) train nothing.
+    assert isinstance(process["train"]["lr"], float)
+    assert process["sample"]["neg"] == ""
+    assert process["model"]["arch"]
+    assert "folder_path" not in process["datasets"][0]
+    assert "training_folder" not in process
+
+
+def test_only_stable_diffusion_runs_on_the_builtin_trainer() -> None:
+    assert {name for name in presets.names() if "builtin" in presets.get(name).trainers} == {"sd15", "sdxl"}
+
+
+@given(name=st.sampled_from(sorted(EXPECTED)), knobs=KNOBS)
+def test_every_knob_arrives_and_nothing_else_changes(name: str, knobs: TrainKnobs) -> None:
+    plain, turned = process_of(build_config(name, TrainKnobs())), process_of(build_config(name, knobs))
+    wanted = {
+        ("train", "steps"): knobs.steps,
+        ("train", "lr"): knobs.learning_rate,
+        ("train", "batch_size"): knobs.batch_size,
+        ("train", "optimizer"): knobs.optimizer,
+        ("network", "linear"): knobs.rank,
+        ("network", "linear_alpha"): knobs.rank,
+        ("sample", "sample_every"): knobs.sample_every,
+        ("save", "save_every"): knobs.save_every,
+        ("sample", "seed"): knobs.seed,
+        ("model", "name_or_path"): knobs.model,
+    }
+    for (section, key), value in wanted.items():
+        assert turned[section][key] == (plain[section][key] if value is None else value)
+    assert turned.get("trigger_word") == knobs.trigger_word
+    assert turned.get("training_seed") == knobs.seed
+    for section in ("network", "model", "save"):
+        assert turned[section].keys() == plain[section].keys()
+
+
+def test_building_leaves_the_preset_alone() -> None:
+    before = build_config("sd15", TrainKnobs())
+    process_of(build_config("sd15", TrainKnobs(steps=1, resolution=64)))["train"]["lr"] = 5
+    assert build_config("sd15", TrainKnobs()) == before
+
+
+def test_square_samples_follow_the_resolution_and_films_keep_their_frame() -> None:
+    square = process_of(build_config("sdxl", TrainKnobs(resolution=[768, 512, 768])))
+    assert square["datasets"][0]["resolution"] == [512, 768]
+    assert (square["sample"]["width"], square["sample"]["height"]) == (768, 768)
+    film = process_of(build_config("wan21", TrainKnobs(resolution=512)))
+    assert (film["sample"]["width"], film["sample"]["height"]) == (832, 480)
+
+
+def test_samples_show_the_prompts_else_the_trigger_word() -> None:
+    named = process_of(
+        build_config("sd15", TrainKnobs(trigger_word="ohwx", sample_prompts=["ohwx in a hat"]))
+    )
+    assert named["sample"]["prompts"] == ["ohwx in a hat"]
+    assert process_of(build_config("sd15", TrainKnobs(trigger_word="ohwx")))["sample"]["prompts"] == ["ohwx"]
+    none = process_of(build_config("sd15", TrainKnobs(sample_prompts=[])))
+    assert none["sample"]["prompts"] == []
+    assert none["train"]["disable_sampling"] is True
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput, match="did you mean 'flux-dev'") as caught:
+        presets.get("flux_dev")
+    assert "sd35-large" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "../sd15", "sd15.yaml", "\0", "\ud800", "x" * 5000])
+def test_a_name_is_never_a_path(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        presets.get(name)
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "message"),
+    [
+        ("steps", 0, "greater than or equal to 1"),
+        ("steps", "100", "valid integer"),
+        ("steps", True, "valid integer"),
+        ("steps", 1.5, "valid integer"),
+        ("learning_rate", 0, "greater than 0"),
+        ("learning_rate", float("nan"), "finite number"),
+        ("learning_rate", "1e-4", "valid number"),
+        ("rank", 4096, "less than or equal to 1024"),
+        ("resolution", 16, "greater than or equal to 64"),
+        ("resolution", [], "at least 1 item"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("trigger_word", "two\nlines", "match pattern"),
+        ("sample_prompts", ["ok", 3], "valid string"),
+        ("optimizer", "adamx", "adamw8bit"),
+        ("learning_rat", 1e-4, "did you mean 'learning_rate'"),
+    ],
+)
+def test_a_knob_out_of_bounds_is_refused_with_its_reason(knob: str, value: object, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        parse(TrainKnobs, {knob: value})
+    assert caught.value.details[0]["field"].startswith(knob)
+
+
+class ToolkitFacts:
+    """The keys that a checkout of AI Toolkit reads, by section, and the archs that it knows."""
+
+    CLASSES: ClassVar = {
+        "network": "NetworkConfig",
+        "save": "SaveConfig",
+        "datasets": "DatasetConfig",
+        "train": "TrainConfig",
+        "model": "ModelConfig",
+        "sample": "SampleConfig",
+    }
+
+    def __init__(self, root: Path) -> None:
+        tree = ast.parse((root / "toolkit" / "config_modules.py").read_text(encoding="utf-8"))
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        self.keys = {section: _read_keys(classes[name]) for section, name in self.CLASSES.items()}
+        self.archs = {"sd1"} | {
+            value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ModelArch"
+            for value in ast.literal_eval(ast.unparse(node.value).removeprefix("Literal"))
+        }
+        # Some of these files are no valid Python for every version of the parser: they are searched, not parsed.
+        for path in (root / "extensions_built_in").rglob("*.py"):
+            self.archs.update(
+                re.findall(r'^    arch = "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+            )
+
+
+def _read_keys(node: ast.ClassDef) -> set[str]:
+    """The constants `K` of every `kwargs.get(K, …)`."""
+    return {
+        call.args[0].value
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "kwargs.get"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+@pytest.fixture(scope="module")
+def toolkit() -> ToolkitFacts:
+    root = Path(os.environ.get("AI_TOOLKIT_PATH", "/app/ai-toolkit"))
+    if not (root / "toolkit" / "config_modules.py").is_file():
+        pytest.skip("no AI Toolkit: set AI_TOOLKIT_PATH to a checkout")
+    return ToolkitFacts(root)
+
+
+@pytest.mark.ai_toolkit
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_ai_toolkit_reads_every_key_of_each_preset(name: str, toolkit: ToolkitFacts) -> None:
+    knobs = TrainKnobs(sample_prompts=[], trigger_word="ohwx", seed=1, resolution=512)
+    process = process_of(build_config(name, knobs))
+    for section, known in toolkit.keys.items():
+        content = process[section][0] if section == "datasets" else process[section]
+        assert set(content) <= known, section
+    assert process["model"]["arch"] in toolkit.archs
