@@ -47,7 +47,7 @@ layers: venv ## Who may import whom (import-linter)
 
 .PHONY: docs-check
 docs-check: venv ## Is docs/reference what the code's models say? (`make docs` writes it)
-	@$(PY) -m lorapod.wire.docs --check
+	@$(PY) -m lorapod.actions.reference --check
 
 .PHONY: tests
 tests: venv ## Unit, contract, integration and acceptance tests [ARGS=]
@@ -76,7 +76,7 @@ fmt: venv ## Format, and repair what ruff can
 
 .PHONY: docs
 docs: venv ## Write docs/reference from the code's models
-	@$(PY) -m lorapod.wire.docs --write
+	@$(PY) -m lorapod.actions.reference --write
 
 .PHONY: venv
 venv: ## Make .venv ready (does nothing when it is) [PYTHON=]

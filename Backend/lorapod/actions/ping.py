@@ -1,0 +1,34 @@
+"""`ping`: the shortest way to see that a worker answers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.wire.model import Request, Result
+
+
+class PingRequest(Request):
+    """Nothing but the type."""
+
+
+class PingResult(Result):
+    """A sign of life."""
+
+    pong: bool = Field(default=True, description="Always true.")
+    worker_id: str = Field(description="The worker that answered.")
+
+
+async def ping(_request: PingRequest, services: Services, _job: Job) -> PingResult:
+    """Answer; nothing is looked at."""
+    return PingResult(worker_id=services.settings.worker_id)
+
+
+ACTION = Action(
+    type="ping",
+    summary="Answers at once: a sign that a worker is up, and which one.",
+    request=PingRequest,
+    result=PingResult,
+    run=ping,
+)

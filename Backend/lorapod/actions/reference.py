@@ -1,0 +1,60 @@
+"""Writes or checks `docs/reference`: `python -m lorapod.actions.reference --write | --check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.schema import describe
+from lorapod.settings import Settings
+from lorapod.wire.docs import ActionPage, actions_page, errors_page, settings_page
+
+
+def pages() -> Mapping[str, str]:
+    """The reference pages as they must be, by file name."""
+    actions = []
+    for name, action in ACTIONS.items():
+        schemas = describe(action)
+        actions.append(
+            ActionPage(type=name, summary=action.summary, request=schemas.request, result=schemas.result)
+        )
+    return {
+        "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES)),
+        "errors.md": errors_page(),
+        "settings.md": settings_page(Settings),
+    }
+
+
+def stale(folder: Path) -> list[str]:
+    """Names of the pages in `folder` that are missing or say something else than the code."""
+    return [
+        name
+        for name, text in pages().items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or say which are out of date; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true", help="write the pages")
+    mode.add_argument("--check", action="store_true", help="exit with 1 where a page is out of date")
+    parser.add_argument("--folder", type=Path, default=Path("docs/reference"), help="where the pages are")
+    chosen = parser.parse_args(arguments)
+    if chosen.check:
+        outdated = stale(chosen.folder)
+        if outdated:
+            sys.stderr.write(f"Out of date in {chosen.folder}: {', '.join(outdated)}. Run `make docs`.\n")
+        return 1 if outdated else 0
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (chosen.folder / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

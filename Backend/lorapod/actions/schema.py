@@ -1,0 +1,86 @@
+"""`schema`: what can be asked of this worker, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from lorapod import __version__
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.errors import UnknownType
+from lorapod.wire.model import Request, Result, WireModel
+from lorapod.wire.schema import error_schema, request_schema, result_schema
+from lorapod.wire.validation import nearest
+
+
+class SchemaRequest(Request):
+    """Which action."""
+
+    action: str | None = Field(
+        default=None, description="The action to describe; all of them where it is left out."
+    )
+
+
+class ActionSchema(WireModel):
+    """One action."""
+
+    summary: str = Field(description="What it does, in one sentence.")
+    request: dict[str, Any] = Field(description="JSON Schema of its `input`.")
+    result: dict[str, Any] = Field(description="JSON Schema of its answer.")
+
+
+class SchemaResult(Result):
+    """What can be asked, and how it is answered."""
+
+    version: str = Field(description="The worker's version.")
+    actions: dict[str, ActionSchema] = Field(description="The actions by type.")
+    error: dict[str, Any] = Field(description="JSON Schema of the answer where an action fails.")
+
+
+async def schema(request: SchemaRequest, _services: Services, _job: Job) -> SchemaResult:
+    """Describe one or all actions.
+
+    Raises:
+        UnknownType: there is no action of that name.
+    """
+    # The registry lists this module too, so it is complete only once this one has been imported.
+    from lorapod.actions.registry import ACTIONS
+
+    wanted = list(ACTIONS) if request.action is None else [request.action]
+    if wanted[0] not in ACTIONS:
+        raise _no_action(wanted[0], ACTIONS)
+    return SchemaResult(
+        version=__version__,
+        actions={name: describe(ACTIONS[name]) for name in wanted},
+        error=error_schema(),
+    )
+
+
+def describe(action: Action[Any, Any]) -> ActionSchema:
+    """The schemas of one action."""
+    return ActionSchema(
+        summary=action.summary,
+        request=request_schema(action.type, action.request),
+        result=result_schema(action.result),
+    )
+
+
+def _no_action(name: str, known: Mapping[str, Any]) -> UnknownType:
+    shown = name if len(name) <= 80 else f"{name[:77]}..."
+    meant = nearest(name, known)
+    return UnknownType(
+        f"There is no action {shown!r}{f', did you mean {meant!r}?' if meant else '.'}",
+        hint=f"The actions are: {', '.join(sorted(known))}.",
+    )
+
+
+ACTION = Action(
+    type="schema",
+    summary="Publishes the JSON Schema of one or all actions, and the worker's version.",
+    request=SchemaRequest,
+    result=SchemaResult,
+    run=schema,
+)

@@ -1,0 +1,176 @@
+"""The reference pages, written from the models, the settings and the errors themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from lorapod import errors
+from lorapod.wire.markdown import (
+    answer_table,
+    definitions_used,
+    description,
+    example,
+    fields_table,
+    table,
+    type_text,
+)
+from lorapod.wire.schema import error_schema
+
+GENERATED: Final = "<!-- Written by `make docs` from the code; edit the code, not this page. -->"
+
+_ERROR_LINE = re.compile(r"^[├└]── (?P<name>\w+) +(?P<code>[a-z_]+) +(?P<remedy>.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionPage:
+    """What the reference tells of one action."""
+
+    type: str
+    summary: str
+    request: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str]) -> str:
+    """`actions.md`: every action with its fields, its answer and an example; `later`: types still to come."""
+    lines = [
+        GENERATED,
+        "# Actions",
+        "",
+        (
+            'A job is `{"input": {"type": "<action>", …}}`. An unknown field is refused with the nearest known name. '
+            "The answer is one flat JSON object; fields without a value are left out. Where an action fails, the answer "
+            "is [an error](errors.md) and RunPod marks the job FAILED. Sizes are bytes, durations seconds, times RFC 3339 "
+            "in UTC, paths relative to the workspace."
+        ),
+        "",
+        *table(
+            ("action", "what it does"),
+            [(f"[`{action.type}`](#{action.type})", action.summary) for action in actions],
+        ),
+        "",
+    ]
+    if later:
+        names = ", ".join(f"`{name}`" for name in later)
+        lines += [f"This version answers `unsupported` to: {names}.", ""]
+    for action in actions:
+        lines += _action(action)
+    lines += _shared(actions)
+    return _page(lines)
+
+
+def _action(action: ActionPage) -> Iterator[str]:
+    sent = json.dumps({"input": example(action.request)}, indent=2, ensure_ascii=False)
+    yield from (f"## {action.type}", "", action.summary, "")
+    fields = {name: field for name, field in action.request["properties"].items() if name != "type"}
+    if fields:
+        yield from fields_table({**action.request, "properties": fields}, action.request.get("$defs", {}))
+    else:
+        yield "No fields beside `type`."
+    yield from ("", "Answer:", "")
+    yield from answer_table(action.result, action.result.get("$defs", {}))
+    yield from ("", "```json", *sent.splitlines(), "```", "")
+
+
+def _shared(actions: Sequence[ActionPage]) -> Iterator[str]:
+    """The objects inside requests and answers, once each."""
+    parts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    for action in actions:
+        for schema in (action.request, action.result):
+            definitions = schema.get("$defs", {})
+            for name in definitions_used(schema):
+                parts.setdefault(name, (definitions[name], definitions))
+    if parts:
+        yield from ("# Objects", "")
+    for name, (schema, definitions) in sorted(parts.items()):
+        yield from (f"## {name}", "", description(schema).split("\n\n")[0].replace("\n", " "), "")
+        yield from fields_table(schema, definitions)
+        yield ""
+
+
+def settings_page(settings: type[BaseModel]) -> str:
+    """`settings.md`: every environment variable with its type, default and meaning."""
+    schema = settings.model_json_schema(by_alias=False)
+    rows = [
+        (
+            " or ".join(f"`{name}`" for name in _variables(name, field)),
+            "secret" if _secret(field) else type_text(schema["properties"][name], schema.get("$defs", {})),
+            _default(field),
+            field.description or "",
+        )
+        for name, field in settings.model_fields.items()
+    ]
+    intro = (
+        "Every setting is an environment variable; an empty one counts as not set. Credentials come from here alone, "
+        "never from a job; a secret is never logged or answered."
+    )
+    return _page(
+        [GENERATED, "# Settings", "", intro, "", *table(("variable", "type", "default", "meaning"), rows)]
+    )
+
+
+def errors_page() -> str:
+    """`errors.md`: every code with its meaning and what to do."""
+    remedies = {found["code"]: found["remedy"] for found in _ERROR_LINE.finditer(errors.__doc__ or "")}
+    rows = [
+        (
+            f"`{kind.code.value}`",
+            (kind.__doc__ or "").strip().splitlines()[0],
+            f"{remedies[kind.code.value]}.".capitalize(),
+            "yes" if kind.retryable else "no",
+        )
+        for kind in sorted(
+            errors.WorkerError.__subclasses__(), key=lambda kind: list(errors.ErrorCode).index(kind.code)
+        )
+    ]
+    schema = error_schema()
+    lines = [
+        GENERATED,
+        "# Errors",
+        "",
+        (
+            "An answer that is no success is this object. No traceback and no secret is ever in it; the worker's log keeps "
+            "the traceback."
+        ),
+        "",
+        *answer_table({**schema, "properties": _without_enum(schema)}, {}),
+        "",
+        *table(("code", "meaning", "what to do", "may the same request succeed later?"), rows),
+    ]
+    return _page(lines)
+
+
+def _without_enum(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The codes have a table of their own."""
+    described = schema["properties"]["code"].get("description", "")
+    return {**schema["properties"], "code": {"type": "string", "description": described}}
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    if isinstance(field.validation_alias, AliasChoices):
+        return [str(choice) for choice in field.validation_alias.choices]
+    return [str(field.validation_alias or name.upper())]
+
+
+def _secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation) or field.annotation is SecretStr
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default
+    if field.default_factory is not None or default is None or field.is_required():
+        return ""
+    text = str(default.value if isinstance(default, Enum) else default)
+    return f"`{text.lower() if isinstance(default, bool) else text}`"
+
+
+def _page(lines: Sequence[str]) -> str:
+    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"

@@ -1,0 +1,63 @@
+"""The machine as `health` shows it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from lorapod.wire.model import WireModel
+
+
+class HealthStatus(StrEnum):
+    """Whether the worker is fit for its work."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+
+
+class CheckView(WireModel):
+    """One thing that was looked at."""
+
+    name: str = Field(description="`workspace`, `disk`, `memory`, `gpu` or `trainer:<name>`.")
+    ok: bool = Field(description="Whether it is as the worker needs it.")
+    detail: str = Field(description="What was found, in one sentence.")
+
+
+class GpuView(WireModel):
+    """One GPU that this worker may use; fields that the driver does not tell are left out."""
+
+    index: int = Field(description="Number in PCI order, from 0.")
+    name: str = Field(description="The product's name, as the driver tells it.")
+    memory_total_bytes: int | None = Field(default=None, description="Its memory.")
+    memory_used_bytes: int | None = Field(default=None, description="What all programs together use of it.")
+    utilization_percent: int | None = Field(default=None, description="Share of the last second it was busy.")
+    temperature_c: int | None = Field(
+        default=None, description="Temperature of the chip, in degrees Celsius."
+    )
+
+
+class MemoryView(WireModel):
+    """The container's memory."""
+
+    total_bytes: int = Field(description="The container's limit, or the machine's memory where that is less.")
+    used_bytes: int = Field(description="In use; file cache that can be dropped at once is not counted.")
+    available_bytes: int = Field(description="What is left.")
+    limited_by: str = Field(description="`container` or `host`: whose limit that is.")
+
+
+class DiskView(WireModel):
+    """The file system that holds the workspace."""
+
+    total_bytes: int = Field(description="Its size; a network volume may show its whole cluster.")
+    used_bytes: int = Field(description="In use.")
+    free_bytes: int = Field(description="What the worker may still write.")
+
+
+class TrainerView(WireModel):
+    """One trainer."""
+
+    name: str = Field(description="As `train` names it.")
+    available: bool = Field(description="Whether it can be used on this worker.")
+    version: str | None = Field(default=None, description="Its version, where it tells.")
+    detail: str = Field(default="", description="Where it was found, or what is missing.")
