@@ -7,10 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lorapod.actions.examples import EXAMPLES
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.actions.schema import describe
 from lorapod.settings import Settings
-from lorapod.wire.docs import ActionPage, actions_page, errors_page, settings_page
+from lorapod.trainers import presets
+from lorapod.wire.docs import ActionPage, PresetRow, actions_page, errors_page, presets_page, settings_page
 
 
 def pages() -> Mapping[str, str]:
@@ -19,13 +21,30 @@ def pages() -> Mapping[str, str]:
     for name, action in ACTIONS.items():
         schemas = describe(action)
         actions.append(
-            ActionPage(type=name, summary=action.summary, request=schemas.request, result=schemas.result)
+            ActionPage(
+                type=name,
+                summary=action.summary,
+                request=schemas.request,
+                result=schemas.result,
+                example=EXAMPLES.get(name),
+            )
         )
     return {
         "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES)),
         "errors.md": errors_page(),
+        "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),
         "settings.md": settings_page(Settings),
     }
+
+
+def _preset_row(preset: presets.Preset) -> PresetRow:
+    return PresetRow(
+        name=preset.name,
+        description=preset.description,
+        base_model=preset.config["config"]["process"][0]["model"]["name_or_path"],
+        min_gpu_memory_bytes=preset.min_gpu_memory_bytes,
+        trainers=preset.trainers,
+    )
 
 
 def stale(folder: Path) -> list[str]:

@@ -35,8 +35,11 @@ class ActionPage:
 
     type: str
     summary: str
+    #: JSON Schema of its input and of its answer.
     request: Mapping[str, Any]
     result: Mapping[str, Any]
+    #: An input that tells more than the required fields alone.
+    example: Mapping[str, Any] | None = None
 
 
 def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str]) -> str:
@@ -68,7 +71,8 @@ def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str]) -> str:
 
 
 def _action(action: ActionPage) -> Iterator[str]:
-    sent = json.dumps({"input": example(action.request)}, indent=2, ensure_ascii=False)
+    shown = {"type": action.type, **action.example} if action.example else example(action.request)
+    sent = json.dumps({"input": shown}, indent=2, ensure_ascii=False)
     yield from (f"## {action.type}", "", action.summary, "")
     fields = {name: field for name, field in action.request["properties"].items() if name != "type"}
     if fields:
@@ -89,9 +93,9 @@ def _shared(actions: Sequence[ActionPage]) -> Iterator[str]:
             for name in definitions_used(schema):
                 parts.setdefault(name, (definitions[name], definitions))
     if parts:
-        yield from ("# Objects", "")
+        yield from ("## Objects", "")
     for name, (schema, definitions) in sorted(parts.items()):
-        yield from (f"## {name}", "", description(schema).split("\n\n")[0].replace("\n", " "), "")
+        yield from (f"### {name}", "", description(schema).split("\n\n")[0].replace("\n", " "), "")
         yield from fields_table(schema, definitions)
         yield ""
 
@@ -117,6 +121,37 @@ def settings_page(settings: type[BaseModel]) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PresetRow:
+    """What the reference tells of one preset."""
+
+    name: str
+    description: str
+    base_model: str
+    min_gpu_memory_bytes: int
+    trainers: Sequence[str]
+
+
+def presets_page(presets: Sequence[PresetRow]) -> str:
+    """`presets.md`: the configs that a training can begin with."""
+    rows = [
+        (
+            f"`{preset.name}`",
+            preset.description,
+            f"`{preset.base_model}`",
+            f"{preset.min_gpu_memory_bytes / 1e9:g} GB",
+            ", ".join(f"`{name}`" for name in preset.trainers),
+        )
+        for preset in presets
+    ]
+    intro = (
+        "`train` with a `preset` needs no config: the preset has one, and the knobs of `train` (`steps`, `rank`, …) "
+        "change it. The GPU memory is a rule of thumb, not a measurement."
+    )
+    header = ("preset", "what it trains", "base model", "GPU memory", "trainers")
+    return _page([GENERATED, "# Presets", "", intro, "", *table(header, rows)])
+
+
 def errors_page() -> str:
     """`errors.md`: every code with its meaning and what to do."""
     remedies = {found["code"]: found["remedy"] for found in _ERROR_LINE.finditer(errors.__doc__ or "")}
@@ -124,7 +159,7 @@ def errors_page() -> str:
         (
             f"`{kind.code.value}`",
             (kind.__doc__ or "").strip().splitlines()[0],
-            f"{remedies[kind.code.value]}.".capitalize(),
+            _sentence(remedies[kind.code.value]),
             "yes" if kind.retryable else "no",
         )
         for kind in sorted(
@@ -152,6 +187,10 @@ def _without_enum(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The codes have a table of their own."""
     described = schema["properties"]["code"].get("description", "")
     return {**schema["properties"], "code": {"type": "string", "description": described}}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _variables(name: str, field: FieldInfo) -> list[str]:

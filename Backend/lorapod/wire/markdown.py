@@ -6,16 +6,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_BOUNDS = (
-    ("minimum", "at least {}"),
-    ("exclusiveMinimum", "more than {}"),
-    ("maximum", "at most {}"),
-    ("exclusiveMaximum", "less than {}"),
-    ("minLength", "at least {} characters"),
-    ("maxLength", "at most {} characters"),
-    ("minItems", "at least {} entries"),
-    ("maxItems", "at most {} entries"),
-)
 _TEXT_EXAMPLES = {"process_id": "train_0123456789ab"}
 
 
@@ -51,9 +41,17 @@ def answer_table(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> l
 
 def type_text(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     """A field's type in words, with its bounds; `null` is not told: a field without a value is left out."""
-    bounds = "; ".join(text.format(_number(field[key])) for key, text in _BOUNDS if key in field)
+    bounds = [
+        _range(field.get("minimum"), field.get("maximum"), ""),
+        _range(field.get("minLength"), field.get("maxLength"), " characters"),
+        "" if "prefixItems" in field else _range(field.get("minItems"), field.get("maxItems"), " entries"),
+    ]
+    for key, words in (("exclusiveMinimum", "more than"), ("exclusiveMaximum", "less than")):
+        if key in field:
+            bounds.append(f"{words} {_number(field[key])}")
+    told = "; ".join(bound for bound in bounds if bound)
     kind = _kind(field, definitions)
-    return f"{kind}, {bounds}" if bounds else kind
+    return f"{kind} ({told})" if told else kind
 
 
 def default_text(field: Mapping[str, Any], *, required: bool) -> str:
@@ -151,6 +149,16 @@ def _value(name: str, field: Mapping[str, Any], definitions: Mapping[str, Any]) 
 def _name(field: Mapping[str, Any]) -> str | None:
     reference = field.get("$ref")
     return reference.removeprefix("#/$defs/") if isinstance(reference, str) else None
+
+
+def _range(least: float | None, most: float | None, unit: str) -> str:
+    if least is not None and most is not None:
+        return f"{_number(least)} to {_number(most)}{unit}"
+    if most is not None:
+        return f"up to {_number(most)}{unit}"
+    if least == 1 and unit == " characters":
+        return "not empty"
+    return "" if least is None else f"{_number(least)} or more{unit}"
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,30 @@
+"""Inputs for the reference, where the required fields alone would not tell much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "schema": {"action": "train"},
+        "train": {
+            "preset": "sdxl",
+            "dataset": {"training_name": "my-cat"},
+            "name": "my-cat-lora",
+            "trigger_word": "ohwx cat",
+            "steps": 1500,
+            "learning_rate": 0.0001,
+            "sample_prompts": ["ohwx cat on a sofa"],
+        },
+        "train_with_yaml": {
+            "yaml_config": "job: extension\nconfig:\n  name: my-cat-lora\n  process:\n    - type: diffusion_trainer\n      …",
+            "dataset": {"training_name": "my-cat"},
+        },
+        "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
+        "processes": {"status": "running", "limit": 20},
+        "logs": {"process_id": "train_0123456789ab", "offset": -4000},
+        "metrics": {"process_id": "train_0123456789ab", "keys": ["loss/loss"], "stride": 10},
+    }
+)
