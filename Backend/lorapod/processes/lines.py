@@ -54,5 +54,5 @@ class LineSplitter:
     def finish(self) -> Iterator[Line]:
         """What is left when the stream has ended."""
         text, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
-        if text.removesuffix("\r"):
+        if text:
             yield Line(text=text.removesuffix("\r"))

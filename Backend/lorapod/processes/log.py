@@ -31,7 +31,7 @@ class ProcessLog:
         """Append to `path`; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines."""
         self._clock = clock
         self._max_bytes = max_bytes
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._omitted: deque[str] = deque(maxlen=TAIL_LINES)
@@ -97,12 +97,10 @@ class ProcessLog:
     def _emit(self, text: str) -> None:
         data = f"{text}\n".encode(errors="replace")
         try:
-            self._file.write(data)
-            self._file.flush()
+            self._size += self._file.write(data)
         except OSError:
             # A full disk must not end a training: the lines stay in the tail.
             return
-        self._size += len(data)
 
 
 @dataclass(frozen=True, kw_only=True)

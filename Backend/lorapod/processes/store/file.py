@@ -3,19 +3,21 @@
 ```
 processes/<process_id>/record.json   the record
 processes/.live/<process_id>         an empty file for each process that has not ended
-processes/.keys/<sha256 of the key>  the process that an idempotency key stands for
+processes/.keys/<sha256 of the key>/<process_id>  the process that an idempotency key stands for
 ```
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorapod.atomic import write_atomically
+from lorapod.atomic import sync_folder, write_atomically
 from lorapod.processes import record as records
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
@@ -79,14 +81,19 @@ class FileStore:
         return sorted((entry.name for entry in os.scandir(self._live)), key=age_key, reverse=True)
 
     def claim_key(self, key: str, process_id: str) -> str:
-        """Bind the key by making its file exclusively: of two workers, one succeeds."""
-        path = self._keys / hashlib.sha256(key.encode()).hexdigest()
+        """Bind the key by a rename, which fails on a folder that is not empty: of two workers, one succeeds.
+
+        (A hard link would do too, but not every network volume has them.)
+        """
+        claimed = self._keys / hashlib.sha256(key.encode()).hexdigest()
+        staged = claimed.with_name(f".{claimed.name}.{process_id}")
+        staged.mkdir()
+        (staged / process_id).touch()
         try:
-            with path.open("x") as file:
-                file.write(process_id)
-        except FileExistsError:
-            if owner := path.read_text():
-                return owner
-            # Its maker died between the two calls above.
-            write_atomically(path, process_id.encode())
-        return process_id
+            staged.rename(claimed)
+        except OSError as error:
+            shutil.rmtree(staged)
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        sync_folder(self._keys)
+        return next(claimed.iterdir()).name

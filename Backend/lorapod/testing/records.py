@@ -1,0 +1,24 @@
+"""Records for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+
+
+def make_record(**changes: Any) -> ProcessRecord:
+    """A running training of a model named `model`, but for `changes`."""
+    record = ProcessRecord(
+        process_id="train_0123456789ab",
+        type="train",
+        trainer="script",
+        name="model",
+        status=ProcessStatus.RUNNING,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        worker_id="worker-1",
+    )
+    return dataclasses.replace(record, **changes)

@@ -1,0 +1,101 @@
+"""What every record store must do, run against each of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lorapod.processes.record import Progress
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.file import RECORD_NAME, FileStore
+from lorapod.processes.store.port import RecordExists, RecordStore
+from lorapod.testing.records import make_record
+from lorapod.testing.store import MemoryStore
+
+OpenStore = Callable[[], RecordStore]
+
+
+@pytest.fixture(params=["memory", "file"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    """Opens the same store again and again, as several workers do."""
+    if request.param == "memory":
+        store = MemoryStore()
+        return lambda: store
+    return lambda: FileStore(tmp_path)
+
+
+def test_what_one_worker_saves_another_reads(open_store: OpenStore) -> None:
+    record = make_record(status=ProcessStatus.QUEUED)
+    open_store().create(record)
+    later = record.changed(progress=Progress(step=5))
+    open_store().save(later)
+    assert open_store().load(record.process_id) == later
+
+
+def test_an_id_is_given_once(open_store: OpenStore) -> None:
+    store = open_store()
+    store.create(make_record())
+    with pytest.raises(RecordExists):
+        store.create(make_record(name="other"))
+    found = store.load(make_record().process_id)
+    assert found is not None
+    assert found.name == "model"
+
+
+def test_what_is_not_there_is_none(open_store: OpenStore) -> None:
+    assert open_store().load("train_ffffffffffff") is None
+
+
+def test_ids_come_newest_first(open_store: OpenStore) -> None:
+    store = open_store()
+    ids = [f"train_{number:012x}" for number in (5, 1, 9)]
+    for process_id in ids:
+        store.create(make_record(process_id=process_id))
+    assert list(store.ids()) == sorted(ids, reverse=True)
+
+
+def test_live_ids_are_those_that_have_not_ended(open_store: OpenStore) -> None:
+    store = open_store()
+    for number, status in enumerate(ProcessStatus):
+        store.create(make_record(process_id=f"train_{number:012x}", status=status))
+    live = {record.status for process_id in store.live_ids() if (record := store.load(process_id))}
+    assert live == {status for status in ProcessStatus if not status.final}
+    record = make_record(process_id=store.live_ids()[0])
+    store.save(record.moved(ProcessStatus.FAILED))
+    assert record.process_id not in store.live_ids()
+    store.save(record)
+    assert record.process_id in store.live_ids()
+
+
+def test_a_key_stands_for_one_process_whoever_asks_first(open_store: OpenStore) -> None:
+    answers: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def claim(number: int) -> None:
+        store = open_store()
+        barrier.wait()
+        answers.append(store.claim_key("../a key\0", f"train_{number:012x}"))
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert len(set(answers)) == 1
+    assert open_store().claim_key("another", "train_000000000001") == "train_000000000001"
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"process_id":', b"\xff\xfe"])
+def test_a_damaged_file_is_no_record_and_no_crash(tmp_path: Path, damage: bytes) -> None:
+    store = FileStore(tmp_path)
+    record = make_record()
+    store.create(record)
+    (tmp_path / record.process_id / RECORD_NAME).write_bytes(damage)
+    assert store.load(record.process_id) is None
+    store.save(record)
+    assert store.load(record.process_id) == record
+    assert {path.name for path in (tmp_path / record.process_id).iterdir()} == {RECORD_NAME}

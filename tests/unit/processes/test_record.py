@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorapod.processes import record as records
+from lorapod.processes.ids import age_key, new_process_id
+from lorapod.processes.record import Progress
+from lorapod.processes.status import IllegalTransition, ProcessStatus
+from lorapod.testing.records import make_record
+from lorapod.trainers.port import Observation, Phase
+
+
+def test_what_is_stored_comes_back() -> None:
+    record = make_record(progress=Progress(step=3, total_steps=10, loss=0.5), phase=Phase.TRAINING)
+    assert records.load(records.dump(record)) == record
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"process_id": "x"}'])
+def test_a_damaged_record_is_refused(damage: bytes) -> None:
+    with pytest.raises(ValueError):
+        records.load(damage)
+
+
+def test_a_record_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="newer"):
+        records.load(records.dump(make_record(version=records.RECORD_VERSION + 1)))
+
+
+def test_only_legal_moves() -> None:
+    with pytest.raises(IllegalTransition):
+        make_record(status=ProcessStatus.COMPLETED).moved(ProcessStatus.RUNNING)
+
+
+def test_an_observation_changes_what_it_saw_and_nothing_else() -> None:
+    record = make_record(progress=Progress(step=3, total_steps=10, loss=0.5))
+    seen = record.observed(Observation(step=4, phase=Phase.TRAINING))
+    assert seen.progress == Progress(step=4, total_steps=10, loss=0.5)
+    assert seen.phase is Phase.TRAINING
+    assert record.observed(Observation()) is record
+
+
+def test_percent_is_of_the_steps() -> None:
+    assert Progress(step=650, total_steps=1000).percent == 65.0
+    assert Progress(step=5).percent is None
+    assert Progress(step=12, total_steps=10).percent == 100.0
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds are naive
+    st.floats(0.01, 1e6),
+)
+def test_ids_sort_by_age(moment: datetime, later_s: float) -> None:
+    older = new_process_id("train", moment)
+    newer = new_process_id("train", moment + timedelta(seconds=later_s))
+    assert re.fullmatch(r"train_[0-9a-f]{12}", older)
+    assert age_key(older)[:10] < age_key(newer)[:10]
