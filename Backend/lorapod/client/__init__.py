@@ -1,1 +1,65 @@
-"""What runs at the caller: the client and the `lorapod` command line."""
+"""The caller's side: `Client` talks to a queue endpoint, RunPod's or the one on this machine.
+
+```python
+with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
+    client.upload_dataset("pictures/", "my-style")
+    training = client.train(dataset={"training_name": "my-style"}, config=config)
+    training.wait(on_progress=lambda process: print(process["progress"]))
+    lora = training.download("loras/")
+```
+"""
+
+from lorapod.client.client import Client
+from lorapod.client.download import DownloadProgress
+from lorapod.client.errors import (
+    BodyTooLarge,
+    Busy,
+    Conflict,
+    EndpointError,
+    InvalidInput,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobNotFound,
+    JobTimedOut,
+    LorapodError,
+    NotFound,
+    ProcessEnded,
+    TransferFailed,
+    Unauthorized,
+    Unreachable,
+    WaitTimeout,
+)
+from lorapod.client.job import Job, JobStatus
+from lorapod.client.training import Training
+from lorapod.client.transport import RetryPolicy, Timeouts
+from lorapod.client.upload import UploadedDataset, UploadProgress
+
+__all__ = [
+    "BodyTooLarge",
+    "Busy",
+    "Client",
+    "Conflict",
+    "DownloadProgress",
+    "EndpointError",
+    "InvalidInput",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobNotFound",
+    "JobStatus",
+    "JobTimedOut",
+    "LorapodError",
+    "NotFound",
+    "ProcessEnded",
+    "RetryPolicy",
+    "Timeouts",
+    "Training",
+    "TransferFailed",
+    "Unauthorized",
+    "Unreachable",
+    "UploadProgress",
+    "UploadedDataset",
+    "WaitTimeout",
+]

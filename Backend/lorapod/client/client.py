@@ -1,0 +1,259 @@
+"""The client of one endpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from lorapod.client import download, files, training, upload
+from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
+from lorapod.client.job import Job
+from lorapod.client.training import OnProcess, Training
+from lorapod.client.transport import RetryPolicy, Timeouts, Transport
+
+#: Largest bodies that RunPod's queue takes.
+RUN_BODY_MAX_BYTES = 10_000_000
+RUNSYNC_BODY_MAX_BYTES = 20_000_000
+
+#: How long `/runsync` may hold its answer back.
+RUNSYNC_WAIT_MIN_S = 1.0
+RUNSYNC_WAIT_MAX_S = 300.0
+
+_POLL_FIRST_S = 0.1
+_POLL_LONGEST_S = 3.0
+
+#: Actions whose repetition would do the work twice: not sent again where the first attempt's fate is unknown.
+_ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
+
+
+class Client:
+    """Talks to one queue endpoint, RunPod's or the local one.
+
+    Safe to use from several threads. Each method raises `LorapodError` where it cannot do what it says.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        retries: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        http: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Build the client; connects at the first request.
+
+        Args:
+            url: `https://api.runpod.ai/v2/<endpoint_id>`, or `http://127.0.0.1:<port>/v2/<id>`.
+            api_key: RunPod's; the local endpoint wants none.
+            retries: how long to go on asking an endpoint that is away or busy.
+            timeouts: how long one exchange may take.
+            http: another way to send requests, for tests.
+
+        Raises:
+            ValueError: `url` is not an HTTP address, or holds a password.
+        """
+        self._retries = retries or RetryPolicy()
+        self._transport = Transport(
+            url, api_key, retries=self._retries, timeouts=timeouts or Timeouts(), http=http
+        )
+
+    @classmethod
+    def runpod(cls, endpoint_id: str, api_key: str) -> Self:
+        """The client of a serverless endpoint on RunPod."""
+        return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key)
+
+    def __repr__(self) -> str:
+        return f"Client({self._transport.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._transport.close()
+
+    # The queue
+
+    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> Job:  # noqa: A002 -- the queue's own word
+        """Put a job into the queue; answers at once. The result is kept for 30 minutes.
+
+        Args:
+            input: the action's `type` and fields, 10 MB of JSON at most.
+            policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
+        """
+        body = _body(input, policy)
+        repeatable = _repeatable(input)
+        return Job.read(
+            self._transport.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
+        )
+
+    def runsync(
+        self,
+        input: Mapping[str, Any],  # noqa: A002 -- the queue's own word
+        *,
+        policy: Mapping[str, Any] | None = None,
+        wait_s: float = 90.0,
+    ) -> Job:
+        """Put a job into the queue and wait for it, `wait_s` at most: it may still be IN_PROGRESS.
+
+        Args:
+            input: the action's `type` and fields, 20 MB of JSON at most.
+            policy: RunPod's.
+            wait_s: 1 to 300 seconds. The result is kept for a minute.
+        """
+        held_s = min(max(wait_s, RUNSYNC_WAIT_MIN_S), RUNSYNC_WAIT_MAX_S)
+        answer = self._transport.post(
+            "/runsync",
+            _body(input, policy),
+            limit_bytes=RUNSYNC_BODY_MAX_BYTES,
+            params={"wait": str(int(held_s * 1000))},
+            wait_s=held_s,
+            repeatable=_repeatable(input),
+        )
+        return Job.read(answer)
+
+    def status(self, job_id: str) -> Job:
+        """The job as it is now; `output` of one IN_PROGRESS is its newest progress update."""
+        return Job.read(self._transport.get(f"/status/{job_id}"))
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job of the queue; an attached training stops with it, checkpoint first."""
+        return Job.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
+
+    def health(self) -> dict[str, Any]:
+        """Counts of the endpoint's jobs and workers; asks no worker."""
+        return self._transport.get("/health")
+
+    # The worker
+
+    def call(self, action: str, /, *, timeout_s: float | None = None, **fields: Any) -> dict[str, Any]:
+        """The worker's answer to one action.
+
+        Args:
+            action: the request's `type`.
+            timeout_s: how long to wait for the answer; None: as long as the job lives.
+            fields: the action's own; one whose value is None is left out.
+
+        Raises:
+            JobFailed: the worker answered with an error; or another `LorapodError`.
+        """
+        wish = {"type": action} | {name: value for name, value in fields.items() if value is not None}
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        job = self.runsync(wish, wait_s=90.0 if timeout_s is None else timeout_s)
+        interval_s = _POLL_FIRST_S
+        while not job.status.ended:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"{action}: no answer after {timeout_s:g} s; job {job.job_id} goes on.", job_id=job.job_id
+                )
+            time.sleep(interval_s)
+            interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
+            job = self._still_kept(job)
+        answer = job.result()
+        if not isinstance(answer, dict):
+            raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
+        return answer
+
+    def _still_kept(self, job: Job) -> Job:
+        try:
+            return self.status(job.job_id)
+        except JobNotFound as error:
+            raise JobNotFound(
+                f"Job {job.job_id} has ended, and its result is no longer kept.",
+                hint="Results of runsync are kept for a minute.",
+            ) from error
+
+    def upload_dataset(
+        self,
+        folder: str | Path,
+        training_name: str,
+        *,
+        trigger_word: str | None = None,
+        on_progress: upload.OnUpload | None = None,
+    ) -> upload.UploadedDataset:
+        """Send a folder's pictures, captions and zips to the worker; see `upload.upload_dataset`."""
+        return upload.upload_dataset(
+            self, Path(folder), training_name, trigger_word=trigger_word, on_progress=on_progress
+        )
+
+    def download(
+        self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
+    ) -> Path:
+        """Fetch a process's final artifact or one file of the workspace; see `download.download`."""
+        return download.download(self, source, Path(to), on_progress=on_progress)
+
+    def train(
+        self,
+        *,
+        execution_timeout_s: float = training.EXECUTION_TIMEOUT_S,
+        start_timeout_s: float = training.START_TIMEOUT_S,
+        **fields: Any,
+    ) -> Training:
+        """Start a training and answer as soon as its process id is known; see `training.start`."""
+        return training.start(
+            self, fields, execution_timeout_s=execution_timeout_s, start_timeout_s=start_timeout_s
+        )
+
+    def wait(
+        self,
+        process: Training | str,
+        *,
+        on_progress: OnProcess | None = None,
+        interval_s: float = training.INTERVAL_S,
+        timeout_s: float | None = None,
+        check: bool = True,
+    ) -> dict[str, Any]:
+        """Follow a process to its end; see `training.wait`."""
+        process_id = process if isinstance(process, str) else process.process_id
+        return training.wait(
+            self,
+            process_id,
+            on_progress=on_progress,
+            interval_s=interval_s,
+            timeout_s=timeout_s,
+            check=check,
+        )
+
+    def process_status(self, process_id: str, *, log_tail: int | None = None) -> dict[str, Any]:
+        """All that is known of a process; `log_tail`: with so many last lines of its log."""
+        return self.call("process_status", process_id=process_id, log_tail=log_tail)
+
+    def cancel_process(self, process_id: str, *, save: bool | None = None) -> dict[str, Any]:
+        """Stop a process; `save`: a checkpoint first where the trainer can (the worker's default)."""
+        return self.call("cancel", process_id=process_id, save=save)
+
+    def logs(self, process_id: str, *, offset: int = 0) -> str:
+        """A process's log from `offset` (bytes) to its present end."""
+        return training.logs(self, process_id, offset=offset)
+
+    def metrics(
+        self, process_id: str, *, keys: list[str] | None = None, since_step: int | None = None
+    ) -> dict[str, list[tuple[int, float]]]:
+        """A process's metrics: for each key its `(step, value)` pairs in order."""
+        return training.metrics(self, process_id, keys=keys, since_step=since_step)
+
+    def list_files(self, path: str | None = None, **filters: Any) -> list[dict[str, Any]]:
+        """Every file below `path`, page by page; `filters` as the action has them (kind, pattern, recursive)."""
+        return files.list_files(self, path, **filters)
+
+
+def _body(wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"input": dict(wish)} | ({"policy": dict(policy)} if policy else {})
+
+
+def _repeatable(wish: Mapping[str, Any]) -> bool:
+    return wish.get("type") not in _ONCE or "idempotency_key" in wish

@@ -1,0 +1,253 @@
+"""A folder of pictures to the worker: small files in batches, large ones in parts, nothing sent twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import mimetypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorapod.client.caller import Caller
+from lorapod.client.errors import Conflict, NotFound, TransferFailed
+from lorapod.client.files import list_files, sha256_of
+from lorapod.datasets.intake import TAKEN_SUFFIXES
+
+#: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
+BATCH_MAX_BYTES = 9_500_000
+
+#: Room in it for the envelope: `input`, `type`, names, `policy`.
+_ENVELOPE_BYTES = 4_096
+
+#: A file beyond this size is sent in parts of this size; in base64 it grows by a third.
+PART_BYTES = 6_000_000
+
+#: From this size on it is cheaper to ask whether the worker has a file than to send it again.
+_ASK_FIRST_BYTES = 500_000
+
+#: How often one file's parts may begin again where the worker says, before that counts as a quarrel.
+_CORRECTIONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadProgress:
+    """How much of a folder is on the worker."""
+
+    files: int
+    total_files: int
+    sent_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedDataset:
+    """A dataset on the worker."""
+
+    training_name: str
+    #: Relative to the workspace.
+    path: str
+    images: int
+    captions: int
+    images_without_caption: Sequence[str]
+    total_bytes: int
+    #: Files that the worker refused, `{filename, code, error}` each.
+    rejected: Sequence[dict[str, Any]]
+    #: Names in the folder that are no part of a dataset and were not sent (hidden files are not named).
+    skipped: Sequence[str]
+
+
+OnUpload = Callable[[UploadProgress], None]
+
+
+def upload_dataset(
+    caller: Caller,
+    folder: Path,
+    training_name: str,
+    *,
+    trigger_word: str | None = None,
+    on_progress: OnUpload | None = None,
+) -> UploadedDataset:
+    """Send the pictures, captions and zips that lie in `folder` (not those in folders below it).
+
+    May be called again after it broke off: large files that the worker has are not sent again, and one that was
+    under way goes on from where it was.
+
+    Args:
+        caller: the client.
+        folder: where the files are.
+        training_name: the dataset's name on the worker.
+        trigger_word: what captions shall hold, where the worker writes them.
+        on_progress: called after each request.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it to send.
+        TransferFailed: the worker does not take a file's next part.
+        LorapodError: the worker does not answer, or refuses the whole.
+    """
+    paths, skipped = _dataset_files(folder)
+    session = _Session(caller, training_name, trigger_word, paths, on_progress)
+    session.send()
+    answer = session.answer
+    return UploadedDataset(
+        training_name=answer["training_name"],
+        path=answer["path"],
+        images=answer["images"],
+        captions=answer["captions"],
+        images_without_caption=tuple(answer.get("images_without_caption", ())),
+        total_bytes=answer["total_bytes"],
+        rejected=tuple(session.rejected),
+        skipped=tuple(skipped),
+    )
+
+
+def _dataset_files(folder: Path) -> tuple[list[Path], list[str]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in entries if path.is_file() and path.suffix.lower() in TAKEN_SUFFIXES]
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no picture, caption, video or zip.")
+    wanted = set(paths)
+    return paths, [path.name for path in entries if path not in wanted]
+
+
+class _Session:
+    """One way through the files."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        training_name: str,
+        trigger_word: str | None,
+        paths: list[Path],
+        on_progress: OnUpload | None,
+    ) -> None:
+        self._caller = caller
+        self._training_name = training_name
+        self._trigger_word = trigger_word
+        self._paths = paths
+        self._on_progress = on_progress
+        self._total_bytes = sum(path.stat().st_size for path in paths)
+        self._files = 0
+        self._sent_bytes = 0
+        self.rejected: list[dict[str, Any]] = []
+        self.answer: dict[str, Any] = {}
+
+    def send(self) -> None:
+        present = self._present()
+        small: list[Path] = []
+        large: list[Path] = []
+        for path in self._paths:
+            size_bytes = path.stat().st_size
+            if size_bytes >= _ASK_FIRST_BYTES and self._is_there(path, present.get(path.name)):
+                self._progressed(1, size_bytes)
+            else:
+                (large if size_bytes > PART_BYTES else small).append(path)
+        for path in large:
+            self._send_in_parts(path)
+        for batch in _batches(small):
+            self._request([entry for entry, _ in batch])
+            self._progressed(len(batch), sum(size_bytes for _, size_bytes in batch))
+        if not self.answer:
+            self._request([])
+
+    def _present(self) -> dict[str, dict[str, Any]]:
+        """What the worker has of this dataset, by name; asked only where a file is large enough to be worth it."""
+        if all(path.stat().st_size < _ASK_FIRST_BYTES for path in self._paths):
+            return {}
+        try:
+            files = list_files(self._caller, f"training_data/{self._training_name}")
+        except NotFound:
+            return {}
+        return {file["name"]: file for file in files}
+
+    def _is_there(self, path: Path, known: dict[str, Any] | None) -> bool:
+        if known is None or known["size_bytes"] != path.stat().st_size:
+            return False
+        return sha256_of(self._caller, known["path"]) == _sha256(path)
+
+    def _send_in_parts(self, path: Path) -> None:
+        size_bytes = path.stat().st_size
+        whole = {"size_bytes": size_bytes, "sha256": _sha256(path)}
+        offset = 0
+        corrections = 0
+        with path.open("rb") as file:
+            while offset < size_bytes:
+                file.seek(offset)
+                part = _entry(path, file.read(PART_BYTES)) | whole | {"offset": offset}
+                try:
+                    answer = self._request([part])
+                except Conflict as error:
+                    corrections += 1
+                    offset = _expected_offset(error, corrections)
+                    continue
+                if not answer["files"]:
+                    break
+                received = int(answer["files"][0]["received_bytes"])
+                if received <= offset:
+                    raise TransferFailed(f"{path.name}: the worker takes nothing beyond byte {offset}.")
+                self._progressed(0, received - offset)
+                offset = received
+        self._progressed(1, 0)
+
+    def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self.answer = self._caller.call(
+            "upload_training_data",
+            training_name=self._training_name,
+            files=entries,
+            trigger_word=self._trigger_word,
+        )
+        self.rejected += self.answer.get("rejected", ())
+        return self.answer
+
+    def _progressed(self, files: int, size_bytes: int) -> None:
+        self._files += files
+        self._sent_bytes += size_bytes
+        if self._on_progress:
+            self._on_progress(
+                UploadProgress(
+                    files=self._files,
+                    total_files=len(self._paths),
+                    sent_bytes=self._sent_bytes,
+                    total_bytes=self._total_bytes,
+                )
+            )
+
+
+def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[dict[str, Any], int]]]:
+    """The files as entries of requests, each request's JSON below `BATCH_MAX_BYTES`; read only when their turn comes."""
+    batch: list[tuple[dict[str, Any], int]] = []
+    batch_bytes = _ENVELOPE_BYTES
+    for path in paths:
+        data = path.read_bytes()
+        entry = _entry(path, data) | {"sha256": hashlib.sha256(data).hexdigest()}
+        entry_bytes = len(json.dumps(entry | {"content": ""})) + len(entry["content"]) + 1
+        if batch and batch_bytes + entry_bytes > BATCH_MAX_BYTES:
+            yield batch
+            batch, batch_bytes = [], _ENVELOPE_BYTES
+        batch.append((entry, len(data)))
+        batch_bytes += entry_bytes
+    if batch:
+        yield batch
+
+
+def _entry(path: Path, data: bytes) -> dict[str, Any]:
+    content_type, _ = mimetypes.guess_type(path.name)
+    entry: dict[str, Any] = {"filename": path.name, "content": base64.b64encode(data).decode()}
+    return entry | ({"content_type": content_type} if content_type else {})
+
+
+def _expected_offset(error: Conflict, corrections: int) -> int:
+    """Where the worker wants to go on; `error` again where it does not say, or says so too often."""
+    for detail in error.details:
+        if isinstance(offset := detail.get("expected_offset"), int) and corrections <= _CORRECTIONS:
+            return offset
+    raise error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

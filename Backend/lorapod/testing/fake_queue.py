@@ -1,0 +1,73 @@
+"""A queue endpoint in memory, for tests of code that uses the client: no worker, no socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+#: From an action's input to its answer, or to a response of the endpoint's own.
+Answer = Callable[[dict[str, Any]], "dict[str, Any] | httpx.Response"]
+
+
+class FakeQueue:
+    """A queue endpoint whose worker answers from functions; keeps every request.
+
+    Give it to the client as `Client("https://runpod.test/v2/fake", http=httpx.MockTransport(queue))`.
+    """
+
+    def __init__(self) -> None:
+        #: What the worker answers, by action.
+        self.actions: dict[str, Answer] = {}
+        #: Every request that came.
+        self.requests: list[httpx.Request] = []
+        #: Answers to come before anything else: a response, or an error of the connection.
+        self.trouble: list[httpx.Response | Exception] = []
+        #: Answers to `/status`, one after the other, the last one for ever.
+        self.states: list[dict[str, Any]] = []
+        #: Whether `/runsync` answers before the job has ended.
+        self.slow = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        self.requests.append(request)
+        if self.trouble:
+            trouble = self.trouble.pop(0)
+            if isinstance(trouble, Exception):
+                raise trouble
+            return trouble
+        *_, before, last = request.url.path.split("/")
+        if before in {"status", "cancel"}:
+            return self._about_job(before, last)
+        if last == "health":
+            return httpx.Response(200, json={"jobs": {}, "workers": {"idle": 1}})
+        if last == "run" or self.slow:
+            return httpx.Response(200, json={"id": "job-1", "status": "IN_QUEUE"})
+        return self._answer(self.inputs[-1])
+
+    def _about_job(self, route: str, job_id: str) -> httpx.Response:
+        if route == "cancel":
+            return httpx.Response(200, json={"id": job_id, "status": "CANCELLED"})
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return httpx.Response(200, json={"id": job_id} | state)
+
+    def _answer(self, wish: dict[str, Any]) -> httpx.Response:
+        answer = self.actions[wish["type"]](wish)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=ended(answer))
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """What callers sent as `input`, in order."""
+        bodies = [json.loads(request.content) for request in self.requests if request.content]
+        return [body["input"] for body in bodies if "input" in body]
+
+
+def ended(answer: dict[str, Any]) -> dict[str, Any]:
+    """The job's state after a worker's answer, as the RunPod SDK makes it."""
+    output = dict(answer)
+    error = output.pop("error", None)
+    if error is None:
+        return {"id": "job-1", "status": "COMPLETED", "output": output, "delayTime": 12, "executionTime": 340}
+    return {"id": "job-1", "status": "FAILED", "error": error, "output": output}

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from lorapod.client import Client, EndpointError, InvalidInput, ProcessEnded, WaitTimeout
+from lorapod.testing.fake_queue import FakeQueue
+
+PROCESS = "train_0123456789ab"
+
+
+def process(status: str, **more: Any) -> dict[str, Any]:
+    return {"process_id": PROCESS, "status": status, "progress": {"step": 1}} | more
+
+
+def test_an_attached_training_is_known_by_its_first_progress_update(client: Client, queue: FakeQueue) -> None:
+    queue.states = [
+        {"status": "IN_QUEUE"},
+        {"status": "IN_PROGRESS"},
+        {"status": "IN_PROGRESS", "output": "warming up"},
+        {"status": "IN_PROGRESS", "output": {"process_id": PROCESS, "sequence": 0}},
+    ]
+
+    training = client.train(preset="sd1", dataset={"training_name": "d"}, name=None)
+
+    assert (training.process_id, training.job_id, training.attached) == (PROCESS, "job-1", True)
+    wish = queue.inputs[0]
+    assert wish.pop("idempotency_key")
+    assert wish == {"type": "train", "preset": "sd1", "dataset": {"training_name": "d"}}
+
+
+def test_a_detached_training_is_known_by_its_answer(client: Client, queue: FakeQueue) -> None:
+    queue.states = [{"status": "COMPLETED", "output": {"process_id": PROCESS, "status": "queued"}}]
+
+    training = client.train(preset="sd1", idempotency_key="mine")
+
+    assert not training.attached
+    assert training.started["status"] == "queued"
+    assert queue.inputs[0]["idempotency_key"] == "mine"
+
+
+def test_a_training_may_run_longer_than_the_queue_allows_by_default(client: Client, queue: FakeQueue) -> None:
+    import json
+
+    queue.states = [{"status": "COMPLETED", "output": {"process_id": PROCESS}}]
+    client.train(preset="sd1")
+    client.train(preset="sd1", execution_timeout_s=6.9 * 86_400, start_timeout_s=86_400)
+
+    policies = [json.loads(request.content)["policy"] for request in queue.requests if request.content]
+    assert policies[0] == {"executionTimeout": 86_400_000, "ttl": 87_300_000}
+    assert policies[1]["ttl"] == 7 * 86_400_000
+
+
+def test_a_refused_training_is_an_error(client: Client, queue: FakeQueue) -> None:
+    queue.states = [
+        {"status": "FAILED", "error": "steps: unknown field.", "output": {"code": "invalid_input"}}
+    ]
+    with pytest.raises(InvalidInput, match="steps"):
+        client.train(preset="sd1")
+
+
+def test_a_training_that_no_worker_takes_up_names_its_job(client: Client, queue: FakeQueue) -> None:
+    queue.states = [{"status": "IN_QUEUE"}]
+    with pytest.raises(WaitTimeout, match="job-1 is IN_QUEUE") as caught:
+        client.train(preset="sd1", start_timeout_s=0.05)
+    assert caught.value.job_id == "job-1"
+
+
+def test_an_answer_without_a_process_is_no_training(client: Client, queue: FakeQueue) -> None:
+    queue.states = [{"status": "COMPLETED", "output": {"dry_run": True}}]
+    with pytest.raises(EndpointError, match="names no process"):
+        client.train(preset="sd1", dry_run=True)
+
+
+def test_wait_follows_to_the_end_and_tells_every_look(client: Client, queue: FakeQueue) -> None:
+    looks = [process("queued"), process("running"), process("completed")]
+    queue.actions["process_status"] = lambda _: looks.pop(0)
+    seen: list[str] = []
+
+    end = client.wait(PROCESS, on_progress=lambda look: seen.append(look["status"]), interval_s=0.001)
+
+    assert end["status"] == "completed"
+    assert seen == ["queued", "running", "completed"]
+
+
+def test_wait_outlives_a_lost_worker_and_an_endpoint_in_trouble(client: Client, queue: FakeQueue) -> None:
+    looks: list[dict[str, Any] | httpx.Response] = [
+        process("running"),
+        {"error": "The worker was lost."},
+        *[httpx.Response(503)] * 4,
+        {"error": "No answer from the trainer.", "code": "timeout"},
+        process("completed"),
+    ]
+    queue.actions["process_status"] = lambda _: looks.pop(0)
+
+    assert client.wait(PROCESS, interval_s=0.001)["status"] == "completed"
+    assert looks == []
+
+
+def test_wait_does_not_insist_where_the_answer_is_final(client: Client, queue: FakeQueue) -> None:
+    queue.actions["process_status"] = lambda _: {"error": "No such process.", "code": "not_found"}
+    with pytest.raises(Exception, match="No such process"):
+        client.wait(PROCESS, interval_s=0.001)
+    assert len(queue.requests) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
+def test_another_end_than_completed_is_an_error_unless_unchecked(
+    client: Client, queue: FakeQueue, status: str
+) -> None:
+    failure = {"code": "out_of_memory", "message": "The GPU ran out of memory.", "hint": "Lower the rank."}
+    queue.actions["process_status"] = lambda _: process(status, failure=failure)
+
+    with pytest.raises(ProcessEnded, match=f"{PROCESS} ended {status}: The GPU ran out of memory") as caught:
+        client.wait(PROCESS)
+    assert (caught.value.code, caught.value.hint) == ("out_of_memory", "Lower the rank.")
+    assert caught.value.process["status"] == status
+    assert client.wait(PROCESS, check=False)["status"] == status
+
+
+def test_wait_with_a_timeout_names_the_process(client: Client, queue: FakeQueue) -> None:
+    queue.actions["process_status"] = lambda _: process("running")
+    with pytest.raises(WaitTimeout, match="still running") as caught:
+        client.wait(PROCESS, interval_s=0.001, timeout_s=0.02)
+    assert caught.value.process_id == PROCESS
+
+
+def test_logs_are_read_to_their_present_end(client: Client, queue: FakeQueue) -> None:
+    text = "one\ntwo\nthree\n"
+
+    def logs(wish: dict[str, Any]) -> dict[str, Any]:
+        piece = text[wish["offset"] : wish["offset"] + 5]
+        # A process that runs has no end of file.
+        return {
+            "text": piece,
+            "offset": wish["offset"],
+            "next_offset": wish["offset"] + len(piece),
+            "eof": False,
+        }
+
+    queue.actions["logs"] = logs
+    assert client.logs(PROCESS) == text
+    assert client.logs(PROCESS, offset=4) == "two\nthree\n"
+
+
+def test_metrics_are_pairs(client: Client, queue: FakeQueue) -> None:
+    queue.actions["metrics"] = lambda _: {"series": {"loss/loss": [[1, 0.5], [2, 0.25]]}, "last_step": 2}
+    assert client.metrics(PROCESS) == {"loss/loss": [(1, 0.5), (2, 0.25)]}
+
+
+def test_the_handle_asks_for_its_own_process(client: Client, queue: FakeQueue) -> None:
+    queue.states = [{"status": "COMPLETED", "output": {"process_id": PROCESS}}]
+    training = client.train(preset="sd1")
+    queue.actions |= {
+        "process_status": lambda _: process("completed"),
+        "cancel": lambda _: process("stopping"),
+        "logs": lambda _: {"text": "a", "offset": 0, "next_offset": 1, "eof": True},
+        "metrics": lambda _: {"series": {}},
+    }
+
+    assert training.status(log_tail=3)["status"] == "completed"
+    assert training.wait()["status"] == "completed"
+    assert training.cancel(save=False)["status"] == "stopping"
+    assert training.logs() == "a"
+    assert training.metrics() == {}
+    assert {wish["process_id"] for wish in queue.inputs[1:]} == {PROCESS}
+    assert queue.inputs[1]["log_tail"] == 3
+    assert queue.inputs[3]["save"] is False
