@@ -42,7 +42,7 @@ async def leader_of(endpoint: LocalEndpoint, state: WorkerState = WorkerState.ID
 async def test_a_job_of_a_killed_worker_runs_again_on_the_next(tmp_path: Path) -> None:
     async with LocalEndpoint(config()) as endpoint, Caller(endpoint.url) as caller:
         started = tmp_path / "started"
-        job_id = await caller.run("sleep", seconds=3, cancelled=str(tmp_path / "c"), started=str(started))
+        job_id = await caller.run("sleep", seconds=1.5, cancelled=str(tmp_path / "c"), started=str(started))
         await eventually(started.exists, "the job")
         first = await caller.status(job_id)
         processes = family(await leader_of(endpoint, WorkerState.RUNNING))

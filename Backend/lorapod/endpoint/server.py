@@ -32,6 +32,9 @@ TICK_S = 0.1
 #: Variables of a surrounding RunPod worker that must not reach a worker of this endpoint.
 _FOREIGN_VARIABLES = ("RUNPOD_REALTIME_PORT", "RUNPOD_REALTIME_CONCURRENCY")
 
+#: A worker reaches its endpoint over the loopback, past any proxy of the surrounding environment.
+_PAST_PROXIES = "127.0.0.1,localhost,::1"
+
 #: What a worker needs where there is no GPU and no internet; the environment may say otherwise.
 _WORKER_DEFAULTS = {
     "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
@@ -151,10 +154,12 @@ class LocalEndpoint:
         # A worker has the endpoint's own environment, as a container has its image's; the one place
         # beside the settings where it is read, because here it is only passed on.
         inherited = {name: value for name, value in os.environ.items() if name not in _FOREIGN_VARIABLES}
+        environment = {**_WORKER_DEFAULTS, **inherited, **self.config.environment}
+        past_proxies = ",".join(filter(None, [environment.get("NO_PROXY"), _PAST_PROXIES]))
         return {
-            **_WORKER_DEFAULTS,
-            **inherited,
-            **self.config.environment,
+            **environment,
+            "NO_PROXY": past_proxies,
+            "no_proxy": past_proxies,
             **worker_environment(
                 self.base_url,
                 worker_id=worker_id,

@@ -87,7 +87,9 @@ class WorkerRoutes:
             async with channel.poll():
                 job_ids = await channel.stops()
         except TimeoutError:
-            return web.Response(status=204)
+            # After an empty answer the SDK sleeps 1 s before it looks whether it is to leave; an id that
+            # no job has spares a worker that is being stopped this second.
+            return bodies.plain({"jobsToStop": ["-"]}) if channel.draining else web.Response(status=204)
         response = await bodies.answer(request, [rawjson.dump({"jobsToStop": job_ids})])
         channel.stops_sent(job_ids)
         return response
