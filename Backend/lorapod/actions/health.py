@@ -84,7 +84,7 @@ async def health(_request: HealthRequest, services: Services, _job: Job) -> Heal
             limited_by=memory.limited_by,
         ),
         disk=_disk_view(disk),
-        processes=dict(services.processes.counts()),
+        processes={"queued": 0, "running": 0, **services.processes.counts()},
         trainers=[
             TrainerView(name=name, available=status.available, version=status.version, detail=status.detail)
             for name, status in statuses.items()
@@ -143,7 +143,7 @@ def _memory_check(memory: Memory, settings: Settings) -> CheckView:
 def _gpu_check(report: GpuReport, settings: Settings) -> CheckView:
     if not report.problem:
         names = ", ".join(gpu.name for gpu in report.gpus)
-        return CheckView(name="gpu", ok=True, detail=f"{len(report.gpus)} in use by this worker: {names}.")
+        return CheckView(name="gpu", ok=True, detail=f"GPUs of this worker: {names}.")
     if not report.driver and settings.allow_cpu:
         return CheckView(name="gpu", ok=True, detail=f"{report.problem} ALLOW_CPU is set, so none is needed.")
     return CheckView(name="gpu", ok=False, detail=report.problem)

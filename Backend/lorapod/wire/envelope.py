@@ -37,20 +37,17 @@ def open_envelope(event: object) -> Call:
 
 
 def _take_type(fields: dict[str, Any]) -> str:
-    named = [name for name in ("type", "action") if name in fields]
-    if len(named) == 2 and fields["type"] != fields["action"]:
-        raise InvalidInput('The input has both "type" and "action", and they differ; send one of them.')
-    if not named:
+    """The type, taken out of `fields`; beside a `type`, an `action` is a field like any other (`schema` has one)."""
+    named = next((name for name in ("type", "action") if name in fields), None)
+    if named is None:
         if "prompt" in fields:
             return "generate"
         raise InvalidInput(
             'The input has no "type".', hint='Send {"input": {"type": "schema"}} for a list of types.'
         )
-    chosen = fields[named[0]]
+    chosen = fields.pop(named)
     if not isinstance(chosen, str):
-        raise InvalidInput(f'The "{named[0]}" of the input must be a string.')
-    for name in named:
-        del fields[name]
+        raise InvalidInput(f'The "{named}" of the input must be a string.')
     return chosen
 
 

@@ -36,7 +36,8 @@ def problems_found(problems: list[dict[str, Any]]) -> InvalidInput:
     """One error for any number of problems, each `{"field", "error"}`; the first few stand in its message."""
     shown = "; ".join(f"{problem['field']}: {problem['error']}" for problem in problems[:_SHOWN_PROBLEMS])
     more = len(problems) - _SHOWN_PROBLEMS
-    return InvalidInput(f"{shown}{f'; and {more} more' if more > 0 else ''}.", details=problems)
+    sentence = f"{shown}; and {more} more" if more > 0 else shown
+    return InvalidInput(sentence if sentence.endswith("?") else f"{sentence}.", details=problems)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

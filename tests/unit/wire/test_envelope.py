@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lorapod.errors import ErrorCode, InvalidInput, WorkerError
+from lorapod.wire.envelope import error_answer, open_envelope
+
+
+def test_type_and_fields_are_taken_apart() -> None:
+    call = open_envelope({"id": "job-1", "input": {"type": "logs", "process_id": "x"}})
+    assert (call.job_id, call.type, dict(call.fields)) == ("job-1", "logs", {"process_id": "x"})
+
+
+def test_action_is_accepted_for_type() -> None:
+    call = open_envelope({"input": {"action": "ping"}})
+    assert (call.type, dict(call.fields)) == ("ping", {})
+
+
+def test_beside_a_type_an_action_is_a_field() -> None:
+    call = open_envelope({"input": {"type": "schema", "action": "train"}})
+    assert (call.type, dict(call.fields)) == ("schema", {"action": "train"})
+
+
+def test_a_prompt_alone_asks_for_generate() -> None:
+    call = open_envelope({"input": {"prompt": "a cat"}})
+    assert (call.type, dict(call.fields)) == ("generate", {"prompt": "a cat"})
+
+
+def test_the_callers_event_is_left_as_it_was() -> None:
+    event = {"input": {"type": "ping", "more": 1}}
+    open_envelope(event)
+    assert event == {"input": {"type": "ping", "more": 1}}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "ping",
+        7,
+        {},
+        {"input": None},
+        {"input": []},
+        {"input": "ping"},
+        {"input": {}},
+        {"input": {"type": None}},
+        {"input": {"type": 3}},
+        {"input": {"type": ["ping"]}},
+        {"input": {"action": {}}},
+    ],
+)
+def test_another_form_is_refused_with_a_sentence(event: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        open_envelope(event)
+    assert caught.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("kind", WorkerError.__subclasses__())
+def test_an_error_is_a_string_with_a_code(kind: type[WorkerError]) -> None:
+    answer = error_answer(kind())
+    assert set(answer) == {"error", "code"}
+    assert isinstance(answer["error"], str)
+    assert ErrorCode(answer["code"]) is kind.code
+    json.dumps(answer)
+
+
+def test_hint_and_details_go_with_an_error_that_has_them() -> None:
+    answer = error_answer(InvalidInput("No.", hint="Yes.", details=[{"field": "a", "error": "b"}]))
+    assert answer == {
+        "error": "No.",
+        "code": "invalid_input",
+        "hint": "Yes.",
+        "details": [{"field": "a", "error": "b"}],
+    }
+
+
+def test_every_code_has_one_error() -> None:
+    assert sorted(kind.code for kind in WorkerError.__subclasses__()) == sorted(ErrorCode)
