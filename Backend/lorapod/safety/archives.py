@@ -96,13 +96,13 @@ def _unpack(
                 name = PurePosixPath(entry.filename).name
                 try:
                     safe_name(name, field="filename")
-                    if name.casefold() in taken:
+                    if name in taken:
                         raise Conflict(f"There are two files {name} in the archive; the first one counts.")
                 except WorkerError as error:
                     refused.append(Refused(name=entry.filename, error=error))
                     continue
                 target = into / name
-                taken[name.casefold()] = Unpacked(name=name, path=target)
+                taken[name] = Unpacked(name=name, path=target)
                 with opened.open(entry) as source:
                     left_bytes -= _copy(source, target, entry, min(left_bytes, _allowance(entry, limits)))
     except _DAMAGE as error:

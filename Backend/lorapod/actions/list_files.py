@@ -1,0 +1,90 @@
+"""`list_files`: what lies on the workspace."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.files import listing
+from lorapod.kinds import FileKind
+from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result, WireModel
+
+
+class ListFilesRequest(Request):
+    """Which files, and which page of them."""
+
+    path: PathText | None = Field(default=None, description="Folder, or one file; else the whole workspace.")
+    recursive: bool = Field(default=True, description="Look into the folders below, too.")
+    pattern: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="Glob on the name (`*.png`), or, with a slash in it, on the path below `path`, where `*` "
+        "crosses slashes.",
+    )
+    kind: FileKind | None = Field(default=None, description="Only files of this kind, judged by their names.")
+    limit: int = Field(default=1000, ge=1, le=10_000, description="Most files of one page.")
+    cursor: str | None = Field(
+        default=None, max_length=16_384, description="`next_cursor` of the page before."
+    )
+
+
+class FileView(WireModel):
+    """One file."""
+
+    path: RelativePath = Field(description="Relative to the workspace.")
+    name: str
+    size_bytes: int
+    modified_at: Moment
+    kind: FileKind
+
+
+class ListFilesResult(Result):
+    """One page of files, sorted by path; no hidden files, no trainers' caches."""
+
+    files: list[FileView]
+    next_cursor: str | None = Field(
+        default=None, description="Where the next page begins; absent on the last."
+    )
+
+
+async def list_files(request: ListFilesRequest, services: Services, _job: Job) -> ListFilesResult:
+    """Read the folders in a thread."""
+    return await asyncio.to_thread(_list, request, services)
+
+
+def _list(request: ListFilesRequest, services: Services) -> ListFilesResult:
+    workspace = services.workspace
+    page = listing.list_files(
+        workspace,
+        workspace.root if request.path is None else workspace.safe_path(request.path),
+        recursive=request.recursive,
+        pattern=request.pattern,
+        kind=request.kind,
+        limit=request.limit,
+        cursor=request.cursor,
+    )
+    files = [
+        FileView(
+            path=workspace.relative(file.path),
+            name=file.path.name,
+            size_bytes=file.size_bytes,
+            modified_at=datetime.fromtimestamp(file.modified_s, UTC),
+            kind=file.kind,
+        )
+        for file in page.files
+    ]
+    return ListFilesResult(files=files, next_cursor=page.next_cursor)
+
+
+ACTION = Action(
+    type="list_files",
+    summary="The files of the workspace, or of one of its folders, page by page.",
+    request=ListFilesRequest,
+    result=ListFilesResult,
+    run=list_files,
+)

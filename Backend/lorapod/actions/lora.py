@@ -1,0 +1,100 @@
+"""`lora`: the LoRAs of the workspace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field
+
+from lorapod import weights
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.errors import WorkerError
+from lorapod.files.listing import ListedFile, list_files
+from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result, WireModel
+from lorapod.workspace import Workspace
+
+
+class LoraRequest(Request):
+    """Whose LoRAs."""
+
+    process_id: ProcessId | None = Field(
+        default=None, description="Only those that this process wrote; else all."
+    )
+
+
+class LoraView(WireModel):
+    """One LoRA, as its header describes it."""
+
+    path: RelativePath = Field(description="Relative to the workspace.")
+    name: str
+    size_bytes: int
+    modified_at: Moment
+    process_id: str | None = Field(default=None, description="The process that wrote it.")
+    step: int | None = Field(default=None, description="Steps it was trained for.")
+    rank: int | None = None
+    trigger_word: str | None = None
+    base_model: str | None = None
+
+
+class LoraResult(Result):
+    """LoRAs by path; files that are cut off or unreadable are left out."""
+
+    models: list[LoraView]
+
+
+async def lora(request: LoraRequest, services: Services, _job: Job) -> LoraResult:
+    """Read the headers in a thread."""
+    return await asyncio.to_thread(_loras, request, services)
+
+
+def _loras(request: LoraRequest, services: Services) -> LoraResult:
+    workspace = services.workspace
+    if request.process_id is None:
+        folders = [workspace.models, workspace.output]
+    else:
+        folders = [workspace.output_folder(services.processes.get(request.process_id).process_id)]
+    found = (file for folder in folders if folder.is_dir() for file in _weights(workspace, folder))
+    return LoraResult(models=[view for file in found if (view := _view(workspace, file)) is not None])
+
+
+def _weights(workspace: Workspace, folder: Path) -> Iterator[ListedFile]:
+    cursor = None
+    while True:
+        page = list_files(workspace, folder, pattern=f"*{weights.SUFFIX}", cursor=cursor)
+        yield from page.files
+        if (cursor := page.next_cursor) is None:
+            return
+
+
+def _view(workspace: Workspace, file: ListedFile) -> LoraView | None:
+    try:
+        header = weights.read_header(file.path)
+    except WorkerError:
+        return None
+    if not header.is_lora or not header.whole:
+        return None
+    inside_output = file.path.is_relative_to(workspace.output)
+    return LoraView(
+        path=workspace.relative(file.path),
+        name=file.path.stem,
+        size_bytes=file.size_bytes,
+        modified_at=datetime.fromtimestamp(file.modified_s, UTC),
+        process_id=file.path.relative_to(workspace.output).parts[0] if inside_output else None,
+        step=weights.step_of(header),
+        rank=header.rank,
+        trigger_word=header.trigger_word,
+        base_model=header.base_model,
+    )
+
+
+ACTION = Action(
+    type="lora",
+    summary="The LoRAs of the workspace, as their headers describe them.",
+    request=LoraRequest,
+    result=LoraResult,
+    run=lora,
+)

@@ -1,0 +1,86 @@
+"""`upload_training_data`: pictures and captions into a dataset."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
+from lorapod.wire.model import RelativePath, Request, Result
+
+MAX_FILES = 10_000
+
+
+class UploadRequest(Request):
+    """What to take, and into which dataset."""
+
+    training_name: str | None = Field(
+        default=None, description="The dataset's name; a fresh one where left out."
+    )
+    files: list[IncomingFile] = Field(
+        min_length=1, max_length=MAX_FILES, description="Whole files, or parts of larger ones."
+    )
+    trigger_word: (
+        Annotated[str, StringConstraints(pattern=r"^[^\r\n\0]*\S[^\r\n\0]*$", max_length=200)] | None
+    ) = Field(
+        default=None,
+        description="Put in front of each uploaded caption that holds neither the word nor `[trigger]`, and written "
+        "as the caption of each uploaded picture that has none. Such a caption's `sha256` is that of the new text.",
+    )
+    append: bool = Field(
+        default=True,
+        description="Add to the dataset, replacing files of the same name; false: these files become the whole "
+        "dataset, in one step.",
+    )
+    extract: bool = Field(
+        default=True, description="Unpack zip archives, folders inside them dropped; false: keep them packed."
+    )
+
+
+class UploadResult(Result):
+    """What was taken, and what the dataset holds now."""
+
+    training_name: str
+    path: RelativePath = Field(description="The dataset's folder.")
+    files: list[StoredFile] = Field(description="What was taken; what came out of an archive, file by file.")
+    images: int = Field(description="Pictures in the dataset.")
+    captions: int = Field(description="Captions in the dataset.")
+    images_without_caption: list[str] = Field(description="Pictures of the dataset that have none.")
+    total_bytes: int = Field(description="Size of the dataset.")
+    rejected: list[RejectedFile] = Field(description="Files that were not taken; nothing of them was kept.")
+
+
+async def upload_training_data(request: UploadRequest, services: Services, _job: Job) -> UploadResult:
+    """Receive the files in a thread."""
+    receipt = await asyncio.to_thread(
+        services.datasets.receive,
+        request.files,
+        training_name=request.training_name,
+        trigger_word=request.trigger_word,
+        append=request.append,
+        extract=request.extract,
+    )
+    summary = receipt.summary
+    return UploadResult(
+        training_name=receipt.training_name,
+        path=services.workspace.relative(summary.path),
+        files=list(receipt.files),
+        images=summary.images,
+        captions=summary.captions,
+        images_without_caption=list(summary.images_without_caption),
+        total_bytes=summary.total_bytes,
+        rejected=list(receipt.rejected),
+    )
+
+
+ACTION = Action(
+    type="upload_training_data",
+    summary="Pictures, captions and zips into a dataset, whole or in parts.",
+    request=UploadRequest,
+    result=UploadResult,
+    run=upload_training_data,
+)

@@ -1,0 +1,1 @@
+"""Pictures and captions that trainings learn from."""

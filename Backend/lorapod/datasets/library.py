@@ -1,0 +1,202 @@
+"""The datasets of a workspace: received whole or in parts, checked, made visible in one step each."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.datasets import check
+from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.content import decoded_bytes
+from lorapod.datasets.delivery import Delivery, Destination
+from lorapod.datasets.publish import add, replace
+from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, Unsupported, WorkerError
+from lorapod.safety.archives import ArchiveLimits
+from lorapod.settings import Settings
+from lorapod.wire.dataset import DatasetRef, IncomingFile, RejectedFile, StoredFile
+from lorapod.workspace import Workspace, safe_name
+
+logger = logging.getLogger(__name__)
+
+#: Hidden folder beside the datasets in which uploads gather.
+INCOMING = ".incoming"
+
+#: What nobody went on with for so long is removed.
+ABANDONED_S = 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What became of one upload."""
+
+    training_name: str
+    summary: DatasetSummary
+    files: Sequence[StoredFile]
+    rejected: Sequence[RejectedFile]
+
+
+class DatasetLibrary:
+    """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
+
+    def __init__(self, *, workspace: Workspace, settings: Settings) -> None:
+        """Keep datasets under `workspace.training_data`."""
+        self._workspace = workspace
+        self._settings = settings
+        self._incoming = workspace.training_data / INCOMING
+        # A decoded picture may take hundreds of megabytes: one upload is checked at a time.
+        self._checking = threading.Lock()
+
+    def receive(
+        self,
+        files: Sequence[IncomingFile],
+        *,
+        training_name: str | None = None,
+        trigger_word: str | None = None,
+        append: bool = True,
+        extract: bool = True,
+    ) -> Receipt:
+        """Take files into a dataset; bad ones are told one by one, good ones kept.
+
+        Args:
+            files: whole files, or parts of larger ones.
+            training_name: the dataset; a fresh one where it is left out.
+            trigger_word: put into captions that lack it, and beside pictures that have no caption.
+            append: add to the dataset, replacing files of the same name; else the upload becomes the whole dataset.
+            extract: unpack zip archives.
+
+        Raises:
+            WorkerError: no file could be taken; the dataset is as it was.
+        """
+        name = safe_name(training_name, field="training_name") if training_name else fresh_name()
+        folder = self._folder(name)
+        if not append and any(file.is_part for file in files):
+            raise InvalidInput(
+                "append: a dataset is replaced by whole files only, not by parts.",
+                hint="Replace it with the whole files first, then add the parts.",
+            )
+        self._check_disk(files)
+        self._sweep()
+        with self._staging() as staging:
+            delivery = Delivery(
+                Destination(
+                    staging=staging,
+                    parts=self._incoming / "parts" / name,
+                    shown=self._workspace.relative(folder),
+                    extract=extract,
+                    limits=self._archive_limits(),
+                )
+            )
+            with self._checking:
+                for file in files:
+                    delivery.take(file)
+            if not delivery.useful:
+                raise _nothing_taken(delivery)
+            if append:
+                add(delivery, folder, trigger_word)
+            else:
+                replace(delivery, folder, trigger_word)
+                shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
+            delivery.note_completed()
+        logger.info("received files", extra={"training_name": name, "count": len(delivery.stored)})
+        summary = check.inspect(folder, open_pictures=False)
+        return Receipt(training_name=name, summary=summary, files=delivery.stored, rejected=delivery.rejected)
+
+    def resolve(self, source: DatasetRef) -> DatasetSummary:
+        """The folder that a training's `dataset` names, with what is in it.
+
+        Raises:
+            NotFound: there is no such dataset.
+            UnsafePath: the path leads outside the workspace.
+            InvalidInput: it holds nothing to train on.
+            Unsupported: the source is one that this version cannot fetch.
+        """
+        if source.training_name is not None:
+            folder = self._folder(safe_name(source.training_name, field="dataset.training_name"))
+            shown = source.training_name
+        elif source.path is not None:
+            folder = self._workspace.safe_path(source.path)
+            shown = source.path
+        else:
+            raise Unsupported(
+                f"This version of the worker cannot fetch datasets from {source.sources[0]}.",
+                hint="Send the pictures with upload_training_data and name their training_name.",
+            )
+        if not folder.is_dir():
+            raise NotFound(
+                f"There is no dataset {shown[:80]!r}.", hint="Upload it with upload_training_data."
+            )
+        summary = check.inspect(folder)
+        if not summary.images and not summary.videos:
+            raise InvalidInput(
+                f"The dataset {shown[:80]!r} has no pictures.", hint="Trainers read JPEG, PNG and WebP."
+            )
+        return summary
+
+    def _folder(self, name: str) -> Path:
+        folder = self._workspace.safe_path(f"{self._workspace.training_data.name}/{name}")
+        if folder.exists() and not folder.is_dir():
+            raise Conflict(f"training_name: {name!r} is a file, not a dataset.")
+        return folder
+
+    def _archive_limits(self) -> ArchiveLimits:
+        free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
+        return ArchiveLimits(total_bytes=max(0, min(ArchiveLimits.total_bytes, free)))
+
+    def _check_disk(self, files: Sequence[IncomingFile]) -> None:
+        needed = sum(_needed_bytes(file) for file in files)
+        free = shutil.disk_usage(self._workspace.root).free
+        if free - needed < self._settings.disk_min_free_bytes:
+            raise InsufficientStorage(
+                f"The upload needs {needed} bytes; the workspace has {free} bytes free, "
+                f"of which {self._settings.disk_min_free_bytes} are kept.",
+                hint="Delete old outputs or attach a larger volume, then try again.",
+            )
+
+    @contextmanager
+    def _staging(self) -> Iterator[Path]:
+        staging = self._incoming / f"upload_{secrets.token_hex(8)}"
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what dead workers and callers that went away have left."""
+        oldest = time.time() - ABANDONED_S
+        for path in (*self._incoming.glob("upload_*"), *self._incoming.glob("parts/*/*")):
+            try:
+                if path.stat().st_mtime < oldest:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            except FileNotFoundError:
+                continue  # another worker sweeps too
+
+
+def fresh_name() -> str:
+    """A training name that nobody has."""
+    return f"dataset_{secrets.token_hex(6)}"
+
+
+def _needed_bytes(file: IncomingFile) -> int:
+    if file.is_part and file.size_bytes is not None and file.offset is not None:
+        return max(0, file.size_bytes - file.offset)
+    try:
+        return decoded_bytes(file.content)
+    except WorkerError:
+        return 0  # told when the file is taken
+
+
+def _nothing_taken(delivery: Delivery) -> WorkerError:
+    """One error for an upload of which nothing was taken."""
+    first = delivery.errors[0]
+    kind = type(first) if len({error.code for error in delivery.errors}) == 1 else InvalidInput
+    more = f" And {len(delivery.errors) - 1} more were refused." if len(delivery.errors) > 1 else ""
+    details = [file.model_dump(mode="json", exclude_none=True) for file in delivery.rejected]
+    return kind(f"{first.message}{more}", hint=first.hint, details=details)

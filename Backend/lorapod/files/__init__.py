@@ -1,0 +1,1 @@
+"""Files of the workspace, listed and read in parts."""

@@ -1,0 +1,124 @@
+"""Datasets as requests name them and as answers show them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lorapod.errors import ErrorCode
+from lorapod.wire.model import PathText, RelativePath, WireModel
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class SupabaseFolder(WireModel):
+    """A folder in Supabase Storage."""
+
+    bucket_name: Text
+    folder_path: Text
+
+
+class S3Prefix(WireModel):
+    """Objects in an S3 bucket."""
+
+    bucket: Text | None = Field(default=None, description="Else the endpoint's `BUCKET_NAME`.")
+    prefix: Annotated[str, StringConstraints(max_length=1024)] | None = Field(
+        default=None, description="What their keys begin with."
+    )
+
+
+class HuggingFaceDataset(WireModel):
+    """A dataset repository on the HuggingFace Hub."""
+
+    repo_id: Text
+    revision: Text | None = Field(default=None, description="Branch, tag or commit; else the main branch.")
+
+
+class DatasetRef(WireModel):
+    """Where the pictures are: exactly one source."""
+
+    training_name: Text | None = Field(
+        default=None, description="A dataset that `upload_training_data` made."
+    )
+    path: PathText | None = Field(default=None, description="A folder of the workspace.")
+    urls: list[Text] | None = Field(
+        default=None, min_length=1, description="Addresses of pictures, captions, zips."
+    )
+    supabase: SupabaseFolder | None = None
+    s3: S3Prefix | None = None
+    huggingface: HuggingFaceDataset | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if len(self.sources) != 1:
+            named = ", ".join(self.sources) or "none"
+            raise ValueError(f"name exactly one of {', '.join(type(self).model_fields)}; there is {named}")
+        return self
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the sources that are given."""
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+
+class IncomingFile(WireModel):
+    """One file, or one part of a larger one."""
+
+    filename: str = Field(
+        description="Plain name without folders. Pictures (.jpg .jpeg .png .webp), captions (.txt .caption, named as "
+        "their picture), .json and .jsonl, videos, or a .zip of such files."
+    )
+    content: str = Field(
+        repr=False, description="Standard base64 or a data URI of it; white space is passed over."
+    )
+    content_type: str | None = Field(
+        default=None, max_length=255, description="Not needed: the content decides."
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="Of the whole file; it is refused where it differs."
+    )
+    offset: int | None = Field(
+        default=None, ge=0, description="Where this part begins in the whole file, in bytes."
+    )
+    size_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        le=1 << 50,
+        description="Size of the whole file; with `offset` this is one part of it.",
+    )
+
+    @model_validator(mode="after")
+    def _part_has_size(self) -> Self:
+        if self.offset is not None and self.size_bytes is None:
+            raise ValueError("a part (`offset`) needs `size_bytes`, the size of the whole file")
+        return self
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is one part of a larger file."""
+        return self.offset is not None
+
+
+class StoredFile(WireModel):
+    """A file that was taken."""
+
+    filename: str
+    path: RelativePath = Field(description="Where it lies, or will lie once it is complete.")
+    size_bytes: int = Field(description="Of the whole file, as it is kept.")
+    received_bytes: int = Field(description="What came so far; the next part begins here.")
+    complete: bool = Field(description="Whether all of it is there; a part is not visible before.")
+    sha256: str | None = Field(default=None, description="Of the file as it is kept, once it is complete.")
+    width: int | None = Field(default=None, description="Of a picture, in pixels.")
+    height: int | None = Field(default=None, description="Of a picture, in pixels.")
+
+
+class RejectedFile(WireModel):
+    """A file that was not taken; nothing of it was kept."""
+
+    filename: str
+    code: ErrorCode
+    error: str
+    hint: str | None = None
+    expected_offset: int | None = Field(default=None, description="Where the next part has to begin.")
