@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ async def crash(job: Job) -> dict[str, Any]:
     os._exit(3)
 
 
+async def block(job: Job) -> dict[str, Any]:
+    Path(job["input"]["started"]).touch()
+    time.sleep(job["input"]["seconds"])  # noqa: ASYNC251  (what a handler must not do)
+    return {"blocked": True}
+
+
 async def lose_result(job: Job) -> dict[str, Any]:
     marker = Path(job["input"]["once"])
     if marker.exists():
@@ -107,6 +114,7 @@ HANDLERS = {
         progress,
         big,
         crash,
+        block,
         lose_result,
         not_a_number,
         ignore_cancel,

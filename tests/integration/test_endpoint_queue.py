@@ -178,6 +178,15 @@ async def test_a_job_whose_result_never_came_is_tried_again(caller: Caller, tmp_
     assert (await caller.health())["jobs"]["retried"] == before + 1
 
 
+async def test_a_job_sent_to_a_blocked_worker_runs_once(caller: Caller, tmp_path: Path) -> None:
+    before = (await caller.health())["jobs"]["retried"]
+    blocker = await caller.run("block", seconds=3.2, started=str(tmp_path / "started"))
+    await eventually((tmp_path / "started").exists, "the blocking job")
+    assert (await caller.runsync("echo"))["status"] == "COMPLETED"
+    assert (await caller.until(blocker, "COMPLETED"))["output"] == {"blocked": True}
+    assert (await caller.health())["jobs"]["retried"] == before
+
+
 @pytest.mark.parametrize(("path", "limit_bytes"), [("/run", 10_000_000), ("/runsync", 20_000_000)])
 async def test_a_body_beyond_the_limit_is_refused(caller: Caller, path: str, limit_bytes: int) -> None:
     status, answer = await caller.call("POST", path, {"input": {"do": "echo", "data": "x" * limit_bytes}})

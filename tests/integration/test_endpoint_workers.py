@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -113,6 +114,20 @@ async def test_refresh_worker_replaces_it() -> None:
         assert second["output"]["pid"] != first["output"]["pid"]
 
 
+async def test_an_interrupted_worker_finishes_what_it_can(tmp_path: Path) -> None:
+    async with LocalEndpoint(config()) as endpoint, Caller(endpoint.url) as caller:
+        asked = {"seconds": 1.5, "cancelled": str(tmp_path / "c"), "started": str(tmp_path / "started")}
+        short = await caller.run("sleep", **asked)
+        await eventually((tmp_path / "started").exists, "the job")
+        first = endpoint.workers[0].worker_id
+        assert first is not None
+        endpoint.interrupt_worker(first)
+        second = await caller.run("echo")
+        assert (await caller.until(short, "COMPLETED"))["workerId"] == first
+        assert (await caller.until(second, "COMPLETED"))["workerId"] != first
+        assert (await caller.health())["jobs"]["retried"] == 0
+
+
 async def test_a_worker_without_heartbeat_is_unhealthy() -> None:
     async with LocalEndpoint(config(ping_stale_s=2.0)) as endpoint, Caller(endpoint.url) as caller:
         assert (await caller.runsync("echo"))["status"] == "COMPLETED"
@@ -197,18 +212,23 @@ async def test_a_command_that_does_not_exist_is_said_at_once() -> None:
         await LocalEndpoint(config(command=["no-such-command"])).start()
 
 
-async def test_the_command_line_serves_until_it_is_interrupted() -> None:
+async def serve() -> tuple[asyncio.subprocess.Process, str]:
+    """The command line with one worker, and its address."""
     lorapod = [sys.executable, "-c", "from lorapod.client.cli import main; main()"]
     process = await asyncio.create_subprocess_exec(
         *lorapod, "endpoint", "--port", "0", "--", *COMMAND, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
-    url = None
     async with asyncio.timeout(20):
-        while url is None:
+        while True:
             line = (await process.stderr.readline()).decode()
             assert line, "the command ended before it listened"
-            url = line.split()[1] if line.startswith("endpoint:") else None
+            if line.startswith("endpoint:"):
+                return process, line.split()[1]
+
+
+async def test_the_command_line_serves_until_it_is_interrupted() -> None:
+    process, url = await serve()
     async with Caller(url) as caller:
         assert (await caller.runsync("echo"))["status"] == "COMPLETED"
     processes = family(process.pid)
@@ -217,3 +237,14 @@ async def test_the_command_line_serves_until_it_is_interrupted() -> None:
     await process.communicate()
     assert process.returncode == 0
     assert all(gone(each) for each in processes)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+async def test_workers_do_not_outlive_an_endpoint_that_was_killed() -> None:
+    process, url = await serve()
+    async with Caller(url) as caller:
+        assert (await caller.runsync("echo"))["status"] == "COMPLETED"
+    processes = family(process.pid)
+    process.kill()
+    await process.communicate()
+    await eventually(lambda: all(gone(each) for each in processes), "the end of the workers")

@@ -30,6 +30,7 @@ class WorkerChannel:
         #: Whether it gets no more jobs: it is being stopped.
         self.draining = False
         self.last_ping_at: float | None = None
+        self.last_poll_at: float | None = None
         #: Jobs that have ended for their callers while the worker still clears up after them.
         self.winding_down: set[str] = set()
         #: When it last had a job, or became ready.
@@ -63,10 +64,11 @@ class WorkerChannel:
         await asyncio.get_running_loop().create_future()
 
     def polled(self) -> None:
-        """Note that the worker asked for a job."""
+        """Note that the worker asked for a job: it has read the answer to its last question."""
+        self.last_poll_at = self._clock.monotonic()
         if not self.ready:
             self.ready = True
-            self.last_busy_at = self._clock.monotonic()
+            self.last_busy_at = self.last_poll_at
 
     def stop_job(self, job: Job) -> None:
         """Have a stop signal sent for a job that this worker runs."""
@@ -93,21 +95,20 @@ class WorkerChannel:
             self._stops.pop(job_id, None)
 
     def pinged(self, reported: frozenset[str], running: Iterable[Job]) -> list[Job]:
-        """Note a heartbeat; the jobs among `running` that the worker does not know.
+        """Note a heartbeat; the jobs among `running` that the worker has lost.
 
-        A job counts as unknown when two heartbeats in a row leave it out, the first of them after the
-        hand-over: it was lost on the way (a connection that died with the answer in it), or its result
-        could not be sent.
+        A job is lost when two heartbeats in a row leave it out although the worker has asked for the next
+        job since: it never got it (a connection that died with the answer in it), or its result could not
+        be sent. A worker whose event loop is blocked has not asked again, and may yet find the job.
         """
-        now = self._clock.monotonic()
-        since = self.last_ping_at
-        missing = {job.id: job for job in running if job.id not in reported}
-        lost = [
-            job
-            for job_id, job in missing.items()
-            if job_id in self._missing and since is not None and (job.started_at or now) < since - 1.0
-        ]
+        asked_at = self.last_poll_at or self.started_at
+        missing = {
+            job.id: job
+            for job in running
+            if job.id not in reported and job.started_at is not None and job.started_at < asked_at
+        }
+        lost = [job for job_id, job in missing.items() if job_id in self._missing]
         self._missing = frozenset(missing)
-        self.last_ping_at = now
+        self.last_ping_at = self._clock.monotonic()
         self.winding_down &= reported
         return lost

@@ -152,6 +152,13 @@ class WorkerPool:
             if slot.channel is not None and slot.channel.worker_id == worker_id:
                 slot.channel.drain()
 
+    def interrupt(self, worker_id: str) -> None:
+        """Stop a worker now, whatever it does, as a platform that takes its machine back."""
+        for slot in self._slots:
+            if slot.process and slot.channel and slot.channel.worker_id == worker_id:
+                slot.channel.drain()
+                slot.stopping = slot.stopping or asyncio.create_task(self._terminate(slot.process))
+
     async def close(self) -> None:
         """Stop every worker; nothing of their groups runs when this returns."""
         self._closing = True

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -44,7 +45,7 @@ class WorkerProcess:
         self._reader, writer = _output_file(worker_id, log_folder)
         try:
             self._popen = subprocess.Popen(
-                list(command),
+                _bound_to_us(command),
                 stdin=subprocess.DEVNULL,
                 stdout=writer,
                 stderr=subprocess.STDOUT,
@@ -110,6 +111,13 @@ class WorkerProcess:
     def _note_exit(self, code: int) -> None:
         if not self._exited.done():
             self._exited.set_result(code)
+
+
+def _bound_to_us(command: Sequence[str]) -> list[str]:
+    # An SDK worker whose endpoint was killed asks for jobs in a tight loop for ever; where the system can,
+    # it gets SIGTERM instead. setpriv becomes the command: the process id stays the same.
+    setpriv = shutil.which("setpriv")
+    return [*([setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []), *command]
 
 
 def _output_file(worker_id: str, log_folder: Path | None) -> tuple[IO[bytes] | None, IO[bytes]]:

@@ -125,6 +125,14 @@ class LocalEndpoint:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def interrupt_worker(self, worker_id: str) -> None:
+        """Stop a worker as a platform does that takes its machine back, and start another in its place.
+
+        No more jobs, SIGTERM at once, SIGKILL after `stop_grace_s`; what it had not finished is queued
+        again. An unknown id does nothing: that worker has ended.
+        """
+        self._pool.interrupt(worker_id)
+
     async def __aenter__(self) -> Self:
         """Start."""
         await self.start()
