@@ -137,22 +137,29 @@ class _Session:
         self.answer: dict[str, Any] = {}
 
     def send(self) -> None:
-        present = self._present()
-        small: list[Path] = []
-        large: list[Path] = []
-        for path in self._paths:
-            size_bytes = path.stat().st_size
-            if size_bytes >= _ASK_FIRST_BYTES and self._is_there(path, present.get(path.name)):
-                self._progressed(1, size_bytes)
-            else:
-                (large if size_bytes > PART_BYTES else small).append(path)
-        for path in large:
-            self._send_in_parts(path)
+        missing, present = self._sorted_out()
+        if not missing:
+            # The answer to a request is what says how the dataset stands, and a request holds a file.
+            missing = [present.pop()]
+        for path in present:
+            self._progressed(1, path.stat().st_size)
+        small = [path for path in missing if path.stat().st_size <= PART_BYTES]
+        for path in missing:
+            if path.stat().st_size > PART_BYTES:
+                self._send_in_parts(path)
         for batch in _batches(small):
             self._request([entry for entry, _ in batch])
             self._progressed(len(batch), sum(size_bytes for _, size_bytes in batch))
-        if not self.answer:
-            self._request([])
+
+    def _sorted_out(self) -> tuple[list[Path], list[Path]]:
+        """What is to be sent, and what the worker has already, the smallest last."""
+        known = self._present()
+        missing: list[Path] = []
+        present: list[Path] = []
+        for path in self._paths:
+            large = path.stat().st_size >= _ASK_FIRST_BYTES
+            (present if large and self._is_there(path, known.get(path.name)) else missing).append(path)
+        return missing, sorted(present, key=lambda path: path.stat().st_size, reverse=True)
 
     def _present(self) -> dict[str, dict[str, Any]]:
         """What the worker has of this dataset, by name; asked only where a file is large enough to be worth it."""

@@ -25,6 +25,7 @@ class WorkerDataset:
         queue.actions["download_file"] = self.describe
 
     def upload(self, wish: dict[str, Any]) -> dict[str, Any]:
+        assert wish["files"], "the worker refuses a request without a file"
         answers, rejected = [], []
         for entry in wish["files"]:
             name, data = entry["filename"], base64.b64decode(entry["content"])
@@ -187,15 +188,18 @@ def test_a_file_of_the_same_size_but_other_content_is_sent(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_dataset_that_is_all_there_is_only_counted(
+def test_of_a_dataset_that_is_all_there_only_the_smallest_file_is_sent(
     client: Client, queue: FakeQueue, dataset: WorkerDataset, tmp_path: Path
 ) -> None:
-    write(tmp_path, a_png=b"a" * 900)
-    dataset.files["a.png"] = b"a" * 900
+    write(tmp_path, a_png=b"a" * 900, b_png=b"b" * 600, c_png=b"c" * 700)
+    dataset.files |= {"a.png": b"a" * 900, "b.png": b"b" * 600, "c.png": b"c" * 700}
+    seen: list[UploadProgress] = []
 
-    result = client.upload_dataset(tmp_path, "style")
+    result = client.upload_dataset(tmp_path, "style", on_progress=seen.append)
 
-    assert result.images == 1
+    assert result.images == 3
+    assert uploads(queue) == [["b.png"]]
+    assert seen[-1] == UploadProgress(files=3, total_files=3, sent_bytes=2200, total_bytes=2200)
 
 
 @pytest.mark.usefixtures("small_parts")
