@@ -37,7 +37,8 @@ class SchemaResult(Result):
 
     version: str = Field(description="The worker's version.")
     actions: dict[str, ActionSchema] = Field(description="The actions by type.")
-    error: dict[str, Any] = Field(description="JSON Schema of the answer where an action fails.")
+    # Not `error`: the RunPod SDK takes that key of an answer as the sign of a failed job.
+    error_answer: dict[str, Any] = Field(description="JSON Schema of the answer where an action fails.")
 
 
 async def schema(request: SchemaRequest, _services: Services, _job: Job) -> SchemaResult:
@@ -55,7 +56,7 @@ async def schema(request: SchemaRequest, _services: Services, _job: Job) -> Sche
     return SchemaResult(
         version=__version__,
         actions={name: describe(ACTIONS[name]) for name in wanted},
-        error=error_schema(),
+        error_answer=error_schema(),
     )
 
 

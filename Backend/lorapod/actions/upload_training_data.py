@@ -25,7 +25,7 @@ class UploadRequest(Request):
         min_length=1, max_length=MAX_FILES, description="Whole files, or parts of larger ones."
     )
     trigger_word: (
-        Annotated[str, StringConstraints(pattern=r"^[^\r\n\0]*\S[^\r\n\0]*$", max_length=200)] | None
+        Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$", max_length=200)] | None
     ) = Field(
         default=None,
         description="Put in front of each uploaded caption that holds neither the word nor `[trigger]`, and written "

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import unicodedata
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from lorapod.wire.model import WireModel
 
 #: Edge of a training picture in pixels.
 Resolution = Annotated[int, Field(strict=True, ge=64, le=4096)]
 
-#: A line of text without control characters.
-PromptText = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+        raise ValueError("must be one line, without control characters")
+    return text
+
+
+#: One line of text; letters of any script.
+Line = Annotated[str, StringConstraints(strict=True, min_length=1), AfterValidator(_one_line)]
+PromptText = Annotated[Line, StringConstraints(max_length=4000)]
+TriggerWord = Annotated[Line, StringConstraints(max_length=100)]
+ModelName = Annotated[Line, StringConstraints(max_length=1000)]
 
 
 class Optimizer(StrEnum):
@@ -61,11 +70,9 @@ class TrainKnobs(WireModel):
         le=1024,
         description="Pictures in one step; more needs more GPU memory.",
     )
-    trigger_word: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = (
-        Field(
-            default=None,
-            description="The word that will call the trained subject; it is added to captions that lack it.",
-        )
+    trigger_word: TriggerWord | None = Field(
+        default=None,
+        description="The word that will call the trained subject; it is added to captions that lack it.",
     )
     sample_prompts: Annotated[list[PromptText], Field(max_length=64)] | None = Field(
         default=None, description="Prompts of the sample pictures; an empty list makes none."
@@ -83,10 +90,7 @@ class TrainKnobs(WireModel):
     seed: int | None = Field(
         default=None, strict=True, ge=0, lt=1 << 32, description="Seed of the training and of its samples."
     )
-    model: (
-        Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
-        | None
-    ) = Field(
+    model: ModelName | None = Field(
         default=None,
         description="Base model in place of the preset's: a hub id, or a path below the workspace.",
     )
