@@ -13,17 +13,23 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full or not writable; `path` is as it was, and no temporary file is left.
     """
+    replace_file(path, data, durable=True)
+    sync_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """As `write_atomically` for readers, but what a power cut leaves is not promised unless `durable`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

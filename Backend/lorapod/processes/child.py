@@ -1,23 +1,28 @@
-"""One child in a session of its own: started, signalled as a group, observed until nothing of it is left."""
+"""One child in a session of its own: started, guarded, signalled as a group, observed until nothing of it is left."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
 import psutil
 
+from lorapod.processes import guard
 from lorapod.trainers.port import LaunchSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """How a child ended: one of the two is set."""
+    """How a child ended; neither is set where nobody saw it."""
 
     exit_code: int | None = None
     signal: int | None = None
@@ -28,44 +33,49 @@ class Exit:
         return cls(signal=-returncode) if returncode < 0 else cls(exit_code=returncode)
 
 
+class GuardLine:
+    """The worker's end of the pipe to one guard."""
+
+    def __init__(self) -> None:
+        """Open the pipe; `read_end` goes to the guard and is closed here by `handed_over`."""
+        self.read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._write_end, False)
+        self._open = True
+        self._lock = threading.Lock()
+
+    def handed_over(self) -> None:
+        """Close the guard's end on this side."""
+        os.close(self.read_end)
+
+    def tell(self, beat_s: float) -> None:
+        """Pass on the time of a heartbeat; a guard that is gone, or does not read, is no error. Any thread."""
+        with self._lock:
+            if self._open:
+                with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                    os.write(self._write_end, guard.TIME.pack(beat_s))
+
+    def dismiss(self) -> None:
+        """Let the guard go: its child has ended."""
+        self.tell(math.inf)
+        with self._lock:
+            self._open = False
+            os.close(self._write_end)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Child:
     """A running child, the leader of its own session and process group."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        """Take over a process that was started as the leader of a new session."""
-        self._popen = popen
-        self.pid = popen.pid
-        #: When it started, in seconds since boot: with the pid, this names a process beyond doubt.
-        self.started = process_started(popen.pid)
-        #: Readable when the child has exited; closed by `reap`.
-        self.exit_descriptor = os.pidfd_open(popen.pid)
-
-    @classmethod
-    def start(cls, spec: LaunchSpec, environment: Mapping[str, str]) -> Self:
-        """Start the child with exactly `environment` and the spec's own variables.
-
-        Raises:
-            OSError: its program or folder does not exist, or the machine has no room for another process.
-        """
-        return cls(
-            subprocess.Popen(
-                spec.argv,
-                cwd=spec.cwd,
-                env={**environment, **spec.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
-        )
-
-    @property
-    def streams(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Its stdout and stderr, unbuffered."""
-        assert self._popen.stdout is not None
-        assert self._popen.stderr is not None
-        return self._popen.stdout, self._popen.stderr
+    pid: int
+    #: When it started, in seconds since boot: with the pid, this names a process beyond doubt.
+    started: float | None
+    #: Readable when the child has exited; closed by `reap`.
+    exit_descriptor: int
+    #: Its stdout and stderr, unbuffered.
+    streams: tuple[IO[bytes], IO[bytes]]
+    guard_line: GuardLine
+    #: Waits for its exit; the return code as `subprocess` gives it, None where nobody saw it.
+    wait: Callable[[], int | None]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group; one that is gone already is no error."""
@@ -80,12 +90,56 @@ class Child:
         self.signal(signal.SIGKILL)
 
     def reap(self) -> Exit:
-        """Wait for the exit, and let go of every descriptor."""
-        exit_ = Exit.of(self._popen.wait())
+        """Wait for the exit, and let go of the guard and every descriptor."""
+        returncode = self.wait()
+        self.guard_line.dismiss()
         for stream in self.streams:
             stream.close()
         os.close(self.exit_descriptor)
-        return exit_
+        return Exit() if returncode is None else Exit.of(returncode)
+
+
+def start_child(spec: LaunchSpec, environment: Mapping[str, str], *, fence_s: float) -> Child:
+    """Start a program with exactly `environment` and the spec's own variables, and a guard beside it.
+
+    Args:
+        spec: what to run.
+        environment: what it inherits.
+        fence_s: seconds after the last heartbeat told to its `guard_line` when the guard ends it.
+
+    Raises:
+        OSError: its program or folder does not exist, or the machine has no room for another process.
+    """
+    if not os.access(spec.argv[0], os.X_OK):
+        raise FileNotFoundError(2, "No such program", spec.argv[0])
+    line = GuardLine()
+    try:
+        popen = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, str(line.read_end), str(fence_s), *spec.argv],
+            cwd=spec.cwd,
+            env={**environment, **spec.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=[line.read_end],
+            start_new_session=True,
+        )
+    except BaseException:
+        line.handed_over()
+        line.dismiss()
+        raise
+    line.handed_over()
+    assert popen.stdout is not None
+    assert popen.stderr is not None
+    return Child(
+        pid=popen.pid,
+        started=process_started(popen.pid),
+        exit_descriptor=os.pidfd_open(popen.pid),
+        streams=(popen.stdout, popen.stderr),
+        guard_line=line,
+        wait=popen.wait,
+    )
 
 
 def signal_group(group: int, number: signal.Signals) -> None:
@@ -111,5 +165,10 @@ def process_started(pid: int) -> float | None:
 
 
 def same_process(pid: int, started: float | None) -> bool:
-    """Whether the process that had this pid at that time is still alive."""
-    return started is not None and psutil.pid_exists(pid) and process_started(pid) == started
+    """Whether the process that had this pid at that time is still alive (a zombie is not)."""
+    if started is None or process_started(pid) != started:
+        return False
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

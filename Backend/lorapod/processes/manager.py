@@ -2,82 +2,168 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.ids import age_key, new_process_id
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.keeper import Keeper
+from lorapod.processes.lease import this_host
+from lorapod.processes.listening import Listeners
+from lorapod.processes.order import TrainingOrder, first_record, keep_order, read_order
+from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
-from lorapod.processes.supervisor import Supervisor, Surroundings
-from lorapod.trainers.port import Capability, Trainer, TrainingPlan
+from lorapod.processes.supervisor import Supervisor
+from lorapod.processes.surroundings import Surroundings
+from lorapod.trainers.checkpoints import make_ready
+from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 
-#: How long `cancel` waits for the supervisor to have acted on it.
-ACKNOWLEDGE_S = 2.0
+#: How long a killed child may take to be gone.
+KILL_GRACE_S = 2.0
 
-#: Between two looks at a process that another worker holds.
-REMOTE_POLL_S = 2.0
-
-Listener = Callable[[ProcessRecord], None]
+_UNFINISHED = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submission:
-    """A training that may start."""
+class Accepted:
+    """A process that a request led to."""
 
-    trainer: Trainer
-    plan: TrainingPlan
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    job_id: str | None = None
+    record: ProcessRecord
+    #: What the caller should know but need not change, a sentence each.
+    warnings: Sequence[str] = ()
 
 
 class RealProcessManager:
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
-    def __init__(self, surroundings: Surroundings, *, worker_id: str) -> None:
-        """Begin with no process; records of earlier workers are found in the store."""
+    def __init__(
+        self, surroundings: Surroundings, trainers: Mapping[str, Trainer], *, worker_id: str, scratch: Path
+    ) -> None:
+        """Begin with no process; records of earlier workers are found in the store.
+
+        Args:
+            surroundings: what every supervisor gets.
+            trainers: by name.
+            worker_id: as records show it.
+            scratch: folder on local disk.
+        """
         self._around = surroundings
+        self._trainers = trainers
         self._worker_id = worker_id
+        self._scratch = scratch
         self._lock = threading.Lock()
         self._supervisors: dict[str, Supervisor] = {}
-        self._listeners: dict[str, list[Listener]] = {}
         self._closing = False
+        self.listeners = Listeners()
+        self._keeper = Keeper(
+            surroundings.store,
+            surroundings.pulse.times,
+            surroundings.clock,
+            holder=surroundings.pulse.holder,
+            held=lambda: frozenset(self._supervisors),
+            deliver=self._deliver,
+        )
 
-    def submit(
-        self, kind: str, make: Callable[[str], Submission], *, idempotency_key: str | None = None
-    ) -> ProcessRecord:
-        """Start a process, or find the one that the key stands for.
+    def start(self) -> None:
+        """Begin to look after other workers' processes, and to hear messages."""
+        self._keeper.start()
+
+    def plan(self, process_id: str, order: TrainingOrder) -> TrainingPlan:
+        """What the trainer makes of an order.
+
+        Raises:
+            WorkerError: what it refuses.
+        """
+        workspace = self._around.workspace
+        return self._trainers[order.trainer].prepare(
+            TrainingRequest(
+                process_id=process_id,
+                config=order.config,
+                dataset=workspace.root / order.dataset_path if order.dataset_path is not None else None,
+                training_folder=workspace.output_folder(process_id),
+                scratch=self._scratch / process_id,
+                workspace=workspace.root,
+                name=order.name,
+            )
+        )
+
+    def submit(self, kind: str, order: TrainingOrder) -> Accepted:
+        """Start a process; or find the one that the order's idempotency key stands for, and take it up again.
 
         Args:
             kind: what the id begins with, e.g. `train`.
-            make: builds the submission for an id; called again with another in the rare case that the id is taken.
-            idempotency_key: two calls with the same key start one process.
+            order: what to train.
 
         Raises:
-            WorkerError: whatever `make` refuses.
+            WorkerError: what the trainer refuses.
             OSError: the record cannot be written.
         """
+        store = self._around.store.records
         while True:
             process_id = new_process_id(kind, self._around.clock.now())
-            submission = make(process_id)
-            if idempotency_key is not None:
-                owner = self._around.store.claim_key(idempotency_key, process_id)
-                if owner != process_id:
-                    return self.get(owner)
-            record = self._first_record(kind, process_id, submission, idempotency_key)
+            plan = self.plan(process_id, order)
+            if order.idempotency_key is not None:
+                owner = store.claim_key(order.idempotency_key, process_id)
+                if owner != process_id and store.load(owner) is not None:
+                    return self._again(owner)
+                process_id = owner
+                plan = self.plan(process_id, order)
+            record = first_record(
+                kind,
+                order,
+                plan,
+                worker_id=self._worker_id,
+                holder=self._around.pulse.holder,
+                created_at=self._around.clock.now(),
+            )
             try:
-                self._around.store.create(record)
+                self._hold(record, plan, order)
             except RecordExists:
                 continue
-            self._supervise(record, submission.plan, submission.trainer)
-            return record
+            return Accepted(record=record, warnings=plan.warnings)
+
+    def resume(self, process_id: str) -> Accepted:
+        """Take an unfinished process up again, from its newest whole checkpoint where it has one.
+
+        Raises:
+            NotFound: there is no such process, or what it was to train is gone.
+            Conflict: it runs, it is completed, or another worker was faster.
+            WorkerError: what the trainer refuses now.
+        """
+        record = self.get(process_id)
+        if record.status not in _UNFINISHED:
+            raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
+        order = read_order(self._around.workspace.process_folder(process_id))
+        plan = self.plan(process_id, order)
+        step = make_ready(plan.run_folder, plan.name)
+        queued = record.moved(
+            ProcessStatus.QUEUED,
+            generation=record.generation + 1,
+            worker_id=self._worker_id,
+            holder=self._around.pulse.holder,
+            host=this_host(),
+            started_at=None,
+            ended_at=None,
+            exit_code=None,
+            signal=None,
+            failure=None,
+            pid=None,
+            pid_started=None,
+            progress=Progress(step=step or 0, total_steps=plan.total_steps),
+        )
+        try:
+            self._hold(queued, plan, None)
+        except RecordExists:
+            raise Conflict(f"Another worker has just taken the process {process_id} up.") from None
+        missing = () if step else ("There is no whole checkpoint, so it begins anew.",)
+        return Accepted(record=queued, warnings=[*plan.warnings, *missing])
 
     def get(self, process_id: str) -> ProcessRecord:
         """The present record: from RAM where this worker holds the process, else from the store.
@@ -87,16 +173,20 @@ class RealProcessManager:
         """
         if (supervisor := self._supervisors.get(process_id)) is not None:
             return supervisor.record
-        if (record := self._around.store.load(process_id)) is not None:
+        if (record := self._around.store.records.load(process_id)) is not None:
             return record
         raise NotFound(f"There is no process {process_id!r} in this workspace.")
+
+    def holds(self, process_id: str) -> bool:
+        """Whether this worker runs the process, or has it in its line."""
+        return process_id in self._supervisors
 
     def page(
         self, *, status: ProcessStatus | None, limit: int, before: str | None
     ) -> tuple[Sequence[ProcessRecord], str | None]:
         """Up to `limit` records, newest first, and where to go on: the id to pass as `before`."""
         found: list[ProcessRecord] = []
-        for process_id in self._around.store.ids():
+        for process_id in self._around.store.records.ids():
             if before is not None and age_key(process_id) >= age_key(before):
                 continue
             try:
@@ -113,84 +203,31 @@ class RealProcessManager:
         """How many processes this worker holds, by status."""
         return Counter(supervisor.record.status.value for supervisor in list(self._supervisors.values()))
 
-    def cancel(self, process_id: str, *, save: bool, grace_s: float) -> ProcessRecord:
-        """Have a process stopped; returns its state as observed soon after.
+    def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
+        """Have a live process stopped, saved or sampled, by whatever worker holds it; returns at once.
 
         Raises:
             NotFound: there is no such process.
-            Conflict: it has ended already.
-        """
-        supervisor = self._held(process_id, verb="cancelled")
-        seen = threading.Event()
-
-        def acknowledged(record: ProcessRecord) -> None:
-            if record.status.final or record.status is ProcessStatus.STOPPING:
-                seen.set()
-
-        self.listen(process_id, acknowledged)
-        try:
-            supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=save, grace_s=grace_s))
-            acknowledged(supervisor.record)
-            seen.wait(ACKNOWLEDGE_S)
-        finally:
-            self.unlisten(process_id, acknowledged)
-        return supervisor.record
-
-    def want(self, process_id: str, capability: Capability, trainers: Mapping[str, Trainer]) -> ProcessRecord:
-        """Ask a running process for a checkpoint or for samples.
-
-        Raises:
-            NotFound: there is no such process.
-            Conflict: it does not run.
+            Conflict: it has ended.
             Unsupported: its trainer cannot do that.
         """
-        supervisor = self._held(process_id, verb=f"asked for a {capability}")
-        if capability not in trainers[supervisor.record.trainer].capabilities:
-            raise Unsupported(f"The trainer {supervisor.record.trainer} cannot {capability} on request.")
-        supervisor.want(capability)
-        return supervisor.record
-
-    async def wait(self, process_id: str, on_change: Listener | None = None) -> ProcessRecord:
-        """Wait until a process has ended, wherever it runs; `on_change` is called on the event loop.
-
-        Raises:
-            NotFound: there is no such process.
-        """
-        loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
-
-        def wake(_record: ProcessRecord) -> None:
-            loop.call_soon_threadsafe(changed.set)
-
-        self.listen(process_id, wake)
-        try:
-            while True:
-                changed.clear()
-                record = await asyncio.to_thread(self.get, process_id)
-                if on_change is not None:
-                    on_change(record)
-                if record.status.final:
-                    return record
-                held = process_id in self._supervisors
-                try:
-                    await asyncio.wait_for(changed.wait(), None if held else REMOTE_POLL_S)
-                except TimeoutError:
-                    continue
-        finally:
-            self.unlisten(process_id, wake)
-
-    def listen(self, process_id: str, listener: Listener) -> None:
-        """Call `listener`, in the supervisor's thread, at every change of a process that this worker holds."""
-        with self._lock:
-            self._listeners.setdefault(process_id, []).append(listener)
-
-    def unlisten(self, process_id: str, listener: Listener) -> None:
-        """Call it no more."""
-        with self._lock:
-            listeners = self._listeners[process_id]
-            listeners.remove(listener)
-            if not listeners:
-                del self._listeners[process_id]
+        record = self.get(process_id)
+        wanted = request.capability
+        if wanted is not None and wanted not in self._trainers[record.trainer].capabilities:
+            raise Unsupported(f"The trainer {record.trainer} cannot {wanted} on request.")
+        if record.status is ProcessStatus.INTERRUPTED and wanted is None:
+            return self._cancel_interrupted(record)
+        if record.status.final:
+            raise Conflict(
+                f"The process {process_id} is {record.status}; there is nothing to {request.verb}."
+            )
+        if wanted is not None and record.status is not ProcessStatus.RUNNING:
+            raise Conflict(f"The process {process_id} is {record.status}, not running.")
+        if not self.holds(process_id):
+            self._around.store.mailbox.post(process_id, request.message())
+        else:
+            self._deliver(process_id, request.message())
+        return record
 
     def close(self, grace_s: float) -> None:
         """Stop every process and wait; what is not over after `grace_s` seconds is killed."""
@@ -204,54 +241,60 @@ class RealProcessManager:
         for supervisor in supervisors:
             if not supervisor.join(max(0.0, deadline - self._around.clock.monotonic())):
                 supervisor.kill()
-                supervisor.join(ACKNOWLEDGE_S)
+                supervisor.join(KILL_GRACE_S)
+        self._keeper.close()
+        self._around.pulse.close()
 
-    def _held(self, process_id: str, *, verb: str) -> Supervisor:
-        if (
-            supervisor := self._supervisors.get(process_id)
-        ) is not None and not supervisor.record.status.final:
-            return supervisor
+    def _again(self, process_id: str) -> Accepted:
         record = self.get(process_id)
-        if record.status.final:
-            raise Conflict(f"The process {process_id} is {record.status} and cannot be {verb}.")
-        raise Unsupported(
-            f"The process {process_id} is held by the worker {record.worker_id}, not by this one."
-        )
+        return self.resume(process_id) if record.status in _UNFINISHED else Accepted(record=record)
 
-    def _first_record(
-        self, kind: str, process_id: str, submission: Submission, idempotency_key: str | None
-    ) -> ProcessRecord:
-        empty = ProcessRecord(
-            process_id=process_id,
-            type=kind,
-            trainer=submission.trainer.name,
-            name=submission.plan.name,
-            status=ProcessStatus.QUEUED,
-            created_at=self._around.clock.now(),
-            worker_id=self._worker_id,
-            trigger_word=submission.plan.trigger_word,
-            base_model=submission.plan.base_model,
-            job_id=submission.job_id,
-            idempotency_key=idempotency_key,
-            dataset=submission.dataset,
-        )
-        total = submission.plan.total_steps
-        return empty.changed(progress=dataclasses.replace(empty.progress, total_steps=total))
+    def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
+        cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
+        try:
+            self._around.store.records.create(cancelled)
+        except RecordExists:
+            raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
+        return cancelled
 
-    def _supervise(self, record: ProcessRecord, plan: TrainingPlan, trainer: Trainer) -> None:
-        supervisor = Supervisor(record, plan, trainer, self._around, self._changed)
-        with self._lock:
-            if self._closing:
-                raise Conflict("This worker is being stopped; send the request again.")
-            self._supervisors[record.process_id] = supervisor
+    def _hold(self, record: ProcessRecord, plan: TrainingPlan, order: TrainingOrder | None) -> None:
+        """Begin a generation, and supervise it."""
+        around = self._around
+        trainer = self._trainers[record.trainer]
+        supervisor = Supervisor(record, plan, trainer, around, self._changed)
+        around.pulse.follow(supervisor.heard)
+        try:
+            with self._lock:
+                if self._closing:
+                    raise Conflict("This worker is being stopped; send the request again.")
+                # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
+                self._supervisors[record.process_id] = supervisor
+            around.store.records.create(record)
+            if order is not None:
+                keep_order(order, around.workspace.process_folder(record.process_id))
+            else:
+                # What was said to an earlier holder is not meant for this one.
+                around.store.mailbox.take(record.process_id)
+        except BaseException:
+            del self._supervisors[record.process_id]
+            around.pulse.unfollow(supervisor.heard)
+            raise
         supervisor.start()
+
+    def _deliver(self, process_id: str, message: Mapping[str, Any]) -> None:
+        """Act on a message about a process that this worker holds."""
+        supervisor = self._supervisors.get(process_id)
+        if supervisor is None:
+            return
+        request = ControlRequest.of(message)
+        if request.capability is not None:
+            supervisor.want(request.capability)
+        else:
+            supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
 
     def _changed(self, record: ProcessRecord) -> None:
         supervisor = self._supervisors[record.process_id]
-        if record.status.final and supervisor.saved:
+        if supervisor.settled:
             # From here on the store answers; another worker may take the process up.
             del self._supervisors[record.process_id]
-        with self._lock:
-            listeners = list(self._listeners.get(record.process_id, ()))
-        for listener in listeners:
-            listener(record)
+        self.listeners.tell(record)

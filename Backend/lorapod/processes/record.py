@@ -56,8 +56,12 @@ class ProcessRecord:
     created_at: datetime
     #: The worker that holds it, or held it last.
     worker_id: str
-    #: Counts the runs; a run of an older generation must not write.
+    #: Counts the runs; whoever began the newest is the only writer.
     generation: int = 1
+    #: The one run of the one worker that holds it: an id that is never used again.
+    holder: str = ""
+    #: The machine and process namespace in which `pid` means something.
+    host: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     phase: Phase | None = None

@@ -7,37 +7,35 @@ import logging
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 
 import yaml
 
 from lorapod.atomic import write_atomically
-from lorapod.clock import Clock
 from lorapod.errors import ErrorCode
-from lorapod.processes.child import Child, Exit
+from lorapod.processes.child import Child, Exit, start_child
+from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.pump import Pump
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.slots import Slot, SlotPool
+from lorapod.processes.slots import Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopReason, StopRequest
-from lorapod.processes.store.port import RecordStore
+from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.waker import Waker
 from lorapod.trainers.port import (
     Capability,
     ChildExit,
     Control,
     Failure,
+    Observation,
     Outcome,
     Phase,
     Reader,
     Trainer,
     TrainingPlan,
 )
-from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +44,6 @@ TICK_S = 1.0
 
 #: Between two looks at what a stop needs next.
 STOPPING_TICK_S = 0.2
-
-#: Between two writes of a record in which only the progress changed.
-SAVE_INTERVAL_S = 2.0
 
 #: How long the streams of a child that has exited may stay open (something outside its group holds them).
 DRAIN_S = 5.0
@@ -59,19 +54,6 @@ _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,
     StopReason.SHUTDOWN: ProcessStatus.INTERRUPTED,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What every supervisor of a worker shares."""
-
-    workspace: Workspace
-    store: RecordStore
-    slots: SlotPool
-    clock: Clock
-    #: What every child inherits.
-    environment: Mapping[str, str]
-    max_log_bytes: int
 
 
 class Supervisor:
@@ -86,18 +68,32 @@ class Supervisor:
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
         """Take charge of a record in state `queued`; `on_change` is called in the supervisor's thread."""
-        self.record = record
         self._plan = plan
         self._trainer = trainer
         self._around = surroundings
-        self._on_change = on_change
+        self._ledger = Ledger(
+            record, surroundings.store.records, surroundings.pulse, surroundings.clock, on_change
+        )
         self._stop: StopRequest | None = None
         self._wanted: set[Capability] = set()
         self._waker = Waker()
         self._child: Child | None = None
-        self._saved = record
-        self._save_due = 0.0
         self._thread = threading.Thread(target=self._run, name=record.process_id, daemon=True)
+
+    @property
+    def record(self) -> ProcessRecord:
+        """The present record."""
+        return self._ledger.record
+
+    @property
+    def trainer(self) -> Trainer:
+        """What runs the training."""
+        return self._trainer
+
+    @property
+    def settled(self) -> bool:
+        """Whether the store can answer for the process from now on."""
+        return self._ledger.lost or (self.record.status.final and self._ledger.saved)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -125,11 +121,17 @@ class Supervisor:
         if (child := self._child) is not None:
             child.signal(signal.SIGKILL)
 
+    def heard(self, beat_s: float) -> None:
+        """Pass this worker's heartbeat on to the child's guard. Any thread."""
+        if (child := self._child) is not None:
+            child.guard_line.tell(beat_s)
+
     def _run(self) -> None:
         try:
             slot = self._around.slots.acquire(lambda: self._stop is not None)
             if slot is None:
-                self._end_stopped()
+                assert self._stop is not None
+                self._ledger.end(_STOPPED_STATUS[self._stop.reason])
                 return
             try:
                 self._train(slot)
@@ -140,25 +142,27 @@ class Supervisor:
             self.kill()
             if not self.record.status.final:
                 message = "The worker met a defect while it ran this process; its log has the details."
-                self._end(ProcessStatus.FAILED, failure=Failure(code=ErrorCode.INTERNAL, message=message))
+                self._ledger.end(
+                    ProcessStatus.FAILED, failure=Failure(code=ErrorCode.INTERNAL, message=message)
+                )
         finally:
+            self._around.pulse.unfollow(self.heard)
             self._waker.close()
 
     def _train(self, slot: Slot) -> None:
-        self._change(self.record.moved(ProcessStatus.PREPARING, started_at=self._now(), phase=Phase.STARTING))
-        around, process_id = self._around, self.record.process_id
-        log_path = around.workspace.log_path(process_id)
+        around = self._around
+        self._ledger.move(ProcessStatus.PREPARING, started_at=around.clock.now(), phase=Phase.STARTING)
+        log_path = around.workspace.log_path(self.record.process_id)
         with ProcessLog(log_path, max_bytes=around.max_log_bytes, clock=around.clock) as log:
+            launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
             try:
-                launched_at = self._now().timestamp()
-                self._child = self._launch(slot)
+                child = self._child = self._launch(slot)
             except OSError as error:
                 log.note(f"cannot start: {error}")
-                self._end(ProcessStatus.FAILED, failure=_launch_failure(error))
+                self._ledger.end(ProcessStatus.FAILED, failure=_launch_failure(error))
                 return
-            child = self._child
             log.note(f"started {self._plan.name} with {self.record.trainer} as process {child.pid}")
-            self._change(self.record.moved(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started))
+            self._ledger.move(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started)
             exit_ = self._follow(child, log)
             self._child = None
             outcome = self._trainer.outcome(
@@ -171,59 +175,75 @@ class Supervisor:
                     last_lines=log.tail,
                 ),
             )
-            self._finish(exit_, outcome)
-            log.note(f"ended {self.record.status}{f': {outcome.failure.message}' if outcome.failure else ''}")
+            fenced = around.pulse.stops > stops or not around.pulse.holding
+            status = self._meaning(exit_, outcome, fenced=fenced)
+            failure = outcome.failure if status is ProcessStatus.FAILED else None
+            log.note(f"ended {status}{f': {failure.message}' if failure else ''}")
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
+        # Last of all: from here on any worker may take the process up again.
+        self._ledger.end(
+            status,
+            failure=failure,
+            exit_code=exit_.exit_code,
+            signal=None if exit_.signal is None else signal.Signals(exit_.signal).name,
+        )
 
     def _launch(self, slot: Slot) -> Child:
-        plan, folder = self._plan, self._around.workspace.process_folder(self.record.process_id)
+        plan, around = self._plan, self._around
         text = yaml.safe_dump(dict(plan.config), sort_keys=False, allow_unicode=True)
-        config_path = folder / CONFIG_NAME
+        config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
         write_atomically(config_path, text.encode())
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)
         environment = {
-            **self._around.environment,
+            **around.environment,
             "PYTHONUNBUFFERED": "1",
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": slot.visible_devices,
         }
-        return Child.start(spec, environment)
+        beat_s = around.pulse.follow(self.heard)
+        child = start_child(spec, environment, fence_s=around.pulse.times.fence_s)
+        child.guard_line.tell(beat_s)
+        return child
 
     def _follow(self, child: Child, log: ProcessLog) -> Exit:
         reader, control = self._trainer.reader(self._plan), self._trainer.control(self._plan)
         stopper: Stopper | None = None
         tick_due = act_due = 0.0
+        now_s = self._around.clock.monotonic
         with Pump(child, self._waker.descriptor) as pump:
             while not pump.exited:
                 for line in pump.lines(TICK_S if stopper is None else STOPPING_TICK_S):
                     self._read(line, reader, log)
-                if self._monotonic() >= tick_due:
-                    tick_due = self._monotonic() + TICK_S
-                    self._observe(reader)
-                if self._monotonic() >= act_due or pump.woken:
-                    act_due = self._monotonic() + STOPPING_TICK_S
+                if now_s() >= tick_due:
+                    tick_due = now_s() + TICK_S
+                    self._look(reader)
+                if now_s() >= act_due or pump.woken:
+                    act_due = now_s() + STOPPING_TICK_S
                     stopper = self._act(child, control, stopper)
             child.end_group()
-            drain_until = self._monotonic() + DRAIN_S
-            while pump.open and self._monotonic() < drain_until:
+            drain_until = now_s() + DRAIN_S
+            while pump.open and now_s() < drain_until:
                 for line in pump.lines(TICK_S):
                     self._read(line, reader, log)
-        self._observe(reader)
+        self._look(reader)
         return child.reap()
 
     def _read(self, line: Line, reader: Reader, log: ProcessLog) -> None:
         seen = reader.line(line.text)
         log.write(line.text, repaint=line.repainted or (seen is not None and seen.repaint))
-        if seen is not None:
-            self._change(self.record.observed(seen))
+        self._observe(seen)
 
-    def _observe(self, reader: Reader) -> None:
-        if (seen := reader.poll()) is not None:
-            self._change(self.record.observed(seen))
-        elif self.record is not self._saved:
-            self._save()
+    def _look(self, reader: Reader) -> None:
+        self._observe(reader.poll())
+        self._ledger.save()
+        if self._ledger.lost:
+            self.kill()
+
+    def _observe(self, seen: Observation | None) -> None:
+        if seen is not None and (record := self.record.observed(seen)) is not self.record:
+            self._ledger.change(record)
 
     def _act(self, child: Child, control: Control, stopper: Stopper | None) -> Stopper | None:
         """Carry out what other threads asked for."""
@@ -237,63 +257,22 @@ class Supervisor:
             return None
         if stopper is None or stopper.request is not self._stop:
             if self.record.status is not ProcessStatus.STOPPING:
-                self._change(self.record.moved(ProcessStatus.STOPPING))
+                self._ledger.move(ProcessStatus.STOPPING)
             can_save = Capability.SAVE in self._trainer.capabilities and self.record.phase is Phase.TRAINING
             return Stopper(self._stop, child, control if can_save else None, self._around.clock)
         stopper.advance()
         return stopper
 
-    def _finish(self, exit_: Exit, outcome: Outcome) -> None:
-        ended = {
-            "exit_code": exit_.exit_code,
-            "signal": None if exit_.signal is None else signal.Signals(exit_.signal).name,
-        }
+    def _meaning(self, exit_: Exit, outcome: Outcome, *, fenced: bool) -> ProcessStatus:
+        """What the exit meant; `fenced`: this worker stood still, so the guard may have ended the child."""
         if outcome.succeeded:
-            self._end(ProcessStatus.COMPLETED, **ended)
-        elif self._stop is not None:
-            self._end(_STOPPED_STATUS[self._stop.reason], **ended)
-        elif outcome.stopped:
-            # Somebody else interrupted it: the platform, or a person on the machine.
-            self._end(ProcessStatus.INTERRUPTED, **ended)
-        else:
-            self._end(ProcessStatus.FAILED, failure=outcome.failure, **ended)
-
-    def _end_stopped(self) -> None:
-        assert self._stop is not None
-        self._end(_STOPPED_STATUS[self._stop.reason])
-
-    def _end(self, status: ProcessStatus, **changes: object) -> None:
-        self._change(self.record.moved(status, ended_at=self._now(), phase=None, **changes))
-
-    def _change(self, record: ProcessRecord) -> None:
-        """Make `record` the present one; on disk at once where its state changed, else now and then."""
-        moved = record.status is not self.record.status
-        self.record = record
-        if moved or self._monotonic() >= self._save_due:
-            self._save()
-        self._on_change(record)
-
-    def _save(self) -> None:
-        self._save_due = self._monotonic() + SAVE_INTERVAL_S
-        try:
-            self._around.store.save(self.record)
-            self._saved = self.record
-        except OSError as error:
-            # A full disk must not end a training; the next change tries again.
-            logger.warning(
-                "record cannot be saved", extra={"process_id": self.record.process_id, "reason": str(error)}
-            )
-
-    @property
-    def saved(self) -> bool:
-        """Whether the store holds the present record."""
-        return self._saved is self.record
-
-    def _monotonic(self) -> float:
-        return self._around.clock.monotonic()
-
-    def _now(self) -> datetime:
-        return self._around.clock.now()
+            return ProcessStatus.COMPLETED
+        if self._stop is not None:
+            return _STOPPED_STATUS[self._stop.reason]
+        if outcome.stopped or (fenced and exit_.signal == signal.SIGKILL):
+            # Somebody else interrupted it: the platform, a person on the machine, or its own guard.
+            return ProcessStatus.INTERRUPTED
+        return ProcessStatus.FAILED
 
 
 def _launch_failure(error: OSError) -> Failure:

@@ -1,10 +1,15 @@
-"""Records as files on the workspace, so that a restarted worker, and any other on the volume, can read them.
+"""State as files on the workspace, so that a restarted worker, and any other on the volume, can read it.
 
 ```
-processes/<process_id>/record.json   the record
-processes/.live/<process_id>         an empty file for each process that has not ended
-processes/.keys/<sha256 of the key>/<process_id>  the process that an idempotency key stands for
+processes/<process_id>/record.json               the record
+processes/<process_id>/taken/<generation>/       the first record of every generation after the first
+processes/<process_id>/control/                  messages for the worker that holds the process
+processes/.live/<process_id>                     an empty file for each process that has not ended
+processes/.keys/<sha256 of the key>/<process_id> the process that an idempotency key stands for
+processes/.workers/<holder>                      the heartbeat of a worker that holds processes
 ```
+
+Every exclusive step is the making or the renaming of a folder, which is atomic on network volumes too.
 """
 
 from __future__ import annotations
@@ -21,14 +26,26 @@ from lorapod.atomic import sync_folder, write_atomically
 from lorapod.processes import record as records
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.store.port import RecordExists
+from lorapod.processes.store.file_heartbeats import FileHeartbeats
+from lorapod.processes.store.file_mailbox import FileMailbox
+from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore
 
 logger = logging.getLogger(__name__)
 
 RECORD_NAME = "record.json"
+TAKEN_NAME = "taken"
 
 
-class FileStore:
+def open_file_store(folder: Path) -> StateStore:
+    """The state below `folder`, which must exist."""
+    return StateStore(
+        records=FileRecords(folder),
+        heartbeats=FileHeartbeats(folder / ".workers"),
+        mailbox=FileMailbox(folder),
+    )
+
+
+class FileRecords:
     """A `RecordStore` in one folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,36 +57,53 @@ class FileStore:
         self._keys.mkdir(exist_ok=True)
 
     def create(self, record: ProcessRecord) -> None:
-        """Keep a new record; its folder, made exclusively, is what makes the id unique.
+        """Begin a generation: the first one by making the process's folder, a later one by renaming a staged one.
 
         Raises:
-            RecordExists: its id is taken.
+            RecordExists: somebody else was first.
         """
-        try:
-            (self._folder / record.process_id).mkdir()
-        except FileExistsError:
-            raise RecordExists(record.process_id) from None
+        folder = self._folder / record.process_id
+        if record.generation == 1:
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                raise RecordExists(record.process_id) from None
+        else:
+            # The first record travels with the mark: should a late writer of the old generation still overwrite
+            # record.json, `load` finds the newer one here.
+            (folder / TAKEN_NAME).mkdir(exist_ok=True)
+            self._rename_exclusively(
+                folder / TAKEN_NAME / f"{record.generation:06d}",
+                RECORD_NAME,
+                records.dump(record),
+                record.holder,
+            )
         self.save(record)
 
     def save(self, record: ProcessRecord) -> None:
-        """Replace the record, and keep the mark of live processes in step with it."""
+        """Replace the record, and keep the mark of live processes in step with it.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
+        folder = self._folder / record.process_id
+        if self._newest_generation(folder) > record.generation:
+            raise LeaseLost(record.process_id)
         mark = self._live / record.process_id
         if not record.status.final:
             mark.touch()
-        write_atomically(self._folder / record.process_id / RECORD_NAME, records.dump(record))
+        write_atomically(folder / RECORD_NAME, records.dump(record))
         if record.status.final:
             mark.unlink(missing_ok=True)
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record as last saved."""
-        path = self._folder / process_id / RECORD_NAME
-        try:
-            return records.load(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except ValueError as error:
-            logger.warning("record cannot be read", extra={"process_id": process_id, "reason": str(error)})
-            return None
+        """The record of the newest generation as last saved."""
+        folder = self._folder / process_id
+        record = self._read(folder / RECORD_NAME)
+        generation = self._newest_generation(folder)
+        if generation > (record.generation if record else 0) and generation > 1:
+            return self._read(folder / TAKEN_NAME / f"{generation:06d}" / RECORD_NAME)
+        return record
 
     def ids(self) -> Sequence[str]:
         """Every id, newest first."""
@@ -81,19 +115,43 @@ class FileStore:
         return sorted((entry.name for entry in os.scandir(self._live)), key=age_key, reverse=True)
 
     def claim_key(self, key: str, process_id: str) -> str:
-        """Bind the key by a rename, which fails on a folder that is not empty: of two workers, one succeeds.
-
-        (A hard link would do too, but not every network volume has them.)
-        """
+        """Bind the key to the process, unless it is bound."""
         claimed = self._keys / hashlib.sha256(key.encode()).hexdigest()
-        staged = claimed.with_name(f".{claimed.name}.{process_id}")
-        staged.mkdir()
-        (staged / process_id).touch()
         try:
-            staged.rename(claimed)
+            self._rename_exclusively(claimed, process_id, b"", process_id)
+        except RecordExists:
+            return next(claimed.iterdir()).name
+        return process_id
+
+    @staticmethod
+    def _rename_exclusively(target: Path, name: str, data: bytes, claimant: str) -> None:
+        """Make the folder `target` with one file in it; renaming onto a folder that is not empty fails."""
+        staged = target.with_name(f".{target.name}.{claimant}")
+        staged.mkdir()
+        try:
+            write_atomically(staged / name, data)
+            staged.rename(target)
         except OSError as error:
             shutil.rmtree(staged)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        sync_folder(self._keys)
-        return next(claimed.iterdir()).name
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise RecordExists(target.name) from None
+            raise
+        sync_folder(target.parent)
+
+    @staticmethod
+    def _newest_generation(folder: Path) -> int:
+        try:
+            taken = [int(entry.name) for entry in (folder / TAKEN_NAME).iterdir() if entry.name.isdigit()]
+        except FileNotFoundError:
+            return 1
+        return max(taken, default=1)
+
+    @staticmethod
+    def _read(path: Path) -> ProcessRecord | None:
+        try:
+            return records.load(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:
+            logger.warning("record cannot be read", extra={"path": str(path), "reason": str(error)})
+            return None

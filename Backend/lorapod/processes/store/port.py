@@ -1,32 +1,46 @@
-"""What the process manager needs of the place where records are kept."""
+"""What the process manager needs of the place where state is kept: records, heartbeats, and a mailbox.
+
+Several workers share one such place. A record has one writer at a time: whoever holds its newest *generation*. A
+generation is begun exactly once, by whoever manages to `create` its first record, and a writer of an older one is
+turned away with `LeaseLost`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from lorapod.processes.record import ProcessRecord
 
 
 class RecordExists(Exception):
-    """A record of that id is there already."""
+    """That generation of that process has been begun already."""
+
+
+class LeaseLost(Exception):
+    """Another worker has begun a newer generation of the process; this one must not write any more."""
 
 
 class RecordStore(Protocol):
-    """Keeps records; each has one writer at a time, and any number of readers on any worker."""
+    """Keeps records."""
 
     def create(self, record: ProcessRecord) -> None:
-        """Keep a new record.
+        """Begin a generation: keep its first record; of several workers that try, one succeeds.
 
         Raises:
-            RecordExists: its id is taken; draw another.
+            RecordExists: the generation is taken (for the first one: the id is).
         """
 
     def save(self, record: ProcessRecord) -> None:
-        """Replace the record, all or nothing; it is on disk when this returns."""
+        """Replace the record, all or nothing; it is on disk when this returns.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record as last saved; None where there is none or it is damaged."""
+        """The record of the newest generation as last saved; None where there is none or it is damaged."""
 
     def ids(self) -> Sequence[str]:
         """Every id, newest first, without reading a record."""
@@ -36,3 +50,48 @@ class RecordStore(Protocol):
 
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind an idempotency key to a process, unless it is bound already; the process it is bound to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """A sign of life of one worker."""
+
+    #: Counts up; the only thing that tells life from death, since two machines' clocks differ.
+    count: int
+    #: Names the machine and the process namespace in which `pid` means something.
+    host: str
+    pid: int
+    #: When that process started, in seconds since boot.
+    pid_started: float | None
+
+
+class HeartbeatStore(Protocol):
+    """Keeps one heartbeat for each worker that holds processes."""
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        """Replace the worker's heartbeat."""
+
+    def read(self, holder: str) -> Heartbeat | None:
+        """The worker's last heartbeat; None where there is none."""
+
+    def forget(self, holder: str) -> None:
+        """Remove a worker's heartbeat."""
+
+
+class Mailbox(Protocol):
+    """Carries requests about a process to the worker that holds it."""
+
+    def post(self, process_id: str, message: Mapping[str, Any]) -> None:
+        """Leave a message for the holder; it lies there until it is taken."""
+
+    def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Every message that has come, oldest first; each is handed out once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateStore:
+    """The three together."""
+
+    records: RecordStore
+    heartbeats: HeartbeatStore
+    mailbox: Mailbox

@@ -1,0 +1,120 @@
+"""One thread a worker that looks after what belongs to several: messages, and the processes of dead workers."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lorapod.clock import Clock
+from lorapod.processes.child import same_process, signal_group
+from lorapod.processes.lease import LeaseTimes, Obituary, this_host
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.port import RecordExists, StateStore
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Sweeps every second or so; its cost grows with the live processes, not with history."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        times: LeaseTimes,
+        clock: Clock,
+        *,
+        holder: str,
+        held: Callable[[], frozenset[str]],
+        deliver: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        """Nothing happens before `start`.
+
+        Args:
+            store: what the workers share.
+            times: how patient to be.
+            clock: the time.
+            holder: this worker, as records name it.
+            held: the processes that this worker holds.
+            deliver: gets every message about one of them.
+        """
+        self._store = store
+        self._times = times
+        self._clock = clock
+        self._holder = holder
+        self._held = held
+        self._deliver = deliver
+        self._obituary = Obituary(store.heartbeats, times, clock)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def sweep(self) -> None:
+        """Take this worker's messages, and bury the processes of dead workers.
+
+        Raises:
+            OSError: the store does not answer.
+        """
+        held = self._held()
+        for process_id in held:
+            for message in self._store.mailbox.take(process_id):
+                self._deliver(process_id, message)
+        holders = set()
+        for process_id in self._store.records.live_ids():
+            if process_id in held:
+                continue
+            record = self._store.records.load(process_id)
+            if record is None or record.status.final:
+                continue
+            holders.add(record.holder)
+            # What names this worker, and is not held by it, was begun and never got so far.
+            if record.holder == self._holder or self._obituary.is_dead(record.holder):
+                self._bury(record)
+        self._obituary.forget_all_but(holders)
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._times.sweep_s):
+            try:
+                self.sweep()
+            except Exception:
+                logger.exception("sweep failed")
+
+    def _bury(self, record: ProcessRecord) -> None:
+        """Say of a process whose worker is dead that it was interrupted; of several workers, one does."""
+        if (
+            record.host == this_host()
+            and record.pid is not None
+            and same_process(record.pid, record.pid_started)
+        ):
+            # Its guard died too.
+            signal_group(record.pid, signal.SIGKILL)
+        messages = [ControlRequest.of(message) for message in self._store.mailbox.take(record.process_id)]
+        cancelled = any(message.capability is None for message in messages)
+        ended = record.moved(
+            ProcessStatus.CANCELLED if cancelled else ProcessStatus.INTERRUPTED,
+            generation=record.generation + 1,
+            ended_at=self._clock.now(),
+            phase=None,
+        )
+        try:
+            self._store.records.create(ended)
+        except RecordExists:
+            return
+        if record.holder != self._holder:
+            self._store.heartbeats.forget(record.holder)
+        logger.warning(
+            "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
+        )

@@ -1,0 +1,88 @@
+"""What a training was asked to be, kept beside its record so that any worker can take it up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lorapod.atomic import write_atomically
+from lorapod.errors import NotFound
+from lorapod.processes.lease import this_host
+from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.status import ProcessStatus
+from lorapod.trainers.port import TrainingPlan
+
+ORDER_NAME = "order.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOrder:
+    """One training as its caller asked for it; paths are relative to the workspace."""
+
+    trainer: str
+    #: AI Toolkit's config format, parsed, otherwise as the caller wrote it.
+    config: Mapping[str, Any]
+    #: Folder of pictures and captions; None: the config's own `folder_path`s count.
+    dataset_path: str | None = None
+    #: What was known of the dataset then, for answers.
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    #: Name of the model where the config has none.
+    name: str | None = None
+    #: The caller's own id of the job.
+    job_id: str | None = None
+    idempotency_key: str | None = None
+
+
+_ADAPTER = TypeAdapter(TrainingOrder)
+
+
+def first_record(
+    kind: str, order: TrainingOrder, plan: TrainingPlan, *, worker_id: str, holder: str, created_at: datetime
+) -> ProcessRecord:
+    """The record of a process that waits for its turn."""
+    return ProcessRecord(
+        process_id=plan.process_id,
+        type=kind,
+        trainer=order.trainer,
+        name=plan.name,
+        status=ProcessStatus.QUEUED,
+        created_at=created_at,
+        worker_id=worker_id,
+        holder=holder,
+        host=this_host(),
+        progress=Progress(total_steps=plan.total_steps),
+        trigger_word=plan.trigger_word,
+        base_model=plan.base_model,
+        job_id=order.job_id,
+        idempotency_key=order.idempotency_key,
+        dataset=order.dataset,
+    )
+
+
+def keep_order(order: TrainingOrder, process_folder: Path) -> None:
+    """Write the order beside the record.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    write_atomically(process_folder / ORDER_NAME, _ADAPTER.dump_json(order))
+
+
+def read_order(process_folder: Path) -> TrainingOrder:
+    """The order of a process.
+
+    Raises:
+        NotFound: it is not there any more, or damaged, so the process cannot be taken up again.
+    """
+    try:
+        return _ADAPTER.validate_json((process_folder / ORDER_NAME).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        raise NotFound(
+            f"What {process_folder.name} was to train is not in this workspace any more.",
+            hint="Start it anew with `train`.",
+        ) from None

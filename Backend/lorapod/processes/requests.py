@@ -1,0 +1,43 @@
+"""What a live process can be asked for, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lorapod.trainers.port import Capability
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRequest:
+    """A stop, where no capability is named; else something that the trainer can do while it goes on."""
+
+    capability: Capability | None = None
+    #: For a stop: whether to write a checkpoint first.
+    save: bool = True
+    #: For a stop: seconds for the checkpoint, and again for an orderly end.
+    grace_s: float = 0.0
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> ControlRequest:
+        """From the form in which it travelled.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        return _ADAPTER.validate_python(message)
+
+    def message(self) -> Mapping[str, Any]:
+        """The form in which it travels."""
+        return asdict(self)
+
+    @property
+    def verb(self) -> str:
+        """What it does, for a sentence."""
+        return "cancel" if self.capability is None else str(self.capability)
+
+
+_ADAPTER = TypeAdapter(ControlRequest)
