@@ -16,8 +16,10 @@ from lorapod.worker import Worker
 
 @cache
 def worker() -> Worker:
-    """This process's worker, built at the first call."""
-    return Worker.create(Settings())
+    """This process's worker, built and started at the first call."""
+    built = Worker.create(Settings())
+    built.start()
+    return built
 
 
 async def async_handler(event: Any) -> dict[str, Any]:

@@ -90,6 +90,14 @@ class Settings(BaseSettings):
     shutdown_grace_s: PositiveFloat = Field(
         default=20.0, description="Seconds that a stopping worker gives its processes altogether."
     )
+    lease_s: float = Field(
+        default=15.0,
+        ge=2,
+        description="Within so many seconds the death of a worker is noticed by any other on the workspace.",
+    )
+    auto_resume: bool = Field(
+        default=False, description="Take interrupted trainings up again when a worker starts."
+    )
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",

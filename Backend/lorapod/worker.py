@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,10 +12,12 @@ from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.files.digests import DigestBook
+from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
-from lorapod.processes.store.file import FileStore
-from lorapod.processes.supervisor import Surroundings
+from lorapod.processes.store.file import open_file_store
+from lorapod.processes.surroundings import Surroundings
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
@@ -40,9 +43,17 @@ class Worker:
         clock = clock or SystemClock()
         workspace = Workspace.create(settings.workspace_root)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
+        store = open_file_store(workspace.processes, clock)
+        pulse = Pulse(
+            store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
+        )
+        trainers = TrainerRegistry(
+            [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
+        )
         surroundings = Surroundings(
             workspace=workspace,
-            store=FileStore(workspace.processes),
+            store=store,
+            pulse=pulse,
             slots=SlotPool(telemetry.gpu_indices()),
             clock=clock,
             environment=settings.trainer_environment(),
@@ -53,15 +64,23 @@ class Worker:
             clock=clock,
             started_at=clock.now(),
             workspace=workspace,
-            processes=RealProcessManager(surroundings, worker_id=settings.worker_id),
-            trainers=TrainerRegistry(
-                [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
+            processes=RealProcessManager(
+                surroundings, trainers, worker_id=settings.worker_id, scratch=settings.scratch_root
             ),
+            trainers=trainers,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             digests=DigestBook(workspace=workspace),
             telemetry=telemetry,
         )
         return cls(services=services, router=Router(services))
+
+    def start(self) -> None:
+        """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
+        self.services.processes.start()
+        if self.services.settings.auto_resume:
+            threading.Thread(
+                target=resume_interrupted, args=(self.services.processes,), name="auto-resume", daemon=True
+            ).start()
 
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
         """The answer to one event."""

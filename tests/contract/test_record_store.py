@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.processes import record as records
 from lorapod.processes.record import Progress
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.file import RECORD_NAME, FileStore
-from lorapod.processes.store.port import RecordExists, RecordStore
+from lorapod.processes.store.file import RECORD_NAME, FileRecords
+from lorapod.processes.store.port import LeaseLost, RecordExists, RecordStore
 from lorapod.testing.records import make_record
-from lorapod.testing.store import MemoryStore
+from lorapod.testing.store import MemoryRecords
 
 OpenStore = Callable[[], RecordStore]
 
@@ -22,9 +23,9 @@ OpenStore = Callable[[], RecordStore]
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     """Opens the same store again and again, as several workers do."""
     if request.param == "memory":
-        store = MemoryStore()
+        store = MemoryRecords()
         return lambda: store
-    return lambda: FileStore(tmp_path)
+    return lambda: FileRecords(tmp_path)
 
 
 def test_what_one_worker_saves_another_reads(open_store: OpenStore) -> None:
@@ -89,9 +90,54 @@ def test_a_key_stands_for_one_process_whoever_asks_first(open_store: OpenStore) 
     assert open_store().claim_key("another", "train_000000000001") == "train_000000000001"
 
 
+def test_a_generation_is_begun_once_whoever_is_first(open_store: OpenStore) -> None:
+    first = make_record(status=ProcessStatus.INTERRUPTED, holder="a")
+    open_store().create(first)
+    winners: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def take(number: int) -> None:
+        store = open_store()
+        barrier.wait()
+        try:
+            store.create(first.moved(ProcessStatus.QUEUED, generation=2, holder=f"holder-{number}"))
+        except RecordExists:
+            return
+        winners.append(f"holder-{number}")
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    found = open_store().load(first.process_id)
+    assert found is not None
+    assert (found.generation, found.holder, found.status) == (2, winners[0], ProcessStatus.QUEUED)
+
+
+def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -> None:
+    store, old = open_store(), make_record()
+    store.create(old)
+    new = old.moved(ProcessStatus.INTERRUPTED, generation=2)
+    open_store().create(new)
+    with pytest.raises(LeaseLost):
+        store.save(old.changed(progress=Progress(step=99)))
+    assert open_store().load(old.process_id) == new
+
+
+def test_even_a_late_writers_file_is_not_believed(tmp_path: Path) -> None:
+    store, old = FileRecords(tmp_path), make_record()
+    store.create(old)
+    new = old.moved(ProcessStatus.INTERRUPTED, generation=2)
+    store.create(new)
+    (tmp_path / old.process_id / RECORD_NAME).write_bytes(records.dump(old))
+    assert store.load(old.process_id) == new
+
+
 @pytest.mark.parametrize("damage", [b"", b'{"process_id":', b"\xff\xfe"])
 def test_a_damaged_file_is_no_record_and_no_crash(tmp_path: Path, damage: bytes) -> None:
-    store = FileStore(tmp_path)
+    store = FileRecords(tmp_path)
     record = make_record()
     store.create(record)
     (tmp_path / record.process_id / RECORD_NAME).write_bytes(damage)

@@ -10,7 +10,9 @@ from lorapod.actions.process_view import summary
 from lorapod.actions.services import Services
 from lorapod.clock import Clock
 from lorapod.errors import Conflict
+from lorapod.processes.listening import wait_until
 from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import ControlRequest
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,9 @@ async def stay_attached(process_id: str, services: Services, job: Job) -> Proces
     """
     reporter = ProgressReporter(job, services.clock, interval_s=services.settings.progress_interval_s)
     try:
-        return await services.processes.wait(process_id, reporter.report)
+        return await wait_until(
+            services.processes, process_id, lambda record: record.status.final, reporter.report
+        )
     except asyncio.CancelledError:
         logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})
         await asyncio.shield(asyncio.to_thread(_cancel, process_id, services))
@@ -60,6 +64,8 @@ async def stay_attached(process_id: str, services: Services, job: Job) -> Proces
 
 def _cancel(process_id: str, services: Services) -> None:
     try:
-        services.processes.cancel(process_id, save=True, grace_s=services.settings.cancel_grace_s)
+        services.processes.ask(
+            process_id, ControlRequest(save=True, grace_s=services.settings.cancel_grace_s)
+        )
     except Conflict:
         logger.debug("process had ended already", extra={"process_id": process_id})

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from pydantic import Field
 
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
+from lorapod.processes.listening import wait_until
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
+
+#: How long to wait for the holder's first step; another worker looks for messages every second.
+ACKNOWLEDGE_S = 4.0
 
 
 class CancelRequest(ProcessRequest):
@@ -27,16 +35,24 @@ class CancelResult(Result):
     """What was seen soon after."""
 
     process_id: ProcessId
-    status: str = Field(description="`stopping` while it ends, `cancelled` once it has.")
+    status: str = Field(
+        description="What was observed soon after: `stopping` while it ends, then `cancelled`."
+    )
 
 
 async def cancel(request: CancelRequest, services: Services, _job: Job) -> CancelResult:
-    """Tell the supervisor, and answer when it has begun to act."""
+    """Tell whoever holds the process, and answer when it has begun to act."""
     grace_s = services.settings.cancel_grace_s if request.grace_s is None else request.grace_s
-    record = await asyncio.to_thread(
-        services.processes.cancel, request.process_id, save=request.save, grace_s=grace_s
-    )
+    asked = ControlRequest(save=request.save, grace_s=grace_s)
+    record = await asyncio.to_thread(services.processes.ask, request.process_id, asked)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ACKNOWLEDGE_S):
+            record = await wait_until(services.processes, request.process_id, _acknowledged)
     return CancelResult(process_id=record.process_id, status=record.status.value)
+
+
+def _acknowledged(record: ProcessRecord) -> bool:
+    return record.status.final or record.status is ProcessStatus.STOPPING
 
 
 ACTION = Action(

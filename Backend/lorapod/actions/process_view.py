@@ -34,7 +34,7 @@ def view(
     workspace: Workspace,
     *,
     log_tail: list[str] | None = None,
-    metrics: dict[str, float] | None = None,
+    metrics: Mapping[str, float] | None = None,
 ) -> ProcessView:
     """The record with the files that the process wrote; reads its folder."""
     output = workspace.output_folder(record.process_id)
@@ -65,7 +65,7 @@ def view(
         resumable=record.status in _UNFINISHED and bool(saved),
         resumed_from_step=record.resumed_from_step,
         log_tail=log_tail,
-        metrics=metrics,
+        metrics=None if metrics is None else dict(metrics),
     )
 
 

@@ -11,6 +11,7 @@ from lorapod.actions import (
     download,
     download_file,
     health,
+    keep_alive,
     list_files,
     logs,
     lora,
@@ -18,6 +19,9 @@ from lorapod.actions import (
     ping,
     process_status,
     processes,
+    resume,
+    sample_now,
+    save_now,
     schema,
     train,
     train_with_yaml,
@@ -38,6 +42,10 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             process_status,
             processes,
             cancel,
+            resume,
+            save_now,
+            sample_now,
+            keep_alive,
             logs,
             metrics,
             list_files,
@@ -51,15 +59,11 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
 #: Types of the contract that this version does not answer yet.
 UNSUPPORTED_TYPES = frozenset(
     {
-        "resume",
-        "save_now",
-        "sample_now",
         "bulk_download",
         "list_models",
         "describe_model",
         "download_model",
         "edit_model",
         "generate",
-        "keep_alive",
     }
 )

@@ -16,9 +16,9 @@ from lorapod.actions.services import Services
 from lorapod.datasets.check import DatasetSummary
 from lorapod.errors import GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
 from lorapod.processes.ids import new_process_id
-from lorapod.processes.manager import Submission
-from lorapod.processes.record import ProcessRecord
-from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
+from lorapod.processes.manager import Accepted
+from lorapod.processes.order import TrainingOrder
+from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
@@ -26,6 +26,13 @@ from lorapod.wire.process import ProcessView
 
 #: Fields of the contract that a later version answers.
 _LATER = ("callback_url", "callback_token", "upload")
+
+
+#: RunPod stops an idle worker a few seconds after its last job.
+_DETACHED = (
+    "This worker is stopped soon after its last job, and the training with it: it would then be `interrupted`, "
+    "with a checkpoint, and `resume` goes on. Send `wait: true`, or hold the worker with `keep_alive`."
+)
 
 
 class StartRequest(Request):
@@ -86,12 +93,14 @@ class Started(Result):
     config_path: RelativePath
     output_path: RelativePath
     dataset: DatasetView | None = None
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class Finished(ProcessView):
     """A training that was waited for: the whole of `process_status`."""
 
     dataset: DatasetView | None = None
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class DryRun(Result):
@@ -117,12 +126,30 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
     if request.dry_run:
         return await asyncio.to_thread(_rehearse, config, request, services)
     order = await asyncio.to_thread(_Order.check, config, request, services)
-    record = await asyncio.to_thread(order.submit)
-    wait = services.settings.waits_for_training if request.wait is None else request.wait
-    if not wait:
-        return order.started(record)
-    ended = await stay_attached(record.process_id, services, job)
-    return await asyncio.to_thread(order.finished, ended)
+    accepted = await asyncio.to_thread(order.submit)
+    return await answer(accepted, order.dataset_view(), services, job, wait=request.wait)
+
+
+async def answer(
+    accepted: Accepted, dataset: DatasetView | None, services: Services, job: Job, *, wait: bool | None
+) -> Result:
+    """Tell of a process that was started or taken up again, now or when it has ended."""
+    record, warnings, workspace = accepted.record, list(accepted.warnings), services.workspace
+    if services.settings.waits_for_training if wait is None else wait:
+        ended = await stay_attached(record.process_id, services, job)
+        seen = await asyncio.to_thread(view, ended, workspace)
+        return Finished(**dict(seen), dataset=dataset, warnings=warnings)
+    if services.settings.serverless:
+        warnings.append(_DETACHED)
+    return Started(
+        process_id=record.process_id,
+        status=record.status.value,
+        created_at=record.created_at,
+        config_path=config_path(record.process_id, workspace),
+        output_path=workspace.relative(workspace.output_folder(record.process_id)),
+        dataset=dataset,
+        warnings=warnings,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,34 +181,22 @@ class _Order:
         dataset = services.datasets.resolve(request.dataset) if request.dataset is not None else None
         return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
 
-    def plan(self, process_id: str) -> TrainingPlan:
-        """What the trainer makes of the config for this process."""
-        workspace = self.services.workspace
-        return self.trainer.prepare(
-            TrainingRequest(
-                process_id=process_id,
-                config=self.config,
-                dataset=self.dataset.path if self.dataset else None,
-                training_folder=workspace.output_folder(process_id),
-                scratch=self.services.settings.scratch_root / process_id,
-                workspace=workspace.root,
-                name=self.request.name,
-            )
-        )
-
-    def submit(self) -> ProcessRecord:
-        """Hand the training to the process manager."""
+    def training(self) -> TrainingOrder:
+        """What the process manager needs to know of it, now and when it is taken up again."""
         shown = self.dataset_view()
-        return self.services.processes.submit(
-            "train",
-            lambda process_id: Submission(
-                trainer=self.trainer,
-                plan=self.plan(process_id),
-                dataset=shown.answer() if shown else {},
-                job_id=self.request.job_id,
-            ),
+        return TrainingOrder(
+            trainer=self.trainer.name,
+            config=self.config,
+            dataset_path=shown.path if shown else None,
+            dataset=shown.answer() if shown else {},
+            name=self.request.name,
+            job_id=self.request.job_id,
             idempotency_key=self.request.idempotency_key,
         )
+
+    def submit(self) -> Accepted:
+        """Hand the training to the process manager."""
+        return self.services.processes.submit("train", self.training())
 
     def dataset_view(self) -> DatasetView | None:
         """The dataset as answers show it."""
@@ -194,28 +209,12 @@ class _Order:
             warnings=list(self.dataset.warnings),
         )
 
-    def started(self, record: ProcessRecord) -> Started:
-        """The answer that does not wait."""
-        workspace = self.services.workspace
-        return Started(
-            process_id=record.process_id,
-            status=record.status.value,
-            created_at=record.created_at,
-            config_path=config_path(record.process_id, workspace),
-            output_path=workspace.relative(workspace.output_folder(record.process_id)),
-            dataset=self.dataset_view(),
-        )
-
-    def finished(self, record: ProcessRecord) -> Finished:
-        """The answer at the end."""
-        return Finished(**dict(view(record, self.services.workspace)), dataset=self.dataset_view())
-
 
 def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services) -> DryRun:
     """Everything but the start."""
     try:
         order = _Order.check(config, request, services)
-        plan = order.plan(new_process_id("train", services.clock.now()))
+        plan = services.processes.plan(new_process_id("train", services.clock.now()), order.training())
     except WorkerError as error:
         refused = list(error.details) or [{"field": "input", "error": error.message}]
         return DryRun(accepted=False, trainer=request.trainer, refused=refused)

@@ -262,13 +262,13 @@ class RealProcessManager:
         around = self._around
         trainer = self._trainers[record.trainer]
         supervisor = Supervisor(record, plan, trainer, around, self._changed)
-        around.pulse.follow(supervisor.heard)
+        with self._lock:
+            if self._closing:
+                raise Conflict("This worker is being stopped; send the request again.")
+            # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
+            self._supervisors[record.process_id] = supervisor
         try:
-            with self._lock:
-                if self._closing:
-                    raise Conflict("This worker is being stopped; send the request again.")
-                # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
-                self._supervisors[record.process_id] = supervisor
+            around.pulse.follow(supervisor.heard)
             around.store.records.create(record)
             if order is not None:
                 keep_order(order, around.workspace.process_folder(record.process_id))
@@ -276,8 +276,8 @@ class RealProcessManager:
                 # What was said to an earlier holder is not meant for this one.
                 around.store.mailbox.take(record.process_id)
         except BaseException:
-            del self._supervisors[record.process_id]
             around.pulse.unfollow(supervisor.heard)
+            del self._supervisors[record.process_id]
             raise
         supervisor.start()
 

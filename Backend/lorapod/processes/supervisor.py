@@ -9,8 +9,6 @@ import signal
 import threading
 from collections.abc import Callable
 
-import yaml
-
 from lorapod.atomic import write_atomically
 from lorapod.errors import ErrorCode
 from lorapod.processes.child import Child, Exit, start_child
@@ -24,6 +22,7 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopReason, StopRequest
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.waker import Waker
+from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import (
     Capability,
     ChildExit,
@@ -190,9 +189,8 @@ class Supervisor:
 
     def _launch(self, slot: Slot) -> Child:
         plan, around = self._plan, self._around
-        text = yaml.safe_dump(dict(plan.config), sort_keys=False, allow_unicode=True)
         config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
-        write_atomically(config_path, text.encode())
+        write_atomically(config_path, dump_config(plan.config).encode())
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)

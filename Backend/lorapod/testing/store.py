@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.store.port import RecordExists
+from lorapod.processes.store.port import LeaseLost, RecordExists
 
 
-class MemoryStore:
+class MemoryRecords:
     """A `lorapod.processes.store.port.RecordStore` that forgets with its process."""
 
     def __init__(self) -> None:
@@ -20,19 +20,25 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def create(self, record: ProcessRecord) -> None:
-        """Keep a new record.
+        """Begin a generation.
 
         Raises:
-            RecordExists: its id is taken.
+            RecordExists: it was begun already.
         """
         with self._lock:
-            if record.process_id in self._records:
+            if self._generation(record) >= record.generation:
                 raise RecordExists(record.process_id)
             self._records[record.process_id] = record
 
     def save(self, record: ProcessRecord) -> None:
-        """Replace the record."""
+        """Replace the record.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
         with self._lock:
+            if self._generation(record) > record.generation:
+                raise LeaseLost(record.process_id)
             self._records[record.process_id] = record
 
     def load(self, process_id: str) -> ProcessRecord | None:
@@ -51,3 +57,7 @@ class MemoryStore:
         """Bind the key, unless it is bound."""
         with self._lock:
             return self._keys.setdefault(key, process_id)
+
+    def _generation(self, record: ProcessRecord) -> int:
+        known = self._records.get(record.process_id)
+        return known.generation if known else 0

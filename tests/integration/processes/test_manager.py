@@ -8,25 +8,20 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from lorapod.clock import SystemClock
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, NotFound
-from lorapod.processes import manager as managers
-from lorapod.processes.manager import RealProcessManager, Submission
+from lorapod.processes.listening import wait_until
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.slots import SlotPool
+from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.file import FileStore
-from lorapod.processes.supervisor import Surroundings
-from lorapod.testing.trainer import ScriptTrainer
-from lorapod.trainers.port import Phase, TrainingRequest
+from lorapod.processes.store.file import FileRecords
+from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
+from lorapod.trainers.port import Phase
 from lorapod.workspace import Workspace
-
-SOON_S = 15.0
 
 Train = Callable[..., ProcessRecord]
 
@@ -36,69 +31,22 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "workspace")
 
 
-def open_manager(workspace: Workspace, *, gpus: tuple[int, ...] = (), **changes: Any) -> RealProcessManager:
-    surroundings = Surroundings(
-        workspace=workspace,
-        store=FileStore(workspace.processes),
-        slots=SlotPool(gpus),
-        clock=SystemClock(),
-        environment={"PATH": os.environ["PATH"]},
-        max_log_bytes=changes.pop("max_log_bytes", 1_000_000),
-    )
-    return RealProcessManager(surroundings, worker_id=changes.pop("worker_id", "worker-1"))
-
-
 @pytest.fixture
 def manager(workspace: Workspace) -> Iterator[RealProcessManager]:
-    opened = open_manager(workspace)
+    opened = open_manager(workspace.root)
     yield opened
     opened.close(5)
 
 
-def train_on(manager: RealProcessManager, workspace: Workspace, **config: Any) -> ProcessRecord:
-    key = config.pop("idempotency_key", None)
-    trainer = ScriptTrainer()
-
-    def make(process_id: str) -> Submission:
-        request = TrainingRequest(
-            process_id=process_id,
-            config=config,
-            dataset=None,
-            training_folder=workspace.output_folder(process_id),
-            scratch=workspace.root.parent / "scratch" / process_id,
-            workspace=workspace.root,
-        )
-        return Submission(trainer=trainer, plan=trainer.prepare(request))
-
-    return manager.submit("train", make, idempotency_key=key)
-
-
 @pytest.fixture
-def train(manager: RealProcessManager, workspace: Workspace) -> Train:
-    return lambda **config: train_on(manager, workspace, **config)
+def train(manager: RealProcessManager) -> Train:
+    return lambda **config: train_on(manager, **config)
 
 
-async def ended(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:
-    return await asyncio.wait_for(manager.wait(record.process_id), SOON_S)
-
-
-async def until(
-    manager: RealProcessManager, record: ProcessRecord, reached: Callable[[ProcessRecord], bool]
-) -> ProcessRecord:
-    changed = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def look(now: ProcessRecord) -> None:
-        if reached(now):
-            loop.call_soon_threadsafe(changed.set)
-
-    manager.listen(record.process_id, look)
-    try:
-        look(manager.get(record.process_id))
-        await asyncio.wait_for(changed.wait(), SOON_S)
-    finally:
-        manager.unlisten(record.process_id, look)
-    return manager.get(record.process_id)
+def stop(
+    manager: RealProcessManager, record: ProcessRecord, *, save: bool = False, grace_s: float = 5
+) -> None:
+    manager.ask(record.process_id, ControlRequest(save=save, grace_s=grace_s))
 
 
 def in_training(record: ProcessRecord) -> bool:
@@ -123,7 +71,12 @@ async def test_a_training_from_queue_to_end(
     seen: list[ProcessStatus] = []
     record = train(steps=5, step_s=0.05)
     assert record.status is ProcessStatus.QUEUED
-    end = await asyncio.wait_for(manager.wait(record.process_id, lambda now: seen.append(now.status)), SOON_S)
+    end = await asyncio.wait_for(
+        wait_until(
+            manager, record.process_id, lambda now: now.status.final, lambda now: seen.append(now.status)
+        ),
+        SOON_S,
+    )
     assert end.status is ProcessStatus.COMPLETED
     assert (end.exit_code, end.signal, end.failure) == (0, None, None)
     assert (end.progress.step, end.progress.percent, end.progress.loss) == (5, 100.0, 0.2)
@@ -139,7 +92,7 @@ async def test_a_later_worker_answers_for_it(
     manager: RealProcessManager, train: Train, workspace: Workspace
 ) -> None:
     end = await ended(manager, train(steps=2))
-    later = open_manager(workspace, worker_id="worker-2")
+    later = open_manager(workspace.root, worker_id="worker-2")
     assert later.get(end.process_id) == end
     assert later.page(status=ProcessStatus.COMPLETED, limit=10, before=None) == ([end], None)
 
@@ -150,14 +103,14 @@ async def test_one_slot_runs_one_after_the_other(manager: RealProcessManager, tr
     second = train(steps=2)
     assert manager.get(second.process_id).status is ProcessStatus.QUEUED
     assert manager.counts() == {"running": 1, "queued": 1}
-    manager.cancel(first.process_id, save=False, grace_s=5)
+    stop(manager, first, save=False, grace_s=5)
     assert (await ended(manager, first)).status is ProcessStatus.CANCELLED
     assert (await ended(manager, second)).status is ProcessStatus.COMPLETED
 
 
 async def test_two_gpus_run_two_at_once_and_each_sees_its_own(workspace: Workspace) -> None:
-    manager = open_manager(workspace, gpus=(0, 3))
-    records = [train_on(manager, workspace, steps=100, behaviour="environment") for _ in range(2)]
+    manager = open_manager(workspace.root, gpus=(0, 3))
+    records = [train_on(manager, steps=100, behaviour="environment") for _ in range(2)]
     devices = set()
     for record in records:
         await until(manager, record, in_training)
@@ -186,9 +139,10 @@ async def test_the_child_sees_the_given_environment_and_no_more(
 
 async def test_cancel_while_it_waits(manager: RealProcessManager, train: Train, workspace: Workspace) -> None:
     first, second = train(steps=500), train(steps=5)
-    assert manager.cancel(second.process_id, save=True, grace_s=5).status is ProcessStatus.CANCELLED
+    stop(manager, second, save=True)
+    assert (await ended(manager, second)).status is ProcessStatus.CANCELLED
     assert not workspace.log_path(second.process_id).exists()
-    manager.cancel(first.process_id, save=False, grace_s=5)
+    stop(manager, first, save=False, grace_s=5)
 
 
 async def test_cancel_with_save_leaves_a_checkpoint_of_the_step_it_stopped_at(
@@ -196,10 +150,7 @@ async def test_cancel_with_save_leaves_a_checkpoint_of_the_step_it_stopped_at(
 ) -> None:
     record = train(steps=2000)
     await until(manager, record, in_training)
-    assert manager.cancel(record.process_id, save=True, grace_s=10).status in {
-        ProcessStatus.STOPPING,
-        ProcessStatus.CANCELLED,
-    }
+    stop(manager, record, save=True, grace_s=10)
     end = await ended(manager, record)
     assert end.status is ProcessStatus.CANCELLED
     assert end.exit_code == 0
@@ -221,7 +172,7 @@ async def test_a_child_that_ignores_signals_is_ended_all_the_same(
     monkeypatch.setattr("lorapod.processes.stopping.TERM_GRACE_S", 0.3)
     record = train(steps=5000, behaviour=behaviour)
     await until(manager, record, in_training)
-    manager.cancel(record.process_id, save=False, grace_s=0.3)
+    stop(manager, record, save=False, grace_s=0.3)
     end = await ended(manager, record)
     assert (end.status, end.signal, end.exit_code) == (ProcessStatus.CANCELLED, ended_by, None)
 
@@ -261,15 +212,15 @@ async def test_nothing_of_the_group_outlives_the_child(manager: RealProcessManag
 
 
 async def test_closing_the_worker_interrupts_with_a_checkpoint(workspace: Workspace) -> None:
-    manager = open_manager(workspace)
-    record = await until(manager, train_on(manager, workspace, steps=5000), in_training)
-    waiting = train_on(manager, workspace, steps=5)
+    manager = open_manager(workspace.root)
+    record = await until(manager, train_on(manager, steps=5000), in_training)
+    waiting = train_on(manager, steps=5)
     await asyncio.to_thread(manager.close, 10)
-    ends = [open_manager(workspace).get(each.process_id) for each in (record, waiting)]
+    ends = [open_manager(workspace.root).get(each.process_id) for each in (record, waiting)]
     assert [end.status for end in ends] == [ProcessStatus.INTERRUPTED] * 2
     assert list((workspace.output_folder(record.process_id) / "model").glob("model_*.safetensors"))
     with pytest.raises(Conflict, match="stopped"):
-        train_on(manager, workspace, steps=1)
+        train_on(manager, steps=1)
 
 
 async def test_a_program_that_is_not_there_fails_the_process(
@@ -283,8 +234,8 @@ async def test_a_program_that_is_not_there_fails_the_process(
 
 
 async def test_a_full_log_does_not_stop_the_training(workspace: Workspace) -> None:
-    manager = open_manager(workspace, max_log_bytes=20_000)
-    end = await ended(manager, train_on(manager, workspace, steps=50, behaviour="flood", step_s=0))
+    manager = open_manager(workspace.root, max_log_bytes=20_000)
+    end = await ended(manager, train_on(manager, steps=50, behaviour="flood", step_s=0))
     assert end.status is ProcessStatus.COMPLETED
     manager.close(1)
 
@@ -297,7 +248,7 @@ async def test_a_store_that_cannot_be_written_does_not_stop_the_training(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(FileStore, "save", full)
+    monkeypatch.setattr(FileRecords, "save", full)
     end = await ended(manager, record)
     assert end.status is ProcessStatus.COMPLETED
     assert manager.get(record.process_id) == end
@@ -325,7 +276,7 @@ async def test_what_cannot_be_prepared_leaves_nothing(
 async def test_what_has_ended_cannot_be_cancelled(manager: RealProcessManager, train: Train) -> None:
     end = await ended(manager, train(steps=1))
     with pytest.raises(Conflict, match="completed"):
-        manager.cancel(end.process_id, save=True, grace_s=1)
+        stop(manager, end)
 
 
 def test_an_unknown_process_is_not_found(manager: RealProcessManager) -> None:
@@ -362,11 +313,10 @@ async def test_a_defect_in_the_supervisor_fails_the_process_and_ends_its_child(
 
 async def test_waiting_can_be_cancelled_without_a_trace(manager: RealProcessManager, train: Train) -> None:
     record = await until(manager, train(steps=500), lambda now: now.phase is Phase.TRAINING)
-    waiter = asyncio.create_task(manager.wait(record.process_id))
+    waiter = asyncio.create_task(ended(manager, record))
     await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    assert manager._listeners == {}
-    assert managers.ACKNOWLEDGE_S > 0
-    manager.cancel(record.process_id, save=False, grace_s=1)
+    assert manager.listeners._listeners == {}
+    stop(manager, record, save=False, grace_s=1)

@@ -18,11 +18,13 @@ import errno
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from lorapod.atomic import sync_folder, write_atomically
+from lorapod.clock import Clock
 from lorapod.processes import record as records
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
@@ -36,12 +38,12 @@ RECORD_NAME = "record.json"
 TAKEN_NAME = "taken"
 
 
-def open_file_store(folder: Path) -> StateStore:
+def open_file_store(folder: Path, clock: Clock) -> StateStore:
     """The state below `folder`, which must exist."""
     return StateStore(
         records=FileRecords(folder),
         heartbeats=FileHeartbeats(folder / ".workers"),
-        mailbox=FileMailbox(folder),
+        mailbox=FileMailbox(folder, clock),
     )
 
 
@@ -73,10 +75,7 @@ class FileRecords:
             # record.json, `load` finds the newer one here.
             (folder / TAKEN_NAME).mkdir(exist_ok=True)
             self._rename_exclusively(
-                folder / TAKEN_NAME / f"{record.generation:06d}",
-                RECORD_NAME,
-                records.dump(record),
-                record.holder,
+                folder / TAKEN_NAME / f"{record.generation:06d}", RECORD_NAME, records.dump(record)
             )
         self.save(record)
 
@@ -118,15 +117,15 @@ class FileRecords:
         """Bind the key to the process, unless it is bound."""
         claimed = self._keys / hashlib.sha256(key.encode()).hexdigest()
         try:
-            self._rename_exclusively(claimed, process_id, b"", process_id)
+            self._rename_exclusively(claimed, process_id, b"")
         except RecordExists:
             return next(claimed.iterdir()).name
         return process_id
 
     @staticmethod
-    def _rename_exclusively(target: Path, name: str, data: bytes, claimant: str) -> None:
+    def _rename_exclusively(target: Path, name: str, data: bytes) -> None:
         """Make the folder `target` with one file in it; renaming onto a folder that is not empty fails."""
-        staged = target.with_name(f".{target.name}.{claimant}")
+        staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         staged.mkdir()
         try:
             write_atomically(staged / name, data)

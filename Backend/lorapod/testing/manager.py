@@ -1,0 +1,81 @@
+"""A process manager for tests: the real one, with a trainer that starts in a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lorapod.clock import SystemClock
+from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
+from lorapod.processes.listening import wait_until
+from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import TrainingOrder
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.slots import SlotPool
+from lorapod.processes.store.file import open_file_store
+from lorapod.processes.surroundings import Surroundings
+from lorapod.testing.trainer import ScriptTrainer
+from lorapod.workspace import Workspace
+
+#: Longest wait for anything that is sure to come.
+SOON_S = 20.0
+
+
+def open_manager(
+    root: Path,
+    *,
+    gpus: tuple[int, ...] = (),
+    max_log_bytes: int = 1_000_000,
+    worker_id: str = "worker-1",
+    lease_s: float = 2.0,
+) -> RealProcessManager:
+    """A started manager on a workspace; close it."""
+    clock = SystemClock()
+    workspace = Workspace.create(root)
+    store = open_file_store(workspace.processes, clock)
+    surroundings = Surroundings(
+        workspace=workspace,
+        store=store,
+        pulse=Pulse(store.heartbeats, new_holder(worker_id), LeaseTimes(lease_s=lease_s), clock),
+        slots=SlotPool(gpus),
+        clock=clock,
+        environment={"PATH": os.environ["PATH"]},
+        max_log_bytes=max_log_bytes,
+    )
+    scratch = root.parent / "scratch"
+    manager = RealProcessManager(
+        surroundings, {"script": ScriptTrainer()}, worker_id=worker_id, scratch=scratch
+    )
+    manager.start()
+    return manager
+
+
+def train_on(
+    manager: RealProcessManager, *, idempotency_key: str | None = None, **config: Any
+) -> ProcessRecord:
+    """Start a training of the script trainer, whose config is `config`."""
+    order = TrainingOrder(trainer="script", config=config, idempotency_key=idempotency_key)
+    return manager.submit("train", order).record
+
+
+async def until(
+    manager: RealProcessManager, record: ProcessRecord, reached: Callable[[ProcessRecord], bool]
+) -> ProcessRecord:
+    """Wait until a process has reached something.
+
+    Raises:
+        TimeoutError: it has not within `SOON_S`.
+    """
+    return await asyncio.wait_for(wait_until(manager, record.process_id, reached), SOON_S)
+
+
+async def ended(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:
+    """Wait for the end of a process.
+
+    Raises:
+        TimeoutError: it has none within `SOON_S`.
+    """
+    return await until(manager, record, lambda now: now.status.final)

@@ -1,0 +1,334 @@
+"""Several workers on one workspace, of which some die or freeze."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lorapod.errors import Conflict, NotFound
+from lorapod.processes import child as children
+from lorapod.processes import lease
+from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import ORDER_NAME
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.recovery import resume_interrupted
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
+
+LEASE_S = 3.0
+
+#: A worker in a process of its own, that trains one thing and says which.
+WORKER = """
+import sys, threading
+from pathlib import Path
+from lorapod.testing.manager import open_manager, train_on
+manager = open_manager(Path(sys.argv[1]), worker_id="other", lease_s=float(sys.argv[2]))
+record = train_on(manager, steps=int(sys.argv[3]), save_every=10, behaviour=sys.argv[4])
+print(record.process_id, flush=True)
+threading.Event().wait()
+"""
+
+
+class OtherWorker:
+    """A real process that holds a training."""
+
+    def __init__(self, root: Path, *, steps: int = 5000, behaviour: str = "train") -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(root), str(LEASE_S), str(steps), behaviour],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.popen.stdout is not None
+        self.process_id = self.popen.stdout.readline().strip()
+
+    def close(self) -> None:
+        for number in (signal.SIGCONT, signal.SIGKILL):
+            self.popen.send_signal(number)
+        self.popen.wait()
+        assert self.popen.stdout is not None
+        self.popen.stdout.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "workspace"
+
+
+@pytest.fixture
+def manager(root: Path) -> Iterator[RealProcessManager]:
+    opened = open_manager(root, worker_id="mine", lease_s=LEASE_S)
+    yield opened
+    opened.close(5)
+
+
+@pytest.fixture
+def other(manager: RealProcessManager, root: Path) -> Iterator[OtherWorker]:
+    del manager
+    worker = OtherWorker(root)
+    yield worker
+    worker.close()
+
+
+def guards_of(record: ProcessRecord) -> list[int]:
+    """Guards carry the command line of what they guard, behind their own."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if "guard.py" in (line := " ".join(process.info["cmdline"] or ())) and record.process_id in line
+    ]
+
+
+async def running(manager: RealProcessManager, process_id: str, step: int = 10) -> ProcessRecord:
+    record = manager.get(process_id)
+    return await until(
+        manager, record, lambda now: now.status is ProcessStatus.RUNNING and now.progress.step > step
+    )
+
+
+def gone(record: ProcessRecord) -> bool:
+    assert record.pid is not None
+    return not children.same_process(record.pid, record.pid_started)
+
+
+async def until_gone(record: ProcessRecord) -> float:
+    """Seconds until the child was gone."""
+    began = time.monotonic()
+    while not gone(record):
+        assert time.monotonic() - began < SOON_S
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+async def test_any_worker_answers_for_anothers_process(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    assert record.worker_id == "other"
+    assert not manager.holds(record.process_id)
+    page, _ = manager.page(status=ProcessStatus.RUNNING, limit=10, before=None)
+    assert [each.process_id for each in page] == [other.process_id]
+
+
+async def test_any_worker_cancels_anothers_process(manager: RealProcessManager, other: OtherWorker) -> None:
+    record = await running(manager, other.process_id)
+    began = time.monotonic()
+    manager.ask(record.process_id, ControlRequest(save=True, grace_s=5))
+    await until(manager, record, lambda now: now.status is not ProcessStatus.RUNNING)
+    assert time.monotonic() - began < 2 + 1  # acted on within 2 s, seen within one more
+    end = await ended(manager, record)
+    assert (end.status, end.exit_code) == (ProcessStatus.CANCELLED, 0)
+
+
+async def test_a_killed_worker_takes_its_child_along_and_is_noticed(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    began = time.monotonic()
+    other.popen.kill()
+    await until_gone(record)
+    assert time.monotonic() - began < 1
+    other.popen.wait()
+    end = await ended(manager, record)
+    assert end.status is ProcessStatus.INTERRUPTED
+    assert end.worker_id == "other"
+    assert end.generation == 2
+    assert time.monotonic() - began < LEASE_S
+
+
+async def test_a_frozen_workers_training_is_over_before_another_may_take_it_up(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    began = time.monotonic()
+    other.popen.send_signal(signal.SIGSTOP)
+    await until_gone(record)
+    killed_after = time.monotonic() - began
+    assert manager.get(record.process_id).status is ProcessStatus.RUNNING
+    interrupted = await ended(manager, record)
+    noticed_after = time.monotonic() - began
+    assert interrupted.status is ProcessStatus.INTERRUPTED
+    assert killed_after < noticed_after <= LEASE_S
+    # Taken up, it goes on; the worker that wakes late changes nothing.
+    resumed = manager.resume(record.process_id).record
+    assert resumed.generation == 3
+    assert resumed.progress.step >= 10
+    other.popen.send_signal(signal.SIGCONT)
+    now = await running(manager, record.process_id, step=resumed.progress.step + 200)
+    assert (now.generation, now.worker_id) == (3, "mine")
+    assert now.resumed_from_step == resumed.progress.step
+
+
+async def test_a_frozen_worker_that_nobody_missed_says_itself_what_happened(root: Path) -> None:
+    alone = OtherWorker(root)
+    try:
+        reader = open_manager(root, worker_id="mine", lease_s=LEASE_S)
+        record = await running(reader, alone.process_id)
+        await asyncio.to_thread(reader.close, 1)
+        alone.popen.send_signal(signal.SIGSTOP)
+        await until_gone(record)
+        alone.popen.send_signal(signal.SIGCONT)
+        end = await ended(reader, record)
+        assert (end.status, end.generation, end.signal) == (ProcessStatus.INTERRUPTED, 1, "SIGKILL")
+    finally:
+        alone.close()
+
+
+async def test_resume_goes_on_from_the_newest_whole_checkpoint(
+    manager: RealProcessManager, root: Path
+) -> None:
+    record = train_on(manager, steps=400, save_every=10, step_s=0.005)
+    await running(manager, record.process_id, step=35)
+    manager.ask(record.process_id, ControlRequest(save=False, grace_s=5))
+    await ended(manager, record)
+    folder = root / "output" / record.process_id / "model"
+    steps = sorted(int(path.stem[-9:]) for path in folder.glob("model_*.safetensors"))
+    newest = folder / f"model_{steps[-1]:09d}.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-3])
+    (folder / "optimizer.pt").write_bytes(b"half of it")
+    older = folder / f"model_{steps[0]:09d}.safetensors"
+    older.chmod(0o644)  # the newest inode change time is not the newest step
+    resumed = manager.resume(record.process_id).record
+    assert resumed.progress.step == steps[-2]
+    whole = folder / f"model_{steps[-2]:09d}.safetensors"
+    assert whole.stat().st_ctime_ns == max(path.stat().st_ctime_ns for path in folder.glob("model_*"))
+    assert {path.name for path in (folder / "set_aside").iterdir()} == {newest.name, "optimizer.pt"}
+    end = await ended(manager, record)
+    assert (end.status, end.resumed_from_step) == (ProcessStatus.COMPLETED, steps[-2])
+
+
+async def test_what_is_completed_or_running_is_not_resumed(manager: RealProcessManager) -> None:
+    record = train_on(manager, steps=100)
+    with pytest.raises(Conflict, match="nothing to resume"):
+        manager.resume(record.process_id)
+    await ended(manager, record)
+    with pytest.raises(Conflict, match="completed"):
+        manager.resume(record.process_id)
+
+
+async def test_of_two_workers_that_resume_one_does(manager: RealProcessManager, root: Path) -> None:
+    record = train_on(manager, steps=5000)
+    await running(manager, record.process_id)
+    manager.ask(record.process_id, ControlRequest(save=True, grace_s=5))
+    await ended(manager, record)
+    second = open_manager(root, worker_id="second", lease_s=LEASE_S)
+
+    def resume(worker: RealProcessManager) -> str:
+        try:
+            return worker.resume(record.process_id).record.worker_id
+        except Conflict:
+            return "refused"
+
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(resume, worker) for worker in (manager, second, manager, second))
+    )
+    assert sorted(answers).count("refused") == 3
+    await asyncio.to_thread(second.close, 5)
+
+
+async def test_the_same_key_goes_on_where_it_was_left(manager: RealProcessManager) -> None:
+    first = train_on(manager, steps=200, save_every=10, idempotency_key="mine")
+    await running(manager, first.process_id, step=30)
+    manager.ask(first.process_id, ControlRequest(save=True, grace_s=5))
+    await ended(manager, first)
+    again = train_on(manager, steps=200, save_every=10, idempotency_key="mine")
+    assert again.process_id == first.process_id
+    assert again.progress.step >= 30
+    assert (await ended(manager, again)).status is ProcessStatus.COMPLETED
+
+
+async def test_what_was_interrupted_is_taken_up_at_the_start(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    other.popen.kill()
+    other.popen.wait()
+    await ended(manager, record)
+    await asyncio.to_thread(resume_interrupted, manager)
+    assert manager.holds(record.process_id)
+    assert (await running(manager, record.process_id)).worker_id == "mine"
+
+
+async def test_an_interrupted_process_can_be_cancelled(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    other.popen.kill()
+    other.popen.wait()
+    await ended(manager, record)
+    assert manager.ask(record.process_id, ControlRequest()).status is ProcessStatus.CANCELLED
+    assert manager.get(record.process_id).status is ProcessStatus.CANCELLED
+
+
+async def test_a_cancel_that_meets_a_dead_worker_is_not_forgotten(root: Path) -> None:
+    manager = open_manager(root, worker_id="mine", lease_s=LEASE_S)
+    other = OtherWorker(root)
+    try:
+        record = await running(manager, other.process_id)
+        other.popen.send_signal(signal.SIGSTOP)
+        manager.ask(record.process_id, ControlRequest())
+        assert (await ended(manager, record)).status is ProcessStatus.CANCELLED
+    finally:
+        other.close()
+        await asyncio.to_thread(manager.close, 5)
+
+
+async def test_without_its_order_a_process_cannot_be_resumed(manager: RealProcessManager, root: Path) -> None:
+    record = train_on(manager, steps=4, behaviour="crash")
+    await ended(manager, record)
+    (root / "processes" / record.process_id / ORDER_NAME).unlink()
+    with pytest.raises(NotFound, match="any more"):
+        manager.resume(record.process_id)
+
+
+async def test_a_process_that_was_begun_and_never_held_is_buried(
+    manager: RealProcessManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lorapod.processes.manager.keep_order", full)
+        with pytest.raises(OSError, match="No space"):
+            train_on(manager, steps=5)
+    (page, _) = manager.page(status=None, limit=1, before=None)
+    assert (await ended(manager, page[0])).status is ProcessStatus.INTERRUPTED
+
+
+async def test_a_worker_at_rest_does_not_beat(root: Path) -> None:
+    manager = open_manager(root, lease_s=2)
+    assert list((root / "processes" / ".workers").iterdir()) == []
+    record = train_on(manager, steps=3)
+    assert len(list((root / "processes" / ".workers").iterdir())) == 1
+    await ended(manager, record)
+    await asyncio.to_thread(manager.close, 1)
+    assert list((root / "processes" / ".workers").iterdir()) == []
+
+
+async def test_no_guard_is_left_when_a_child_has_ended(manager: RealProcessManager) -> None:
+    record = await running(manager, train_on(manager, steps=300).process_id)
+    assert len(guards_of(record)) == 1
+    await ended(manager, record)
+    began = time.monotonic()
+    while guards_of(record):
+        assert time.monotonic() - began < SOON_S
+        await asyncio.sleep(0.02)
+
+
+def test_times_are_in_order() -> None:
+    times = lease.LeaseTimes(lease_s=15)
+    assert (
+        2 * times.beat_s
+        < times.fence_s
+        < times.expiry_s
+        < times.expiry_s + 2 * times.sweep_s
+        <= times.lease_s
+    )
