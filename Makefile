@@ -13,9 +13,8 @@ PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 ##@ The two commands
 
 .PHONY: demo
-demo: venv ## Train a small LoRA end to end on this machine [MODEL= DATASET= TRAINER= STEPS= ARGS=]
-	@$(PY) -m lorapod.client.demo $(if $(MODEL),--model '$(MODEL)') $(if $(DATASET),--dataset '$(DATASET)') \
-		$(if $(TRAINER),--trainer '$(TRAINER)') $(if $(STEPS),--steps '$(STEPS)') $(ARGS)
+demo: venv ## Train a small LoRA end to end on this machine [MODEL= ARCH= DATASET= TRAINER= STEPS= OUT=]
+	@$(PY) -m lorapod.client.demo $(ARGS) # it reads those variables itself
 
 STAGES := format lint types layers docs-check tests
 
