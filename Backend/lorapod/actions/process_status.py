@@ -39,7 +39,7 @@ def _read(request: ProcessStatusRequest, services: Services) -> ProcessView:
         log_tail=read_tail(workspace.log_path(record.process_id), request.log_tail)
         if request.log_tail
         else None,
-        metrics=loss_log.latest(run_folder / loss_log.FILE_NAME) if request.metrics else None,
+        metrics=dict(loss_log.latest(run_folder / loss_log.FILE_NAME)) if request.metrics else None,
     )
 
 
