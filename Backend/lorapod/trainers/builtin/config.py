@@ -265,6 +265,18 @@ class Process(Section):
     device: str | None = None
     performance_log_every: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _training_seed_is_the_seed(cls, fields: Any) -> Any:
+        """AI Toolkit's own key for the seed stands beside `train`, not in it."""
+        if not isinstance(fields, Mapping) or fields.get("training_seed") is None:
+            return fields
+        train = fields.get("train", {})
+        if not isinstance(train, Mapping):
+            return fields
+        rest = {key: value for key, value in fields.items() if key != "training_seed"}
+        return {**rest, "train": {"seed": fields["training_seed"], **train}}
+
 
 class Job(Section):
     """What `config` holds."""
