@@ -12,10 +12,10 @@ PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
 ##@ The two commands
 
+# Make exports what stands on its command line; the demo reads it there.
 .PHONY: demo
-demo: venv ## Train a small LoRA end to end on this machine [MODEL= DATASET= TRAINER= STEPS= ARGS=]
-	@$(PY) -m lorapod.client.demo $(if $(MODEL),--model '$(MODEL)') $(if $(DATASET),--dataset '$(DATASET)') \
-		$(if $(TRAINER),--trainer '$(TRAINER)') $(if $(STEPS),--steps '$(STEPS)') $(ARGS)
+demo: venv ## Train a small LoRA end to end on this machine [MODEL= ARCH= DATASET= TRAINER= STEPS= OUT=]
+	@$(PY) -m lorapod.client.demo $(ARGS)
 
 STAGES := format lint types layers docs-check tests
 

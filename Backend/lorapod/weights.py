@@ -88,8 +88,7 @@ def read_header(path: Path) -> WeightsHeader:
         InvalidInput: it is not a safetensors file, its header is cut off, or larger than `HEADER_MAX_BYTES`.
     """
     try:
-        # Non-blocking, so that a pipe of that name is refused rather than waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(path, "rb", opener=_nonblocking) as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):
                 raise InvalidInput(f"{path.name} is not a file.")
@@ -123,6 +122,11 @@ def step_of(header: WeightsHeader) -> int | None:
     """The step that the weights were trained for: `step` in the metadata's `training_info`, where it tells."""
     step = _json_object(header.metadata.get("training_info", "")).get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
+
+
+def _nonblocking(name: str, flags: int) -> int:
+    """So that a pipe is refused rather than waited for."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _header(name: str, text: bytes, file_bytes: int) -> WeightsHeader:

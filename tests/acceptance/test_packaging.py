@@ -84,3 +84,9 @@ def test_the_lock_names_versions_alone() -> None:
 
 def test_the_version_has_one_source() -> None:
     assert metadata.version("lorapod") == lorapod.__version__
+
+
+def test_the_console_script_is_there() -> None:
+    (script,) = metadata.entry_points(group="console_scripts", name="lorapod")
+
+    assert callable(script.load())

@@ -15,17 +15,18 @@ _DATA_URI = re.compile(r"data:[\w.+/;=-]{0,200}?;base64,", re.ASCII | re.IGNOREC
 _WHITESPACE = {ord(character): None for character in " \t\r\n"}
 
 
-def decoded(content: str) -> Iterator[bytes]:
+def decoded(content: str, *, name: str) -> Iterator[bytes]:
     """The bytes behind standard base64, in pieces; white space between the characters is passed over.
 
     Args:
         content: base64, or a data URI that holds it.
+        name: what errors call it.
 
     Raises:
         InvalidInput: while iterating, at the first character that is not base64, or at the end where the padding
             is missing.
     """
-    begin = _start(content)
+    begin = _start(content, name)
     carried = ""
     padded = False
     for place in range(begin, len(content), _PIECE_CHARACTERS):
@@ -34,28 +35,30 @@ def decoded(content: str) -> Iterator[bytes]:
         if data is None:
             text = carried + piece.translate(_WHITESPACE)
             if padded and text:
-                raise InvalidInput("The base64 goes on after its end.")
+                raise InvalidInput(f"{name}: the base64 goes on after its end.")
             whole = len(text) - len(text) % 4
             carried = text[whole:]
-            data, piece = _strict(text[:whole]), text[:whole]
+            data, piece = _strict(text[:whole], name), text[:whole]
         padded = padded or piece.endswith("=")
         if data:
             yield data
     if carried:
-        raise InvalidInput("The base64 is cut off: its length is not a multiple of four.")
+        raise InvalidInput(f"{name}: the base64 is cut off: its length is not a multiple of four.")
 
 
 def decoded_bytes(content: str) -> int:
     """How many bytes the content has once decoded; a few too many where it holds white space."""
-    return (len(content) - _start(content)) // 4 * 3
+    return (len(content) - _start(content, "content")) // 4 * 3
 
 
-def _start(content: str) -> int:
+def _start(content: str, name: str) -> int:
     if content[:5].lower() != "data:":
         return 0
     matched = _DATA_URI.match(content)
     if matched is None:
-        raise InvalidInput("The data URI does not hold base64.", hint="Send data:<type>;base64,<content>.")
+        raise InvalidInput(
+            f"{name}: the data URI does not hold base64.", hint="Send data:<type>;base64,<content>."
+        )
     return matched.end()
 
 
@@ -69,10 +72,11 @@ def _quick(piece: str) -> bytes | None:
         return None
 
 
-def _strict(text: str) -> bytes:
+def _strict(text: str, name: str) -> bytes:
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(
-            "The content is not base64.", hint="Use the standard alphabet (A-Z a-z 0-9 + /) with padding (=)."
+            f"{name}: the content is not base64.",
+            hint="Use the standard alphabet (A-Z a-z 0-9 + /) with padding (=).",
         ) from error

@@ -91,7 +91,7 @@ class Delivery:
     def _take_whole(self, name: str, file: IncomingFile) -> None:
         self._check_fresh(name)
         path = intake.fresh_path(self._destination.staging)
-        size_bytes, sha256 = intake.receive(decoded(file.content), path)
+        size_bytes, sha256 = intake.receive(decoded(file.content, name=name), path)
         if file.size_bytes not in {None, size_bytes}:
             raise InvalidInput(f"{name} has {size_bytes} bytes, announced were {file.size_bytes}.")
         intake.check_digest(name, file.sha256, sha256)
@@ -108,7 +108,7 @@ class Delivery:
             self._again += [StoredFile.model_validate(stored) for stored in json.loads(receipt)]
             return
         self._check_fresh(name)
-        received_bytes = partial.write(offset, decoded(file.content))
+        received_bytes = partial.write(offset, decoded(file.content, name=name))
         if received_bytes < size_bytes:
             self._growing[name] = StoredFile(
                 filename=name,

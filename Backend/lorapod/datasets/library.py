@@ -74,7 +74,7 @@ class DatasetLibrary:
         Raises:
             WorkerError: no file could be taken; the dataset is as it was.
         """
-        name = safe_name(training_name, field="training_name") if training_name else fresh_name()
+        name = fresh_name() if training_name is None else safe_name(training_name, field="training_name")
         folder = self._folder(name)
         if not append and any(file.is_part for file in files):
             raise InvalidInput(

@@ -89,6 +89,10 @@ class WorkerChannel:
                 self._stop_event.clear()
                 await self._stop_event.wait()
 
+    def pending_stops(self) -> list[str]:
+        """All jobs to stop of which the worker has not been told."""
+        return list(self._stops)
+
     def stops_sent(self, job_ids: Iterable[str]) -> None:
         """Note that the worker has been told."""
         for job_id in job_ids:

@@ -278,10 +278,11 @@ class WorkerPool:
         log.info("worker is started", extra={"worker_id": worker_id, "pid": process.pid})
         try:
             code = await process.run()
+            asked = channel.draining or self._closing
         finally:
             del self._channels[worker_id]
+            channel.drain()
             slot.process, slot.channel = None, None
-        asked = channel.draining or self._closing
         log.log(
             logging.INFO if asked else logging.WARNING,
             "worker has ended with exit code %d",

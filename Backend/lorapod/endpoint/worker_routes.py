@@ -87,9 +87,11 @@ class WorkerRoutes:
             async with channel.poll():
                 job_ids = await channel.stops()
         except TimeoutError:
-            # After an empty answer the SDK sleeps 1 s before it looks whether it is to leave; an id that
-            # no job has spares a worker that is being stopped this second.
-            return bodies.plain({"jobsToStop": ["-"]}) if channel.draining else web.Response(status=204)
+            if not channel.draining:
+                return web.Response(status=204)
+            # The last word to a worker that is being stopped: after SIGTERM the SDK asks no more. After
+            # an empty answer it would sleep 1 s before it leaves; an id that no job has spares it that.
+            job_ids = channel.pending_stops() or ["-"]
         response = await bodies.answer(request, [rawjson.dump({"jobsToStop": job_ids})])
         channel.stops_sent(job_ids)
         return response
@@ -150,7 +152,9 @@ class WorkerRoutes:
         delivered = False
         try:
             response = await bodies.answer(request, pieces)
-            delivered = request.transport is not None and not request.transport.is_closing()
+            # A worker that died while it waited was swept up before it had these jobs.
+            lives = self._pool.channel_of(request.match_info["worker"]) is not None
+            delivered = lives and request.transport is not None and not request.transport.is_closing()
             return response
         finally:
             if not delivered:  # the connection died under the answer: nobody has the jobs

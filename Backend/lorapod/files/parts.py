@@ -48,17 +48,17 @@ def read_part(path: Path, *, offset: int, length: int | None, most_bytes: int) -
         InvalidInput: it is a folder or a device, or `offset` lies beyond its end.
         OSError: it cannot be read.
     """
+    not_a_file = InvalidInput(f"{path.name} is not a file.", hint="`list_files` names the files of a folder.")
     try:
-        # Non-blocking, so that a pipe of that name is refused rather than waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = open(path, "rb", buffering=0, opener=_nonblocking)  # noqa: SIM115 - Path.open has no opener
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"There is no file {path.name}.") from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        state = os.fstat(descriptor)
+    except IsADirectoryError as error:
+        raise not_a_file from error
+    with opened as file:
+        state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise InvalidInput(
-                f"{path.name} is not a file.", hint="`list_files` names the files of a folder."
-            )
+            raise not_a_file
         if offset > state.st_size:
             raise InvalidInput(f"offset: {offset} lies beyond the end of {path.name}, {state.st_size} bytes.")
         wanted = most_bytes if length is None else min(length, most_bytes)
@@ -70,3 +70,8 @@ def read_part(path: Path, *, offset: int, length: int | None, most_bytes: int) -
             wanted -= len(piece)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return Part(data=data, offset=offset, size_bytes=state.st_size)
+
+
+def _nonblocking(name: str, flags: int) -> int:
+    """So that a pipe is refused rather than waited for."""
+    return os.open(name, flags | os.O_NONBLOCK)

@@ -265,6 +265,8 @@ class RealProcessManager:
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
+            if record.process_id in self._supervisors:
+                raise RecordExists(record.process_id)
             # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
             self._supervisors[record.process_id] = supervisor
         try:

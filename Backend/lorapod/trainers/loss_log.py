@@ -26,6 +26,9 @@ from typing import TypeVar
 
 logger = logging.getLogger(__name__)
 
+#: Its name in the run's folder.
+FILE_NAME = "loss_log.db"
+
 Series = Mapping[str, list[tuple[int, float]]]
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from lorapod.wire.model import WireModel
 
-#: Edge of a training picture in pixels.
-Resolution = Annotated[int, Field(strict=True, ge=64, le=4096)]
+#: Edge of a training picture in pixels; the models' latents have an eighth of it.
+Resolution = Annotated[int, Field(strict=True, ge=64, le=4096, multiple_of=8)]
 
 
 def _one_line(text: str) -> str:
@@ -50,7 +50,7 @@ class TrainKnobs(WireModel):
         default=None, strict=True, ge=1, le=1_000_000, description="Optimizer steps in all.", examples=[2000]
     )
     learning_rate: float | None = Field(
-        default=None, strict=True, gt=0, le=10, allow_inf_nan=False, description="Learning rate, e.g. 0.0001."
+        default=None, strict=True, gt=0, le=1, allow_inf_nan=False, description="Learning rate, e.g. 0.0001."
     )
     rank: int | None = Field(
         default=None,
@@ -61,7 +61,7 @@ class TrainKnobs(WireModel):
     )
     resolution: Resolution | Annotated[list[Resolution], Field(min_length=1, max_length=16)] | None = Field(
         default=None,
-        description="Edge of the training pictures in pixels; several make buckets of several sizes.",
+        description="Edge of the training pictures in pixels, a multiple of 8; several make buckets of several sizes.",
     )
     batch_size: int | None = Field(
         default=None,

@@ -11,7 +11,7 @@ from lorapod.errors import InvalidInput
 
 
 def decode(text: str) -> bytes:
-    return b"".join(content.decoded(text))
+    return b"".join(content.decoded(text, name="a.png"))
 
 
 @pytest.fixture(params=[4, 8, 1 << 18])

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lorapod.errors import InvalidInput
 from lorapod.trainers import presets
+from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.presets import build_config
 from lorapod.wire.knobs import Optimizer, TrainKnobs
 from lorapod.wire.validation import parse
@@ -30,12 +32,13 @@ EXPECTED = {
     "wan22",
 }
 
+SIZES = st.integers(8, 512).map(lambda eighths: eighths * 8)
 KNOBS = st.builds(
     TrainKnobs,
     steps=st.none() | st.integers(1, 1_000_000),
-    learning_rate=st.none() | st.floats(1e-9, 10),
+    learning_rate=st.none() | st.floats(1e-9, 1),
     rank=st.none() | st.integers(1, 1024),
-    resolution=st.none() | st.integers(64, 4096) | st.lists(st.integers(64, 4096), min_size=1, max_size=16),
+    resolution=st.none() | SIZES | st.lists(SIZES, min_size=1, max_size=16),
     batch_size=st.none() | st.integers(1, 1024),
     trigger_word=st.none() | st.just("ohwx"),
     sample_prompts=st.none() | st.lists(st.sampled_from(["a cat", "a dog"]), max_size=3),
@@ -155,6 +158,7 @@ def test_a_name_is_never_a_path(name: str) -> None:
         ("learning_rate", "1e-4", "valid number"),
         ("rank", 4096, "less than or equal to 1024"),
         ("resolution", 16, "greater than or equal to 64"),
+        ("resolution", 500, "multiple of 8"),
         ("resolution", [], "at least 1 item"),
         ("seed", -1, "greater than or equal to 0"),
         ("trigger_word", "two\nlines", "must be one line"),
@@ -172,6 +176,26 @@ def test_a_knob_out_of_bounds_is_refused_with_its_reason(knob: str, value: objec
     assert caught.value.details[0]["field"].startswith(knob)
 
 
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@settings(max_examples=40)
+@given(knobs=KNOBS)
+def test_the_builtin_trainer_takes_its_presets(name: str, knobs: TrainKnobs) -> None:
+    optimizer = knobs.optimizer if knobs.optimizer in {Optimizer.ADAM, Optimizer.ADAMW} else None
+    config = placed(build_config(name, knobs.model_copy(update={"optimizer": optimizer})), "cat")
+    process = BuiltinConfig.model_validate(config).process
+    assert process.network.linear_alpha == process.network.linear
+    assert knobs.seed is None or process.train.seed == knobs.seed
+    assert process.train.optimizer_params.weight_decay == 0.01
+
+
+def placed(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The config as a trainer gets it: with its name and its folders."""
+    config["config"]["name"] = name
+    process_of(config)["training_folder"] = "/out"
+    process_of(config)["datasets"][0]["folder_path"] = "/data"
+    return config
+
+
 class ToolkitFacts:
     """The keys that a checkout of AI Toolkit reads, by section, and the archs that it knows."""
 
@@ -185,6 +209,7 @@ class ToolkitFacts:
     }
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         tree = ast.parse((root / "toolkit" / "config_modules.py").read_text(encoding="utf-8"))
         classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         self.keys = {section: _read_keys(classes[name]) for section, name in self.CLASSES.items()}
@@ -230,3 +255,20 @@ def test_ai_toolkit_reads_every_key_of_each_preset(name: str, toolkit: ToolkitFa
         content = process[section][0] if section == "datasets" else process[section]
         assert set(content) <= known, section
     assert process["model"]["arch"] in toolkit.archs
+
+
+@pytest.mark.ai_toolkit
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_checks_before_a_start_find_nothing_in_a_preset(
+    name: str, toolkit: ToolkitFacts, tmp_path: Path
+) -> None:
+    from lorapod.trainers.ai_toolkit.problems import Problems
+    from lorapod.trainers.ai_toolkit.validate import validate_config
+    from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    config = placed(build_config(name, TrainKnobs()), "cat")
+    process_of(config)["datasets"][0]["folder_path"] = str(tmp_path)
+    problems = Problems()
+    validate_config(config, vocabulary(toolkit.root, None), problems)
+    problems.raise_any()

@@ -1,0 +1,139 @@
+"""`python -m lorapod.trainers.builtin CONFIG.yaml`: train what the config says.
+
+Exit codes are AI Toolkit's: 0 when it is done and also when SIGINT stopped it (then stdout ends with a `Job stopped`
+banner), 1 after any error (`Error running job: …` on stdout, the traceback on stderr).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from lorapod.atomic import write_atomically
+from lorapod.errors import InvalidInput, WorkerError
+from lorapod.trainers.builtin.config import BuiltinConfig
+from lorapod.trainers.builtin.console import banner, say
+from lorapod.trainers.builtin.dataset import find_pictures
+from lorapod.trainers.builtin.interrupt import Interrupt, Stopped, StopWished
+from lorapod.trainers.builtin.job_row import JobRow
+from lorapod.trainers.builtin.parsing import parse_config
+from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one job and return the exit code."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m lorapod.trainers.builtin CONFIG.yaml\n")
+        return 2
+    interrupt = Interrupt()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    say("Running 1 job")
+    row: JobRow | None = None
+    try:
+        text, config = read_config(Path(arguments[0]))
+        row = JobRow(config.process.sqlite_db_path)
+        _run(config, text, row, interrupt)
+    except (KeyboardInterrupt, Stopped):
+        if row is not None:
+            row.stopped()
+        banner("Job stopped")
+        return 0
+    except StopWished:
+        if row is not None:
+            row.stopped()
+        say("Error running job: Job stopped")
+        return 1
+    except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it was becomes its last words
+        message = _message(error)
+        if row is not None:
+            row.status("error", message)
+        say(f"Error running job: {message}")
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def read_config(path: Path) -> tuple[str, BuiltinConfig]:
+    """The config in `path`, as it stands there and checked.
+
+    Raises:
+        InvalidInput: there is no such file, it is not YAML, or it asks for what this trainer cannot do.
+    """
+    try:
+        text = path.read_text("utf-8")
+        fields = yaml.safe_load(text)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"Could not find config file {path}") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise InvalidInput(f"{path} does not hold a mapping.")
+    return text, parse_config(fields)
+
+
+def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) -> None:
+    process = config.process
+    say(f"\n{'#' * 45}\n# Running job: {config.name}\n{'#' * 45}\n\nRunning  1 process")
+    row.status("running", "Starting")
+    row.check()
+    folder = RunFolder(path=Path(process.training_folder, config.name), name=config.name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.sweep()
+    write_atomically(folder.config, text.encode())
+    resumed, damaged = folder.newest_checkpoint()
+    for path in damaged:
+        say(f"Skipping {path}: it is damaged or cut off")
+    row.saved_step = resumed.step if resumed else 0
+    if not _is_finished(folder, resumed, process.train.steps):
+        _check_model_path(process.model.name_or_path)
+        pictures = find_pictures(process.datasets, process.trigger_word)
+        _quiet_libraries()
+        # Seconds of imports: all that can be found wrong before has been.
+        from lorapod.trainers.builtin.job import TrainingJob, check_rank
+
+        if resumed is not None:
+            check_rank(resumed, config)
+        TrainingJob(
+            config, folder=folder, pictures=pictures, resumed=resumed, row=row, interrupt=interrupt
+        ).run()
+    row.status("completed", "Training completed")
+    row.close()
+
+
+def _is_finished(folder: RunFolder, resumed: Checkpoint | None, steps: int) -> bool:
+    """Whether there is nothing left to do but to mark the final LoRA as this run's."""
+    if resumed is None or resumed.step < steps or resumed.path != folder.final:
+        return False
+    say(f"#### IMPORTANT RESUMING FROM {resumed.path} ####")
+    say(f"Found step {resumed.step} in metadata: all {steps} steps are done")
+    folder.final.touch()
+    say(f"Saved checkpoint to {folder.final}")
+    return True
+
+
+def _check_model_path(name_or_path: str) -> None:
+    if name_or_path.startswith(("/", "./", "../", "~")) and not Path(name_or_path).exists():
+        raise InvalidInput(f"The model {name_or_path} does not exist.")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, WorkerError) and error.details:
+        return "; ".join(f"{problem['field']}: {problem['error']}" for problem in error.details)
+    return str(error) or type(error).__name__
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' own bars and advice out of the output."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

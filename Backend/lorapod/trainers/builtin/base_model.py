@@ -1,0 +1,104 @@
+"""The base model and the LoRA on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from peft import LoraConfig
+
+from lorapod.errors import InvalidInput
+from lorapod.trainers.builtin.config import Architecture, Model, Network, Precision
+from lorapod.weights import SUFFIX
+
+#: The linear layers of a UNet's attention blocks, its 1x1 projections among them.
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
+DTYPES = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
+
+
+@dataclass(kw_only=True)
+class BaseModel:
+    """A frozen pipeline, and what differs between the architectures."""
+
+    pipeline: Any
+    arch: Architecture
+    device: torch.device
+    #: Of the UNet's frozen weights.
+    dtype: torch.dtype
+    #: The noise that is trained on.
+    noise: DDPMScheduler
+
+    @property
+    def unet(self) -> Any:
+        """The network that is adapted."""
+        return self.pipeline.unet
+
+    def free_encoders(self, *, keep_vae: bool) -> None:
+        """Let go of what is not needed any more once latents and prompts are encoded."""
+        self.pipeline.text_encoder = None
+        if self.arch is Architecture.SDXL:
+            self.pipeline.text_encoder_2 = None
+        if not keep_vae:
+            self.pipeline.vae = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def conditions(self, prompts: torch.Tensor, pooled: torch.Tensor | None, side: int) -> dict[str, Any]:
+        """What the UNet takes beside latents and timesteps: prompts, and for SDXL picture sizes."""
+        if pooled is None:
+            return {"encoder_hidden_states": prompts}
+        # Original size, crop corner and target size: pictures are seen as uncropped, at the size they are trained at.
+        sizes = torch.tensor([side, side, 0, 0, side, side], dtype=prompts.dtype, device=prompts.device)
+        extra = {"text_embeds": pooled, "time_ids": sizes.repeat(len(prompts), 1)}
+        return {"encoder_hidden_states": prompts, "added_cond_kwargs": extra}
+
+
+def load_base_model(model: Model, *, device: torch.device, precision: Precision) -> BaseModel:
+    """Load and freeze the base model.
+
+    Raises:
+        InvalidInput: there is no such model, or it is of another architecture.
+    """
+    kind = StableDiffusionXLPipeline if model.arch is Architecture.SDXL else StableDiffusionPipeline
+    dtype = DTYPES[precision]
+    extras: dict[str, Any] = {} if model.arch is Architecture.SDXL else {"safety_checker": None}
+    if model.arch is Architecture.SD1:
+        extras["requires_safety_checker"] = False
+    path = Path(model.name_or_path)
+    try:
+        if path.suffix == SUFFIX:
+            pipeline = kind.from_single_file(str(path), dtype=dtype, **extras)
+        else:
+            pipeline = kind.from_pretrained(model.name_or_path, dtype=dtype, **extras)
+    except OSError as error:
+        raise InvalidInput(f"The model {model.name_or_path} cannot be loaded: {error}") from error
+    if (pipeline.unet.config.addition_embed_type == "text_time") != (model.arch is Architecture.SDXL):
+        raise InvalidInput(f"The model {model.name_or_path} is not of the architecture {model.arch}.")
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(requires_grad=False).eval()
+    pipeline.to(device)
+    # SDXL's VAE overflows in half precision; latents are encoded once, so exactness costs little.
+    pipeline.vae.to(dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return BaseModel(
+        pipeline=pipeline,
+        arch=model.arch,
+        device=device,
+        dtype=dtype,
+        noise=DDPMScheduler.from_config(pipeline.scheduler.config),
+    )
+
+
+def attach_lora(unet: Any, network: Network) -> list[torch.nn.Parameter]:
+    """Put a fresh LoRA on the UNet and return its weights, float32, the only ones that are trained."""
+    unet.add_adapter(
+        LoraConfig(r=network.linear, lora_alpha=network.linear_alpha, target_modules=list(LORA_TARGETS))
+    )
+    weights = [weight for weight in unet.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.data = weight.data.float()
+    return weights

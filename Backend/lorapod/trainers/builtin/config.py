@@ -1,0 +1,303 @@
+"""The part of AI Toolkit's training config that this trainer understands.
+
+Everything outside it is refused by name. Some keys are taken although they change nothing here, because every AI
+Toolkit template carries them and leaving them out would change nothing either:
+
+- `meta`, `config.process[].performance_log_every`: notes and timing print-outs.
+- `config.process[].device`: AI Toolkit itself ignores it; CUDA is used where there is any, else the CPU.
+- `datasets[].cache_latents`, `cache_latents_to_disk`, `num_workers`, `train.cache_text_embeddings`,
+  `unload_text_encoder`: latents and prompts are always encoded once and kept in memory; nothing is written into the
+  data set's folder, and the text encoders are let go before the first step.
+- switches of what this trainer cannot do, as long as they are off: `quantize: false`, `push_to_hub: false`,
+  `ema_config: {use_ema: false}` and the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+
+class Architecture(StrEnum):
+    """The kinds of base model that can be trained."""
+
+    SD1 = "sd1"
+    SDXL = "sdxl"
+
+
+class Precision(StrEnum):
+    """Number formats of weights."""
+
+    FP32 = "float32"
+    FP16 = "float16"
+    BF16 = "bfloat16"
+
+
+_PRECISION_ALIASES = {
+    "fp32": "float32",
+    "float": "float32",
+    "fp16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+}
+
+
+def _precision(value: Any) -> Any:
+    return _PRECISION_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+PrecisionName = Annotated[Precision, BeforeValidator(_precision)]
+#: Sides of the square that pictures are cropped to, in pixels: one number or several.
+Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
+Sides = Annotated[tuple[Side, ...], BeforeValidator(_as_list), Field(min_length=1)]
+#: A switch of something that this trainer lacks.
+Off = Literal[False] | None
+#: The stem of every artifact: one part of a path, not hidden.
+Name = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$", max_length=100)]
+
+
+class Section(BaseModel):
+    """One mapping of the config."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+
+
+class Network(Section):
+    """The adapter that is trained."""
+
+    type: Literal["lora"] = "lora"
+    #: The rank of every matrix.
+    linear: int = Field(default=4, ge=1, le=1024, validation_alias=AliasChoices("linear", "rank"))
+    #: What the adapter's output is scaled by is this over the rank.
+    linear_alpha: float = Field(default=1.0, gt=0, validation_alias=AliasChoices("linear_alpha", "alpha"))
+
+
+class Save(Section):
+    """Checkpoints."""
+
+    dtype: PrecisionName = Precision.FP16
+    #: Steps between two checkpoints; 0: only the final one.
+    save_every: int = Field(default=1000, ge=0)
+    #: Older ones are deleted; the final one does not count.
+    max_step_saves_to_keep: int = Field(default=5, ge=1)
+    save_format: Literal["safetensors"] = "safetensors"
+    push_to_hub: Off = False
+
+
+class Dataset(Section):
+    """One folder of pictures, with captions in text files of the same stem."""
+
+    folder_path: str = Field(min_length=1)
+    caption_ext: str = "txt"
+    #: For pictures that have no caption file.
+    default_caption: str = ""
+    #: Share of steps for which a picture's caption is left empty.
+    caption_dropout_rate: float = Field(default=0.0, ge=0, le=1)
+    #: With several, every picture is trained at each of them.
+    resolution: Sides = (512,)
+    #: How often every picture stands in one epoch.
+    num_repeats: int = Field(default=1, ge=1, le=10_000)
+    #: Train every picture mirrored as well, left to right.
+    flip_x: bool = False
+    cache_latents: bool = True
+    cache_latents_to_disk: bool = False
+    num_workers: int = 0
+    shuffle_tokens: Off = False
+    is_reg: Off = False
+    random_crop: Off = False
+
+    @field_validator("default_caption", mode="before")
+    @classmethod
+    def _no_caption_is_empty(cls, value: Any) -> Any:
+        return "" if value is None else value
+
+
+class OptimizerParams(Section):
+    """What the optimizer takes beside the learning rate."""
+
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+
+
+class Train(Section):
+    """The training itself."""
+
+    batch_size: int = Field(default=1, ge=1, le=1024)
+    #: How many steps there are in all, those of earlier runs included.
+    steps: int = Field(default=1000, ge=1)
+    #: Batches of one step.
+    gradient_accumulation: int = Field(default=1, ge=1)
+    #: Steps of one update of the weights; gradients not yet used are not kept over a resume.
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    train_unet: Literal[True] = True
+    train_text_encoder: Off = False
+    gradient_checkpointing: bool = True
+    noise_scheduler: Literal["ddpm"] = "ddpm"
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer_params: OptimizerParams = OptimizerParams()
+    lr: float = Field(default=1e-6, gt=0, le=1)
+    lr_scheduler: Literal["constant"] = "constant"
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    #: Precision of the frozen base model and of the arithmetic on a GPU; a CPU always takes float32.
+    dtype: PrecisionName = Precision.FP32
+    disable_sampling: bool = False
+    #: No pictures before the first step.
+    skip_first_sample: bool = False
+    #: Of noise, timesteps, data order and the adapter's first weights.
+    seed: int = Field(default=42, ge=0, lt=2**63)
+    cache_text_embeddings: bool = False
+    unload_text_encoder: bool = False
+    ema_config: Mapping[str, Any] | None = None
+
+    @field_validator("ema_config")
+    @classmethod
+    def _no_averaging(cls, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if value is not None and value.get("use_ema", True) is not False:
+            raise PydanticCustomError(
+                "unsupported", "averaging of weights is not supported by the builtin trainer"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_accumulation(self) -> Train:
+        if self.gradient_accumulation > 1 and self.gradient_accumulation_steps > 1:
+            raise PydanticCustomError(
+                "contradiction", "gradient_accumulation and gradient_accumulation_steps exclude one another"
+            )
+        return self
+
+
+class Model(Section):
+    """The base model: a folder in diffusers' layout, one `.safetensors` file, or a hub id."""
+
+    name_or_path: str = Field(min_length=1)
+    arch: Architecture = Architecture.SD1
+    is_xl: bool | None = None
+    is_v2: Off = False
+    is_v3: Off = False
+    is_flux: Off = False
+    quantize: Off = False
+    quantize_te: Off = False
+    low_vram: Off = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_xl_means_sdxl(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping) or fields.get("arch") is not None:
+            return fields
+        known = {key: value for key, value in fields.items() if key != "arch"}
+        return {**known, "arch": Architecture.SDXL} if fields.get("is_xl") is True else known
+
+    @model_validator(mode="after")
+    def _one_architecture(self) -> Model:
+        if self.is_xl is not None and self.is_xl != (self.arch is Architecture.SDXL):
+            raise PydanticCustomError("contradiction", "is_xl and arch contradict one another")
+        return self
+
+
+class Sample(Section):
+    """Pictures made while training."""
+
+    sampler: Literal["ddpm", "ddim", "euler", "euler_a"] = "ddpm"
+    #: Steps between two rounds of pictures; 0: only before and after the training.
+    sample_every: int = Field(default=100, ge=0)
+    sample_start_step: int = Field(default=0, ge=0)
+    width: Side = 512
+    height: Side = 512
+    prompts: tuple[str, ...] = Field(default=(), max_length=100)
+    neg: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**62)
+    #: Every prompt has its own seed: the first plus the prompt's number.
+    walk_seed: bool = False
+    guidance_scale: float = Field(default=7.0, ge=0)
+    sample_steps: int = Field(default=20, ge=1, le=1000)
+
+    @field_validator("neg", mode="before")
+    @classmethod
+    def _no_negative_prompt_is_empty(cls, value: Any) -> Any:
+        return "" if value is None or value is False else value
+
+
+class Logging(Section):
+    """The loss log."""
+
+    #: Steps between two entries.
+    log_every: int = Field(default=1, ge=1)
+    #: Whether `loss_log.db` is written.
+    use_ui_logger: bool = True
+    verbose: bool = False
+    use_wandb: Off = False
+
+
+class Process(Section):
+    """One training."""
+
+    type: Literal["sd_trainer", "diffusion_trainer"]
+    training_folder: str = Field(min_length=1)
+    model: Model
+    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    trigger_word: str | None = None
+    network: Network = Network()
+    save: Save = Save()
+    train: Train = Train()
+    sample: Sample = Sample()
+    logging: Logging = Logging()
+    #: SQLite file of the control table; used where it exists and `AITK_JOB_ID` is set.
+    sqlite_db_path: str | None = None
+    device: str | None = None
+    performance_log_every: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_seed_is_the_seed(cls, fields: Any) -> Any:
+        """AI Toolkit's own key for the seed stands beside `train`, not in it."""
+        if not isinstance(fields, Mapping) or fields.get("training_seed") is None:
+            return fields
+        train = fields.get("train", {})
+        if not isinstance(train, Mapping):
+            return fields
+        rest = {key: value for key, value in fields.items() if key != "training_seed"}
+        return {**rest, "train": {"seed": fields["training_seed"], **train}}
+
+
+class Job(Section):
+    """What `config` holds."""
+
+    name: Name
+    process: tuple[Process] = Field(description="Exactly one.")
+
+
+class BuiltinConfig(Section):
+    """A whole config file."""
+
+    job: Literal["extension"]
+    config: Job
+    meta: Any = None
+
+    @property
+    def name(self) -> str:
+        """The stem of every artifact."""
+        return self.config.name
+
+    @property
+    def process(self) -> Process:
+        """The one training."""
+        return self.config.process[0]

@@ -1,0 +1,33 @@
+"""What the supervisor reads: milestones on stdout, one progress bar on stderr, as AI Toolkit writes them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Never, TypeVar
+
+from tqdm import tqdm
+
+ItemT = TypeVar("ItemT")
+
+
+def say(line: str = "") -> None:
+    """Write one milestone."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def banner(text: str) -> None:
+    """Write a line that nobody overlooks."""
+    rule = "=" * 40
+    say(f"\n{rule}\n{text}\n{rule}")
+
+
+def training_bar(name: str, *, total: int, done: int) -> tqdm[Never]:
+    """The bar of the training: `name:  5%|▌ | 1/20 […]`."""
+    return tqdm(total=total, initial=done, desc=name, leave=True, file=sys.stderr, dynamic_ncols=False)
+
+
+def following(items: Iterable[ItemT], title: str, total: int) -> Iterator[ItemT]:
+    """Go through `items` with a bar of their own, which is gone afterwards."""
+    yield from tqdm(items, desc=title, total=total, leave=False, file=sys.stderr)

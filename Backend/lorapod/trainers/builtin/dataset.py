@@ -1,0 +1,118 @@
+"""Pictures and captions on disk, and the order in which they are trained. No torch here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.errors import InvalidInput, TooLarge
+from lorapod.safety import images
+from lorapod.trainers.builtin.config import Dataset
+from lorapod.trainers.builtin.console import say
+from lorapod.trainers.builtin.trigger import with_trigger
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPicture:
+    """One picture at one resolution."""
+
+    path: Path
+    caption: str
+    #: Side of the square that it is cropped to, in pixels.
+    side: int
+    mirrored: bool
+    caption_dropout_rate: float
+    repeats: int
+
+
+def find_pictures(datasets: Sequence[Dataset], trigger_word: str | None) -> list[TrainingPicture]:
+    """Every picture of every data set, with its caption; damaged ones are passed over with a line on stdout.
+
+    Raises:
+        InvalidInput: a folder is missing or has no picture that can be read.
+    """
+    found: list[TrainingPicture] = []
+    for dataset in datasets:
+        folder = Path(dataset.folder_path)
+        say(f"Dataset: {folder}")
+        if not folder.is_dir():
+            raise InvalidInput(f"[Errno 2] No such file or directory: '{folder}'")
+        readable = [path for path in _picture_files(folder) if _is_readable(path)]
+        if not readable:
+            raise InvalidInput(f"no images found in {folder}")
+        say(f"  -  Found {len(readable)} images")
+        found += [
+            TrainingPicture(
+                path=path,
+                caption=with_trigger(_caption(path, dataset), trigger_word, prepend=True),
+                side=side,
+                mirrored=mirrored,
+                caption_dropout_rate=dataset.caption_dropout_rate,
+                repeats=dataset.num_repeats,
+            )
+            for path in readable
+            for side in dataset.resolution
+            for mirrored in ((False, True) if dataset.flip_x else (False,))
+        ]
+    return found
+
+
+class Batches:
+    """The order of the data: which pictures stand in which batch, a function of the seed alone.
+
+    A batch holds pictures of one resolution. Every epoch has each picture `repeats` times, in an order of its own.
+    """
+
+    def __init__(self, pictures: Sequence[TrainingPicture], *, batch_size: int, seed: int) -> None:
+        """Plan batches of indexes into `pictures`."""
+        self._batch_size = batch_size
+        self._seed = seed
+        self._by_side: dict[int, list[int]] = {}
+        for index, picture in enumerate(pictures):
+            self._by_side.setdefault(picture.side, []).extend([index] * picture.repeats)
+        self._epoch = -1
+        self._plan: list[list[int]] = []
+        self.per_epoch = sum(-(-len(indexes) // batch_size) for indexes in self._by_side.values())
+
+    def __getitem__(self, number: int) -> list[int]:
+        """The batch of that number, from 0, over all epochs."""
+        epoch, place = divmod(number, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, self._plan_of(epoch)
+        return self._plan[place]
+
+    def _plan_of(self, epoch: int) -> list[list[int]]:
+        order = random.Random(f"{self._seed}/{epoch}")  # noqa: S311 - a data order, not a secret
+        plan: list[list[int]] = []
+        for indexes in self._by_side.values():
+            shuffled = order.sample(indexes, len(indexes))
+            plan += [shuffled[at : at + self._batch_size] for at in range(0, len(shuffled), self._batch_size)]
+        order.shuffle(plan)
+        return plan
+
+
+def _picture_files(folder: Path) -> Iterator[Path]:
+    """Pictures below `folder`, in the order of their names; hidden folders and caches are left out."""
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder).parts
+        if path.suffix.lower() in images.SUFFIXES and not any(part.startswith((".", "_")) for part in inner):
+            yield path
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        images.verify(path)
+    except (InvalidInput, TooLarge, OSError) as error:
+        say(f"  -  Skipping {path.name}: {error}")
+        return False
+    return True
+
+
+def _caption(path: Path, dataset: Dataset) -> str:
+    caption_file = path.with_suffix(f".{dataset.caption_ext.lstrip('.')}")
+    try:
+        return " ".join(caption_file.read_text("utf-8", errors="replace").split())
+    except FileNotFoundError:
+        return dataset.default_caption

@@ -1,0 +1,201 @@
+"""One training job, put together: from a checked config to the trained LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from lorapod.errors import InvalidInput
+from lorapod.trainers.builtin.base_model import BaseModel, attach_lora, load_base_model
+from lorapod.trainers.builtin.cache import encode_pictures, encode_prompts
+from lorapod.trainers.builtin.checkpoints import load_lora, load_state, save_checkpoint
+from lorapod.trainers.builtin.config import BuiltinConfig, Precision
+from lorapod.trainers.builtin.console import say
+from lorapod.trainers.builtin.dataset import Batches, TrainingPicture
+from lorapod.trainers.builtin.interrupt import Interrupt
+from lorapod.trainers.builtin.job_row import JobRow
+from lorapod.trainers.builtin.loop import Loop, make_optimizer
+from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
+from lorapod.trainers.builtin.objective import Objective
+from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+from lorapod.trainers.builtin.sampling import Sampler
+
+_MIXED_PRECISION = {Precision.FP32: "no", Precision.FP16: "fp16", Precision.BF16: "bf16"}
+
+
+class TrainingJob:
+    """Model, LoRA, data and optimizer of one run."""
+
+    def __init__(
+        self,
+        config: BuiltinConfig,
+        *,
+        folder: RunFolder,
+        pictures: Sequence[TrainingPicture],
+        resumed: Checkpoint | None,
+        row: JobRow,
+        interrupt: Interrupt,
+    ) -> None:
+        """Load the model and put the LoRA on it, as it was at the step that is resumed.
+
+        Raises:
+            InvalidInput: there is no such model, or the checkpoint holds another LoRA.
+        """
+        process, self._config = config.process, config
+        self._folder, self._pictures, self._row, self._interrupt = folder, pictures, row, interrupt
+        self._done = resumed.step if resumed else 0
+        on_gpu = torch.cuda.is_available()
+        precision = process.train.dtype if on_gpu else Precision.FP32
+        if precision is not process.train.dtype:
+            say("There is no GPU: training on the CPU in float32.")
+        self._accelerator = Accelerator(cpu=not on_gpu, mixed_precision=_MIXED_PRECISION[precision])
+        row.info("Loading model")
+        self._model = load_base_model(process.model, device=self._accelerator.device, precision=precision)
+        torch.manual_seed(process.train.seed)
+        self._weights = attach_lora(self._model.unet, process.network)
+        say(
+            f"create LoRA network. base dim (rank): {process.network.linear}, alpha: {process.network.linear_alpha:g}"
+        )
+        say(f"create LoRA for U-Net: {len(self._weights) // 2} modules.")
+        self._optimizer: Any = self._accelerator.prepare(make_optimizer(process.train, self._weights))
+        if resumed is not None:
+            self._resume(resumed)
+        self._sampler = Sampler(process.sample, process.trigger_word, folder.samples)
+        self._samples = bool(self._sampler.prompts) and not process.train.disable_sampling
+        self._batches = Batches(pictures, batch_size=process.train.batch_size, seed=process.train.seed)
+
+    def run(self) -> None:
+        """Encode the data, train, and write the final LoRA and the last pictures."""
+        process, model, done = self._config.process, self._model, self._done
+        objective = self._encoded(model)
+        if process.train.gradient_checkpointing:
+            model.unet.enable_gradient_checkpointing()
+        model.unet.train()
+        self._interrupt.hold()
+        self._row.check()
+        if self._samples and not done and process.train.skip_first_sample:
+            say("Skipping first sample due to config setting")
+        elif self._samples and not done:
+            say("Generating baseline samples before training")
+            self._sample_at(0)
+        self._train(objective)
+        say()
+        self._row.info("Saving model")
+        self._save(self._folder.final, process.train.steps)
+        if self._samples and done < process.train.steps:
+            self._sample_at(process.train.steps)
+
+    def _train(self, objective: Objective) -> None:
+        process = self._config.process
+        log = (
+            LossLogWriter(self._folder.loss_log, resumed_step=self._done)
+            if process.logging.use_ui_logger
+            else None
+        )
+        loop = Loop(
+            name=self._config.name,
+            train=process.train,
+            save=process.save,
+            sample=process.sample,
+            logging=process.logging,
+            accelerator=self._accelerator,
+            optimizer=self._optimizer,
+            weights=self._weights,
+            objective=objective,
+            batches=self._batches,
+            row=self._row,
+            loss_log=log,
+            interrupt=self._interrupt,
+            save_at=self._save_at,
+            sample_at=self._sample_at,
+            done=self._done,
+        )
+        if log is None:
+            loop.run()
+        else:
+            with closing(log):
+                loop.run()
+
+    def _encoded(self, model: BaseModel) -> Objective:
+        self._row.info("Loading dataset")
+        for folder in dict.fromkeys(dataset.folder_path for dataset in self._config.process.datasets):
+            say(f"Caching latents for {folder}")
+        latents = encode_pictures(model, self._pictures)
+        texts = ["", *(picture.caption for picture in self._pictures)]
+        self._prompts = encode_prompts(model, [*texts, *(self._sampler.texts if self._samples else ())])
+        model.free_encoders(keep_vae=self._samples)
+        return Objective(
+            model,
+            pictures=self._pictures,
+            latents=latents,
+            prompts=self._prompts,
+            seed=self._config.process.train.seed,
+        )
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        say(f"#### IMPORTANT RESUMING FROM {checkpoint.path} ####")
+        say(f"Found step {checkpoint.step} in metadata, starting from there")
+        load_lora(self._model.unet, checkpoint)
+        state = load_state(self._model.unet, self._folder, step=checkpoint.step)
+        if state is None:
+            say("The optimizer's state is not of that step: it starts afresh.")
+            return
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._accelerator.scaler is not None and state["scaler"] is not None:
+            self._accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _save_at(self, step: int) -> None:
+        self._save(self._folder.at_step(step), step)
+        self._folder.prune(self._config.process.save.max_step_saves_to_keep)
+
+    def _save(self, path: Any, step: int) -> None:
+        scaler = self._accelerator.scaler
+        batches_done = step * self._config.process.train.gradient_accumulation
+        save_checkpoint(
+            path,
+            self._folder,
+            unet=self._model.unet,
+            config=self._config,
+            step=step,
+            epoch=batches_done // self._batches.per_epoch,
+            state={
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+            },
+        )
+        say(f"Saved checkpoint to {path}")
+        say(f"Saved optimizer to {self._folder.optimizer}")
+
+    def _sample_at(self, step: int) -> None:
+        if not self._samples:
+            return
+        with self._accelerator.autocast():
+            self._sampler.run(
+                self._model,
+                self._prompts,
+                step=step,
+                report=lambda made, total: self._row.info(f"Generating images - {made}/{total}"),
+                check=self._check,
+            )
+
+    def _check(self) -> None:
+        self._interrupt.check()
+        self._row.check()
+
+
+def check_rank(checkpoint: Checkpoint, config: BuiltinConfig) -> None:
+    """See that a checkpoint fits the config before the model is loaded.
+
+    Raises:
+        InvalidInput: it has another rank.
+    """
+    wanted = config.process.network.linear
+    if checkpoint.rank is not None and checkpoint.rank != wanted:
+        raise InvalidInput(
+            f"{checkpoint.path.name} has rank {checkpoint.rank}, the config asks for {wanted}: "
+            "keep the rank, or take another name."
+        )

@@ -1,0 +1,77 @@
+"""What is minimised: the error of the UNet's guess of the noise, on noise and timesteps that the seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from lorapod.trainers.builtin.base_model import BaseModel
+from lorapod.trainers.builtin.cache import Prompt
+from lorapod.trainers.builtin.dataset import TrainingPicture
+
+_DRAWS_PER_STEP = 1 << 20
+
+
+class Objective:
+    """The loss of any batch.
+
+    All chance comes from the seed and the batch's number, so that a training that was interrupted goes on exactly as
+    one that was not, with no generator's state to keep.
+    """
+
+    def __init__(
+        self,
+        model: BaseModel,
+        *,
+        pictures: Sequence[TrainingPicture],
+        latents: Sequence[torch.Tensor],
+        prompts: Mapping[str, Prompt],
+        seed: int,
+    ) -> None:
+        """Take the encoded data; `prompts` holds every caption and the empty text."""
+        self._model = model
+        self._pictures = pictures
+        self._latents = latents
+        self._prompts = prompts
+        self._seed = seed
+
+    def loss(self, batch: Sequence[int], number: int) -> torch.Tensor:
+        """The mean squared error on the pictures of those indexes, for the batch of that number."""
+        model, scheduler = self._model, self._model.noise
+        chance = torch.Generator().manual_seed((self._seed * _DRAWS_PER_STEP + number) % 2**63)
+        latents = torch.stack([self._latents[index] for index in batch])
+        noise = torch.randn(latents.shape, generator=chance)
+        steps_in_all = int(scheduler.config["num_train_timesteps"])
+        timesteps = torch.randint(0, steps_in_all, (len(batch),), generator=chance)
+        dropped = torch.rand(len(batch), generator=chance)
+        prompts = [
+            self._prompt(index, float(chance_of)) for index, chance_of in zip(batch, dropped, strict=True)
+        ]
+
+        device, dtype = model.device, model.dtype
+        noisy = scheduler.add_noise(latents, noise, timesteps)
+        side = self._pictures[batch[0]].side
+        guess = model.unet(
+            noisy.to(device, dtype),
+            timesteps.to(device),
+            **model.conditions(*_stacked(prompts, device, dtype), side),
+        ).sample
+        target = noise
+        if scheduler.config["prediction_type"] == "v_prediction":
+            target = scheduler.get_velocity(latents, noise, timesteps)
+        return functional.mse_loss(guess.float(), target.to(device))
+
+    def _prompt(self, index: int, chance: float) -> Prompt:
+        picture = self._pictures[index]
+        return self._prompts["" if chance < picture.caption_dropout_rate else picture.caption]
+
+
+def _stacked(
+    prompts: Sequence[Prompt], device: torch.device, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    embeds = torch.stack([prompt.embeds for prompt in prompts]).to(device, dtype)
+    pooled: list[Any] = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
+    return embeds, torch.stack(pooled).to(device, dtype) if pooled else None

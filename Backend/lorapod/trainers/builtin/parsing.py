@@ -1,0 +1,107 @@
+"""From a config file's content to a checked config, or to everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lorapod.errors import InvalidInput
+from lorapod.trainers.builtin.config import BuiltinConfig, Job, Section
+from lorapod.wire.validation import nearest, problems_found
+
+#: Far more than any training needs; YAML's aliases can make a few lines into billions.
+_TEXTS_MAX = 10_000
+
+
+def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
+    """Check a config as YAML or JSON gave it; `[name]` stands for `config.name` in every text.
+
+    Raises:
+        InvalidInput: `details` holds `{"field": "config.process[0].train.ema_config", "error": sentence}` for every
+            problem.
+    """
+    problems = _variables(fields)
+    named = fields.get("config")
+    name = named.get("name") if isinstance(named, Mapping) else None
+    if isinstance(name, str):
+        fields = _with_name(fields, name)
+    try:
+        config = BuiltinConfig.model_validate(fields)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_url=False)] + problems
+    else:
+        if not problems:
+            return config
+    raise problems_found(problems)
+
+
+def _variables(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The texts that AI Toolkit would fill from the environment; the first look at the config, so it is wary."""
+    try:
+        texts = list(islice(_texts(fields, ""), _TEXTS_MAX + 1))
+    except RecursionError:
+        raise InvalidInput("The config is nested too deeply.") from None
+    if len(texts) > _TEXTS_MAX:
+        raise InvalidInput(f"The config holds more than {_TEXTS_MAX} values.")
+    sentence = "text like ${NAME} is not replaced from the environment here; write the value itself"
+    return [{"field": place, "error": sentence} for place, text in texts if "${" in text]
+
+
+def _problem(detail: ErrorDetails) -> dict[str, Any]:
+    place = ""
+    for part in detail["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+    return {"field": place or "config", "error": _sentence(detail)}
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    key = str(detail["loc"][-1]) if detail["loc"] else "config"
+    kind = detail["type"]
+    expected = str(detail.get("ctx", {}).get("expected", ""))
+    if kind == "extra_forbidden":
+        meant = nearest(key, _known_keys())
+        hint = f", did you mean {meant!r}?" if meant and meant != key else ""
+        return f"{key} is not supported by the builtin trainer{hint}"
+    if kind == "missing":
+        return "is required"
+    if kind == "too_long" and key == "process":
+        return "must hold exactly one process"
+    if kind == "literal_error" and expected == "False":
+        return f"{key} is not supported by the builtin trainer; leave it out or set it to false"
+    if kind in {"literal_error", "enum"}:
+        return f"must be {expected} for the builtin trainer"
+    message = detail["msg"].rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _known_keys() -> set[str]:
+    sections: tuple[type[Section], ...] = (BuiltinConfig, Job, *Section.__subclasses__())
+    return {key for section in sections for key in section.model_fields}
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every value in the config, as text, with its place; what holds others counts as an empty text."""
+    if isinstance(value, Mapping):
+        yield place, ""
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        yield place, ""
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{index}]")
+    else:
+        yield place, str(value)
+
+
+def _with_name(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return value.replace("[name]", name)
+    if isinstance(value, Mapping):
+        return {key: _with_name(inner, name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_name(inner, name) for inner in value]
+    return value

@@ -1,0 +1,94 @@
+"""The folder that one training writes, and which of its checkpoints to go on from. No torch here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.errors import InvalidInput, NotFound
+from lorapod.weights import SUFFIX, read_header, step_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A whole checkpoint."""
+
+    path: Path
+    step: int
+    rank: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """`<training_folder>/<name>` in AI Toolkit's layout."""
+
+    path: Path
+    name: str
+
+    @property
+    def final(self) -> Path:
+        """The trained LoRA."""
+        return self.path / f"{self.name}{SUFFIX}"
+
+    @property
+    def optimizer(self) -> Path:
+        """What is needed, beside a checkpoint, to go on exactly as if nothing had happened."""
+        return self.path / "optimizer.pt"
+
+    @property
+    def config(self) -> Path:
+        """The config as it was given."""
+        return self.path / "config.yaml"
+
+    @property
+    def loss_log(self) -> Path:
+        """The SQLite file of the metrics."""
+        return self.path / "loss_log.db"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample pictures."""
+        return self.path / "samples"
+
+    def at_step(self, step: int) -> Path:
+        """Where the checkpoint of a step goes."""
+        return self.path / f"{self.name}_{step:09d}{SUFFIX}"
+
+    def step_checkpoints(self) -> list[Path]:
+        """The checkpoints on the way, by their step, whole or not."""
+        pattern = re.compile(rf"{re.escape(self.name)}_\d{{9,}}{re.escape(SUFFIX)}")
+        found = [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.stem.rpartition("_")[2]))
+
+    def newest_checkpoint(self) -> tuple[Checkpoint | None, list[Path]]:
+        """The whole checkpoint of the highest step, and those files that were passed over as damaged.
+
+        The step is the one in the file's metadata: times and names change when a folder is copied.
+        """
+        best: Checkpoint | None = None
+        damaged: list[Path] = []
+        for path in (*self.step_checkpoints(), self.final):
+            try:
+                header = read_header(path)
+            except NotFound:
+                continue
+            except InvalidInput:
+                damaged.append(path)
+                continue
+            step = step_of(header)
+            if not header.whole or step is None:
+                damaged.append(path)
+            elif best is None or step >= best.step:
+                best = Checkpoint(path=path, step=step, rank=header.rank)
+        return best, damaged
+
+    def prune(self, keep: int) -> None:
+        """Delete all checkpoints on the way but the last `keep`."""
+        for path in self.step_checkpoints()[:-keep]:
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what a killed run had not finished writing."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink(missing_ok=True)

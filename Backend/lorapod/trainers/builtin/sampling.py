@@ -1,0 +1,125 @@
+"""Sample pictures with the LoRA as it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+)
+from PIL import Image
+
+from lorapod.atomic import sync_folder
+from lorapod.trainers.builtin.base_model import BaseModel
+from lorapod.trainers.builtin.cache import Prompt
+from lorapod.trainers.builtin.config import Sample
+from lorapod.trainers.builtin.console import following
+from lorapod.trainers.builtin.trigger import with_trigger
+
+_SAMPLERS = {
+    "ddpm": DDPMScheduler,
+    "ddim": DDIMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler_a": EulerAncestralDiscreteScheduler,
+}
+_JPEG_QUALITY = 95
+
+
+class Sampler:
+    """Makes the pictures of one config's prompts."""
+
+    def __init__(self, sample: Sample, trigger_word: str | None, folder: Path) -> None:
+        """Pictures go into `folder`, which is made when the first is there."""
+        self._sample = sample
+        self._folder = folder
+        self.prompts = [with_trigger(text, trigger_word, prepend=False) for text in sample.prompts]
+        self.negative = with_trigger(sample.neg, trigger_word, prepend=False)
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything that must be encoded."""
+        return [*self.prompts, self.negative] if self.prompts else []
+
+    def run(
+        self,
+        model: BaseModel,
+        encoded: Mapping[str, Prompt],
+        *,
+        step: int,
+        report: Callable[[int, int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Make one picture a prompt, `samples/{ms}__{step:09d}_{index}.jpg`.
+
+        Args:
+            model: base model with the LoRA.
+            encoded: the prompts.
+            step: steps done, for the names.
+            report: called with the pictures made and their number in all.
+            check: called often; may raise to end it.
+        """
+        total = len(self.prompts)
+        report(0, total)
+        for index, text in following(enumerate(self.prompts), "Generating Images", total):
+            seed = self._sample.seed + (index if self._sample.walk_seed else 0)
+            image = self._picture(model, encoded[text], encoded[self.negative], seed, check)
+            self._write(image, f"{time.time_ns() // 1_000_000}__{step:09d}_{index}.jpg")
+            report(index + 1, total)
+
+    @torch.no_grad()
+    def _picture(
+        self, model: BaseModel, prompt: Prompt, negative: Prompt, seed: int, check: Callable[[], None]
+    ) -> Image.Image:
+        pipeline, sample = model.pipeline, self._sample
+        pipeline.scheduler = _SAMPLERS[sample.sampler].from_config(model.noise.config)
+
+        def on_step(_pipeline: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            check()
+            return tensors
+
+        pooled: dict[str, torch.Tensor] = {}
+        if prompt.pooled is not None and negative.pooled is not None:
+            pooled = {
+                "pooled_prompt_embeds": prompt.pooled.unsqueeze(0).to(model.device),
+                "negative_pooled_prompt_embeds": negative.pooled.unsqueeze(0).to(model.device),
+            }
+        training = model.unet.training
+        model.unet.eval()
+        try:
+            latents = pipeline(
+                prompt_embeds=prompt.embeds.unsqueeze(0).to(model.device),
+                negative_prompt_embeds=negative.embeds.unsqueeze(0).to(model.device),
+                **pooled,
+                width=sample.width,
+                height=sample.height,
+                num_inference_steps=sample.sample_steps,
+                guidance_scale=sample.guidance_scale,
+                generator=torch.Generator().manual_seed(seed),
+                output_type="latent",
+                callback_on_step_end=on_step,
+            ).images
+        finally:
+            model.unet.train(training)
+        vae = pipeline.vae
+        pixels = vae.decode(latents.float() / vae.config.scaling_factor).sample
+        image: Image.Image = pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
+        return image
+
+    def _write(self, image: Image.Image, name: str) -> None:
+        """Pictures are watched for and sent away as they appear: only whole ones may."""
+        self._folder.mkdir(exist_ok=True)
+        staged = self._folder / f".{name}.tmp"
+        try:
+            image.save(staged, "JPEG", quality=_JPEG_QUALITY)
+            staged.replace(self._folder / name)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        sync_folder(self._folder)

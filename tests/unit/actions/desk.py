@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lorapod.actions.action import Job
+from lorapod.actions.router import Router
+from lorapod.settings import Settings
+from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.port import TrainingPlan, TrainingRequest
+from lorapod.trainers.registry import TrainerRegistry
+from lorapod.worker import Worker
+
+#: What no answer may ever hold; each stands in one variable of the worker's environment.
+SECRETS: Mapping[str, str] = {
+    name: f"planted-{name.lower()}-7f3a"
+    for name in (
+        "HF_TOKEN",
+        "RUNPOD_API_KEY",
+        "RUNPOD_AI_API_KEY",
+        "SUPABASE_SERVICE_KEY",
+        "BUCKET_SECRET_ACCESS_KEY",
+        "RABBITMQ_URL",
+        "CALLBACK_SECRET",
+    )
+}
+
+
+class QuickTrainer(ScriptTrainer):
+    """Trains one step, whatever a request makes of `steps` and `behaviour`."""
+
+    def prepare(self, request: TrainingRequest) -> TrainingPlan:
+        tame = {"name": request.config.get("name"), "steps": 1, "step_s": 0}
+        return super().prepare(dataclasses.replace(request, config=tame))
+
+
+class Desk:
+    """A worker in a folder of its own, and a way to ask it from a test without an event loop."""
+
+    def __init__(self, outside: Path, runner: asyncio.Runner) -> None:
+        self.outside = outside
+        self.root = outside / "workspace"
+        self.scratch = outside / "scratch"
+        self.worker = Worker.create(
+            Settings(workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test")
+        )
+        services = dataclasses.replace(self.worker.services, trainers=TrainerRegistry([QuickTrainer()]))
+        self._router = Router(services)
+        self._runner = runner
+
+    def send(self, event: Any) -> dict[str, Any]:
+        return self._runner.run(self._router.answer(event, Job(job_id="job-1")))
+
+    def ask(self, **fields: Any) -> dict[str, Any]:
+        return self.send({"id": "job-1", "input": fields})
+
+    def stock(self) -> Mapping[str, Mapping[str, Any]]:
+        """Put a dataset and a finished training in place; answers an input that succeeds for every action."""
+        pixel = base64.b64encode(_png()).decode()
+        files = [{"filename": "a.png", "content": pixel}, {"filename": "a.txt", "content": "YSBjYXQ="}]
+        uploaded = self.ask(type="upload_training_data", training_name="pictures", files=files)
+        assert uploaded.get("images") == 1, uploaded
+        dataset = {"training_name": "pictures"}
+        trained = self.ask(type="train", preset="sd15", name="cat", dataset=dataset, wait=True)
+        assert trained.get("status") == "completed", trained
+        process = {"process_id": trained["process_id"]}
+        return {
+            "upload_training_data": {"training_name": "pictures", "files": files},
+            "train": {"preset": "sd15", "name": "cat", "dataset": dataset, "dry_run": True},
+            "train_with_yaml": {"yaml_config": "name: cat", "dataset": dataset, "wait": False},
+            "process_status": process,
+            "logs": process,
+            "metrics": process,
+            "download": process,
+            "list_files": {"path": "training_data/pictures"},
+            "download_file": {"file_path": "training_data/pictures/a.txt"},
+        }
+
+    def strays(self) -> list[Path]:
+        """Everything beside the workspace and its scratch folder: there must be nothing."""
+        return [path for path in self.outside.iterdir() if path not in {self.root, self.scratch}]
+
+
+def _png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lorapod import __version__
+from lorapod.actions import health
+from lorapod.actions.action import Job
+from lorapod.actions.services import Services
+from lorapod.settings import Settings
+from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
+from lorapod.telemetry.memory import MemoryLimit
+from lorapod.testing.clock import FakeClock
+from lorapod.trainers.port import TrainerStatus
+from lorapod.wire.machine import HealthStatus
+from lorapod.workspace import Workspace
+
+GPU = Gpu(index=0, uuid="GPU-0", name="NVIDIA A40", memory_total_bytes=48_000_000_000, temperature_c=40)
+READY = TrainerStatus(available=True, version="1.2", detail="Found at /app.")
+ABSENT = TrainerStatus(available=False, detail="No checkout at /app.")
+NO_DRIVER = GpuReport(problem="No NVIDIA driver on this machine.", driver=False)
+
+
+class FakeTelemetry:
+    def __init__(self) -> None:
+        self.free_bytes = 50_000_000_000
+        self.available_bytes = 8_000_000_000
+        self.report = GpuReport(gpus=(GPU,))
+        self.disk_error: OSError | None = None
+        self.gpu_answers = threading.Event()
+        self.gpu_answers.set()
+
+    def memory(self) -> Memory:
+        return Memory(
+            total_bytes=10_000_000_000,
+            used_bytes=10_000_000_000 - self.available_bytes,
+            available_bytes=self.available_bytes,
+            limited_by=MemoryLimit.CONTAINER,
+        )
+
+    def disk(self, _path: Path) -> Disk:
+        if self.disk_error is not None:
+            raise self.disk_error
+        return Disk(total_bytes=100_000_000_000, used_bytes=1, free_bytes=self.free_bytes)
+
+    def gpu_report(self) -> GpuReport:
+        self.gpu_answers.wait(30)
+        return self.report
+
+
+class FakeTrainers:
+    def __init__(self, statuses: Mapping[str, TrainerStatus]) -> None:
+        self._statuses = statuses
+
+    def statuses(self) -> Mapping[str, TrainerStatus]:
+        return self._statuses
+
+
+class FakeProcesses:
+    @staticmethod
+    def counts() -> Mapping[str, int]:
+        return {"running": 1, "stopping": 2}
+
+
+@pytest.fixture
+def telemetry() -> FakeTelemetry:
+    return FakeTelemetry()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace")
+
+
+async def ask(
+    telemetry: FakeTelemetry,
+    workspace: Workspace,
+    *,
+    statuses: Mapping[str, TrainerStatus] | None = None,
+    **settings: Any,
+) -> health.HealthResult:
+    clock = FakeClock()
+    started_at = clock.now()
+    clock.advance(timedelta(minutes=2).total_seconds())
+    services = cast(
+        "Any",
+        Services(
+            settings=Settings(runpod_pod_id="pod-1", **settings),
+            clock=clock,
+            started_at=started_at,
+            workspace=workspace,
+            processes=cast("Any", FakeProcesses()),
+            trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
+            datasets=cast("Any", None),
+            digests=cast("Any", None),
+            telemetry=cast("Any", telemetry),
+        ),
+    )
+    return await health.health(health.HealthRequest(), services, Job(job_id="1"))
+
+
+def failing(result: health.HealthResult) -> dict[str, str]:
+    return {check.name: check.detail for check in result.checks if not check.ok}
+
+
+async def test_a_fit_worker_is_ok(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    result = await ask(telemetry, workspace)
+    assert (result.status, failing(result)) == (HealthStatus.OK, {})
+    assert [check.name for check in result.checks] == [
+        "workspace",
+        "disk",
+        "memory",
+        "gpu",
+        "trainer:ai-toolkit",
+    ]
+    answer = result.answer()
+    assert answer["gpu"] == [
+        {"index": 0, "name": "NVIDIA A40", "memory_total_bytes": 48_000_000_000, "temperature_c": 40}
+    ]
+    assert answer["memory"]["limited_by"] == "container"
+    assert answer["processes"] == {"queued": 0, "running": 1, "stopping": 2}
+    assert answer["trainers"] == [
+        {"name": "ai-toolkit", "available": True, "version": "1.2", "detail": "Found at /app."}
+    ]
+    assert answer["engines"] == []
+    assert (answer["worker_id"], answer["version"], answer["uptime_s"]) == ("pod-1", __version__, 120.0)
+
+
+async def test_health_leaves_nothing_behind(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    await ask(telemetry, workspace)
+    assert sorted(workspace.root.rglob("*")) == before
+
+
+async def test_little_disk_degrades(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    telemetry.free_bytes = 999_999_999
+    result = await ask(telemetry, workspace)
+    assert result.status is HealthStatus.DEGRADED
+    assert failing(result) == {"disk": "1.0 GB free, 1.0 GB needed."}
+
+
+async def test_a_disk_that_does_not_answer_degrades(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    telemetry.disk_error = OSError(107, "Transport endpoint is not connected")
+    result = await ask(telemetry, workspace)
+    assert set(failing(result)) == {"disk"}
+    assert "disk" not in result.answer()
+
+
+async def test_little_memory_degrades(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    telemetry.available_bytes = 1
+    assert set(failing(await ask(telemetry, workspace))) == {"memory"}
+
+
+async def test_a_workspace_that_is_gone_degrades(telemetry: FakeTelemetry, tmp_path: Path) -> None:
+    result = await ask(telemetry, Workspace(root=tmp_path / "gone"))
+    assert failing(result) == {"workspace": "The workspace cannot be written: No such file or directory."}
+
+
+async def test_no_gpu_degrades_unless_the_cpu_is_meant(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    telemetry.report = NO_DRIVER
+    assert failing(await ask(telemetry, workspace)) == {"gpu": "No NVIDIA driver on this machine."}
+    assert (await ask(telemetry, workspace, allow_cpu=True)).status is HealthStatus.OK
+
+
+async def test_a_broken_gpu_degrades_even_where_the_cpu_is_allowed(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    telemetry.report = GpuReport(gpus=(), problem="A GPU does not answer: GPU 0: lost.")
+    result = await ask(telemetry, workspace, allow_cpu=True)
+    assert failing(result) == {"gpu": "A GPU does not answer: GPU 0: lost."}
+    assert result.gpu == []
+
+
+async def test_a_driver_that_hangs_does_not_hang_the_answer(
+    telemetry: FakeTelemetry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "GPU_ANSWER_S", 0.01)
+    telemetry.gpu_answers.clear()
+    try:
+        assert failing(await ask(telemetry, workspace)) == {"gpu": "The NVIDIA driver does not answer."}
+    finally:
+        telemetry.gpu_answers.set()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "statuses", "expected"),
+    [
+        ("auto", {"ai-toolkit": ABSENT, "builtin": READY}, set()),
+        ("auto", {"ai-toolkit": ABSENT, "builtin": ABSENT}, {"trainer:ai-toolkit", "trainer:builtin"}),
+        ("ai-toolkit", {"ai-toolkit": ABSENT, "builtin": READY}, {"trainer:ai-toolkit"}),
+        ("builtin", {"ai-toolkit": ABSENT, "builtin": READY}, set()),
+    ],
+)
+async def test_a_trainer_is_a_fault_only_where_it_is_missed(
+    telemetry: FakeTelemetry,
+    workspace: Workspace,
+    chosen: str,
+    statuses: Mapping[str, TrainerStatus],
+    expected: set[str],
+) -> None:
+    result = await ask(telemetry, workspace, statuses=statuses, trainer=chosen)
+    assert set(failing(result)) == expected
+    assert [trainer.name for trainer in result.trainers if not trainer.available] == [
+        name for name, status in statuses.items() if not status.available
+    ]

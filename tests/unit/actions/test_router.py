@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+from tests.unit.actions.desk import Desk
+
+from lorapod.actions import ping, router
+from lorapod.actions.action import Action
+from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.errors import Conflict
+
+
+def test_an_action_answers_under_type_and_under_action(desk: Desk) -> None:
+    expected = {"pong": True, "worker_id": "pod-test"}
+    assert desk.ask(type="ping") == expected
+    assert desk.ask(action="ping") == expected
+
+
+def test_an_unknown_type_is_answered_with_the_list_and_the_nearest(desk: Desk) -> None:
+    answer = desk.ask(type="trian")
+    assert answer["code"] == "unknown_type"
+    assert "did you mean 'train'?" in answer["error"]
+    assert all(name in answer["hint"] for name in ACTIONS)
+
+
+def test_a_type_of_any_length_stays_short_in_the_answer(desk: Desk) -> None:
+    answer = desk.ask(type="x" * 100_000)
+    assert answer["code"] == "unknown_type"
+    assert len(answer["error"]) < 200
+
+
+@pytest.mark.parametrize("name", sorted(UNSUPPORTED_TYPES))
+def test_a_type_that_is_still_to_come_is_unsupported(desk: Desk, name: str) -> None:
+    assert desk.ask(type=name, anything=1)["code"] == "unsupported"
+
+
+def test_a_prompt_alone_is_generate(desk: Desk) -> None:
+    answer = desk.ask(prompt="a cat")
+    assert answer["code"] == ("unsupported" if "generate" in UNSUPPORTED_TYPES else answer.get("code"))
+    assert "generate" in answer["error"]
+
+
+def test_no_type_is_invalid(desk: Desk) -> None:
+    assert desk.ask(process_id="x")["code"] == "invalid_input"
+
+
+def test_an_unknown_field_is_refused_with_the_nearest(desk: Desk) -> None:
+    answer = desk.ask(type="train", preset="sd15", stesp=10)
+    assert answer["code"] == "invalid_input"
+    assert {"field": "stesp", "error": "unknown field, did you mean 'steps'?"} in answer["details"]
+
+
+@pytest.mark.parametrize("event", [None, [], "ping", 3, {}, {"input": None}, {"input": "ping"}])
+def test_an_event_of_another_form_is_invalid(desk: Desk, event: Any) -> None:
+    answer = desk.send(event)
+    assert answer["code"] == "invalid_input"
+    assert isinstance(answer["error"], str)
+
+
+def test_schema_tells_of_every_action_or_of_one(desk: Desk) -> None:
+    everything = desk.ask(type="schema")
+    assert set(everything["actions"]) == set(ACTIONS)
+    one = desk.ask(type="schema", action="train")
+    assert one["actions"] == {"train": everything["actions"]["train"]}
+    assert one["error_answer"]["required"] == ["error", "code"]
+    assert desk.ask(type="schema", action="trian")["error"].endswith("did you mean 'train'?")
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_no_success_looks_like_a_failure_to_the_sdk(name: str) -> None:
+    """The RunPod SDK takes `error` and `refresh_worker` out of an answer."""
+    assert {"error", "refresh_worker"}.isdisjoint(ACTIONS[name].result.model_fields)
+
+
+def test_health_answers_on_this_machine(desk: Desk) -> None:
+    answer = desk.ask(type="health")
+    assert {check["name"]: check["ok"] for check in answer["checks"]}["workspace"] is True
+    assert answer["disk"]["total_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (Conflict("Busy."), "conflict"),
+        (OSError(errno.ENOSPC, "No space left on device"), "insufficient_storage"),
+        (OSError(errno.EIO, "Input/output error"), "internal"),
+        (ValueError("the traceback's own words"), "internal"),
+    ],
+)
+def test_what_an_action_raises_becomes_a_sentence(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, raised: Exception, code: str
+) -> None:
+    async def fail(_request: ping.PingRequest, _services: Any, _job: Any) -> ping.PingResult:
+        raise raised
+
+    broken = Action(type="ping", summary="Fails.", request=ping.PingRequest, result=ping.PingResult, run=fail)
+    monkeypatch.setattr(router, "ACTIONS", {"ping": broken})
+    answer = desk.ask(type="ping")
+    assert answer["code"] == code
+    assert "traceback" not in answer["error"]
