@@ -9,7 +9,6 @@ from pydantic import Field
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
 from lorapod.errors import TooLarge
-from lorapod.processes.artifacts import LOSS_LOG_NAME
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
@@ -40,7 +39,7 @@ async def metrics(request: MetricsRequest, services: Services, _job: Job) -> Met
 
 def _read(request: MetricsRequest, services: Services) -> MetricsResult:
     record = services.processes.get(request.process_id)
-    path = services.workspace.output_folder(record.process_id) / record.name / LOSS_LOG_NAME
+    path = services.workspace.output_folder(record.process_id) / record.name / loss_log.FILE_NAME
     series = loss_log.read_series(
         path, keys=request.keys, since_step=request.since_step, stride=request.stride
     )

@@ -9,7 +9,6 @@ from pydantic import Field
 from lorapod.actions.action import Action, Job
 from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
-from lorapod.processes.artifacts import LOSS_LOG_NAME
 from lorapod.processes.log import read_tail
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessRequest
@@ -40,7 +39,7 @@ def _read(request: ProcessStatusRequest, services: Services) -> ProcessView:
         log_tail=read_tail(workspace.log_path(record.process_id), request.log_tail)
         if request.log_tail
         else None,
-        metrics=loss_log.latest(run_folder / LOSS_LOG_NAME) if request.metrics else None,
+        metrics=loss_log.latest(run_folder / loss_log.FILE_NAME) if request.metrics else None,
     )
 
 

@@ -15,10 +15,6 @@ _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp
 _NO_OUTPUT = frozenset({"_latent_cache", "__pycache__"})
 
 
-#: Loss, learning rate and other curves, in SQLite.
-LOSS_LOG_NAME = "loss_log.db"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Weights of one step."""
