@@ -35,8 +35,8 @@ class CheckpointView(WireModel):
 
     path: RelativePath = Field(description="Relative to the workspace.")
     step: int | None = Field(default=None, description="Steps it was trained for.")
-    size_bytes: int
-    created_at: Moment
+    size_bytes: int = Field(description="Size of the file.")
+    created_at: Moment = Field(description="When it was written.")
     final: bool = Field(default=False, description="Whether it is the end result.")
 
 
@@ -44,27 +44,27 @@ class SampleView(WireModel):
     """A picture that a process made on its way."""
 
     path: RelativePath = Field(description="Relative to the workspace.")
-    step: int
+    step: int = Field(description="Steps that were done when it was made.")
     index: int = Field(description="Which of the sample prompts it shows, from 0.")
 
 
 class ProcessSummary(WireModel):
     """A process in a list."""
 
-    process_id: ProcessId
+    process_id: ProcessId = Field(description="The process.")
     type: str = Field(description="What kind of process: `train`.")
     name: str = Field(description="The trained model's name.")
-    trainer: str
+    trainer: str = Field(description="The trainer that runs it.")
     status: str = Field(
         description="queued, preparing, running, stopping, completed, failed, cancelled or interrupted, as observed."
     )
     phase: str | None = Field(default=None, description="What it is busy with while it runs.")
-    progress: ProgressView
-    created_at: Moment
-    started_at: Moment | None = None
-    ended_at: Moment | None = None
+    progress: ProgressView = Field(description="How far it is.")
+    created_at: Moment = Field(description="When it was accepted.")
+    started_at: Moment | None = Field(default=None, description="When it got its turn, the last time.")
+    ended_at: Moment | None = Field(default=None, description="When it ended.")
     worker_id: str = Field(description="The worker that holds or last held it.")
-    failure: FailureView | None = None
+    failure: FailureView | None = Field(default=None, description="Why it failed, where it did.")
     job_id: str | None = Field(default=None, description="The caller's own id of the job.")
 
 
@@ -76,9 +76,9 @@ class ProcessView(Result, ProcessSummary):
     checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")
     samples: list[SampleView] = Field(default=[], description="Sample pictures by step and index.")
     output_files: list[RelativePath] = Field(default=[], description="Every file that the process wrote.")
-    config_path: RelativePath
-    output_path: RelativePath
-    log_path: RelativePath
+    config_path: RelativePath = Field(description="The config as the trainer got it.")
+    output_path: RelativePath = Field(description="The folder that it writes to.")
+    log_path: RelativePath = Field(description="Its log.")
     resumable: bool = Field(description="Whether `resume` could take it up from a checkpoint.")
     resumed_from_step: int | None = Field(
         default=None, description="The step that the last run went on from."
