@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +52,8 @@ def check_suffix(name: str) -> None:
 def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
     """Write the pieces to `target`, which must not exist; size in bytes and sha256 of what was written.
 
+    It is on disk for good only once it is published.
+
     Raises:
         OSError: the disk ran full, see `is_full`.
         WorkerError: whatever `pieces` raised. After any error there is no `target`.
@@ -67,7 +68,6 @@ def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
                     view = view[file.write(view) :]
                 digest.update(piece)
                 size_bytes += len(piece)
-            os.fsync(file.fileno())
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -147,7 +147,7 @@ class DatasetLibrary:
 
     def _archive_limits(self) -> ArchiveLimits:
         free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
-        return ArchiveLimits(total_bytes=max(0, min(ArchiveLimits.total_bytes, free)))
+        return ArchiveLimits(free_bytes=max(0, free))
 
     def _check_disk(self, files: Sequence[IncomingFile]) -> None:
         needed = sum(_needed_bytes(file) for file in files)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from lorapod.errors import Conflict, InvalidInput, UnsafeArchive, WorkerError
+from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, UnsafeArchive, WorkerError
 from lorapod.workspace import safe_name
 
 _CHUNK_BYTES = 1 << 20
@@ -40,6 +40,8 @@ class ArchiveLimits:
 
     files: int = 20_000
     total_bytes: int = 20_000_000_000
+    #: What the disk has room for.
+    free_bytes: int = 20_000_000_000
     #: Unpacked bytes for each packed byte, of one entry; pictures pack hardly at all, text about ten times.
     ratio: int = 200
 
@@ -71,6 +73,7 @@ def unpack(
     Raises:
         UnsafeArchive: an entry leads outside, is no file (a link, a device), is encrypted, or it unpacks to more
             than `limits` allow, by the bytes that really come out. Nothing is left in `into`.
+        InsufficientStorage: it unpacks to more than `limits.free_bytes`. Nothing is left in `into`.
         InvalidInput: it is not a zip archive, or it is damaged. Nothing is left in `into`.
         OSError: the disk is full or not writable. Nothing is left in `into`.
     """
@@ -88,7 +91,7 @@ def _unpack(
 ) -> tuple[Sequence[Unpacked], Sequence[Refused]]:
     _check_listing(archive, limits)
     refused: list[Refused] = []
-    left_bytes = limits.total_bytes
+    left_bytes = min(limits.total_bytes, limits.free_bytes)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = list(_files(opened, limits))
@@ -130,8 +133,14 @@ def _files(opened: zipfile.ZipFile, limits: ArchiveLimits) -> Iterator[zipfile.Z
     entries = opened.infolist()
     if len(entries) > limits.files:
         raise UnsafeArchive(f"The archive has {len(entries)} entries; {limits.files} is the most.")
-    if sum(entry.file_size for entry in entries) > limits.total_bytes:
+    total_bytes = sum(entry.file_size for entry in entries)
+    if total_bytes > limits.total_bytes:
         raise UnsafeArchive(f"The archive unpacks to more than {limits.total_bytes} bytes.")
+    if total_bytes > limits.free_bytes:
+        raise InsufficientStorage(
+            f"The archive unpacks to {total_bytes} bytes; the workspace has room for {limits.free_bytes}.",
+            hint="Delete old outputs or attach a larger volume, then try again.",
+        )
     for entry in entries:
         _check_entry(entry)
         if not entry.is_dir() and not _is_litter(entry.filename):

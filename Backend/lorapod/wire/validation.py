@@ -73,7 +73,7 @@ def _names_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> li
             continue
         field = current.model_fields.get(part)
         current = _inner_model(field.annotation) if field else None
-    return list(current.model_fields) if _is_model(current) else []
+    return [field.alias or name for name, field in current.model_fields.items()] if _is_model(current) else []
 
 
 def _inner_model(annotation: Any) -> Any:

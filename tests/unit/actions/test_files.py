@@ -220,6 +220,8 @@ async def test_an_address_is_not_given_yet(bench: Bench) -> None:
     assert answer["code"] == "unsupported"
     answer = await bench.ask("download_file", file_path="output/a", **{"as": "base64"})
     assert answer["data"] == "eA=="
+    answer = await bench.ask("download_file", file_path="output/a", ass="base64")
+    assert "did you mean 'as'?" in answer["error"]
 
 
 async def test_the_final_artifact_of_a_process(bench: Bench) -> None:

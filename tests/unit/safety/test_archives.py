@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorapod.errors import ErrorCode, InvalidInput, UnsafeArchive, WorkerError
+from lorapod.errors import ErrorCode, InsufficientStorage, InvalidInput, UnsafeArchive, WorkerError
 from lorapod.safety.archives import ArchiveLimits, unpack
 
 LIMITS = ArchiveLimits(files=50, total_bytes=10_000_000, ratio=100)
@@ -147,6 +147,12 @@ def test_the_total_counts_what_is_declared(unpacking: Unpacking) -> None:
             packed({"a.txt": b"x" * 60, "b.txt": b"y" * 60}),
             ArchiveLimits(files=9, total_bytes=100, ratio=100),
         )
+
+
+def test_an_archive_larger_than_the_disk_is_refused_unpacked(unpacking: Unpacking) -> None:
+    with pytest.raises(InsufficientStorage, match="120 bytes"):
+        unpacking(packed({"a.txt": b"x" * 60, "b.txt": b"y" * 60}), ArchiveLimits(free_bytes=119))
+    unpacking.assert_nothing_left()
 
 
 def test_a_lie_about_the_size_is_found_out(unpacking: Unpacking) -> None:
