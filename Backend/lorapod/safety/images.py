@@ -14,8 +14,9 @@ from lorapod.errors import InvalidInput, TooLarge
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-#: Most pixels that a picture may have; a decoded one takes up to 4 bytes for each. Pillow warns above 89 million.
-PIXELS_MAX = 89_000_000
+#: Most pixels that a picture may have: the largest usual cameras have 61 million. Checking one takes up to 16 bytes
+#: for each (WebP; PNG 4, JPEG hardly any).
+PIXELS_MAX = 64_000_000
 
 #: Longest side of a picture, in pixels.
 SIDE_MAX = 65_500
