@@ -34,8 +34,12 @@ class Worker:
     router: Router
 
     @classmethod
-    def create(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+    def create(
+        cls, settings: Settings, *, clock: Clock | None = None, trainers: TrainerRegistry | None = None
+    ) -> Self:
         """Build a worker from its settings; makes the workspace's folders, starts nothing.
+
+        `clock` and `trainers` take the place of the machine's own.
 
         Raises:
             OSError: the workspace cannot be written.
@@ -47,7 +51,7 @@ class Worker:
         pulse = Pulse(
             store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
         )
-        trainers = TrainerRegistry(
+        trainers = trainers or TrainerRegistry(
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
         surroundings = Surroundings(
