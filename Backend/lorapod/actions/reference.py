@@ -26,6 +26,7 @@ def pages() -> Mapping[str, str]:
                 summary=action.summary,
                 request=schemas.request,
                 result=schemas.result,
+                other_results=schemas.other_results,
                 example=EXAMPLES.get(name),
             )
         )

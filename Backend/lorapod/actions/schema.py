@@ -32,6 +32,9 @@ class ActionSchema(WireModel):
     summary: str = Field(description="What it does, in one sentence.")
     request: dict[str, Any] = Field(description="JSON Schema of its `input`.")
     result: dict[str, Any] = Field(description="JSON Schema of its answer.")
+    other_results: list[dict[str, Any]] = Field(
+        description="JSON Schemas of what it answers instead, where the request asks for it."
+    )
 
 
 class SchemaResult(Result):
@@ -73,6 +76,7 @@ def describe(action: Action[Any, Any]) -> ActionSchema:
         summary=action.summary,
         request=request_schema(action.type, action.request),
         result=result_schema(action.result),
+        other_results=[result_schema(model) for model in action.other_results],
     )
 
 

@@ -38,6 +38,8 @@ class ActionPage:
     #: JSON Schema of its input and of its answer.
     request: Mapping[str, Any]
     result: Mapping[str, Any]
+    #: What it answers instead, where the request asks for it.
+    other_results: Sequence[Mapping[str, Any]] = ()
     #: An input that tells more than the required fields alone.
     example: Mapping[str, Any] | None = None
 
@@ -81,6 +83,9 @@ def _action(action: ActionPage) -> Iterator[str]:
         yield "No fields beside `type`."
     yield from ("", "Answer:", "")
     yield from answer_table(action.result, action.result.get("$defs", {}))
+    for other in action.other_results:
+        yield from ("", f"Or: {_first_sentence(other)}", "")
+        yield from answer_table(other, other.get("$defs", {}))
     yield from ("", "```json", *sent.splitlines(), "```", "")
 
 
@@ -88,16 +93,20 @@ def _shared(actions: Sequence[ActionPage]) -> Iterator[str]:
     """The objects inside requests and answers, once each."""
     parts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for action in actions:
-        for schema in (action.request, action.result):
+        for schema in (action.request, action.result, *action.other_results):
             definitions = schema.get("$defs", {})
             for name in definitions_used(schema):
                 parts.setdefault(name, (definitions[name], definitions))
     if parts:
         yield from ("## Objects", "")
     for name, (schema, definitions) in sorted(parts.items()):
-        yield from (f"### {name}", "", description(schema).split("\n\n")[0].replace("\n", " "), "")
+        yield from (f"### {name}", "", _first_sentence(schema), "")
         yield from fields_table(schema, definitions)
         yield ""
+
+
+def _first_sentence(schema: Mapping[str, Any]) -> str:
+    return description(schema).split("\n\n")[0].replace("\n", " ")
 
 
 def settings_page(settings: type[BaseModel]) -> str:
