@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
+from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
@@ -34,8 +36,15 @@ class Worker:
     router: Router
 
     @classmethod
-    def create(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+    def create(
+        cls, settings: Settings, *, clock: Clock | None = None, trainers: Sequence[Trainer] | None = None
+    ) -> Self:
         """Build a worker from its settings; makes the workspace's folders, starts nothing.
+
+        Args:
+            settings: what the environment says.
+            clock: the time; the system's where it is left out.
+            trainers: in the order of preference; AI Toolkit and the builtin one where it is left out.
 
         Raises:
             OSError: the workspace cannot be written.
@@ -47,8 +56,9 @@ class Worker:
         pulse = Pulse(
             store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
         )
-        trainers = TrainerRegistry(
-            [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
+        registry = TrainerRegistry(
+            trainers
+            or (AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings))
         )
         surroundings = Surroundings(
             workspace=workspace,
@@ -65,9 +75,9 @@ class Worker:
             started_at=clock.now(),
             workspace=workspace,
             processes=RealProcessManager(
-                surroundings, trainers, worker_id=settings.worker_id, scratch=settings.scratch_root
+                surroundings, registry, worker_id=settings.worker_id, scratch=settings.scratch_root
             ),
-            trainers=trainers,
+            trainers=registry,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             digests=DigestBook(workspace=workspace),
             telemetry=telemetry,
