@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,7 +22,6 @@ from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
-from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
@@ -37,14 +35,11 @@ class Worker:
 
     @classmethod
     def create(
-        cls, settings: Settings, *, clock: Clock | None = None, trainers: Sequence[Trainer] | None = None
+        cls, settings: Settings, *, clock: Clock | None = None, trainers: TrainerRegistry | None = None
     ) -> Self:
         """Build a worker from its settings; makes the workspace's folders, starts nothing.
 
-        Args:
-            settings: what the environment says.
-            clock: the time; the system's where it is left out.
-            trainers: in the order of preference; AI Toolkit and the builtin one where it is left out.
+        `clock` and `trainers` take the place of the machine's own.
 
         Raises:
             OSError: the workspace cannot be written.
@@ -56,9 +51,8 @@ class Worker:
         pulse = Pulse(
             store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
         )
-        registry = TrainerRegistry(
-            trainers
-            or (AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings))
+        trainers = trainers or TrainerRegistry(
+            [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
         surroundings = Surroundings(
             workspace=workspace,
@@ -75,9 +69,9 @@ class Worker:
             started_at=clock.now(),
             workspace=workspace,
             processes=RealProcessManager(
-                surroundings, registry, worker_id=settings.worker_id, scratch=settings.scratch_root
+                surroundings, trainers, worker_id=settings.worker_id, scratch=settings.scratch_root
             ),
-            trainers=registry,
+            trainers=trainers,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             digests=DigestBook(workspace=workspace),
             telemetry=telemetry,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -90,3 +92,19 @@ def test_the_console_script_is_there() -> None:
     (script,) = metadata.entry_points(group="console_scripts", name="lorapod")
 
     assert callable(script.load())
+
+
+def test_building_a_worker_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, rp_handler; rp_handler.worker();"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "WORKSPACE_PATH": str(tmp_path)}
+
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+
+    imported = set(told.stdout.split())
+    assert "lorapod" in imported
+    assert imported & (HEAVY | {"boto3", "rich", "runpod", "typer"}) == set()

@@ -9,6 +9,7 @@ import cpuinfo  # type: ignore[import-untyped] # it has no types
 import rp_handler
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 
 # The SDK's import asks the processor for its name, for over a second; no test looks at it.
@@ -17,7 +18,7 @@ cpuinfo.get_cpu_info = dict
 
 @cache
 def worker() -> Worker:
-    built = Worker.create(Settings(), trainers=[ScriptTrainer()])
+    built = Worker.create(Settings(), trainers=TrainerRegistry([ScriptTrainer()]))
     built.start()
     return built
 

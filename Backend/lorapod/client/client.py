@@ -68,8 +68,13 @@ class Client:
         """The client of a serverless endpoint on RunPod."""
         return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key)
 
+    @property
+    def url(self) -> str:
+        """The endpoint's address; it holds no key."""
+        return self._transport.url
+
     def __repr__(self) -> str:
-        return f"Client({self._transport.url!r})"
+        return f"Client({self.url!r})"
 
     def __enter__(self) -> Self:
         return self

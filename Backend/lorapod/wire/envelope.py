@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +57,19 @@ def error_answer(error: WorkerError) -> dict[str, Any]:
 
     `error` is always a string: the RunPod SDK takes it out of the answer and marks the job FAILED.
     """
-    answer: dict[str, Any] = {"error": error.message, "code": error.code.value}
+    answer: dict[str, Any] = {"error": one_line(error.message), "code": error.code.value}
     if error.hint:
-        answer["hint"] = error.hint
+        answer["hint"] = one_line(error.hint)
     if error.details:
         answer["details"] = list(error.details)
     return answer
+
+
+def one_line(text: str) -> str:
+    """`text` fit to be one line: a caller's own names and paths, line ends and all, may stand in it."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+        else character
+        for character in text
+    )

@@ -48,7 +48,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:
     field = ".".join(str(part) for part in detail["loc"]) or "input"
-    shown = _printable(field if len(field) <= 80 else f"{field[:77]}...")
+    shown = field if len(field) <= 80 else f"{field[:77]}..."
     match detail["type"]:
         case "extra_forbidden":
             meant = nearest(str(detail["loc"][-1]), _names_beside(model, detail["loc"]))
@@ -58,11 +58,6 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:
         case _:
             message = detail["msg"].removeprefix("Value error, ").rstrip(".")
             return {"field": shown, "error": message[:1].lower() + message[1:]}
-
-
-def _printable(text: str) -> str:
-    """`text` as it can stand inside a sentence: line ends and control characters are escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _names_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any
 from PIL import Image
 
 from lorapod.actions.action import Job
-from lorapod.actions.router import Router
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
@@ -33,6 +32,10 @@ SECRETS: Mapping[str, str] = {
 }
 
 
+#: What stands in a file beside the workspace, where no request may read.
+CANARY = b"planted-canary-outside-the-workspace"
+
+
 class QuickTrainer(ScriptTrainer):
     """Trains one step, whatever a request makes of `steps` and `behaviour`."""
 
@@ -48,15 +51,17 @@ class Desk:
         self.outside = outside
         self.root = outside / "workspace"
         self.scratch = outside / "scratch"
+        self.canary = outside / "canary.txt"
+        self.canary.write_bytes(CANARY)
         self.worker = Worker.create(
-            Settings(workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test")
+            Settings(workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test"),
+            trainers=TrainerRegistry([QuickTrainer()]),
         )
-        services = dataclasses.replace(self.worker.services, trainers=TrainerRegistry([QuickTrainer()]))
-        self._router = Router(services)
+        self.worker.start()
         self._runner = runner
 
     def send(self, event: Any) -> dict[str, Any]:
-        return self._runner.run(self._router.answer(event, Job(job_id="job-1")))
+        return self._runner.run(self.worker.answer(event, Job(job_id="job-1")))
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         return self.send({"id": "job-1", "input": fields})
@@ -79,13 +84,24 @@ class Desk:
             "logs": process,
             "metrics": process,
             "download": process,
+            "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},
             "download_file": {"file_path": "training_data/pictures/a.txt"},
         }
 
     def strays(self) -> list[Path]:
-        """Everything beside the workspace and its scratch folder: there must be nothing."""
-        return [path for path in self.outside.iterdir() if path not in {self.root, self.scratch}]
+        """Everything that does not belong beside the workspace, or right in it: there must be nothing."""
+        known = {self.root, self.scratch, self.canary}
+        folders = {"training_data", "models", "output", "logs", "processes"}
+        return [
+            *(path for path in self.outside.iterdir() if path not in known),
+            *(path for path in self.root.iterdir() if path.name not in folders),
+        ]
+
+    def leaked(self, text: str) -> bool:
+        """Whether an answer, as JSON text, holds what stands outside."""
+        assert self.canary.read_bytes() == CANARY
+        return CANARY.decode() in text or base64.b64encode(CANARY).decode()[:40] in text
 
 
 def _png() -> bytes:

@@ -68,6 +68,17 @@ def test_an_error_is_a_string_with_a_code(kind: type[WorkerError]) -> None:
     json.dumps(answer)
 
 
+def test_a_callers_line_ends_stay_inside_the_sentence() -> None:
+    answer = error_answer(InvalidInput("No file a\nb\x7f\ud800\u2028c.", hint="Not\tthis."))
+    assert answer["error"] == r"No file a\nb\x7f\ud800\u2028c."
+    assert answer["hint"] == r"Not\tthis."
+
+
+def test_names_in_any_script_stay_as_they_are() -> None:
+    message = "Kein Bild „süß\u00a0“, 日本\u3000語, 👩‍🎨, C:\\x 'y'."
+    assert error_answer(InvalidInput(message))["error"] == message
+
+
 def test_hint_and_details_go_with_an_error_that_has_them() -> None:
     answer = error_answer(InvalidInput("No.", hint="Yes.", details=[{"field": "a", "error": "b"}]))
     assert answer == {

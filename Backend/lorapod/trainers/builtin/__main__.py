@@ -13,15 +13,15 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from lorapod.atomic import write_atomically
-from lorapod.errors import InvalidInput, WorkerError
+from lorapod.errors import NotFound, WorkerError
+from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, say
 from lorapod.trainers.builtin.dataset import find_pictures
 from lorapod.trainers.builtin.interrupt import Interrupt, Stopped, StopWished
 from lorapod.trainers.builtin.job_row import JobRow
+from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED, code_of
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
 
@@ -42,18 +42,18 @@ def main(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, Stopped):
         if row is not None:
             row.stopped()
-        banner("Job stopped")
+        banner(STOPPED)
         return 0
     except StopWished:
         if row is not None:
             row.stopped()
-        say("Error running job: Job stopped")
+        say(f"{ERROR_LINE}{STOPPED}")
         return 1
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it was becomes its last words
         message = _message(error)
         if row is not None:
             row.status("error", message)
-        say(f"Error running job: {message}")
+        say(f"{CODE_LINE}{code_of(error)}\n{ERROR_LINE}{message}")
         traceback.print_exc()
         return 1
     return 0
@@ -63,18 +63,14 @@ def read_config(path: Path) -> tuple[str, BuiltinConfig]:
     """The config in `path`, as it stands there and checked.
 
     Raises:
-        InvalidInput: there is no such file, it is not YAML, or it asks for what this trainer cannot do.
+        NotFound: there is no such file.
+        InvalidInput: it is not YAML, or it asks for what this trainer cannot do.
     """
     try:
         text = path.read_text("utf-8")
-        fields = yaml.safe_load(text)
     except FileNotFoundError as error:
-        raise InvalidInput(f"Could not find config file {path}") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is not YAML: {error}") from error
-    if not isinstance(fields, dict):
-        raise InvalidInput(f"{path} does not hold a mapping.")
-    return text, parse_config(fields)
+        raise NotFound(f"Could not find config file {path}") from error
+    return text, parse_config(config_text.parse_config(text))
 
 
 def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) -> None:
@@ -119,13 +115,13 @@ def _is_finished(folder: RunFolder, resumed: Checkpoint | None, steps: int) -> b
 
 def _check_model_path(name_or_path: str) -> None:
     if name_or_path.startswith(("/", "./", "../", "~")) and not Path(name_or_path).exists():
-        raise InvalidInput(f"The model {name_or_path} does not exist.")
+        raise NotFound(f"The model {name_or_path} does not exist.")
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, WorkerError) and error.details:
         return "; ".join(f"{problem['field']}: {problem['error']}" for problem in error.details)
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _quiet_libraries() -> None:

@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from peft import LoraConfig
 
-from lorapod.errors import InvalidInput
+from lorapod.errors import InvalidInput, UpstreamError, WorkerError
 from lorapod.trainers.builtin.config import Architecture, Model, Network, Precision
 from lorapod.weights import SUFFIX
 
@@ -60,7 +60,8 @@ def load_base_model(model: Model, *, device: torch.device, precision: Precision)
     """Load and freeze the base model.
 
     Raises:
-        InvalidInput: there is no such model, or it is of another architecture.
+        InvalidInput: it cannot be read, or is of another architecture.
+        UpstreamError: it could not be downloaded.
     """
     kind = StableDiffusionXLPipeline if model.arch is Architecture.SDXL else StableDiffusionPipeline
     dtype = DTYPES[precision]
@@ -73,8 +74,8 @@ def load_base_model(model: Model, *, device: torch.device, precision: Precision)
             pipeline = kind.from_single_file(str(path), dtype=dtype, **extras)
         else:
             pipeline = kind.from_pretrained(model.name_or_path, dtype=dtype, **extras)
-    except OSError as error:
-        raise InvalidInput(f"The model {model.name_or_path} cannot be loaded: {error}") from error
+    except (OSError, ValueError) as error:
+        raise _unloadable(model.name_or_path, error) from error
     if (pipeline.unet.config.addition_embed_type == "text_time") != (model.arch is Architecture.SDXL):
         raise InvalidInput(f"The model {model.name_or_path} is not of the architecture {model.arch}.")
     for part in pipeline.components.values():
@@ -90,6 +91,16 @@ def load_base_model(model: Model, *, device: torch.device, precision: Precision)
         device=device,
         dtype=dtype,
         noise=DDPMScheduler.from_config(pipeline.scheduler.config),
+    )
+
+
+def _unloadable(name: str, error: Exception) -> WorkerError:
+    reason = " ".join(str(error).split())
+    if name.startswith(("/", "./", "../", "~")) or Path(name).exists():
+        return InvalidInput(f"The model {name} cannot be loaded: {reason}")
+    return UpstreamError(
+        f"The model {name} is not on this worker and could not be downloaded: {reason}",
+        hint="Check model.name_or_path, the HuggingFace token and the network.",
     )
 
 

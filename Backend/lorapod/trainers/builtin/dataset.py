@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorapod.errors import InvalidInput, TooLarge
+from lorapod.errors import InvalidInput, NotFound, TooLarge
 from lorapod.safety import images
 from lorapod.trainers.builtin.config import Dataset
 from lorapod.trainers.builtin.console import say
@@ -31,15 +31,16 @@ def find_pictures(datasets: Sequence[Dataset], trigger_word: str | None) -> list
     """Every picture of every data set, with its caption; damaged ones are passed over with a line on stdout.
 
     Raises:
-        InvalidInput: a folder is missing or has no picture that can be read.
+        NotFound: a folder is missing.
+        InvalidInput: a folder has no picture that can be read.
     """
     found: list[TrainingPicture] = []
     for dataset in datasets:
         folder = Path(dataset.folder_path)
         say(f"Dataset: {folder}")
         if not folder.is_dir():
-            raise InvalidInput(f"[Errno 2] No such file or directory: '{folder}'")
-        readable = [path for path in _picture_files(folder) if _is_readable(path)]
+            raise NotFound(f"[Errno 2] No such file or directory: '{folder}'")
+        readable = [path for path in picture_files(folder) if _is_readable(path)]
         if not readable:
             raise InvalidInput(f"no images found in {folder}")
         say(f"  -  Found {len(readable)} images")
@@ -93,7 +94,7 @@ class Batches:
         return plan
 
 
-def _picture_files(folder: Path) -> Iterator[Path]:
+def picture_files(folder: Path) -> Iterator[Path]:
     """Pictures below `folder`, in the order of their names; hidden folders and caches are left out."""
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder).parts

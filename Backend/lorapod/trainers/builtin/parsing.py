@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lorapod.errors import InvalidInput
 from lorapod.trainers.builtin.config import BuiltinConfig, Job, Section
 from lorapod.wire.validation import nearest, problems_found
 
-#: Far more than any training needs; YAML's aliases can make a few lines into billions.
-_TEXTS_MAX = 10_000
-
 
 def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
-    """Check a config as YAML or JSON gave it; `[name]` stands for `config.name` in every text.
+    """Check a config of plain JSON types, as `config_text` gives it; `[name]` stands for `config.name` in every text.
 
     Raises:
         InvalidInput: `details` holds `{"field": "config.process[0].train.ema_config", "error": sentence}` for every
@@ -40,15 +35,9 @@ def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
 
 
 def _variables(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The texts that AI Toolkit would fill from the environment; the first look at the config, so it is wary."""
-    try:
-        texts = list(islice(_texts(fields, ""), _TEXTS_MAX + 1))
-    except RecursionError:
-        raise InvalidInput("The config is nested too deeply.") from None
-    if len(texts) > _TEXTS_MAX:
-        raise InvalidInput(f"The config holds more than {_TEXTS_MAX} values.")
+    """The texts that AI Toolkit would fill from the environment."""
     sentence = "text like ${NAME} is not replaced from the environment here; write the value itself"
-    return [{"field": place, "error": sentence} for place, text in texts if "${" in text]
+    return [{"field": place, "error": sentence} for place, text in _texts(fields, "") if "${" in text]
 
 
 def _problem(detail: ErrorDetails) -> dict[str, Any]:
@@ -84,17 +73,15 @@ def _known_keys() -> set[str]:
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Every value in the config, as text, with its place; what holds others counts as an empty text."""
+    """Every text in the config, with its place."""
     if isinstance(value, Mapping):
-        yield place, ""
         for key, inner in value.items():
             yield from _texts(inner, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list | tuple):
-        yield place, ""
         for index, inner in enumerate(value):
             yield from _texts(inner, f"{place}[{index}]")
-    else:
-        yield place, str(value)
+    elif isinstance(value, str):
+        yield place, value
 
 
 def _with_name(value: Any, name: str) -> Any:

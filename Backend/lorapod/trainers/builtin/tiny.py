@@ -35,8 +35,9 @@ from lorapod.trainers.builtin.config import Architecture
 #: Width of one text encoder.
 _TEXT_WIDTH = 32
 _TIME_ID_WIDTH = 8
-_FIT_STEPS = 400
-_FIT_BATCH = 16
+_FIT_STEPS = 200
+_FIT_BATCH = 8
+_FIT_RATE = 8e-3
 _SCALING = {Architecture.SD1: 0.18215, Architecture.SDXL: 0.13025}
 
 
@@ -102,8 +103,8 @@ def fit(unet: Any, scheduler: Any, *, steps: int, seed: int) -> None:
     """Teach the UNet to guess the noise on random shapes, whatever the prompt."""
     noise_scheduler = DDPMScheduler.from_config(scheduler.config)
     chance = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=4e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=max(steps, 1))
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=_FIT_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=_FIT_RATE, total_steps=max(steps, 1))
     for _ in range(steps):
         clean = random_shapes(_FIT_BATCH, chance)
         noise = torch.randn(clean.shape, generator=chance)
@@ -139,10 +140,10 @@ def random_shapes(count: int, chance: torch.Generator, *, side: int = 8) -> torc
 def _unet_shape(text_width: int) -> dict[str, Any]:
     return {
         "sample_size": 8,
-        "block_out_channels": (32, 64),
+        "block_out_channels": (32,),
         "layers_per_block": 1,
-        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "down_block_types": ("CrossAttnDownBlock2D",),
+        "up_block_types": ("CrossAttnUpBlock2D",),
         "cross_attention_dim": text_width,
         "attention_head_dim": 4,
         "norm_num_groups": 8,

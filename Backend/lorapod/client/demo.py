@@ -1,0 +1,237 @@
+"""`make demo`: one LoRA from pictures to file, through a real worker behind the endpoint of this machine."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import lorapod
+from lorapod.client.client import Client
+from lorapod.client.demo_recipe import Recipe, real_recipe, tiny_recipe
+from lorapod.client.errors import LorapodError, ProcessEnded
+from lorapod.client.serving import serving
+from lorapod.client.training import Training
+from lorapod.endpoint import EndpointConfig
+
+#: A stopping worker gives its trainings 20 s for a last checkpoint.
+_STOP_GRACE_S = 30.0
+
+_LOG_LINES = 25
+
+console = Console()
+
+
+@dataclass(kw_only=True)
+class Demo:
+    """One run, and how long each part of it took."""
+
+    recipe: Recipe
+    out: Path
+    timings: dict[str, float] = field(default_factory=dict)
+    results: dict[str, Path] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time one part of the run."""
+        began = time.monotonic()
+        console.print(f"[bold]{name}[/bold]")
+        yield
+        self.timings[name] = time.monotonic() - began
+
+    def run(self) -> None:
+        """Everything, from nothing to the pictures of what was learnt."""
+        with self.part("Base model and pictures"):
+            self.recipe.prepare()
+        config = EndpointConfig(
+            command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
+            environment={"WORKSPACE_PATH": str(self.out / "workspace")} | dict(self.recipe.environment),
+            log_folder=self.out / "logs",
+            stop_grace_s=_STOP_GRACE_S,
+        )
+        with serving(config) as endpoint, Client(endpoint.url) as client:
+            with self.part("Endpoint and worker"):
+                worker = client.call("health")
+                console.print(f"  {endpoint.url}, worker {worker['worker_id']}: {worker['status']}")
+            with self.part("Upload"):
+                self._upload(client)
+            with self.part("Training"):
+                training = client.train(
+                    config=self.recipe.config(),
+                    dataset={"training_name": self.recipe.name},
+                    trainer=self.recipe.trainer,
+                )
+                process = self._follow(training)
+            with self.part("Download"):
+                self.results["LoRA"] = training.download(self.out)
+                losses = training.metrics().get("loss/loss", [])
+                samples = self._fetch_samples(client, process)
+        with self.part("Report"):
+            self._draw(process, losses, samples)
+
+    def _upload(self, client: Client) -> None:
+        dataset = client.upload_dataset(self.recipe.pictures, self.recipe.name)
+        for refused in dataset.rejected:
+            console.print(f"  refused: {refused['filename']}: {refused['error']}", style="yellow")
+        console.print(
+            f"  {dataset.images} pictures, {dataset.captions} captions, {dataset.total_bytes / 1e6:.1f} MB"
+        )
+
+    def _follow(self, training: Training) -> dict[str, Any]:
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("eta {task.fields[eta]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("queued", total=self.recipe.steps, loss="-", eta="-")
+
+            def show(process: dict[str, Any]) -> None:
+                progress = process["progress"]
+                bar.update(
+                    task,
+                    description=process.get("phase") or process["status"],
+                    completed=progress["step"],
+                    total=progress.get("total_steps") or self.recipe.steps,
+                    loss=_figure(progress.get("loss"), ".4f"),
+                    eta=_figure(progress.get("eta_s"), ".0f", " s"),
+                )
+
+            try:
+                return training.wait(on_progress=show, interval_s=0.5)
+            except ProcessEnded:
+                bar.stop()
+                console.print("\n".join(training.logs().splitlines()[-_LOG_LINES:]), markup=False)
+                raise
+
+    def _fetch_samples(self, client: Client, process: dict[str, Any]) -> list[tuple[Path, int, int]]:
+        folder = self.out / "samples"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return [
+            (client.download(sample["path"], folder), sample["step"], sample["index"])
+            for sample in process.get("samples", ())
+        ]
+
+    def _draw(
+        self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
+    ) -> None:
+        from lorapod.client import report
+
+        recipe = self.recipe
+        subtitle = f"{recipe.steps} steps with {process['trainer']}; {recipe.summary}"
+        if losses:
+            self.results["Loss curve"] = report.loss_curve(
+                losses, self.out / "loss.png", title=f"{recipe.name}: loss", subtitle=subtitle
+            )
+        samples = [report.Sample(path=path, step=step, index=index) for path, step, index in fetched]
+        if not samples:
+            return
+        examples = recipe.examples()
+        self.results["Sample sheet"] = report.sample_sheet(
+            samples,
+            self.out / "samples.png",
+            title=f"{recipe.name}: samples while it learns",
+            subtitle=subtitle,
+            prompts=list(examples),
+            dataset=list(examples.values()),
+        )
+        steps = [sample.step for sample in samples]
+        ends = [sample for sample in samples if sample.step in {min(steps), max(steps)}]
+        self.results["Before and after"] = report.sample_sheet(
+            ends,
+            self.out / "before-after.png",
+            title=f"{recipe.name}: before and after",
+            subtitle="the same prompts and seeds",
+            prompts=list(examples),
+            dataset=list(examples.values()),
+        )
+
+    def tell(self) -> None:
+        """Say where everything is and how long it took."""
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, path in self.results.items():
+            table.add_row(name, str(path))
+        table.add_row("Samples", str(self.out / "samples"))
+        table.add_row("Workspace", str(self.out / "workspace"))
+        table.add_row("Worker's log", str(self.out / "logs"))
+        console.print("\n[bold]Where everything is[/bold]", table)
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, duration_s in self.timings.items():
+            table.add_row(name, f"{duration_s:6.1f} s")
+        table.add_row("Altogether", f"{sum(self.timings.values()):6.1f} s", style="bold")
+        console.print("[bold]How long it took[/bold]", table)
+
+
+def _figure(value: float | None, form: str, unit: str = "") -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def demo(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MODEL", help="Base model: a folder, a file or a hub id. Default: a tiny one, made here."
+        ),
+    ] = None,
+    arch: Annotated[
+        str, typer.Option(envvar="ARCH", help="Its architecture, as the trainer calls it.")
+    ] = "sd1",
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DATASET",
+            exists=True,
+            file_okay=False,
+            help="Pictures and captions. Default: a few, made here.",
+        ),
+    ] = None,
+    trainer: Annotated[str, typer.Option(envvar="TRAINER", help="builtin, ai-toolkit or auto.")] = "builtin",
+    steps: Annotated[
+        int | None, typer.Option(envvar="STEPS", min=1, help="Default: what the model needs.")
+    ] = None,
+    out: Annotated[Path, typer.Option(envvar="OUT", file_okay=False, help="Where everything goes.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Train a LoRA end to end on this machine, and leave the file, its loss curve and its samples."""
+    logging.basicConfig(level=logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    out = out.resolve()
+    make = tiny_recipe if model is None else real_recipe
+    recipe = make(out, model=model, arch=arch, dataset=dataset, trainer=trainer, steps=steps)
+    run = Demo(recipe=recipe, out=out)
+    try:
+        run.run()
+    except LorapodError as error:
+        console.print(str(error), style="red", markup=False)
+        console.print(f"The worker's log: {out / 'logs'}")
+        raise typer.Exit(1) from error
+    except subprocess.CalledProcessError as error:
+        console.print(error.stderr.decode(errors="replace"), style="red", markup=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("\nStopped; the endpoint and its worker have ended.")
+        raise typer.Exit(130) from None
+    run.tell()
+
+
+if __name__ == "__main__":
+    typer.run(demo)

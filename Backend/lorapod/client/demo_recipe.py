@@ -1,0 +1,180 @@
+"""What the demo trains: its config, base model and pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorapod.client.demo_pictures import draw_pictures
+from lorapod.safety import images
+
+#: How many prompts are sampled.
+EXAMPLES = 3
+
+#: How often they are sampled after the first time.
+SAMPLE_ROUNDS = 5
+
+#: Steps of making the tiny model: enough that it draws clean shapes before it has learnt anything.
+_FIT_STEPS = 800
+
+#: What a model folder of diffusers' layout holds, written last.
+_MODEL_INDEX = "model_index.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training of the demo."""
+
+    name: str
+    #: A folder, a file or a hub id.
+    model: str
+    arch: str
+    #: Folder of pictures and captions.
+    pictures: Path
+    trainer: str
+    steps: int
+    resolution: int
+    rank: int
+    learning_rate: float
+    batch_size: int
+    sampler: str
+    sample_steps: int
+    guidance_scale: float
+    dtype: str
+    #: Set for the worker.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Whether `model` is the tiny one, made here where it is not there yet.
+    makes_model: bool = False
+    #: Whether `pictures` are the demo's own.
+    draws_pictures: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The training in half a line."""
+        return f"{self.resolution} px, rank {self.rank}, learning rate {self.learning_rate:g}"
+
+    def prepare(self) -> None:
+        """Make what is missing.
+
+        Raises:
+            subprocess.CalledProcessError: the model's maker failed; its `stderr` says why.
+        """
+        if self.draws_pictures:
+            draw_pictures(self.pictures)
+        if self.makes_model and not (Path(self.model) / _MODEL_INDEX).exists():
+            module = "lorapod.trainers.builtin.tiny"
+            command = [sys.executable, "-m", module, self.model, "--fit-steps", str(_FIT_STEPS)]
+            # The environment is only passed on, as a worker's is.
+            subprocess.run(command, check=True, capture_output=True, env={**os.environ, **self.environment})
+
+    def examples(self) -> dict[str, Path]:
+        """Prompts to sample, each with a picture that has it as its caption: at most `EXAMPLES`, evenly chosen."""
+        by_caption: dict[str, Path] = {}
+        for path in sorted(self.pictures.iterdir()):
+            if path.suffix.lower() in images.SUFFIXES:
+                by_caption.setdefault(_caption(path), path)
+        captions = sorted(by_caption)
+        stride = max(1, len(captions) // EXAMPLES)
+        return {caption: by_caption[caption] for caption in captions[::stride][:EXAMPLES]}
+
+    def config(self) -> dict[str, Any]:
+        """The training in AI Toolkit's format, in the part of it that every trainer here understands."""
+        process = {
+            "type": "sd_trainer",
+            "network": {"type": "lora", "linear": self.rank, "linear_alpha": self.rank},
+            "save": {"dtype": "float16", "save_every": max(1, self.steps // 2), "max_step_saves_to_keep": 2},
+            "datasets": [
+                {
+                    "caption_ext": "txt",
+                    "resolution": [self.resolution],
+                    "cache_latents_to_disk": False,
+                }
+            ],
+            "train": {
+                "batch_size": self.batch_size,
+                "steps": self.steps,
+                "train_unet": True,
+                "train_text_encoder": False,
+                "gradient_checkpointing": False,
+                "noise_scheduler": "ddpm",
+                "optimizer": "adamw",
+                "lr": self.learning_rate,
+                "dtype": self.dtype,
+            },
+            "model": {"name_or_path": self.model, "arch": self.arch},
+            "sample": {
+                "sampler": self.sampler,
+                "sample_every": max(1, self.steps // SAMPLE_ROUNDS),
+                "sample_steps": self.sample_steps,
+                "width": self.resolution,
+                "height": self.resolution,
+                "prompts": list(self.examples()),
+                "neg": "",
+                "seed": 7,
+                "walk_seed": True,
+                "guidance_scale": self.guidance_scale,
+            },
+        }
+        return {"job": "extension", "config": {"name": self.name, "process": [process]}}
+
+
+def tiny_recipe(
+    out: Path, *, model: str | None, arch: str, dataset: Path | None, trainer: str, steps: int | None
+) -> Recipe:
+    """A model of random weights and a few drawn pictures: it learns in a minute on any processor."""
+    return Recipe(
+        name="demo",
+        model=model or str(out / "workspace" / "models" / "tiny"),
+        arch=arch,
+        pictures=dataset or out / "pictures",
+        trainer=trainer,
+        steps=steps or 300,
+        resolution=64,
+        rank=16,
+        learning_rate=4e-3,
+        batch_size=12,
+        sampler="ddim",
+        sample_steps=20,
+        guidance_scale=1.0,
+        dtype="float32",
+        # Tensors this small are slower on two threads than on one, and far slower on a busy machine.
+        environment={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ALLOW_CPU": "true"},
+        makes_model=model is None,
+        draws_pictures=dataset is None,
+    )
+
+
+def real_recipe(
+    out: Path, *, model: str | None, arch: str, dataset: Path | None, trainer: str, steps: int | None
+) -> Recipe:
+    """A model of the caller's own, with settings that suit most; wants a GPU."""
+    assert model is not None
+    return Recipe(
+        name="demo",
+        model=str(Path(model).resolve()) if Path(model).exists() else model,
+        arch=arch,
+        pictures=dataset or out / "pictures",
+        trainer=trainer,
+        steps=steps or 500,
+        resolution=1024 if arch == "sdxl" else 512,
+        rank=16,
+        learning_rate=1e-4,
+        batch_size=1,
+        sampler="ddpm",
+        sample_steps=20,
+        guidance_scale=7.0,
+        dtype="bf16",
+        draws_pictures=dataset is None,
+    )
+
+
+def _caption(picture: Path) -> str:
+    try:
+        return " ".join(picture.with_suffix(".txt").read_text("utf-8").split())
+    except FileNotFoundError:
+        return "a picture"

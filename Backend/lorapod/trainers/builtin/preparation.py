@@ -1,0 +1,157 @@
+"""From a request to the config that the child gets: names and folders set, paths made real, everything checked."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lorapod.errors import InvalidInput, WorkerError
+from lorapod.trainers.builtin.config import BuiltinConfig
+from lorapod.trainers.builtin.dataset import picture_files
+from lorapod.trainers.builtin.parsing import parse_config
+from lorapod.trainers.config_text import parse_config as parse_text
+from lorapod.trainers.port import TrainingRequest
+from lorapod.wire.validation import problems_found
+from lorapod.workspace import Workspace, safe_name
+
+_PROCESS = "config.process[0]"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A config that is ready to be written down."""
+
+    fields: Mapping[str, Any]
+    config: BuiltinConfig
+
+
+@dataclass(kw_only=True)
+class Preparation:
+    """The making of one config."""
+
+    #: The control table's file in the process's scratch folder.
+    CONTROL_FILE: ClassVar[str] = "control.db"
+
+    request: TrainingRequest
+    #: Folders outside the workspace that models may lie in.
+    model_folders: Sequence[Path]
+    _problems: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self) -> Prepared:
+        """Build and check it.
+
+        Raises:
+            InvalidInput: with every problem found in `details`.
+        """
+        fields = copy.deepcopy(parse_text(self.request.config))
+        process = _only_process(fields)
+        if process is None:
+            parse_config(fields)
+            raise InvalidInput("config.process must be a list with one mapping.")
+        self._set_names(fields["config"], process)
+        self._set_data(process)
+        self._settle_model(process)
+        try:
+            config = parse_config(fields)
+        except InvalidInput as error:
+            raise problems_found([*error.details, *self._problems]) from None
+        if self._problems:
+            raise problems_found(self._problems)
+        return Prepared(fields=fields, config=config)
+
+    def _set_names(self, job: dict[str, Any], process: dict[str, Any]) -> None:
+        request = self.request
+        job.setdefault("name", request.name or request.process_id)
+        if isinstance(job["name"], str):
+            try:
+                safe_name(job["name"], field="config.name")
+            except WorkerError as error:
+                self._refuse("config.name", error)
+        process["training_folder"] = str(request.training_folder)
+        process["sqlite_db_path"] = str(request.scratch / self.CONTROL_FILE)
+        logging = process.get("logging")
+        if logging is None or isinstance(logging, dict):
+            process["logging"] = {**(logging or {}), "use_ui_logger": True}
+
+    def _set_data(self, process: dict[str, Any]) -> None:
+        """Point the first data set, and every other of the same folder or of none, to the request's; check the rest."""
+        if self.request.dataset is not None and process.get("datasets") is None:
+            process["datasets"] = [{}]
+        datasets = process.get("datasets")
+        if not isinstance(datasets, list) or not all(isinstance(dataset, dict) for dataset in datasets):
+            return
+        if self.request.dataset is not None and datasets:
+            stand_in = datasets[0].get("folder_path")
+            for dataset in datasets:
+                if dataset.get("folder_path") in {stand_in, None}:
+                    dataset["folder_path"] = str(self.request.dataset)
+        for place, dataset in enumerate(datasets):
+            if isinstance(dataset.get("folder_path"), str):
+                self._settle_folder(dataset, f"{_PROCESS}.datasets[{place}].folder_path")
+
+    def _settle_folder(self, dataset: dict[str, Any], place: str) -> None:
+        text = dataset["folder_path"]
+        try:
+            folder = Workspace(root=self.request.workspace).safe_path(text)
+        except WorkerError as error:
+            self._refuse(place, error)
+            return
+        dataset["folder_path"] = str(folder)
+        if not folder.is_dir():
+            self._problem(place, f"there is no folder {_shown(text)!r} in the workspace")
+        elif next(picture_files(folder), None) is None:
+            self._problem(place, f"there is no picture in {_shown(text)!r}")
+
+    def _settle_model(self, process: dict[str, Any]) -> None:
+        model = process.get("model")
+        text = model.get("name_or_path") if isinstance(model, dict) else None
+        if not isinstance(model, dict) or not isinstance(text, str) or not text:
+            return
+        place = f"{_PROCESS}.model.name_or_path"
+        local = self._local_model(text)
+        if local is not None:
+            model["name_or_path"] = str(local)
+        elif text.startswith(("/", "~", ".")) or "\0" in text:
+            self._problem(place, f"there is no model {_shown(text)!r} in the workspace")
+        elif not _HUB_ID.fullmatch(text):
+            self._problem(place, f"{_shown(text)!r} is neither a path in the workspace nor a HuggingFace id")
+
+    def _local_model(self, text: str) -> Path | None:
+        """The model's real path, where it is one that may be read."""
+        workspace = Workspace(root=self.request.workspace)
+        candidates = [workspace.models / text, *(folder / text for folder in self.model_folders)]
+        # What is not in the workspace is in a model folder, or nowhere.
+        with suppress(WorkerError):
+            candidates.insert(0, workspace.safe_path(text))
+        allowed = [workspace.root, *(folder.resolve() for folder in self.model_folders)]
+        for candidate in candidates:
+            try:
+                path = candidate.resolve()
+                if path.exists() and any(path.is_relative_to(folder) for folder in allowed):
+                    return path
+            except (OSError, ValueError, RuntimeError):
+                continue
+        return None
+
+    def _refuse(self, place: str, error: WorkerError) -> None:
+        self._problem(place, error.message.removeprefix(f"{place}: ").rstrip("."))
+
+    def _problem(self, place: str, sentence: str) -> None:
+        self._problems.append({"field": place, "error": sentence})
+
+
+def _only_process(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    match fields:
+        case {"config": {"process": [dict() as process]}}:
+            return process
+    return None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
