@@ -1,0 +1,29 @@
+"""The real worker under the real SDK, but for its trainer: a script that starts in a moment."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cpuinfo  # type: ignore[import-untyped] # it has no types
+
+import rp_handler
+from lorapod.settings import Settings
+from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.registry import TrainerRegistry
+from lorapod.worker import Worker
+
+# The SDK's import asks the processor for its name, for over a second; no test looks at it.
+cpuinfo.get_cpu_info = dict
+
+
+@cache
+def worker() -> Worker:
+    built = Worker.create(Settings(), trainers=TrainerRegistry([ScriptTrainer()]))
+    built.start()
+    return built
+
+
+rp_handler.worker = worker
+
+if __name__ == "__main__":
+    rp_handler.main()

@@ -1,0 +1,217 @@
+"""What RunPod does to a worker, and what becomes of its trainings: the real SDK loop through the local endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.integration.endpoint_caller import Caller, eventually
+
+from lorapod.endpoint import EndpointConfig, Limits, LocalEndpoint
+
+ROOT = Path(__file__).parents[2]
+LEASE_S = 3.0
+
+
+class Worker:
+    """Calls the worker behind an endpoint."""
+
+    def __init__(self, endpoint: LocalEndpoint, caller: Caller) -> None:
+        self.endpoint = endpoint
+        self.caller = caller
+
+    async def start(self, kind: str, **fields: Any) -> str:
+        """Queue a job; its id."""
+        status, answer = await self.caller.call("POST", "/run", {"input": {"type": kind, **fields}})
+        assert status == 200, answer
+        return str(answer["id"])
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """The output of a job that is waited for."""
+        status, answer = await self.caller.call("POST", "/runsync", {"input": {"type": kind, **fields}})
+        assert status == 200, answer
+        assert answer["status"] == "COMPLETED", answer
+        return dict(answer["output"])
+
+    async def first_update(self, job_id: str) -> dict[str, Any]:
+        """The first progress update of a job."""
+
+        async def output() -> Any:
+            return (await self.caller.status(job_id)).get("output")
+
+        return dict(await eventually(output, "a progress update"))
+
+    async def until_status(self, process_id: str, *statuses: str) -> dict[str, Any]:
+        async def reached() -> Any:
+            now = await self.ask("process_status", process_id=process_id)
+            return now if now["status"] in statuses else None
+
+        return dict(await eventually(reached, f"{process_id} is {statuses}"))
+
+    async def until_training(self, process_id: str) -> dict[str, Any]:
+        async def reached() -> Any:
+            now = await self.ask("process_status", process_id=process_id)
+            return now if now["progress"]["step"] > 5 else None
+
+        return dict(await eventually(reached, f"{process_id} trains"))
+
+
+def serve(workspace: Path, **changes: Any) -> LocalEndpoint:
+    environment = {
+        "WORKSPACE_PATH": str(workspace),
+        "LEASE_S": str(LEASE_S),
+        "PROGRESS_INTERVAL_S": "0.5",
+        "DISK_MIN_FREE_BYTES": "0",
+        "CANCEL_GRACE_S": "5",
+        "PYTHONPATH": f"{ROOT / 'Backend'}",
+        **changes.pop("environment", {}),
+    }
+    command = [sys.executable, str(ROOT / "tests/integration/script_worker.py")]
+    return LocalEndpoint(
+        EndpointConfig(
+            **{"command": command, "environment": environment, "ping_interval_s": 1, "workers": 1, **changes}
+        )
+    )
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> AsyncIterator[Worker]:
+    async with serve(tmp_path / "workspace") as endpoint, Caller(endpoint.url) as caller:
+        yield Worker(endpoint, caller)
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[Worker]:
+    async with serve(tmp_path / "workspace", workers=2) as endpoint, Caller(endpoint.url) as caller:
+        yield Worker(endpoint, caller)
+
+
+LONG = {"config": {"steps": 5000, "save_every": 20}}
+
+
+def holder_pid(worker: Worker, status: dict[str, Any]) -> int:
+    (pid,) = [each.pid for each in worker.endpoint.workers if each.worker_id == status["worker_id"]]
+    assert pid is not None
+    return pid
+
+
+async def test_an_attached_training_reports_at_once_and_answers_whole(one: Worker) -> None:
+    job_id = await one.start("train", config={"steps": 150, "save_every": 50})
+    update = await one.first_update(job_id)
+    assert update["process_id"].startswith("train_")
+    assert update["sequence"] >= 1
+    # Another job on the same worker is answered meanwhile.
+    assert (await one.ask("ping"))["pong"] is True
+    answer = await one.caller.until(job_id, "COMPLETED")
+    output = answer["output"]
+    assert (output["status"], output["progress"]["percent"]) == ("completed", 100.0)
+    assert [checkpoint["step"] for checkpoint in output["checkpoints"]] == [50, 100, 150, 150]
+    assert output["worker_id"] == answer["workerId"]
+
+
+async def test_cancelling_the_job_stops_the_training_with_a_checkpoint(one: Worker) -> None:
+    job_id = await one.start("train", **LONG)
+    process_id = (await one.first_update(job_id))["process_id"]
+    await one.until_training(process_id)
+    await one.caller.call("POST", f"/cancel/{job_id}")
+    end = await one.until_status(process_id, "cancelled")
+    assert end["exit_code"] == 0
+    assert end["resumable"] is True
+    assert end["progress"]["step"] - end["checkpoints"][-1]["step"] < 50
+
+
+async def test_the_execution_timeout_stops_the_training(tmp_path: Path) -> None:
+    limits = Limits(execution_timeout_s=4)
+    async with serve(tmp_path / "workspace", limits=limits) as endpoint, Caller(endpoint.url) as caller:
+        worker = Worker(endpoint, caller)
+        job_id = await worker.start("train", **LONG)
+        process_id = (await worker.first_update(job_id))["process_id"]
+        await caller.until(job_id, "TIMED_OUT")
+        assert (await worker.until_status(process_id, "cancelled"))["resumable"] is True
+
+
+async def test_a_detached_training_says_what_will_happen_and_keep_alive_holds_the_worker(
+    tmp_path: Path,
+) -> None:
+    workspace = tmp_path / "workspace"
+    async with serve(workspace, idle_timeout_s=1.0) as endpoint, Caller(endpoint.url) as caller:
+        worker = Worker(endpoint, caller)
+        started = await worker.ask("train", config={"steps": 300}, wait=False)
+        assert "keep_alive" in started["warnings"][0]
+        held = await worker.ask("keep_alive", until_idle=True)
+        assert held["kept_alive_s"] > 1
+        assert held["processes"] == {}
+        status = await worker.ask("process_status", process_id=started["process_id"])
+        assert status["status"] == "completed"
+
+
+async def test_an_idle_worker_that_is_stopped_leaves_its_training_interrupted_and_resumable(
+    tmp_path: Path,
+) -> None:
+    workspace = tmp_path / "workspace"
+    async with serve(workspace, idle_timeout_s=0.5) as endpoint, Caller(endpoint.url) as caller:
+        worker = Worker(endpoint, caller)
+        started = await worker.ask("train", wait=False, **LONG)
+        await eventually(lambda: all(each.pid is None for each in endpoint.workers), "the worker is stopped")
+        end = await worker.until_status(started["process_id"], "interrupted")
+        assert end["resumable"] is True
+        assert end["checkpoints"]
+        resumed = await worker.start("resume", process_id=started["process_id"])
+        update = await worker.first_update(resumed)
+        assert update["progress"]["step"] >= end["checkpoints"][-1]["step"]
+        await caller.call("POST", f"/cancel/{resumed}")
+        await worker.until_status(started["process_id"], "cancelled")
+
+
+async def test_sigterm_ends_the_training_with_a_checkpoint_and_the_job_with_its_status(one: Worker) -> None:
+    job_id = await one.start("train", **LONG)
+    process_id = (await one.first_update(job_id))["process_id"]
+    status = await one.until_training(process_id)
+    os.kill(holder_pid(one, status), signal.SIGTERM)
+    answer = await one.caller.until(job_id, "COMPLETED")
+    assert answer["output"]["status"] == "interrupted"
+    assert answer["output"]["resumable"] is True
+
+
+async def test_any_worker_answers_and_cancels(two: Worker) -> None:
+    job_id = await two.start("train", **LONG)
+    process_id = (await two.first_update(job_id))["process_id"]
+    answers = [await two.ask("process_status", process_id=process_id) for _ in range(6)]
+    assert {answer["worker_id"] for answer in answers} == {answers[0]["worker_id"]}
+    await two.ask("save_now", process_id=process_id)
+    await two.ask("cancel", process_id=process_id)
+    assert (await two.caller.until(job_id, "COMPLETED"))["output"]["status"] == "cancelled"
+
+
+async def test_a_killed_workers_training_is_interrupted_and_another_takes_it_up(two: Worker) -> None:
+    started = await two.ask("train", wait=False, **LONG)
+    process_id = started["process_id"]
+    status = await two.until_training(process_id)
+    children = psutil.Process(holder_pid(two, status)).children(recursive=True)
+    began = time.monotonic()
+    os.kill(holder_pid(two, status), signal.SIGKILL)
+    end = await two.until_status(process_id, "interrupted")
+    assert time.monotonic() - began < LEASE_S + 1
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    resumed = await two.ask("resume", process_id=process_id, wait=False)
+    assert resumed["status"] == "queued"
+    now = await two.until_training(process_id)
+    assert now["worker_id"] != end["worker_id"]
+    await two.ask("cancel", process_id=process_id, save=False)
+
+
+async def test_sixteen_questions_at_once_are_answered_while_it_trains(one: Worker) -> None:
+    started = await one.ask("train", wait=False, **LONG)
+    answers = await asyncio.gather(
+        *(one.ask("process_status", process_id=started["process_id"], log_tail=5) for _ in range(16))
+    )
+    assert {answer["process_id"] for answer in answers} == {started["process_id"]}
+    await one.ask("cancel", process_id=started["process_id"], save=False)
