@@ -1,0 +1,133 @@
+"""AI Toolkit behind the trainer port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorapod.errors import Unsupported
+from lorapod.settings import Settings
+from lorapod.trainers.ai_toolkit.checkpoints import ready_to_resume
+from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
+from lorapod.trainers.ai_toolkit.find import Installation, find_installation
+from lorapod.trainers.ai_toolkit.outcome import judge
+from lorapod.trainers.ai_toolkit.paths import PathRules
+from lorapod.trainers.ai_toolkit.problems import Problems
+from lorapod.trainers.ai_toolkit.run import RunControl, RunReader
+from lorapod.trainers.ai_toolkit.validate import validate_config
+from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+from lorapod.trainers.control_table import ControlTable
+from lorapod.trainers.port import (
+    Capability,
+    ChildExit,
+    Control,
+    LaunchSpec,
+    Outcome,
+    Reader,
+    TrainerStatus,
+    TrainingPlan,
+    TrainingRequest,
+)
+from lorapod.workspace import Workspace
+
+
+class AIToolkitTrainer:
+    """Runs an installed AI Toolkit, unmodified, one child for each training."""
+
+    name = "ai-toolkit"
+    capabilities = frozenset({Capability.SAVE, Capability.SAMPLE, Capability.RESUME})
+    #: It would silently train on the processor, a hundred times slower.
+    needs_gpu = True
+
+    def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
+        """Use the installation that the settings name; it may come and go while the worker runs."""
+        self._settings = settings
+        self._workspace = workspace
+
+    def probe(self) -> TrainerStatus:
+        """Whether an installation is there; two or three looks at the file system."""
+        installation, detail = self._find()
+        if installation is None:
+            return TrainerStatus(available=False, detail=detail)
+        return TrainerStatus(available=True, version=installation.version, detail=detail)
+
+    def prepare(self, request: TrainingRequest) -> TrainingPlan:
+        """Build and check the config; every problem found is in the error's `details`.
+
+        Raises:
+            InvalidInput: AI Toolkit would refuse the config, or train something else than it says.
+            Unsupported: AI Toolkit is not installed here.
+        """
+        installation = self._installed()
+        problems = Problems()
+        config = prepare_config(request, problems)
+        if config is None:
+            problems.raise_any()
+            raise AssertionError("a config without a shape is always a problem")
+        process = process_of(config)
+        self._path_rules(installation).settle(process, "config.process[0]", problems)
+        validate_config(config, vocabulary(installation.root, installation.version), problems)
+        problems.raise_any()
+        name: str = config["config"]["name"]
+        trigger, model = process.get("trigger_word"), process.get("model") or {}
+        return TrainingPlan(
+            process_id=request.process_id,
+            name=name,
+            config=config,
+            run_folder=request.training_folder / process.get("name", name),
+            control_path=request.scratch / CONTROL_FILE,
+            total_steps=(process.get("train") or {}).get("steps", DEFAULT_STEPS),
+            trigger_word=trigger.replace("[name]", name) if isinstance(trigger, str) else None,
+            base_model=model.get("name_or_path"),
+            warnings=tuple(problems.warnings),
+        )
+
+    def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:
+        """How to start the child; makes its control table and readies its run folder to go on from.
+
+        Raises:
+            Unsupported: AI Toolkit is gone.
+            OSError: the control table or the run folder cannot be written.
+        """
+        installation = self._installed()
+        ControlTable.create(plan.control_path, plan.process_id, name=plan.name, total_steps=plan.total_steps)
+        ready_to_resume(plan.run_folder, plan.name)
+        return LaunchSpec(
+            argv=(str(installation.python), str(installation.entry), str(config_path)),
+            cwd=installation.root,
+            environment={"AITK_JOB_ID": plan.process_id},
+        )
+
+    def reader(self, plan: TrainingPlan) -> Reader:
+        """Follows one run."""
+        return RunReader(plan)
+
+    def control(self, plan: TrainingPlan) -> Control:
+        """Talks to one run."""
+        return RunControl(plan)
+
+    def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
+        """What the exit meant."""
+        return judge(plan.run_folder, plan.name, child)
+
+    def _find(self) -> tuple[Installation | None, str]:
+        settings = self._settings
+        return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, self._workspace.root)
+
+    def _installed(self) -> Installation:
+        installation, detail = self._find()
+        if installation is None:
+            raise Unsupported(detail)
+        return installation
+
+    def _path_rules(self, installation: Installation) -> PathRules:
+        inherited = self._settings.trainer_environment()
+        home = Path(inherited.get("HOME") or "~").expanduser()
+        hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
+        hub_cache = Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
+        models = Path(inherited.get("MODELS_PATH") or installation.root / "models")
+        return PathRules(
+            workspace=self._workspace,
+            model_folders=(models, hub_cache, installation.root),
+            hub_cache=hub_cache,
+            offline=self._settings.hf_hub_offline,
+        )

@@ -1,0 +1,139 @@
+"""The config that AI Toolkit gets: the caller's own, with the few keys set that the worker answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lorapod.errors import WorkerError
+from lorapod.trainers.ai_toolkit.problems import Problems
+from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
+from lorapod.trainers.config_text import parse_config
+from lorapod.trainers.port import TrainingRequest
+from lorapod.workspace import safe_name
+
+#: The one trainer that has a control table.
+CONTROLLED_TYPE = "diffusion_trainer"
+
+CONTROL_FILE = "control.db"
+
+#: What AI Toolkit takes where `train.steps` is not given.
+DEFAULT_STEPS = 1000
+
+#: Files and folders that AI Toolkit itself makes in a run folder. Going on, it takes everything whose name begins
+#: with the job's name for a checkpoint: a job called `config` stops at once over its own `config.yaml`.
+_OWN_FILES = ("config.yaml", "loss_log.db", "learnable_snr.json", "optimizer.pt", "samples")
+
+
+def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, Any] | None:
+    """The final config; None where its shape is so wrong that nothing more can be said.
+
+    Every other key stays as the caller wrote it: unknown ones are AI Toolkit's business.
+    """
+    config = parse_config(request.config)
+    process = _process(config, problems)
+    if process is None:
+        return None
+    job = config["config"]
+    job.setdefault("name", request.name or request.process_id)
+    _check_name(job["name"], "config.name", problems)
+    if "name" in process:
+        _check_name(process["name"], "config.process[0].name", problems)
+    if process.get("type") in STANDARD_TYPES:
+        process["type"] = CONTROLLED_TYPE
+    process["training_folder"] = str(request.training_folder)
+    if isinstance(process.get("log_dir"), str):
+        # Else it would be made in AI Toolkit's own folder.
+        process["log_dir"] = str(request.training_folder / process["log_dir"])
+    process["sqlite_db_path"] = str(request.scratch / CONTROL_FILE)
+    _set_logging(process, problems)
+    if request.dataset is not None:
+        _set_dataset(process, str(request.dataset), problems)
+    _set_negative_prompts(process)
+    return config
+
+
+def process_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The one process of a prepared config."""
+    process: dict[str, Any] = config["config"]["process"][0]
+    return process
+
+
+def _process(config: dict[str, Any], problems: Problems) -> dict[str, Any] | None:
+    """The config's one process, every section of it a mapping; notes what is not of that shape."""
+    job = config.get("config")
+    if not isinstance(job, dict):
+        problems.add("config", "is required, and is a mapping with name and process")
+        return None
+    processes = job.get("process")
+    if not isinstance(processes, list) or not processes or not isinstance(processes[0], dict):
+        problems.add("config.process", "is required, and is a list with one mapping")
+        return None
+    if len(processes) > 1:
+        problems.add("config.process", f"has {len(processes)} entries; send one training at a time")
+    process: dict[str, Any] = processes[0]
+    whole = True
+    for section in ("network", "save", "sample", "first_sample", "train", "model", "logging"):
+        if process.get(section) is not None and not isinstance(process[section], dict):
+            problems.add(f"config.process[0].{section}", "is not a mapping")
+            whole = False
+    datasets = process.get("datasets")
+    if datasets is not None and not (
+        isinstance(datasets, list) and all(isinstance(dataset, dict) for dataset in datasets)
+    ):
+        problems.add("config.process[0].datasets", "is not a list of mappings")
+        whole = False
+    return process if whole else None
+
+
+def _check_name(name: object, field: str, problems: Problems) -> None:
+    if not isinstance(name, str):
+        problems.add(field, "is not text; put it in quotes")
+        return
+    try:
+        safe_name(name, field=field)
+    except WorkerError as error:
+        problems.add(field, error.message.removeprefix(f"{field}: ").rstrip("."))
+        return
+    if "[" in name or "]" in name:
+        problems.add(
+            field, "has square brackets, with which AI Toolkit does not find its own checkpoints again"
+        )
+    clash = next((file for file in _OWN_FILES if file.startswith(name)), None)
+    if clash is not None:
+        problems.add(field, f"is how AI Toolkit's own {clash} begins, which it would take for a checkpoint")
+
+
+def _set_logging(process: dict[str, Any], problems: Problems) -> None:
+    logging = process.setdefault("logging", None) or {}
+    process["logging"] = logging
+    logging["use_ui_logger"] = True
+    # Its own default is every hundredth step, which leaves a short training without a curve.
+    logging.setdefault("log_every", 1)
+    if logging.get("use_wandb"):
+        problems.warn("With logging.use_wandb AI Toolkit keeps no loss log: `metrics` will have no curves.")
+
+
+def _set_dataset(process: dict[str, Any], folder: str, problems: Problems) -> None:
+    """Point the first dataset, and every other of the same folder or of none, to `folder`."""
+    datasets = process.get("datasets") or [{}]
+    process["datasets"] = datasets
+    placeholder = _source(datasets[0])
+    for place, dataset in enumerate(datasets):
+        if _source(dataset) in (placeholder, None):
+            dataset.pop("dataset_path", None)
+            dataset["folder_path"] = folder
+        else:
+            problems.warn(f"config.process[0].datasets[{place}] keeps its own folder.")
+
+
+def _source(dataset: Mapping[str, Any]) -> Any:
+    return dataset.get("dataset_path") or dataset.get("folder_path")
+
+
+def _set_negative_prompts(process: Mapping[str, Any]) -> None:
+    """AI Toolkit's default, `false`, ends SD 1.x and SDXL at the first sample; empty text is what it stands for."""
+    for section in ("sample", "first_sample"):
+        sample = process.get(section)
+        if isinstance(sample, dict) and sample.get("neg") in (None, False):
+            sample["neg"] = ""

@@ -1,0 +1,225 @@
+"""What AI Toolkit would find wrong late, or never, found before a start costs anything.
+
+Only what is sure to fail, or to train something else than was asked for, is refused; see each check for what AI
+Toolkit 0.12.26 does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lorapod.trainers.ai_toolkit.problems import Problems, shown
+from lorapod.trainers.ai_toolkit.vocabulary import NOT_TRAININGS, STANDARD_TYPES, Vocabulary
+from lorapod.wire.validation import nearest
+
+_PROCESS = "config.process[0]"
+_JOBS = ("extension", "train", "generate", "extract", "mod")
+_NETWORK_TYPES = ("lora", "locon", "lycoris", "lokr", "lorm", "dora", "fullrank")
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+_VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".wmv", ".m4v", ".flv")
+_AUDIO = (".mp3", ".wav", ".flac", ".aac", ".ogg", ".m4a")
+_AUDIO_ARCHS = ("ace_step",)
+
+#: Whole numbers and the least that each may be; None is AI Toolkit's default only where it is listed so.
+_WHOLE = (
+    ("train", "steps", 1),
+    ("train", "batch_size", 1),
+    ("train", "gradient_accumulation", 1),
+    ("train", "gradient_accumulation_steps", -1),
+    ("save", "max_step_saves_to_keep", 0),
+    ("sample", "width", 1),
+    ("sample", "height", 1),
+    ("sample", "sample_steps", 1),
+)
+_WHOLE_OR_NONE = (("network", "linear", 1), ("network", "rank", 1), ("network", "conv", 1))
+#: How often; 0 and none mean never.
+_INTERVALS = (("save", "save_every"), ("sample", "sample_every"), ("logging", "log_every"))
+_RATES = ("lr", "unet_lr", "text_encoder_lr")
+
+
+def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Problems) -> None:
+    """Note what is wrong with a prepared config, whose paths are settled."""
+    process = config["config"]["process"][0]
+    _check_job(config.get("job"), process.get("type"), known, problems)
+    _check_model(process.get("model"), known, problems)
+    _check_numbers(process, problems)
+    _check_network(process.get("network"), problems)
+    _check_samples(process, problems)
+    if process.get("type") in STANDARD_TYPES:
+        _check_datasets(process, problems)
+    _check_text(config, problems)
+
+
+def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems) -> None:
+    """An unknown job is found after 5 s, an unknown process type after 11 s."""
+    if job is None:
+        problems.add("job", "is required; for a LoRA it is extension")
+    elif job not in _JOBS:
+        problems.add("job", _unknown("job", job, _JOBS))
+    elif job != "extension":
+        problems.add("job", f"{job!r} does not train a LoRA; use extension")
+    field = f"{_PROCESS}.type"
+    if not isinstance(kind, str):
+        problems.add(field, "is required; for a LoRA it is sd_trainer or diffusion_trainer")
+    elif kind in NOT_TRAININGS:
+        problems.add(field, f"{kind!r} does not train; use sd_trainer or diffusion_trainer")
+    elif kind not in known.process_types:
+        problems.add(field, _unknown("process type", kind, known.process_types - NOT_TRAININGS))
+
+
+def _check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
+    """A missing model is found after 10 s; an unknown arch never: it is trained as SD 1.x."""
+    model = model or {}
+    if not isinstance(model.get("name_or_path"), str) or not model["name_or_path"]:
+        problems.add(
+            f"{_PROCESS}.model.name_or_path", "is required: a path in the workspace or a HuggingFace id"
+        )
+    arch = model.get("arch")
+    if arch is None:
+        return
+    # AI Toolkit's own UI writes `arch:tag`; what is behind the colon is dropped.
+    if not isinstance(arch, str) or arch.split(":")[0] not in known.archs:
+        problems.add(
+            f"{_PROCESS}.model.arch",
+            f"{_unknown('architecture', arch, known.archs)}; AI Toolkit would silently train it as SD 1.5",
+        )
+
+
+def _check_numbers(process: Mapping[str, Any], problems: Problems) -> None:
+    """A number in quotes is found when it is first used: some after the model load, some at the first checkpoint."""
+    for section, key, least in (*_WHOLE, *_WHOLE_OR_NONE):
+        values = process.get(section) or {}
+        optional = (section, key, least) in _WHOLE_OR_NONE
+        if key not in values or (optional and values[key] is None):
+            continue
+        number = values[key]
+        if type(number) is not int or number < least:
+            problems.add(f"{_PROCESS}.{section}.{key}", _wrong_number("a whole number", least, number))
+    for section, key in _INTERVALS:
+        number = (process.get(section) or {}).get(key)
+        if number not in (None, False) and (not isinstance(number, int | float) or number < 0):
+            problems.add(f"{_PROCESS}.{section}.{key}", _wrong_number("a number of steps", 0, number))
+    for key in _RATES:
+        rate = (process.get("train") or {}).get(key)
+        if rate is not None and not _is_rate(rate):
+            problems.add(f"{_PROCESS}.train.{key}", _wrong_number("a number", 0, rate))
+
+
+def _is_rate(rate: object) -> bool:
+    try:
+        return not isinstance(rate, bool) and isinstance(rate, int | float | str) and float(rate) >= 0
+    except ValueError:
+        return False
+
+
+def _wrong_number(kind: str, least: int, number: object) -> str:
+    return (
+        f"{shown(number)} is not {kind} of at least {least}{', but text' if isinstance(number, str) else ''}"
+    )
+
+
+def _check_network(network: Mapping[str, Any] | None, problems: Problems) -> None:
+    """An unknown network type is never found: a plain LoRA is trained."""
+    kind = (network or {}).get("type", "lora")
+    if not isinstance(kind, str) or kind.lower() not in _NETWORK_TYPES:
+        problems.add(f"{_PROCESS}.network.type", _unknown("network type", kind, _NETWORK_TYPES))
+
+
+def _check_samples(process: Mapping[str, Any], problems: Problems) -> None:
+    """Samples that are no text end the training at the first of them, after the model load."""
+    for section in ("sample", "first_sample"):
+        sample = process.get(section) or {}
+        if not isinstance(sample.get("neg", ""), str):
+            problems.add(f"{_PROCESS}.{section}.neg", "is not text")
+        for key, kind in (("prompts", str), ("samples", dict)):
+            entries = sample.get(key, [])
+            if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+                what = "texts" if kind is str else "mappings with a prompt"
+                problems.add(f"{_PROCESS}.{section}.{key}", f"is not a list of {what}")
+
+
+def _check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
+    """A dataset that is missing or empty is found only after the model load."""
+    datasets = process.get("datasets") or []
+    if not datasets:
+        problems.add(f"{_PROCESS}.datasets", "is required: upload pictures first and name them in `dataset`")
+    arch = (process.get("model") or {}).get("arch")
+    for place, dataset in enumerate(datasets):
+        field = f"{_PROCESS}.datasets[{place}]"
+        key = "dataset_path" if dataset.get("dataset_path") else "folder_path"
+        source = dataset.get(key)
+        if not isinstance(source, str) or not source:
+            problems.add(f"{field}.folder_path", "is required: a folder of the workspace")
+        elif Path(source).is_dir():
+            endings = _endings(dataset, arch)
+            if not any(name.lower().endswith(endings) for name in _files(Path(source))):
+                problems.add(
+                    f"{field}.{key}", f"there is no file of {' '.join(endings)} in {shown(source)!r}"
+                )
+        elif Path(source).exists() and key == "folder_path":
+            problems.add(f"{field}.{key}", f"{shown(source)!r} is not a folder")
+        _check_resolution(dataset.get("resolution", 512), field, problems)
+
+
+def _check_resolution(resolution: object, field: str, problems: Problems) -> None:
+    sizes = resolution if isinstance(resolution, list) else [resolution]
+    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        problems.add(
+            f"{field}.resolution", f"{shown(resolution)} is neither a size in pixels nor a list of them"
+        )
+
+
+def _endings(dataset: Mapping[str, Any], arch: object) -> tuple[str, ...]:
+    if isinstance(arch, str) and arch.startswith(_AUDIO_ARCHS):
+        return _AUDIO
+    frames = dataset.get("num_frames", 1)
+    if dataset.get("auto_frame_count") or (isinstance(frames, int) and frames > 1):
+        return _VIDEOS + _IMAGES
+    return _IMAGES
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Names of the files that AI Toolkit would look at."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if Path(root).name != "_controls":
+            yield from (name for name in names if not name.startswith("."))
+
+
+def _check_text(config: Mapping[str, Any], problems: Problems) -> None:
+    """`${NAME}` is replaced from the environment before the config is read, and then printed; nothing escapes it."""
+    tagged: list[str] = []
+    for field, text in _texts(config, ""):
+        if "${" in text:
+            problems.add(
+                field, "has ${...}, which AI Toolkit replaces from the environment; write it otherwise"
+            )
+        if "[name]" in text:
+            tagged.append(field)
+    if tagged:
+        problems.warn(
+            f"AI Toolkit replaces [name] by config.name in {', '.join(shown(field) for field in tagged[:5])}."
+        )
+
+
+def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
+    """Every text below `value`, keys included, with its path."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            path = f"{field}.{key}" if field else key
+            yield path, key
+            yield from _texts(inner, path)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _texts(inner, f"{field}[{place}]")
+
+
+def _unknown(what: str, word: object, known: Iterable[str]) -> str:
+    meant = nearest(word, known) if isinstance(word, str) else None
+    return f"unknown {what} {shown(word)!r}{f', did you mean {meant!r}?' if meant else ''}"

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from lorapod.trainers.ai_toolkit.checkpoints import DAMAGED_FOLDER, final_weights, ready_to_resume
+
+
+def write(path: Path, step: int | None, *, keep_bytes: int | None = None) -> Path:
+    metadata = {} if step is None else {"training_info": json.dumps({"step": step, "epoch": 0})}
+    header = json.dumps(
+        {"__metadata__": metadata, "w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    ).encode()
+    content = struct.pack("<Q", len(header)) + header + bytes(16)
+    path.write_bytes(content[:keep_bytes])
+    return path
+
+
+def newest(folder: Path, name: str) -> Path:
+    """As AI Toolkit chooses."""
+    return max(
+        (path for path in folder.iterdir() if path.name.startswith(name)),
+        key=lambda path: path.stat().st_ctime_ns,
+    )
+
+
+def let_time_pass(path: Path) -> None:
+    """Until a file that is changed now is younger than `path`: file systems count in ticks of some milliseconds."""
+    probe = path.parent.parent / "probe"
+    probe.touch()
+    while probe.stat().st_ctime_ns <= path.stat().st_ctime_ns:
+        probe.chmod(0o600)
+
+
+def test_the_highest_step_becomes_the_newest_whatever_was_copied_last(tmp_path: Path) -> None:
+    best = write(tmp_path / "lora_000000020.safetensors", 20)
+    let_time_pass(best)
+    written = best.stat().st_mtime_ns
+    copied = write(tmp_path / "lora_000000010.safetensors", 10)
+    let_time_pass(copied)
+    assert newest(tmp_path, "lora") == copied
+    point = ready_to_resume(tmp_path, "lora")
+    assert point is not None
+    assert (point.path, point.step) == (best, 20)
+    assert newest(tmp_path, "lora") == best
+    assert best.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 5, 60, -1])
+def test_a_file_that_is_cut_off_is_set_aside(tmp_path: Path, keep_bytes: int) -> None:
+    best = write(tmp_path / "lora_000000010.safetensors", 10)
+    torn = write(tmp_path / "lora_000000020.safetensors", 20, keep_bytes=keep_bytes)
+    point = ready_to_resume(tmp_path, "lora")
+    assert point is not None
+    assert point.path == best
+    assert not torn.exists()
+    assert (tmp_path / DAMAGED_FOLDER / torn.name).exists()
+    assert newest(tmp_path, "lora") == best
+
+
+def test_a_second_damaged_file_of_the_same_name_replaces_the_first(tmp_path: Path) -> None:
+    for _ in range(2):
+        write(tmp_path / "lora.safetensors", 20, keep_bytes=50)
+        assert ready_to_resume(tmp_path, "lora") is None
+
+
+def test_the_final_weights_go_before_a_checkpoint_of_the_same_step(tmp_path: Path) -> None:
+    final = write(tmp_path / "lora.safetensors", 20)
+    write(tmp_path / "lora_000000020.safetensors", 20)
+    point = ready_to_resume(tmp_path, "lora")
+    assert point is not None
+    assert point.path == final
+
+
+def test_the_step_stands_in_the_name_where_the_file_does_not_tell_it(tmp_path: Path) -> None:
+    write(tmp_path / "lora_000000010.safetensors", 10)
+    write(tmp_path / "lora_000000030.safetensors", None)
+    point = ready_to_resume(tmp_path, "lora")
+    assert point is not None
+    assert point.step == 30
+
+
+def test_a_single_checkpoint_is_left_as_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path / "lora_000000010.safetensors", 10)
+    changed = path.stat().st_ctime_ns
+    assert ready_to_resume(tmp_path, "lora") is not None
+    assert path.stat().st_ctime_ns == changed
+
+
+def test_other_files_are_not_touched(tmp_path: Path) -> None:
+    write(tmp_path / "other.safetensors", 10, keep_bytes=50)
+    (tmp_path / "optimizer.pt").write_bytes(b"")
+    (tmp_path / "samples").mkdir()
+    assert ready_to_resume(tmp_path, "lora") is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "optimizer.pt",
+        "other.safetensors",
+        "samples",
+    ]
+
+
+def test_nothing_to_go_on_from(tmp_path: Path) -> None:
+    assert ready_to_resume(tmp_path / "nothing", "lora") is None
+    assert final_weights(tmp_path, "lora") is None
+
+
+@pytest.mark.parametrize("name", ["lora.safetensors", "lora_LoRA.safetensors", "lora.pt", "lora"])
+def test_the_final_weights_in_every_form(tmp_path: Path, name: str) -> None:
+    (tmp_path / "lora_000000010.safetensors").write_bytes(b"")
+    (tmp_path / name).write_bytes(b"")
+    assert final_weights(tmp_path, "lora") == tmp_path / name

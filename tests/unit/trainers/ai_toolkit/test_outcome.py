@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lorapod.errors import ErrorCode
+from lorapod.trainers.ai_toolkit.outcome import CLOCK_SKEW_S, judge
+from lorapod.trainers.port import ChildExit, Failure, Outcome
+
+LAUNCHED_AT = 1_700_000_000.0
+STOPPED = [
+    "",
+    "========================================",
+    "Job stopped",
+    "========================================",
+]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    write(tmp_path / "config.yaml", LAUNCHED_AT + 10)
+    return tmp_path
+
+
+def write(path: Path, time_s: float) -> None:
+    path.write_bytes(b"")
+    os.utime(path, (time_s, time_s))
+
+
+def outcome(
+    run_folder: Path,
+    *,
+    code: int | None = 0,
+    number: signal.Signals | None = None,
+    asked: bool = False,
+    lines: Sequence[str] = (),
+) -> Outcome:
+    child = ChildExit(
+        exit_code=None if number else code,
+        signal=number,
+        stop_requested=asked,
+        launched_at=LAUNCHED_AT,
+        last_lines=lines,
+    )
+    return judge(run_folder, "lora", child)
+
+
+def failure(run_folder: Path, *lines: str, code: int = 1) -> Failure:
+    found = outcome(run_folder, code=code, lines=lines).failure
+    assert found is not None
+    return found
+
+
+class TestSuccess:
+    def test_it_is_the_final_weights_of_this_run(self, run_folder: Path) -> None:
+        write(run_folder / "lora.safetensors", LAUNCHED_AT + 99)
+        assert outcome(run_folder) == Outcome(succeeded=True)
+
+    def test_a_wish_to_stop_that_came_too_late_changes_nothing(self, run_folder: Path) -> None:
+        write(run_folder / "lora.safetensors", LAUNCHED_AT + 99)
+        assert outcome(run_folder, asked=True).succeeded
+
+    def test_exit_0_alone_is_none(self, run_folder: Path) -> None:
+        write(run_folder / "lora_000000010.safetensors", LAUNCHED_AT + 99)
+        found = outcome(run_folder)
+        assert not found.succeeded
+        assert found.failure is not None
+        assert "lora.safetensors" in found.failure.message
+
+    def test_the_final_weights_of_an_earlier_run_are_none(self, run_folder: Path) -> None:
+        write(run_folder / "lora.safetensors", LAUNCHED_AT - CLOCK_SKEW_S - 1)
+        assert not outcome(run_folder).succeeded
+        write(run_folder / "lora.safetensors", LAUNCHED_AT + 5)
+        assert not outcome(run_folder).succeeded
+
+    def test_a_file_server_whose_clock_is_behind(self, run_folder: Path) -> None:
+        write(run_folder / "config.yaml", LAUNCHED_AT - 40)
+        write(run_folder / "lora.safetensors", LAUNCHED_AT - 20)
+        assert outcome(run_folder).succeeded
+
+
+class TestStops:
+    def test_sigint_ends_with_0_and_a_banner(self, run_folder: Path) -> None:
+        assert outcome(run_folder, lines=STOPPED) == Outcome(succeeded=False, stopped=True)
+
+    def test_the_banner_counts_even_where_final_weights_are_there(self, run_folder: Path) -> None:
+        write(run_folder / "lora.safetensors", LAUNCHED_AT + 99)
+        assert outcome(run_folder, lines=STOPPED).stopped
+
+    def test_the_control_table_ends_with_1(self, run_folder: Path) -> None:
+        lines = ["Error running job: Job stopped", "Exception: Job stopped"]
+        assert outcome(run_folder, code=1, asked=True, lines=lines).stopped
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_stop_by_somebody_else(self, run_folder: Path, number: signal.Signals) -> None:
+        assert outcome(run_folder, number=number) == Outcome(succeeded=False, stopped=True)
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_our_own_signals(self, run_folder: Path, number: signal.Signals) -> None:
+        assert outcome(run_folder, number=number, asked=True).stopped
+
+    def test_a_stop_that_left_nothing(self, run_folder: Path) -> None:
+        assert outcome(run_folder, asked=True).stopped
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("line", "code", "words"),
+        [
+            (
+                "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity",
+                ErrorCode.OUT_OF_MEMORY,
+                "GPU ran out of memory",
+            ),
+            (
+                "Error running job: OOM during training step 3 times in a row, aborting training",
+                ErrorCode.OUT_OF_MEMORY,
+                "GPU ran out of memory",
+            ),
+            (
+                "RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+                ErrorCode.INSUFFICIENT_MEMORY,
+                "worker ran out of memory",
+            ),
+            ("OSError: [Errno 28] No space left on device", ErrorCode.INSUFFICIENT_STORAGE, "disk is full"),
+            ("OSError: [Errno 122] Disk quota exceeded", ErrorCode.INSUFFICIENT_STORAGE, "disk is full"),
+            (
+                "Error running job: [Errno 2] No such file or directory: '/workspace/training_data/x'",
+                ErrorCode.NOT_FOUND,
+                "missing: /workspace/training_data/x",
+            ),
+            (
+                "Error running job: no images found in /data/x",
+                ErrorCode.INVALID_INPUT,
+                "/data/x has no picture",
+            ),
+            (
+                (
+                    'Error running job: The provided pretrained_model_name_or_path "/nonexistent/model" is neither a valid '
+                    "local path nor a valid repo id. Please check the parameter."
+                ),
+                ErrorCode.NOT_FOUND,
+                "no model at /nonexistent/model",
+            ),
+            (
+                (
+                    "Error running job: Cannot load model foo/bar: model is not cached locally and an error occurred while "
+                    "trying to fetch metadata from the Hub."
+                ),
+                ErrorCode.UPSTREAM_ERROR,
+                "model foo/bar is not on this worker",
+            ),
+            (
+                "huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1-2)",
+                ErrorCode.INVALID_INPUT,
+                "is gated",
+            ),
+            (
+                "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.",
+                ErrorCode.INVALID_INPUT,
+                "HuggingFace knows no such model",
+            ),
+            (
+                (
+                    "safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, file not "
+                    "fully covered"
+                ),
+                ErrorCode.CONFLICT,
+                "damaged or cut off",
+            ),
+            (
+                "Error running job: config file is invalid. Unknown process type: foo_trainer",
+                ErrorCode.INVALID_INPUT,
+                "Unknown process type: foo_trainer",
+            ),
+            ("Error running job: Unknown job type foo", ErrorCode.INVALID_INPUT, "Unknown job type foo"),
+            (
+                "Error running job: Unknown optimizer type foo",
+                ErrorCode.INVALID_INPUT,
+                "Unknown optimizer type foo",
+            ),
+            (
+                "Error running job: Sampler foo not supported",
+                ErrorCode.INVALID_INPUT,
+                "Sampler foo not supported",
+            ),
+            (
+                "Error running job: could not convert string to float: 'abc'",
+                ErrorCode.INVALID_INPUT,
+                "could not convert string to float: 'abc'",
+            ),
+            (
+                "RuntimeError: Found no NVIDIA driver on your system.",
+                ErrorCode.GPU_UNAVAILABLE,
+                "GPU cannot be used",
+            ),
+            (
+                "ModuleNotFoundError: No module named 'cv2'",
+                ErrorCode.INTERNAL,
+                "environment is not complete: cv2",
+            ),
+        ],
+    )
+    def test_known_messages(self, run_folder: Path, line: str, code: ErrorCode, words: str) -> None:
+        found = failure(run_folder, "Traceback (most recent call last):", line, "", "Result:", " - 1 failure")
+        assert found.code is code
+        assert words in found.message
+        assert found.message.endswith(".")
+        assert found.hint
+
+    def test_what_ai_toolkit_itself_gives_as_the_reason_goes_first(self, run_folder: Path) -> None:
+        found = failure(
+            run_folder,
+            "Error running job: no images found in /data",
+            "ImportError: something on the way out",
+        )
+        assert "no picture" in found.message
+
+    def test_an_error_that_was_survived_is_not_the_reason(self, run_folder: Path) -> None:
+        found = failure(
+            run_folder,
+            "ModuleNotFoundError: No module named 'triton'",
+            "Error running job: boom",
+            "Traceback (most recent call last):",
+            "ValueError: boom",
+        )
+        assert found.message == "AI Toolkit failed with exit code 1: boom."
+
+    def test_an_unknown_error_is_told_in_its_own_words(self, run_folder: Path) -> None:
+        found = failure(run_folder, "Error running job: 540697199", "KeyError: 540697199")
+        assert found.code is ErrorCode.INTERNAL
+        assert found.message == "AI Toolkit failed with exit code 1: 540697199."
+
+    def test_an_error_before_ai_toolkit_itself_has_begun(self, run_folder: Path) -> None:
+        found = failure(run_folder, "Traceback (most recent call last):", "RuntimeError: boom " + "x" * 900)
+        assert found.message.startswith("AI Toolkit failed with exit code 1: RuntimeError: boom")
+        assert len(found.message) < 400
+
+    def test_silence(self, run_folder: Path) -> None:
+        assert failure(run_folder, code=7).message == "AI Toolkit failed with exit code 7."
+
+    def test_the_oom_killer(self, run_folder: Path) -> None:
+        found = outcome(run_folder, number=signal.SIGKILL).failure
+        assert found is not None
+        assert found.code is ErrorCode.INSUFFICIENT_MEMORY
+
+    def test_a_crash(self, run_folder: Path) -> None:
+        found = outcome(run_folder, number=signal.SIGSEGV).failure
+        assert found is not None
+        assert "SIGSEGV" in found.message
