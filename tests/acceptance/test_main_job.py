@@ -1,0 +1,282 @@
+"""The main job, as a caller sees it: the real SDK loop behind the local endpoint, the real trainer, the real client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import lorapod
+from lorapod import weights
+from lorapod.client import (
+    BodyTooLarge,
+    Client,
+    Conflict,
+    InvalidInput,
+    JobFailed,
+    NotFound,
+    ProcessEnded,
+    Training,
+    UploadedDataset,
+)
+from lorapod.client.demo_pictures import CAPTIONS, draw_pictures
+from lorapod.client.serving import serving
+from lorapod.endpoint import EndpointConfig
+
+pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
+
+NAME = "sunsets"
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a base model whose weights are random: what it draws is of no interest here."""
+    root = tmp_path_factory.mktemp("workspace")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "lorapod.trainers.builtin.tiny",
+            str(root / "models" / "tiny"),
+            "--fit-steps",
+            "0",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    config = EndpointConfig(
+        command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
+        environment={
+            "WORKSPACE_PATH": str(workspace),
+            "OMP_NUM_THREADS": "1",
+            "PROGRESS_INTERVAL_S": "0.5",
+            "HF_HUB_OFFLINE": "1",
+        },
+        log_folder=tmp_path_factory.mktemp("logs"),
+        stop_grace_s=30.0,
+    )
+    with serving(config) as endpoint, Client(endpoint.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dataset(client: Client, tmp_path_factory: pytest.TempPathFactory) -> UploadedDataset:
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_pictures(folder)
+    (folder / "broken.png").write_text("no picture at all")
+    return client.upload_dataset(folder, NAME)
+
+
+@pytest.fixture(scope="module")
+def training(client: Client, dataset: UploadedDataset) -> Training:
+    """A training that has ended well."""
+    training = client.train(
+        config=config(), dataset={"training_name": NAME}, trainer="builtin", job_id="mine-1"
+    )
+    training.wait(interval_s=0.2, timeout_s=240)
+    return training
+
+
+def config(**train: Any) -> dict[str, Any]:
+    process = {
+        "type": "sd_trainer",
+        "network": {"type": "lora", "linear": 4, "linear_alpha": 4},
+        "save": {"dtype": "float16", "save_every": 3, "max_step_saves_to_keep": 4},
+        "datasets": [{"caption_ext": "txt", "resolution": [64]}],
+        "train": {
+            "batch_size": 2,
+            "steps": STEPS,
+            "lr": 1e-3,
+            "gradient_checkpointing": False,
+            "dtype": "fp32",
+        }
+        | train,
+        "model": {"name_or_path": "models/tiny", "arch": "sd1"},
+        "sample": {
+            "sampler": "ddim",
+            "sample_every": 3,
+            "sample_steps": 2,
+            "width": 64,
+            "height": 64,
+            "prompts": list(CAPTIONS[:2]),
+            "neg": "",
+        },
+    }
+    return {"job": "extension", "config": {"name": NAME, "process": [process]}}
+
+
+def test_a_dataset_arrives_whole_and_a_broken_picture_is_named(dataset: UploadedDataset) -> None:
+    assert (dataset.images, dataset.captions) == (12, 12)
+    assert dataset.images_without_caption == ()
+    assert [refused["filename"] for refused in dataset.rejected] == ["broken.png"]
+    assert dataset.rejected[0]["code"] == "invalid_input"
+
+
+def test_a_training_is_attached_and_runs_to_its_end(client: Client, training: Training) -> None:
+    process = training.status(log_tail=5)
+
+    assert training.attached
+    assert process["status"] == "completed"
+    assert process["progress"]["step"] == process["progress"]["total_steps"] == STEPS
+    assert process["exit_code"] == 0
+    assert process["job_id"] == "mine-1"
+    assert 1 <= len(process["log_tail"]) <= 5
+    assert {sample["step"] for sample in process["samples"]} == {0, 3, 6}
+    assert {sample["index"] for sample in process["samples"]} == {0, 1}
+    final = [checkpoint for checkpoint in process["checkpoints"] if checkpoint["final"]]
+    assert [checkpoint["path"] for checkpoint in final] == [
+        f"output/{training.process_id}/{NAME}/{NAME}.safetensors"
+    ]
+
+
+def test_the_job_itself_answers_the_whole_status(client: Client, training: Training) -> None:
+    job = client.status(training.job_id)
+
+    assert job.status == "COMPLETED"
+    assert job.output["process_id"] == training.process_id
+    assert job.output["status"] == "completed"
+    assert job.output["dataset"]["images"] == 12
+
+
+def test_logs_and_metrics_tell_of_every_step(training: Training) -> None:
+    log = training.logs()
+    losses = training.metrics(keys=["loss/loss"])["loss/loss"]
+
+    assert f"{STEPS}/{STEPS}" in log
+    steps = [step for step, _ in losses]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS
+    assert len(steps) >= STEPS - 1  # AI Toolkit's own log leaves the first step out
+    assert all(0 < loss < 100 for _, loss in losses)
+    assert training.metrics(since_step=4)["loss/loss"][0][0] == 5
+
+
+def test_the_lora_comes_back_as_it_is_on_the_worker(
+    training: Training, workspace: Path, tmp_path: Path
+) -> None:
+    arrived = training.download(tmp_path)
+
+    original = workspace / "output" / training.process_id / NAME / f"{NAME}.safetensors"
+    assert arrived == tmp_path / f"{NAME}.safetensors"
+    assert hashlib.sha256(arrived.read_bytes()).digest() == hashlib.sha256(original.read_bytes()).digest()
+    header = weights.read_header(arrived)
+    assert header.is_lora
+    assert header.whole
+    assert header.rank == 4
+    assert weights.step_of(header) == STEPS
+
+
+def test_files_are_listed_and_fetched_by_their_paths(
+    client: Client, training: Training, tmp_path: Path
+) -> None:
+    images = client.list_files(f"output/{training.process_id}", kind="image")
+    models = client.list_files(kind="model", pattern="*.safetensors", limit=1)
+
+    assert len(images) == 6
+    assert f"output/{training.process_id}/{NAME}/{NAME}_000000003.safetensors" in {
+        file["path"] for file in models
+    }
+    fetched = client.download(images[0]["path"], tmp_path)
+    assert fetched.read_bytes()[:3] == b"\xff\xd8\xff"
+    assert fetched.stat().st_size == images[0]["size_bytes"]
+
+
+def test_loras_and_processes_are_listed(client: Client, training: Training) -> None:
+    loras = client.call("lora", process_id=training.process_id)["models"]
+    processes = client.call("processes")["processes"]
+
+    assert {lora["step"] for lora in loras} == {3, 6}
+    assert training.process_id in {process["process_id"] for process in processes}
+
+
+def test_a_request_sent_twice_trains_once(
+    client: Client, dataset: UploadedDataset, training: Training
+) -> None:
+    wish: dict[str, Any] = {
+        "config": config(),
+        "dataset": {"training_name": NAME},
+        "trainer": "builtin",
+        "wait": False,
+    }
+    first = client.train(**wish, idempotency_key="once")
+    second = client.train(**wish, idempotency_key="once")
+
+    assert not first.attached
+    assert first.process_id == second.process_id != training.process_id
+    assert first.wait(interval_s=0.2, timeout_s=240)["status"] == "completed"
+
+
+def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: UploadedDataset) -> None:
+    training = client.train(
+        config=config(steps=100_000), dataset={"training_name": NAME}, trainer="builtin", name=None
+    )
+    # Cancelled in the midst of its work: a training that has begun to step.
+    reached: list[int] = []
+
+    def cancel_at_work(process: dict[str, Any]) -> None:
+        if process["progress"]["step"] >= 1 and not reached:
+            reached.append(process["progress"]["step"])
+            training.cancel()
+
+    with pytest.raises(ProcessEnded, match="cancelled"):
+        training.wait(on_progress=cancel_at_work, interval_s=0.2, timeout_s=240)
+    assert reached
+    with pytest.raises(Conflict, match="no final artifact"):
+        training.download()
+
+
+class TestRefusals:
+    def test_an_unknown_type_is_answered_with_the_nearest(self, client: Client) -> None:
+        with pytest.raises(InvalidInput, match="proces_status") as caught:
+            client.call("proces_status")
+        assert caught.value.code == "unknown_type"
+        assert "process_status" in str(caught.value) + json.dumps(caught.value.details)
+
+    def test_an_unknown_field_is_answered_with_the_nearest(self, client: Client) -> None:
+        with pytest.raises(InvalidInput, match="did you mean 'preset'") as caught:
+            client.call("train", prest="sd15")
+        assert caught.value.details[0]["field"] == "prest"
+
+    def test_what_the_trainer_cannot_do_is_refused_by_name(
+        self, client: Client, dataset: UploadedDataset
+    ) -> None:
+        with pytest.raises(InvalidInput, match="noise_schedule"):
+            client.train(
+                config=config(noise_schedule="x"), dataset={"training_name": NAME}, trainer="builtin"
+            )
+
+    def test_a_path_outside_the_workspace(self, client: Client, tmp_path: Path) -> None:
+        with pytest.raises(JobFailed) as caught:
+            client.download("../../etc/passwd", tmp_path)
+        assert caught.value.code == "unsafe_path"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_process_and_a_file_that_are_not_there(self, client: Client, tmp_path: Path) -> None:
+        with pytest.raises(NotFound):
+            client.process_status("train_000000000000")
+        with pytest.raises(NotFound):
+            client.download("output/nothing.safetensors", tmp_path)
+
+    def test_a_body_that_the_queue_does_not_take(self, client: Client) -> None:
+        wish = {"type": "ping", "padding": "x" * 12_000_000}
+        with pytest.raises(BodyTooLarge, match="upload_dataset"):
+            client.run(wish)
+        refused = httpx.post(f"{client.url}/run", json={"input": wish}, timeout=60)
+        assert refused.status_code == 413
+        assert "10 MB" in refused.json()["error"]
+        assert client.call("ping")["pong"] is True
