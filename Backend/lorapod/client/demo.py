@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -86,9 +87,8 @@ class Demo:
         dataset = client.upload_dataset(self.recipe.pictures, self.recipe.name)
         for refused in dataset.rejected:
             console.print(f"  refused: {refused['filename']}: {refused['error']}", style="yellow")
-        console.print(
-            f"  {dataset.images} pictures, {dataset.captions} captions, {dataset.total_bytes / 1e6:.1f} MB"
-        )
+        size = filesize.decimal(dataset.total_bytes)
+        console.print(f"  {dataset.images} pictures, {dataset.captions} captions, {size}")
 
     def _follow(self, training: Training) -> dict[str, Any]:
         columns = (

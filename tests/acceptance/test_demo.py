@@ -1,0 +1,106 @@
+"""`make demo`, short: a base model of random weights, a few steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from lorapod import weights
+
+pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+pytest.importorskip("matplotlib", reason="needs the `report` extra")
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: The demo's own variables must not reach it from whoever runs the tests.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"MODEL", "ARCH", "DATASET", "TRAINER", "STEPS", "OUT"}
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo's base model lies already, so that it need not be fitted first."""
+    folder = tmp_path_factory.mktemp("demo")
+    model = folder / "workspace" / "models" / "tiny"
+    subprocess.run(
+        [sys.executable, "-m", "lorapod.trainers.builtin.tiny", str(model), "--fit-steps", "0"],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def start(out: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lorapod.client.demo", "--out", str(out), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT | {"COLUMNS": "300"},
+    )
+
+
+def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
+    process = start(out, "--steps", "5")
+    told, _ = process.communicate(timeout=240)
+
+    assert process.returncode == 0, told
+    header = weights.read_header(out / "demo.safetensors")
+    assert header.is_lora
+    assert weights.step_of(header) == 5
+    for name in ("loss.png", "samples.png", "before-after.png"):
+        assert str(out / name) in told
+        with Image.open(out / name) as picture:
+            assert picture.format == "PNG"
+    assert len(list((out / "samples").iterdir())) == 18
+    assert "Altogether" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Signals) -> None:
+    process = start(out, "--steps", "100000")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Training"):
+            break
+    family = _trainer_and_parents(process.pid)
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, told
+    assert "Stopped" in told
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+
+
+def test_a_training_that_fails_says_why(out: Path) -> None:
+    process = start(out, "--trainer", "no-such-trainer")
+    told, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    assert "There is no trainer 'no-such-trainer'" in told
+    assert str(out / "logs") in told
+
+
+def _trainer_and_parents(pid: int) -> list[psutil.Process]:
+    """The worker and its trainer, once the trainer is there."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        family = psutil.Process(pid).children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            if any("lorapod.trainers.builtin" in child.cmdline() for child in family):
+                return family
+        time.sleep(0.05)
+    raise AssertionError("no trainer was started")
