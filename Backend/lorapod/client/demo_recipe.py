@@ -20,7 +20,7 @@ EXAMPLES = 3
 SAMPLE_ROUNDS = 5
 
 #: Steps of making the tiny model: enough that it draws clean shapes before it has learnt anything.
-_FIT_STEPS = 800
+_FIT_STEPS = 500
 
 #: What a model folder of diffusers' layout holds, written last.
 _MODEL_INDEX = "model_index.json"
