@@ -10,6 +10,7 @@ from typing import Any
 
 from lorapod.actions.action import Job
 from lorapod.journal import write_journal
+from lorapod.sdk import import_runpod
 from lorapod.settings import Settings
 from lorapod.worker import Worker
 
@@ -33,9 +34,7 @@ async def async_handler(event: Any) -> dict[str, Any]:
     """
 
     def progress(update: Mapping[str, Any]) -> None:
-        import runpod
-
-        runpod.serverless.progress_update(event, dict(update))
+        import_runpod().serverless.progress_update(event, dict(update))
 
     attached = worker().services.settings.serverless
     job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
@@ -62,7 +61,7 @@ def main() -> None:
     write_journal(settings.log_level)
     worker()
 
-    import runpod
+    runpod = import_runpod()
 
     def concurrency(_current: int) -> int:
         # The SDK asks before each take of jobs, after it has set its own signal handlers.

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-import cpuinfo  # type: ignore[import-untyped] # it has no types
-
 import rp_handler
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
-
-# The SDK's import asks the processor for its name, for over a second; no test looks at it.
-cpuinfo.get_cpu_info = dict
 
 
 @cache
