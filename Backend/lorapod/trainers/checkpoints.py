@@ -1,7 +1,8 @@
-"""Makes a run folder ready to be resumed: what is broken is set aside, the newest whole checkpoint made unmistakable.
+"""Makes a run folder ready to go on from: what is broken is set aside, the best checkpoint made unmistakable.
 
-A trainer that resumes takes what it finds, and some find badly: AI Toolkit takes the checkpoint with the newest inode
-change time, whatever its step, and fails on a truncated one at every try.
+Trainers find badly: AI Toolkit goes on from whatever in the folder begins with the job's name and has the newest change
+time. That is the wrong file after a folder was copied or restored, and a file that was cut off, which ends every
+further start.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import re
 import zipfile
 from pathlib import Path
 
-from lorapod import weights
+from lorapod.errors import InvalidInput, NotFound
+from lorapod.weights import SUFFIX, read_header, step_of
 
 logger = logging.getLogger(__name__)
 
-#: Where broken files go, beside those that were whole.
-SET_ASIDE_NAME = "set_aside"
+#: Hidden, and not beginning with the job's name: no search for checkpoints finds it.
+DAMAGED_FOLDER = ".damaged"
 
 #: The optimizer's state, as `torch.save` writes it: a zip archive.
 OPTIMIZER_NAME = "optimizer.pt"
+
+_STEP = re.compile(r"_(?P<step>[0-9]{9})$")
 
 
 def make_ready(run_folder: Path, name: str) -> int | None:
@@ -31,39 +35,49 @@ def make_ready(run_folder: Path, name: str) -> int | None:
         name: the stem of its checkpoints.
 
     Returns:
-        The step that the run goes on from; None where there is no whole checkpoint.
+        The step that the run goes on from, 0 where its weights do not tell; None where there are none.
 
     Raises:
-        OSError: a broken file cannot be moved.
+        OSError: the folder cannot be changed.
     """
-    numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
-    steps: dict[int, Path] = {}
-    for path in run_folder.glob("*.safetensors"):
-        match = numbered.fullmatch(path.name)
-        if match is None and path.name != f"{name}.safetensors":
-            continue
-        if not weights.is_whole(path):
-            _set_aside(path)
-        elif match is not None:
-            steps[int(match["step"])] = path
+    steps: dict[Path, int] = {}
+    for path in sorted(run_folder.glob(f"*{SUFFIX}")):
+        if path.name.startswith(name) and path.is_file() and (step := _trained_steps(path, name)) is not None:
+            steps[path] = step
     optimizer = run_folder / OPTIMIZER_NAME
     if optimizer.exists() and not zipfile.is_zipfile(optimizer):
         _set_aside(optimizer)
     if not steps:
         return None
-    newest = max(steps)
-    _touch_inode(steps[newest])
-    return newest
+    # Of two with the same step, the one without a step in its name is the result of a whole run.
+    best = max(steps, key=lambda path: (steps[path], path.stem == name))
+    # Setting its times to what they are changes nothing but its change time.
+    status = best.stat()
+    os.utime(best, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return steps[best]
+
+
+def _trained_steps(path: Path, name: str) -> int | None:
+    """Steps that whole weights were trained for; None, and set aside, where they are damaged."""
+    try:
+        header = read_header(path)
+    except NotFound:
+        return None
+    except InvalidInput:
+        if os.access(path, os.R_OK):
+            _set_aside(path)
+        return None
+    if not header.whole:
+        _set_aside(path)
+        return None
+    if (told := step_of(header)) is not None:
+        return told
+    named = _STEP.search(path.stem[len(name) :])
+    return int(named["step"]) if named else 0
 
 
 def _set_aside(path: Path) -> None:
-    folder = path.parent / SET_ASIDE_NAME
+    folder = path.parent / DAMAGED_FOLDER
     folder.mkdir(exist_ok=True)
     path.replace(folder / path.name)
-    logger.warning("broken file set aside", extra={"path": str(path)})
-
-
-def _touch_inode(path: Path) -> None:
-    """Make the inode's change time the newest, and leave the time of the content alone."""
-    status = path.stat()
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    logger.warning("damaged file was set aside", extra={"path": str(path)})

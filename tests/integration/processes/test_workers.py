@@ -17,11 +17,11 @@ from lorapod.errors import Conflict, NotFound
 from lorapod.processes import child as children
 from lorapod.processes import lease
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.order import ORDER_NAME
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.file_orders import ORDER_NAME
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
 
 LEASE_S = 3.0
@@ -200,7 +200,7 @@ async def test_resume_goes_on_from_the_newest_whole_checkpoint(
     assert resumed.progress.step == steps[-2]
     whole = folder / f"model_{steps[-2]:09d}.safetensors"
     assert whole.stat().st_ctime_ns == max(path.stat().st_ctime_ns for path in folder.glob("model_*"))
-    assert {path.name for path in (folder / "set_aside").iterdir()} == {newest.name, "optimizer.pt"}
+    assert {path.name for path in (folder / ".damaged").iterdir()} == {newest.name, "optimizer.pt"}
     end = await ended(manager, record)
     assert (end.status, end.resumed_from_step) == (ProcessStatus.COMPLETED, steps[-2])
 

@@ -22,7 +22,7 @@ from lorapod.processes.artifacts import checkpoints, samples
 from lorapod.processes.lines import LineSplitter
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
-from lorapod.trainers.ai_toolkit.checkpoints import DAMAGED_FOLDER
+from lorapod.trainers.checkpoints import DAMAGED_FOLDER, make_ready
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.loss_log import last_step, latest, read_series
 from lorapod.trainers.port import ChildExit, Observation, Outcome, Phase, TrainingRequest
@@ -222,6 +222,7 @@ def test_save_stop_and_go_on_past_a_torn_checkpoint(trainer: AIToolkitTrainer, w
     torn = folder / f"circles_{saved.step + 7:09d}.safetensors"
     torn.write_bytes(saved.path.read_bytes()[:-1000])
 
+    assert make_ready(folder, "circles") == saved.step
     total = saved.step + 4
     again = Run(trainer, workspace, "resumed", config(steps=total))
     assert again.end() == Outcome(succeeded=True), "\n".join(again.lines[-40:])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lorapod.errors import Unsupported
 from lorapod.settings import Settings
-from lorapod.trainers.ai_toolkit.checkpoints import ready_to_resume
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
 from lorapod.trainers.ai_toolkit.find import Installation, find_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
@@ -82,15 +81,14 @@ class AIToolkitTrainer:
         )
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:
-        """How to start the child; makes its control table and readies its run folder to go on from.
+        """How to start the child; makes its control table.
 
         Raises:
             Unsupported: AI Toolkit is gone.
-            OSError: the control table or the run folder cannot be written.
+            OSError: the control table cannot be written.
         """
         installation = self._installed()
         ControlTable.create(plan.control_path, plan.process_id, name=plan.name, total_steps=plan.total_steps)
-        ready_to_resume(plan.run_folder, plan.name)
         return LaunchSpec(
             argv=(str(installation.python), str(installation.entry), str(config_path)),
             cwd=installation.root,

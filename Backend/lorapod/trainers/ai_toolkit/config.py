@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorapod.errors import WorkerError
+from lorapod.trainers.ai_toolkit.paths import CONTROL_KEY
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
 from lorapod.trainers.config_text import parse_config
@@ -45,7 +46,7 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
     if isinstance(process.get("log_dir"), str):
         # Else it would be made in AI Toolkit's own folder.
         process["log_dir"] = str(request.training_folder / process["log_dir"])
-    process["sqlite_db_path"] = str(request.scratch / CONTROL_FILE)
+    process[CONTROL_KEY] = str(request.scratch / CONTROL_FILE)
     _set_logging(process, problems)
     if request.dataset is not None:
         _set_dataset(process, str(request.dataset), problems)

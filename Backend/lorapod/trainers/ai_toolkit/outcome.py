@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import ErrorCode
-from lorapod.trainers.ai_toolkit.checkpoints import final_weights
 from lorapod.trainers.port import ChildExit, Failure, Outcome
+from lorapod.weights import SUFFIX
 
 #: How far the clock of a file server may be behind this machine's.
 CLOCK_SKEW_S = 60.0
@@ -223,3 +223,12 @@ def _last_error(lines: Sequence[str]) -> str:
 def _short(text: str) -> str:
     text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 3]}..."
+
+
+def final_weights(run_folder: Path, name: str) -> Path | None:
+    """The end result of a whole run: weights or a model folder without a step in the name; None where there is none."""
+    for ending in (SUFFIX, f"_LoRA{SUFFIX}", ".pt", ""):
+        path = run_folder / f"{name}{ending}"
+        if path.exists():
+            return path
+    return None

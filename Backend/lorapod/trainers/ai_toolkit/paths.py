@@ -41,6 +41,9 @@ MODEL_KEYS = frozenset(
     diffusion_feature_extractor_path
     """.split()
 )
+#: Where the worker has put its own control table, on local disk whatever the caller wrote there.
+CONTROL_KEY = "sqlite_db_path"
+
 _MODEL_HOSTS = ("huggingface.co", "civitai.com")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 #: A file in a repository, which some models name as `owner/name/path/to/file`.
@@ -66,6 +69,8 @@ class PathRules:
         """Make every local path in one process of a config absolute and real, in place; note those that may not be."""
         for inner, key, (container, place) in _texts(process, field, ""):
             text = container[place]
+            if inner == f"{field}.{CONTROL_KEY}":
+                continue
             if key in PROSE_KEYS:
                 self._prompt(text, inner, problems)
             elif key in MODEL_KEYS or (".model." in inner and _looks_like_a_path(text)):

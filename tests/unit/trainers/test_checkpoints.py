@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.trainers.ai_toolkit.checkpoints import DAMAGED_FOLDER, final_weights, ready_to_resume
+from lorapod.trainers.ai_toolkit.outcome import final_weights
+from lorapod.trainers.checkpoints import DAMAGED_FOLDER, OPTIMIZER_NAME, make_ready
 
 
 def write(path: Path, step: int | None, *, keep_bytes: int | None = None) -> Path:
@@ -42,9 +43,7 @@ def test_the_highest_step_becomes_the_newest_whatever_was_copied_last(tmp_path: 
     copied = write(tmp_path / "lora_000000010.safetensors", 10)
     let_time_pass(copied)
     assert newest(tmp_path, "lora") == copied
-    point = ready_to_resume(tmp_path, "lora")
-    assert point is not None
-    assert (point.path, point.step) == (best, 20)
+    assert make_ready(tmp_path, "lora") == 20
     assert newest(tmp_path, "lora") == best
     assert best.stat().st_mtime_ns == written
 
@@ -53,9 +52,7 @@ def test_the_highest_step_becomes_the_newest_whatever_was_copied_last(tmp_path: 
 def test_a_file_that_is_cut_off_is_set_aside(tmp_path: Path, keep_bytes: int) -> None:
     best = write(tmp_path / "lora_000000010.safetensors", 10)
     torn = write(tmp_path / "lora_000000020.safetensors", 20, keep_bytes=keep_bytes)
-    point = ready_to_resume(tmp_path, "lora")
-    assert point is not None
-    assert point.path == best
+    assert make_ready(tmp_path, "lora") == 10
     assert not torn.exists()
     assert (tmp_path / DAMAGED_FOLDER / torn.name).exists()
     assert newest(tmp_path, "lora") == best
@@ -64,46 +61,48 @@ def test_a_file_that_is_cut_off_is_set_aside(tmp_path: Path, keep_bytes: int) ->
 def test_a_second_damaged_file_of_the_same_name_replaces_the_first(tmp_path: Path) -> None:
     for _ in range(2):
         write(tmp_path / "lora.safetensors", 20, keep_bytes=50)
-        assert ready_to_resume(tmp_path, "lora") is None
+        assert make_ready(tmp_path, "lora") is None
 
 
 def test_the_final_weights_go_before_a_checkpoint_of_the_same_step(tmp_path: Path) -> None:
     final = write(tmp_path / "lora.safetensors", 20)
-    write(tmp_path / "lora_000000020.safetensors", 20)
-    point = ready_to_resume(tmp_path, "lora")
-    assert point is not None
-    assert point.path == final
+    other = write(tmp_path / "lora_000000020.safetensors", 20)
+    let_time_pass(other)
+    assert make_ready(tmp_path, "lora") == 20
+    assert newest(tmp_path, "lora") == final
 
 
 def test_the_step_stands_in_the_name_where_the_file_does_not_tell_it(tmp_path: Path) -> None:
     write(tmp_path / "lora_000000010.safetensors", 10)
     write(tmp_path / "lora_000000030.safetensors", None)
-    point = ready_to_resume(tmp_path, "lora")
-    assert point is not None
-    assert point.step == 30
+    assert make_ready(tmp_path, "lora") == 30
 
 
-def test_a_single_checkpoint_is_left_as_it_is(tmp_path: Path) -> None:
+def test_the_content_keeps_its_time(tmp_path: Path) -> None:
     path = write(tmp_path / "lora_000000010.safetensors", 10)
-    changed = path.stat().st_ctime_ns
-    assert ready_to_resume(tmp_path, "lora") is not None
-    assert path.stat().st_ctime_ns == changed
+    written = path.stat().st_mtime_ns
+    assert make_ready(tmp_path, "lora") == 10
+    assert path.stat().st_mtime_ns == written
+
+
+def test_an_optimizer_that_is_cut_off_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / OPTIMIZER_NAME).write_bytes(b"PK\x03\x04 and no end")
+    assert make_ready(tmp_path, "lora") is None
+    assert (tmp_path / DAMAGED_FOLDER / OPTIMIZER_NAME).exists()
 
 
 def test_other_files_are_not_touched(tmp_path: Path) -> None:
     write(tmp_path / "other.safetensors", 10, keep_bytes=50)
-    (tmp_path / "optimizer.pt").write_bytes(b"")
     (tmp_path / "samples").mkdir()
-    assert ready_to_resume(tmp_path, "lora") is None
+    assert make_ready(tmp_path, "lora") is None
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "optimizer.pt",
         "other.safetensors",
         "samples",
     ]
 
 
 def test_nothing_to_go_on_from(tmp_path: Path) -> None:
-    assert ready_to_resume(tmp_path / "nothing", "lora") is None
+    assert make_ready(tmp_path / "nothing", "lora") is None
     assert final_weights(tmp_path, "lora") is None
 
 
