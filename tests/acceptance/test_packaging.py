@@ -14,7 +14,7 @@ import lorapod
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
-EXTRAS = frozenset({"builtin", "report", "dev"})
+EXTRAS = frozenset(metadata.metadata("lorapod").get_all("Provides-Extra", []))
 #: Gigabytes, or seconds of start-up, that a light worker must not carry.
 HEAVY = {"accelerate", "diffusers", "matplotlib", "numpy", "peft", "torch", "transformers"}
 
