@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorapod.atomic import write_atomically
-from lorapod.errors import NotFound, WorkerError
+from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, say
@@ -88,13 +88,12 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
     row.saved_step = resumed.step if resumed else 0
     if not _is_finished(folder, resumed, process.train.steps):
         _check_model_path(process.model.name_or_path)
+        _check_rank(resumed, process.network.linear)
         pictures = find_pictures(process.datasets, process.trigger_word)
         _quiet_libraries()
         # Seconds of imports: all that can be found wrong before has been.
-        from lorapod.trainers.builtin.job import TrainingJob, check_rank
+        from lorapod.trainers.builtin.job import TrainingJob
 
-        if resumed is not None:
-            check_rank(resumed, config)
         TrainingJob(
             config, folder=folder, pictures=pictures, resumed=resumed, row=row, interrupt=interrupt
         ).run()
@@ -116,6 +115,14 @@ def _is_finished(folder: RunFolder, resumed: Checkpoint | None, steps: int) -> b
 def _check_model_path(name_or_path: str) -> None:
     if name_or_path.startswith(("/", "./", "../", "~")) and not Path(name_or_path).exists():
         raise NotFound(f"The model {name_or_path} does not exist.")
+
+
+def _check_rank(resumed: Checkpoint | None, rank: int) -> None:
+    if resumed is not None and resumed.rank not in {None, rank}:
+        raise InvalidInput(
+            f"{resumed.path.name} has rank {resumed.rank}, the config asks for {rank}: "
+            "keep the rank, or take another name."
+        )
 
 
 def _message(error: Exception) -> str:

@@ -24,9 +24,11 @@ from lorapod.trainers.port import (
     TrainerStatus,
     TrainingPlan,
     TrainingRequest,
+    WarmSpec,
 )
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate")
+_PACKAGE = Path(lorapod.__file__).parent
 
 
 class BuiltinTrainer:
@@ -36,6 +38,13 @@ class BuiltinTrainer:
     capabilities = frozenset({Capability.SAVE, Capability.SAMPLE, Capability.RESUME})
     #: It is meant to run anywhere; on a processor it is only slow.
     needs_gpu = False
+    warm = WarmSpec(
+        python=(sys.executable,),
+        # A folder in which modules are looked for anyway.
+        cwd=_PACKAGE.parent,
+        preload=_PACKAGE / "trainers" / "builtin" / "preload.py",
+        sources=(_PACKAGE,),
+    )
 
     def __init__(self, *, settings: Settings) -> None:
         """Models may also lie where the settings' environment says (`MODELS_PATH`)."""

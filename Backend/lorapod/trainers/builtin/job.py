@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from lorapod.errors import InvalidInput
 from lorapod.trainers.builtin.base_model import BaseModel, attach_lora, load_base_model
 from lorapod.trainers.builtin.cache import encode_pictures, encode_prompts
 from lorapod.trainers.builtin.checkpoints import load_lora, load_state, save_checkpoint
@@ -185,17 +184,3 @@ class TrainingJob:
     def _check(self) -> None:
         self._interrupt.check()
         self._row.check()
-
-
-def check_rank(checkpoint: Checkpoint, config: BuiltinConfig) -> None:
-    """See that a checkpoint fits the config before the model is loaded.
-
-    Raises:
-        InvalidInput: it has another rank.
-    """
-    wanted = config.process.network.linear
-    if checkpoint.rank is not None and checkpoint.rank != wanted:
-        raise InvalidInput(
-            f"{checkpoint.path.name} has rank {checkpoint.rank}, the config asks for {wanted}: "
-            "keep the rank, or take another name."
-        )

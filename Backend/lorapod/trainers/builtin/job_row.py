@@ -1,16 +1,23 @@
 """The child's side of the control table: tells how far it is, and does what it is asked for there.
 
-The table is AI Toolkit's `Job`. It counts only where `AITK_JOB_ID` is set and the file exists already.
+The table is AI Toolkit's `Job`. It counts only where `AITK_JOB_ID` is set and the file exists already. A table that
+cannot be read or written for a while costs a warning, never the training.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.trainers.builtin.interrupt import StopWished
+
+logger = logging.getLogger(__name__)
+
+#: How long one statement waits for the supervisor's own, in seconds.
+_BUSY_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +39,7 @@ class JobRow:
         self.saved_step = 0
         self._connection: sqlite3.Connection | None = None
         if path and self._id and Path(path).is_file():
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             # The row is news, not truth: a power cut may cost it, and training must not wait for a disk.
             self._connection.execute("PRAGMA synchronous=OFF")
 
@@ -56,9 +63,12 @@ class JobRow:
         """Read what is asked for; a wish stands until `saved` or `sampling` takes it back."""
         if self._connection is None:
             return Wishes()
-        row = self._connection.execute(
-            "SELECT save_now, sample_now, stop FROM Job WHERE id = ?", (self._id,)
-        ).fetchone()
+        query = "SELECT save_now, sample_now, stop FROM Job WHERE id = ?"
+        try:
+            row = self._connection.execute(query, (self._id,)).fetchone()
+        except sqlite3.OperationalError as error:
+            logger.warning("the control table cannot be read: %s", error)
+            return Wishes()
         return Wishes(save=row[0] == 1, sample=row[1] == 1, stop=row[2] == 1) if row else Wishes()
 
     def check(self) -> None:
@@ -86,5 +96,9 @@ class JobRow:
             self._connection = None
 
     def _set(self, columns: str, *values: str | int) -> None:
-        if self._connection is not None:
+        if self._connection is None:
+            return
+        try:
             self._connection.execute(f"UPDATE Job SET {columns} WHERE id = ?", (*values, self._id))  # noqa: S608 - our own names
+        except sqlite3.OperationalError as error:
+            logger.warning("the control table cannot be written: %s", error)

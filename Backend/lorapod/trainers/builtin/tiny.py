@@ -1,12 +1,12 @@
 """`python -m lorapod.trainers.builtin.tiny OUT_DIR [--arch sd1|sdxl]`: a toy base model in diffusers' folder layout.
 
 It has the parts and the forms of Stable Diffusion 1.x or SDXL, a thousandth of the size, and trains in hundredths of a
-second a step at 64 pixels on one core. It is no picture model: it knows coloured blobs and takes no notice of its
+second a step at 64 pixels on one core. It is no picture model: it knows greyish boxes and takes no notice of its
 prompt. It exists so that everything around a model can be tried anywhere, and so that a LoRA can be seen to learn.
 
 - The VAE is not trained but written down: 8 x 8 pixels become one latent pixel of the same colour, and back.
 - The text encoders have random weights; every byte is a token.
-- The UNet is fitted for some seconds to remove noise from random coloured shapes.
+- The UNet is fitted for some seconds to remove noise from random greyish boxes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ _TIME_ID_WIDTH = 8
 _FIT_STEPS = 200
 _FIT_BATCH = 8
 _FIT_RATE = 8e-3
+#: How far from grey its colours are, 0 to 1. Little: a model that expects every colour takes them from the noise, on
+#: pictures this small, and none can be taught it.
+_COLOURFULNESS = 0.3
 _SCALING = {Architecture.SD1: 0.18215, Architecture.SDXL: 0.13025}
 
 
@@ -126,8 +129,8 @@ def fit(unet: Any, scheduler: Any, *, steps: int, seed: int) -> None:
 
 
 def random_shapes(count: int, chance: torch.Generator, *, side: int = 8) -> torch.Tensor:
-    """Latents of pictures with one coloured box on a coloured ground, (count, 4, side, side)."""
-    colours = torch.rand(count, 2, 3, 1, 1, generator=chance) * 2 - 1
+    """Latents of pictures with one greyish box on a greyish ground, (count, 4, side, side)."""
+    colours = (torch.rand(count, 2, 3, 1, 1, generator=chance) * 2 - 1) * _COLOURFULNESS
     corners = torch.randint(0, side, (count, 2, 2), generator=chance).sort(dim=1).values
     places = torch.arange(side)
     rows = (places >= corners[:, 0, :1]) & (places <= corners[:, 1, :1])
