@@ -101,7 +101,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
                 config=sent,
                 dataset=None if dataset is None else workspace.training_data / dataset,
                 training_folder=workspace.output_folder(PROCESS_ID),
-                scratch=workspace.root / "scratch",
+                scratch=workspace.root.parent / "local disk",  # as in life, outside the workspace
                 workspace=workspace.root,
                 name=name,
             )

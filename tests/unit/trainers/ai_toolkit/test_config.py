@@ -25,7 +25,7 @@ def test_only_what_the_worker_answers_for_is_changed(
     process |= {
         "type": "diffusion_trainer",
         "training_folder": str(workspace.output / PROCESS_ID),
-        "sqlite_db_path": str(workspace.root / "scratch" / "control.db"),
+        "sqlite_db_path": str(workspace.root.parent / "local disk" / "control.db"),
         "logging": {"use_ui_logger": True, "log_every": 1},
     }
     process["datasets"][0]["folder_path"] = str(workspace.training_data / "cats")
@@ -36,7 +36,7 @@ def test_the_plan(prepare: Prepare, workspace: Workspace) -> None:
     plan = prepare()
     assert plan.name == "my lora"
     assert plan.run_folder == workspace.output / PROCESS_ID / "my lora"
-    assert plan.control_path == workspace.root / "scratch" / "control.db"
+    assert plan.control_path == workspace.root.parent / "local disk" / "control.db"
     assert plan.total_steps == 2000
     assert plan.trigger_word == "ohwx"
     assert plan.base_model == "org/model"
