@@ -118,9 +118,29 @@ class Settings(BaseSettings):
     hf_token: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
-        description="HuggingFace token for gated models.",
+        description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
+    )
+    hf_endpoint: str = Field(
+        default="https://huggingface.co", description="The HuggingFace Hub, or a mirror of it."
     )
     hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
+    bucket_endpoint_url: str | None = Field(
+        default=None,
+        description="S3 server, with or without the bucket in its path; else Amazon's, once BUCKET_NAME is set.",
+    )
+    bucket_access_key_id: str | None = Field(default=None, description="S3 access key.")
+    bucket_secret_access_key: SecretStr | None = Field(default=None, description="S3 secret key.")
+    bucket_name: str | None = Field(default=None, description="S3 bucket where a request names none.")
+    bucket_region: str | None = Field(default=None, description="S3 region; us-east-1 where it is left out.")
+    supabase_url: str | None = Field(
+        default=None, description="Supabase project, for example https://abc.supabase.co."
+    )
+    supabase_service_key: SecretStr | None = Field(
+        default=None, description="Supabase service key; it may read and write every bucket."
+    )
+    store_patience_s: PositiveFloat = Field(
+        default=300.0, description="Seconds for which an object store that is away is asked again and again."
+    )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")
     runpod_endpoint_id: str | None = Field(default=None, description="Set by RunPod: the endpoint's id.")

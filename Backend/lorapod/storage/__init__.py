@@ -1,0 +1,1 @@
+"""Object stores: where datasets come from and artifacts go to."""
