@@ -50,7 +50,7 @@ docs-check: venv ## Is docs/reference what the code's models say? (`make docs` w
 	@$(PY) -m lorapod.actions.reference --check
 
 .PHONY: tests
-tests: venv ## Unit, contract, integration and acceptance tests [ARGS=]
+tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
 	@$(PYTEST) tests $(ARGS)
 
 ##@ Parts and upkeep
@@ -58,9 +58,9 @@ tests: venv ## Unit, contract, integration and acceptance tests [ARGS=]
 .PHONY: unit contract integration acceptance
 unit: venv ## The unit tests alone [ARGS=]
 	@$(PYTEST) tests/unit $(ARGS)
-contract: venv ## The contract suites, each against the fake and every real adapter [ARGS=]
+contract: venv servers ## The contract suites, each against the fake and every real adapter [ARGS=]
 	@$(PYTEST) tests/contract $(ARGS)
-integration: venv ## Real children, servers and sockets [ARGS=]
+integration: venv servers ## Real children, servers and sockets [ARGS=]
 	@$(PYTEST) tests/integration $(ARGS)
 acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
 	@$(PYTEST) tests/acceptance $(ARGS)
@@ -81,6 +81,10 @@ docs: venv ## Write docs/reference from the code's models
 .PHONY: venv
 venv: ## Make .venv ready (does nothing when it is) [PYTHON=]
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' bash scripts/venv.sh
+
+.PHONY: servers
+servers: ## Install the servers that tests start (does nothing when they are there)
+	@bash scripts/test-servers.sh
 
 .PHONY: lock
 lock: venv ## Resolve pyproject.toml afresh into requirements.lock

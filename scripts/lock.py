@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TARGET = ".[builtin,report,dev]"
+TARGET = ".[builtin,redis,report,dev]"
 HEADER = "# Made by `make lock` from pyproject.toml (all extras); used by `make venv` as constraints.\n"
 
 

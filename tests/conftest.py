@@ -1,7 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+from tests.servers.redis_server import RunningRedis, running_redis
 
 # Time is pytest-timeout's business: a deadline an example fails at random on a busy machine.
 settings.register_profile("lorapod", deadline=None)
 settings.load_profile("lorapod")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RunningRedis]:
+    """One server for all tests that only need one; those that harm it start their own."""
+    with running_redis() as server:
+        yield server

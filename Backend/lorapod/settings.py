@@ -95,6 +95,15 @@ class Settings(BaseSettings):
         ge=2,
         description="Within so many seconds the death of a worker is noticed by any other on the workspace.",
     )
+    state_url: SecretStr | None = Field(
+        default=None,
+        description="Where records are kept for workers that share no volume: redis:// or rediss://; "
+        "else on the workspace.",
+    )
+    state_prefix: str = Field(
+        default="lorapod:",
+        description="What every key in Redis begins with; workers with the same share their state.",
+    )
     auto_resume: bool = Field(
         default=False, description="Take interrupted trainings up again when a worker starts."
     )

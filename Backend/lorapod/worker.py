@@ -16,7 +16,7 @@ from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
-from lorapod.processes.store.file import open_file_store
+from lorapod.processes.store.open import open_store
 from lorapod.processes.surroundings import Surroundings
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
@@ -42,12 +42,13 @@ class Worker:
         `clock` and `trainers` take the place of the machine's own.
 
         Raises:
-            OSError: the workspace cannot be written.
+            OSError: the workspace cannot be written, or the state store refuses this worker.
+            ValueError: `STATE_URL` is not of a form that is known.
         """
         clock = clock or SystemClock()
         workspace = Workspace.create(settings.workspace_root)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
-        store = open_file_store(workspace.processes, clock)
+        store = open_store(settings, workspace, clock)
         pulse = Pulse(
             store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.contract.conftest import OpenState
 
 from lorapod.processes import record as records
 from lorapod.processes.record import Progress
@@ -14,18 +15,14 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME, FileRecords
 from lorapod.processes.store.port import LeaseLost, RecordExists, RecordStore
 from lorapod.testing.records import make_record
-from lorapod.testing.store import MemoryRecords
 
 OpenStore = Callable[[], RecordStore]
 
 
-@pytest.fixture(params=["memory", "file"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+@pytest.fixture
+def open_store(open_state: OpenState) -> OpenStore:
     """Opens the same store again and again, as several workers do."""
-    if request.param == "memory":
-        store = MemoryRecords()
-        return lambda: store
-    return lambda: FileRecords(tmp_path)
+    return lambda: open_state().records
 
 
 def test_what_one_worker_saves_another_reads(open_store: OpenStore) -> None:

@@ -9,7 +9,15 @@ from typing import Any
 from lorapod.actions.action import Job
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.actions.services import Services
-from lorapod.errors import InsufficientStorage, InternalError, UnknownType, Unsupported, WorkerError
+from lorapod.errors import (
+    InsufficientStorage,
+    InternalError,
+    UnknownType,
+    Unsupported,
+    UpstreamError,
+    WorkerError,
+)
+from lorapod.processes.store.port import StoreRefused, StoreUnavailable
 from lorapod.wire.envelope import Call, error_answer, open_envelope
 from lorapod.wire.validation import nearest, parse
 
@@ -67,5 +75,15 @@ def _system_error(error: OSError) -> WorkerError:
         return InsufficientStorage(
             "The workspace's disk is full.",
             hint="Delete old outputs or attach a larger volume, then try again.",
+        )
+    if isinstance(error, StoreRefused):
+        return UpstreamError(
+            "The state store (STATE_URL) refused what this worker asked of it.",
+            hint="The worker's log has the reason: most often a password, a permission, or a store that is full.",
+        )
+    if isinstance(error, StoreUnavailable):
+        return UpstreamError(
+            "The state store (STATE_URL) does not answer, so nothing can be started or looked up now.",
+            hint="Try again; if it lasts, check that the server is up and can be reached from the workers.",
         )
     return InternalError(f"The worker's disk or network failed: {error.strerror or type(error).__name__}.")

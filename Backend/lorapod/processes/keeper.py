@@ -14,7 +14,7 @@ from lorapod.processes.lease import LeaseTimes, Obituary, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordExists, StateStore
+from lorapod.processes.store.port import RecordExists, StateStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,7 @@ class Keeper:
             if record is None or record.status.final:
                 continue
             holders.add(record.holder)
-            # What names this worker, and is not held by it, was begun and never got so far.
-            if record.holder == self._holder or self._obituary.is_dead(record.holder):
+            if self._forgotten(record) or self._obituary.is_dead(record.holder):
                 self._bury(record)
         self._obituary.forget_all_but(holders)
 
@@ -89,8 +88,24 @@ class Keeper:
         while not self._closing.wait(self._times.sweep_s):
             try:
                 self.sweep()
+            except StoreUnavailable as error:
+                logger.warning("sweep failed", extra={"reason": str(error)})
+                # Nobody's heartbeat could be written either: who is alive must get the time to show it.
+                self._obituary.forget_all_but(set())
             except Exception:
                 logger.exception("sweep failed")
+
+    def _forgotten(self, record: ProcessRecord) -> bool:
+        """Whether a record names this worker, which does not hold it: it was begun and never got so far.
+
+        It may have been begun since the sweep, or even have ended; so the record is read again when it is known not to
+        be held.
+        """
+        return (
+            record.holder == self._holder
+            and record.process_id not in self._held()
+            and self._store.records.load(record.process_id) == record
+        )
 
     def _bury(self, record: ProcessRecord) -> None:
         """Say of a process whose worker is dead that it was interrupted; of several workers, one does."""

@@ -137,7 +137,11 @@ class Pulse:
         self._changed.set()
         if self._thread is not None:
             self._thread.join()
-        self._store.forget(self.holder)
+        try:
+            self._store.forget(self.holder)
+        except OSError as error:
+            # It stands still, which says the same.
+            logger.warning("heartbeat cannot be removed", extra={"reason": str(error)})
 
     def _run(self) -> None:
         while not self._changed.wait(self.times.beat_s):

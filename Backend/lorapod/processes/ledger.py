@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,14 @@ class Ledger:
         if moved or self._clock.monotonic() >= self._save_due:
             self.save()
         self._on_change(record)
+
+    def settle(self, give_up: threading.Event) -> None:
+        """See to it that an end is written which could not be when it came; until `give_up` is set."""
+        due = not (self.saved or self.lost)
+        while not (self.saved or self.lost or give_up.wait(SAVE_INTERVAL_S)):
+            self.save()
+        if due:
+            self._on_change(self.record)
 
     def save(self) -> None:
         """Write the present record, if it is not written yet and this worker holds the process."""

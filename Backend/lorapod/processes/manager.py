@@ -140,7 +140,7 @@ class RealProcessManager:
         record = self.get(process_id)
         if record.status not in _UNFINISHED:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        order = read_order(self._around.workspace.process_folder(process_id))
+        order = read_order(self._around.store.orders, process_id)
         plan = self.plan(process_id, order)
         step = make_ready(plan.run_folder, plan.name)
         queued = record.moved(
@@ -273,7 +273,7 @@ class RealProcessManager:
             around.pulse.follow(supervisor.heard)
             around.store.records.create(record)
             if order is not None:
-                keep_order(order, around.workspace.process_folder(record.process_id))
+                keep_order(order, around.store.orders, record.process_id)
             else:
                 # What was said to an earlier holder is not meant for this one.
                 around.store.mailbox.take(record.process_id)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from lorapod.atomic import write_atomically
 from lorapod.errors import NotFound
 from lorapod.processes.lease import this_host
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.port import OrderStore
 from lorapod.trainers.port import TrainingPlan
-
-ORDER_NAME = "order.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +61,24 @@ def first_record(
     )
 
 
-def keep_order(order: TrainingOrder, process_folder: Path) -> None:
-    """Write the order beside the record.
+def keep_order(order: TrainingOrder, store: OrderStore, process_id: str) -> None:
+    """Keep the order beside the record.
 
     Raises:
-        OSError: the disk is full or not writable.
+        OSError: the store cannot be written.
     """
-    write_atomically(process_folder / ORDER_NAME, _ADAPTER.dump_json(order))
+    store.keep(process_id, _ADAPTER.dump_json(order))
 
 
-def read_order(process_folder: Path) -> TrainingOrder:
+def read_order(store: OrderStore, process_id: str) -> TrainingOrder:
     """The order of a process.
 
     Raises:
         NotFound: it is not there any more, or damaged, so the process cannot be taken up again.
     """
     try:
-        return _ADAPTER.validate_json((process_folder / ORDER_NAME).read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return _ADAPTER.validate_json(store.read(process_id) or b"")
+    except ValidationError:
         raise NotFound(
-            f"What {process_folder.name} was to train is not in this workspace any more.",
-            hint="Start it anew with `train`.",
+            f"What {process_id} was to train is not known any more.", hint="Start it anew with `train`."
         ) from None

@@ -77,6 +77,7 @@ class Supervisor:
         self._wanted: set[Capability] = set()
         self._waker = Waker()
         self._child: Child | None = None
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=record.process_id, daemon=True)
 
     @property
@@ -107,6 +108,8 @@ class Supervisor:
         """Have the process stopped; a later request with less time replaces an earlier one. Any thread."""
         if self._stop is None or request.grace_s < self._stop.grace_s:
             self._stop = request
+        if request.reason is StopReason.SHUTDOWN:
+            self._closing.set()
         self._around.slots.wake()
         self._waker.wake()
 
@@ -147,6 +150,7 @@ class Supervisor:
         finally:
             self._around.pulse.unfollow(self.heard)
             self._waker.close()
+            self._ledger.settle(self._closing)
 
     def _train(self, slot: Slot) -> None:
         around = self._around
@@ -190,6 +194,7 @@ class Supervisor:
     def _launch(self, slot: Slot) -> Child:
         plan, around = self._plan, self._around
         config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
+        config_path.parent.mkdir(exist_ok=True)
         write_atomically(config_path, dump_config(plan.config).encode())
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)

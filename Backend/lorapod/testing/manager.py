@@ -16,6 +16,7 @@ from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.store.file import open_file_store
+from lorapod.processes.store.port import StateStore
 from lorapod.processes.surroundings import Surroundings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.workspace import Workspace
@@ -31,11 +32,12 @@ def open_manager(
     max_log_bytes: int = 1_000_000,
     worker_id: str = "worker-1",
     lease_s: float = 2.0,
+    store: StateStore | None = None,
 ) -> RealProcessManager:
-    """A started manager on a workspace; close it."""
+    """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
     workspace = Workspace.create(root)
-    store = open_file_store(workspace.processes, clock)
+    store = store or open_file_store(workspace.processes, clock)
     surroundings = Surroundings(
         workspace=workspace,
         store=store,

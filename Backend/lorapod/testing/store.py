@@ -1,13 +1,21 @@
-"""Records in memory."""
+"""State in memory."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.store.port import LeaseLost, RecordExists
+from lorapod.processes.store.port import Heartbeat, LeaseLost, RecordExists, StateStore
+
+
+def open_memory_store() -> StateStore:
+    """State that workers of one process can share."""
+    return StateStore(
+        records=MemoryRecords(), orders=MemoryOrders(), heartbeats=MemoryHeartbeats(), mailbox=MemoryMailbox()
+    )
 
 
 class MemoryRecords:
@@ -61,3 +69,58 @@ class MemoryRecords:
     def _generation(self, record: ProcessRecord) -> int:
         known = self._records.get(record.process_id)
         return known.generation if known else 0
+
+
+class MemoryOrders:
+    """A `lorapod.processes.store.port.OrderStore` that forgets with its process."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._orders: dict[str, bytes] = {}
+
+    def keep(self, process_id: str, order: bytes) -> None:
+        """Keep an order."""
+        self._orders[process_id] = order
+
+    def read(self, process_id: str) -> bytes | None:
+        """The order of a process."""
+        return self._orders.get(process_id)
+
+
+class MemoryHeartbeats:
+    """A `lorapod.processes.store.port.HeartbeatStore` that forgets with its process."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._beats: dict[str, Heartbeat] = {}
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        """Replace the worker's heartbeat."""
+        self._beats[holder] = beat
+
+    def read(self, holder: str) -> Heartbeat | None:
+        """The worker's last heartbeat."""
+        return self._beats.get(holder)
+
+    def forget(self, holder: str) -> None:
+        """Remove a worker's heartbeat."""
+        self._beats.pop(holder, None)
+
+
+class MemoryMailbox:
+    """A `lorapod.processes.store.port.Mailbox` that forgets with its process."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._letters: dict[str, list[Mapping[str, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def post(self, process_id: str, message: Mapping[str, Any]) -> None:
+        """Leave a message."""
+        with self._lock:
+            self._letters.setdefault(process_id, []).append(dict(message))
+
+    def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Every message, oldest first; each is removed."""
+        with self._lock:
+            return self._letters.pop(process_id, [])

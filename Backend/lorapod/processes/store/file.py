@@ -3,6 +3,7 @@
 ```
 processes/<process_id>/record.json               the record
 processes/<process_id>/taken/<generation>/       the first record of every generation after the first
+processes/<process_id>/order.json                what the process was asked to be
 processes/<process_id>/control/                  messages for the worker that holds the process
 processes/.live/<process_id>                     an empty file for each process that has not ended
 processes/.keys/<sha256 of the key>/<process_id> the process that an idempotency key stands for
@@ -30,6 +31,7 @@ from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file_heartbeats import FileHeartbeats
 from lorapod.processes.store.file_mailbox import FileMailbox
+from lorapod.processes.store.file_orders import FileOrders
 from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ def open_file_store(folder: Path, clock: Clock) -> StateStore:
     """The state below `folder`, which must exist."""
     return StateStore(
         records=FileRecords(folder),
+        orders=FileOrders(folder),
         heartbeats=FileHeartbeats(folder / ".workers"),
         mailbox=FileMailbox(folder, clock),
     )

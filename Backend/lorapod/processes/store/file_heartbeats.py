@@ -22,6 +22,7 @@ class FileHeartbeats:
 
     def write(self, holder: str, beat: Heartbeat) -> None:
         """Replace the worker's heartbeat; it need not outlive a power cut, which ends the worker too."""
+        self._folder.mkdir(exist_ok=True)
         replace_file(self._folder / holder, _ADAPTER.dump_json(beat))
 
     def read(self, holder: str) -> Heartbeat | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from lorapod.atomic import replace_file
 from lorapod.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 CONTROL_NAME = "control"
 
@@ -32,14 +35,29 @@ class FileMailbox:
         )
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message, oldest first; each is removed."""
+        """Every message, oldest first; each is removed, also one that cannot be read."""
         box = self._folder / process_id / CONTROL_NAME
         try:
             letters = sorted(path for path in box.iterdir() if path.suffix == ".json" and path.name[0] != ".")
         except FileNotFoundError:
             return ()
-        taken = []
-        for letter in letters:
-            taken.append(json.loads(letter.read_bytes()))
-            letter.unlink()
-        return taken
+        return [message for letter in letters if (message := self._open(letter)) is not None]
+
+    @staticmethod
+    def _open(letter: Path) -> Mapping[str, Any] | None:
+        """The message in a file, which is gone then; None where somebody else was faster, or it is damaged."""
+        # Of several that rename the same file, one succeeds.
+        mine = letter.with_name(f".{letter.name}.{secrets.token_hex(4)}")
+        try:
+            letter.rename(mine)
+        except FileNotFoundError:
+            return None
+        try:
+            message = json.loads(mine.read_bytes())
+        except ValueError:
+            message = None
+        mine.unlink()
+        if isinstance(message, dict):
+            return message
+        logger.warning("message cannot be read", extra={"path": str(letter)})
+        return None

@@ -1,4 +1,4 @@
-"""What the process manager needs of the place where state is kept: records, heartbeats, and a mailbox.
+"""What the process manager needs of the place where state is kept: records, orders, heartbeats, and a mailbox.
 
 Several workers share one such place. A record has one writer at a time: whoever holds its newest *generation*. A
 generation is begun exactly once, by whoever manages to `create` its first record, and a writer of an older one is
@@ -20,6 +20,14 @@ class RecordExists(Exception):
 
 class LeaseLost(Exception):
     """Another worker has begun a newer generation of the process; this one must not write any more."""
+
+
+class StoreUnavailable(OSError):
+    """The server that keeps the state does not answer."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The server that keeps the state answers with an error: a wrong password, no memory, a full disk."""
 
 
 class RecordStore(Protocol):
@@ -50,6 +58,16 @@ class RecordStore(Protocol):
 
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind an idempotency key to a process, unless it is bound already; the process it is bound to."""
+
+
+class OrderStore(Protocol):
+    """Keeps what each process was asked to be, so that any worker can take it up again."""
+
+    def keep(self, process_id: str, order: bytes) -> None:
+        """Keep the order of a process whose record there is."""
+
+    def read(self, process_id: str) -> bytes | None:
+        """The order of a process; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +103,14 @@ class Mailbox(Protocol):
         """Leave a message for the holder; it lies there until it is taken."""
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message that has come, oldest first; each is handed out once."""
+        """Every message that has come, oldest first; each is handed out once, and what is damaged never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateStore:
-    """The three together."""
+    """The four together; the methods of all raise OSError where the place cannot be reached or written."""
 
     records: RecordStore
+    orders: OrderStore
     heartbeats: HeartbeatStore
     mailbox: Mailbox
