@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -32,8 +33,19 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
+_PROCESS_ID = "^[a-z]{3,16}_[0-9a-f]{12}$"
+
+
+def _process_id(text: str) -> str:
+    if not re.fullmatch(_PROCESS_ID, text):
+        raise ValueError("is not a process id, such as train_0123456789ab")
+    return text
+
+
 #: `train_` and 12 hexadecimal digits, as `train` answered it.
-ProcessId = Annotated[str, StringConstraints(pattern=r"^[a-z]{3,16}_[0-9a-f]{12}$")]
+ProcessId = Annotated[
+    str, AfterValidator(_process_id), WithJsonSchema({"type": "string", "pattern": _PROCESS_ID})
+]
 
 #: A path in a request: relative to the workspace, or absolute under it.
 PathText = Annotated[str, StringConstraints(min_length=1)]
