@@ -34,7 +34,7 @@ class CancelRequest(ProcessRequest):
 class CancelResult(Result):
     """What was seen soon after."""
 
-    process_id: ProcessId
+    process_id: ProcessId = Field(description="The process.")
     status: str = Field(
         description="What was observed soon after: `stopping` while it ends, then `cancelled`."
     )

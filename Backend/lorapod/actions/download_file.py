@@ -54,14 +54,14 @@ class DownloadFileRequest(PartRequest):
 class DownloadResult(Result):
     """A part of a file."""
 
-    filename: str
-    file_path: RelativePath
+    filename: str = Field(description="Last part of the path.")
+    file_path: RelativePath = Field(description="Relative to the workspace.")
     size_bytes: int = Field(description="Of the whole file.")
     offset: int = Field(description="Where this part begins, in bytes.")
     length: int = Field(description="Bytes of this part.")
     next_offset: int = Field(description="Where to go on.")
     eof: bool = Field(description="Whether the file ends with this part.")
-    content_type: str
+    content_type: str = Field(description="Media type, by its name.")
     sha256: str = Field(description="Of the whole file.")
     data: str | None = Field(default=None, description="The part's bytes as base64.")
     url: str | None = Field(default=None, description="Where the file can be fetched.")

@@ -32,8 +32,8 @@ class KeepAliveRequest(Request):
 class KeepAliveResult(Result):
     """How long it was, and what was left."""
 
-    worker_id: str
-    kept_alive_s: float
+    worker_id: str = Field(description="The worker that was held.")
+    kept_alive_s: float = Field(description="For how many seconds.")
     processes: dict[str, int] = Field(description="How many processes this worker still holds, by status.")
 
 

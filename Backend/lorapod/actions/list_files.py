@@ -37,16 +37,16 @@ class FileView(WireModel):
     """One file."""
 
     path: RelativePath = Field(description="Relative to the workspace.")
-    name: str
-    size_bytes: int
-    modified_at: Moment
-    kind: FileKind
+    name: str = Field(description="Last part of the path.")
+    size_bytes: int = Field(description="Size in bytes.")
+    modified_at: Moment = Field(description="When its content last changed.")
+    kind: FileKind = Field(description="What kind of file it is, by its name.")
 
 
 class ListFilesResult(Result):
     """One page of files, sorted by path; no hidden files, no trainers' caches."""
 
-    files: list[FileView]
+    files: list[FileView] = Field(description="By path.")
     next_cursor: str | None = Field(
         default=None, description="Where the next page begins; absent on the last."
     )

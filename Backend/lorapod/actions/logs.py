@@ -28,8 +28,8 @@ class LogsRequest(ProcessRequest):
 class LogsResult(Result):
     """A part of a log."""
 
-    process_id: ProcessId
-    text: str
+    process_id: ProcessId = Field(description="The process.")
+    text: str = Field(description="The part; broken characters are replaced.")
     offset: int = Field(description="Where the text begins, in bytes.")
     next_offset: int = Field(description="Where to go on.")
     eof: bool = Field(description="Whether this was all; while the process runs, more may come.")

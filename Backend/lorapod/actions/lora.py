@@ -30,20 +30,24 @@ class LoraView(WireModel):
     """One LoRA, as its header describes it."""
 
     path: RelativePath = Field(description="Relative to the workspace.")
-    name: str
-    size_bytes: int
-    modified_at: Moment
+    name: str = Field(description="File name.")
+    size_bytes: int = Field(description="Size in bytes.")
+    modified_at: Moment = Field(description="When its content last changed.")
     process_id: str | None = Field(default=None, description="The process that wrote it.")
     step: int | None = Field(default=None, description="Steps it was trained for.")
-    rank: int | None = None
-    trigger_word: str | None = None
-    base_model: str | None = None
+    rank: int | None = Field(default=None, description="Rank of the LoRA, where its tensors tell.")
+    trigger_word: str | None = Field(
+        default=None, description="Word that calls it up, where its metadata tells."
+    )
+    base_model: str | None = Field(
+        default=None, description="Model it was trained on, where its metadata tells."
+    )
 
 
 class LoraResult(Result):
     """LoRAs by path; files that are cut off or unreadable are left out."""
 
-    models: list[LoraView]
+    models: list[LoraView] = Field(description="LoRA weights, newest first.")
 
 
 async def lora(request: LoraRequest, services: Services, _job: Job) -> LoraResult:

@@ -27,7 +27,7 @@ class MetricsRequest(ProcessRequest):
 class MetricsResult(Result):
     """Curves by name."""
 
-    process_id: ProcessId
+    process_id: ProcessId = Field(description="The process.")
     series: dict[str, list[tuple[int, float]]] = Field(description="For each key, pairs of step and value.")
     last_step: int | None = Field(default=None, description="The last step that was logged.")
 

@@ -25,7 +25,7 @@ class ProcessesRequest(Request):
 class ProcessesResult(Result):
     """One page of processes."""
 
-    processes: list[ProcessSummary]
+    processes: list[ProcessSummary] = Field(description="Newest first.")
     count: int = Field(description="How many this page holds.")
     next_cursor: str | None = Field(default=None, description="Where to go on; absent on the last page.")
     worker_id: str = Field(description="The worker that answered.")

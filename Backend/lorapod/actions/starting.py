@@ -78,39 +78,47 @@ class StartRequest(Request):
 class DatasetView(Result):
     """The dataset that a training reads."""
 
-    path: RelativePath
-    images: int
-    captions: int
+    path: RelativePath = Field(description="Folder, relative to the workspace.")
+    images: int = Field(description="How many pictures it has.")
+    captions: int = Field(description="How many of them have a caption.")
     warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class Started(Result):
     """A training that was accepted."""
 
-    process_id: ProcessId
-    status: str
-    created_at: Moment
-    config_path: RelativePath
-    output_path: RelativePath
-    dataset: DatasetView | None = None
+    process_id: ProcessId = Field(description="The process; every other action takes it.")
+    status: str = Field(description="State just after the start.")
+    created_at: Moment = Field(description="When it was accepted.")
+    config_path: RelativePath = Field(
+        description="The config as the trainer gets it, relative to the workspace."
+    )
+    output_path: RelativePath = Field(description="Where the trainer writes, relative to the workspace.")
+    dataset: DatasetView | None = Field(
+        default=None, description="The dataset that it reads, where the request named one."
+    )
     warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class Finished(ProcessView):
     """A training that was waited for: the whole of `process_status`."""
 
-    dataset: DatasetView | None = None
+    dataset: DatasetView | None = Field(
+        default=None, description="The dataset that it reads, where the request named one."
+    )
     warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class DryRun(Result):
     """What would happen."""
 
-    dry_run: bool = True
-    accepted: bool
-    trainer: str
+    dry_run: bool = Field(default=True, description="Always true: nothing was started.")
+    accepted: bool = Field(description="Whether it would be started.")
+    trainer: str = Field(description="The trainer that would run it.")
     config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
-    dataset: DatasetView | None = None
+    dataset: DatasetView | None = Field(
+        default=None, description="The dataset that it reads, where the request named one."
+    )
     refused: list[dict[str, Any]] = Field(
         default=[], description="Every problem, as the error would tell it."
     )

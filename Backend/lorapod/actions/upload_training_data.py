@@ -44,7 +44,7 @@ class UploadRequest(Request):
 class UploadResult(Result):
     """What was taken, and what the dataset holds now."""
 
-    training_name: str
+    training_name: str = Field(description="The dataset's name, as `train` takes it.")
     path: RelativePath = Field(description="The dataset's folder.")
     files: list[StoredFile] = Field(description="What was taken; what came out of an archive, file by file.")
     images: int = Field(description="Pictures in the dataset.")

@@ -19,7 +19,7 @@ class WishRequest(ProcessRequest):
 class WishResult(Result):
     """That the wish was passed on."""
 
-    process_id: ProcessId
+    process_id: ProcessId = Field(description="The process.")
     requested: bool = Field(description="Whether the trainer was told; it acts at the end of a step.")
 
 
