@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         default="lorapod:",
         description="What every key in Redis begins with; workers with the same share their state.",
     )
+    warm_trainer: bool = Field(
+        default=True,
+        description="Keep a process that has the trainer imported, and fork each training from it: starts seconds faster.",
+    )
     auto_resume: bool = Field(
         default=False, description="Take interrupted trainings up again when a worker starts."
     )

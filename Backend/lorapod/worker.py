@@ -11,13 +11,16 @@ from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.errors import WorkerError
 from lorapod.files.digests import DigestBook
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
+from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.open import open_store
 from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
@@ -32,6 +35,7 @@ class Worker:
 
     services: Services
     router: Router
+    surroundings: Surroundings
 
     @classmethod
     def create(
@@ -63,6 +67,7 @@ class Worker:
             clock=clock,
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
+            starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
         )
         services = Services(
             settings=settings,
@@ -77,15 +82,25 @@ class Worker:
             digests=DigestBook(workspace=workspace),
             telemetry=telemetry,
         )
-        return cls(services=services, router=Router(services))
+        return cls(services=services, router=Router(services), surroundings=surroundings)
 
     def start(self) -> None:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
         self.services.processes.start()
+        self._warm_up()
         if self.services.settings.auto_resume:
             threading.Thread(
                 target=resume_interrupted, args=(self.services.processes,), name="auto-resume", daemon=True
             ).start()
+
+    def _warm_up(self) -> None:
+        """Have the trainer that requests get unless they name another imported, a little later."""
+        services = self.services
+        try:
+            trainer = services.trainers.choose(services.settings.trainer)
+        except WorkerError:
+            return
+        self.surroundings.begin_soon(trainer.warm)
 
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
         """The answer to one event."""

@@ -8,6 +8,8 @@ last heartbeat, or infinity when the child has ended. It kills the child's group
 - when the pipe ends: the worker is dead;
 - when the last heartbeat is older than FENCE_S: the worker is frozen, or cut off from its workspace.
 
+`guard.py --watch GROUP DESCRIPTOR FENCE_S` leaves a guard for a group that is there already, and ends.
+
 (`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started the child ends, and never for a frozen
 worker.) Only the standard library is used, and as little of it as possible: a guard takes 20 ms and a few MB.
 """
@@ -64,5 +66,8 @@ def leave_guard(group: int, descriptor: int, fence_s: float) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--watch":
+        leave_guard(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+        sys.exit()
     leave_guard(os.getpid(), int(sys.argv[1]), float(sys.argv[2]))
     os.execvp(sys.argv[3], sys.argv[3:])  # noqa: S606 - the program that the worker named, without a shell

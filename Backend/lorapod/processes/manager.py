@@ -243,6 +243,7 @@ class RealProcessManager:
                 supervisor.kill()
                 supervisor.join(KILL_GRACE_S)
         self._keeper.close()
+        self._around.starter.close()
         self._around.pulse.close()
 
     def _again(self, process_id: str) -> Accepted:

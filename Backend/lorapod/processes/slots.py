@@ -27,6 +27,8 @@ class SlotPool:
     def __init__(self, gpus: Sequence[int]) -> None:
         """One slot a GPU; where there is none, a single one without."""
         self._free = [Slot(gpu=gpu) for gpu in gpus] or [Slot(gpu=None)]
+        #: One of them, to be looked at only: what any holder's surroundings are like.
+        self.example = self._free[0]
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from lorapod.atomic import write_atomically
 from lorapod.errors import ErrorCode
-from lorapod.processes.child import Child, Exit, start_child
+from lorapod.processes.child import Child, Exit
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
@@ -193,20 +193,16 @@ class Supervisor:
 
     def _launch(self, slot: Slot) -> Child:
         plan, around = self._plan, self._around
+        environment, warm = around.child_environment(slot), self._trainer.warm
+        around.starter.settle(warm, environment, lambda: self._stop is not None)
         config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
         config_path.parent.mkdir(exist_ok=True)
         write_atomically(config_path, dump_config(plan.config).encode())
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)
-        environment = {
-            **around.environment,
-            "PYTHONUNBUFFERED": "1",
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "CUDA_VISIBLE_DEVICES": slot.visible_devices,
-        }
         beat_s = around.pulse.follow(self.heard)
-        child = start_child(spec, environment, fence_s=around.pulse.times.fence_s)
+        child = around.starter.start_child(spec, environment, warm=warm, fence_s=around.pulse.times.fence_s)
         child.guard_line.tell(beat_s)
         return child
 

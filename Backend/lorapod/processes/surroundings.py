@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lorapod.clock import Clock
 from lorapod.processes.lease import Pulse
-from lorapod.processes.slots import SlotPool
+from lorapod.processes.slots import Slot, SlotPool
+from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
+from lorapod.trainers.port import WarmSpec
 from lorapod.workspace import Workspace
 
 
@@ -24,3 +26,17 @@ class Surroundings:
     #: What every child inherits.
     environment: Mapping[str, str]
     max_log_bytes: int
+    starter: Starter = field(default_factory=ColdStarter)
+
+    def begin_soon(self, warm: WarmSpec | None) -> None:
+        """Have the starter get ready for a trainer, as the holder of any slot will run it."""
+        self.starter.begin_soon(warm, self.child_environment(self.slots.example))
+
+    def child_environment(self, slot: Slot) -> Mapping[str, str]:
+        """What the child that holds `slot` inherits."""
+        return {
+            **self.environment,
+            "PYTHONUNBUFFERED": "1",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": slot.visible_devices,
+        }

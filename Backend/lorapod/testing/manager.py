@@ -15,9 +15,11 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
+from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
 from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.template.pool import TemplatePool
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.workspace import Workspace
 
@@ -33,6 +35,7 @@ def open_manager(
     worker_id: str = "worker-1",
     lease_s: float = 2.0,
     store: StateStore | None = None,
+    warm: bool = True,
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -46,6 +49,7 @@ def open_manager(
         clock=clock,
         environment={"PATH": os.environ["PATH"]},
         max_log_bytes=max_log_bytes,
+        starter=TemplatePool() if warm else ColdStarter(),
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(

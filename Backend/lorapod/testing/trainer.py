@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from lorapod.errors import ErrorCode, InvalidInput
-from lorapod.testing import script_child
+from lorapod.testing import script_child, script_preload
 from lorapod.trainers.port import (
     Capability,
     ChildExit,
@@ -20,6 +20,7 @@ from lorapod.trainers.port import (
     TrainerStatus,
     TrainingPlan,
     TrainingRequest,
+    WarmSpec,
 )
 
 _PROGRESS = re.compile(r".+: (?P<step>\d+)/(?P<total>\d+) loss: (?P<loss>\S+)")
@@ -32,6 +33,12 @@ class ScriptTrainer:
     name = "script"
     capabilities = frozenset({Capability.SAVE, Capability.RESUME})
     needs_gpu = False
+    warm = WarmSpec(
+        python=(sys.executable, "-S"),
+        cwd=Path(script_preload.__file__).parent,
+        preload=Path(script_preload.__file__),
+        sources=(Path(script_child.__file__), Path(script_preload.__file__)),
+    )
 
     def probe(self) -> TrainerStatus:
         """Always there."""

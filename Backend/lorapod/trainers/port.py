@@ -98,6 +98,22 @@ class LaunchSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmSpec:
+    """How to have a process ready that has a trainer imported, so that its trainings can be forked from it."""
+
+    #: The interpreter and its options; a launch that does not begin so is started cold.
+    python: tuple[str, ...]
+    #: The folder for the imports, and the first in which modules are looked for.
+    cwd: Path
+    #: A script that imports what is heavy and does nothing else: no thread may be left, CUDA not be initialised. It
+    #: does not see what a launch adds to the environment, and runs under `python`: it may not import this package
+    #: unless that has it.
+    preload: Path
+    #: Files, and folders of Python files, whose change makes the process out of date.
+    sources: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """What one line of output or one look at the trainer's files told; None: nothing new."""
 
@@ -179,6 +195,10 @@ class Trainer(Protocol):
     capabilities: frozenset[Capability]
     #: Whether a machine without a GPU is no use to it (`ALLOW_CPU` overrides).
     needs_gpu: bool
+
+    @property
+    def warm(self) -> WarmSpec | None:
+        """How it is kept warm; None: it cannot be, or is not here. As cheap as `probe`."""
 
     def probe(self) -> TrainerStatus:
         """Whether it can be used here; cheap, no import of the trainer, no GPU touched."""

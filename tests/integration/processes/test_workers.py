@@ -79,11 +79,12 @@ def other(manager: RealProcessManager, root: Path) -> Iterator[OtherWorker]:
 
 
 def guards_of(record: ProcessRecord) -> list[int]:
-    """Guards carry the command line of what they guard, behind their own."""
+    """Guards carry the command line of what they guard behind their own, or its group where it is a fork."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if "guard.py" in (line := " ".join(process.info["cmdline"] or ())) and record.process_id in line
+        if "guard.py" in (line := " ".join(process.info["cmdline"] or ()))
+        and (record.process_id in line or f"--watch {record.pid} " in line)
     ]
 
 

@@ -14,6 +14,7 @@ from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.run import RunControl, RunReader
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+from lorapod.trainers.ai_toolkit.warm import warm_spec
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import (
     Capability,
@@ -25,6 +26,7 @@ from lorapod.trainers.port import (
     TrainerStatus,
     TrainingPlan,
     TrainingRequest,
+    WarmSpec,
 )
 from lorapod.workspace import Workspace
 
@@ -106,6 +108,12 @@ class AIToolkitTrainer:
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
         """What the exit meant."""
         return judge(plan.run_folder, plan.name, child)
+
+    @property
+    def warm(self) -> WarmSpec | None:
+        """How it is kept warm; None where it is not installed."""
+        installation, _ = self._find()
+        return None if installation is None else warm_spec(installation)
 
     def _find(self) -> tuple[Installation | None, str]:
         settings = self._settings

@@ -7,7 +7,6 @@ banner), 1 after any error (`Error running job: …` on stdout, the traceback on
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from lorapod.atomic import write_atomically
 from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
-from lorapod.trainers.builtin.console import banner, say
+from lorapod.trainers.builtin.console import banner, quiet_libraries, say
 from lorapod.trainers.builtin.dataset import find_pictures
 from lorapod.trainers.builtin.interrupt import Interrupt, Stopped, StopWished
 from lorapod.trainers.builtin.job_row import JobRow
@@ -90,7 +89,7 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
         _check_model_path(process.model.name_or_path)
         _check_rank(resumed, process.network.linear)
         pictures = find_pictures(process.datasets, process.trigger_word)
-        _quiet_libraries()
+        quiet_libraries()
         # Seconds of imports: all that can be found wrong before has been.
         from lorapod.trainers.builtin.job import TrainingJob
 
@@ -129,13 +128,6 @@ def _message(error: Exception) -> str:
     if isinstance(error, WorkerError) and error.details:
         return "; ".join(f"{problem['field']}: {problem['error']}" for problem in error.details)
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _quiet_libraries() -> None:
-    """Keep the libraries' own bars and advice out of the output."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Never, TypeVar
@@ -15,6 +16,13 @@ def say(line: str = "") -> None:
     """Write one milestone."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own bars and advice out of the output; before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def banner(text: str) -> None:
