@@ -63,6 +63,14 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _architecture(value: Any) -> Any:
+    """AI Toolkit's UI writes `arch:tag`, and it knows SD 1.x by several names."""
+    if not isinstance(value, str):
+        return value
+    name = value.partition(":")[0]
+    return Architecture.SD1 if name in {"sd", "sd15", "sd1.5"} else name
+
+
 PrecisionName = Annotated[Precision, BeforeValidator(_precision)]
 #: Sides of the square that pictures are cropped to, in pixels: one number or several.
 Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
@@ -105,7 +113,7 @@ class Dataset(Section):
     """One folder of pictures, with captions in text files of the same stem."""
 
     folder_path: str = Field(min_length=1)
-    caption_ext: str = "txt"
+    caption_ext: str = Field(default="txt", pattern=r"^\.?[A-Za-z0-9_-]{1,16}$")
     #: For pictures that have no caption file.
     default_caption: str = ""
     #: Share of steps for which a picture's caption is left empty.
@@ -189,7 +197,7 @@ class Model(Section):
     """The base model: a folder in diffusers' layout, one `.safetensors` file, or a hub id."""
 
     name_or_path: str = Field(min_length=1)
-    arch: Architecture = Architecture.SD1
+    arch: Annotated[Architecture, BeforeValidator(_architecture)] = Architecture.SD1
     is_xl: bool | None = None
     is_v2: Off = False
     is_v3: Off = False

@@ -27,7 +27,7 @@ def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
     try:
         config = BuiltinConfig.model_validate(fields)
     except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors(include_url=False)] + problems
+        problems = [_problem(detail) for detail in _told_apart(error)] + problems
     else:
         if not problems:
             return config
@@ -38,6 +38,13 @@ def _variables(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The texts that AI Toolkit would fill from the environment."""
     sentence = "text like ${NAME} is not replaced from the environment here; write the value itself"
     return [{"field": place, "error": sentence} for place, text in _texts(fields, "") if "${" in text]
+
+
+def _told_apart(error: ValidationError) -> list[ErrorDetails]:
+    """The errors, without those lists that are only too short because of their wrong entries."""
+    details = error.errors(include_url=False)
+    parents = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in parents]
 
 
 def _problem(detail: ErrorDetails) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lorapod.trainers.builtin.interrupt import StopWished
+from lorapod.trainers.builtin.job_row import JobRow, Wishes
+from lorapod.trainers.control_table import ControlRow, ControlTable
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ControlTable:
+    monkeypatch.setenv("AITK_JOB_ID", "job-1")
+    return ControlTable.create(tmp_path / "control.db", "job-1", name="mine")
+
+
+@pytest.fixture
+def row(table: ControlTable) -> Iterator[JobRow]:
+    row = JobRow(str(table.path))
+    yield row
+    row.close()
+
+
+def read(table: ControlTable) -> ControlRow:
+    row = table.read()
+    assert row is not None
+    return row
+
+
+def test_it_tells_how_far_it_is(table: ControlTable, row: JobRow) -> None:
+    row.status("running", "Loading model")
+    row.progress(7, "2.50 iter/sec")
+    row.info("Training")
+    seen = read(table)
+    assert (seen.status, seen.info, seen.step, seen.steps_per_s) == ("running", "Training", 7, 2.5)
+
+
+def test_wishes_stand_until_they_are_fulfilled(table: ControlTable, row: JobRow) -> None:
+    assert row.wishes() == Wishes()
+    table.request_save()
+    table.request_sample()
+    assert row.wishes() == Wishes(save=True, sample=True)
+    row.sampling()
+    assert row.wishes() == Wishes(save=True)
+    row.saved(7)
+    assert row.wishes() == Wishes()
+
+
+def test_a_stop_counts_from_the_last_save(table: ControlTable, row: JobRow) -> None:
+    row.check()
+    row.saved(5)
+    row.progress(9, "")
+    table.request_stop()
+    with pytest.raises(StopWished):
+        row.check()
+    row.stopped()
+    seen = read(table)
+    assert (seen.status, seen.step, seen.stop) == ("stopped", 5, True)
+
+
+def test_without_the_environment_there_is_no_table(
+    table: ControlTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AITK_JOB_ID")
+    row = JobRow(str(table.path))
+    row.status("running", "Training")
+    assert read(table).status == "queued"
+    row.close()
+
+
+def test_without_a_file_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AITK_JOB_ID", "job-1")
+    row = JobRow(str(tmp_path / "none.db"))
+    row.progress(1, "")
+    assert row.wishes() == Wishes()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_is_locked_costs_no_training(
+    table: ControlTable, row: JobRow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    assert row._connection is not None
+    row._connection.execute("PRAGMA busy_timeout=0")
+    with closing(sqlite3.connect(table.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        row.progress(3, "")
+        assert row.wishes() == Wishes()
+    assert "cannot be written" in caplog.text
+    assert "cannot be read" in caplog.text
