@@ -1,0 +1,338 @@
+"""The one way from an address that a caller gave to a file on disk.
+
+Built on aiohttp rather than on `runpod.serverless.utils.rp_ssrf`, which guards the same door: that one downloads in
+one piece, cannot go on after a broken connection nor be stopped within a second, takes its limits from the
+environment, tells whole addresses, signatures included, in its errors, and costs the import of the SDK. Here every
+socket is made by a factory that looks at the address it will be connected to, so neither a redirect nor a name that
+changes its meaning gets past it. Proxies of the environment are not used: through one, nobody could tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import stamina
+from yarl import URL
+
+from lorapod import __version__
+from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, UpstreamError, WorkerTimeout
+from lorapod.safety.part_file import PartFile, Room, Version
+from lorapod.safety.urls import (
+    CheckedResolver,
+    Lookup,
+    check_url,
+    checked_socket,
+    shown_url,
+    system_lookup,
+    unreachable,
+)
+
+MAX_REDIRECTS = 5
+
+_CHUNK_BYTES = 1 << 20
+
+#: A broken connection that brought at least this much is gone on with at once, without counting as a failure.
+_WORTHWHILE_BYTES = 64 << 10
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
+
+#: Called with the bytes that have come, and those of the whole where they are known.
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchLimits:
+    """How much, how long, and how often."""
+
+    max_bytes: int = 50_000_000_000
+    keep_free_bytes: int = 1_000_000_000
+    connect_s: float = 15
+    #: Longest time without a byte.
+    idle_s: float = 60
+    total_s: float = 6 * 3600
+    #: Tries in a row that bring nothing.
+    attempts: int = 6
+    #: Longest wait that a server may ask for.
+    retry_after_max_s: float = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A file that has come whole."""
+
+    size_bytes: int
+    #: Hexadecimal.
+    sha256: str
+    version: Version
+
+
+class _Again(Exception):
+    """This try failed; another may not."""
+
+    def __init__(self, reason: str, *, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class Fetcher:
+    """Fetches files over http and https; one for many, inside `async with`."""
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        limits: FetchLimits | None = None,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        """Nothing is opened yet; `lookup` finds the addresses of hosts."""
+        self._allow_private = allow_private
+        self._limits = limits or FetchLimits()
+        self._lookup = lookup
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open it."""
+        limits = self._limits
+        connector = aiohttp.TCPConnector(
+            resolver=CheckedResolver(self._lookup, allow_private=self._allow_private),
+            use_dns_cache=False,
+            socket_factory=partial(checked_socket, allow_private=self._allow_private),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=_CHUNK_BYTES,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.idle_s),
+            headers={"User-Agent": f"lorapod/{__version__}", "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(
+        self,
+        address: str,
+        target: Path,
+        *,
+        known: Version | None = None,
+        headers: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Fetched | None:
+        """Fetch one file; None where it is still the `known` version.
+
+        Until it is whole it gathers beside `target`; what was fetched before a cancellation or a failure of the
+        server stays there, and the next call goes on from it where the server can.
+
+        Args:
+            address: http or https, with credentials perhaps.
+            target: where the file will be.
+            known: what a former fetch of the same address answered.
+            headers: sent to the address's own origin only, not to where it redirects.
+            progress: see `Progress`; what it raises ends the fetch.
+
+        Raises:
+            UnsafeUrl: the address, or one that it leads to, is not one that may be asked.
+            TooLarge: it is larger than allowed; nothing stays.
+            InsufficientStorage: the disk has no room for it; nothing stays.
+            NotFound: the server has no such thing.
+            UpstreamError: the server fails, or refuses.
+            WorkerTimeout: it took longer than allowed altogether.
+            OSError: the disk failed.
+        """
+        url = check_url(address, allow_private=self._allow_private)
+        room = Room(max_bytes=self._limits.max_bytes, keep_free_bytes=self._limits.keep_free_bytes)
+        part = PartFile(target, hashlib.sha256(address.encode()).hexdigest(), room)
+        try:
+            async with asyncio.timeout(self._limits.total_s):
+                await asyncio.to_thread(part.open)
+                return await self._persist(_Errand(url, part, known, headers or {}, progress))
+        except TimeoutError:
+            raise WorkerTimeout(
+                f"{shown_url(url)} was not fetched within {self._limits.total_s:.0f} s.",
+                hint="Send the request again: it goes on with what has come.",
+            ) from None
+        except (TooLarge, InsufficientStorage, UnsafeUrl, NotFound):
+            part.discard()
+            raise
+        finally:
+            part.close()
+
+    async def _persist(self, errand: _Errand) -> Fetched | None:
+        """Try until it is there, or there is no hope."""
+
+        def wait(error: Exception) -> bool | float:
+            if not isinstance(error, _Again):
+                return False
+            return True if error.after_s is None else error.after_s
+
+        try:
+            async for attempt in stamina.retry_context(
+                on=wait, attempts=self._limits.attempts, timeout=None, wait_initial=0.5, wait_max=30
+            ):
+                with attempt:
+                    return await self._push_on(errand)
+        except _Again as error:
+            raise unreachable(errand.url, str(error)) from error
+        raise AssertionError("a retry ends with a result or an error")
+
+    async def _push_on(self, errand: _Errand) -> Fetched | None:
+        """Try, and try again at once as long as every try brings a good piece."""
+        best_bytes = errand.part.size_bytes
+        while True:
+            try:
+                return await self._try(errand)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if isinstance(error, OSError) and not isinstance(
+                    error, (aiohttp.ClientError, ConnectionError, TimeoutError)
+                ):
+                    raise
+                if errand.part.size_bytes < best_bytes + _WORTHWHILE_BYTES:
+                    raise _Again(_reason(error)) from error
+                best_bytes = errand.part.size_bytes
+
+    async def _try(self, errand: _Errand) -> Fetched | None:
+        part = errand.part
+        async with await self._ask(errand) as response:
+            if response.status == 304 and errand.known:
+                return None
+            self._check_status(errand, response)
+            version = Version(
+                etag=response.headers.get("ETag"), last_modified=response.headers.get("Last-Modified")
+            )
+            total_bytes = response.content_length
+            if response.status == 206:
+                total_bytes = _continued(response, part, version)
+            else:
+                part.restart(version)
+            part.expect(total_bytes)
+            errand.tell(total_bytes)
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                await asyncio.to_thread(part.write, chunk)
+                errand.tell(total_bytes)
+            if total_bytes is not None and part.size_bytes != total_bytes:
+                raise aiohttp.ClientPayloadError("the connection ended early")
+            size_bytes, version = part.size_bytes, part.version
+            return Fetched(size_bytes=size_bytes, sha256=part.finish(), version=version)
+
+    async def _ask(self, errand: _Errand) -> aiohttp.ClientResponse:
+        """The response to the address, redirects followed; each is judged as the first was."""
+        assert self._session is not None, "a fetcher is used inside its async with statement"
+        url = errand.url
+        for _ in range(MAX_REDIRECTS + 1):
+            own = errand.headers if url.origin() == errand.url.origin() else {}
+            response = await self._session.get(
+                url, headers={**own, **errand.conditions()}, allow_redirects=False
+            )
+            if response.status not in _REDIRECTS:
+                return response
+            location = response.headers.get("Location", "")
+            response.release()
+            try:
+                led = url.join(URL(location, encoded=location.isascii()))
+            except (ValueError, UnicodeError):
+                raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
+            url = check_url(str(led), allow_private=self._allow_private)
+        raise UnsafeUrl(f"{shown_url(errand.url)} redirects more than {MAX_REDIRECTS} times.")
+
+    def _check_status(self, errand: _Errand, response: aiohttp.ClientResponse) -> None:
+        status, shown = response.status, shown_url(errand.url)
+        if status == 416:
+            # What lies here is no beginning of what the server has now.
+            errand.part.restart(Version())
+            raise _Again("the server has something else than before")
+        if status in _LATER:
+            after_s = _retry_after(response, self._limits.retry_after_max_s)
+            raise _Again(f"the server answers {status}", after_s=after_s)
+        if status in (404, 410):
+            raise NotFound(f"There is nothing at {shown} (the server answers {status}).")
+        if status in (401, 403):
+            raise UpstreamError(
+                f"{shown} may not be read (the server answers {status}).",
+                hint="A signed address may have expired; sign it afresh.",
+            )
+        if status not in (200, 206):
+            raise UpstreamError(f"{shown} could not be fetched: the server answers {status}.")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise UpstreamError(f"{shown} comes compressed, though it was asked for as it is.")
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """One fetch."""
+
+    url: URL
+    part: PartFile
+    known: Version | None
+    headers: Mapping[str, str]
+    progress: Progress | None
+
+    def conditions(self) -> dict[str, str]:
+        """Headers that ask for the rest of what has come, or only for what is new."""
+        if self.part.size_bytes and (same := self.part.version.if_range):
+            return {"Range": f"bytes={self.part.size_bytes}-", "If-Range": same}
+        conditions = {}
+        if self.known and self.known.etag:
+            conditions["If-None-Match"] = self.known.etag
+        elif self.known and self.known.last_modified:
+            conditions["If-Modified-Since"] = self.known.last_modified
+        return conditions
+
+    def tell(self, total_bytes: int | None) -> None:
+        """Pass on how far it is."""
+        if self.progress is not None:
+            self.progress(self.part.size_bytes, total_bytes)
+
+
+def _continued(response: aiohttp.ClientResponse, part: PartFile, version: Version) -> int | None:
+    """Size of the whole that a partial answer belongs to, where it goes on from what has come."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    other = version.etag is not None and part.version.etag is not None and version.etag != part.version.etag
+    if match is None or int(match["first"]) != part.size_bytes or other:
+        part.restart(Version())
+        raise _Again("the server answers with another part than was asked for")
+    return None if match["total"] == "*" else int(match["total"])
+
+
+def _retry_after(response: aiohttp.ClientResponse, most_s: float) -> float | None:
+    """Seconds that the server asks to wait; None where it does not say."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), most_s)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), most_s)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the address, which may hold secrets."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not to be trusted, or TLS failed"
+    if isinstance(error, TimeoutError):
+        return "the server does not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "the server cannot be reached"
+    return "the connection broke"

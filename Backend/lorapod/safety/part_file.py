@@ -1,0 +1,181 @@
+"""A download on its way to disk: hidden under another name until it is whole, and able to go on after an end."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from lorapod.atomic import replace_file
+from lorapod.errors import InsufficientStorage, TooLarge
+
+_CHUNK_BYTES = 1 << 20
+
+#: Between two looks at the free space while bytes come in.
+_LOOK_EVERY_BYTES = 32 << 20
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """What a server said that tells one content of an address from the next."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def if_range(self) -> str | None:
+        """What asks for the rest only where the content is still the same, byte by byte."""
+        if self.etag is not None and not self.etag.startswith("W/"):
+            return self.etag
+        return self.last_modified
+
+    def __bool__(self) -> bool:
+        return bool(self.etag or self.last_modified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How much a download may take."""
+
+    max_bytes: int
+    #: What stays free on the disk.
+    keep_free_bytes: int
+
+
+class PartFile:
+    """Bytes that gather beside `target` in `<name>.part`; what is known of them stands in `<name>.part.json`."""
+
+    def __init__(self, target: Path, address_digest: str, room: Room) -> None:
+        """Nothing is read or written yet; `address_digest` stands for where the bytes come from."""
+        self._target = target
+        self._path = target.with_name(f"{target.name}.part")
+        self._note = target.with_name(f"{target.name}.part.json")
+        self._address_digest = address_digest
+        self._room = room
+        self._file: IO[bytes] | None = None
+        self._digest = hashlib.sha256()
+        self._look_at_bytes = 0
+        self.size_bytes = 0
+        self.version = Version()
+
+    def open(self) -> None:
+        """Open it, with what an earlier run has left that can be gone on with; reads that once."""
+        self.version = self._noted()
+        if self.version.if_range is None:
+            self._path.unlink(missing_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        self.size_bytes = self._file.tell()
+        if self.size_bytes:
+            with self._path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    self._digest.update(chunk)
+
+    def close(self) -> None:
+        """Close it; what came stays, for the next time."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._path.exists() and not self._path.stat().st_size:
+            self.discard()
+
+    @property
+    def _opened(self) -> IO[bytes]:
+        assert self._file is not None, "a part file is opened first"
+        return self._file
+
+    def restart(self, version: Version) -> None:
+        """Begin at the first byte, of the content that `version` tells.
+
+        Raises:
+            InsufficientStorage: the disk is full.
+        """
+        self._opened.truncate(0)
+        self._opened.seek(0)
+        self._digest = hashlib.sha256()
+        self.size_bytes = self._look_at_bytes = 0
+        self.version = version
+        note = {"address": self._address_digest, **asdict(version)}
+        try:
+            replace_file(self._note, json.dumps(note).encode())
+        except OSError as error:
+            raise self._told(error) from error
+
+    def expect(self, total_bytes: int | None) -> None:
+        """Look whether the whole would fit, before it comes.
+
+        Raises:
+            TooLarge: it is larger than allowed.
+            InsufficientStorage: the disk has not that much room.
+        """
+        if total_bytes is not None and total_bytes > self._room.max_bytes:
+            raise self._too_large(total_bytes)
+        self._look(max(0, (total_bytes or 0) - self.size_bytes))
+
+    def write(self, data: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            TooLarge: it becomes larger than allowed.
+            InsufficientStorage: the disk is full, or as good as full.
+            OSError: the disk failed.
+        """
+        if self.size_bytes + len(data) > self._room.max_bytes:
+            raise self._too_large(self.size_bytes + len(data))
+        if self.size_bytes >= self._look_at_bytes:
+            self._look(len(data))
+            self._look_at_bytes = self.size_bytes + _LOOK_EVERY_BYTES
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._opened.write(view) :]
+        except OSError as error:
+            raise self._told(error) from error
+        self._digest.update(data)
+        self.size_bytes += len(data)
+
+    def finish(self) -> str:
+        """Give the whole its name; its sha256 in hexadecimal."""
+        self._path.replace(self._target)
+        self._note.unlink(missing_ok=True)
+        return self._digest.hexdigest()
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        self._path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def _noted(self) -> Version:
+        try:
+            note = json.loads(self._note.read_bytes())
+            if note["address"] == self._address_digest:
+                return Version(etag=note["etag"], last_modified=note["last_modified"])
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            pass
+        return Version()
+
+    def _look(self, needed_bytes: int) -> None:
+        free_bytes = shutil.disk_usage(self._target.parent).free
+        if free_bytes - needed_bytes < self._room.keep_free_bytes:
+            raise InsufficientStorage(
+                f"The download needs {needed_bytes} bytes more; the workspace has {free_bytes} bytes free, "
+                f"of which {self._room.keep_free_bytes} are kept.",
+                hint="Delete old outputs or attach a larger volume, then try again.",
+            )
+
+    def _too_large(self, size_bytes: int) -> TooLarge:
+        return TooLarge(f"The download has {size_bytes} bytes or more; {self._room.max_bytes} are allowed.")
+
+    @staticmethod
+    def _told(error: OSError) -> Exception:
+        if error.errno not in _FULL:
+            return error
+        return InsufficientStorage(
+            "The workspace's disk ran full in a download; nothing of it was kept.",
+            hint="Delete old outputs or attach a larger volume, then try again.",
+        )
