@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,7 +24,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.slow, pytes
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if name not in {"MODEL", "ARCH", "DATASET", "TRAINER", "STEPS", "OUT"}
+    if name not in {"MODEL", "ARCH", "DATASET", "TRAINER", "STEPS", "RESOLUTION", "OUT"}
 }
 
 
@@ -70,14 +69,16 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Signals) -> None:
+    logs = out / "workspace" / "logs"
+    known = set(logs.glob("*.log"))
     process = start(out, "--steps", "100000")
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Training"):
             break
-    family = _trainer_and_parents(process.pid)
+    family = _trainer_and_parents(process.pid, logs, known)
     process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=90)
 
     assert process.returncode == 130, told
     assert "Stopped" in told
@@ -94,13 +95,13 @@ def test_a_training_that_fails_says_why(out: Path) -> None:
     assert str(out / "logs") in told
 
 
-def _trainer_and_parents(pid: int) -> list[psutil.Process]:
-    """The worker and its trainer, once the trainer is there."""
-    deadline = time.monotonic() + 60
+def _trainer_and_parents(pid: int, logs: Path, known: set[Path]) -> list[psutil.Process]:
+    """The worker and all that it started, once the trainer has said something."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        family = psutil.Process(pid).children(recursive=True)
-        with suppress(psutil.NoSuchProcess):
-            if any("lorapod.trainers.builtin" in child.cmdline() for child in family):
-                return family
+        if any(log.stat().st_size for log in set(logs.glob("*.log")) - known):
+            family = psutil.Process(pid).children(recursive=True)
+            assert len(family) >= 2
+            return family
         time.sleep(0.05)
-    raise AssertionError("no trainer was started")
+    raise AssertionError("no trainer has said anything")

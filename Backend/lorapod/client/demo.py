@@ -207,6 +207,12 @@ def demo(
     steps: Annotated[
         int | None, typer.Option(envvar="STEPS", min=1, help="Default: what the model needs.")
     ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            envvar="RESOLUTION", min=64, help="Side of the pictures, pixels. Default: the model's own."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(envvar="OUT", file_okay=False, help="Where everything goes.")] = Path(
         "demo"
     ),
@@ -216,7 +222,15 @@ def demo(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = out.resolve()
     make = tiny_recipe if model is None else real_recipe
-    recipe = make(out, model=model, arch=arch, dataset=dataset, trainer=trainer, steps=steps)
+    recipe = make(
+        out,
+        model=model,
+        arch=arch,
+        dataset=dataset,
+        trainer=trainer,
+        steps=steps,
+        resolution=resolution,
+    )
     run = Demo(recipe=recipe, out=out)
     try:
         run.run()

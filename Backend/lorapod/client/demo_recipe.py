@@ -124,7 +124,14 @@ class Recipe:
 
 
 def tiny_recipe(
-    out: Path, *, model: str | None, arch: str, dataset: Path | None, trainer: str, steps: int | None
+    out: Path,
+    *,
+    model: str | None,
+    arch: str,
+    dataset: Path | None,
+    trainer: str,
+    steps: int | None,
+    resolution: int | None,
 ) -> Recipe:
     """A model of random weights and a few drawn pictures: it learns in a minute on any processor."""
     return Recipe(
@@ -134,7 +141,7 @@ def tiny_recipe(
         pictures=dataset or out / "pictures",
         trainer=trainer,
         steps=steps or 300,
-        resolution=64,
+        resolution=resolution or 64,
         rank=16,
         learning_rate=4e-3,
         batch_size=12,
@@ -150,18 +157,26 @@ def tiny_recipe(
 
 
 def real_recipe(
-    out: Path, *, model: str | None, arch: str, dataset: Path | None, trainer: str, steps: int | None
+    out: Path,
+    *,
+    model: str | None,
+    arch: str,
+    dataset: Path | None,
+    trainer: str,
+    steps: int | None,
+    resolution: int | None,
 ) -> Recipe:
     """A model of the caller's own, with settings that suit most; wants a GPU."""
     assert model is not None
+    local = Path(model).resolve() if Path(model).exists() else None
     return Recipe(
         name="demo",
-        model=str(Path(model).resolve()) if Path(model).exists() else model,
+        model=str(local or model),
         arch=arch,
         pictures=dataset or out / "pictures",
         trainer=trainer,
         steps=steps or 500,
-        resolution=1024 if arch == "sdxl" else 512,
+        resolution=resolution or (1024 if arch == "sdxl" else 512),
         rank=16,
         learning_rate=1e-4,
         batch_size=1,
@@ -169,6 +184,8 @@ def real_recipe(
         sample_steps=20,
         guidance_scale=7.0,
         dtype="bf16",
+        # A worker takes base models from its workspace and from here.
+        environment={"MODELS_PATH": str(local.parent)} if local else {},
         draws_pictures=dataset is None,
     )
 

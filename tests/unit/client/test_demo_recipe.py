@@ -10,7 +10,9 @@ from lorapod.client.demo_recipe import EXAMPLES, Recipe, real_recipe, tiny_recip
 
 
 def tiny(out: Path, dataset: Path | None = None) -> Recipe:
-    return tiny_recipe(out, model=None, arch="sd1", dataset=dataset, trainer="builtin", steps=None)
+    return tiny_recipe(
+        out, model=None, arch="sd1", dataset=dataset, trainer="builtin", steps=None, resolution=None
+    )
 
 
 def test_the_drawn_pictures_are_the_same_each_time(tmp_path: Path) -> None:
@@ -58,7 +60,13 @@ def test_a_model_of_ones_own_gets_settings_for_real_models(
     tmp_path: Path, arch: str, resolution: int
 ) -> None:
     recipe = real_recipe(
-        tmp_path, model="someone/model", arch=arch, dataset=None, trainer="ai-toolkit", steps=70
+        tmp_path,
+        model="someone/model",
+        arch=arch,
+        dataset=None,
+        trainer="ai-toolkit",
+        steps=70,
+        resolution=None,
     )
     draw_pictures(recipe.pictures)
 
@@ -72,5 +80,9 @@ def test_a_model_of_ones_own_gets_settings_for_real_models(
 def test_a_model_on_disk_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
-    recipe = real_recipe(tmp_path, model="model", arch="sd1", dataset=None, trainer="auto", steps=None)
+    recipe = real_recipe(
+        tmp_path, model="model", arch="sd1", dataset=None, trainer="auto", steps=None, resolution=256
+    )
     assert recipe.model == str(tmp_path / "model")
+    assert recipe.resolution == 256
+    assert recipe.environment == {"MODELS_PATH": str(tmp_path)}
