@@ -90,5 +90,6 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Delete what a killed run had not finished writing."""
-        for path in self.path.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+        for folder in (self.path, self.samples):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
