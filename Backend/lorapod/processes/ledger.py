@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 #: Between two writes of a record in which only the progress changed.
 SAVE_INTERVAL_S = 2.0
 
+#: After a write that failed, during which nothing is tried that can wait: a store that does not answer takes seconds
+#: to say so, and meanwhile nobody reads what the child says.
+RETRY_INTERVAL_S = 2.0
+
 
 class Ledger:
     """Holds a record in RAM, and writes it while this worker holds the process; for one thread."""
@@ -35,7 +39,7 @@ class Ledger:
         #: Another worker has taken the process up: nothing more may be written about it.
         self.lost = False
         self._saved = record
-        self._save_due = 0.0
+        self._save_due = self._retry_due = 0.0
         self._store = store
         self._pulse = pulse
         self._clock = clock
@@ -62,9 +66,16 @@ class Ledger:
         """Make `record` the present one; on disk at once where its state changed, else now and then."""
         moved = record.status is not self.record.status
         self.record = record
-        if moved or self._clock.monotonic() >= self._save_due:
+        if moved:
             self.save()
+        elif self._clock.monotonic() >= self._save_due:
+            self.flush()
         self._on_change(record)
+
+    def flush(self) -> None:
+        """Write the present record, unless that failed a moment ago."""
+        if self._clock.monotonic() >= self._retry_due:
+            self.save()
 
     def settle(self, give_up: threading.Event) -> None:
         """See to it that an end is written which could not be when it came; until `give_up` is set."""
@@ -92,6 +103,7 @@ class Ledger:
             self.lost = True
         except OSError as error:
             # A full disk must not end a training; the next change tries again.
+            self._retry_due = self._clock.monotonic() + RETRY_INTERVAL_S
             logger.warning(
                 "record cannot be saved", extra={"process_id": self.record.process_id, "reason": str(error)}
             )

@@ -236,7 +236,7 @@ class Supervisor:
 
     def _look(self, reader: Reader) -> None:
         self._observe(reader.poll())
-        self._ledger.save()
+        self._ledger.flush()
         if self._ledger.lost:
             self.kill()
 

@@ -10,6 +10,7 @@ from lorapod.actions import ping, router
 from lorapod.actions.action import Action
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.errors import Conflict
+from lorapod.processes.store.port import StoreRefused, StoreUnavailable
 
 
 def test_an_action_answers_under_type_and_under_action(desk: Desk) -> None:
@@ -86,6 +87,8 @@ def test_health_answers_on_this_machine(desk: Desk) -> None:
         (Conflict("Busy."), "conflict"),
         (OSError(errno.ENOSPC, "No space left on device"), "insufficient_storage"),
         (OSError(errno.EIO, "Input/output error"), "internal"),
+        (StoreUnavailable("the traceback's own address"), "upstream_error"),
+        (StoreRefused("the traceback's own reason"), "upstream_error"),
         (ValueError("the traceback's own words"), "internal"),
     ],
 )

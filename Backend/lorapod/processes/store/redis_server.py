@@ -50,8 +50,9 @@ class RedisServer:
             url: `redis://` or `rediss://`, with name and password where the server wants them.
             prefix: what every key begins with.
             timeout_s: how long to wait for a connection, and for an answer.
-            retries: how often to try again, on a fresh connection. What is sent may then be carried out twice, and
-                late: a server that stood still reads on what lies in its buffers.
+            retries: how often to try again where a connection is refused or lost, but not where an answer does not
+                come: who waits has waited enough. What is sent may be carried out twice, and late: a server that stood
+                still reads on what lies in its buffers.
 
         Raises:
             ValueError: the URL is not one; the message does not repeat it.
@@ -70,7 +71,11 @@ class RedisServer:
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 health_check_interval=HEALTH_CHECK_S,
-                retry=Retry(ExponentialWithJitterBackoff(base=timeout_s / 20, cap=timeout_s / 4), retries),
+                retry=Retry(
+                    ExponentialWithJitterBackoff(base=timeout_s / 20, cap=timeout_s / 4),
+                    retries,
+                    supported_errors=(RedisConnectionError,),
+                ),
             )
         except ValueError:
             # The parts of a URL that cannot be read may be parts of its password.
