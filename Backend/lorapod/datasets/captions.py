@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from pathlib import Path
 
@@ -14,9 +13,11 @@ CAPTION_MAX_BYTES = 1_000_000
 #: What AI Toolkit replaces by the trigger word.
 PLACEHOLDER = "[trigger]"
 
+_BYTE_ORDER_MARK = "\ufeff"
 
-def check_caption(path: Path, *, name: str) -> None:
-    """Have the caption at `path` be plain UTF-8, as trainers read it; a byte order mark is taken off.
+
+def read_caption(path: Path, *, name: str) -> str:
+    """The caption at `path`, without a byte order mark.
 
     Raises:
         InvalidInput: it is not UTF-8, or holds NUL bytes.
@@ -24,17 +25,26 @@ def check_caption(path: Path, *, name: str) -> None:
     """
     if (size_bytes := path.stat().st_size) > CAPTION_MAX_BYTES:
         raise TooLarge(f"{name} has {size_bytes} bytes; a caption has {CAPTION_MAX_BYTES} at most.")
-    data = path.read_bytes()
     try:
-        text = data.decode("utf-8")
+        text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"{name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
         ) from error
     if "\0" in text:
         raise InvalidInput(f"{name} is not text: it holds NUL bytes.")
-    if data.startswith(codecs.BOM_UTF8):
-        path.write_bytes(data.removeprefix(codecs.BOM_UTF8))
+    return text.removeprefix(_BYTE_ORDER_MARK)
+
+
+def check_caption(path: Path, *, name: str) -> None:
+    """Have the caption at `path` be plain UTF-8, as trainers read it; a byte order mark is taken off.
+
+    Raises:
+        InvalidInput, TooLarge: as `read_caption`.
+    """
+    text = read_caption(path, name=name).encode()
+    if path.stat().st_size != len(text):
+        path.write_bytes(text)
 
 
 def with_trigger(caption: str, trigger_word: str) -> str:

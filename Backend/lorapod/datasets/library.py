@@ -105,7 +105,7 @@ class DatasetLibrary:
                 shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
             delivery.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(delivery.stored)})
-        summary = check.inspect(folder, open_pictures=False)
+        summary = check.inspect(folder, open_files=False)
         return Receipt(training_name=name, summary=summary, files=delivery.stored, rejected=delivery.rejected)
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
@@ -114,7 +114,7 @@ class DatasetLibrary:
         Raises:
             NotFound: there is no such dataset.
             UnsafePath: the path leads outside the workspace.
-            InvalidInput: it holds nothing to train on.
+            InvalidInput: it holds nothing to train on, or files that no trainer can read, each in `details`.
             Unsupported: the source is one that this version cannot fetch.
         """
         if source.training_name is not None:
@@ -133,10 +133,7 @@ class DatasetLibrary:
                 f"There is no dataset {shown[:80]!r}.", hint="Upload it with upload_training_data."
             )
         summary = check.inspect(folder)
-        if not summary.images and not summary.videos:
-            raise InvalidInput(
-                f"The dataset {shown[:80]!r} has no pictures.", hint="Trainers read JPEG, PNG and WebP."
-            )
+        summary.refuse_errors(shown)
         return summary
 
     def _folder(self, name: str) -> Path:

@@ -30,6 +30,8 @@ FORMAT_SUFFIXES = {
 SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
 
 _HEAD_BYTES = 16
+#: Where the end of a picture is looked for.
+_TAIL_BYTES = 1 << 16
 _OTHER_FORMATS = {
     b"GIF8": "GIF",
     b"BM": "BMP",
@@ -66,6 +68,40 @@ class Picture:
     height: int
     #: As Pillow names it: `JPEG`, `PNG` or `WEBP`.
     format: str
+
+
+def suffix_by_content(path: Path) -> str | None:
+    """The suffix that the picture at `path` should have, by its first bytes; None where trainers read no such thing.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        found = _format(file.read(_HEAD_BYTES))
+    return None if found is None else FORMAT_SUFFIXES[found][0]
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether the picture lacks its end, as its format marks it; a look at a few bytes, nothing is decoded.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size_bytes - _TAIL_BYTES))
+        tail = file.read()
+    match _format(head):
+        case "JPEG":
+            # Cameras and phones may write more after the end of the picture.
+            return b"\xff\xd9" not in tail
+        case "PNG":
+            return b"IEND" not in tail
+        case "WEBP":
+            return size_bytes < int.from_bytes(head[4:8], "little") + 8
+        case _:
+            return False
 
 
 def measure(path: Path) -> Picture:

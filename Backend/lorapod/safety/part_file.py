@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import shutil
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -59,6 +60,8 @@ class PartFile:
         self._address_digest = address_digest
         self._room = room
         self._file: IO[bytes] | None = None
+        # Whoever closes it waits for a write in another thread: a number of a closed file means another one soon.
+        self._writing = threading.Lock()
         self._digest = hashlib.sha256()
         self._look_at_bytes = 0
         self.size_bytes = 0
@@ -78,9 +81,10 @@ class PartFile:
 
     def close(self) -> None:
         """Close it; what came stays, for the next time."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with self._writing:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
         if self._path.exists() and not self._path.stat().st_size:
             self.discard()
 
@@ -131,13 +135,14 @@ class PartFile:
             self._look(len(data))
             self._look_at_bytes = self.size_bytes + _LOOK_EVERY_BYTES
         view = memoryview(data)
-        try:
-            while view:
-                view = view[self._opened.write(view) :]
-        except OSError as error:
-            raise self._told(error) from error
-        self._digest.update(data)
-        self.size_bytes += len(data)
+        with self._writing:
+            try:
+                while view:
+                    view = view[self._opened.write(view) :]
+            except OSError as error:
+                raise self._told(error) from error
+            self._digest.update(data)
+            self.size_bytes += len(data)
 
     def finish(self) -> str:
         """Give the whole its name; its sha256 in hexadecimal."""

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import pytest
 from tests.unit.datasets.shelf import picture
 
 from lorapod.datasets.check import inspect
+from lorapod.errors import InvalidInput
 
 
 def fill(folder: Path, **files: bytes) -> None:
     for name, content in files.items():
-        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path = folder / name.replace("__MACOSX__", "MACOSX/").replace("__", "/").replace(
+            "MACOSX", "__MACOSX"
+        ).replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
@@ -37,7 +42,7 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
     assert (summary.images, summary.videos, summary.captions) == (2, 1, 1)
     assert summary.images_without_caption == ["deep/b.png"]
     assert summary.total_bytes == 2 * len(picture()) + 4
-    assert summary.warnings == []
+    assert summary.errors == []
 
 
 def test_a_json_beside_a_picture_is_its_caption(tmp_path: Path) -> None:
@@ -50,7 +55,7 @@ def test_captions_pair_within_their_folder_only(tmp_path: Path) -> None:
     assert inspect(tmp_path).images_without_caption == ["one/a.png"]
 
 
-def test_warns_of_what_trainers_stumble_over(tmp_path: Path) -> None:
+def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
     fill(
         tmp_path,
         a_dot_png=b"text",
@@ -59,25 +64,67 @@ def test_warns_of_what_trainers_stumble_over(tmp_path: Path) -> None:
         d_dot_png=picture(),
         d_dot_jpg=picture("JPEG"),
         e_dot_txt=b"x",
+        f_dot_png=picture(size=(9, 9))[:-20],
+        g_dot_jpg=picture("JPEG", size=(90, 90))[:-1000],
+        h_dot_webp=picture("WEBP", size=(90, 90))[:-1000],
+        i_dot_txt=b"caf\xe9",
+        j_dot_txt=b" \n",
     )
-    warnings = " ".join(inspect(tmp_path).warnings)
+    summary = inspect(tmp_path)
+    assert {(error["field"], error["error"]) for error in summary.errors} == {
+        ("a.png", "a.png is not a picture but text."),
+        ("b.png", "b.png is empty: 0 bytes."),
+        ("f.png", "f.png is cut off: its end is missing."),
+        ("g.jpg", "g.jpg is cut off: its end is missing."),
+        ("h.webp", "h.webp is cut off: its end is missing."),
+        ("i.txt", "i.txt is not UTF-8 text (byte 3)."),
+    }
     for sentence in (
-        "a.png is not a picture but text",
-        "b.png is empty",
         "c.gif is not read by trainers",
         "d: 2 pictures share one caption",
         "The caption e has no picture",
+        "j.txt is empty",
+        "All pictures are below 256 pixels",
+        "No picture has a caption",
     ):
-        assert sentence in warnings
-    assert "a.png" not in " ".join(inspect(tmp_path, open_pictures=False).warnings)
+        assert sentence in " ".join(summary.warnings)
+    with pytest.raises(InvalidInput, match="And 5 problems more") as raised:
+        summary.refuse_errors("cats")
+    assert len(raised.value.details) == 6
+    assert inspect(tmp_path, open_files=False).errors == []
+
+
+def test_warnings_about_the_whole(tmp_path: Path) -> None:
+    large = picture(size=(300, 300))
+    fill(tmp_path, a_dot_png=large, b_dot_png=large, c_dot_png=picture(), a_dot_txt=b"x")
+    assert inspect(tmp_path).warnings == [
+        "3 pictures are few: a LoRA needs about 10 to 50 to learn more than these very pictures.",
+        "2 of 3 pictures have no caption: b.png, c.png.",
+        "1 of 3 pictures are below 256 pixels: c.png.",
+        "a.png, b.png are the same picture.",
+    ]
+
+
+def test_litter_is_passed_over(tmp_path: Path) -> None:
+    fill(tmp_path, __MACOSX__a_dot_png=b"x", Thumbs_dot_db=b"x", b_dot_png=picture())
+    assert inspect(tmp_path).images == 1
 
 
 def test_many_warnings_are_counted(tmp_path: Path) -> None:
     for number in range(50):
-        (tmp_path / f"{number:02}.png").write_bytes(b"text")
+        (tmp_path / f"{number:02}.txt").write_bytes(b"text")
     warnings = inspect(tmp_path).warnings
     assert len(warnings) == 21
     assert warnings[-1] == "And 30 warnings more."
+
+
+def test_a_thousand_pictures_take_seconds(tmp_path: Path) -> None:
+    content = picture(size=(60, 60))
+    for number in range(1000):
+        (tmp_path / f"{number:04}.png").write_bytes(content + number.to_bytes(2, "big"))
+    began = time.monotonic()
+    assert inspect(tmp_path).images == 1000
+    assert time.monotonic() - began < 10
 
 
 def test_links_and_missing_folders_hold_nothing(tmp_path: Path) -> None:
