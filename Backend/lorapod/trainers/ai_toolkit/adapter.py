@@ -7,11 +7,11 @@ from pathlib import Path
 from lorapod.errors import Unsupported
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
+from lorapod.trainers.ai_toolkit.control import RunControl
 from lorapod.trainers.ai_toolkit.find import Installation, find_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import PathRules
 from lorapod.trainers.ai_toolkit.problems import Problems
-from lorapod.trainers.ai_toolkit.run import RunControl, RunReader
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.ai_toolkit.warm import warm_spec
@@ -28,6 +28,7 @@ from lorapod.trainers.port import (
     TrainingRequest,
     WarmSpec,
 )
+from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import lorapod
 from lorapod.errors import Unsupported
 from lorapod.settings import Settings
+from lorapod.trainers.builtin.control import RunControl
 from lorapod.trainers.builtin.outcome import judge
-from lorapod.trainers.builtin.run import RunControl, RunReader
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import (
@@ -26,6 +26,7 @@ from lorapod.trainers.port import (
     TrainingRequest,
     WarmSpec,
 )
+from lorapod.trainers.run_reader import RunReader
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate")
 _PACKAGE = Path(lorapod.__file__).parent

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.trainers.ai_toolkit.run import RunControl, RunReader
+from lorapod.trainers.ai_toolkit.control import RunControl
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Observation, Phase, TrainingPlan
+from lorapod.trainers.run_reader import RunReader
 
 JOB_ID = "train_0123456789ab"
 

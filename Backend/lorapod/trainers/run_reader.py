@@ -1,15 +1,14 @@
-"""One run of AI Toolkit while it lasts: what it tells, and what it can be told."""
+"""Follows a run by its output and its control table; AI Toolkit and the builtin trainer show both in the same form."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from lorapod.trainers.control_table import ControlTable, phase_of
 from lorapod.trainers.port import Observation, Phase, TrainingPlan
 from lorapod.trainers.progress_line import parse_progress
 
-#: What AI Toolkit prints on its way, by the beginning of the line.
+#: What is printed on the way, by the beginning of the line.
 _MILESTONES = (
     ("# Running job:", Phase.LOADING_MODEL),
     ("Dataset: ", Phase.PREPARING_DATASET),
@@ -19,10 +18,7 @@ _MILESTONES = (
     ("Sampling at step ", Phase.SAMPLING),
     ("Saving at step ", Phase.SAVING),
 )
-_RESUMED = re.compile(r"Found step (?P<step>[0-9]{1,12}) in metadata, starting from there")
-#: Looks in a row that must find a save done: between taking the wish and saying `Saving model` lies a moment, in
-#: which the files of another, periodic save would pass for the one that was asked for.
-_CLEAR_LOOKS = 2
+_RESUMED = re.compile(r"Found step (?P<step>[0-9]{1,12}) in metadata")
 
 #: Any progress bar of tqdm's.
 _BAR = re.compile(r"(?:^|: +)\s{0,3}[0-9]{1,3}%\|[^|]*\| ")
@@ -35,10 +31,11 @@ class RunReader:
         """Begin to follow a run that is about to start."""
         self._name = plan.name
         self._table = ControlTable(plan.control_path, plan.process_id)
-        self._seen: Observation | None = None
+        #: What the table said at the last look.
+        self._shown: tuple[object, ...] | None = None
         self._step = 0
         #: Whether the run fills the control table, which then alone tells the phase: a progress bar's last repaint
-        #: is read only when the next one comes, long after AI Toolkit has begun to save or sample.
+        #: is read only when the next one comes, long after the trainer has begun to save or sample.
         self._controlled = False
 
     def line(self, text: str) -> Observation | None:
@@ -74,11 +71,11 @@ class RunReader:
         if row.status != "running":
             return None if step is None else Observation(step=step)
         self._controlled = True
-        seen = Observation(phase=phase_of(row.info), step=step, steps_per_s=row.steps_per_s)
-        if seen == self._seen:
+        shown = (row.info, row.step, row.steps_per_s)
+        if shown == self._shown:
             return None
-        self._seen = seen
-        return seen
+        self._shown = shown
+        return Observation(phase=phase_of(row.info), step=step, steps_per_s=row.steps_per_s)
 
 
 def _milestone(text: str) -> Observation | None:
@@ -86,63 +83,3 @@ def _milestone(text: str) -> Observation | None:
         if text.startswith(beginning):
             return Observation(phase=phase)
     return None
-
-
-class RunControl:
-    """Asks one run for checkpoints and samples through its control table."""
-
-    def __init__(self, plan: TrainingPlan) -> None:
-        """Talk to a run that has been launched."""
-        self._table = ControlTable(plan.control_path, plan.process_id)
-        self._run_folder = plan.run_folder
-        self._name = plan.name
-        self._unwritten = False
-        self._before: dict[str, int] | None = None
-        self._clear_looks = 0
-
-    def request_save(self) -> None:
-        """Ask for a checkpoint at the end of the present step."""
-        self._before, self._clear_looks = self._weights(), 0
-        self._unwritten = not self._table.request_save()
-
-    def save_pending(self) -> bool:
-        """Whether a requested checkpoint is not yet written.
-
-        AI Toolkit takes the wish back before it begins to write, so that alone says nothing: a new file must be
-        there, and the row must be past `Saving model`, for the optimizer's state is written last.
-        """
-        if self._before is None:
-            return False
-        row = self._table.read()
-        if row is None:
-            return True
-        if row.status != "running":
-            # Not under this control, or at its end.
-            return False
-        if self._unwritten:
-            self._unwritten = not self._table.request_save()
-            return True
-        if row.save_now or phase_of(row.info) is Phase.SAVING or self._weights() == self._before:
-            self._clear_looks = 0
-            return True
-        self._clear_looks += 1
-        return self._clear_looks < _CLEAR_LOOKS
-
-    def request_sample(self) -> None:
-        """Ask for sample pictures at the end of the present step."""
-        self._table.request_sample()
-
-    def _weights(self) -> dict[str, int]:
-        """Everything that a checkpoint consists of, with the time it was written."""
-        return {
-            path.name: _written(path)
-            for path in self._run_folder.glob("*")
-            if path.name.startswith(self._name)
-        }
-
-
-def _written(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
