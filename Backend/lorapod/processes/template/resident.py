@@ -63,8 +63,8 @@ class Program:
             sys.argv[:] = self.arguments[1:]
             runpy.run_module(self.arguments[1], run_name="__main__", alter_sys=True)
             return
-        script = self.arguments[0]
-        sys.path[0] = os.path.dirname(os.path.realpath(script))  # noqa: PTH120 - as the interpreter does
+        script = str(Path.cwd() / self.arguments[0])
+        sys.path[0] = str(Path(script).resolve().parent)
         sys.argv[:] = self.arguments
         main.__file__ = script
         main.__loader__ = importlib.machinery.SourceFileLoader("__main__", script)
