@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -41,19 +43,27 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(out: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def started(out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo, ended in good order whatever becomes of the test."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "lorapod.client.demo", "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=ENVIRONMENT | {"COLUMNS": "300"},
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
 
 
 def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
-    process = start(out, "--steps", "5")
-    told, _ = process.communicate(timeout=240)
+    with started(out, "--steps", "5") as process:
+        told, _ = process.communicate(timeout=240)
 
     assert process.returncode == 0, told
     header = weights.read_header(out / "demo.safetensors")
@@ -71,14 +81,14 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
 def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Signals) -> None:
     logs = out / "workspace" / "logs"
     known = set(logs.glob("*.log"))
-    process = start(out, "--steps", "100000")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Training"):
-            break
-    family = _trainer_and_parents(process.pid, logs, known)
-    process.send_signal(number)
-    told, _ = process.communicate(timeout=90)
+    with started(out, "--steps", "100000") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Training"):
+                break
+        family = _trainer_and_parents(process.pid, logs, known)
+        process.send_signal(number)
+        told, _ = process.communicate(timeout=90)
 
     assert process.returncode == 130, told
     assert "Stopped" in told
@@ -87,8 +97,8 @@ def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Si
 
 
 def test_a_training_that_fails_says_why(out: Path) -> None:
-    process = start(out, "--trainer", "no-such-trainer")
-    told, _ = process.communicate(timeout=120)
+    with started(out, "--trainer", "no-such-trainer") as process:
+        told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert "There is no trainer 'no-such-trainer'" in told
