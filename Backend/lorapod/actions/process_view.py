@@ -7,7 +7,6 @@ from typing import Any
 
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
 from lorapod.wire.process import (
     CheckpointView,
     FailureView,
@@ -20,8 +19,6 @@ from lorapod.workspace import Workspace
 
 #: More files than these are not named in one answer; `list_files` pages through them.
 MAX_OUTPUT_FILES = 1000
-
-_UNFINISHED = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
 
 
 def summary(record: ProcessRecord) -> ProcessSummary:
@@ -62,7 +59,7 @@ def view(
         config_path=config_path(record.process_id, workspace),
         output_path=workspace.relative(output),
         log_path=workspace.relative(workspace.log_path(record.process_id)),
-        resumable=record.status in _UNFINISHED and bool(saved),
+        resumable=record.status.unfinished and bool(saved),
         resumed_from_step=record.resumed_from_step,
         log_tail=log_tail,
         metrics=None if metrics is None else dict(metrics),

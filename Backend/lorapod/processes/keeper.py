@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from lorapod.clock import Clock
 from lorapod.processes.child import same_process, signal_group
@@ -30,7 +29,7 @@ class Keeper:
         *,
         holder: str,
         held: Callable[[], frozenset[str]],
-        deliver: Callable[[str, Mapping[str, Any]], None],
+        deliver: Callable[[str, ControlRequest], None],
     ) -> None:
         """Nothing happens before `start`.
 
@@ -70,8 +69,8 @@ class Keeper:
         """
         held = self._held()
         for process_id in held:
-            for message in self._store.mailbox.take(process_id):
-                self._deliver(process_id, message)
+            for request in ControlRequest.all_of(self._store.mailbox.take(process_id)):
+                self._deliver(process_id, request)
         holders = set()
         for process_id in self._store.records.live_ids():
             if process_id in held:
@@ -116,8 +115,8 @@ class Keeper:
         ):
             # Its guard died too.
             signal_group(record.pid, signal.SIGKILL)
-        messages = [ControlRequest.of(message) for message in self._store.mailbox.take(record.process_id)]
-        cancelled = any(message.capability is None for message in messages)
+        requests = ControlRequest.all_of(self._store.mailbox.take(record.process_id))
+        cancelled = any(request.capability is None for request in requests)
         ended = record.moved(
             ProcessStatus.CANCELLED if cancelled else ProcessStatus.INTERRUPTED,
             generation=record.generation + 1,

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.ids import age_key, new_process_id
@@ -27,8 +26,6 @@ from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 
 #: How long a killed child may take to be gone.
 KILL_GRACE_S = 2.0
-
-_UNFINISHED = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +135,7 @@ class RealProcessManager:
             WorkerError: what the trainer refuses now.
         """
         record = self.get(process_id)
-        if record.status not in _UNFINISHED:
+        if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
         order = read_order(self._around.store.orders, process_id)
         plan = self.plan(process_id, order)
@@ -226,7 +223,7 @@ class RealProcessManager:
         if not self.holds(process_id):
             self._around.store.mailbox.post(process_id, request.message())
         else:
-            self._deliver(process_id, request.message())
+            self._deliver(process_id, request)
         return record
 
     def close(self, grace_s: float) -> None:
@@ -248,7 +245,7 @@ class RealProcessManager:
 
     def _again(self, process_id: str) -> Accepted:
         record = self.get(process_id)
-        return self.resume(process_id) if record.status in _UNFINISHED else Accepted(record=record)
+        return self.resume(process_id) if record.status.unfinished else Accepted(record=record)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
@@ -284,12 +281,11 @@ class RealProcessManager:
             raise
         supervisor.start()
 
-    def _deliver(self, process_id: str, message: Mapping[str, Any]) -> None:
-        """Act on a message about a process that this worker holds."""
+    def _deliver(self, process_id: str, request: ControlRequest) -> None:
+        """Act on a request about a process that this worker holds."""
         supervisor = self._supervisors.get(process_id)
         if supervisor is None:
             return
-        request = ControlRequest.of(message)
         if request.capability is not None:
             supervisor.want(request.capability)
         else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from lorapod.trainers.port import Capability
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,17 @@ class ControlRequest:
             ValueError: it is not of that form.
         """
         return _ADAPTER.validate_python(message)
+
+    @classmethod
+    def all_of(cls, messages: Iterable[Mapping[str, Any]]) -> list[ControlRequest]:
+        """From the forms in which they travelled; what is not of that form is left out, and logged."""
+        requests = []
+        for message in messages:
+            try:
+                requests.append(cls.of(message))
+            except ValueError:
+                logger.warning("message is of no known form")
+        return requests
 
     def message(self) -> Mapping[str, Any]:
         """The form in which it travels."""

@@ -30,6 +30,11 @@ class ProcessStatus(StrEnum):
         """Whether nothing more happens by itself."""
         return self in FINAL
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it ended before its work was done, so that it can be taken up again."""
+        return self in FINAL and self is not ProcessStatus.COMPLETED
+
 
 FINAL = frozenset(
     {ProcessStatus.COMPLETED, ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED}

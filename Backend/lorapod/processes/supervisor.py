@@ -7,10 +7,10 @@ import logging
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lorapod.atomic import write_atomically
-from lorapod.errors import ErrorCode
+from lorapod.errors import ErrorCode, WorkerError
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
@@ -157,12 +157,21 @@ class Supervisor:
         self._ledger.move(ProcessStatus.PREPARING, started_at=around.clock.now(), phase=Phase.STARTING)
         log_path = around.workspace.log_path(self.record.process_id)
         with ProcessLog(log_path, max_bytes=around.max_log_bytes, clock=around.clock) as log:
+            environment = around.child_environment(slot)
+            around.starter.settle(self._trainer.warm, environment, lambda: self._stop is not None)
+            if self._stop is not None:
+                self._ledger.end(_STOPPED_STATUS[self._stop.reason])
+                return
             launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
             try:
-                child = self._child = self._launch(slot)
-            except OSError as error:
+                child = self._child = self._launch(environment)
+            except (OSError, WorkerError) as error:
                 log.note(f"cannot start: {error}")
-                self._ledger.end(ProcessStatus.FAILED, failure=_launch_failure(error))
+                if around.pulse.holding:
+                    self._ledger.end(ProcessStatus.FAILED, failure=_launch_failure(error))
+                else:
+                    # Cut off from the other workers: one of them, or this one later, may try again.
+                    self._ledger.end(ProcessStatus.INTERRUPTED)
                 return
             log.note(f"started {self._plan.name} with {self.record.trainer} as process {child.pid}")
             self._ledger.move(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started)
@@ -191,10 +200,8 @@ class Supervisor:
             signal=None if exit_.signal is None else signal.Signals(exit_.signal).name,
         )
 
-    def _launch(self, slot: Slot) -> Child:
+    def _launch(self, environment: Mapping[str, str]) -> Child:
         plan, around = self._plan, self._around
-        environment, warm = around.child_environment(slot), self._trainer.warm
-        around.starter.settle(warm, environment, lambda: self._stop is not None)
         config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
         config_path.parent.mkdir(exist_ok=True)
         write_atomically(config_path, dump_config(plan.config).encode())
@@ -202,7 +209,9 @@ class Supervisor:
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)
         beat_s = around.pulse.follow(self.heard)
-        child = around.starter.start_child(spec, environment, warm=warm, fence_s=around.pulse.times.fence_s)
+        child = around.starter.start_child(
+            spec, environment, warm=self._trainer.warm, fence_s=around.pulse.times.fence_s
+        )
         child.guard_line.tell(beat_s)
         return child
 
@@ -274,7 +283,9 @@ class Supervisor:
         return ProcessStatus.FAILED
 
 
-def _launch_failure(error: OSError) -> Failure:
+def _launch_failure(error: OSError | WorkerError) -> Failure:
+    if isinstance(error, WorkerError):
+        return Failure(code=error.code, message=error.message, hint=error.hint)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure(
             code=ErrorCode.INSUFFICIENT_STORAGE,
@@ -282,5 +293,6 @@ def _launch_failure(error: OSError) -> Failure:
             hint="Delete old outputs or attach a larger volume.",
         )
     return Failure(
-        code=ErrorCode.INTERNAL, message=f"The trainer could not be started: {error.strerror or error}."
+        code=ErrorCode.INTERNAL,
+        message=f"The trainer could not be started: {error.strerror or type(error).__name__}.",
     )
