@@ -238,13 +238,12 @@ def _grouped(files: Iterable[_File], key: Callable[[_File], object]) -> Iterator
 
 
 def _digest(file: _File, most_bytes: int | None = None) -> bytes:
-    digest = hashlib.blake2b()
+    """Of the beginning, or of the whole."""
     with contextlib.suppress(OSError), Path(file.path).open("rb") as opened:
         if most_bytes is not None:
-            digest.update(opened.read(most_bytes))
-        else:
-            digest = hashlib.file_digest(opened, hashlib.blake2b)
-    return digest.digest()
+            return hashlib.blake2b(opened.read(most_bytes)).digest()
+        return hashlib.file_digest(opened, "blake2b").digest()
+    return file.name.encode()
 
 
 def _some(names: Sequence[str]) -> str:

@@ -82,6 +82,41 @@ class Delivery:
                 raise
             self._reject(file.filename, intake.disk_full(file.filename))
 
+    def take_file(self, name: str, path: Path, sha256: str) -> None:
+        """Check one file that has come another way, and lies in the staging folder; as `take` otherwise."""
+        size_bytes = path.stat().st_size
+        try:
+            safe_name(name, field="filename")
+            intake.check_suffix(name)
+            self._check_fresh(name)
+            self._accept(
+                StagedFile(
+                    name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256
+                )
+            )
+        except WorkerError as error:
+            self._reject(name, error)
+        except OSError as error:
+            if not intake.is_full(error):
+                raise
+            self._reject(name, intake.disk_full(name))
+
+    def take_checked(self, name: str, path: Path, sha256: str) -> None:
+        """Take one file that was checked when it came first."""
+        try:
+            self._check_fresh(name)
+        except WorkerError as error:
+            self._reject(name, error)
+            return
+        size_bytes = path.stat().st_size
+        self.staged[name] = StagedFile(
+            name=name,
+            path=path.rename(self.ready / name),
+            received_bytes=size_bytes,
+            size_bytes=size_bytes,
+            sha256=sha256,
+        )
+
     def note_completed(self) -> None:
         """Remember which partial files became whole; called when they are visible."""
         for partial, names in self._completed:

@@ -17,7 +17,7 @@ from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.content import decoded_bytes
 from lorapod.datasets.delivery import Delivery, Destination
 from lorapod.datasets.publish import add, replace
-from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, Unsupported, WorkerError
+from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.wire.dataset import DatasetRef, IncomingFile, RejectedFile, StoredFile
@@ -109,25 +109,20 @@ class DatasetLibrary:
         return Receipt(training_name=name, summary=summary, files=delivery.stored, rejected=delivery.rejected)
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
-        """The folder that a training's `dataset` names, with what is in it.
+        """The folder of the workspace that a training's `dataset` names, with what is in it.
 
         Raises:
             NotFound: there is no such dataset.
             UnsafePath: the path leads outside the workspace.
             InvalidInput: it holds nothing to train on, or files that no trainer can read, each in `details`.
-            Unsupported: the source is one that this version cannot fetch.
         """
         if source.training_name is not None:
             folder = self._folder(safe_name(source.training_name, field="dataset.training_name"))
             shown = source.training_name
-        elif source.path is not None:
+        else:
+            assert source.path is not None, "what is not in the workspace has to be fetched"
             folder = self._workspace.safe_path(source.path)
             shown = source.path
-        else:
-            raise Unsupported(
-                f"This version of the worker cannot fetch datasets from {source.sources[0]}.",
-                hint="Send the pictures with upload_training_data and name their training_name.",
-            )
         if not folder.is_dir():
             raise NotFound(
                 f"There is no dataset {shown[:80]!r}.", hint="Upload it with upload_training_data."
@@ -168,7 +163,11 @@ class DatasetLibrary:
     def _sweep(self) -> None:
         """Remove what dead workers and callers that went away have left."""
         oldest = time.time() - ABANDONED_S
-        for path in (*self._incoming.glob("upload_*"), *self._incoming.glob("parts/*/*")):
+        for path in (
+            *self._incoming.glob("upload_*"),
+            *self._incoming.glob("fetch_*"),
+            *self._incoming.glob("parts/*/*"),
+        ):
             try:
                 if path.stat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -7,10 +7,12 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.errors import ErrorCode
-from lorapod.wire.model import PathText, RelativePath, WireModel
+from lorapod.wire.model import PathText, RelativePath, Result, WireModel
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+TriggerWord = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$", max_length=200)]
 
 
 class SupabaseFolder(WireModel):
@@ -43,24 +45,63 @@ class DatasetRef(WireModel):
         default=None, description="A dataset that `upload_training_data` made."
     )
     path: PathText | None = Field(default=None, description="A folder of the workspace.")
-    urls: list[Text] | None = Field(
-        default=None, min_length=1, description="Addresses of pictures, captions, zips."
+    urls: list[Address] | None = Field(
+        default=None, min_length=1, max_length=10_000, description="Addresses of pictures, captions, zips."
     )
     supabase: SupabaseFolder | None = None
     s3: S3Prefix | None = None
     huggingface: HuggingFaceDataset | None = None
+    trigger_word: TriggerWord | None = Field(
+        default=None,
+        description="Put in front of each fetched caption that holds neither the word nor `[trigger]`, and written as "
+        "the caption of each fetched picture that has none; not for `training_name` and `path`.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if len(self.sources) != 1:
             named = ", ".join(self.sources) or "none"
-            raise ValueError(f"name exactly one of {', '.join(type(self).model_fields)}; there is {named}")
+            raise ValueError(f"name exactly one of {', '.join(_SOURCES)}; there is {named}")
+        if self.trigger_word is not None and not self.remote:
+            raise ValueError(
+                "trigger_word: captions of the workspace are left as they are; give it to upload_training_data"
+            )
         return self
 
     @property
     def sources(self) -> list[str]:
         """The names of the sources that are given."""
-        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+        return [name for name in _SOURCES if getattr(self, name) is not None]
+
+    @property
+    def remote(self) -> bool:
+        """Whether it has to be fetched first."""
+        return self.training_name is None and self.path is None
+
+
+_SOURCES = tuple(name for name in DatasetRef.model_fields if name != "trigger_word")
+
+
+class FetchProgress(WireModel):
+    """How far the fetching of a dataset is."""
+
+    files: int = Field(description="Files that are there.")
+    total_files: int = Field(description="Files in all.")
+    received_bytes: int = Field(description="Bytes that have come.")
+    total_bytes: int | None = Field(default=None, description="Bytes in all, where the source tells.")
+
+
+class DatasetView(Result):
+    """The dataset that a training reads."""
+
+    path: RelativePath
+    images: int | None = Field(default=None, description="Pictures in it; not known before it is fetched.")
+    captions: int | None = Field(default=None, description="Captions in it; not known before it is fetched.")
+    contact_sheet: RelativePath | None = Field(
+        default=None,
+        description="Its pictures and captions at a glance, as one PNG, written when its turn has come.",
+    )
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
 class IncomingFile(WireModel):

@@ -20,7 +20,6 @@ from lorapod.errors import (
     TooLarge,
     UnsafeArchive,
     UnsafePath,
-    Unsupported,
 )
 from lorapod.wire.dataset import DatasetRef
 
@@ -294,10 +293,6 @@ class TestResolve:
             ({"path": "../.."}, UnsafePath),
             ({"path": "training_data/none"}, NotFound),
             ({"path": "training_data"}, InvalidInput),
-            ({"urls": ["https://example.com/a.png"]}, Unsupported),
-            ({"supabase": {"bucket_name": "b", "folder_path": "f"}}, Unsupported),
-            ({"s3": {"prefix": "f"}}, Unsupported),
-            ({"huggingface": {"repo_id": "u/r"}}, Unsupported),
         ],
     )
     def test_what_cannot_be_had_is_told(
@@ -306,7 +301,16 @@ class TestResolve:
         with pytest.raises(error):
             shelf.library.resolve(DatasetRef(**source))
 
-    @pytest.mark.parametrize("source", [{}, {"training_name": "a", "path": "b"}, {"urls": []}])
+    @pytest.mark.parametrize(
+        "source",
+        [
+            {},
+            {"training_name": "a", "path": "b"},
+            {"urls": []},
+            {"trigger_word": "cat"},
+            {"training_name": "a", "trigger_word": "cat"},
+        ],
+    )
     def test_exactly_one_source(self, source: dict[str, Any]) -> None:
         with pytest.raises(ValueError):
             DatasetRef(**source)

@@ -1,0 +1,199 @@
+"""The files of a source, several at a time, into a staging folder; what is there already is not fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lorapod.atomic import replace_file
+from lorapod.datasets.delivery import Delivery
+from lorapod.datasets.intake import ARCHIVE_SUFFIX, fresh_path
+from lorapod.datasets.ledger import Entry, FetchLedger
+from lorapod.datasets.names import PlainName
+from lorapod.datasets.sources.port import Arrived, RemoteFile, Source
+from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
+from lorapod.safety.part_file import Version
+from lorapod.wire.dataset import FetchProgress
+
+#: More files than these are no dataset.
+MAX_FILES = 20_000
+
+#: Files that are fetched at a time.
+_AT_A_TIME = 8
+
+#: So many files that cannot be had are told at once; then it is given up.
+_FAILURES_MAX = 10
+
+#: Between two words about how far it is.
+_TELL_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landed:
+    """A remote file whose content lies in the staging folder."""
+
+    file: RemoteFile
+    arrived: Arrived
+    #: The content; of a known file, a folder of what came of it.
+    path: Path
+    #: What was known of it, where it was not fetched again.
+    entry: Entry | None = None
+
+    def hand_over(self, delivery: Delivery, plain: PlainName, room: Path) -> None:
+        """Give it to a delivery under a plain name; the content stays for another try.
+
+        Raises:
+            OSError: the file system failed.
+        """
+        if self.entry is None:
+            path = fresh_path(room)
+            _link(self.path, path)
+            delivery.take_file(plain.of(path), path, self.arrived.sha256)
+            return
+        for kept in self.entry.files:
+            path = fresh_path(room)
+            _link(self.path / kept.name, path)
+            alone = len(self.entry.files) == 1 and plain.suffix != ARCHIVE_SUFFIX
+            delivery.take_checked(plain.of(path) if alone else kept.name, path, kept.sha256)
+
+
+@dataclass(kw_only=True)
+class Download:
+    """One fetch of everything that a source has; used once."""
+
+    source: Source
+    #: Where the content gathers; what an earlier run left there is gone on with.
+    folder: Path
+    ledger: FetchLedger
+    trigger_word: str | None
+    keep_free_bytes: int
+    _done: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    _landed: dict[str, Landed] = field(default_factory=dict)
+    _failures: list[tuple[RemoteFile, WorkerError]] = field(default_factory=list)
+    _files: Sequence[RemoteFile] = ()
+
+    async def run(self, tell: Callable[[FetchProgress], None]) -> Sequence[Landed]:
+        """Every file, in the source's order.
+
+        Raises:
+            WorkerError: some could not be had, each in `details`.
+            OSError: the disk failed.
+        """
+        self._files = await self.source.files()
+        if len(self._files) > MAX_FILES:
+            raise TooLarge(f"The dataset has {len(self._files)} files; {MAX_FILES} is the most.")
+        self.folder.mkdir(exist_ok=True)
+        self._done = {file.key: (0, file.size_bytes) for file in self._files}
+        self._check_room()
+        gate = asyncio.Semaphore(_AT_A_TIME)
+        tasks = [asyncio.create_task(self._bring(file, gate)) for file in self._files]
+        try:
+            pending = set(tasks)
+            while pending:
+                done, pending = await asyncio.wait(
+                    pending, timeout=_TELL_INTERVAL_S, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for task in done:
+                    task.result()
+                tell(self._progress())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._failures:
+            raise self._told()
+        return [self._landed[file.key] for file in self._files]
+
+    def _check_room(self) -> None:
+        needed_bytes = sum(file.size_bytes or 0 for file in self._files)
+        free_bytes = shutil.disk_usage(self.folder).free
+        if free_bytes - needed_bytes < self.keep_free_bytes:
+            raise InsufficientStorage(
+                f"The dataset has {needed_bytes} bytes; the workspace has {free_bytes} bytes free, "
+                f"of which {self.keep_free_bytes} are kept.",
+                hint="Delete old outputs or attach a larger volume, then try again.",
+            )
+
+    async def _bring(self, file: RemoteFile, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            if len(self._failures) >= _FAILURES_MAX:
+                return
+            try:
+                self._landed[file.key] = landed = await self._one(file)
+            except InsufficientStorage:
+                raise
+            except WorkerError as error:
+                self._failures.append((file, error))
+                return
+            size_bytes = self._done[file.key][0]
+            if landed.entry is not None:
+                size_bytes = file.size_bytes or sum(kept.size_bytes for kept in landed.entry.files)
+            self._done[file.key] = (size_bytes, size_bytes)
+
+    async def _one(self, file: RemoteFile) -> Landed:
+        name = hashlib.sha256(file.key.encode()).hexdigest()[:32]
+        target, note = self.folder / name, self.folder / f"{name}.arrived"
+        if (arrived := _arrived(target, note)) is not None:
+            self._done[file.key] = (target.stat().st_size, None)
+            return Landed(file=file, arrived=arrived, path=target)
+        entry, kept = self.ledger.find(file.key, self.trigger_word), self.folder / f"{name}.kept"
+        if entry is not None:
+            # At hand before the source is asked: what is there now may be gone when it has answered.
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.mkdir()
+            entry = entry if self.ledger.borrow(entry, kept) else None
+
+        def progress(done_bytes: int, total_bytes: int | None) -> None:
+            self._done[file.key] = (done_bytes, total_bytes)
+
+        known = entry.version if entry is not None else None
+        new = await self.source.fetch(file, target, known=known, progress=progress)
+        if new is None:
+            assert entry is not None, "only a known version can be unchanged"
+            return Landed(
+                file=file, arrived=Arrived(sha256="", version=entry.version), path=kept, entry=entry
+            )
+        replace_file(note, json.dumps({"sha256": new.sha256, **asdict(new.version)}).encode())
+        return Landed(file=file, arrived=new, path=target)
+
+    def _progress(self) -> FetchProgress:
+        done = list(self._done.values())
+        totals = [total for _, total in done if total is not None]
+        return FetchProgress(
+            files=len(self._landed),
+            total_files=len(self._files),
+            received_bytes=sum(received for received, _ in done),
+            total_bytes=sum(totals) if len(totals) == len(done) else None,
+        )
+
+    def _told(self) -> WorkerError:
+        first, more = self._failures[0][1], len(self._failures) - 1
+        return type(first)(
+            first.message + (f" And {more} files more could not be fetched." if more else ""),
+            hint=first.hint,
+            details=[{"field": file.path[-200:], "error": error.message} for file, error in self._failures],
+        )
+
+
+def _arrived(target: Path, note: Path) -> Arrived | None:
+    """What an earlier run noted of a file that had come whole."""
+    try:
+        noted = json.loads(note.read_bytes())
+        version = Version(etag=noted["etag"], last_modified=noted["last_modified"])
+        return Arrived(sha256=noted["sha256"], version=version) if target.exists() else None
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for the content; a copy where the file system knows no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

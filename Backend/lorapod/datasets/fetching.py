@@ -1,0 +1,261 @@
+"""Datasets from elsewhere: fetched into a staging folder, checked, and made visible in one step.
+
+```
+training_data/.incoming/fetch_<process_id>/   what has come so far, for this process alone
+training_data/.fetched/                       the ledger: what of which address lies in which dataset
+training_data/<source>_<12 hex>/              the dataset; the same request has the same name
+```
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.datasets import check, intake
+from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.delivery import Delivery, Destination
+from lorapod.datasets.download import Download, Landed
+from lorapod.datasets.ledger import Entry, FetchLedger, KeptFile
+from lorapod.datasets.library import INCOMING
+from lorapod.datasets.names import plain_names
+from lorapod.datasets.publish import replace
+from lorapod.datasets.sources.objects import ObjectSource
+from lorapod.datasets.sources.port import Source
+from lorapod.datasets.sources.running import Stopped, run_until
+from lorapod.errors import InsufficientStorage, InvalidInput, WorkerError
+from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
+from lorapod.safety.archives import ArchiveLimits
+from lorapod.settings import Settings
+from lorapod.storage.port import ObjectStore
+from lorapod.wire.dataset import DatasetRef, FetchProgress, RejectedFile
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+FETCHED = ".fetched"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedStore:
+    """An object store that a request named."""
+
+    store: ObjectStore
+    #: Stands for where it was opened, e.g. `s3://bucket/prefix`; no secret is in it.
+    name: str
+
+
+#: From a request's `s3`, `supabase` or `huggingface` to its store; raises WorkerError, with no question asked yet.
+StoreOpener = Callable[[DatasetRef], OpenedStore]
+
+
+class DatasetFetcher:
+    """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
+
+    def __init__(self, *, workspace: Workspace, settings: Settings, open_store: StoreOpener) -> None:
+        """Put datasets under `workspace.training_data`."""
+        self._workspace = workspace
+        self._settings = settings
+        self._open_store = open_store
+        self._ledger = FetchLedger(workspace.training_data / FETCHED, workspace.training_data)
+
+    def folder_of(self, ref: DatasetRef) -> Path:
+        """Where the dataset will be: the same for the same request, so that it is not kept twice."""
+        text = json.dumps(ref.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        name = f"{ref.sources[0]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return self._workspace.training_data / name
+
+    def precheck(self, ref: DatasetRef) -> None:
+        """Refuse what can be refused without asking anybody.
+
+        Raises:
+            WorkerError: an address that may not be asked, or a store that this endpoint has no credentials for.
+        """
+        if ref.urls is not None:
+            from lorapod.safety.urls import check_url
+
+            for address in ref.urls:
+                check_url(address, allow_private=self._settings.allow_private_urls)
+        else:
+            self._open_store(ref)
+
+    def fetch(
+        self,
+        ref: DatasetRef,
+        process_id: str,
+        *,
+        stopped: Callable[[], bool],
+        tell: Callable[[FetchProgress], None],
+    ) -> DatasetSummary:
+        """Have the dataset there and whole; what is there already and unchanged is not fetched again.
+
+        Args:
+            ref: a remote dataset.
+            process_id: for whom; a later call for the same goes on with what has come.
+            stopped: asked several times a second; True ends the fetch.
+            tell: called about once a second, in the calling thread.
+
+        Raises:
+            Stopped: `stopped` became true.
+            WorkerError: it could not be fetched, or cannot be trained on.
+            OSError: the disk failed.
+        """
+        staging = self._workspace.training_data / INCOMING / f"fetch_{process_id}"
+        staging.mkdir(parents=True, exist_ok=True)
+
+        def told(progress: FetchProgress) -> None:
+            staging.touch()  # as a sign to whoever sweeps away what nobody goes on with
+            tell(progress)
+
+        try:
+            landed = run_until(stopped, self._download(ref, staging, told))
+            summary = self._land(ref, landed, staging, stopped)
+        except WorkerError as error:
+            # What another try would need stays; a full disk needs the room.
+            if not error.retryable or isinstance(error, InsufficientStorage):
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+        except OSError as error:
+            if not intake.is_full(error):
+                raise
+            shutil.rmtree(staging, ignore_errors=True)
+            raise intake.disk_full("the dataset") from error
+        shutil.rmtree(staging, ignore_errors=True)
+        return summary
+
+    async def _download(
+        self, ref: DatasetRef, staging: Path, tell: Callable[[FetchProgress], None]
+    ) -> Sequence[Landed]:
+        async with self._source(ref) as source:
+            download = Download(
+                source=source,
+                folder=staging / "got",
+                ledger=self._ledger,
+                trigger_word=ref.trigger_word,
+                keep_free_bytes=self._settings.disk_min_free_bytes,
+            )
+            return await download.run(tell)
+
+    @asynccontextmanager
+    async def _source(self, ref: DatasetRef) -> AsyncIterator[Source]:
+        if ref.urls is None:
+            opened = self._open_store(ref)
+            yield ObjectSource(opened.store, name=opened.name)
+            return
+        # Imported here: a worker whose callers upload needs no HTTP client.
+        from lorapod.datasets.sources.urls import UrlSource
+        from lorapod.safety.fetch import Fetcher, FetchLimits
+
+        private = self._settings.allow_private_urls
+        limits = FetchLimits(
+            max_bytes=self._settings.max_fetch_bytes, keep_free_bytes=self._settings.disk_min_free_bytes
+        )
+        async with Fetcher(allow_private=private, limits=limits) as fetcher:
+            yield UrlSource(ref.urls, fetcher, allow_private=private)
+
+    def _land(
+        self, ref: DatasetRef, landed: Sequence[Landed], staging: Path, stopped: Callable[[], bool]
+    ) -> DatasetSummary:
+        """Check what has come, and make it the dataset."""
+        folder = self.folder_of(ref)
+        room = staging / "delivery"
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir()
+        free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
+        delivery = Delivery(
+            Destination(
+                staging=room,
+                parts=room,
+                shown=self._workspace.relative(folder),
+                extract=True,
+                limits=ArchiveLimits(free_bytes=max(0, free)),
+            )
+        )
+        came_of: list[tuple[Landed, list[str]]] = []
+        for item, plain in zip(landed, plain_names([item.file.path for item in landed]), strict=True):
+            if stopped():
+                raise Stopped
+            before = len(delivery.staged)
+            item.hand_over(delivery, plain, room)
+            came_of.append((item, list(delivery.staged)[before:]))
+        _refuse_broken(delivery)
+        summary = check.inspect(delivery.ready)
+        summary.refuse_errors(folder.name)
+        if not _same_as_before(delivery, landed, folder):
+            replace(delivery, folder, ref.trigger_word)
+        self._note(ref, folder, came_of, delivery)
+        logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(delivery.staged)})
+        left_out = [f"{file.filename} was left out: {file.error}" for file in delivery.rejected]
+        if ref.trigger_word is not None:
+            summary = check.inspect(folder)
+        return dataclasses.replace(summary, path=folder, warnings=[*left_out[:20], *summary.warnings])
+
+    def _note(
+        self,
+        ref: DatasetRef,
+        folder: Path,
+        came_of: Sequence[tuple[Landed, list[str]]],
+        delivery: Delivery,
+    ) -> None:
+        for item, names in came_of:
+            files = []
+            for name in names:
+                found = (folder / name).lstat()
+                files.append(
+                    KeptFile(
+                        name=name,
+                        size_bytes=found.st_size,
+                        mtime_ns=found.st_mtime_ns,
+                        sha256=delivery.staged[name].sha256,
+                    )
+                )
+            self._ledger.note(
+                Entry(
+                    key=item.file.key,
+                    etag=item.arrived.version.etag,
+                    last_modified=item.arrived.version.last_modified,
+                    dataset=folder.name,
+                    trigger_word=ref.trigger_word,
+                    files=files,
+                )
+            )
+
+
+def _refuse_broken(delivery: Delivery) -> None:
+    """A file of a kind that trainers read, but damaged, is not left out in silence."""
+    full = next((error for error in delivery.errors if isinstance(error, InsufficientStorage)), None)
+    if full is not None:
+        raise full
+    broken = [file for file in delivery.rejected if _broken(file)]
+    if not broken and delivery.staged:
+        return
+    told = broken or delivery.rejected
+    if not told:
+        raise InvalidInput("There are no pictures in what was fetched.")
+    kind = type(delivery.errors[delivery.rejected.index(told[0])])
+    more = f" And {len(told) - 1} files more." if len(told) > 1 else ""
+    raise kind(
+        f"The dataset cannot be trained on: {told[0].error}{more}",
+        hint="Repair or remove these files where they are, then try again.",
+        details=[{"field": file.filename, "error": file.error} for file in told[:100]],
+    )
+
+
+def _broken(file: RejectedFile) -> bool:
+    return file.code != "conflict" and suffix_of(file.filename) in intake.TAKEN_SUFFIXES
+
+
+def _same_as_before(delivery: Delivery, landed: Sequence[Landed], folder: Path) -> bool:
+    """Whether the dataset is there already as it would become: then its caches stay too."""
+    if any(item.entry is None or item.entry.dataset != folder.name for item in landed):
+        return False
+    there = {path.name for path in folder.iterdir() if not is_hidden(path.name)}
+    extra = there - delivery.staged.keys()
+    return not delivery.staged.keys() - there and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)

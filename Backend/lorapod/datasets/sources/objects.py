@@ -1,0 +1,96 @@
+"""Files of an object store: an S3 prefix, a Supabase folder, a HuggingFace dataset repository."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorapod.datasets.intake import TAKEN_SUFFIXES
+from lorapod.datasets.sources.port import Arrived, Progress, RemoteFile
+from lorapod.errors import InvalidInput, NotFound
+from lorapod.kinds import suffix_of
+from lorapod.safety.part_file import Version
+from lorapod.storage.port import ObjectStore, StoredObject
+
+#: More objects than these are no dataset, and would fill the memory.
+MAX_OBJECTS = 100_000
+
+
+class _Abandoned(Exception):
+    """Nobody waits for this transfer any more."""
+
+
+class ObjectSource:
+    """A `lorapod.datasets.sources.port.Source` of the objects below where a store was opened."""
+
+    def __init__(self, store: ObjectStore, *, name: str) -> None:
+        """Take what the store holds; `name` stands for where it was opened, e.g. `s3://bucket/prefix`."""
+        self._store = store
+        self._name = name
+        self._objects: dict[str, StoredObject] = {}
+
+    async def files(self) -> Sequence[RemoteFile]:
+        """The objects whose names say that a dataset may hold them; a repository has others too."""
+        self._objects = await asyncio.to_thread(self._list)
+        return [
+            RemoteFile(key=f"{self._name}/{key}", path=key, size_bytes=stored.size_bytes)
+            for key, stored in sorted(self._objects.items())
+        ]
+
+    async def fetch(
+        self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
+    ) -> Arrived | None:
+        """Fetch one object, unless the list has told that it is known."""
+        listed = self._objects[file.path]
+        version = _version(listed)
+        if known and known == version:
+            return None
+        abandoned = threading.Event()
+
+        def tell(done_bytes: int) -> None:
+            if abandoned.is_set():
+                raise _Abandoned
+            progress(done_bytes, listed.size_bytes)
+
+        def get() -> str:
+            self._store.get_file(file.path, target, progress=tell)
+            with target.open("rb") as opened:
+                return hashlib.file_digest(opened, "sha256").hexdigest()
+
+        try:
+            sha256 = await asyncio.to_thread(get)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+        return Arrived(sha256=sha256, version=version)
+
+    def _list(self) -> dict[str, StoredObject]:
+        found: dict[str, StoredObject] = {}
+        others: set[str] = set()
+        for stored in self._store.list_objects():
+            suffix = suffix_of(stored.key.rpartition("/")[2])
+            if suffix in TAKEN_SUFFIXES:
+                found[stored.key] = stored
+            else:
+                others.add(suffix or stored.key[:40])
+            if len(found) + len(others) > MAX_OBJECTS:
+                raise InvalidInput(
+                    f"{self._name} has more than {MAX_OBJECTS} objects.", hint="Name a folder in it."
+                )
+        if not found and not others:
+            raise NotFound(f"There is nothing at {self._name}.")
+        if not found:
+            kinds = ", ".join(sorted(others)[:5])
+            raise InvalidInput(
+                f"{self._name} has no pictures, captions or zips, only {kinds}.",
+                hint="Put JPEG, PNG or WebP files there; tables such as parquet are not read.",
+            )
+        return found
+
+
+def _version(stored: StoredObject) -> Version:
+    modified = stored.modified_at.isoformat() if stored.modified_at else None
+    return Version(etag=stored.etag or stored.sha256, last_modified=modified)

@@ -1,0 +1,58 @@
+"""Files by their addresses: pictures, captions, zips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from yarl import URL
+
+from lorapod.datasets.sources.port import Arrived, Progress, RemoteFile
+from lorapod.safety.fetch import Fetcher
+from lorapod.safety.part_file import Version
+from lorapod.safety.urls import check_url
+
+#: Parts of an address that change each time it is signed, while what it stands for does not.
+_SIGNATURES = ("x-amz-", "x-goog-", "awsaccesskeyid", "signature", "expires", "key-pair-id", "policy")
+
+
+class UrlSource:
+    """A `lorapod.datasets.sources.port.Source` of addresses."""
+
+    def __init__(self, addresses: Sequence[str], fetcher: Fetcher, *, allow_private: bool) -> None:
+        """Fetch each address, once where it is named twice, through an open fetcher.
+
+        Raises:
+            UnsafeUrl: one of them is not one that may be asked.
+        """
+        self._fetcher = fetcher
+        self._addresses: dict[str, str] = {}
+        self._files: list[RemoteFile] = []
+        for address in addresses:
+            url = check_url(address, allow_private=allow_private)
+            key = url_key(url)
+            if key not in self._addresses:
+                self._addresses[key] = address
+                # Bytes that are no UTF-8 become question marks, which no name keeps.
+                self._files.append(RemoteFile(key=key, path=unquote(url.raw_path, errors="replace")))
+
+    async def files(self) -> Sequence[RemoteFile]:
+        """One for each address."""
+        return self._files
+
+    async def fetch(
+        self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
+    ) -> Arrived | None:
+        """Fetch it; see `lorapod.safety.fetch`."""
+        fetched = await self._fetcher.fetch(self._addresses[file.key], target, known=known, progress=progress)
+        return None if fetched is None else Arrived(sha256=fetched.sha256, version=fetched.version)
+
+
+def url_key(url: URL) -> str:
+    """What stands for an address however it is signed: no credentials, signature or fragment."""
+    pairs = [
+        pair for pair in url.raw_query_string.split("&") if pair and not pair.lower().startswith(_SIGNATURES)
+    ]
+    bare = url.with_user(None).with_query(None).with_fragment(None)
+    return f"{bare}?{'&'.join(pairs)}" if pairs else str(bare)
