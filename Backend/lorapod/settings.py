@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
     )
+    allow_private_urls: bool = Field(
+        default=False,
+        description="Fetch from addresses of private networks too; only where every caller is trusted.",
+    )
+    max_fetch_bytes: PositiveInt = Field(
+        default=50_000_000_000, description="Largest single file that is fetched from an address, in bytes."
+    )
     disk_min_free_bytes: int = Field(
         default=1_000_000_000,
         ge=0,
