@@ -34,7 +34,7 @@ def _download(request: DownloadRequest, services: Services) -> DownloadResult:
             hint="`process_status` names its checkpoints; `download_file` fetches them.",
             details=[{"field": "process_id", "status": record.status.value}],
         )
-    path = services.workspace.output_folder(record.process_id) / record.name / (record.name + weights.SUFFIX)
+    path = record.run_folder(services.workspace) / (record.name + weights.SUFFIX)
     return part_of(path, request, services)
 
 

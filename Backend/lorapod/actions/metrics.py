@@ -39,7 +39,7 @@ async def metrics(request: MetricsRequest, services: Services, _job: Job) -> Met
 
 def _read(request: MetricsRequest, services: Services) -> MetricsResult:
     record = services.processes.get(request.process_id)
-    path = services.workspace.output_folder(record.process_id) / record.name / loss_log.FILE_NAME
+    path = record.run_folder(services.workspace) / loss_log.FILE_NAME
     series = loss_log.read_series(
         path, keys=request.keys, since_step=request.since_step, stride=request.stride
     )

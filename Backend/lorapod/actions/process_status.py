@@ -32,7 +32,7 @@ async def process_status(request: ProcessStatusRequest, services: Services, _job
 def _read(request: ProcessStatusRequest, services: Services) -> ProcessView:
     record = services.processes.get(request.process_id)
     workspace = services.workspace
-    run_folder = workspace.output_folder(record.process_id) / record.name
+    run_folder = record.run_folder(workspace)
     return view(
         record,
         workspace,

@@ -35,7 +35,7 @@ def view(
 ) -> ProcessView:
     """The record with the files that the process wrote; reads its folder."""
     output = workspace.output_folder(record.process_id)
-    saved = artifacts.checkpoints(output / record.name, record.name)
+    saved = artifacts.checkpoints(record.run_folder(workspace), record.name)
     files = [workspace.relative(path) for path in artifacts.output_files(output)]
     return ProcessView(
         **_common(record),
@@ -53,7 +53,7 @@ def view(
         ],
         samples=[
             SampleView(path=workspace.relative(sample.path), step=sample.step, index=sample.index)
-            for sample in artifacts.samples(output / record.name)
+            for sample in artifacts.samples(record.run_folder(workspace))
         ],
         output_files=files[:MAX_OUTPUT_FILES],
         config_path=config_path(record.process_id, workspace),

@@ -47,6 +47,7 @@ def first_record(
         type=kind,
         trainer=order.trainer,
         name=plan.name,
+        folder=plan.run_folder.name,
         status=ProcessStatus.QUEUED,
         created_at=created_at,
         worker_id=worker_id,

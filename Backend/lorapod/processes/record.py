@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from lorapod.processes.status import ProcessStatus, check_transition
 from lorapod.trainers.port import Failure, Observation, Phase
+from lorapod.workspace import Workspace
 
 #: Version of the stored form; a reader refuses a newer one.
 RECORD_VERSION = 1
@@ -52,6 +54,8 @@ class ProcessRecord:
     trainer: str
     #: The model's name: the stem of its artifacts.
     name: str
+    #: The folder below `output/<process_id>/` that the trainer writes to: the name, unless the config says otherwise.
+    folder: str
     status: ProcessStatus
     created_at: datetime
     #: The worker that holds it, or held it last.
@@ -82,6 +86,10 @@ class ProcessRecord:
     pid: int | None = None
     pid_started: float | None = None
     version: int = RECORD_VERSION
+
+    def run_folder(self, workspace: Workspace) -> Path:
+        """Where the trainer writes."""
+        return workspace.output_folder(self.process_id) / self.folder
 
     def moved(self, status: ProcessStatus, **changes: Any) -> ProcessRecord:
         """This record in its next state.

@@ -17,6 +17,7 @@ def make_record(**changes: Any) -> ProcessRecord:
         type="train",
         trainer="script",
         name="model",
+        folder="model",
         status=ProcessStatus.RUNNING,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         worker_id="worker-1",

@@ -43,6 +43,7 @@ class FakeProcesses:
             type="train",
             trainer="builtin",
             name="matt",
+            folder="matt",
             status=self.status,
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             worker_id="w",
