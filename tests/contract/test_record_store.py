@@ -124,12 +124,14 @@ def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -
 
 
 def test_even_a_late_writers_file_is_not_believed(tmp_path: Path) -> None:
-    store, old = FileRecords(tmp_path), make_record()
+    store, old = FileRecords(tmp_path), make_record(status=ProcessStatus.INTERRUPTED)
     store.create(old)
-    new = old.moved(ProcessStatus.INTERRUPTED, generation=2)
+    new = old.moved(ProcessStatus.QUEUED, generation=2)
     store.create(new)
+    newest = new.moved(ProcessStatus.PREPARING)
+    store.save(newest)
     (tmp_path / old.process_id / RECORD_NAME).write_bytes(records.dump(old))
-    assert store.load(old.process_id) == new
+    assert store.load(old.process_id) == newest
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"process_id":', b"\xff\xfe"])

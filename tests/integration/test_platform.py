@@ -208,6 +208,23 @@ async def test_a_killed_workers_training_is_interrupted_and_another_takes_it_up(
     await two.ask("cancel", process_id=process_id, save=False)
 
 
+@pytest.mark.parametrize("kind", ["train", "resume"])
+async def test_a_job_that_the_platform_hands_out_again_goes_on_where_it_was(two: Worker, kind: str) -> None:
+    job_id = await two.start("train", wait=True, config={"steps": 300, "save_every": 20})
+    process_id = (await two.first_update(job_id))["process_id"]
+    status = await two.until_training(process_id)
+    if kind == "resume":
+        await two.caller.call("POST", f"/cancel/{job_id}")
+        await two.until_status(process_id, "cancelled")
+        job_id = await two.start("resume", process_id=process_id, wait=True)
+        status = await two.until_status(process_id, "running")
+    os.kill(holder_pid(two, status), signal.SIGKILL)
+    answer = await two.caller.until(job_id, "COMPLETED")
+    assert (answer["output"]["process_id"], answer["output"]["status"]) == (process_id, "completed")
+    assert answer["output"]["worker_id"] != status["worker_id"]
+    assert (await two.ask("processes"))["count"] == 1
+
+
 async def test_sixteen_questions_at_once_are_answered_while_it_trains(one: Worker) -> None:
     started = await one.ask("train", wait=False, **LONG)
     answers = await asyncio.gather(

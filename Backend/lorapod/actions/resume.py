@@ -24,7 +24,9 @@ class ResumeRequest(ProcessRequest):
 
 async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
-    accepted = await asyncio.to_thread(services.processes.resume, request.process_id)
+    accepted = await asyncio.to_thread(
+        services.processes.resume, request.process_id, asked_by=starting.asking(services, job)
+    )
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None
     return await starting.answer(accepted, dataset, services, job, wait=request.wait)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,10 +15,11 @@ from lorapod.actions.attachment import stay_attached
 from lorapod.actions.process_view import config_path, view
 from lorapod.actions.services import Services
 from lorapod.datasets.check import DatasetSummary
-from lorapod.errors import GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
+from lorapod.errors import Conflict, GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.manager import Accepted
 from lorapod.processes.order import TrainingOrder
+from lorapod.processes.status import ProcessStatus
 from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef
@@ -134,8 +136,13 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
     if request.dry_run:
         return await asyncio.to_thread(_rehearse, config, request, services)
     order = await asyncio.to_thread(_Order.check, config, request, services)
-    accepted = await asyncio.to_thread(order.submit)
+    accepted = await asyncio.to_thread(order.submit, asking(services, job))
     return await answer(accepted, order.dataset_view(), services, job, wait=request.wait)
+
+
+def asking(services: Services, job: Job) -> str | None:
+    """The RunPod job behind a request: elsewhere the id of an event names nothing."""
+    return job.job_id if services.settings.serverless and job.job_id else None
 
 
 async def answer(
@@ -145,6 +152,13 @@ async def answer(
     record, warnings, workspace = accepted.record, list(accepted.warnings), services.workspace
     if services.settings.waits_for_training if wait is None else wait:
         ended = await stay_attached(record.process_id, services, job)
+        if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
+            # The worker that this job was on before is dead beyond doubt now.
+            with contextlib.suppress(Conflict):
+                await asyncio.to_thread(
+                    services.processes.resume, record.process_id, asked_by=asking(services, job)
+                )
+            ended = await stay_attached(record.process_id, services, job)
         seen = await asyncio.to_thread(view, ended, workspace)
         return Finished(**dict(seen), dataset=dataset, warnings=warnings)
     if services.settings.serverless:
@@ -189,7 +203,7 @@ class _Order:
         dataset = services.datasets.resolve(request.dataset) if request.dataset is not None else None
         return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
 
-    def training(self) -> TrainingOrder:
+    def training(self, asked_by: str | None = None) -> TrainingOrder:
         """What the process manager needs to know of it, now and when it is taken up again."""
         shown = self.dataset_view()
         return TrainingOrder(
@@ -200,11 +214,12 @@ class _Order:
             name=self.request.name,
             job_id=self.request.job_id,
             idempotency_key=self.request.idempotency_key,
+            asked_by=asked_by,
         )
 
-    def submit(self) -> Accepted:
-        """Hand the training to the process manager."""
-        return self.services.processes.submit("train", self.training())
+    def submit(self, asked_by: str | None) -> Accepted:
+        """Hand the training to the process manager; `asked_by` is the RunPod job."""
+        return self.services.processes.submit("train", self.training(asked_by))
 
     def dataset_view(self) -> DatasetView | None:
         """The dataset as answers show it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -13,7 +14,7 @@ from lorapod.processes.lease import LeaseTimes, Obituary, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordExists, StateStore, StoreUnavailable
+from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Keeper:
         *,
         holder: str,
         held: Callable[[], frozenset[str]],
+        current: Callable[[str], bool],
         deliver: Callable[[str, ControlRequest], None],
     ) -> None:
         """Nothing happens before `start`.
@@ -38,7 +40,8 @@ class Keeper:
             times: how patient to be.
             clock: the time.
             holder: this worker, as records name it.
-            held: the processes that this worker holds.
+            held: the processes that this worker holds, or believes to hold.
+            current: whether one of them is surely still its own; else its messages are for somebody else.
             deliver: gets every message about one of them.
         """
         self._store = store
@@ -46,8 +49,11 @@ class Keeper:
         self._clock = clock
         self._holder = holder
         self._held = held
+        self._current = current
         self._deliver = deliver
         self._obituary = Obituary(store.heartbeats, times, clock)
+        #: What was marked as live at the last sweep, and had ended.
+        self._ended: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -68,20 +74,40 @@ class Keeper:
             OSError: the store does not answer.
         """
         held = self._held()
-        for process_id in held:
+        for process_id in filter(self._current, held):
             for request in ControlRequest.all_of(self._store.mailbox.take(process_id)):
                 self._deliver(process_id, request)
-        holders = set()
+        dead: dict[str, bool] = {}
+        ended = set()
         for process_id in self._store.records.live_ids():
-            if process_id in held:
+            record = None if process_id in held else self._store.records.load(process_id)
+            if record is None:
                 continue
-            record = self._store.records.load(process_id)
-            if record is None or record.status.final:
-                continue
-            holders.add(record.holder)
-            if self._forgotten(record) or self._obituary.is_dead(record.holder):
+            if record.status.final:
+                ended.add(process_id)
+            elif self._forgotten(record) or (
+                record.holder != self._holder and self._is_dead(record.holder, dead)
+            ):
                 self._bury(record)
-        self._obituary.forget_all_but(holders)
+        self._unmark(ended)
+        for holder in self._store.heartbeats.holders():
+            if self._is_dead(holder, dead) and holder != self._holder:
+                self._store.heartbeats.forget(holder)
+        self._obituary.forget_all_but(dead)
+
+    def _is_dead(self, holder: str, known: dict[str, bool]) -> bool:
+        """Asked once a sweep: all that a dead worker held is buried together, before its heartbeat is forgotten."""
+        if holder not in known:
+            known[holder] = self._obituary.is_dead(holder)
+        return known[holder]
+
+    def _unmark(self, ended: set[str]) -> None:
+        """Take the mark of life from what had ended at the last sweep already: its worker was killed before it could."""
+        for process_id in ended & self._ended:
+            if (record := self._store.records.load(process_id)) is not None and record.status.final:
+                with contextlib.suppress(LeaseLost):
+                    self._store.records.save(record)
+        self._ended = ended
 
     def _run(self) -> None:
         while not self._closing.wait(self._times.sweep_s):
@@ -127,8 +153,6 @@ class Keeper:
             self._store.records.create(ended)
         except RecordExists:
             return
-        if record.holder != self._holder:
-            self._store.heartbeats.forget(record.holder)
         logger.warning(
             "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
         )

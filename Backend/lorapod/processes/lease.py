@@ -18,7 +18,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -186,18 +186,19 @@ class Obituary:
         At once where it ran on this machine and its process is gone; else when its heartbeat has not changed for
         `expiry_s` since it was first seen so.
         """
+        # Before the look: should this worker itself stand still now, the other's beats meanwhile are not missed.
+        now_s = self._clock.monotonic()
         beat = self._store.read(holder)
         if beat is not None and beat.host == this_host() and not same_process(beat.pid, beat.pid_started):
             return True
         count = beat.count if beat is not None else 0
         known = self._seen.get(holder)
-        now_s = self._clock.monotonic()
         if known is None or known[0] != count:
             self._seen[holder] = (count, now_s)
             return False
         return now_s - known[1] >= self._times.expiry_s
 
-    def forget_all_but(self, holders: set[str]) -> None:
+    def forget_all_but(self, holders: Collection[str]) -> None:
         """Drop what is known of workers that hold nothing any more."""
-        for holder in set(self._seen) - holders:
+        for holder in set(self._seen) - set(holders):
             del self._seen[holder]

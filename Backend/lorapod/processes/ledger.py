@@ -40,10 +40,16 @@ class Ledger:
         self.lost = False
         self._saved = record
         self._save_due = self._retry_due = 0.0
+        self._stops = pulse.stops
         self._store = store
         self._pulse = pulse
         self._clock = clock
         self._on_change = on_change
+
+    @property
+    def current(self) -> bool:
+        """Whether no other worker can have taken the process up since this one was last seen to hold it."""
+        return not self.lost and self._pulse.holding and self._pulse.stops == self._stops
 
     @property
     def saved(self) -> bool:
@@ -85,6 +91,18 @@ class Ledger:
         if due:
             self._on_change(self.record)
 
+    def confirm(self) -> bool:
+        """Whether this worker still holds the process, by writing the record once more.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            self._store.save(self.record)
+        except LeaseLost:
+            self.lost = True
+        return not self.lost
+
     def save(self) -> None:
         """Write the present record, if it is not written yet and this worker holds the process."""
         if self.saved or self.lost:
@@ -94,8 +112,9 @@ class Ledger:
             if not self._pulse.holding:
                 # The worker was frozen or cut off: a sign of life first, then see who holds the process now.
                 self._pulse.revive()
+            stops = self._pulse.stops
             self._store.save(self.record)
-            self._saved = self.record
+            self._saved, self._stops = self.record, stops
         except LeaseLost:
             logger.warning(
                 "another worker has taken the process up", extra={"process_id": self.record.process_id}

@@ -35,6 +35,8 @@ class Accepted:
     record: ProcessRecord
     #: What the caller should know but need not change, a sentence each.
     warnings: Sequence[str] = ()
+    #: The same RunPod job has asked for it before, on a worker that did not live to answer.
+    retried: bool = False
 
 
 class RealProcessManager:
@@ -65,6 +67,7 @@ class RealProcessManager:
             surroundings.clock,
             holder=surroundings.pulse.holder,
             held=lambda: frozenset(self._supervisors),
+            current=self.holds,
             deliver=self._deliver,
         )
 
@@ -92,7 +95,10 @@ class RealProcessManager:
         )
 
     def submit(self, kind: str, order: TrainingOrder) -> Accepted:
-        """Start a process; or find the one that the order's idempotency key stands for, and take it up again.
+        """Start a process; or find the one that the order's key stands for, and take it up again.
+
+        A RunPod job that is handed out again because its worker died finds its process too. That one is taken up only
+        if it was interrupted: the job has not changed its mind about what has failed or was cancelled.
 
         Args:
             kind: what the id begins with, e.g. `train`.
@@ -106,10 +112,10 @@ class RealProcessManager:
         while True:
             process_id = new_process_id(kind, self._around.clock.now())
             plan = self.plan(process_id, order)
-            if order.idempotency_key is not None:
-                owner = store.claim_key(order.idempotency_key, process_id)
+            if order.key is not None:
+                owner = store.claim_key(order.key, process_id)
                 if owner != process_id and store.load(owner) is not None:
-                    return self._again(owner)
+                    return self._again(owner, order)
                 process_id = owner
                 plan = self.plan(process_id, order)
             record = first_record(
@@ -126,8 +132,12 @@ class RealProcessManager:
                 continue
             return Accepted(record=record, warnings=plan.warnings)
 
-    def resume(self, process_id: str) -> Accepted:
+    def resume(self, process_id: str, *, asked_by: str | None = None) -> Accepted:
         """Take an unfinished process up again, from its newest whole checkpoint where it has one.
+
+        Args:
+            process_id: which process.
+            asked_by: the RunPod job that asks; when it asked for the last run already, it finds that one.
 
         Raises:
             NotFound: there is no such process, or what it was to train is gone.
@@ -135,6 +145,8 @@ class RealProcessManager:
             WorkerError: what the trainer refuses now.
         """
         record = self.get(process_id)
+        if _is_retry(record, asked_by) and record.status is not ProcessStatus.INTERRUPTED:
+            return Accepted(record=record, retried=True)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
         order = read_order(self._around.store.orders, process_id)
@@ -153,6 +165,7 @@ class RealProcessManager:
             failure=None,
             pid=None,
             pid_started=None,
+            asked_by=asked_by,
             progress=Progress(step=step or 0, total_steps=plan.total_steps),
         )
         try:
@@ -168,7 +181,8 @@ class RealProcessManager:
         Raises:
             NotFound: there is no such process.
         """
-        if (supervisor := self._supervisors.get(process_id)) is not None:
+        supervisor = self._supervisors.get(process_id)
+        if supervisor is not None and supervisor.current:
             return supervisor.record
         if (record := self._around.store.records.load(process_id)) is not None:
             return record
@@ -176,7 +190,8 @@ class RealProcessManager:
 
     def holds(self, process_id: str) -> bool:
         """Whether this worker runs the process, or has it in its line."""
-        return process_id in self._supervisors
+        supervisor = self._supervisors.get(process_id)
+        return supervisor is not None and supervisor.current
 
     def page(
         self, *, status: ProcessStatus | None, limit: int, before: str | None
@@ -243,9 +258,15 @@ class RealProcessManager:
         self._around.starter.close()
         self._around.pulse.close()
 
-    def _again(self, process_id: str) -> Accepted:
+    def _again(self, process_id: str, order: TrainingOrder) -> Accepted:
         record = self.get(process_id)
-        return self.resume(process_id) if record.status.unfinished else Accepted(record=record)
+        if not record.status.unfinished:
+            return Accepted(record=record, retried=_is_retry(record, order.asked_by))
+        orders = self._around.store.orders
+        if orders.read(process_id) is None:
+            # Whoever began the process was killed before it could keep the order.
+            keep_order(order, orders, process_id)
+        return self.resume(process_id, asked_by=order.asked_by)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
@@ -297,3 +318,7 @@ class RealProcessManager:
             # From here on the store answers; another worker may take the process up.
             del self._supervisors[record.process_id]
         self.listeners.tell(record)
+
+
+def _is_retry(record: ProcessRecord, asked_by: str | None) -> bool:
+    return asked_by is not None and record.asked_by == asked_by

@@ -33,6 +33,15 @@ class TrainingOrder:
     #: The caller's own id of the job.
     job_id: str | None = None
     idempotency_key: str | None = None
+    #: The RunPod job that asks, where there is one.
+    asked_by: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """What the process is found by when the same is asked again, by its caller or by the platform."""
+        if self.idempotency_key is not None or self.asked_by is None:
+            return self.idempotency_key
+        return f"runpod-job:{self.asked_by}"
 
 
 _ADAPTER = TypeAdapter(TrainingOrder)
@@ -58,6 +67,7 @@ def first_record(
         base_model=plan.base_model,
         job_id=order.job_id,
         idempotency_key=order.idempotency_key,
+        asked_by=order.asked_by,
         dataset=order.dataset,
     )
 

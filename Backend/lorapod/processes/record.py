@@ -80,6 +80,8 @@ class ProcessRecord:
     #: The caller's own id of the job, echoed in events.
     job_id: str | None = None
     idempotency_key: str | None = None
+    #: The RunPod job that asked for this run; the platform hands it out again when its worker has died.
+    asked_by: str | None = None
     #: What was known of the dataset when the process was made.
     dataset: Mapping[str, Any] = field(default_factory=dict)
     #: The child's process id, which is also that of its group, and when it started (seconds since boot).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import signal
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from lorapod.atomic import write_atomically
 from lorapod.errors import ErrorCode, WorkerError
 from lorapod.processes.child import Child, Exit
+from lorapod.processes.launch_failure import launch_failure
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
@@ -20,6 +20,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopReason, StopRequest
+from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.waker import Waker
 from lorapod.trainers.config_text import dump_config
@@ -89,6 +90,11 @@ class Supervisor:
     def trainer(self) -> Trainer:
         """What runs the training."""
         return self._trainer
+
+    @property
+    def current(self) -> bool:
+        """Whether this worker surely still holds the process: it has not stood still since it last looked."""
+        return self._ledger.current
 
     @property
     def settled(self) -> bool:
@@ -165,10 +171,13 @@ class Supervisor:
             launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
             try:
                 child = self._child = self._launch(environment)
+            except LeaseLost:
+                self._ledger.end(ProcessStatus.INTERRUPTED)
+                return
             except (OSError, WorkerError) as error:
                 log.note(f"cannot start: {error}")
                 if around.pulse.holding:
-                    self._ledger.end(ProcessStatus.FAILED, failure=_launch_failure(error))
+                    self._ledger.end(ProcessStatus.FAILED, failure=launch_failure(error))
                 else:
                     # Cut off from the other workers: one of them, or this one later, may try again.
                     self._ledger.end(ProcessStatus.INTERRUPTED)
@@ -208,7 +217,10 @@ class Supervisor:
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)
+        # In this order: what happened before the beat is seen now; a longer standstill after it, the guard sees.
         beat_s = around.pulse.follow(self.heard)
+        if not self._ledger.confirm():
+            raise LeaseLost(self.record.process_id)
         child = around.starter.start_child(
             spec, environment, warm=self._trainer.warm, fence_s=around.pulse.times.fence_s
         )
@@ -281,18 +293,3 @@ class Supervisor:
             # Somebody else interrupted it: the platform, a person on the machine, or its own guard.
             return ProcessStatus.INTERRUPTED
         return ProcessStatus.FAILED
-
-
-def _launch_failure(error: OSError | WorkerError) -> Failure:
-    if isinstance(error, WorkerError):
-        return Failure(code=error.code, message=error.message, hint=error.hint)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure(
-            code=ErrorCode.INSUFFICIENT_STORAGE,
-            message="The workspace's disk is full, so the training could not be started.",
-            hint="Delete old outputs or attach a larger volume.",
-        )
-    return Failure(
-        code=ErrorCode.INTERNAL,
-        message=f"The trainer could not be started: {error.strerror or type(error).__name__}.",
-    )

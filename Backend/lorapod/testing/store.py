@@ -106,6 +106,10 @@ class MemoryHeartbeats:
         """Remove a worker's heartbeat."""
         self._beats.pop(holder, None)
 
+    def holders(self) -> Sequence[str]:
+        """The workers that have one."""
+        return list(self._beats)
+
 
 class MemoryMailbox:
     """A `lorapod.processes.store.port.Mailbox` that forgets with its process."""

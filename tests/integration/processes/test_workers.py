@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -17,14 +18,17 @@ from lorapod.errors import Conflict, NotFound
 from lorapod.processes import child as children
 from lorapod.processes import lease
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.file_orders import ORDER_NAME
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
 
 LEASE_S = 3.0
+CANCEL = StopRequest(reason=StopReason.CANCEL, save=False, grace_s=5)
 
 #: A worker in a process of its own, that trains one thing and says which.
 WORKER = """
@@ -322,6 +326,59 @@ async def test_no_guard_is_left_when_a_child_has_ended(manager: RealProcessManag
     while guards_of(record):
         assert time.monotonic() - began < SOON_S
         await asyncio.sleep(0.02)
+
+
+def taken_over(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:
+    """What another worker writes when this one has stood still for too long; then this one wakes."""
+    buried = record.moved(ProcessStatus.INTERRUPTED, generation=record.generation + 1, holder="another")
+    manager._around.store.records.create(buried)
+    manager._around.pulse.stops += 1
+    return buried
+
+
+async def test_a_worker_that_wakes_answers_from_the_store_and_passes_messages_on(
+    manager: RealProcessManager,
+) -> None:
+    first = train_on(manager, steps=5000)
+    waiting = train_on(manager, steps=5)
+    buried = taken_over(manager, waiting)
+    taken_up = buried.moved(ProcessStatus.QUEUED, generation=3)
+    manager._around.store.records.create(taken_up)
+    assert manager.get(waiting.process_id) == taken_up
+    assert not manager.holds(waiting.process_id)
+    manager.ask(waiting.process_id, ControlRequest(save=True, grace_s=5))
+    assert len(manager._around.store.mailbox.take(waiting.process_id)) == 1
+    manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
+
+
+async def test_what_was_taken_over_while_it_waited_is_not_started(
+    manager: RealProcessManager, root: Path
+) -> None:
+    first = train_on(manager, steps=5000)
+    await running(manager, first.process_id)
+    waiting = train_on(manager, steps=5)
+    buried = taken_over(manager, waiting)
+    await asyncio.to_thread(manager._supervisors[first.process_id].stop, CANCEL)
+    supervisor = manager._supervisors[waiting.process_id]
+    assert await asyncio.to_thread(supervisor.join, SOON_S)
+    assert manager.get(waiting.process_id) == buried
+    assert not (root / "output" / waiting.process_id / "model").exists()
+    assert "started" not in (root / "logs" / f"{waiting.process_id}.log").read_text()
+
+
+async def test_a_job_that_is_handed_out_again_finds_its_process_and_does_not_undo_a_cancel(
+    manager: RealProcessManager,
+) -> None:
+    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, asked_by="job-1")
+    first = manager.submit("train", order)
+    await running(manager, first.record.process_id)
+    again = manager.submit("train", order)
+    assert (again.record.process_id, again.retried, first.retried) == (first.record.process_id, True, False)
+    manager.ask(first.record.process_id, ControlRequest(save=True, grace_s=5))
+    await ended(manager, first.record)
+    assert manager.submit("train", order).record.status is ProcessStatus.CANCELLED
+    other_job = dataclasses.replace(order, asked_by="job-2")
+    assert manager.submit("train", other_job).record.process_id != first.record.process_id
 
 
 def test_times_are_in_order() -> None:

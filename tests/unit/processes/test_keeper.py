@@ -44,6 +44,7 @@ def open_keeper(store: StateStore, held: set[str]) -> Keeper:
         SystemClock(),
         holder="mine.1",
         held=lambda: frozenset(held),
+        current=lambda process_id: True,
         deliver=lambda process_id, message: None,
     )
 

@@ -1,8 +1,8 @@
 """State as files on the workspace, so that a restarted worker, and any other on the volume, can read it.
 
 ```
-processes/<process_id>/record.json               the record
-processes/<process_id>/taken/<generation>/       the first record of every generation after the first
+processes/<process_id>/record.json               the record of the first generation
+processes/<process_id>/taken/<generation>/       the record of every later one, `record.json`; the newest counts
 processes/<process_id>/order.json                what the process was asked to be
 processes/<process_id>/control/                  messages for the worker that holds the process
 processes/.live/<process_id>                     an empty file for each process that has not ended
@@ -62,24 +62,25 @@ class FileRecords:
         self._keys.mkdir(exist_ok=True)
 
     def create(self, record: ProcessRecord) -> None:
-        """Begin a generation: the first one by making the process's folder, a later one by renaming a staged one.
+        """Begin a generation: the first one by making the process's folder, a later one by making the mark of it.
+
+        Either appears with its first record in it, after the mark of live processes: a worker that is killed in
+        between leaves nothing that would be `queued` for ever.
 
         Raises:
             RecordExists: somebody else was first.
         """
         folder = self._folder / record.process_id
+        data = records.dump(record)
         if record.generation == 1:
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                raise RecordExists(record.process_id) from None
+            if folder.exists():
+                raise RecordExists(record.process_id)
+            self._mark(record)
+            self._rename_exclusively(folder, RECORD_NAME, data)
         else:
-            # The first record travels with the mark: should a late writer of the old generation still overwrite
-            # record.json, `load` finds the newer one here.
             (folder / TAKEN_NAME).mkdir(exist_ok=True)
-            self._rename_exclusively(
-                folder / TAKEN_NAME / f"{record.generation:06d}", RECORD_NAME, records.dump(record)
-            )
+            self._mark(record)
+            self._rename_exclusively(folder / TAKEN_NAME / f"{record.generation:06d}", RECORD_NAME, data)
         self.save(record)
 
     def save(self, record: ProcessRecord) -> None:
@@ -91,21 +92,16 @@ class FileRecords:
         folder = self._folder / record.process_id
         if self._newest_generation(folder) > record.generation:
             raise LeaseLost(record.process_id)
-        mark = self._live / record.process_id
-        if not record.status.final:
-            mark.touch()
-        write_atomically(folder / RECORD_NAME, records.dump(record))
-        if record.status.final:
-            mark.unlink(missing_ok=True)
+        self._mark(record)
+        # Each generation has a file of its own: one writer a file, so that a late one overwrites nobody's.
+        write_atomically(self._path(folder, record.generation), records.dump(record))
+        if record.status.final and self._newest_generation(folder) == record.generation:
+            (self._live / record.process_id).unlink(missing_ok=True)
 
     def load(self, process_id: str) -> ProcessRecord | None:
         """The record of the newest generation as last saved."""
         folder = self._folder / process_id
-        record = self._read(folder / RECORD_NAME)
-        generation = self._newest_generation(folder)
-        if generation > (record.generation if record else 0) and generation > 1:
-            return self._read(folder / TAKEN_NAME / f"{generation:06d}" / RECORD_NAME)
-        return record
+        return self._read(self._path(folder, self._newest_generation(folder)))
 
     def ids(self) -> Sequence[str]:
         """Every id, newest first."""
@@ -125,6 +121,10 @@ class FileRecords:
             return next(claimed.iterdir()).name
         return process_id
 
+    def _mark(self, record: ProcessRecord) -> None:
+        if not record.status.final:
+            (self._live / record.process_id).touch()
+
     @staticmethod
     def _rename_exclusively(target: Path, name: str, data: bytes) -> None:
         """Make the folder `target` with one file in it; renaming onto a folder that is not empty fails."""
@@ -139,6 +139,10 @@ class FileRecords:
                 raise RecordExists(target.name) from None
             raise
         sync_folder(target.parent)
+
+    @staticmethod
+    def _path(folder: Path, generation: int) -> Path:
+        return (folder if generation == 1 else folder / TAKEN_NAME / f"{generation:06d}") / RECORD_NAME
 
     @staticmethod
     def _newest_generation(folder: Path) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -35,3 +37,7 @@ class FileHeartbeats:
     def forget(self, holder: str) -> None:
         """Remove a worker's heartbeat."""
         (self._folder / holder).unlink(missing_ok=True)
+
+    def holders(self) -> Sequence[str]:
+        """The workers that have one."""
+        return [entry.name for entry in os.scandir(self._folder) if not entry.name.startswith(".")]

@@ -95,6 +95,9 @@ class HeartbeatStore(Protocol):
     def forget(self, holder: str) -> None:
         """Remove a worker's heartbeat."""
 
+    def holders(self) -> Sequence[str]:
+        """The workers whose heartbeats somebody has to remove one day; none where the place does so by itself."""
+
 
 class Mailbox(Protocol):
     """Carries requests about a process to the worker that holds it."""

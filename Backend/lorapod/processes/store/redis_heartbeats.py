@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
@@ -41,6 +42,10 @@ class RedisHeartbeats:
     def forget(self, holder: str) -> None:
         """Remove a worker's heartbeat."""
         self._server.call("DEL", self._key(holder))
+
+    def holders(self) -> Sequence[str]:
+        """None: what nobody forgot expires."""
+        return ()
 
     def _key(self, holder: str) -> str:
         return self._server.key("heartbeat", holder)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lorapod.processes.keeper import Keeper
+from lorapod.processes.lease import LeaseTimes
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.file import FileRecords
+from lorapod.processes.store.port import Heartbeat, StateStore
+from lorapod.testing.clock import FakeClock
+from lorapod.testing.records import make_record
+from lorapod.testing.store import open_memory_store
+
+TIMES = LeaseTimes(lease_s=10)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def beat(count: int) -> Heartbeat:
+    return Heartbeat(count=count, host="another machine", pid=1, pid_started=None)
+
+
+def keep(store: StateStore, clock: FakeClock, *, mine: bool = True, **changes: Any) -> Keeper:
+    def deliver(_process_id: str, _request: ControlRequest) -> None:
+        raise AssertionError("nothing was posted for this worker")
+
+    arguments = {"held": frozenset, "current": lambda _id: mine, "deliver": deliver, **changes}
+    return Keeper(store, TIMES, clock, holder="me", **arguments)
+
+
+def test_all_that_a_dead_worker_held_is_buried_at_once(clock: FakeClock) -> None:
+    store = open_memory_store()
+    store.heartbeats.write("dead", beat(7))
+    ids = [f"train_{number:012x}" for number in range(3)]
+    for process_id in ids:
+        store.records.create(make_record(process_id=process_id, status=ProcessStatus.QUEUED, holder="dead"))
+    keeper = keep(store, clock)
+    keeper.sweep()
+    clock.advance(TIMES.expiry_s)
+    keeper.sweep()
+    found = [record.status for each in ids if (record := store.records.load(each))]
+    assert found == [ProcessStatus.INTERRUPTED] * 3
+    assert store.heartbeats.read("dead") is None
+
+
+def test_the_heartbeat_of_a_worker_that_died_at_rest_goes_too(clock: FakeClock) -> None:
+    store = open_memory_store()
+    keeper = keep(store, clock)
+    store.heartbeats.write("dead", beat(1))
+    store.heartbeats.write("alive", beat(1))
+    keeper.sweep()
+    clock.advance(TIMES.expiry_s)
+    store.heartbeats.write("alive", beat(2))
+    keeper.sweep()
+    assert set(store.heartbeats.holders()) == {"alive"}
+
+
+def test_messages_of_a_process_that_may_be_somebody_elses_by_now_are_left_alone(clock: FakeClock) -> None:
+    store = open_memory_store()
+    record = make_record(status=ProcessStatus.RUNNING, holder="me")
+    store.records.create(record)
+    store.mailbox.post(record.process_id, {"save": True})
+    keep(store, clock, mine=False, held=lambda: frozenset([record.process_id])).sweep()
+    assert len(store.mailbox.take(record.process_id)) == 1
+
+
+def test_a_mark_of_life_that_a_killed_worker_left_is_taken_away(
+    clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    records = FileRecords(tmp_path_factory.mktemp("processes"))
+    memory = open_memory_store()
+    store = StateStore(
+        records=records, orders=memory.orders, heartbeats=memory.heartbeats, mailbox=memory.mailbox
+    )
+    record = make_record(status=ProcessStatus.RUNNING, holder="dead")
+    records.create(record)
+    records.save(record.moved(ProcessStatus.COMPLETED))
+    (records._live / record.process_id).touch()
+    keeper = keep(store, clock)
+    keeper.sweep()
+    assert list(records.live_ids()) == [record.process_id]  # its worker may be about to take it away itself
+    keeper.sweep()
+    assert list(records.live_ids()) == []

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from lorapod.processes.lease import LeaseTimes, Obituary
+from lorapod.processes.store.port import Heartbeat
+from lorapod.testing.clock import FakeClock
+from lorapod.testing.store import MemoryHeartbeats
+
+TIMES = LeaseTimes(lease_s=10)
+BEAT = Heartbeat(count=1, host="another machine", pid=1, pid_started=None)
+
+
+class SlowHeartbeats(MemoryHeartbeats):
+    """Whoever reads stands still for a while, once the heartbeat has been read."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.standstill_s = 0.0
+        self._clock = clock
+
+    def read(self, holder: str) -> Heartbeat | None:
+        beat = super().read(holder)
+        self._clock.advance(self.standstill_s)
+        return beat
+
+
+@pytest.mark.parametrize("passed_s", [TIMES.expiry_s - 0.1, TIMES.expiry_s])
+def test_a_heart_that_stands_still_for_long_enough_is_dead(passed_s: float) -> None:
+    clock = FakeClock()
+    hearts = SlowHeartbeats(clock)
+    hearts.write("other", BEAT)
+    obituary = Obituary(hearts, TIMES, clock)
+    assert not obituary.is_dead("other")
+    clock.advance(passed_s)
+    assert obituary.is_dead("other") is (passed_s >= TIMES.expiry_s)
+
+
+def test_who_stands_still_himself_takes_nobody_for_dead() -> None:
+    clock = FakeClock()
+    hearts = SlowHeartbeats(clock)
+    hearts.write("other", BEAT)
+    obituary = Obituary(hearts, TIMES, clock)
+    assert not obituary.is_dead("other")
+    hearts.standstill_s = 3 * TIMES.lease_s
+    assert not obituary.is_dead("other")
