@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lorapod.atomic import replace_file
-from lorapod.errors import NotFound, WorkerError
+from lorapod.errors import NotFound, UpstreamError, WorkerError
 from lorapod.storage.port import Progress, StoredObject, UrlUse, checked_key
 
 
@@ -63,11 +63,14 @@ class MemoryObjects:
 
         Raises:
             NotFound: there is no such object.
+            UpstreamError: it was put with another content's `sha256`.
         """
         self._check(key)
         kept = self._kept.get(key)
         if kept is None:
             raise NotFound(f"There is no object {key!r} in memory.")
+        if kept.described.sha256 not in {None, hashlib.sha256(kept.content).hexdigest()}:
+            raise UpstreamError(f"The object {key!r} does not have the sha256 that was kept with it.")
         if progress is not None:
             progress(len(kept.content))
         replace_file(path, kept.content)

@@ -1,0 +1,104 @@
+"""Downloads that end whole or not at all, and go on where they were broken off."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from lorapod.errors import InsufficientStorage, UpstreamError
+from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
+
+#: Opens the content from an offset on, and yields it in order. Raises `StoreUnavailable`.
+OpenFrom = Callable[[int], AbstractContextManager[Iterator[bytes]]]
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def fetch(wanted: StoredObject, path: Path, open_from: OpenFrom, progress: Progress | None) -> None:
+    """Bring `wanted` to `path`, continuing what an earlier call left of the same content.
+
+    It is not forced to the disk: a killed worker leaves the old file or the whole new one, and whoever must outlive a
+    power cut syncs what it publishes.
+
+    Raises:
+        StoreUnavailable: it broke off with no byte gained.
+        UpstreamError: what came has another digest than the store keeps.
+        InsufficientStorage: the disk is full; nothing stays behind.
+        OSError: `path` cannot be written.
+    """
+    part = _part_path(wanted, path)
+    _drop_parts(path, keep=part)
+    try:
+        while True:
+            with part.open("ab") as file:
+                begun_at = file.tell()
+                try:
+                    _append(wanted, file, open_from, progress)
+                    break
+                except StoreUnavailable:
+                    if file.tell() <= begun_at:
+                        raise
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        part.unlink(missing_ok=True)
+        raise _disk_full(wanted) from error
+    _check(wanted, part)
+    part.replace(path)
+
+
+def _append(wanted: StoredObject, file: BinaryIO, open_from: OpenFrom, progress: Progress | None) -> None:
+    missing = wanted.size_bytes - file.tell()
+    if missing < 0:
+        file.truncate(0)
+        missing = wanted.size_bytes
+    if missing > shutil.disk_usage(Path(file.name).parent).free:
+        raise OSError(errno.ENOSPC, "not enough free disk")
+    if not missing:
+        return
+    with open_from(wanted.size_bytes - missing) as chunks:
+        for chunk in chunks:
+            file.write(chunk)
+            if progress is not None:
+                progress(file.tell())
+    if file.tell() != wanted.size_bytes:
+        raise StoreUnavailable(
+            f"The object {wanted.key!r} ended after {file.tell()} of {wanted.size_bytes} bytes."
+        )
+
+
+def _check(wanted: StoredObject, part: Path) -> None:
+    if wanted.sha256 is None:
+        return
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != wanted.sha256:
+        part.unlink()
+        raise UpstreamError(
+            f"What came of the object {wanted.key!r} does not have the sha256 that was kept with it.",
+            hint="Try again; if it stays so, upload the object anew.",
+        )
+
+
+def _part_path(wanted: StoredObject, path: Path) -> Path:
+    identity = f"{wanted.key}\n{wanted.etag}\n{wanted.size_bytes}\n{wanted.modified_at}"
+    return path.with_name(f".{path.name}.{hashlib.sha256(identity.encode()).hexdigest()[:12]}.part")
+
+
+def _drop_parts(path: Path, *, keep: Path) -> None:
+    """Remove what is left of other contents; names are compared, because `path` may hold pattern characters."""
+    for other in path.parent.iterdir():
+        if other.name.startswith(f".{path.name}.") and other.suffix == ".part" and other != keep:
+            other.unlink(missing_ok=True)
+
+
+def _disk_full(wanted: StoredObject) -> InsufficientStorage:
+    return InsufficientStorage(
+        f"The disk has no room for the object {wanted.key!r} of {wanted.size_bytes} bytes.",
+        hint="Free disk in the workspace, or take a larger volume.",
+    )

@@ -1,0 +1,246 @@
+"""Repositories on the HuggingFace Hub.
+
+huggingface_hub makes the requests. Only the download itself is ours: huggingface_hub begins a broken one anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+from huggingface_hub import HfApi, constants
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from lorapod.errors import Unsupported
+from lorapod.storage.fetching import fetch
+from lorapod.storage.hub_access import HubAccess, NoRepository, answered, missing, told
+from lorapod.storage.patience import Patience
+from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
+
+READ_BYTES = 1 << 20
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+MAIN = "main"
+PUBLIC_HUB = "https://huggingface.co"
+#: Written by the Hub itself into every repository.
+HUB_FILES = {".gitattributes"}
+
+
+class RepoKind(StrEnum):
+    """What a repository is for."""
+
+    MODEL = "model"
+    DATASET = "dataset"
+
+
+class HubObjects:
+    """A `lorapod.storage.port.ObjectStore` in a repository; each `put_file` and each `delete` is a commit.
+
+    It knows no moments, and digests only of what the Hub keeps as large files.
+    """
+
+    def __init__(
+        self,
+        access: HubAccess,
+        *,
+        repo_id: str,
+        kind: RepoKind = RepoKind.MODEL,
+        revision: str = MAIN,
+        create_private: bool | None = None,
+        patience: Patience,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            access: address and token.
+            repo_id: `owner/name`.
+            kind: model or dataset.
+            revision: branch, tag or commit; only a branch can be written.
+            create_private: make the repository with the first file where it does not exist, private or not; None:
+                it must exist.
+            patience: how long the Hub is waited for.
+        """
+        disable_progress_bars()
+        if access.endpoint != PUBLIC_HUB:
+            # Mirrors do not speak Xet. A process knows one Hub, so the library's own switch may be thrown for all.
+            constants.HF_HUB_DISABLE_XET = True
+        token = access.token.get_secret_value() if access.token else False
+        self._api = HfApi(endpoint=access.endpoint, token=token)
+        # httpx takes the token off where a redirect leads to another host: the Hub's CDN never gets it.
+        self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT, follow_redirects=True)
+        self._endpoint = access.endpoint
+        self._repo_id = repo_id
+        self._kind = kind
+        self._revision = revision
+        self._create_private = create_private
+        self._created = create_private is None
+        self._patience = patience
+        # Commits to one repository come one after the other anyway, and fail where they cross.
+        self._committing = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        *,
+        content_type: str | None = None,  # noqa: ARG002 - the Hub goes by the ending
+        sha256: str | None = None,  # noqa: ARG002 - huggingface_hub takes it itself
+        progress: Progress | None = None,
+    ) -> StoredObject:
+        """Commit the file; the repository is made where it may be and must be."""
+        checked_key(key)
+        size = path.stat().st_size
+
+        def attempt() -> None:
+            with self._committing, told(key, self._repo_id):
+                if not self._created:
+                    self._api.create_repo(
+                        self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
+                    )
+                    self._created = True
+                self._api.upload_file(
+                    path_or_fileobj=str(path),
+                    path_in_repo=key,
+                    repo_id=self._repo_id,
+                    repo_type=self._kind,
+                    revision=self._revision,
+                    commit_message=f"Upload {key}",
+                )
+
+        self._patience.call(attempt)
+        if progress is not None:
+            progress(size)
+        stored = self.stat(key)
+        if stored is None or stored.size_bytes != size:
+            raise StoreUnavailable(f"The file {key!r} is not what was uploaded.")
+        return stored
+
+    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+        """Download the file as it is in one commit.
+
+        Raises:
+            NotFound: there is no such file.
+            InsufficientStorage: the disk is full.
+        """
+        checked_key(key)
+
+        def attempt() -> StoredObject:
+            try:
+                with told(key, self._repo_id):
+                    info = self._api.repo_info(self._repo_id, repo_type=self._kind, revision=self._revision)
+            except NoRepository:
+                if self._create_private is None:
+                    raise
+                raise missing(key, self._repo_id) from None
+            commit = info.sha or self._revision
+            wanted = self._stat(key, commit)
+            if wanted is None:
+                raise missing(key, self._repo_id)
+            fetch(wanted, path, lambda offset: self._content(key, commit, offset), progress)
+            return wanted
+
+        return self._patience.call(attempt)
+
+    def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every file of the repository whose path begins with `prefix`."""
+
+        def attempt() -> list[StoredObject]:
+            with told(prefix, self._repo_id):
+                tree = self._api.list_repo_tree(
+                    self._repo_id, recursive=True, repo_type=self._kind, revision=self._revision
+                )
+                return [_describe(entry) for entry in tree if isinstance(entry, RepoFile)]
+
+        try:
+            found = self._patience.call(attempt)
+        except NoRepository:
+            if self._create_private is None:
+                raise
+            return
+        yield from (one for one in found if one.key.startswith(prefix) and one.key not in HUB_FILES)
+
+    def stat(self, key: str) -> StoredObject | None:
+        """The file as it is now."""
+        checked_key(key)
+        return self._patience.call(lambda: self._stat(key, self._revision))
+
+    def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
+        """The Hub signs no addresses.
+
+        Raises:
+            Unsupported: always.
+        """
+        checked_key(key)
+        raise Unsupported(
+            f"The HuggingFace Hub gives no {use} address for {expires_s} s.", hint="Use an S3 bucket."
+        )
+
+    def delete(self, key: str) -> None:
+        """Commit the removal."""
+        checked_key(key)
+
+        def attempt() -> None:
+            with self._committing:
+                if self._stat(key, self._revision) is None:
+                    return
+                with told(key, self._repo_id):
+                    self._api.delete_file(
+                        key,
+                        self._repo_id,
+                        repo_type=self._kind,
+                        revision=self._revision,
+                        commit_message=f"Delete {key}",
+                    )
+
+        self._patience.call(attempt)
+
+    def _stat(self, key: str, revision: str) -> StoredObject | None:
+        try:
+            with told(key, self._repo_id):
+                found = self._api.get_paths_info(
+                    self._repo_id, [key], repo_type=self._kind, revision=revision
+                )
+        except NoRepository:
+            if self._create_private is None:
+                raise
+            return None
+        return next((_describe(entry) for entry in found if isinstance(entry, RepoFile)), None)
+
+    @contextmanager
+    def _content(self, key: str, commit: str, offset: int) -> Iterator[Iterator[bytes]]:
+        kind = "" if self._kind is RepoKind.MODEL else f"{self._kind}s/"
+        address = f"{self._endpoint}/{kind}{self._repo_id}/resolve/{quote(commit, safe='')}/{quote(key)}"
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        with (
+            told(key, self._repo_id),
+            self._http.stream("GET", address, headers=headers) as response,
+        ):
+            if not response.is_success:
+                raise answered(response.status_code, key, self._repo_id)
+            surplus = offset if response.status_code == httpx.codes.OK else 0
+            yield _after(surplus, response.iter_bytes(READ_BYTES))
+
+
+def _after(surplus: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What follows the first `surplus` bytes: a server that ignores the range answers all of it."""
+    for chunk in chunks:
+        fresh = chunk[surplus:]
+        surplus = max(0, surplus - len(chunk))
+        if fresh:
+            yield fresh
+
+
+def _describe(entry: RepoFile) -> StoredObject:
+    sha256 = entry.lfs.sha256 if entry.lfs else None
+    return StoredObject(
+        key=entry.path, size_bytes=entry.size, etag=sha256 or entry.blob_id, modified_at=None, sha256=sha256
+    )

@@ -1,0 +1,153 @@
+"""A folder as an object store: a volume that another machine reads, or a test."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lorapod.errors import InsufficientStorage, NotFound, Unsupported
+from lorapod.storage.fetching import fetch
+from lorapod.storage.port import Progress, StoredObject, StoreRefused, UrlUse, checked_key
+
+COPY_BYTES = 1 << 20
+#: What temporary files begin with; listings pass over them.
+TEMPORARY = ".lorapod-"
+
+
+class LocalObjects:
+    """A `lorapod.storage.port.ObjectStore` in a folder. It keeps no digests and no content types."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder; it is made with the first object."""
+        self._folder = folder
+
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        *,
+        content_type: str | None = None,  # noqa: ARG002 - a folder has no place for it
+        sha256: str | None = None,  # noqa: ARG002 - as above
+        progress: Progress | None = None,
+    ) -> StoredObject:
+        """Copy the file beside its place, then rename it.
+
+        Raises:
+            InsufficientStorage: the disk is full; nothing stays behind.
+            StoreRefused: a folder is in the way of the key, or a file where the key has a folder.
+        """
+        target = self._path(key)
+        temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+        with path.open("rb") as source:
+            try:
+                with self._told(key):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with temporary.open("xb") as copy:
+                        while chunk := source.read(COPY_BYTES):
+                            copy.write(chunk)
+                            if progress is not None:
+                                progress(copy.tell())
+                        copy.flush()
+                        os.fsync(copy.fileno())
+                    temporary.replace(target)
+            finally:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    temporary.unlink()
+        return self._describe(key, target.stat())
+
+    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+        """Copy the object.
+
+        Raises:
+            NotFound: there is no such object.
+            InsufficientStorage: the disk is full.
+        """
+        wanted = self.stat(key)
+        if wanted is None:
+            raise NotFound(f"There is no object {key!r} in the folder.")
+        fetch(wanted, path, lambda offset: self._content(key, offset), progress)
+        return wanted
+
+    def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every file below the folder; symlinks are passed over."""
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                path = Path(folder, name)
+                key = path.relative_to(self._folder).as_posix()
+                if name.startswith(TEMPORARY) or not key.startswith(prefix) or path.is_symlink():
+                    continue
+                with suppress(FileNotFoundError):
+                    yield self._describe(key, path.stat())
+
+    def stat(self, key: str) -> StoredObject | None:
+        """The file as it is now."""
+        path = self._path(key)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if path.is_file():
+                return self._describe(key, path.stat())
+        return None
+
+    def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
+        """Nothing serves a folder.
+
+        Raises:
+            Unsupported: always.
+        """
+        checked_key(key)
+        raise Unsupported(
+            f"A local folder gives no {use} address for {expires_s} s.", hint="Use an S3 bucket."
+        )
+
+    def delete(self, key: str) -> None:
+        """Remove the file, and the folders that are empty then."""
+        path = self._path(key)
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            path.unlink()
+        for parent in path.relative_to(self._folder).parents[:-1]:
+            try:
+                (self._folder / parent).rmdir()
+            except OSError:
+                return
+
+    def _path(self, key: str) -> Path:
+        path = self._folder / checked_key(key)
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise StoreRefused(f"The object key {key!r} leads out of the folder through a link.")
+        return path
+
+    @contextmanager
+    def _content(self, key: str, offset: int) -> Iterator[Iterator[bytes]]:
+        with self._path(key).open("rb") as file:
+            file.seek(offset)
+            yield iter(lambda: file.read(COPY_BYTES), b"")
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise StoreRefused(
+                f"The object {key!r} cannot be written in the folder ({error.strerror})."
+            ) from error
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            free = shutil.disk_usage(self._folder).free
+            raise InsufficientStorage(
+                f"The disk has no room for the object {key!r}: {free} bytes are free."
+            ) from error
+
+    @staticmethod
+    def _describe(key: str, status: os.stat_result) -> StoredObject:
+        return StoredObject(
+            key=key,
+            size_bytes=status.st_size,
+            etag=f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}",
+            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+        )

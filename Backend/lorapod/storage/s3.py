@@ -1,0 +1,261 @@
+"""S3 and what speaks its protocol.
+
+Uploads go through boto3's transfer manager. obstore was measured beside it on a real server
+(`tests/benchmarks/test_object_stores.py`): it is no faster up, half as fast down and takes more memory, and boto3 is
+there already, because RunPod's SDK needs it. The transfer manager cannot go on with a broken download, so
+downloads are ranged reads of our own, several at a time.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lorapod.errors import NotFound
+from lorapod.storage.fetching import fetch
+from lorapod.storage.patience import Patience
+from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
+from lorapod.storage.s3_access import S3Access
+from lorapod.storage.s3_client import PARTS_AT_ONCE, Meter, make_client
+from lorapod.storage.s3_errors import as_worker_error, is_missing
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef
+
+#: Size of one part of an upload and of one ranged read; `PARTS_AT_ONCE` of them are in memory.
+PART_BYTES = 8 << 20
+SHA256_NAME = "sha256"
+
+
+class S3Objects:
+    """A `lorapod.storage.port.ObjectStore` in a bucket, below a prefix."""
+
+    def __init__(self, access: S3Access, *, bucket: str, prefix: str = "", patience: Patience) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            access: server and credentials.
+            bucket: must exist.
+            prefix: a folder of the bucket, without slashes at its ends; all of the bucket where it is empty.
+            patience: how long the server is waited for.
+        """
+        self._bucket = bucket
+        self._root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._patience = patience
+        self._client = make_client(access)
+        self._transfer = TransferConfig(
+            multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        *,
+        content_type: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
+        """Upload in parts, each with a checksum that the server tests; begun again where the server went away."""
+        full = self._full(key)
+        size = path.stat().st_size
+        extra: dict[str, Any] = {
+            "ContentType": content_type or mimetypes.guess_type(key)[0] or "binary/octet-stream"
+        }
+        if sha256 is not None:
+            extra["Metadata"] = {SHA256_NAME: sha256}
+
+        def attempt() -> StoredObject:
+            with self._told(key):
+                meter = Meter(progress) if progress is not None else None
+                self._client.upload_file(
+                    str(path), self._bucket, full, ExtraArgs=extra, Callback=meter, Config=self._transfer
+                )
+            stored = self._stat(key)
+            if stored is None or stored.size_bytes != size:
+                raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
+            return stored
+
+        stored = self._patience.call(attempt)
+        if size >= PART_BYTES:
+            # What attempts that broke off left open; the whole object is there, so nothing waits for them.
+            with suppress(StoreUnavailable), self._told(key):
+                self._abort(upload for upload in self._open_uploads(full) if upload["Key"] == full)
+        return stored
+
+    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+        """Download with several ranged reads at once.
+
+        Raises:
+            NotFound: there is no such object.
+            InsufficientStorage: the disk is full.
+        """
+        self._full(key)
+
+        def attempt() -> StoredObject:
+            wanted = self._stat(key)
+            if wanted is None:
+                raise NotFound(f"There is no object {key!r} in the bucket {self._bucket!r}.")
+            fetch(wanted, path, lambda offset: self._content(wanted, offset), progress)
+            return wanted
+
+        return self._patience.call(attempt)
+
+    def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object below the prefix, a thousand a request."""
+        token: str | None = None
+        while True:
+            page = self._patience.call(lambda token=token: self._page(prefix, token))  # type: ignore[misc]
+            for found in page.get("Contents", []):
+                yield StoredObject(
+                    key=found["Key"].removeprefix(self._root),
+                    size_bytes=found["Size"],
+                    etag=found["ETag"].strip('"'),
+                    modified_at=found["LastModified"].astimezone(UTC),
+                )
+            token = page.get("NextContinuationToken")
+            if not page.get("IsTruncated") or token is None:
+                return
+
+    def stat(self, key: str) -> StoredObject | None:
+        """The object as it is now."""
+        self._full(key)
+        return self._patience.call(lambda: self._stat(key))
+
+    def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
+        """A presigned address, made without asking the server."""
+        full = self._full(key)
+        with self._told(key):
+            return self._client.generate_presigned_url(
+                "get_object" if use is UrlUse.GET else "put_object",
+                Params={"Bucket": self._bucket, "Key": full},
+                ExpiresIn=expires_s,
+            )
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        full = self._full(key)
+
+        def attempt() -> None:
+            with self._told(key):
+                self._client.delete_object(Bucket=self._bucket, Key=full)
+
+        self._patience.call(attempt)
+
+    def sweep(self, *, before: datetime) -> int:
+        """Abort multipart uploads below the prefix that were begun before a moment; answers how many.
+
+        Their parts are paid for and seen nowhere. A worker that was killed leaves them.
+        """
+
+        def attempt() -> int:
+            with self._told(self._root):
+                return self._abort(
+                    upload for upload in self._open_uploads(self._root) if upload["Initiated"] < before
+                )
+
+        return self._patience.call(attempt)
+
+    def _full(self, key: str) -> str:
+        return self._root + checked_key(key)
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """Say what goes wrong as callers can read it."""
+        try:
+            yield
+        except S3UploadFailedError as error:
+            raise as_worker_error(error.__context__ or error, key=key, bucket=self._bucket) from error
+        except (BotoCoreError, ClientError) as error:
+            raise as_worker_error(error, key=key, bucket=self._bucket) from error
+
+    def _stat(self, key: str) -> StoredObject | None:
+        with self._told(key):
+            try:
+                head: HeadObjectOutputTypeDef = self._client.head_object(
+                    Bucket=self._bucket, Key=self._root + key
+                )
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+        return StoredObject(
+            key=key,
+            size_bytes=head["ContentLength"],
+            etag=head["ETag"].strip('"'),
+            modified_at=head["LastModified"].astimezone(UTC),
+            sha256=head["Metadata"].get(SHA256_NAME),
+        )
+
+    def _page(self, prefix: str, token: str | None) -> Any:
+        more = {} if token is None else {"ContinuationToken": token}
+        with self._told(prefix):
+            return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
+
+    @contextmanager
+    def _content(self, wanted: StoredObject, offset: int) -> Iterator[Iterator[bytes]]:
+        with ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-get") as pool:
+            try:
+                yield self._ranges(wanted, offset, pool)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ranges(self, wanted: StoredObject, offset: int, pool: ThreadPoolExecutor) -> Iterator[bytes]:
+        """The content in order, with the next parts on their way already."""
+        coming: deque[Future[bytes]] = deque()
+        starts = iter(range(offset, wanted.size_bytes, PART_BYTES))
+        for start in starts:
+            coming.append(pool.submit(self._range, wanted, start))
+            if len(coming) == PARTS_AT_ONCE:
+                break
+        while coming:
+            chunk = coming.popleft().result()
+            for start in starts:
+                coming.append(pool.submit(self._range, wanted, start))
+                break
+            yield chunk
+
+    def _range(self, wanted: StoredObject, start: int) -> bytes:
+        end = min(start + PART_BYTES, wanted.size_bytes) - 1
+        with self._told(wanted.key):
+            answer = self._client.get_object(
+                Bucket=self._bucket,
+                Key=self._root + wanted.key,
+                Range=f"bytes={start}-{end}",
+                IfMatch=f'"{wanted.etag}"',
+            )
+            with answer["Body"] as body:
+                return body.read()
+
+    def _open_uploads(self, prefix: str) -> Iterator[MultipartUploadTypeDef]:
+        for page in self._client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        ):
+            yield from page.get("Uploads", [])
+
+    def _abort(self, uploads: Iterator[MultipartUploadTypeDef]) -> int:
+        count = 0
+        for upload in list(uploads):
+            try:
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+                count += 1
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+        return count

@@ -1,0 +1,67 @@
+"""What boto3 says went wrong, in our words."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own tree
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+
+from lorapod.errors import NotFound, TooLarge, WorkerError
+from lorapod.storage.port import StoreRefused, StoreUnavailable
+
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
+_CREDENTIALS = {
+    "401",
+    "403",
+    "AccessDenied",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+}
+#: Asks to come back, whatever the HTTP status that carries it. A failed precondition: the object changed meanwhile.
+_LATER = {"PreconditionFailed", "RequestTimeout", "SlowDown", "Throttling", "NoSuchUpload", "BadDigest"}
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether the server says that the object does not exist."""
+    return error.response.get("Error", {}).get("Code", "") in _MISSING
+
+
+def as_worker_error(error: BaseException, *, key: str, bucket: str) -> WorkerError:
+    """The error that callers see; nothing of the request, whose headers hold the key's id, is quoted."""
+    what = f"the object {key!r} in the S3 bucket {bucket!r}"
+    if isinstance(error, ClientError):
+        return _answered(error, what, bucket)
+    if isinstance(error, (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)):
+        return StoreUnavailable(
+            f"The S3 server did not answer for {what} ({type(error).__name__}).",
+            hint="Try again; if it stays so, check BUCKET_ENDPOINT_URL.",
+        )
+    if isinstance(error, BotoCoreError):
+        return StoreRefused(f"The request for {what} cannot be made ({type(error).__name__}).")
+    return StoreUnavailable(f"The transfer of {what} broke off ({type(error).__name__}).")
+
+
+def _answered(error: ClientError, what: str, bucket: str) -> WorkerError:
+    code = error.response.get("Error", {}).get("Code", "unknown")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _LATER or status == 429 or status >= 500:
+        return StoreUnavailable(f"The S3 server asks to come back later for {what} ({code}).")
+    if code == "NoSuchBucket":
+        return StoreRefused(f"There is no S3 bucket {bucket!r}.", hint="Check BUCKET_NAME and the endpoint.")
+    if code in _CREDENTIALS or status in {401, 403}:
+        return StoreRefused(
+            f"The S3 server refuses access to {what} ({code}).",
+            hint="Check BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY and the rights of that key.",
+        )
+    if code in _MISSING:
+        return NotFound(f"There is no {what.removeprefix('the ')}.")
+    if code == "EntityTooLarge":
+        return TooLarge(f"The S3 server takes no file of the size of {what}.")
+    return StoreRefused(f"The S3 server refuses the request for {what} ({code}).")

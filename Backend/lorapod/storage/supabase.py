@@ -1,0 +1,238 @@
+"""Supabase Storage.
+
+storage3 makes the plain requests. Downloads are streamed with httpx, because storage3 holds the whole body in memory;
+files above 6 MB go over the resumable endpoint, which takes more than the 50 MB of a plain upload.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from storage3 import SyncStorageClient
+
+from lorapod.errors import NotFound
+from lorapod.storage.fetching import fetch
+from lorapod.storage.patience import Patience
+from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
+from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, told
+from lorapod.storage.supabase_resumable import CHUNK_BYTES, ResumableUpload
+
+#: Entries of one listing; the server answers 1,500 at most, whatever is asked.
+PAGE_ENTRIES = 1000
+READ_BYTES = 1 << 20
+SHA256_NAME = "sha256"
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+
+
+class SupabaseObjects:
+    """A `lorapod.storage.port.ObjectStore` in a Supabase bucket, below a folder."""
+
+    def __init__(self, access: SupabaseAccess, *, bucket: str, folder: str = "", patience: Patience) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            access: the project and its key.
+            bucket: must exist.
+            folder: without slashes at its ends; all of the bucket where it is empty.
+            patience: how long the server is waited for.
+        """
+        self._bucket_name = bucket
+        self._root = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        self._patience = patience
+        self._url = access.storage_url
+        # Redirects are not followed: the key goes with every request, and only to the project.
+        self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT)
+        client = SyncStorageClient(f"{self._url}/", access.headers(), http_client=self._http)
+        self._bucket = client.from_(bucket)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        *,
+        content_type: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
+        """Upload in one request, or in chunks that survive a server's restart where the file is large.
+
+        Raises:
+            TooLarge: the project takes no file of that size.
+        """
+        full = self._full(key)
+        size = path.stat().st_size
+        kind = content_type or mimetypes.guess_type(key)[0] or "application/octet-stream"
+        metadata = {SHA256_NAME: sha256} if sha256 is not None else {}
+
+        def plain() -> None:
+            with self._told(key), path.open("rb") as file:
+                self._bucket.upload(
+                    quote(full), file, {"content-type": kind, "upsert": "true", "metadata": metadata}
+                )
+
+        if size > CHUNK_BYTES:
+            ResumableUpload(
+                client=self._http,
+                endpoint=f"{self._url}/upload/resumable",
+                bucket=self._bucket_name,
+                key=full,
+                patience=self._patience,
+            ).send(path, content_type=kind, metadata=metadata, progress=progress)
+        else:
+            self._patience.call(plain)
+            if progress is not None:
+                progress(size)
+        stored = self.stat(key)
+        if stored is None or stored.size_bytes != size:
+            raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
+        return stored
+
+    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+        """Download as a stream.
+
+        Raises:
+            NotFound: there is no such object.
+            InsufficientStorage: the disk is full.
+        """
+        self._full(key)
+
+        def attempt() -> StoredObject:
+            wanted = self._stat(key)
+            if wanted is None:
+                raise NotFound(f"There is no object {key!r} in the Supabase bucket {self._bucket_name!r}.")
+            fetch(wanted, path, lambda offset: self._content(wanted, offset), progress)
+            return wanted
+
+        return self._patience.call(attempt)
+
+    def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object below the folder; the server lists one folder at a time, so this walks them."""
+        folders = [self._root + prefix.rpartition("/")[0]]
+        while folders:
+            folder = folders.pop().strip("/")
+            for entry in self._entries(folder):
+                full = f"{folder}/{entry['name']}" if folder else entry["name"]
+                key = full.removeprefix(self._root)
+                if entry.get("id") is None:
+                    # A folder; it counts where it can hold something that is asked for.
+                    if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):
+                        folders.append(full)
+                elif key.startswith(prefix):
+                    details = entry.get("metadata") or {}
+                    yield StoredObject(
+                        key=key,
+                        size_bytes=int(details.get("size", 0)),
+                        etag=_bare(details.get("eTag")),
+                        modified_at=_moment(details.get("lastModified") or entry.get("updated_at")),
+                    )
+
+    def stat(self, key: str) -> StoredObject | None:
+        """The object as it is now."""
+        self._full(key)
+        return self._patience.call(lambda: self._stat(key))
+
+    def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
+        """A signed address. One for uploads holds for two hours, whatever is asked: the server decides that.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        full = self._full(key)
+
+        def attempt() -> str:
+            with self._told(key):
+                if use is UrlUse.PUT:
+                    return str(self._bucket.create_signed_upload_url(quote(full))["signed_url"])
+                return str(self._bucket.create_signed_url(quote(full), expires_s)["signedURL"])
+
+        return self._patience.call(attempt)
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        full = self._full(key)
+
+        def attempt() -> None:
+            with self._told(key):
+                self._bucket.remove([full])
+
+        self._patience.call(attempt)
+
+    # storage3 unquotes the paths that it takes, so they are quoted before; `remove` and `list` take them as they are.
+    def _full(self, key: str) -> str:
+        return self._root + checked_key(key)
+
+    def _told(self, key: str) -> AbstractContextManager[None]:
+        return told(key, self._bucket_name)
+
+    def _stat(self, key: str) -> StoredObject | None:
+        try:
+            with self._told(key):
+                found = self._bucket.info(quote(self._root + key))
+        except NotFound:
+            return None
+        return StoredObject(
+            key=key,
+            size_bytes=int(found["size"]),
+            etag=_bare(found.get("etag")),
+            modified_at=_moment(found.get("last_modified") or found.get("created_at")),
+            sha256=(found.get("metadata") or {}).get(SHA256_NAME),
+        )
+
+    def _entries(self, folder: str) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._patience.call(lambda offset=offset: self._page(folder, offset))  # type: ignore[misc]
+            yield from page
+            if not page:
+                return
+            offset += len(page)
+
+    def _page(self, folder: str, offset: int) -> list[dict[str, Any]]:
+        with self._told(folder):
+            return self._bucket.list(folder, {"limit": PAGE_ENTRIES, "offset": offset})
+
+    @contextmanager
+    def _content(self, wanted: StoredObject, offset: int) -> Iterator[Iterator[bytes]]:
+        address = httpx.URL(f"{self._url}/").join(
+            "object/authenticated/" + "/".join(quote(part, safe="") for part in self._parts(wanted.key))
+        )
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        with self._told(wanted.key), self._http.stream("GET", address, headers=headers) as response:
+            if not response.is_success:
+                response.read()
+            refuse_failure(response, wanted.key, self._bucket_name)
+            yield self._chunks(wanted, response, offset)
+
+    def _chunks(self, wanted: StoredObject, response: httpx.Response, offset: int) -> Iterator[bytes]:
+        # A server that ignores the range answers all of it.
+        surplus = offset if response.status_code == httpx.codes.OK else 0
+        for chunk in response.iter_bytes(READ_BYTES):
+            fresh = chunk[surplus:]
+            surplus = max(0, surplus - len(chunk))
+            if fresh:
+                yield fresh
+        now = self._stat(wanted.key)
+        if now is None or now.etag != wanted.etag:
+            raise StoreUnavailable(f"The object {wanted.key!r} changed while it was fetched.")
+
+    def _parts(self, key: str) -> list[str]:
+        return [self._bucket_name, *(self._root + key).split("/")]
+
+
+def _bare(etag: str | None) -> str | None:
+    return etag.removeprefix("W/").strip('"') if etag else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,45 @@
+"""An aiohttp application on a free loopback port, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+
+@contextmanager
+def serving(build: Callable[[], web.Application], *, port: int = 0) -> Iterator[int]:
+    """Serve until the end of the block; yields the port."""
+    loop = asyncio.new_event_loop()
+    started: list[int] = []
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        runner = web.AppRunner(build(), access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        started.append(runner.addresses[0][1])
+        ready.set()
+        await over.wait()
+        await runner.cleanup()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            loop.close()
+            ready.set()
+
+    thread = threading.Thread(target=run, name="test-server")
+    thread.start()
+    ready.wait()
+    assert started, "the server did not start"
+    try:
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
