@@ -69,6 +69,11 @@ acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
 bench: venv ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
 	@$(PY) -m pytest tests/benchmarks -m benchmark $(ARGS)
 
+.PHONY: chaos
+chaos: venv ## Kill, stop and freeze workers under a crowd of callers [CHAOS_TRAININGS= CHAOS_WORKERS= CHAOS_SEED=]
+	@CHAOS_TRAININGS="$${CHAOS_TRAININGS:-30}" CHAOS_WORKERS="$${CHAOS_WORKERS:-3}" \
+		$(PY) -m pytest tests/chaos -s --show-capture=no $(ARGS)
+
 .PHONY: fmt
 fmt: venv ## Format, and repair what ruff can
 	@$(PY) -m ruff format $(SOURCES)
