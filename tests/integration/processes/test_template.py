@@ -20,6 +20,7 @@ import pytest
 
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.starting import ColdStarter
+from lorapod.processes.template import pool
 from lorapod.processes.template.pool import MOST_DEATHS, TemplatePool
 from lorapod.settings import Settings
 from lorapod.testing.manager import ended, open_manager, train_on
@@ -255,6 +256,20 @@ def test_the_imports_are_those_of_the_program(bench: Bench) -> None:
     bench.program.write_text("import heavy; print(heavy.who)")
     bench.settle()
     assert bench.end(bench.launch())[0] == f"{bench.resident}\n"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_idle_worker_imports_a_little_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, closed: bool
+) -> None:
+    monkeypatch.setattr(pool, "IDLE_S", 0.3)
+    bench.pool.begin_soon(bench.warm, ENVIRONMENT)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "warm-trainer")
+    assert bench.resident is None
+    if closed:
+        bench.pool.close()
+    thread.join()
+    assert (bench.resident is None) is closed
 
 
 def test_another_interpreter_or_option_is_cold(bench: Bench) -> None:

@@ -44,7 +44,10 @@ class BuiltinTrainer:
         # A folder in which modules are looked for anyway.
         cwd=_PACKAGE.parent,
         preload=_PACKAGE / "trainers" / "builtin" / "preload.py",
-        sources=(_PACKAGE,),
+        # What `preload.py` leads to in this package.
+        sources=tuple(
+            _PACKAGE / name for name in ("trainers", "safety", "atomic.py", "errors.py", "weights.py")
+        ),
     )
 
     def __init__(self, *, settings: Settings) -> None:
