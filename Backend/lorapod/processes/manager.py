@@ -109,13 +109,18 @@ class RealProcessManager:
             OSError: the record cannot be written.
         """
         store = self._around.store.records
+        key = order.key
         while True:
             process_id = new_process_id(kind, self._around.clock.now())
             plan = self.plan(process_id, order)
-            if order.key is not None:
-                owner = store.claim_key(order.key, process_id)
-                if owner != process_id and store.load(owner) is not None:
-                    return self._again(owner, order)
+            if key is not None:
+                owner = store.claim_key(key, process_id)
+                if owner != process_id and (found := store.load(owner)) is not None:
+                    if found.key == order.key:
+                        return self._again(owner, order)
+                    # Another key drew the same id at the same moment, and was faster: this one stands aside for good.
+                    key = f"{key}, not {owner}"
+                    continue
                 process_id = owner
                 plan = self.plan(process_id, order)
             record = first_record(

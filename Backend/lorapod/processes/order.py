@@ -67,6 +67,7 @@ def first_record(
         base_model=plan.base_model,
         job_id=order.job_id,
         idempotency_key=order.idempotency_key,
+        key=order.key,
         asked_by=order.asked_by,
         dataset=order.dataset,
     )

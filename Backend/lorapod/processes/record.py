@@ -80,6 +80,8 @@ class ProcessRecord:
     #: The caller's own id of the job, echoed in events.
     job_id: str | None = None
     idempotency_key: str | None = None
+    #: What it is found by when the same is asked again; two keys can have drawn the same process id.
+    key: str | None = None
     #: The RunPod job that asked for this run; the platform hands it out again when its worker has died.
     asked_by: str | None = None
     #: What was known of the dataset when the process was made.

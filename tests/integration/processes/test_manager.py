@@ -320,3 +320,17 @@ async def test_waiting_can_be_cancelled_without_a_trace(manager: RealProcessMana
         await waiter
     assert manager.listeners._listeners == {}
     stop(manager, record, save=False, grace_s=1)
+
+
+async def test_two_keys_that_draw_the_same_id_get_a_process_each(
+    manager: RealProcessManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(
+        ["train_000000000001", "train_000000000001", *(f"train_{each:012x}" for each in range(2, 9))]
+    )
+    monkeypatch.setattr("lorapod.processes.manager.new_process_id", lambda _kind, _moment: next(drawn))
+    first, second = (train_on(manager, steps=3, idempotency_key=key) for key in ("one", "two"))
+    assert first.process_id != second.process_id
+    again = [train_on(manager, steps=3, idempotency_key=key).process_id for key in ("one", "two")]
+    assert again == [first.process_id, second.process_id]
+    await ended(manager, second)
