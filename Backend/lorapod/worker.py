@@ -10,7 +10,9 @@ from lorapod.actions.action import Job
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
+from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.datasets.supply import FetchingSupply
 from lorapod.errors import WorkerError
 from lorapod.files.digests import DigestBook
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
@@ -22,6 +24,7 @@ from lorapod.processes.store.open import open_store
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
+from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
@@ -59,6 +62,8 @@ class Worker:
         trainers = trainers or TrainerRegistry(
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
+        stores = ObjectStores(settings=settings, workspace=workspace)
+        fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
         surroundings = Surroundings(
             workspace=workspace,
             store=store,
@@ -68,6 +73,7 @@ class Worker:
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
+            datasets=FetchingSupply(fetcher, workspace),
         )
         services = Services(
             settings=settings,
@@ -79,6 +85,7 @@ class Worker:
             ),
             trainers=trainers,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
+            remote_datasets=fetcher,
             digests=DigestBook(workspace=workspace),
             telemetry=telemetry,
         )

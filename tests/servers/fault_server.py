@@ -46,6 +46,8 @@ class FaultServer:
         self.files: dict[str, bytes] = {}
         self.faults: deque[Fault] = deque()
         self.seen: list[Seen] = []
+        #: Set by the first request.
+        self.asked = asyncio.Event()
         self.port = 0
         self.sent_bytes = 0
 
@@ -67,6 +69,7 @@ class FaultServer:
         headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in fields)}
         path = line.split(" ")[1]
         self.seen.append(Seen(path=path, headers=headers))
+        self.asked.set()
         fault = self.faults.popleft() if self.faults else Fault()
         content = self.files.get(path.partition("?")[0], self.content)
         status, answers, body = self._plain(headers, content)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
+from lorapod.wire.dataset import DatasetView
 from lorapod.wire.process import (
     CheckpointView,
     FailureView,
@@ -39,6 +40,7 @@ def view(
     files = [workspace.relative(path) for path in artifacts.output_files(output)]
     return ProcessView(
         **_common(record),
+        dataset=DatasetView.model_validate(record.dataset) if record.dataset else None,
         exit_code=record.exit_code,
         signal=record.signal,
         checkpoints=[
@@ -89,6 +91,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
             steps_per_s=progress.steps_per_s,
             eta_s=progress.eta_s,
         ),
+        "fetch": record.fetch,
         "created_at": record.created_at,
         "started_at": record.started_at,
         "ended_at": record.ended_at,

@@ -9,7 +9,8 @@ from pydantic import Field
 from lorapod.actions import starting
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
-from lorapod.actions.starting import DatasetView, Finished, Started
+from lorapod.actions.starting import Finished, Started
+from lorapod.wire.dataset import DatasetView
 from lorapod.wire.model import ProcessRequest, Result
 
 

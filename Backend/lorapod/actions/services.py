@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorapod.clock import Clock
+    from lorapod.datasets.fetching import DatasetFetcher
     from lorapod.datasets.library import DatasetLibrary
     from lorapod.files.digests import DigestBook
     from lorapod.processes.manager import RealProcessManager
@@ -28,5 +29,6 @@ class Services:
     processes: RealProcessManager
     trainers: TrainerRegistry
     datasets: DatasetLibrary
+    remote_datasets: DatasetFetcher
     digests: DigestBook
     telemetry: Telemetry

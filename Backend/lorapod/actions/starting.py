@@ -14,7 +14,7 @@ from lorapod.actions.action import Job
 from lorapod.actions.attachment import stay_attached
 from lorapod.actions.process_view import config_path, view
 from lorapod.actions.services import Services
-from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.supply import dataset_view
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.manager import Accepted
@@ -22,7 +22,7 @@ from lorapod.processes.order import TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import AUTO
-from lorapod.wire.dataset import DatasetRef
+from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
 from lorapod.wire.process import ProcessView
 
@@ -77,15 +77,6 @@ class StartRequest(Request):
         return self
 
 
-class DatasetView(Result):
-    """The dataset that a training reads."""
-
-    path: RelativePath = Field(description="Folder, relative to the workspace.")
-    images: int = Field(description="How many pictures it has.")
-    captions: int = Field(description="How many of them have a caption.")
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
-
-
 class Started(Result):
     """A training that was accepted."""
 
@@ -137,7 +128,7 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
         return await asyncio.to_thread(_rehearse, config, request, services)
     order = await asyncio.to_thread(_Order.check, config, request, services)
     accepted = await asyncio.to_thread(order.submit, asking(services, job))
-    return await answer(accepted, order.dataset_view(), services, job, wait=request.wait)
+    return await answer(accepted, order.dataset, services, job, wait=request.wait)
 
 
 def asking(services: Services, job: Job) -> str | None:
@@ -160,7 +151,7 @@ async def answer(
                 )
             ended = await stay_attached(record.process_id, services, job)
         seen = await asyncio.to_thread(view, ended, workspace)
-        return Finished(**dict(seen), dataset=dataset, warnings=warnings)
+        return Finished(**dict(seen), warnings=warnings)
     if services.settings.serverless:
         warnings.append(_DETACHED)
     return Started(
@@ -182,7 +173,7 @@ class _Order:
     request: StartRequest
     config: Mapping[str, Any]
     trainer: Trainer
-    dataset: DatasetSummary | None
+    dataset: DatasetView | None
 
     @classmethod
     def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services) -> Self:
@@ -200,16 +191,18 @@ class _Order:
                 f"The workspace has {free} bytes free; a training needs {settings.disk_min_free_bytes}.",
                 hint="Delete old outputs or attach a larger volume.",
             )
-        dataset = services.datasets.resolve(request.dataset) if request.dataset is not None else None
+        dataset = _look_at(request.dataset, services) if request.dataset is not None else None
         return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
 
     def training(self, asked_by: str | None = None) -> TrainingOrder:
         """What the process manager needs to know of it, now and when it is taken up again."""
-        shown = self.dataset_view()
+        shown, asked = self.dataset, self.request.dataset
+        remote = asked is not None and asked.remote
         return TrainingOrder(
             trainer=self.trainer.name,
             config=self.config,
             dataset_path=shown.path if shown else None,
+            dataset_source=asked.model_dump(mode="json", exclude_none=True) if asked and remote else None,
             dataset=shown.answer() if shown else {},
             name=self.request.name,
             job_id=self.request.job_id,
@@ -221,16 +214,13 @@ class _Order:
         """Hand the training to the process manager; `asked_by` is the RunPod job."""
         return self.services.processes.submit("train", self.training(asked_by))
 
-    def dataset_view(self) -> DatasetView | None:
-        """The dataset as answers show it."""
-        if self.dataset is None:
-            return None
-        return DatasetView(
-            path=self.services.workspace.relative(self.dataset.path),
-            images=self.dataset.images,
-            captions=self.dataset.captions,
-            warnings=list(self.dataset.warnings),
-        )
+
+def _look_at(asked: DatasetRef, services: Services) -> DatasetView:
+    """What can be told of a dataset while its request is open: one from elsewhere is fetched only later."""
+    if not asked.remote:
+        return dataset_view(services.datasets.resolve(asked), services.workspace)
+    services.remote_datasets.precheck(asked)
+    return DatasetView(path=services.workspace.relative(services.remote_datasets.folder_of(asked)))
 
 
 def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services) -> DryRun:
@@ -245,6 +235,6 @@ def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Servic
         accepted=True,
         trainer=order.trainer.name,
         config=dict(plan.config),
-        dataset=order.dataset_view(),
+        dataset=order.dataset,
         warnings=list(plan.warnings),
     )

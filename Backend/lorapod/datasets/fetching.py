@@ -15,8 +15,7 @@ import json
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 from lorapod.datasets import check, intake
@@ -35,25 +34,26 @@ from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.storage.port import ObjectStore
-from lorapod.wire.dataset import DatasetRef, FetchProgress, RejectedFile
+from lorapod.wire.dataset import (
+    DatasetRef,
+    FetchProgress,
+    HuggingFaceDataset,
+    RejectedFile,
+    S3Prefix,
+    SupabaseFolder,
+)
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
 FETCHED = ".fetched"
 
-
-@dataclass(frozen=True, kw_only=True)
-class OpenedStore:
-    """An object store that a request named."""
-
-    store: ObjectStore
-    #: Stands for where it was opened, e.g. `s3://bucket/prefix`; no secret is in it.
-    name: str
+Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
 
 
-#: From a request's `s3`, `supabase` or `huggingface` to its store; raises WorkerError, with no question asked yet.
-StoreOpener = Callable[[DatasetRef], OpenedStore]
+#: From a request's `s3`, `supabase` or `huggingface` to its store, for one block; raises WorkerError where this
+#: endpoint cannot open it, and asks nobody before the first call.
+StoreOpener = Callable[[Location], AbstractContextManager[ObjectStore]]
 
 
 class DatasetFetcher:
@@ -84,7 +84,8 @@ class DatasetFetcher:
             for address in ref.urls:
                 check_url(address, allow_private=self._settings.allow_private_urls)
         else:
-            self._open_store(ref)
+            with self._open_store(_location(ref)):
+                pass
 
     def fetch(
         self,
@@ -146,8 +147,9 @@ class DatasetFetcher:
     @asynccontextmanager
     async def _source(self, ref: DatasetRef) -> AsyncIterator[Source]:
         if ref.urls is None:
-            opened = self._open_store(ref)
-            yield ObjectSource(opened.store, name=opened.name)
+            location = _location(ref)
+            with self._open_store(location) as store:
+                yield ObjectSource(store, name=_shown(location))
             return
         # Imported here: a worker whose callers upload needs no HTTP client.
         from lorapod.datasets.sources.urls import UrlSource
@@ -226,6 +228,22 @@ class DatasetFetcher:
                     files=files,
                 )
             )
+
+
+def _location(ref: DatasetRef) -> Location:
+    location = ref.s3 or ref.supabase or ref.huggingface
+    assert location is not None, "what is not fetched from addresses comes from a store"
+    return location
+
+
+def _shown(location: Location) -> str:
+    match location:
+        case S3Prefix():
+            return f"s3://{location.bucket or '(default)'}/{location.prefix or ''}".rstrip("/")
+        case SupabaseFolder():
+            return f"supabase://{location.bucket_name}/{location.folder_path}".rstrip("/")
+        case HuggingFaceDataset():
+            return f"hf://datasets/{location.repo_id}@{location.revision or 'main'}"
 
 
 def _refuse_broken(delivery: Delivery) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lorapod.errors import Conflict, NotFound, Unsupported
@@ -14,6 +15,7 @@ from lorapod.processes.keeper import Keeper
 from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
 from lorapod.processes.order import TrainingOrder, first_record, keep_order, read_order
+from lorapod.processes.preparing import Preparation
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
@@ -75,8 +77,8 @@ class RealProcessManager:
         """Begin to look after other workers' processes, and to hear messages."""
         self._keeper.start()
 
-    def plan(self, process_id: str, order: TrainingOrder) -> TrainingPlan:
-        """What the trainer makes of an order.
+    def plan(self, process_id: str, order: TrainingOrder, *, fetched: bool = False) -> TrainingPlan:
+        """What the trainer makes of an order, before or after its dataset was fetched.
 
         Raises:
             WorkerError: what it refuses.
@@ -91,6 +93,7 @@ class RealProcessManager:
                 scratch=self._scratch / process_id,
                 workspace=workspace.root,
                 name=order.name,
+                dataset_ready=fetched or order.dataset_source is None,
             )
         )
 
@@ -172,9 +175,10 @@ class RealProcessManager:
             pid_started=None,
             asked_by=asked_by,
             progress=Progress(step=step or 0, total_steps=plan.total_steps),
+            fetch=None,
         )
         try:
-            self._hold(queued, plan, None)
+            self._hold(queued, plan, order)
         except RecordExists:
             raise Conflict(f"Another worker has just taken the process {process_id} up.") from None
         missing = () if step else ("There is no whole checkpoint, so it begins anew.",)
@@ -281,11 +285,13 @@ class RealProcessManager:
             raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
         return cancelled
 
-    def _hold(self, record: ProcessRecord, plan: TrainingPlan, order: TrainingOrder | None) -> None:
+    def _hold(self, record: ProcessRecord, plan: TrainingPlan, order: TrainingOrder) -> None:
         """Begin a generation, and supervise it."""
         around = self._around
         trainer = self._trainers[record.trainer]
-        supervisor = Supervisor(record, plan, trainer, around, self._changed)
+        replan = partial(self.plan, record.process_id, order, fetched=True)
+        preparation = Preparation(order=order, plan=plan, replan=replan)
+        supervisor = Supervisor(record, preparation, trainer, around, self._changed)
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
@@ -296,7 +302,7 @@ class RealProcessManager:
         try:
             around.pulse.follow(supervisor.heard)
             around.store.records.create(record)
-            if order is not None:
+            if record.generation == 1:
                 keep_order(order, around.store.orders, record.process_id)
             else:
                 # What was said to an earlier holder is not meant for this one.

@@ -26,6 +26,8 @@ class TrainingOrder:
     config: Mapping[str, Any]
     #: Folder of pictures and captions; None: the config's own `folder_path`s count.
     dataset_path: str | None = None
+    #: Where that folder's content has to be fetched from first, as the request named it.
+    dataset_source: Mapping[str, Any] | None = None
     #: What was known of the dataset then, for answers.
     dataset: Mapping[str, Any] = field(default_factory=dict)
     #: Name of the model where the config has none.

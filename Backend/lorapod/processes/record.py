@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from lorapod.processes.status import ProcessStatus, check_transition
 from lorapod.trainers.port import Failure, Observation, Phase
+from lorapod.wire.dataset import FetchProgress
 from lorapod.workspace import Workspace
 
 #: Version of the stored form; a reader refuses a newer one.
@@ -84,8 +85,10 @@ class ProcessRecord:
     key: str | None = None
     #: The RunPod job that asked for this run; the platform hands it out again when its worker has died.
     asked_by: str | None = None
-    #: What was known of the dataset when the process was made.
+    #: What is known of the dataset, for answers.
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    #: How far it is fetched, where it comes from elsewhere.
+    fetch: FetchProgress | None = None
     #: The child's process id, which is also that of its group, and when it started (seconds since boot).
     pid: int | None = None
     pid_started: float | None = None

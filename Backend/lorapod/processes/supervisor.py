@@ -15,6 +15,7 @@ from lorapod.processes.launch_failure import launch_failure
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
+from lorapod.processes.preparing import Preparation
 from lorapod.processes.pump import Pump
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot
@@ -34,7 +35,6 @@ from lorapod.trainers.port import (
     Phase,
     Reader,
     Trainer,
-    TrainingPlan,
 )
 
 logger = logging.getLogger(__name__)
@@ -62,13 +62,14 @@ class Supervisor:
     def __init__(
         self,
         record: ProcessRecord,
-        plan: TrainingPlan,
+        preparation: Preparation,
         trainer: Trainer,
         surroundings: Surroundings,
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
         """Take charge of a record in state `queued`; `on_change` is called in the supervisor's thread."""
-        self._plan = plan
+        self._preparation = preparation
+        self._plan = preparation.plan
         self._trainer = trainer
         self._around = surroundings
         self._ledger = Ledger(
@@ -164,12 +165,13 @@ class Supervisor:
         log_path = around.workspace.log_path(self.record.process_id)
         with ProcessLog(log_path, max_bytes=around.max_log_bytes, clock=around.clock) as log:
             environment = around.child_environment(slot)
-            around.starter.settle(self._trainer.warm, environment, lambda: self._stop is not None)
-            if self._stop is not None:
-                self._ledger.end(_STOPPED_STATUS[self._stop.reason])
-                return
-            launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
             try:
+                self._plan = self._preparation.run(around, self._ledger, log, lambda: self._stop is not None)
+                around.starter.settle(self._trainer.warm, environment, lambda: self._stop is not None)
+                if self._stop is not None:
+                    self._ledger.end(_STOPPED_STATUS[self._stop.reason])
+                    return
+                launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
                 child = self._child = self._launch(environment)
             except LeaseLost:
                 self._ledger.end(ProcessStatus.INTERRUPTED)

@@ -10,6 +10,7 @@ from lorapod.processes.lease import Pulse
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
+from lorapod.processes.supply import DatasetSupply
 from lorapod.trainers.port import WarmSpec
 from lorapod.workspace import Workspace
 
@@ -27,6 +28,8 @@ class Surroundings:
     environment: Mapping[str, str]
     max_log_bytes: int
     starter: Starter = field(default_factory=ColdStarter)
+    #: None: this worker fetches no datasets, and draws none.
+    datasets: DatasetSupply | None = None
 
     def begin_soon(self, warm: WarmSpec | None) -> None:
         """Have the starter get ready for a trainer, as the holder of any slot will run it."""

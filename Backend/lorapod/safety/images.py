@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from lorapod.errors import InvalidInput, TooLarge
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
 #: Most pixels that a picture may have: the largest usual cameras have 61 million. Checking one takes up to 16 bytes
@@ -139,6 +140,26 @@ def verify(path: Path, *, name: str | None = None) -> Picture:
         except _DAMAGE as error:
             raise InvalidInput(f"{shown} is cut off or damaged: it cannot be decoded.") from error
     return picture
+
+
+def thumbnail(path: Path, side: int) -> Image:
+    """The picture, scaled down to fit a square of `side` pixels, turned as its camera was held, in RGB.
+
+    Raises:
+        InvalidInput, TooLarge: as `verify`.
+        OSError: the file cannot be read.
+    """
+    from PIL import ImageOps
+
+    with path.open("rb") as file:
+        image = _opened(path.name, file)
+        _measured(path.name, image)
+        try:
+            image.draft("RGB", (side, side))
+            image.thumbnail((side, side))
+            return ImageOps.exif_transpose(image).convert("RGB")
+        except _DAMAGE as error:
+            raise InvalidInput(f"{path.name} is cut off or damaged: it cannot be decoded.") from error
 
 
 def _opened(name: str, file: IO[bytes]) -> ImageFile:

@@ -18,6 +18,7 @@ from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
+from lorapod.processes.supply import DatasetSupply
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.testing.trainer import ScriptTrainer
@@ -36,6 +37,7 @@ def open_manager(
     lease_s: float = 2.0,
     store: StateStore | None = None,
     warm: bool = True,
+    datasets: DatasetSupply | None = None,
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -50,6 +52,7 @@ def open_manager(
         environment={"PATH": os.environ["PATH"]},
         max_log_bytes=max_log_bytes,
         starter=TemplatePool() if warm else ColdStarter(),
+        datasets=datasets,
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(

@@ -31,6 +31,8 @@ class Phase(StrEnum):
     """What a running trainer is busy with."""
 
     STARTING = "starting"
+    #: Its dataset comes from elsewhere; the trainer has not been started yet.
+    FETCHING = "fetching"
     LOADING_MODEL = "loading_model"
     PREPARING_DATASET = "preparing_dataset"
     SAMPLING = "sampling"
@@ -65,6 +67,8 @@ class TrainingRequest:
     workspace: Path
     #: Name where the config has none.
     name: str | None = None
+    #: Whether the dataset is there; else it will be before the launch, and a second `prepare` comes then.
+    dataset_ready: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.errors import ErrorCode
+from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
 
 
@@ -60,6 +61,9 @@ class ProcessSummary(WireModel):
     )
     phase: str | None = Field(default=None, description="What it is busy with while it runs.")
     progress: ProgressView = Field(description="How far it is.")
+    fetch: FetchProgress | None = Field(
+        default=None, description="How far its dataset is fetched, where that comes from elsewhere."
+    )
     created_at: Moment = Field(description="When it was accepted.")
     started_at: Moment | None = Field(default=None, description="When it got its turn, the last time.")
     ended_at: Moment | None = Field(default=None, description="When it ended.")
@@ -71,6 +75,7 @@ class ProcessSummary(WireModel):
 class ProcessView(Result, ProcessSummary):
     """All that is known of a process."""
 
+    dataset: DatasetView | None = Field(default=None, description="What it learns from.")
     exit_code: int | None = Field(default=None, description="Exit status of the trainer, once it has ended.")
     signal: str | None = Field(default=None, description="Name of the signal that ended the trainer.")
     checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")

@@ -65,6 +65,7 @@ class Bench:
             processes=cast("Any", self.processes),
             trainers=cast("Any", None),
             datasets=DatasetLibrary(workspace=self.workspace, settings=settings),
+            remote_datasets=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
             telemetry=cast("Any", None),
         )

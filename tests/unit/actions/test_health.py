@@ -97,6 +97,7 @@ async def ask(
             processes=cast("Any", FakeProcesses()),
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
             datasets=cast("Any", None),
+            remote_datasets=cast("Any", None),
             digests=cast("Any", None),
             telemetry=cast("Any", telemetry),
         ),

@@ -66,7 +66,7 @@ class AIToolkitTrainer:
             problems.raise_any()
             raise AssertionError("a config without a shape is always a problem")
         process = process_of(config)
-        self._path_rules(installation).settle(process, "config.process[0]", problems)
+        self._path_rules(installation, request).settle(process, "config.process[0]", problems)
         validate_config(config, vocabulary(installation.root, installation.version), problems)
         problems.raise_any()
         name: str = config["config"]["name"]
@@ -126,7 +126,7 @@ class AIToolkitTrainer:
             raise Unsupported(detail)
         return installation
 
-    def _path_rules(self, installation: Installation) -> PathRules:
+    def _path_rules(self, installation: Installation, request: TrainingRequest) -> PathRules:
         inherited = self._settings.trainer_environment()
         home = Path(inherited.get("HOME") or "~").expanduser()
         hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
@@ -137,4 +137,5 @@ class AIToolkitTrainer:
             model_folders=(models, hub_cache, installation.root),
             hub_cache=hub_cache,
             offline=self._settings.hf_hub_offline,
+            awaited=None if request.dataset_ready else request.dataset,
         )

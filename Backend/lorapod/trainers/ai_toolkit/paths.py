@@ -64,6 +64,8 @@ class PathRules:
     hub_cache: Path
     #: Whether nothing may be downloaded.
     offline: bool
+    #: A folder that will be there before the launch.
+    awaited: Path | None = None
 
     def settle(self, process: Mapping[str, Any], field: str, problems: Problems) -> None:
         """Make every local path in one process of a config absolute and real, in place; note those that may not be."""
@@ -89,6 +91,8 @@ class PathRules:
 
     def _existing(self, text: str, field: str, problems: Problems) -> str:
         path = self._inside(text, field, problems)
+        if Path(path) == self.awaited:
+            return path
         if path and not Path(path).exists() and Path(path).is_relative_to(self.workspace.root):
             problems.add(field, f"there is no {shown(text)!r} in the workspace")
         return path

@@ -103,6 +103,8 @@ class Preparation:
             self._refuse(place, error)
             return
         dataset["folder_path"] = str(folder)
+        if folder == self.request.dataset and not self.request.dataset_ready:
+            return
         if not folder.is_dir():
             self._problem(place, f"there is no folder {_shown(text)!r} in the workspace")
         elif next(picture_files(folder), None) is None:

@@ -1,0 +1,93 @@
+"""A dataset at a glance: its pictures and the beginnings of their captions, on one PNG."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorapod.atomic import replace_file
+from lorapod.datasets.captions import read_caption
+from lorapod.datasets.check import picture_paths
+from lorapod.errors import WorkerError
+from lorapod.kinds import CAPTION_SUFFIXES
+from lorapod.safety import images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Pictures on one sheet; of more, every so many-th is shown.
+PICTURES_MAX = 48
+
+#: Longest time for one sheet, in seconds; what is not decoded by then is left out.
+BUDGET_S = 2.0
+
+_COLUMNS = 8
+_THUMBNAIL = 160
+_TEXT_LINES = 3
+_LINE = 12
+_GAP = 8
+_HEADER = 24
+_PAPER, _INK, _FRAME = "white", "black", "#dddddd"
+
+
+def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_S) -> bool:
+    """Write the sheet; False where there is no picture to show.
+
+    Raises:
+        OSError: `target` cannot be written.
+    """
+    from PIL import Image, ImageDraw
+
+    paths = picture_paths(dataset)
+    shown = paths[:: max(1, -(-len(paths) // PICTURES_MAX))]
+    thumbnails = list(_thumbnails(shown, time.monotonic() + budget_s))
+    if not thumbnails:
+        return False
+    columns = min(_COLUMNS, len(thumbnails))
+    rows = -(-len(thumbnails) // columns)
+    cell = _THUMBNAIL + _TEXT_LINES * _LINE + _GAP
+    sheet = Image.new("RGB", (_GAP + columns * (_THUMBNAIL + _GAP), _HEADER + rows * (cell + _GAP)), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, 6), _plain(f"{dataset.name}: {len(thumbnails)} of {len(paths)} pictures"), _INK)
+    for place, (path, thumbnail) in enumerate(thumbnails):
+        row, column = divmod(place, columns)
+        left, top = _GAP + column * (_THUMBNAIL + _GAP), _HEADER + row * (cell + _GAP)
+        pen.rectangle((left, top, left + _THUMBNAIL - 1, top + _THUMBNAIL - 1), outline=_FRAME)
+        offset = ((_THUMBNAIL - thumbnail.width) // 2, (_THUMBNAIL - thumbnail.height) // 2)
+        sheet.paste(thumbnail, (left + offset[0], top + offset[1]))
+        for number, line in enumerate(_caption_lines(path)):
+            pen.text((left, top + _THUMBNAIL + 2 + number * _LINE), line, _INK)
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    replace_file(target, file.getvalue())
+    return True
+
+
+def _thumbnails(paths: Sequence[Path], until_s: float) -> Iterator[tuple[Path, Image]]:
+    for path in paths:
+        if time.monotonic() > until_s:
+            return
+        try:
+            yield path, images.thumbnail(path, _THUMBNAIL)
+        except (WorkerError, OSError):
+            continue  # the check has told of it
+
+
+def _caption_lines(path: Path) -> Sequence[str]:
+    for suffix in sorted(CAPTION_SUFFIXES):
+        caption = path.with_suffix(suffix)
+        try:
+            text = read_caption(caption, name=caption.name)
+        except (WorkerError, OSError):
+            continue
+        return textwrap.wrap(_plain(text), 26, max_lines=_TEXT_LINES, placeholder="...") or ["(empty)"]
+    return ["(no caption)"]
+
+
+def _plain(text: str) -> str:
+    """What Pillow's own font can show: Latin letters; others become question marks."""
+    return text[:500].encode("latin-1", "replace").decode("latin-1")

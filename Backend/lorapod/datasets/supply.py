@@ -1,0 +1,68 @@
+"""Datasets as the process manager wants them; see `lorapod.processes.supply`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.contact_sheet import draw_contact_sheet
+from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.sources.running import Stopped
+from lorapod.wire.dataset import DatasetRef, DatasetView, FetchProgress
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class FetchingSupply:
+    """Fetches what orders name, and draws what trainings read."""
+
+    def __init__(self, fetcher: DatasetFetcher, workspace: Workspace) -> None:
+        """Fetch through `fetcher`."""
+        self._fetcher = fetcher
+        self._workspace = workspace
+
+    def fetch(
+        self,
+        source: Mapping[str, Any],
+        process_id: str,
+        *,
+        stopped: Callable[[], bool],
+        tell: Callable[[FetchProgress], None],
+    ) -> Mapping[str, Any] | None:
+        """The dataset as answers show it, once it is there; None: it was stopped.
+
+        Raises:
+            WorkerError: it could not be fetched, or cannot be trained on.
+            OSError: the disk failed.
+        """
+        try:
+            summary = self._fetcher.fetch(
+                DatasetRef.model_validate(source), process_id, stopped=stopped, tell=tell
+            )
+        except Stopped:
+            return None
+        return dataset_view(summary, self._workspace).answer()
+
+    def draw(self, dataset: Path, target: Path) -> bool:
+        """A contact sheet; a disk that refuses it is no reason not to train."""
+        try:
+            return draw_contact_sheet(dataset, target)
+        except OSError as error:
+            logger.warning(
+                "contact sheet cannot be written", extra={"path": str(target), "error": str(error)}
+            )
+            return False
+
+
+def dataset_view(summary: DatasetSummary, workspace: Workspace) -> DatasetView:
+    """What a look at a dataset told, as answers show it."""
+    return DatasetView(
+        path=workspace.relative(summary.path),
+        images=summary.images,
+        captions=summary.captions,
+        warnings=list(summary.warnings),
+    )

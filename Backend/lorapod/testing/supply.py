@@ -1,0 +1,63 @@
+"""Datasets from elsewhere, as a test wants them to come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lorapod.errors import WorkerError
+from lorapod.wire.dataset import FetchProgress
+
+#: Between two looks whether to stop.
+_LOOK_S = 0.01
+
+
+class ScriptedSupply:
+    """A `lorapod.processes.supply.DatasetSupply` that fetches nothing."""
+
+    def __init__(self, workspace: Path) -> None:
+        """Have datasets appear in `workspace`, at once and without trouble."""
+        self._workspace = workspace
+        #: What the next fetch ends with.
+        self.error: WorkerError | OSError | None = None
+        #: Whether a fetch lasts until it is stopped.
+        self.endless = False
+        #: The ids of the processes that fetched, in order.
+        self.fetched_for: list[str] = []
+
+    def fetch(
+        self,
+        source: Mapping[str, Any],
+        process_id: str,
+        *,
+        stopped: Callable[[], bool],
+        tell: Callable[[FetchProgress], None],
+    ) -> Mapping[str, Any] | None:
+        """Make the folder that `source` names as `path`, with one file.
+
+        Raises:
+            WorkerError: `error`.
+            OSError: `error`.
+        """
+        self.fetched_for.append(process_id)
+        tell(FetchProgress(files=0, total_files=1, received_bytes=1, total_bytes=2))
+        while self.endless:
+            if stopped():
+                return None
+            time.sleep(_LOOK_S)
+        if self.error is not None:
+            raise self.error
+        folder = self._workspace / source["path"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "a.png").touch()
+        tell(FetchProgress(files=1, total_files=1, received_bytes=2, total_bytes=2))
+        return {"path": source["path"], "images": 1, "captions": 0, "warnings": ["one is few"]}
+
+    def draw(self, dataset: Path, target: Path) -> bool:
+        """An empty file stands for the sheet."""
+        if not dataset.is_dir():
+            return False
+        target.touch()
+        return True
