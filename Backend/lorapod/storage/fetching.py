@@ -5,28 +5,43 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from lorapod.errors import InsufficientStorage, UpstreamError
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
 
-#: Opens the content from an offset on, and yields it in order. Raises `StoreUnavailable`.
-OpenFrom = Callable[[int], AbstractContextManager[Iterator[bytes]]]
+#: Takes the next piece of the content; only one call at a time, from whatever thread.
+Write = Callable[[bytes], None]
+#: Writes the content from an offset on, in order. Raises `StoreUnavailable`, and whatever `Write` raises.
+ReadFrom = Callable[[int, Write], None]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def fetch(wanted: StoredObject, path: Path, open_from: OpenFrom, progress: Progress | None) -> None:
+def fetch(
+    wanted: StoredObject,
+    path: Path,
+    read_from: ReadFrom,
+    *,
+    look: Callable[[], StoredObject | None],
+    progress: Progress | None,
+) -> None:
     """Bring `wanted` to `path`, continuing what an earlier call left of the same content.
 
     It is not forced to the disk: a killed worker leaves the old file or the whole new one, and whoever must outlive a
     power cut syncs what it publishes.
 
+    Args:
+        wanted: the object as it was described before.
+        path: where it goes.
+        read_from: where its content comes from.
+        look: describes the object anew, once all has come: content that changed meanwhile is thrown away.
+        progress: see `Progress`.
+
     Raises:
-        StoreUnavailable: it broke off with no byte gained.
+        StoreUnavailable: it broke off with no byte gained, or changed meanwhile.
         UpstreamError: what came has another digest than the store keeps.
         InsufficientStorage: the disk is full; nothing stays behind.
         OSError: `path` cannot be written.
@@ -38,7 +53,7 @@ def fetch(wanted: StoredObject, path: Path, open_from: OpenFrom, progress: Progr
             with part.open("ab") as file:
                 begun_at = file.tell()
                 try:
-                    _append(wanted, file, open_from, progress)
+                    _append(wanted, file, read_from, progress)
                     break
                 except StoreUnavailable:
                     if file.tell() <= begun_at:
@@ -48,11 +63,15 @@ def fetch(wanted: StoredObject, path: Path, open_from: OpenFrom, progress: Progr
             raise
         part.unlink(missing_ok=True)
         raise _disk_full(wanted) from error
+    now = look()
+    if now is None or now.etag != wanted.etag:
+        part.unlink()
+        raise StoreUnavailable(f"The object {wanted.key!r} changed while it was fetched.")
     _check(wanted, part)
     part.replace(path)
 
 
-def _append(wanted: StoredObject, file: BinaryIO, open_from: OpenFrom, progress: Progress | None) -> None:
+def _append(wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress: Progress | None) -> None:
     missing = wanted.size_bytes - file.tell()
     if missing < 0:
         file.truncate(0)
@@ -61,11 +80,13 @@ def _append(wanted: StoredObject, file: BinaryIO, open_from: OpenFrom, progress:
         raise OSError(errno.ENOSPC, "not enough free disk")
     if not missing:
         return
-    with open_from(wanted.size_bytes - missing) as chunks:
-        for chunk in chunks:
-            file.write(chunk)
-            if progress is not None:
-                progress(file.tell())
+
+    def write(piece: bytes) -> None:
+        file.write(piece)
+        if progress is not None:
+            progress(file.tell())
+
+    read_from(wanted.size_bytes - missing, write)
     if file.tell() != wanted.size_bytes:
         raise StoreUnavailable(
             f"The object {wanted.key!r} ended after {file.tell()} of {wanted.size_bytes} bytes."

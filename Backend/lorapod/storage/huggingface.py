@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
@@ -18,12 +17,12 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from lorapod.errors import Unsupported
-from lorapod.storage.fetching import fetch
+from lorapod.storage.fetching import Write, fetch
+from lorapod.storage.http_bodies import write_from
 from lorapod.storage.hub_access import HubAccess, NoRepository, answered, missing, told
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
 
-READ_BYTES = 1 << 20
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 MAIN = "main"
 PUBLIC_HUB = "https://huggingface.co"
@@ -145,7 +144,13 @@ class HubObjects:
             wanted = self._stat(key, commit)
             if wanted is None:
                 raise missing(key, self._repo_id)
-            fetch(wanted, path, lambda offset: self._content(key, commit, offset), progress)
+            fetch(
+                wanted,
+                path,
+                lambda offset, write: self._read(key, commit, offset, write),
+                look=lambda: wanted,  # a commit does not change
+                progress=progress,
+            )
             return wanted
 
         return self._patience.call(attempt)
@@ -215,8 +220,7 @@ class HubObjects:
             return None
         return next((_describe(entry) for entry in found if isinstance(entry, RepoFile)), None)
 
-    @contextmanager
-    def _content(self, key: str, commit: str, offset: int) -> Iterator[Iterator[bytes]]:
+    def _read(self, key: str, commit: str, offset: int, write: Write) -> None:
         kind = "" if self._kind is RepoKind.MODEL else f"{self._kind}s/"
         address = f"{self._endpoint}/{kind}{self._repo_id}/resolve/{quote(commit, safe='')}/{quote(key)}"
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
@@ -226,17 +230,7 @@ class HubObjects:
         ):
             if not response.is_success:
                 raise answered(response.status_code, key, self._repo_id)
-            surplus = offset if response.status_code == httpx.codes.OK else 0
-            yield _after(surplus, response.iter_bytes(READ_BYTES))
-
-
-def _after(surplus: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """What follows the first `surplus` bytes: a server that ignores the range answers all of it."""
-    for chunk in chunks:
-        fresh = chunk[surplus:]
-        surplus = max(0, surplus - len(chunk))
-        if fresh:
-            yield fresh
+            write_from(offset, response, write)
 
 
 def _describe(entry: RepoFile) -> StoredObject:

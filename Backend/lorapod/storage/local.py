@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, NotFound, Unsupported
-from lorapod.storage.fetching import fetch
+from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.port import Progress, StoredObject, StoreRefused, UrlUse, checked_key
 
 COPY_BYTES = 1 << 20
@@ -71,7 +71,13 @@ class LocalObjects:
         wanted = self.stat(key)
         if wanted is None:
             raise NotFound(f"There is no object {key!r} in the folder.")
-        fetch(wanted, path, lambda offset: self._content(key, offset), progress)
+        fetch(
+            wanted,
+            path,
+            lambda offset, write: self._read(key, offset, write),
+            look=lambda: self.stat(key),
+            progress=progress,
+        )
         return wanted
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -121,11 +127,11 @@ class LocalObjects:
             raise StoreRefused(f"The object key {key!r} leads out of the folder through a link.")
         return path
 
-    @contextmanager
-    def _content(self, key: str, offset: int) -> Iterator[Iterator[bytes]]:
+    def _read(self, key: str, offset: int, write: Write) -> None:
         with self._path(key).open("rb") as file:
             file.seek(offset)
-            yield iter(lambda: file.read(COPY_BYTES), b"")
+            while piece := file.read(COPY_BYTES):
+                write(piece)
 
     @contextmanager
     def _told(self, key: str) -> Iterator[None]:

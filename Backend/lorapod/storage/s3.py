@@ -1,17 +1,15 @@
 """S3 and what speaks its protocol.
 
-Uploads go through boto3's transfer manager. obstore was measured beside it on a real server
-(`tests/benchmarks/test_object_stores.py`): it is no faster up, half as fast down and takes more memory, and boto3 is
-there already, because RunPod's SDK needs it. The transfer manager cannot go on with a broken download, so
-downloads are ranged reads of our own, several at a time.
+Files go through boto3's transfer manager. obstore was measured beside it on a real server
+(`tests/benchmarks/test_object_stores.py`): it is about as fast, but holds four times the memory on the way up; and
+boto3 is there already, because RunPod's SDK needs it. The transfer manager writes a download in order here, so that
+a broken one can be gone on with: the rest is then one ranged read.
 """
 
 from __future__ import annotations
 
 import mimetypes
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,18 +20,23 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lorapod.errors import NotFound
-from lorapod.storage.fetching import fetch
+from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
 from lorapod.storage.s3_access import S3Access
-from lorapod.storage.s3_client import PARTS_AT_ONCE, Meter, make_client
+from lorapod.storage.s3_client import PARTS_AT_ONCE, InOrder, Meter, make_client
 from lorapod.storage.s3_errors import as_worker_error, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef
 
-#: Size of one part of an upload and of one ranged read; `PARTS_AT_ONCE` of them are in memory.
 PART_BYTES = 8 << 20
+READ_BYTES = 1 << 20
+UPLOAD = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+)
+#: Parts that are there before their turn are held in memory: ten of these.
+DOWNLOAD = TransferConfig(multipart_chunksize=4 << 20, io_chunksize=READ_BYTES, max_concurrency=PARTS_AT_ONCE)
 SHA256_NAME = "sha256"
 
 
@@ -53,9 +56,6 @@ class S3Objects:
         self._root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._patience = patience
         self._client = make_client(access)
-        self._transfer = TransferConfig(
-            multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -83,7 +83,7 @@ class S3Objects:
             with self._told(key):
                 meter = Meter(progress) if progress is not None else None
                 self._client.upload_file(
-                    str(path), self._bucket, full, ExtraArgs=extra, Callback=meter, Config=self._transfer
+                    str(path), self._bucket, full, ExtraArgs=extra, Callback=meter, Config=UPLOAD
                 )
             stored = self._stat(key)
             if stored is None or stored.size_bytes != size:
@@ -98,7 +98,7 @@ class S3Objects:
         return stored
 
     def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
-        """Download with several ranged reads at once.
+        """Download in parts, or what is missing of an earlier call's share.
 
         Raises:
             NotFound: there is no such object.
@@ -110,7 +110,13 @@ class S3Objects:
             wanted = self._stat(key)
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the bucket {self._bucket!r}.")
-            fetch(wanted, path, lambda offset: self._content(wanted, offset), progress)
+            fetch(
+                wanted,
+                path,
+                lambda offset, write: self._read(wanted, offset, write),
+                look=lambda: self._stat(key),
+                progress=progress,
+            )
             return wanted
 
         return self._patience.call(attempt)
@@ -206,40 +212,19 @@ class S3Objects:
         with self._told(prefix):
             return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
 
-    @contextmanager
-    def _content(self, wanted: StoredObject, offset: int) -> Iterator[Iterator[bytes]]:
-        with ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-get") as pool:
-            try:
-                yield self._ranges(wanted, offset, pool)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _ranges(self, wanted: StoredObject, offset: int, pool: ThreadPoolExecutor) -> Iterator[bytes]:
-        """The content in order, with the next parts on their way already."""
-        coming: deque[Future[bytes]] = deque()
-        starts = iter(range(offset, wanted.size_bytes, PART_BYTES))
-        for start in starts:
-            coming.append(pool.submit(self._range, wanted, start))
-            if len(coming) == PARTS_AT_ONCE:
-                break
-        while coming:
-            chunk = coming.popleft().result()
-            for start in starts:
-                coming.append(pool.submit(self._range, wanted, start))
-                break
-            yield chunk
-
-    def _range(self, wanted: StoredObject, start: int) -> bytes:
-        end = min(start + PART_BYTES, wanted.size_bytes) - 1
+    def _read(self, wanted: StoredObject, offset: int, write: Write) -> None:
+        full = self._root + wanted.key
         with self._told(wanted.key):
+            if offset == 0:
+                target: Any = InOrder(write)  # the stubs ask for a whole file object, boto3 for `write`
+                self._client.download_fileobj(self._bucket, full, target, Config=DOWNLOAD)
+                return
             answer = self._client.get_object(
-                Bucket=self._bucket,
-                Key=self._root + wanted.key,
-                Range=f"bytes={start}-{end}",
-                IfMatch=f'"{wanted.etag}"',
+                Bucket=self._bucket, Key=full, Range=f"bytes={offset}-", IfMatch=f'"{wanted.etag}"'
             )
             with answer["Body"] as body:
-                return body.read()
+                while piece := body.read(READ_BYTES):
+                    write(piece)
 
     def _open_uploads(self, prefix: str) -> Iterator[MultipartUploadTypeDef]:
         for page in self._client.get_paginator("list_multipart_uploads").paginate(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from lorapod.storage.fetching import Write
 from lorapod.storage.port import Progress
 from lorapod.storage.s3_access import S3Access
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 #: How many parts of one file are on their way at once.
-PARTS_AT_ONCE = 8
+PARTS_AT_ONCE = 10
 CONNECT_S = 10
 READ_S = 60
 #: Attempts of boto3 itself at a single request; more is our own patience's business.
@@ -65,3 +66,16 @@ class Meter:
         with self._lock:
             self._done += piece_bytes
             self._progress(self._done)
+
+
+class InOrder:
+    """A file that can only be written on: for such the transfer manager keeps the order."""
+
+    def __init__(self, write: Write) -> None:
+        """Hand what is written to `write`."""
+        self._write = write
+
+    def write(self, piece: bytes) -> int:
+        """Take the next piece."""
+        self._write(piece)
+        return len(piece)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import httpx
 from storage3 import SyncStorageClient
 
 from lorapod.errors import NotFound
-from lorapod.storage.fetching import fetch
+from lorapod.storage.fetching import Write, fetch
+from lorapod.storage.http_bodies import write_from
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
 from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, told
@@ -26,7 +27,6 @@ from lorapod.storage.supabase_resumable import CHUNK_BYTES, ResumableUpload
 
 #: Entries of one listing; the server answers 1,500 at most, whatever is asked.
 PAGE_ENTRIES = 1000
-READ_BYTES = 1 << 20
 SHA256_NAME = "sha256"
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
@@ -111,7 +111,13 @@ class SupabaseObjects:
             wanted = self._stat(key)
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the Supabase bucket {self._bucket_name!r}.")
-            fetch(wanted, path, lambda offset: self._content(wanted, offset), progress)
+            fetch(
+                wanted,
+                path,
+                lambda offset, write: self._read(key, offset, write),
+                look=lambda: self._stat(key),
+                progress=progress,
+            )
             return wanted
 
         return self._patience.call(attempt)
@@ -202,32 +208,15 @@ class SupabaseObjects:
         with self._told(folder):
             return self._bucket.list(folder, {"limit": PAGE_ENTRIES, "offset": offset})
 
-    @contextmanager
-    def _content(self, wanted: StoredObject, offset: int) -> Iterator[Iterator[bytes]]:
-        address = httpx.URL(f"{self._url}/").join(
-            "object/authenticated/" + "/".join(quote(part, safe="") for part in self._parts(wanted.key))
-        )
+    def _read(self, key: str, offset: int, write: Write) -> None:
+        parts = (quote(part, safe="") for part in (self._bucket_name, *(self._root + key).split("/")))
+        address = f"{self._url}/object/authenticated/{'/'.join(parts)}"
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        with self._told(wanted.key), self._http.stream("GET", address, headers=headers) as response:
+        with self._told(key), self._http.stream("GET", address, headers=headers) as response:
             if not response.is_success:
                 response.read()
-            refuse_failure(response, wanted.key, self._bucket_name)
-            yield self._chunks(wanted, response, offset)
-
-    def _chunks(self, wanted: StoredObject, response: httpx.Response, offset: int) -> Iterator[bytes]:
-        # A server that ignores the range answers all of it.
-        surplus = offset if response.status_code == httpx.codes.OK else 0
-        for chunk in response.iter_bytes(READ_BYTES):
-            fresh = chunk[surplus:]
-            surplus = max(0, surplus - len(chunk))
-            if fresh:
-                yield fresh
-        now = self._stat(wanted.key)
-        if now is None or now.etag != wanted.etag:
-            raise StoreUnavailable(f"The object {wanted.key!r} changed while it was fetched.")
-
-    def _parts(self, key: str) -> list[str]:
-        return [self._bucket_name, *(self._root + key).split("/")]
+            refuse_failure(response, key, self._bucket_name)
+            write_from(offset, response, write)
 
 
 def _bare(etag: str | None) -> str | None:

@@ -1,0 +1,95 @@
+"""200 MB to and from a real S3 server: the S3 store, boto3's transfer manager and obstore, in turn in the same run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
+
+FILE_BYTES = 200_000_000
+ROUNDS = 5
+
+#: What the project promises: this share of the speed of boto3's transfer manager, this much memory above the base.
+LEAST_SPEED_RATIO = 0.9
+MOST_MEMORY_BYTES = 120_000_000
+
+SCRIPT = Path(__file__).with_name("object_store_transfer.py")
+
+
+class Mover:
+    """One client, in a process of its own."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self._popen = popen
+        self.seen: list[dict[str, Any]] = []
+
+    def ask(self, order: dict[str, Any]) -> Any:
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._popen.stdin.write(json.dumps(order) + "\n")
+        self._popen.stdin.flush()
+        return json.loads(self._popen.stdout.readline())
+
+    def rate(self, way: str) -> float:
+        """Median, in MB/s."""
+        median: float = statistics.median(one[f"{way}_s"] for one in self.seen)
+        return FILE_BYTES / 1e6 / median
+
+    def peak(self, way: str) -> int:
+        peak: int = max(one[f"{way}_bytes"] for one in self.seen)
+        return peak
+
+
+@contextmanager
+def mover(client: str, server: RunningS3, path: Path) -> Iterator[Mover]:
+    with subprocess.Popen(
+        [sys.executable, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as popen:
+        one = Mover(popen)
+        order = {
+            "client": client,
+            "url": server.url,
+            "key_id": KEY_ID,
+            "secret_key": SECRET_KEY,
+            "bucket": BUCKET,
+        }
+        assert one.ask({**order, "path": str(path.with_name(client))}) == "ready"
+        yield one
+        assert popen.stdin is not None
+        popen.stdin.close()
+
+
+def test_speed_and_memory(s3_server: RunningS3, tmp_path: Path) -> None:
+    path = tmp_path / "lora.bin"
+    path.write_bytes(os.urandom(FILE_BYTES))
+    clients = ["ours", "boto3"]
+    if importlib.util.find_spec("obstore"):  # no dependency: `pip install obstore` to compare it again
+        clients.append("obstore")
+    with ExitStack() as stack:
+        movers = {client: stack.enter_context(mover(client, s3_server, path)) for client in clients}
+        for _ in range(ROUNDS):
+            for client, one in movers.items():
+                one.seen.append(one.ask({"path": str(path), "key": client}))
+                assert one.seen[-1]["same"]
+    for client, one in movers.items():
+        shown = [
+            f"{way} {one.rate(way):.0f} MB/s, {one.peak(way) / 1e6:.0f} MB above base"
+            for way in ("up", "down")
+        ]
+        print(f"\n{client}: {'; '.join(shown)}", end="")  # noqa: T201 - the figures are this test's product
+    ours, reference = movers["ours"], movers["boto3"]
+    for way in ("up", "down"):
+        assert ours.rate(way) >= LEAST_SPEED_RATIO * reference.rate(way), way
+        assert ours.peak(way) <= MOST_MEMORY_BYTES, way
