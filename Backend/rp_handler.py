@@ -10,6 +10,7 @@ from typing import Any
 
 from lorapod.actions.action import Job
 from lorapod.journal import write_journal
+from lorapod.safety.redaction import Redactor
 from lorapod.sdk import import_runpod
 from lorapod.settings import Settings
 from lorapod.worker import Worker
@@ -58,7 +59,7 @@ def stop_with_the_worker() -> None:
 def main() -> None:
     """Serve RunPod jobs until the platform stops the worker."""
     settings = Settings()
-    write_journal(settings.log_level)
+    write_journal(settings.log_level, Redactor(settings.secret_values()))
     worker()
 
     runpod = import_runpod()

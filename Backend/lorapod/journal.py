@@ -8,11 +8,18 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from lorapod.safety.redaction import Redactor
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JournalFormatter(logging.Formatter):
-    """Writes a record with its `extra` fields; a traceback stays here, callers get sentences."""
+    """Writes a record with its `extra` fields and without secrets; a traceback stays here, callers get sentences."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        """Mask what `redactor` knows."""
+        super().__init__()
+        self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -25,13 +32,13 @@ class JournalFormatter(logging.Formatter):
         entry.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return json.dumps(self._redactor.record(entry), ensure_ascii=False)
 
 
-def write_journal(level: str) -> None:
+def write_journal(level: str, redactor: Redactor) -> None:
     """Send what the package logs, from `level` on, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JournalFormatter())
+    handler.setFormatter(JournalFormatter(redactor))
     package = logging.getLogger("lorapod")
     package.handlers = [handler]
     package.setLevel(level.upper())

@@ -31,6 +31,10 @@ TRAINER_ENVIRONMENT = re.compile(
 )
 
 
+#: How variables that hold secrets are called.
+SECRET_NAME = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)", re.IGNORECASE)
+
+
 class TrainWait(StrEnum):
     """Whether `train` keeps its RunPod job open until the training ends."""
 
@@ -198,6 +202,17 @@ class Settings(BaseSettings):
     def worker_id(self) -> str:
         """RunPod's id of this worker, else the host's name and this process's number."""
         return self.runpod_pod_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    def secret_values(self) -> frozenset[str]:
+        """What must never be written or returned: every secret setting, and what the environment calls a secret.
+
+        The second are the platform's and other programs' own, which this worker has no setting for.
+        """
+        own = (getattr(self, name) for name in type(self).model_fields)
+        named = (value for name, value in os.environ.items() if SECRET_NAME.fullmatch(name))
+        return frozenset(
+            {value.get_secret_value() for value in own if isinstance(value, SecretStr)} | set(named)
+        )
 
     def trainer_environment(self) -> Mapping[str, str]:
         """The variables that a trainer inherits: those of `TRAINER_ENVIRONMENT`, and the HuggingFace token."""

@@ -23,6 +23,7 @@ from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.open import open_store
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
+from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Telemetry
@@ -72,6 +73,7 @@ class Worker:
             clock=clock,
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
+            redactor=Redactor(settings.secret_values()),
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
             datasets=FetchingSupply(fetcher, workspace),
         )

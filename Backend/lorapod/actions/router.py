@@ -18,6 +18,7 @@ from lorapod.errors import (
     WorkerError,
 )
 from lorapod.processes.store.port import StoreRefused, StoreUnavailable
+from lorapod.safety.redaction import Redactor
 from lorapod.wire.envelope import Call, error_answer, open_envelope
 from lorapod.wire.validation import nearest, parse
 
@@ -30,9 +31,14 @@ class Router:
     def __init__(self, services: Services) -> None:
         """Hand `services` to every action."""
         self._services = services
+        self._redactor = Redactor(services.settings.secret_values())
 
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
-        """The answer to one event: a flat JSON object, never an exception but cancellation."""
+        """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
+        answered: dict[str, Any] = self._redactor.answer(await self._answer(event, job))
+        return answered
+
+    async def _answer(self, event: object, job: Job) -> dict[str, Any]:
         context: dict[str, Any] = {"job_id": job.job_id}
         try:
             call = open_envelope(event)

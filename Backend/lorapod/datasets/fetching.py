@@ -22,7 +22,7 @@ from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.delivery import Delivery, Destination
 from lorapod.datasets.download import Download, Landed
-from lorapod.datasets.ledger import Entry, FetchLedger, KeptFile
+from lorapod.datasets.ledger import Entry, FetchLedger, KeptFile, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.names import plain_names
 from lorapod.datasets.publish import replace
@@ -220,7 +220,7 @@ class DatasetFetcher:
                 )
             self._ledger.note(
                 Entry(
-                    key=item.file.key,
+                    key_sha256=digest_of(item.file.key),
                     etag=item.arrived.version.etag,
                     last_modified=item.arrived.version.last_modified,
                     dataset=folder.name,

@@ -29,7 +29,8 @@ class KeptFile:
 class Entry:
     """What became of one remote file."""
 
-    key: str
+    #: Digest of the file's key: a key may hold a token that the caller alone should know.
+    key_sha256: str
     etag: str | None
     last_modified: str | None
     #: Folder of the dataset, below `training_data`.
@@ -63,15 +64,20 @@ class FetchLedger:
             OSError: the disk is full or not writable.
         """
         self._folder.mkdir(exist_ok=True)
-        replace_file(self._path(entry.key), _ADAPTER.dump_json(entry))
+        replace_file(self._path(entry.key_sha256), _ADAPTER.dump_json(entry))
 
     def find(self, key: str, trigger_word: str | None) -> Entry | None:
         """What is known of a remote file, where all that came of it is still there, unchanged."""
         try:
-            entry = _ADAPTER.validate_json(self._path(key).read_bytes())
+            entry = _ADAPTER.validate_json(self._path(digest_of(key)).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        if entry.key != key or entry.trigger_word != trigger_word or not entry.version or not entry.files:
+        if (
+            entry.key_sha256 != digest_of(key)
+            or entry.trigger_word != trigger_word
+            or not entry.version
+            or not entry.files
+        ):
             return None
         return entry if all(self._unchanged(entry, file) for file in entry.files) else None
 
@@ -97,5 +103,10 @@ class FetchLedger:
             return False
         return (found.st_size, found.st_mtime_ns) == (file.size_bytes, file.mtime_ns)
 
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    def _path(self, key_sha256: str) -> Path:
+        return self._folder / f"{key_sha256[:32]}.json"
+
+
+def digest_of(key: str) -> str:
+    """What stands for a remote file's key, in hexadecimal."""
+    return hashlib.sha256(key.encode()).hexdigest()

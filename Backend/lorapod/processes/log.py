@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from lorapod.clock import Clock
+from lorapod.safety.redaction import Redactor
 
 #: Of a progress bar that repaints itself, one picture is kept for each such time.
 REPAINT_INTERVAL_S = 10.0
@@ -27,8 +28,9 @@ class ProcessLog:
     which tells why a process failed, is always there.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, clock: Clock) -> None:
-        """Append to `path`; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines."""
+    def __init__(self, path: Path, *, max_bytes: int, clock: Clock, redactor: Redactor | None = None) -> None:
+        """Append to `path`, secrets masked; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines."""
+        self._redactor = redactor or Redactor()
         self._clock = clock
         self._max_bytes = max_bytes
         self._file = path.open("ab", buffering=0)
@@ -56,6 +58,7 @@ class ProcessLog:
 
     def write(self, text: str, *, repaint: bool = False) -> None:
         """Append one line; a `repaint` is held back, to be replaced by the next one or kept now and then."""
+        text = self._redactor.text(text)
         if repaint:
             self._repaint = text
             if self._clock.monotonic() >= self._repaint_due:

@@ -162,8 +162,7 @@ class Supervisor:
     def _train(self, slot: Slot) -> None:
         around = self._around
         self._ledger.move(ProcessStatus.PREPARING, started_at=around.clock.now(), phase=Phase.STARTING)
-        log_path = around.workspace.log_path(self.record.process_id)
-        with ProcessLog(log_path, max_bytes=around.max_log_bytes, clock=around.clock) as log:
+        with around.open_log(self.record.process_id) as log:
             environment = around.child_environment(slot)
             try:
                 self._plan = self._preparation.run(around, self._ledger, log, lambda: self._stop is not None)
@@ -179,7 +178,7 @@ class Supervisor:
             except (OSError, WorkerError) as error:
                 log.note(f"cannot start: {error}")
                 if around.pulse.holding:
-                    self._ledger.end(ProcessStatus.FAILED, failure=launch_failure(error))
+                    self._ledger.end(ProcessStatus.FAILED, failure=around.masked(launch_failure(error)))
                 else:
                     # Cut off from the other workers: one of them, or this one later, may try again.
                     self._ledger.end(ProcessStatus.INTERRUPTED)
@@ -200,7 +199,7 @@ class Supervisor:
             )
             fenced = around.pulse.stops > stops or not around.pulse.holding
             status = self._meaning(exit_, outcome, fenced=fenced)
-            failure = outcome.failure if status is ProcessStatus.FAILED else None
+            failure = around.masked(outcome.failure) if status is ProcessStatus.FAILED else None
             log.note(f"ended {status}{f': {failure.message}' if failure else ''}")
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
         # Last of all: from here on any worker may take the process up again.

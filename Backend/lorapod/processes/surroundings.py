@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lorapod.clock import Clock
 from lorapod.processes.lease import Pulse
+from lorapod.processes.log import ProcessLog
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
 from lorapod.processes.supply import DatasetSupply
-from lorapod.trainers.port import WarmSpec
+from lorapod.safety.redaction import Redactor
+from lorapod.trainers.port import Failure, WarmSpec
 from lorapod.workspace import Workspace
 
 
@@ -27,6 +29,7 @@ class Surroundings:
     #: What every child inherits.
     environment: Mapping[str, str]
     max_log_bytes: int
+    redactor: Redactor = field(default_factory=Redactor)
     starter: Starter = field(default_factory=ColdStarter)
     #: None: this worker fetches no datasets, and draws none.
     datasets: DatasetSupply | None = None
@@ -34,6 +37,22 @@ class Surroundings:
     def begin_soon(self, warm: WarmSpec | None) -> None:
         """Have the starter get ready for a trainer, as the holder of any slot will run it."""
         self.starter.begin_soon(warm, self.child_environment(self.slots.example))
+
+    def open_log(self, process_id: str) -> ProcessLog:
+        """The log of a process, to be written on.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        path = self.workspace.log_path(process_id)
+        return ProcessLog(path, max_bytes=self.max_log_bytes, clock=self.clock, redactor=self.redactor)
+
+    def masked(self, failure: Failure | None) -> Failure | None:
+        """A failure as it may be kept and told: what it quotes may hold a secret."""
+        if failure is None:
+            return None
+        text = self.redactor.text
+        return replace(failure, message=text(failure.message), hint=text(failure.hint))
 
     def child_environment(self, slot: Slot) -> Mapping[str, str]:
         """What the child that holds `slot` inherits."""
