@@ -185,7 +185,7 @@ def test_the_exit_is_told_exactly(start: Start, program: str, meaning: Exit) -> 
 
 def test_sigint_is_an_exception_in_the_program(start: Start) -> None:
     started = start(
-        "import time\nprint('up', flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('out')"
+        "import time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('out')"
     )
     assert started.line() == "up\n"
     started.child.signal(signal.SIGINT)
