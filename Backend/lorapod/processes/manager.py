@@ -269,12 +269,12 @@ class RealProcessManager:
 
     def _again(self, process_id: str, order: TrainingOrder) -> Accepted:
         record = self.get(process_id)
-        if not record.status.unfinished:
-            return Accepted(record=record, retried=_is_retry(record, order.asked_by))
         orders = self._around.store.orders
         if orders.read(process_id) is None:
-            # Whoever began the process was killed before it could keep the order.
+            # Whoever began the process was killed before it could keep the order, or is just about to.
             keep_order(order, orders, process_id)
+        if not record.status.unfinished:
+            return Accepted(record=record, retried=_is_retry(record, order.asked_by))
         return self.resume(process_id, asked_by=order.asked_by)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:

@@ -381,6 +381,18 @@ async def test_a_job_that_is_handed_out_again_finds_its_process_and_does_not_und
     assert manager.submit("train", other_job).record.process_id != first.record.process_id
 
 
+async def test_a_job_that_is_handed_out_again_brings_the_order_that_a_killed_worker_could_not_keep(
+    manager: RealProcessManager, root: Path
+) -> None:
+    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, asked_by="job-1")
+    record = manager.submit("train", order).record
+    kept = root / "processes" / record.process_id / ORDER_NAME
+    kept.unlink()  # as it would be on a worker that was killed right after it had begun the process
+    assert manager.submit("train", order).retried
+    assert kept.exists()
+    manager.ask(record.process_id, ControlRequest(grace_s=5))
+
+
 def test_times_are_in_order() -> None:
     times = lease.LeaseTimes(lease_s=15)
     assert (
