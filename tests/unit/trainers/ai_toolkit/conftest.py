@@ -84,6 +84,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
         config: Mapping[str, Any] | None = None,
         dataset: str | None = "cats",
         name: str | None = None,
+        dataset_ready: bool = True,
     ) -> TrainingPlan:
         sent = copy.deepcopy(dict(config or CONFIG))
         for path, value in (changes or {}).items():
@@ -104,6 +105,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
                 scratch=workspace.root.parent / "local disk",  # as in life, outside the workspace
                 workspace=workspace.root,
                 name=name,
+                dataset_ready=dataset_ready,
             )
         )
 

@@ -146,6 +146,12 @@ class TestDatasets:
     def test_a_slider_needs_none(self, prepare: Prepare) -> None:
         assert prepare({"type": "concept_slider", "datasets": ...}, dataset=None).config
 
+    def test_a_dataset_that_is_still_to_be_fetched_is_not_missed(
+        self, prepare: Prepare, refused: Refused
+    ) -> None:
+        assert prepare(dataset="coming", dataset_ready=False).config
+        assert "datasets[0].folder_path" in refused(dataset="coming")
+
     @pytest.mark.parametrize(
         "folder", ["training_data/none", "training_data/cats/1.png", "", None, 5, "../.."]
     )

@@ -207,3 +207,12 @@ def test_the_reader_reads_the_control_table(
     assert (seen.phase, seen.step, seen.steps_per_s) == (Phase.TRAINING, 3, 0.5)
     assert reader.poll() is None
     assert reader.line("Saving at step 10") is None
+
+
+def test_a_dataset_that_is_still_to_be_fetched_is_not_missed(
+    trainer: BuiltinTrainer, workspace: Workspace
+) -> None:
+    coming = dataclasses.replace(request(workspace), dataset=workspace.training_data / "coming")
+    assert trainer.prepare(dataclasses.replace(coming, dataset_ready=False)).config
+    with pytest.raises(InvalidInput, match="there is no folder"):
+        trainer.prepare(coming)
