@@ -20,7 +20,7 @@ from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.store.port import RecordExists
+from lorapod.processes.store.port import RecordExists, StoreUnavailable
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.surroundings import Surroundings
 from lorapod.trainers.checkpoints import make_ready
@@ -193,9 +193,16 @@ class RealProcessManager:
         supervisor = self._supervisors.get(process_id)
         if supervisor is not None and supervisor.current:
             return supervisor.record
-        if (record := self._around.store.records.load(process_id)) is not None:
-            return record
-        raise NotFound(f"There is no process {process_id!r} in this workspace.")
+        try:
+            record = self._around.store.records.load(process_id)
+        except StoreUnavailable:
+            if supervisor is None:
+                raise
+            # Nobody can say more than what was known here last.
+            return supervisor.record
+        if record is None:
+            raise NotFound(f"There is no process {process_id!r} in this workspace.")
+        return record
 
     def holds(self, process_id: str) -> bool:
         """Whether this worker runs the process, or has it in its line."""

@@ -275,7 +275,7 @@ class TestOutage:
             end = await until(manager, record, lambda now: now.status.final)
             assert end.status is ProcessStatus.INTERRUPTED
             await asyncio.to_thread(fragile.start)
-            await reach(lambda: not manager.holds(record.process_id))
+            await ended(manager, record)
             again = await asyncio.to_thread(manager.resume, record.process_id)
             assert again.record.progress.step >= 10
             manager.ask(record.process_id, ControlRequest())
