@@ -29,6 +29,7 @@ from lorapod import __version__
 from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, UpstreamError, WorkerTimeout
 from lorapod.safety.part_file import PartFile, Room, Version
 from lorapod.safety.urls import (
+    MALFORMED,
     CheckedResolver,
     Lookup,
     check_url,
@@ -232,6 +233,9 @@ class Fetcher:
                 errand.tell(total_bytes)
             if total_bytes is not None and part.size_bytes != total_bytes:
                 raise aiohttp.ClientPayloadError("the connection ended early")
+            if not part.intact:
+                part.restart(Version())
+                raise _Again("another worker wrote to the same file")
             size_bytes, version = part.size_bytes, part.version
             return Fetched(size_bytes=size_bytes, sha256=part.finish(), version=version)
 
@@ -250,7 +254,7 @@ class Fetcher:
             response.release()
             try:
                 led = url.join(URL(location, encoded=location.isascii()))
-            except (ValueError, UnicodeError):
+            except MALFORMED:
                 raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
             url = check_url(str(led), allow_private=self._allow_private)
         raise UnsafeUrl(f"{shown_url(errand.url)} redirects more than {MAX_REDIRECTS} times.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 import threading
 from dataclasses import asdict, dataclass
@@ -143,6 +144,11 @@ class PartFile:
                 raise self._told(error) from error
             self._digest.update(data)
             self.size_bytes += len(data)
+
+    @property
+    def intact(self) -> bool:
+        """Whether what lies there is what was written here: a worker that was taken for dead may write too."""
+        return os.fstat(self._opened.fileno()).st_size == self.size_bytes
 
     def finish(self) -> str:
         """Give the whole its name; its sha256 in hexadecimal."""

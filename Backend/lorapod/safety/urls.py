@@ -35,6 +35,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 #: A host whose last label is a number is an IPv4 address to every resolver, whatever its form (2130706433, 0x7f.1).
 _NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+
+#: What the parser raises; the second at brackets in strange places.
+MALFORMED = (ValueError, LookupError)
+
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 
 #: From a host and port to socket addresses, as `socket.getaddrinfo` answers them.
@@ -76,7 +80,7 @@ def check_url(text: str, *, allow_private: bool = False) -> URL:
         # What is plain ASCII stays byte by byte as it is: signatures count on it.
         url = URL(text, encoded=text.isascii())
         host, port = url.raw_host, url.port
-    except (ValueError, UnicodeError) as error:
+    except MALFORMED as error:
         raise UnsafeUrl("The address is malformed.", hint="Give it as https://host/path.") from error
     if url.scheme not in {"http", "https"}:
         raise UnsafeUrl(
@@ -94,7 +98,7 @@ def shown_url(url: URL | str) -> str:
     try:
         parsed = URL(str(url), encoded=True)
         bare = parsed.with_user(None).with_query(None).with_fragment(None)
-    except (ValueError, UnicodeError):
+    except MALFORMED:
         return "(malformed address)"
     text = str(bare)
     return text if len(text) <= 160 else f"{text[:157]}..."

@@ -186,6 +186,20 @@ class TestFaults:
         assert server.sent_bytes - before == len(CONTENT) - 2_000_000
         assert server.seen[-1].headers["range"] == "bytes=2000000-"
 
+    async def test_another_worker_that_writes_to_the_same_file(
+        self, server: FaultServer, target: Path
+    ) -> None:
+        disturbed = False
+
+        def progress(done: int, _total: int | None) -> None:
+            nonlocal disturbed
+            if done > 1_000_000 and not disturbed:
+                disturbed = True
+                with target.with_name("file.bin.part").open("ab") as part:
+                    part.write(b"disturbed")
+
+        assert whole(target, await fetch(server, target, progress=progress))
+
     @staticmethod
     async def cancelled_at(server: FaultServer, target: Path, size_bytes: int) -> None:
         task: asyncio.Task[Fetched | None]

@@ -87,6 +87,7 @@ def test_what_is_public(address: str) -> None:
         "http://[::ffff:127.0.0.1]/",
         "http://[fe80::1%25eth0]/",
         "http://[::1/",
+        "http://[::1]@/",
         "http://169.254.169.254/latest/meta-data/",
         "http://\uff11\uff12\uff17.0.0.1/",
         "http://\u2460\u2461\u2466.0.0.1/",
