@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lorapod.errors import Conflict, NotFound, Unsupported
-from lorapod.processes.ids import age_key, new_process_id
+from lorapod.errors import Conflict, Unsupported
+from lorapod.processes.ids import new_process_id
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
@@ -18,12 +17,13 @@ from lorapod.processes.order import TrainingOrder, first_record, keep_order, rea
 from lorapod.processes.preparing import Preparation
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
+from lorapod.processes.roster import Roster
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.store.port import RecordExists, StoreUnavailable
+from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.surroundings import Surroundings
-from lorapod.trainers.checkpoints import make_ready
+from lorapod.trainers.checkpoints import step_to_resume
 from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 
 #: How long a killed child may take to be gone.
@@ -41,7 +41,7 @@ class Accepted:
     retried: bool = False
 
 
-class RealProcessManager:
+class RealProcessManager(Roster):
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
     def __init__(
@@ -55,12 +55,12 @@ class RealProcessManager:
             worker_id: as records show it.
             scratch: folder on local disk.
         """
+        super().__init__(surroundings.store.records)
         self._around = surroundings
         self._trainers = trainers
         self._worker_id = worker_id
         self._scratch = scratch
         self._lock = threading.Lock()
-        self._supervisors: dict[str, Supervisor] = {}
         self._closing = False
         self.listeners = Listeners()
         self._keeper = Keeper(
@@ -68,7 +68,7 @@ class RealProcessManager:
             surroundings.pulse.times,
             surroundings.clock,
             holder=surroundings.pulse.holder,
-            held=lambda: frozenset(self._supervisors),
+            held=lambda: frozenset(self.supervisors),
             current=self.holds,
             deliver=self._deliver,
         )
@@ -159,23 +159,13 @@ class RealProcessManager:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
         order = read_order(self._around.store.orders, process_id)
         plan = self.plan(process_id, order)
-        step = make_ready(plan.run_folder, plan.name)
-        queued = record.moved(
-            ProcessStatus.QUEUED,
-            generation=record.generation + 1,
+        step = step_to_resume(plan.run_folder, plan.name)
+        queued = record.taken_up(
             worker_id=self._worker_id,
             holder=self._around.pulse.holder,
             host=this_host(),
-            started_at=None,
-            ended_at=None,
-            exit_code=None,
-            signal=None,
-            failure=None,
-            pid=None,
-            pid_started=None,
             asked_by=asked_by,
             progress=Progress(step=step or 0, total_steps=plan.total_steps),
-            fetch=None,
         )
         try:
             self._hold(queued, plan, order)
@@ -183,53 +173,6 @@ class RealProcessManager:
             raise Conflict(f"Another worker has just taken the process {process_id} up.") from None
         missing = () if step else ("There is no whole checkpoint, so it begins anew.",)
         return Accepted(record=queued, warnings=[*plan.warnings, *missing])
-
-    def get(self, process_id: str) -> ProcessRecord:
-        """The present record: from RAM where this worker holds the process, else from the store.
-
-        Raises:
-            NotFound: there is no such process.
-        """
-        supervisor = self._supervisors.get(process_id)
-        if supervisor is not None and supervisor.current:
-            return supervisor.record
-        try:
-            record = self._around.store.records.load(process_id)
-        except StoreUnavailable:
-            if supervisor is None:
-                raise
-            # Nobody can say more than what was known here last.
-            return supervisor.record
-        if record is None:
-            raise NotFound(f"There is no process {process_id!r} in this workspace.")
-        return record
-
-    def holds(self, process_id: str) -> bool:
-        """Whether this worker runs the process, or has it in its line."""
-        supervisor = self._supervisors.get(process_id)
-        return supervisor is not None and supervisor.current
-
-    def page(
-        self, *, status: ProcessStatus | None, limit: int, before: str | None
-    ) -> tuple[Sequence[ProcessRecord], str | None]:
-        """Up to `limit` records, newest first, and where to go on: the id to pass as `before`."""
-        found: list[ProcessRecord] = []
-        for process_id in self._around.store.records.ids():
-            if before is not None and age_key(process_id) >= age_key(before):
-                continue
-            try:
-                record = self.get(process_id)
-            except NotFound:
-                continue
-            if status is None or record.status is status:
-                if len(found) == limit:
-                    return found, found[-1].process_id
-                found.append(record)
-        return found, None
-
-    def counts(self) -> Mapping[str, int]:
-        """How many processes this worker holds, by status."""
-        return Counter(supervisor.record.status.value for supervisor in list(self._supervisors.values()))
 
     def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
         """Have a live process stopped, saved or sampled, by whatever worker holds it; returns at once.
@@ -261,7 +204,7 @@ class RealProcessManager:
         """Stop every process and wait; what is not over after `grace_s` seconds is killed."""
         with self._lock:
             self._closing = True
-            supervisors = list(self._supervisors.values())
+            supervisors = list(self.supervisors.values())
         deadline = self._around.clock.monotonic() + grace_s
         for supervisor in supervisors:
             # Half for a checkpoint, the rest for the exit.
@@ -302,10 +245,10 @@ class RealProcessManager:
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
-            if record.process_id in self._supervisors:
+            if record.process_id in self.supervisors:
                 raise RecordExists(record.process_id)
             # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
-            self._supervisors[record.process_id] = supervisor
+            self.supervisors[record.process_id] = supervisor
         try:
             around.pulse.follow(supervisor.heard)
             around.store.records.create(record)
@@ -316,13 +259,13 @@ class RealProcessManager:
                 around.store.mailbox.take(record.process_id)
         except BaseException:
             around.pulse.unfollow(supervisor.heard)
-            del self._supervisors[record.process_id]
+            del self.supervisors[record.process_id]
             raise
         supervisor.start()
 
     def _deliver(self, process_id: str, request: ControlRequest) -> None:
         """Act on a request about a process that this worker holds."""
-        supervisor = self._supervisors.get(process_id)
+        supervisor = self.supervisors.get(process_id)
         if supervisor is None:
             return
         if request.capability is not None:
@@ -331,10 +274,10 @@ class RealProcessManager:
             supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
 
     def _changed(self, record: ProcessRecord) -> None:
-        supervisor = self._supervisors[record.process_id]
+        supervisor = self.supervisors[record.process_id]
         if supervisor.settled:
             # From here on the store answers; another worker may take the process up.
-            del self._supervisors[record.process_id]
+            del self.supervisors[record.process_id]
         self.listeners.tell(record)
 
 

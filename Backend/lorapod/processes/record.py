@@ -107,6 +107,32 @@ class ProcessRecord:
         check_transition(self.status, status)
         return dataclasses.replace(self, status=status, **changes)
 
+    def taken_up(
+        self, *, worker_id: str, holder: str, host: str, asked_by: str | None, progress: Progress
+    ) -> ProcessRecord:
+        """The first record of the next generation: in the line again, nothing left of how the last run ended.
+
+        Raises:
+            IllegalTransition: it runs, or is completed.
+        """
+        return self.moved(
+            ProcessStatus.QUEUED,
+            generation=self.generation + 1,
+            worker_id=worker_id,
+            holder=holder,
+            host=host,
+            asked_by=asked_by,
+            progress=progress,
+            started_at=None,
+            ended_at=None,
+            exit_code=None,
+            signal=None,
+            failure=None,
+            pid=None,
+            pid_started=None,
+            fetch=None,
+        )
+
     def changed(self, **changes: Any) -> ProcessRecord:
         """This record with other values, its state kept."""
         return dataclasses.replace(self, **changes)

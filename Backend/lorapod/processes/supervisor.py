@@ -24,6 +24,7 @@ from lorapod.processes.stopping import Stopper, StopReason, StopRequest
 from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.waker import Waker
+from lorapod.trainers.checkpoints import make_ready
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import (
     Capability,
@@ -222,6 +223,8 @@ class Supervisor:
         beat_s = around.pulse.follow(self.heard)
         if not self._ledger.confirm():
             raise LeaseLost(self.record.process_id)
+        if self.record.generation > 1:
+            make_ready(plan.run_folder, plan.name)
         child = around.starter.start_child(
             spec, environment, warm=self._trainer.warm, fence_s=around.pulse.times.fence_s
         )

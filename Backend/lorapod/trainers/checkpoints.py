@@ -27,53 +27,68 @@ OPTIMIZER_NAME = "optimizer.pt"
 _STEP = re.compile(r"_(?P<step>[0-9]{9})$")
 
 
+def step_to_resume(run_folder: Path, name: str) -> int | None:
+    """The step that a run would go on from, 0 where its weights do not tell; None where there are none.
+
+    Args:
+        run_folder: `<training_folder>/<name>`; need not exist.
+        name: the stem of its checkpoints.
+    """
+    whole, _ = _judged(run_folder, name)
+    return max(whole.values(), default=None)
+
+
 def make_ready(run_folder: Path, name: str) -> int | None:
-    """Prepare a run folder for a resume.
+    """Prepare a run folder for a resume; only whoever holds the process may.
 
     Args:
         run_folder: `<training_folder>/<name>`; need not exist.
         name: the stem of its checkpoints.
 
     Returns:
-        The step that the run goes on from, 0 where its weights do not tell; None where there are none.
+        The step that the run goes on from, as `step_to_resume` tells it.
 
     Raises:
         OSError: the folder cannot be changed.
     """
-    steps: dict[Path, int] = {}
-    for path in sorted(run_folder.glob(f"*{SUFFIX}")):
-        if path.name.startswith(name) and path.is_file() and (step := _trained_steps(path, name)) is not None:
-            steps[path] = step
+    whole, damaged = _judged(run_folder, name)
     optimizer = run_folder / OPTIMIZER_NAME
     if optimizer.exists() and not zipfile.is_zipfile(optimizer):
-        _set_aside(optimizer)
-    if not steps:
+        damaged.append(optimizer)
+    for path in damaged:
+        _set_aside(path)
+    if not whole:
         return None
     # Of two with the same step, the one without a step in its name is the result of a whole run.
-    best = max(steps, key=lambda path: (steps[path], path.stem == name))
+    best = max(whole, key=lambda path: (whole[path], path.stem == name))
     # Setting its times to what they are changes nothing but its change time.
     status = best.stat()
     os.utime(best, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return steps[best]
+    return whole[best]
 
 
-def _trained_steps(path: Path, name: str) -> int | None:
-    """Steps that whole weights were trained for; None, and set aside, where they are damaged."""
-    try:
-        header = read_header(path)
-    except NotFound:
-        return None
-    except InvalidInput:
-        if os.access(path, os.R_OK):
-            _set_aside(path)
-        return None
-    if not header.whole:
-        _set_aside(path)
-        return None
-    if (told := step_of(header)) is not None:
-        return told
-    named = _STEP.search(path.stem[len(name) :])
-    return int(named["step"]) if named else 0
+def _judged(run_folder: Path, name: str) -> tuple[dict[Path, int], list[Path]]:
+    """The weights that are whole, with the step they were trained for; and those that are damaged."""
+    whole: dict[Path, int] = {}
+    damaged: list[Path] = []
+    for path in sorted(run_folder.glob(f"*{SUFFIX}")):
+        if not path.name.startswith(name) or not path.is_file():
+            continue
+        try:
+            header = read_header(path)
+        except NotFound:
+            continue
+        except InvalidInput:
+            if os.access(path, os.R_OK):
+                damaged.append(path)
+            continue
+        if header.whole:
+            named = _STEP.search(path.stem[len(name) :])
+            told = step_of(header)
+            whole[path] = told if told is not None else int(named["step"]) if named else 0
+        else:
+            damaged.append(path)
+    return whole, damaged
 
 
 def _set_aside(path: Path) -> None:

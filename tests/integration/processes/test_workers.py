@@ -204,7 +204,8 @@ async def test_resume_goes_on_from_the_newest_whole_checkpoint(
     resumed = manager.resume(record.process_id).record
     assert resumed.progress.step == steps[-2]
     whole = folder / f"model_{steps[-2]:09d}.safetensors"
-    assert whole.stat().st_ctime_ns == max(path.stat().st_ctime_ns for path in folder.glob("model_*"))
+    await running(manager, record.process_id, step=steps[-2])
+    assert whole.stat().st_ctime_ns > older.stat().st_ctime_ns
     assert {path.name for path in (folder / ".damaged").iterdir()} == {newest.name, "optimizer.pt"}
     end = await ended(manager, record)
     assert (end.status, end.resumed_from_step) == (ProcessStatus.COMPLETED, steps[-2])
@@ -358,8 +359,8 @@ async def test_what_was_taken_over_while_it_waited_is_not_started(
     await running(manager, first.process_id)
     waiting = train_on(manager, steps=5)
     buried = taken_over(manager, waiting)
-    await asyncio.to_thread(manager._supervisors[first.process_id].stop, CANCEL)
-    supervisor = manager._supervisors[waiting.process_id]
+    await asyncio.to_thread(manager.supervisors[first.process_id].stop, CANCEL)
+    supervisor = manager.supervisors[waiting.process_id]
     assert await asyncio.to_thread(supervisor.join, SOON_S)
     assert manager.get(waiting.process_id) == buried
     assert not (root / "output" / waiting.process_id / "model").exists()

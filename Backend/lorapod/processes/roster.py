@@ -1,0 +1,70 @@
+"""Who is known: the processes that this worker holds, and the records of all others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lorapod.errors import NotFound
+from lorapod.processes.ids import age_key
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.port import RecordStore, StoreUnavailable
+from lorapod.processes.supervisor import Supervisor
+
+
+class Roster:
+    """Finds records: in RAM where this worker surely holds the process, else in the store."""
+
+    def __init__(self, records: RecordStore) -> None:
+        """Begin with no process in RAM."""
+        self._records = records
+        #: What this worker holds, or believes to hold.
+        self.supervisors: dict[str, Supervisor] = {}
+
+    def get(self, process_id: str) -> ProcessRecord:
+        """The present record.
+
+        Raises:
+            NotFound: there is no such process.
+        """
+        supervisor = self.supervisors.get(process_id)
+        if supervisor is not None and supervisor.current:
+            return supervisor.record
+        try:
+            record = self._records.load(process_id)
+        except StoreUnavailable:
+            if supervisor is None:
+                raise
+            # Nobody can say more than what was known here last.
+            return supervisor.record
+        if record is None:
+            raise NotFound(f"There is no process {process_id!r} in this workspace.")
+        return record
+
+    def holds(self, process_id: str) -> bool:
+        """Whether this worker runs the process, or has it in its line."""
+        supervisor = self.supervisors.get(process_id)
+        return supervisor is not None and supervisor.current
+
+    def page(
+        self, *, status: ProcessStatus | None, limit: int, before: str | None
+    ) -> tuple[Sequence[ProcessRecord], str | None]:
+        """Up to `limit` records, newest first, and where to go on: the id to pass as `before`."""
+        found: list[ProcessRecord] = []
+        for process_id in self._records.ids():
+            if before is not None and age_key(process_id) >= age_key(before):
+                continue
+            try:
+                record = self.get(process_id)
+            except NotFound:
+                continue
+            if status is None or record.status is status:
+                if len(found) == limit:
+                    return found, found[-1].process_id
+                found.append(record)
+        return found, None
+
+    def counts(self) -> Mapping[str, int]:
+        """How many processes this worker holds, by status."""
+        return Counter(supervisor.record.status.value for supervisor in list(self.supervisors.values()))
