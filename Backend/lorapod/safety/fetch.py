@@ -10,12 +10,9 @@ changes its meaning gets past it. Proxies of the environment are not used: throu
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +23,8 @@ import stamina
 from yarl import URL
 
 from lorapod import __version__
-from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, UpstreamError, WorkerTimeout
+from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, WorkerTimeout
+from lorapod.safety.http_answers import REDIRECTS, Again, check_status, continued, reason
 from lorapod.safety.part_file import PartFile, Room, Version
 from lorapod.safety.urls import (
     MALFORMED,
@@ -45,10 +43,6 @@ _CHUNK_BYTES = 1 << 20
 
 #: A broken connection that brought at least this much is gone on with at once, without counting as a failure.
 _WORTHWHILE_BYTES = 64 << 10
-
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
 
 #: Called with the bytes that have come, and those of the whole where they are known.
 Progress = Callable[[int, int | None], None]
@@ -78,14 +72,6 @@ class Fetched:
     #: Hexadecimal.
     sha256: str
     version: Version
-
-
-class _Again(Exception):
-    """This try failed; another may not."""
-
-    def __init__(self, reason: str, *, after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
 
 
 class Fetcher:
@@ -183,7 +169,7 @@ class Fetcher:
         """Try until it is there, or there is no hope."""
 
         def wait(error: Exception) -> bool | float:
-            if not isinstance(error, _Again):
+            if not isinstance(error, Again):
                 return False
             return True if error.after_s is None else error.after_s
 
@@ -193,7 +179,7 @@ class Fetcher:
             ):
                 with attempt:
                     return await self._push_on(errand)
-        except _Again as error:
+        except Again as error:
             raise unreachable(errand.url, str(error)) from error
         raise AssertionError("a retry ends with a result or an error")
 
@@ -209,7 +195,7 @@ class Fetcher:
                 ):
                     raise
                 if errand.part.size_bytes < best_bytes + _WORTHWHILE_BYTES:
-                    raise _Again(_reason(error)) from error
+                    raise Again(reason(error)) from error
                 best_bytes = errand.part.size_bytes
 
     async def _try(self, errand: _Errand) -> Fetched | None:
@@ -217,13 +203,17 @@ class Fetcher:
         async with await self._ask(errand) as response:
             if response.status == 304 and errand.known:
                 return None
-            self._check_status(errand, response)
+            if response.status == 416:
+                # What lies here is no beginning of what the server has now.
+                part.restart(Version())
+                raise Again("the server has something else than before")
+            check_status(response, shown_url(errand.url), wait_max_s=self._limits.retry_after_max_s)
             version = Version(
                 etag=response.headers.get("ETag"), last_modified=response.headers.get("Last-Modified")
             )
             total_bytes = response.content_length
             if response.status == 206:
-                total_bytes = _continued(response, part, version)
+                total_bytes = continued(response, part, version)
             else:
                 part.restart(version)
             part.expect(total_bytes)
@@ -235,7 +225,7 @@ class Fetcher:
                 raise aiohttp.ClientPayloadError("the connection ended early")
             if not part.intact:
                 part.restart(Version())
-                raise _Again("another worker wrote to the same file")
+                raise Again("another worker wrote to the same file")
             size_bytes, version = part.size_bytes, part.version
             return Fetched(size_bytes=size_bytes, sha256=part.finish(), version=version)
 
@@ -248,7 +238,7 @@ class Fetcher:
             response = await self._session.get(
                 url, headers={**own, **errand.conditions()}, allow_redirects=False
             )
-            if response.status not in _REDIRECTS:
+            if response.status not in REDIRECTS:
                 return response
             location = response.headers.get("Location", "")
             response.release()
@@ -258,27 +248,6 @@ class Fetcher:
                 raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
             url = check_url(str(led), allow_private=self._allow_private)
         raise UnsafeUrl(f"{shown_url(errand.url)} redirects more than {MAX_REDIRECTS} times.")
-
-    def _check_status(self, errand: _Errand, response: aiohttp.ClientResponse) -> None:
-        status, shown = response.status, shown_url(errand.url)
-        if status == 416:
-            # What lies here is no beginning of what the server has now.
-            errand.part.restart(Version())
-            raise _Again("the server has something else than before")
-        if status in _LATER:
-            after_s = _retry_after(response, self._limits.retry_after_max_s)
-            raise _Again(f"the server answers {status}", after_s=after_s)
-        if status in (404, 410):
-            raise NotFound(f"There is nothing at {shown} (the server answers {status}).")
-        if status in (401, 403):
-            raise UpstreamError(
-                f"{shown} may not be read (the server answers {status}).",
-                hint="A signed address may have expired; sign it afresh.",
-            )
-        if status not in (200, 206):
-            raise UpstreamError(f"{shown} could not be fetched: the server answers {status}.")
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise UpstreamError(f"{shown} comes compressed, though it was asked for as it is.")
 
 
 @dataclass(frozen=True)
@@ -306,37 +275,3 @@ class _Errand:
         """Pass on how far it is."""
         if self.progress is not None:
             self.progress(self.part.size_bytes, total_bytes)
-
-
-def _continued(response: aiohttp.ClientResponse, part: PartFile, version: Version) -> int | None:
-    """Size of the whole that a partial answer belongs to, where it goes on from what has come."""
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    other = version.etag is not None and part.version.etag is not None and version.etag != part.version.etag
-    if match is None or int(match["first"]) != part.size_bytes or other:
-        part.restart(Version())
-        raise _Again("the server answers with another part than was asked for")
-    return None if match["total"] == "*" else int(match["total"])
-
-
-def _retry_after(response: aiohttp.ClientResponse, most_s: float) -> float | None:
-    """Seconds that the server asks to wait; None where it does not say."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), most_s)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), most_s)
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without the address, which may hold secrets."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "its certificate is not to be trusted, or TLS failed"
-    if isinstance(error, TimeoutError):
-        return "the server does not answer in time"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "the server cannot be reached"
-    return "the connection broke"

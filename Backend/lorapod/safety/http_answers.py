@@ -1,0 +1,87 @@
+"""What a file server's answers mean for a fetch."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from datetime import UTC, datetime
+
+import aiohttp
+
+from lorapod.errors import NotFound, UpstreamError
+from lorapod.safety.part_file import PartFile, Version
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
+
+
+class Again(Exception):
+    """This try failed; another may not."""
+
+    def __init__(self, why: str, *, after_s: float | None = None) -> None:
+        """Say why, in half a sentence, and after how many seconds the server wants to be asked again."""
+        super().__init__(why)
+        self.after_s = after_s
+
+
+def check_status(response: aiohttp.ClientResponse, shown: str, *, wait_max_s: float) -> None:
+    """Let an answer with content pass; `shown` is the address as errors may tell it.
+
+    Raises:
+        Again: the server asks for another try, at the latest after `wait_max_s`.
+        NotFound: it has no such thing.
+        UpstreamError: it refuses, or does not send the content as it is.
+    """
+    status = response.status
+    if status in _LATER:
+        raise Again(f"the server answers {status}", after_s=_retry_after(response, wait_max_s))
+    if status in (404, 410):
+        raise NotFound(f"There is nothing at {shown} (the server answers {status}).")
+    if status in (401, 403):
+        raise UpstreamError(
+            f"{shown} may not be read (the server answers {status}).",
+            hint="A signed address may have expired; sign it afresh.",
+        )
+    if status not in (200, 206):
+        raise UpstreamError(f"{shown} could not be fetched: the server answers {status}.")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise UpstreamError(f"{shown} comes compressed, though it was asked for as it is.")
+
+
+def continued(response: aiohttp.ClientResponse, part: PartFile, version: Version) -> int | None:
+    """Size in bytes of the whole that a partial answer goes on with; None where the server does not say.
+
+    Raises:
+        Again: it is another part than was asked for, or of another content.
+    """
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    other = version.etag is not None and part.version.etag is not None and version.etag != part.version.etag
+    if match is None or int(match["first"]) != part.size_bytes or other:
+        part.restart(Version())
+        raise Again("the server answers with another part than was asked for")
+    return None if match["total"] == "*" else int(match["total"])
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in half a sentence and without the address, which may hold secrets."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not to be trusted, or TLS failed"
+    if isinstance(error, TimeoutError):
+        return "the server does not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "the server cannot be reached"
+    return "the connection broke"
+
+
+def _retry_after(response: aiohttp.ClientResponse, most_s: float) -> float | None:
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), most_s)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), most_s)
