@@ -126,6 +126,15 @@ class Settings(BaseSettings):
     max_fetch_bytes: PositiveInt = Field(
         default=50_000_000_000, description="Largest single file that is fetched from an address, in bytes."
     )
+    max_archive_bytes: PositiveInt = Field(
+        default=50_000_000_000, description="Largest zip that `bulk_download` builds, in bytes."
+    )
+    url_expires_s: int = Field(
+        default=86_400,
+        ge=60,
+        le=604_800,
+        description="Seconds for which an address of a file works, where one is asked for; a week at most.",
+    )
     disk_min_free_bytes: int = Field(
         default=1_000_000_000,
         ge=0,
@@ -161,6 +170,10 @@ class Settings(BaseSettings):
     )
     supabase_service_key: SecretStr | None = Field(
         default=None, description="Supabase service key; it may read and write every bucket."
+    )
+    supabase_bucket: str | None = Field(
+        default=None,
+        description="Supabase bucket for files that are asked for as addresses, where there is no BUCKET_NAME.",
     )
     store_patience_s: PositiveFloat = Field(
         default=300.0, description="Seconds for which an object store that is away is asked again and again."

@@ -14,6 +14,7 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.errors import WorkerError
+from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
@@ -25,6 +26,7 @@ from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
+from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
@@ -89,6 +91,12 @@ class Worker:
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             remote_datasets=fetcher,
             digests=DigestBook(workspace=workspace),
+            archives=ArchiveShelf(
+                workspace=workspace,
+                max_bytes=settings.max_archive_bytes,
+                keep_free_bytes=settings.disk_min_free_bytes,
+            ),
+            shares=FileShares(settings=settings, clock=clock, open_store=stores.open),
             telemetry=telemetry,
         )
         return cls(services=services, router=Router(services), surroundings=surroundings)

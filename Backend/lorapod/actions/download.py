@@ -21,12 +21,12 @@ class DownloadRequest(PartRequest):
     process_id: ProcessId = Field(description="The process, as `train` answered it.")
 
 
-async def download(request: DownloadRequest, services: Services, _job: Job) -> DownloadResult:
+async def download(request: DownloadRequest, services: Services, job: Job) -> DownloadResult:
     """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, services)
+    return await asyncio.to_thread(_download, request, services, job)
 
 
-def _download(request: DownloadRequest, services: Services) -> DownloadResult:
+def _download(request: DownloadRequest, services: Services, job: Job) -> DownloadResult:
     record = services.processes.get(request.process_id)
     if record.status is not ProcessStatus.COMPLETED:
         raise Conflict(
@@ -35,7 +35,7 @@ def _download(request: DownloadRequest, services: Services) -> DownloadResult:
             details=[{"field": "process_id", "status": record.status.value}],
         )
     path = record.run_folder(services.workspace) / (record.name + weights.SUFFIX)
-    return part_of(path, request, services)
+    return part_of(path, request, services, job)
 
 
 ACTION = Action(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import mimetypes
+import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
-from lorapod.errors import NotFound, Unsupported
+from lorapod.errors import NotFound
 from lorapod.files.parts import largest_part_bytes, read_part
 from lorapod.kinds import is_hidden
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result
+from lorapod.workspace import Workspace
 
 _OCTETS = "application/octet-stream"
 
@@ -25,6 +27,23 @@ class Transfer(StrEnum):
 
     BASE64 = "base64"
     URL = "url"
+
+
+class Pace:
+    """Says when it is time to tell how far something is."""
+
+    def __init__(self, *, interval_s: float) -> None:
+        """Be due every `interval_s`, and ten seconds at the latest: a caller looks sooner than that."""
+        self._interval_s = min(interval_s, 10.0)
+        self._told_s = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether so long has passed since it last was."""
+        now_s = time.monotonic()
+        if now_s - self._told_s < self._interval_s:
+            return False
+        self._told_s = now_s
+        return True
 
 
 class PartRequest(Request):
@@ -41,7 +60,7 @@ class PartRequest(Request):
     transfer: Transfer = Field(
         default=Transfer.BASE64,
         alias="as",
-        description="The bytes in the answer, or an address to fetch them from.",
+        description="The bytes in the answer, or an address to fetch the whole file from (with an object store only).",
     )
 
 
@@ -64,35 +83,45 @@ class DownloadResult(Result):
     content_type: str = Field(description="Media type, by its name.")
     sha256: str = Field(description="Of the whole file.")
     data: str | None = Field(default=None, description="The part's bytes as base64.")
-    url: str | None = Field(default=None, description="Where the file can be fetched.")
+    url: str | None = Field(
+        default=None, description="Where the whole file can be fetched, without credentials."
+    )
     expires_at: Moment | None = Field(default=None, description="Until when it can.")
 
 
-async def download_file(request: DownloadFileRequest, services: Services, _job: Job) -> DownloadResult:
+async def download_file(request: DownloadFileRequest, services: Services, job: Job) -> DownloadResult:
     """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, services)
+    return await asyncio.to_thread(_download, request, services, job)
 
 
-def _download(request: DownloadFileRequest, services: Services) -> DownloadResult:
-    path = services.workspace.safe_path(request.file_path)
-    if any(is_hidden(part) for part in path.relative_to(services.workspace.root).parts):
+def _download(request: DownloadFileRequest, services: Services, job: Job) -> DownloadResult:
+    return part_of(workspace_file(request.file_path, services.workspace), request, services, job)
+
+
+def workspace_file(text: str, workspace: Workspace) -> Path:
+    """The real path behind a caller's; it need not exist.
+
+    Raises:
+        UnsafePath: it ends outside the workspace.
+        NotFound: it is the worker's or a trainer's own business.
+    """
+    path = workspace.safe_path(text)
+    if any(is_hidden(part) for part in path.relative_to(workspace.root).parts):
         raise NotFound(f"There is no file {path.name}.")
-    return part_of(path, request, services)
+    return path
 
 
-def part_of(path: Path, request: PartRequest, services: Services) -> DownloadResult:
-    """The asked part of the file at `path`, a real path inside the workspace; blocks.
+def part_of(path: Path, request: PartRequest, services: Services, job: Job) -> DownloadResult:
+    """The asked part of the file at `path`, a real path inside the workspace, or its address; blocks.
 
     Raises:
         NotFound: there is no such file.
         InvalidInput: it is no file, or the part begins beyond its end.
         Unsupported: an address was asked for, and no object store is there to give one.
+        UpstreamError: the object store does not answer, or refuses.
     """
     if request.transfer is Transfer.URL:
-        raise Unsupported(
-            "This version of the worker cannot give an address of a file.",
-            hint="Leave out `as` and fetch the file in parts.",
-        )
+        return _address_of(path, services, job)
     part = read_part(
         path,
         offset=request.offset,
@@ -110,6 +139,32 @@ def part_of(path: Path, request: PartRequest, services: Services) -> DownloadRes
         content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
         sha256=services.digests.sha256(path),
         data=base64.b64encode(part.data).decode("ascii"),
+    )
+
+
+def _address_of(path: Path, services: Services, job: Job) -> DownloadResult:
+    """The whole file, wherever a part was to begin."""
+    size_bytes = read_part(path, offset=0, length=0, most_bytes=0).size_bytes
+    sha256 = services.digests.sha256(path)
+    told = Pace(interval_s=services.settings.progress_interval_s)
+
+    def uploaded(sent_bytes: int) -> None:
+        if told.due():
+            job.progress({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
+
+    shared = services.shares.share(path, sha256=sha256, progress=uploaded)
+    return DownloadResult(
+        filename=path.name,
+        file_path=services.workspace.relative(path),
+        size_bytes=size_bytes,
+        offset=0,
+        length=size_bytes,
+        next_offset=size_bytes,
+        eof=True,
+        content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
+        sha256=sha256,
+        url=shared.url,
+        expires_at=shared.expires_at,
     )
 
 

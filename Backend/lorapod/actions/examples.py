@@ -25,6 +25,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
         "processes": {"status": "running", "limit": 20},
         "keep_alive": {"until_idle": True, "duration_s": 3600},
+        "bulk_download": {"process_ids": ["train_0123456789ab"]},
         "logs": {"process_id": "train_0123456789ab", "offset": -4000},
         "metrics": {"process_id": "train_0123456789ab", "keys": ["loss/loss"], "stride": 10},
     }

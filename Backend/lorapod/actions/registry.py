@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lorapod.actions import (
+    bulk_download,
     cancel,
     download,
     download_file,
@@ -51,6 +52,7 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             list_files,
             download_file,
             download,
+            bulk_download,
             lora,
         )
     }
@@ -59,7 +61,6 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
 #: Types of the contract that this version does not answer yet.
 UNSUPPORTED_TYPES = frozenset(
     {
-        "bulk_download",
         "list_models",
         "describe_model",
         "download_model",

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from lorapod.clock import Clock
     from lorapod.datasets.fetching import DatasetFetcher
     from lorapod.datasets.library import DatasetLibrary
+    from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
     from lorapod.processes.manager import RealProcessManager
     from lorapod.settings import Settings
+    from lorapod.storage.shares import FileShares
     from lorapod.telemetry import Telemetry
     from lorapod.trainers.registry import TrainerRegistry
     from lorapod.workspace import Workspace
@@ -31,4 +33,6 @@ class Services:
     datasets: DatasetLibrary
     remote_datasets: DatasetFetcher
     digests: DigestBook
+    archives: ArchiveShelf
+    shares: FileShares
     telemetry: Telemetry

@@ -84,6 +84,7 @@ class Desk:
             "logs": process,
             "metrics": process,
             "download": process,
+            "bulk_download": {"process_ids": [trained["process_id"]]},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},
             "download_file": {"file_path": "training_data/pictures/a.txt"},

@@ -4,7 +4,8 @@ import base64
 import hashlib
 import json
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +19,15 @@ from lorapod.actions.services import Services
 from lorapod.clock import SystemClock
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.errors import NotFound
+from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import REPLY_OVERHEAD_BYTES
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
+from lorapod.storage.port import ObjectStore
+from lorapod.storage.shares import FileShares
+from lorapod.testing.objects import MemoryObjects
 from lorapod.workspace import Workspace
 
 PROCESS_ID = "train_0123456789ab"
@@ -53,10 +58,17 @@ class FakeProcesses:
 class Bench:
     """The file actions on a workspace of their own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **settings_of_test: Any) -> None:
         self.processes = FakeProcesses()
         self.workspace = Workspace.create(root)
-        settings = Settings(workspace_path=root, max_reply_bytes=MAX_REPLY_BYTES, disk_min_free_bytes=0)
+        self.store = MemoryObjects()
+        self.updates: list[Mapping[str, Any]] = []
+        settings = Settings(
+            workspace_path=root,
+            max_reply_bytes=MAX_REPLY_BYTES,
+            disk_min_free_bytes=0,
+            **settings_of_test,
+        )
         services = Services(
             settings=settings,
             clock=SystemClock(),
@@ -67,12 +79,20 @@ class Bench:
             datasets=DatasetLibrary(workspace=self.workspace, settings=settings),
             remote_datasets=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
+            archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
+            shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),
         )
         self._router = Router(services)
 
+    @contextmanager
+    def open_store(self, _location: Any) -> Iterator[ObjectStore]:
+        yield self.store
+
     async def ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        answer = await self._router.answer({"id": "j", "input": {"type": action, **fields}}, Job(job_id="j"))
+        answer = await self._router.answer(
+            {"id": "j", "input": {"type": action, **fields}}, Job(job_id="j", progress=self.updates.append)
+        )
         assert len(json.dumps(answer)) <= MAX_REPLY_BYTES
         return answer
 
@@ -216,10 +236,11 @@ async def test_a_path_that_must_not_be_read_is_refused(
     assert listed.get("files", []) == []
 
 
-async def test_an_address_is_not_given_yet(bench: Bench) -> None:
+async def test_without_an_object_store_there_are_no_addresses(bench: Bench) -> None:
     bench.put("output/a", b"x")
     answer = await bench.ask("download_file", file_path="output/a", **{"as": "url"})
     assert answer["code"] == "unsupported"
+    assert "BUCKET_NAME" in answer["hint"]
     answer = await bench.ask("download_file", file_path="output/a", **{"as": "base64"})
     assert answer["data"] == "eA=="
     answer = await bench.ask("download_file", file_path="output/a", ass="base64")

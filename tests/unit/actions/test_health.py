@@ -99,6 +99,8 @@ async def ask(
             datasets=cast("Any", None),
             remote_datasets=cast("Any", None),
             digests=cast("Any", None),
+            archives=cast("Any", None),
+            shares=cast("Any", None),
             telemetry=cast("Any", telemetry),
         ),
     )

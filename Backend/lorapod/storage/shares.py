@@ -1,0 +1,105 @@
+"""Files of the workspace at addresses that anybody can fetch them from, for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from lorapod.clock import Clock
+from lorapod.errors import Conflict, InvalidInput, Unsupported
+from lorapod.kinds import suffix_of
+from lorapod.settings import Settings
+from lorapod.storage.port import ObjectStore, Progress, checked_key
+from lorapod.wire.dataset import S3Prefix, SupabaseFolder
+
+#: What the keys of shared files begin with: a rule of the bucket's own can remove them after some days.
+PREFIX = "lorapod-shared"
+
+OpenStore = Callable[[S3Prefix | SupabaseFolder], AbstractContextManager[ObjectStore]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedFile:
+    """An address of a file."""
+
+    url: str
+    expires_at: datetime
+
+
+class FileShares:
+    """Uploads files to the endpoint's own object store and signs their addresses; may be used by any thread.
+
+    A key holds the file's sha256, so the store itself is the list of what was uploaded: it outlives every worker, and
+    a file that somebody removed from the bucket is simply uploaded again.
+    """
+
+    def __init__(self, *, settings: Settings, clock: Clock, open_store: OpenStore) -> None:
+        """Ask no server yet."""
+        self._settings = settings
+        self._clock = clock
+        self._open_store = open_store
+        #: One upload at a time: two callers who ask for the same file cost one.
+        self._lock = threading.Lock()
+
+    def share(self, path: Path, *, sha256: str, progress: Progress | None = None) -> SharedFile:
+        """An address of the file, which is uploaded unless the store has it; blocks.
+
+        Args:
+            path: the file.
+            sha256: of its content.
+            progress: called with the bytes that are uploaded so far.
+
+        Raises:
+            Unsupported: the endpoint has no object store.
+            Conflict: the file changed meanwhile.
+            UpstreamError: the store does not answer, or refuses.
+            OSError: the file cannot be read.
+        """
+        expires_s = self._settings.url_expires_s
+        with self._open_store(self._location()) as store:
+            key = _key(path, sha256)
+            with self._lock:
+                _upload(store, path, key, sha256, progress)
+            expires_at = self._clock.now() + timedelta(seconds=expires_s)
+            return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
+
+    def _location(self) -> S3Prefix | SupabaseFolder:
+        settings = self._settings
+        if settings.bucket_name or settings.bucket_endpoint_url:
+            return S3Prefix(prefix=PREFIX)
+        if settings.supabase_url and settings.supabase_bucket:
+            return SupabaseFolder(bucket_name=settings.supabase_bucket, folder_path=PREFIX)
+        raise Unsupported(
+            "This endpoint has no object store to give an address from.",
+            hint="Leave out `as` and fetch the file in parts; or set BUCKET_NAME with its credentials, or "
+            "SUPABASE_URL and SUPABASE_BUCKET, on the endpoint.",
+        )
+
+
+def _upload(store: ObjectStore, path: Path, key: str, sha256: str, progress: Progress | None) -> None:
+    before = path.stat()
+    there = store.stat(key)
+    if there is not None and there.size_bytes == before.st_size:
+        return
+    store.put_file(path, key, sha256=sha256, progress=progress)
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ino,
+    ):
+        store.delete(key)
+        raise Conflict(
+            f"{path.name} changed while it was uploaded.", hint="Ask again once it is no longer written to."
+        )
+
+
+def _key(path: Path, sha256: str) -> str:
+    try:
+        return checked_key(f"{sha256}/{path.name}")
+    except InvalidInput:
+        return f"{sha256}/file{suffix_of(path.name) if path.name.isprintable() else ''}"
