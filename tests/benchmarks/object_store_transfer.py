@@ -100,10 +100,13 @@ def main() -> None:
         path = Path(order["path"])
         target = path.with_suffix(f".{order['key']}")
         up_s, up_bytes = measured(put, path, order["key"])
+        cold_s, cold_bytes = measured(get, target, order["key"])
+        target.unlink()
         down_s, down_bytes = measured(get, target, order["key"])
         same = filecmp.cmp(path, target, shallow=False)
         target.unlink()
-        say({"up_s": up_s, "up_bytes": up_bytes, "down_s": down_s, "down_bytes": down_bytes, "same": same})
+        times = {"up_s": up_s, "cold_s": cold_s, "down_s": down_s}
+        say({**times, "up_bytes": up_bytes, "cold_bytes": cold_bytes, "down_bytes": down_bytes, "same": same})
 
 
 def say(answer: Any) -> None:

@@ -55,6 +55,7 @@ class RunningS3:
         self._folder = folder
         self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._popen: subprocess.Popen[bytes] | None = None
+        self._bucket_made = False
         login = {
             "name": "tests",
             "credentials": [{"accessKey": KEY_ID, "secretKey": SECRET_KEY}],
@@ -112,10 +113,12 @@ class RunningS3:
                 left.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
-        """Whether a bucket can be made: the last thing that works after a start."""
+        """Whether an object can be written: the last thing that works after a start."""
         client = self.client()
         try:
-            client.create_bucket(Bucket=BUCKET)
+            if not self._bucket_made:
+                client.create_bucket(Bucket=BUCKET)
+                self._bucket_made = True
             client.put_object(Bucket=BUCKET, Key="ready", Body=b"ready")
         except (BotoCoreError, ClientError):
             return False

@@ -1,9 +1,10 @@
 """S3 and what speaks its protocol.
 
-Files go through boto3's transfer manager. obstore was measured beside it on a real server
-(`tests/benchmarks/test_object_stores.py`): it is about as fast, but holds four times the memory on the way up; and
-boto3 is there already, because RunPod's SDK needs it. The transfer manager writes a download in order here, so that
-a broken one can be gone on with: the rest is then one ranged read.
+Uploads go through boto3's transfer manager. obstore was measured beside it on a real server
+(`tests/benchmarks/test_object_stores.py`): it is no faster beyond the noise, but holds four times the memory on the
+way up; and boto3 is there already, because RunPod's SDK needs it. The transfer manager cannot go on with a broken
+download, because it writes parts as they come. So a download is one stream: faster than the transfer manager where the
+server has the object in its cache, slower where not.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
-from lorapod.errors import NotFound
+from lorapod.errors import NotFound, UpstreamError
 from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
 from lorapod.storage.s3_access import S3Access
-from lorapod.storage.s3_client import PARTS_AT_ONCE, InOrder, Meter, make_client
+from lorapod.storage.s3_client import PARTS_AT_ONCE, Meter, make_client
 from lorapod.storage.s3_errors import as_worker_error, is_missing
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ READ_BYTES = 1 << 20
 UPLOAD = TransferConfig(
     multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
 )
-#: Parts that are there before their turn are held in memory: ten of these.
-DOWNLOAD = TransferConfig(multipart_chunksize=4 << 20, io_chunksize=READ_BYTES, max_concurrency=PARTS_AT_ONCE)
 SHA256_NAME = "sha256"
 
 
@@ -92,13 +92,14 @@ class S3Objects:
 
         stored = self._patience.call(attempt)
         if size >= PART_BYTES:
-            # What attempts that broke off left open; the whole object is there, so nothing waits for them.
-            with suppress(StoreUnavailable), self._told(key):
+            # What attempts that broke off left open; the whole object is there, so nothing waits for them. A key that
+            # has no right to list them has uploaded all the same.
+            with suppress(UpstreamError, NotFound), self._told(key):
                 self._abort(upload for upload in self._open_uploads(full) if upload["Key"] == full)
         return stored
 
     def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
-        """Download in parts, or what is missing of an earlier call's share.
+        """Download as one stream, from where an earlier call was broken off.
 
         Raises:
             NotFound: there is no such object.
@@ -186,7 +187,8 @@ class S3Objects:
             yield
         except S3UploadFailedError as error:
             raise as_worker_error(error.__context__ or error, key=key, bucket=self._bucket) from error
-        except (BotoCoreError, ClientError) as error:
+        # botocore lets urllib3's errors through where a connection breaks in the middle of a body.
+        except (BotoCoreError, ClientError, HTTPError) as error:
             raise as_worker_error(error, key=key, bucket=self._bucket) from error
 
     def _stat(self, key: str) -> StoredObject | None:
@@ -213,14 +215,14 @@ class S3Objects:
             return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
 
     def _read(self, wanted: StoredObject, offset: int, write: Write) -> None:
-        full = self._root + wanted.key
+        # Without a range where none is needed: there is no range of nothing.
+        share: Any = {"Range": f"bytes={offset}-"} if offset else {}
         with self._told(wanted.key):
-            if offset == 0:
-                target: Any = InOrder(write)  # the stubs ask for a whole file object, boto3 for `write`
-                self._client.download_fileobj(self._bucket, full, target, Config=DOWNLOAD)
-                return
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=full, Range=f"bytes={offset}-", IfMatch=f'"{wanted.etag}"'
+                Bucket=self._bucket,
+                Key=self._root + wanted.key,
+                IfMatch=f'"{wanted.etag}"',
+                **share,
             )
             with answer["Body"] as body:
                 while piece := body.read(READ_BYTES):

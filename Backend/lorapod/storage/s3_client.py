@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from lorapod.storage.fetching import Write
 from lorapod.storage.port import Progress
 from lorapod.storage.s3_access import S3Access
 
@@ -66,16 +65,3 @@ class Meter:
         with self._lock:
             self._done += piece_bytes
             self._progress(self._done)
-
-
-class InOrder:
-    """A file that can only be written on: for such the transfer manager keeps the order."""
-
-    def __init__(self, write: Write) -> None:
-        """Hand what is written to `write`."""
-        self._write = write
-
-    def write(self, piece: bytes) -> int:
-        """Take the next piece."""
-        self._write(piece)
-        return len(piece)

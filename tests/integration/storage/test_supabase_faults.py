@@ -1,0 +1,194 @@
+"""The Supabase store, when things go wrong; against a stand-in that behaves as the real server was seen to."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from aiohttp import web
+from tests.servers.flaky_proxy import flaky_proxy
+from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
+
+from lorapod.errors import InvalidInput
+from lorapod.storage.patience import Patience
+from lorapod.storage.port import StoreRefused, StoreUnavailable
+from lorapod.storage.supabase import SupabaseObjects
+from lorapod.storage.supabase_resumable import CHUNK_BYTES
+
+PATIENCE = Patience(total_s=5, first_wait_s=0.05, longest_wait_s=0.2)
+
+
+@pytest.fixture
+def server() -> Iterator[SupabaseStandIn]:
+    with running_supabase() as server:
+        server.buckets["loras"] = {}
+        yield server
+
+
+@pytest.fixture
+def store(server: SupabaseStandIn) -> Iterator[SupabaseObjects]:
+    with closing(SupabaseObjects(server.access(), bucket="loras", folder="f", patience=PATIENCE)) as store:
+        yield store
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.bin"
+    path.write_bytes(random.Random(3).randbytes(4 * CHUNK_BYTES + 5))
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.bin"
+    path.write_bytes(b"content")
+    return path
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_every_entry_is_listed_beyond_the_servers_cap(
+    server: SupabaseStandIn, store: SupabaseObjects
+) -> None:
+    for number in range(3200):
+        server.buckets["loras"][f"f/cats/{number:05}.txt"] = Held(b"x", "text/plain", {})
+    assert len({one.key for one in store.list_objects()}) == 3200
+    assert len(list(store.list_objects("cats/0000"))) == 10
+
+
+def test_a_large_file_goes_over_the_resumable_endpoint(
+    server: SupabaseStandIn, store: SupabaseObjects, small: Path, source: Path
+) -> None:
+    store.put_file(small, "small.bin")
+    assert server.chunks == 0
+    store.put_file(source, "large.bin", content_type="application/x-lora", sha256=sha256(source))
+    assert server.chunks == 5
+    held = server.buckets["loras"]["f/large.bin"]
+    assert (held.content_type, held.metadata) == ("application/x-lora", {"sha256": sha256(source)})
+
+
+def test_an_upload_goes_on_from_the_offset_that_the_server_kept(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path
+) -> None:
+    server.break_chunks = {1, 3, 5}
+    store.put_file(source, "a.bin")
+    assert server.chunks == 5, "a chunk that had come was sent again"
+    assert len(server.uploads) == 1
+    assert server.buckets["loras"]["f/a.bin"].content == source.read_bytes()
+
+
+def test_an_upload_that_the_server_forgot_is_begun_again(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path
+) -> None:
+    forgotten = False
+
+    def forget(done: int) -> None:
+        nonlocal forgotten
+        if not forgotten:
+            forgotten = True
+            server.uploads.clear()
+
+    store.put_file(source, "a.bin", progress=forget)
+    assert server.buckets["loras"]["f/a.bin"].content == source.read_bytes()
+
+
+def test_connections_are_reset_on_the_way(server: SupabaseStandIn, source: Path, tmp_path: Path) -> None:
+    with flaky_proxy(server.port) as proxy:
+        access = server.access(port=proxy.port)
+        with closing(SupabaseObjects(access, bucket="loras", patience=PATIENCE)) as store:
+            proxy.reset(4, after_bytes=2_000_000)
+            store.put_file(source, "a.bin", sha256=sha256(source))
+        with closing(SupabaseObjects(access, bucket="loras", patience=PATIENCE)) as store:
+            proxy.reset(4, after_bytes=3_000_000)
+            store.get_file("a.bin", tmp_path / "target.bin")
+        assert proxy.harmed == 8
+    assert sha256(tmp_path / "target.bin") == sha256(source)
+
+
+def test_a_broken_download_goes_on_where_it_was(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path, tmp_path: Path
+) -> None:
+    store.put_file(source, "a.bin")
+    server.break_downloads, server.break_after = 3, 5_000_000
+    seen: list[int] = []
+    store.get_file("a.bin", tmp_path / "target.bin", progress=seen.append)
+    assert seen == sorted(seen), "what had come was fetched again"
+    assert sha256(tmp_path / "target.bin") == sha256(source)
+
+
+@pytest.mark.parametrize("fault", [web.HTTPTooManyRequests, web.HTTPBadGateway, web.HTTPServiceUnavailable])
+def test_it_comes_back_later_when_asked_to(
+    server: SupabaseStandIn,
+    store: SupabaseObjects,
+    small: Path,
+    tmp_path: Path,
+    fault: type[web.HTTPException],
+) -> None:
+    server.faults = [fault() for _ in range(3)]
+    store.put_file(small, "a.bin")
+    server.faults = [fault() for _ in range(3)]
+    store.get_file("a.bin", tmp_path / "target.bin")
+    server.faults = [fault() for _ in range(3)]
+    assert [one.key for one in store.list_objects()] == ["a.bin"]
+    assert server.faults == []
+    assert (tmp_path / "target.bin").read_bytes() == b"content"
+
+
+def test_a_server_that_is_away_and_comes_back(small: Path) -> None:
+    server = SupabaseStandIn()
+    server.buckets["loras"] = {}
+    with server.running():
+        store = SupabaseObjects(server.access(), bucket="loras", patience=PATIENCE)
+        store.put_file(small, "a.bin")
+    impatient = Patience(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
+    with (
+        closing(SupabaseObjects(server.access(), bucket="loras", patience=impatient)) as other,
+        pytest.raises(StoreUnavailable, match="did not answer"),
+    ):
+        other.put_file(small, "b.bin")
+    with server.running(), closing(store):
+        store.put_file(small, "b.bin")
+        assert sorted(one.key for one in store.list_objects()) == ["a.bin", "b.bin"]
+
+
+def test_a_wrong_key_is_refused_at_once(server: SupabaseStandIn, small: Path, source: Path) -> None:
+    begun = time.monotonic()
+    with closing(SupabaseObjects(server.access(key="wrong"), bucket="loras", patience=PATIENCE)) as store:
+        for path in (small, source):
+            with pytest.raises(StoreRefused, match="refuses access") as caught:
+                store.put_file(path, "a.bin")
+            assert "SUPABASE_SERVICE_KEY" in caught.value.hint
+    assert time.monotonic() - begun < 3
+
+
+def test_a_bucket_that_is_not_there(server: SupabaseStandIn, small: Path, source: Path) -> None:
+    with closing(SupabaseObjects(server.access(), bucket="other", patience=PATIENCE)) as store:
+        for path in (small, source):
+            with pytest.raises(StoreRefused, match="no Supabase bucket 'other'"):
+                store.put_file(path, "a.bin")
+        with pytest.raises(StoreRefused, match="other"):
+            list(store.list_objects())
+
+
+def test_a_name_that_the_server_does_not_take(store: SupabaseObjects, small: Path) -> None:
+    with pytest.raises(InvalidInput, match="does not take the name"):
+        store.put_file(small, "bücher.bin")
+
+
+def test_a_signed_address_expires(store: SupabaseObjects, small: Path) -> None:
+    store.put_file(small, "a.bin")
+    address = store.url_for("a.bin", expires_s=1)
+    assert SERVICE_KEY not in address
+    assert httpx.get(address).content == b"content"
+    deadline = time.monotonic() + 10
+    while httpx.get(address).is_success:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
