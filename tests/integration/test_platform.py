@@ -157,7 +157,7 @@ async def test_an_idle_worker_that_is_stopped_leaves_its_training_interrupted_an
     tmp_path: Path,
 ) -> None:
     workspace = tmp_path / "workspace"
-    async with serve(workspace, idle_timeout_s=0.5) as endpoint, Caller(endpoint.url) as caller:
+    async with serve(workspace, idle_timeout_s=3.0) as endpoint, Caller(endpoint.url) as caller:
         worker = Worker(endpoint, caller)
         started = await worker.ask("train", wait=False, **LONG)
         await eventually(lambda: all(each.pid is None for each in endpoint.workers), "the worker is stopped")
@@ -184,6 +184,7 @@ async def test_sigterm_ends_the_training_with_a_checkpoint_and_the_job_with_its_
 async def test_any_worker_answers_and_cancels(two: Worker) -> None:
     job_id = await two.start("train", **LONG)
     process_id = (await two.first_update(job_id))["process_id"]
+    await two.until_training(process_id)
     answers = [await two.ask("process_status", process_id=process_id) for _ in range(6)]
     assert {answer["worker_id"] for answer in answers} == {answers[0]["worker_id"]}
     await two.ask("save_now", process_id=process_id)
