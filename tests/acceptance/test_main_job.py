@@ -185,15 +185,18 @@ def test_files_are_listed_and_fetched_by_their_paths(
     client: Client, training: Training, tmp_path: Path
 ) -> None:
     images = client.list_files(f"output/{training.process_id}", kind="image")
+    sheet = next(file for file in images if file["name"] == "dataset.png")
+    samples = [file for file in images if file is not sheet]
     models = client.list_files(kind="model", pattern="*.safetensors", limit=1)
 
-    assert len(images) == 6
+    assert sheet["path"] == f"output/{training.process_id}/dataset.png"
+    assert len(samples) == 6
     assert f"output/{training.process_id}/{NAME}/{NAME}_000000003.safetensors" in {
         file["path"] for file in models
     }
-    fetched = client.download(images[0]["path"], tmp_path)
+    fetched = client.download(samples[0]["path"], tmp_path)
     assert fetched.read_bytes()[:3] == b"\xff\xd8\xff"
-    assert fetched.stat().st_size == images[0]["size_bytes"]
+    assert fetched.stat().st_size == samples[0]["size_bytes"]
 
 
 def test_loras_and_processes_are_listed(client: Client, training: Training) -> None:
