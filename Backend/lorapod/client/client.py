@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -195,11 +195,30 @@ class Client:
             self, Path(folder), training_name, trigger_word=trigger_word, on_progress=on_progress
         )
 
+    def bulk_download(
+        self,
+        *,
+        process_ids: Sequence[str] = (),
+        file_paths: Sequence[str] = (),
+        to: str | Path = ".",
+        on_progress: download.OnDownload | None = None,
+    ) -> Path:
+        """Fetch many files, or all that processes made, as one zip; see `download.bulk_download`."""
+        return download.bulk_download(self, process_ids, file_paths, Path(to), on_progress=on_progress)
+
     def download(
         self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
     ) -> Path:
         """Fetch a process's final artifact or one file of the workspace; see `download.download`."""
         return download.download(self, source, Path(to), on_progress=on_progress)
+
+    def address(self, source: str) -> dict[str, Any]:
+        """Where a process's final artifact or a file of the workspace can be fetched: its `url`, until `expires_at`.
+
+        Raises:
+            JobFailed: the endpoint has no object store (`code` is `unsupported`), or there is no such file.
+        """
+        return download.address(self, source)
 
     def train(
         self,

@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,36 @@ class DownloadProgress:
 
 
 OnDownload = Callable[[DownloadProgress], None]
+
+
+def bulk_download(
+    caller: Caller,
+    process_ids: Sequence[str],
+    file_paths: Sequence[str],
+    to: Path,
+    *,
+    on_progress: OnDownload | None = None,
+) -> Path:
+    """Have the worker pack files into one zip, fetch it as `download` does, and answer where it is.
+
+    Args:
+        caller: the client.
+        process_ids: processes whose checkpoints, samples, config and log are wished.
+        file_paths: files and folders of the workspace.
+        to: as for `download`.
+        on_progress: called after each part; packing is not part of it.
+
+    Raises:
+        TransferFailed: what arrived is not what the worker has.
+        LorapodError: the worker does not answer, or cannot pack them.
+    """
+    packed = caller.call(
+        "bulk_download",
+        process_ids=list(process_ids),
+        file_paths=list(file_paths),
+        length=_ENOUGH_TO_KNOW,
+    )
+    return download(caller, packed["archive_path"], to, on_progress=on_progress)
 
 
 def download(caller: Caller, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
@@ -68,11 +99,15 @@ def _attempt(caller: Caller, source: str, to: Path, on_progress: OnDownload | No
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
     digest = hashlib.sha256()
-    with partial.open("ab+") as file:
+    # One part is under way while the one before is decoded, hashed and written.
+    with partial.open("ab+") as file, ThreadPoolExecutor(1, "download") as ahead:
         received = _take_up(file, digest, first["size_bytes"])
         part = first
         while True:
+            following: Future[dict[str, Any]] | None = None
             if part["offset"] == received:
+                if part["offset"] + part["length"] < first["size_bytes"]:
+                    following = ahead.submit(_part, caller, source, part["offset"] + part["length"])
                 data = _decoded(part, source)
                 file.write(data)
                 digest.update(data)
@@ -85,7 +120,7 @@ def _attempt(caller: Caller, source: str, to: Path, on_progress: OnDownload | No
                 )
             if received >= first["size_bytes"]:
                 break
-            part = _part(caller, source, received)
+            part = following.result() if following else _part(caller, source, received)
             if part["sha256"] != first["sha256"] or (part["offset"] == received and not part["length"]):
                 break
         file.flush()
@@ -112,10 +147,27 @@ def _has_left_over(to: Path) -> bool:
     return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
 
 
+def address(caller: Caller, source: str) -> dict[str, Any]:
+    """The answer that names where a file can be fetched, from the endpoint's object store.
+
+    Args:
+        caller: the client.
+        source: a process id (its final artifact), or a path of the workspace.
+
+    Raises:
+        LorapodError: the worker does not answer, has no such file, or no object store.
+    """
+    return _asked(caller, source, {"as": "url"})
+
+
 def _part(caller: Caller, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
+    return _asked(caller, source, {"offset": offset, "length": length})
+
+
+def _asked(caller: Caller, source: str, fields: dict[str, Any]) -> dict[str, Any]:
     if _PROCESS_ID.fullmatch(source):
-        return caller.call("download", process_id=source, offset=offset, length=length)
-    return caller.call("download_file", file_path=source, offset=offset, length=length)
+        return caller.call("download", process_id=source, **fields)
+    return caller.call("download_file", file_path=source, **fields)
 
 
 def _decoded(part: dict[str, Any], source: str) -> bytes:

@@ -165,3 +165,22 @@ def test_a_list_of_files_is_read_page_by_page(client: Client, queue: FakeQueue) 
 
     assert [entry["path"] for entry in client.list_files("output", kind="image")] == ["a", "b"]
     assert queue.inputs[1] == {"type": "list_files", "path": "output", "kind": "image", "cursor": "c"}
+
+
+def test_many_files_come_as_one_zip(
+    client: Client, queue: FakeQueue, file: WorkerFile, tmp_path: Path
+) -> None:
+    queue.actions["bulk_download"] = lambda wish: file(wish) | {"archive_path": "output/archives/a.zip"}
+    assert client.bulk_download(process_ids=["train_0123456789ab"], to=tmp_path).read_bytes() == CONTENT
+    assert queue.inputs[0] == {
+        "type": "bulk_download",
+        "process_ids": ["train_0123456789ab"],
+        "file_paths": [],
+        "length": 1,
+    }
+    assert {wish["file_path"] for wish in queue.inputs[1:]} == {"output/archives/a.zip"}
+
+
+def test_an_address_is_asked_for(client: Client, queue: FakeQueue) -> None:
+    queue.actions["download"] = lambda wish: {"url": "https://bucket.test/x"} if wish["as"] == "url" else {}
+    assert client.address("train_0123456789ab")["url"] == "https://bucket.test/x"

@@ -1,0 +1,121 @@
+"""Large files by parts through the local endpoint, against what that endpoint carries at all."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lorapod.client import Client
+from lorapod.client.serving import serving
+from lorapod.endpoint import EndpointConfig
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+LORA_BYTES = 200_000_000
+REPLY_BYTES = 18_000_000
+ROUNDS = 3
+
+#: What the project promises of the rate at which the endpoint carries replies of that size.
+LEAST_SHARE = 0.7
+
+#: A file of 2 GB passes through the client and the worker in less than this on top of what they take anyway.
+MOST_MEMORY_BYTES = 400_000_000
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {line}")
+
+    return write
+
+
+def config(handler: str, workspace: Path) -> EndpointConfig:
+    return EndpointConfig(
+        command=[sys.executable, str(ROOT / handler)],
+        environment={"WORKSPACE_PATH": str(workspace), "WARM_TRAINER": "false", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def write_noise(path: Path, size_bytes: int) -> str:
+    """A file that no compression shortens; answers its sha256."""
+    block, digest = random.Random(7).randbytes(1 << 20), hashlib.sha256()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for number in range(-(-size_bytes // len(block))):
+            piece = (number.to_bytes(8, "big") + block)[: min(len(block), size_bytes - file.tell())]
+            file.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def test_a_lora_by_parts(tmp_path: Path, report: Report) -> None:
+    """At least 0.7 of the rate of raw replies, taken in turn."""
+    workspace = tmp_path / "workspace"
+    write_noise(workspace / "output/lora.safetensors", LORA_BYTES)
+    replies = -(-LORA_BYTES * 4 // 3 // REPLY_BYTES)
+    wish = {"type": "raw", "size": LORA_BYTES * 4 // 3 // replies}
+    raw_s, parts_s = [], []
+    with (
+        serving(config("tests/benchmarks/raw_reply_handler.py", workspace)) as bare,
+        serving(config("Backend/rp_handler.py", workspace)) as endpoint,
+        Client(bare.url) as raw_client,
+        Client(endpoint.url) as client,
+    ):
+        raw_client.runsync(wish | {"size": 1})
+        client.call("ping")
+        for turn in range(ROUNDS):
+            began = time.perf_counter()
+            for _ in range(replies):
+                assert len(raw_client.runsync(wish).output["data"]) == wish["size"]
+            raw_s.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            client.download("output/lora.safetensors", tmp_path / f"{turn}.safetensors")
+            parts_s.append(time.perf_counter() - began)
+    raw, parts = statistics.median(raw_s), statistics.median(parts_s)
+    report(f"{replies} raw replies {[f'{taken:.2f}' for taken in raw_s]} s, median {raw:.2f} s")
+    report(f"200 MB by parts {[f'{taken:.2f}' for taken in parts_s]} s, median {parts:.2f} s")
+    report(f"share {raw / parts:.2f}, {LORA_BYTES / parts / 1e6:.0f} MB/s")
+    assert raw / parts >= LEAST_SHARE
+
+
+def test_two_gigabytes_there_and_back(tmp_path: Path, report: Report) -> None:
+    """Byte-identical, and in constant memory."""
+    workspace, folder = tmp_path / "workspace", tmp_path / "mine"
+    sha256 = write_noise(folder / "film.mp4", 2_000_000_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with serving(config("Backend/rp_handler.py", workspace)) as endpoint, Client(endpoint.url) as client:
+        client.call("ping")
+        (pid,) = [worker.pid for worker in endpoint.workers if worker.pid]
+        idle = psutil.Process(pid).memory_info().rss
+        began = time.perf_counter()
+        client.upload_dataset(folder, "films")
+        sent_s = time.perf_counter() - began
+        began = time.perf_counter()
+        arrived = client.download("training_data/films/film.mp4", tmp_path / "back.mp4")
+        fetched_s = time.perf_counter() - began
+        worker_bytes = _peak_bytes(pid) - idle
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    with arrived.open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    report(f"2 GB up {sent_s:.0f} s, down {fetched_s:.0f} s")
+    report(f"peak above idle: client and endpoint {grown / 1e6:.0f} MB, worker {worker_bytes / 1e6:.0f} MB")
+    assert max(grown, worker_bytes) <= MOST_MEMORY_BYTES
+
+
+def _peak_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
