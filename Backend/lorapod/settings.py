@@ -14,6 +14,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lorapod.wire.storage import UploadTargets
+
 SERVERLESS_VOLUME = Path("/runpod-volume")
 POD_VOLUME = Path("/workspace")
 
@@ -177,6 +179,16 @@ class Settings(BaseSettings):
     )
     store_patience_s: PositiveFloat = Field(
         default=300.0, description="Seconds for which an object store that is away is asked again and again."
+    )
+    upload_targets: UploadTargets | None = Field(
+        default=None,
+        description="Where artifacts of trainings go live whose request has no `upload`, in its form as JSON; each "
+        "process has a folder of its own there, named after its id.",
+    )
+    upload_grace_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds that a waiting `train` or `resume` stays open after the end, for what is still to be sent.",
     )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
+from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Telemetry
@@ -67,6 +69,19 @@ class Worker:
         )
         stores = ObjectStores(settings=settings, workspace=workspace)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
+        # A mirror tries again by itself, and tells meanwhile what failed.
+        patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
+        hasty = settings.model_copy(update={"store_patience_s": patience_s})
+        mirrors = Mirrors(
+            workspace=workspace,
+            clock=clock,
+            scratch=settings.scratch_root,
+            open_target=ObjectStores(settings=hasty, workspace=workspace).open,
+            default=settings.upload_targets,
+            has_ended=lambda process_id: (
+                not ((known := store.records.load(process_id)) and not known.status.final)
+            ),
+        )
         surroundings = Surroundings(
             workspace=workspace,
             store=store,
@@ -78,6 +93,7 @@ class Worker:
             redactor=Redactor(settings.secret_values()),
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
             datasets=FetchingSupply(fetcher, workspace),
+            mirrors=mirrors,
         )
         services = Services(
             settings=settings,
@@ -98,12 +114,14 @@ class Worker:
             ),
             shares=FileShares(settings=settings, clock=clock, open_store=stores.open),
             telemetry=telemetry,
+            mirrors=mirrors,
         )
         return cls(services=services, router=Router(services), surroundings=surroundings)
 
     def start(self) -> None:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
         self.services.processes.start()
+        self.services.mirrors.start()
         self._warm_up()
         if self.services.settings.auto_resume:
             threading.Thread(
@@ -124,5 +142,7 @@ class Worker:
         return await self.router.answer(event, job)
 
     def close(self) -> None:
-        """Stop every process in good order; blocks for `SHUTDOWN_GRACE_S` at most."""
+        """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
+        until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
+        self.services.mirrors.close(max(0.0, until - time.monotonic()))

@@ -7,6 +7,7 @@ from typing import Any
 
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
+from lorapod.storage.mirror.view import uploads_of
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.process import (
     CheckpointView,
@@ -58,6 +59,7 @@ def view(
             for sample in artifacts.samples(record.run_folder(workspace))
         ],
         output_files=files[:MAX_OUTPUT_FILES],
+        uploads=uploads_of(record.process_id, workspace),
         config_path=config_path(record.process_id, workspace),
         output_path=workspace.relative(output),
         log_path=workspace.relative(workspace.log_path(record.process_id)),

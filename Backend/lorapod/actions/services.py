@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lorapod.files.digests import DigestBook
     from lorapod.processes.manager import RealProcessManager
     from lorapod.settings import Settings
+    from lorapod.storage.mirror.mirrors import Mirrors
     from lorapod.storage.shares import FileShares
     from lorapod.telemetry import Telemetry
     from lorapod.trainers.registry import TrainerRegistry
@@ -36,3 +37,4 @@ class Services:
     archives: ArchiveShelf
     shares: FileShares
     telemetry: Telemetry
+    mirrors: Mirrors

@@ -14,6 +14,7 @@ from lorapod.actions.action import Job
 from lorapod.actions.attachment import stay_attached
 from lorapod.actions.process_view import config_path, view
 from lorapod.actions.services import Services
+from lorapod.actions.uploads import wait_for_uploads
 from lorapod.datasets.supply import dataset_view
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
 from lorapod.processes.ids import new_process_id
@@ -25,9 +26,10 @@ from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
 from lorapod.wire.process import ProcessView
+from lorapod.wire.storage import UploadTargets
 
 #: Fields of the contract that a later version answers.
-_LATER = ("callback_url", "callback_token", "upload")
+_LATER = ("callback_url", "callback_token")
 
 
 #: RunPod stops an idle worker a few seconds after its last job.
@@ -68,7 +70,10 @@ class StartRequest(Request):
     dry_run: bool = Field(default=False, description="Only say what would happen, and what would be refused.")
     callback_url: str | None = Field(default=None, description="Not answered by this version.")
     callback_token: str | None = Field(default=None, description="Not answered by this version.")
-    upload: dict[str, Any] | None = Field(default=None, description="Not answered by this version.")
+    upload: UploadTargets | None = Field(
+        default=None,
+        description="Where checkpoints, samples and logs go while they are made; else the endpoint's UPLOAD_TARGETS.",
+    )
 
     @model_validator(mode="after")
     def _refuse_later_fields(self) -> Self:
@@ -150,6 +155,7 @@ async def answer(
                     services.processes.resume, record.process_id, asked_by=asking(services, job)
                 )
             ended = await stay_attached(record.process_id, services, job)
+        warnings += await wait_for_uploads(record.process_id, services)
         seen = await asyncio.to_thread(view, ended, workspace)
         return Finished(**dict(seen), warnings=warnings)
     if services.settings.serverless:
@@ -191,6 +197,8 @@ class _Order:
                 f"The workspace has {free} bytes free; a training needs {settings.disk_min_free_bytes}.",
                 hint="Delete old outputs or attach a larger volume.",
             )
+        if request.upload is not None:
+            services.mirrors.check(request.upload)
         dataset = _look_at(request.dataset, services) if request.dataset is not None else None
         return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
 
@@ -204,6 +212,9 @@ class _Order:
             dataset_path=shown.path if shown else None,
             dataset_source=asked.model_dump(mode="json", exclude_none=True) if asked and remote else None,
             dataset=shown.answer() if shown else {},
+            upload=self.request.upload.model_dump(mode="json", exclude_none=True)
+            if self.request.upload
+            else None,
             name=self.request.name,
             job_id=self.request.job_id,
             idempotency_key=self.request.idempotency_key,

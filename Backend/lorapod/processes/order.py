@@ -28,6 +28,8 @@ class TrainingOrder:
     dataset_path: str | None = None
     #: Where that folder's content has to be fetched from first, as the request named it.
     dataset_source: Mapping[str, Any] | None = None
+    #: Where artifacts go live, as the request named it; None: to the endpoint's own targets, where it has any.
+    upload: Mapping[str, Any] | None = None
     #: What was known of the dataset then, for answers.
     dataset: Mapping[str, Any] = field(default_factory=dict)
     #: Name of the model where the config has none.

@@ -48,6 +48,13 @@ class Preparation:
             ledger.change(ledger.record.changed(dataset=known, phase=Phase.STARTING))
             plan = self.replan()
         self._draw(around, ledger)
+        around.mirrors.begin(
+            plan.process_id,
+            ledger.record.generation,
+            name=plan.name,
+            run_folder=plan.run_folder,
+            upload=self.order.upload,
+        )
         return plan
 
     @staticmethod

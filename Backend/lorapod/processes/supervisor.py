@@ -147,6 +147,7 @@ class Supervisor:
                 self._train(slot)
             finally:
                 self._around.slots.release(slot)
+                self._around.stop_mirroring(self.record, lost=self._ledger.lost)
         except Exception:
             logger.exception("supervisor failed", extra={"process_id": self.record.process_id})
             self.kill()

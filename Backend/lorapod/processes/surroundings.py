@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from lorapod.clock import Clock
 from lorapod.processes.lease import Pulse
 from lorapod.processes.log import ProcessLog
+from lorapod.processes.mirroring import Mirroring, NoMirroring
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
@@ -33,6 +35,8 @@ class Surroundings:
     starter: Starter = field(default_factory=ColdStarter)
     #: None: this worker fetches no datasets, and draws none.
     datasets: DatasetSupply | None = None
+    #: Sends artifacts while their training runs.
+    mirrors: Mirroring = field(default_factory=NoMirroring)
 
     def begin_soon(self, warm: WarmSpec | None) -> None:
         """Have the starter get ready for a trainer, as the holder of any slot will run it."""
@@ -53,6 +57,10 @@ class Surroundings:
             return None
         text = self.redactor.text
         return replace(failure, message=text(failure.message), hint=text(failure.hint))
+
+    def stop_mirroring(self, record: ProcessRecord, *, lost: bool) -> None:
+        """Say that a run is over; see `Mirroring.end`."""
+        self.mirrors.end(record.process_id, record.generation, lost=lost)
 
     def child_environment(self, slot: Slot) -> Mapping[str, str]:
         """What the child that holds `slot` inherits."""

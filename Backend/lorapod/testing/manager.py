@@ -12,6 +12,7 @@ from lorapod.clock import SystemClock
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.mirroring import Mirroring, NoMirroring
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
@@ -38,6 +39,7 @@ def open_manager(
     store: StateStore | None = None,
     warm: bool = True,
     datasets: DatasetSupply | None = None,
+    mirrors: Mirroring | None = None,
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -53,6 +55,7 @@ def open_manager(
         max_log_bytes=max_log_bytes,
         starter=TemplatePool() if warm else ColdStarter(),
         datasets=datasets,
+        mirrors=mirrors or NoMirroring(),
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(

@@ -115,7 +115,7 @@ def settings_page(settings: type[BaseModel]) -> str:
     rows = [
         (
             " or ".join(f"`{name}`" for name in _variables(name, field)),
-            "secret" if _secret(field) else type_text(schema["properties"][name], schema.get("$defs", {})),
+            "secret" if _secret(field) else _setting_type(schema, name),
             _default(field),
             field.description or "",
         )
@@ -128,6 +128,11 @@ def settings_page(settings: type[BaseModel]) -> str:
     return _page(
         [GENERATED, "# Settings", "", intro, "", *table(("variable", "type", "default", "meaning"), rows)]
     )
+
+
+def _setting_type(schema: Mapping[str, Any], name: str) -> str:
+    """Objects are told on the actions' page, since requests have them too."""
+    return type_text(schema["properties"][name], schema.get("$defs", {})).replace("](#", "](actions.md#")
 
 
 @dataclass(frozen=True, kw_only=True)

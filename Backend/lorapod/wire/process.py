@@ -7,6 +7,7 @@ from pydantic import Field
 from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
+from lorapod.wire.uploads import UploadsView
 
 
 class ProgressView(WireModel):
@@ -81,6 +82,9 @@ class ProcessView(Result, ProcessSummary):
     checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")
     samples: list[SampleView] = Field(default=[], description="Sample pictures by step and index.")
     output_files: list[RelativePath] = Field(default=[], description="Every file that the process wrote.")
+    uploads: UploadsView | None = Field(
+        default=None, description="How far its artifacts are sent, where they go to an object store."
+    )
     config_path: RelativePath = Field(description="The config as the trainer got it.")
     output_path: RelativePath = Field(description="The folder that it writes to.")
     log_path: RelativePath = Field(description="Its log.")

@@ -78,6 +78,7 @@ class Bench:
             trainers=cast("Any", None),
             datasets=DatasetLibrary(workspace=self.workspace, settings=settings),
             remote_datasets=cast("Any", None),
+            mirrors=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
             archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),

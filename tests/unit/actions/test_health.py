@@ -98,6 +98,7 @@ async def ask(
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
             datasets=cast("Any", None),
             remote_datasets=cast("Any", None),
+            mirrors=cast("Any", None),
             digests=cast("Any", None),
             archives=cast("Any", None),
             shares=cast("Any", None),

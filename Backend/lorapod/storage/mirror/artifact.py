@@ -1,0 +1,90 @@
+"""What of a run is sent: finished checkpoints, samples and logs; and the key that each gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from lorapod.weights import SUFFIX
+
+_SAMPLES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".mp4", ".webm"})
+_LOGS = frozenset({".log", ".db", ".jsonl", ".csv"})
+_TEMPORARY = frozenset({".tmp", ".part"})
+
+
+class Kind(StrEnum):
+    """What an artifact is; the value is its folder in the store."""
+
+    CHECKPOINT = "checkpoints"
+    SAMPLE = "samples"
+    LOG = "logs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where the artifacts of one process lie, and where they go below a target."""
+
+    process_id: str
+    #: Where the trainer writes.
+    folder: Path
+    #: What the trainer says.
+    log: Path
+    #: What every key begins with, without a slash at its end: the model's name.
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file as it was seen."""
+
+    path: Path
+    key: str
+    kind: Kind
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """What changes when the file does."""
+        return self.size_bytes, self.mtime_ns
+
+
+def kind_of(relative: PurePosixPath) -> Kind | None:
+    """What a file of a run folder is, by its place and ending; None: it is never sent.
+
+    Hidden and underscored names are caches and work in progress of every trainer; of the rest only what is known.
+    """
+    suffix = relative.suffix.lower()
+    if any(part.startswith((".", "_")) for part in relative.parts) or suffix in _TEMPORARY:
+        return None
+    if suffix == SUFFIX:
+        return Kind.CHECKPOINT
+    if suffix in _SAMPLES:
+        return Kind.SAMPLE if relative.parts[0] == Kind.SAMPLE else None
+    return Kind.LOG if suffix in _LOGS else None
+
+
+def find_artifacts(run: Run) -> Iterator[Artifact]:
+    """Everything of a run that may be sent, whole or not; links are passed over."""
+    if run.log.is_file():
+        yield from _seen(run.log, f"{run.root}/{Kind.LOG}/training.log", Kind.LOG)
+    for folder, folders, names in os.walk(run.folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        for name in sorted(names):
+            path = Path(folder, name)
+            relative = PurePosixPath(path.relative_to(run.folder).as_posix())
+            if (kind := kind_of(relative)) is None or path.is_symlink():
+                continue
+            below = relative.relative_to(kind) if relative.parts[0] == kind else relative
+            yield from _seen(path, f"{run.root}/{kind}/{below}", kind)
+
+
+def _seen(path: Path, key: str, kind: Kind) -> Iterator[Artifact]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    yield Artifact(path=path, key=key, kind=kind, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns)

@@ -1,0 +1,100 @@
+"""What was sent where: one file for each process and target, which outlives every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from lorapod.atomic import write_atomically
+from lorapod.storage.mirror.artifact import Artifact, Run
+from lorapod.wire.storage import UploadTargets
+from lorapod.workspace import Workspace
+
+FOLDER = "uploads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """One file as it was when it was sent."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadLedger:
+    """One target of one process. Nothing in it is secret: credentials are the endpoint's settings."""
+
+    #: With exactly one target.
+    target: UploadTargets
+    #: As in `Run`; folder and log relative to the workspace.
+    folder: str
+    log: str
+    root: str
+    #: By key.
+    sent: Mapping[str, Sent] = field(default_factory=dict)
+    #: Why a file could not be sent, by key; the key is empty where the target itself cannot be used.
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, artifact: Artifact) -> bool:
+        """Whether the file was sent as it is."""
+        sent = self.sent.get(artifact.key)
+        return sent is not None and (sent.size_bytes, sent.mtime_ns) == artifact.state
+
+    def merged(self, other: UploadLedger) -> UploadLedger:
+        """This ledger with what another worker has written for the same target meanwhile."""
+        if (other.target, other.root) != (self.target, self.root):
+            return self
+        newer = {
+            key: sent
+            for key, sent in other.sent.items()
+            if key not in self.sent or sent.mtime_ns > self.sent[key].mtime_ns
+        }
+        return replace(self, sent={**self.sent, **newer}) if newer else self
+
+    def run(self, process_id: str, workspace: Workspace) -> Run:
+        """What it is the ledger of."""
+        return Run(
+            process_id=process_id,
+            folder=workspace.root / self.folder,
+            log=workspace.root / self.log,
+            root=self.root,
+        )
+
+
+_ADAPTER = TypeAdapter(UploadLedger)
+
+
+def ledger_path(workspace: Workspace, process_id: str, label: str) -> Path:
+    """Where the ledger of a target lies; `label` is its name in `upload`, such as `s3`."""
+    return workspace.process_folder(process_id) / FOLDER / f"{label}.json"
+
+
+def read_ledger(path: Path) -> UploadLedger | None:
+    """The ledger as last written; None where there is none, or a damaged one: then everything is sent again."""
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def write_ledger(path: Path, ledger: UploadLedger) -> None:
+    """Keep the ledger.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _ADAPTER.dump_json(ledger, exclude_none=True))
+
+
+def ledgers_of(workspace: Workspace, process_id: str) -> Iterator[tuple[Path, UploadLedger]]:
+    """The ledgers of a process with their files, by label."""
+    folder = workspace.process_folder(process_id) / FOLDER
+    for path in sorted(folder.glob("[!.]*.json")):
+        if (ledger := read_ledger(path)) is not None:
+            yield path, ledger

@@ -1,0 +1,275 @@
+"""All mirrors of one worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorapod.clock import Clock
+from lorapod.errors import InvalidInput
+from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
+from lorapod.storage.mirror.marks import TOUCH_S, Marks
+from lorapod.storage.mirror.mirror import Mirror, OpenTarget
+from lorapod.storage.mirror.watch import watching
+from lorapod.wire.storage import UploadTargets
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+#: Uploads of one worker at a time.
+SENDS_AT_ONCE = 4
+#: What a store's own patience should be at most: it holds one of `SENDS_AT_ONCE`.
+MIRROR_PATIENCE_S = 15.0
+#: After an event: what comes in bursts is looked at together.
+GATHER_S = 0.5
+#: Added to the priority of the worker's own threads: the trainer's come first.
+NICENESS = 10
+
+
+@dataclass(kw_only=True)
+class _Active:
+    """One process that this worker sends."""
+
+    #: The run that began it; 0 for what another worker left.
+    generation: int = 0
+    #: Its training has ended; see `Mirror.step`.
+    still: bool = False
+    #: Another worker has taken the process up.
+    given_up: bool = False
+    wakes: list[threading.Event] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
+    unfinished: int = 0
+
+    def wake(self) -> None:
+        for event in self.wakes:
+            event.set()
+
+
+class Mirrors:
+    """Starts a thread for each target of each process; safe for any thread. Nothing here waits for a store."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        clock: Clock,
+        scratch: Path,
+        open_target: OpenTarget,
+        default: UploadTargets | None,
+        has_ended: Callable[[str], bool],
+    ) -> None:
+        """Start nothing.
+
+        Args:
+            workspace: where runs and ledgers lie.
+            clock: the time.
+            scratch: a folder on local disk.
+            open_target: opens stores.
+            default: where artifacts go whose order names nothing; below a folder of the process's id there.
+            has_ended: whether a process is over, whatever worker held it.
+        """
+        self._workspace = workspace
+        self._clock = clock
+        self._scratch = scratch
+        self._open = open_target
+        self._default = default
+        self._has_ended = has_ended
+        self._marks = Marks(workspace.processes / ".uploads", clock)
+        self._active: dict[str, _Active] = {}
+        self._lock = threading.Lock()
+        self._sending = threading.BoundedSemaphore(SENDS_AT_ONCE)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="mirrors", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look after what other workers left unsent; returns at once."""
+        self._thread.start()
+
+    def begin(
+        self,
+        process_id: str,
+        generation: int,
+        *,
+        name: str,
+        run_folder: Path,
+        upload: Mapping[str, Any] | None,
+    ) -> None:
+        """Mirror a run that is about to start, to the targets of its order and of its earlier runs.
+
+        Raises:
+            OSError: the ledger cannot be written.
+            InvalidInput: a local target is a folder that artifacts come from.
+        """
+        targets = UploadTargets.model_validate(upload) if upload is not None else self._default
+        if targets is not None:
+            self._refuse_own_folders(targets)
+            # Below a target that many processes share, each has a folder of its own.
+            root = _plain(name) if upload is not None else f"{process_id}/{_plain(name)}"
+            for label in targets.model_fields_set:
+                if getattr(targets, label) is not None:
+                    self._have_ledger(process_id, label, targets, root, run_folder)
+        self._send(process_id, _Active(generation=generation))
+
+    def end(self, process_id: str, generation: int, *, lost: bool) -> None:
+        """Say that no file of the run changes any more: the rest is sent. `lost`: by whoever has taken it up."""
+        with self._lock:
+            active = self._active.get(process_id)
+            if active is not None and active.generation == generation:
+                active.still, active.given_up = True, lost
+                active.wake()
+
+    def finished(self, process_id: str) -> bool:
+        """Whether all of an ended process was sent that can be, by whatever worker."""
+        return not self._marks.stands(process_id)
+
+    def check(self, targets: UploadTargets) -> None:
+        """Look whether targets can be opened, without asking their servers.
+
+        Raises:
+            WorkerError: a setting is missing, or a local folder is one that artifacts come from.
+        """
+        self._refuse_own_folders(targets)
+        for target in targets.targets:
+            with self._open(target):
+                pass
+
+    def close(self, grace_s: float) -> None:
+        """Stop; wait `grace_s` seconds at most for what is being sent. The rest stays marked for another worker."""
+        until = time.monotonic() + grace_s
+        with self._lock:
+            threads = [thread for active in self._active.values() for thread in active.threads]
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._closing.set()
+        with self._lock:
+            for active in self._active.values():
+                active.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def sweep(self) -> None:
+        """Touch the marks of what this worker sends, and take up what nobody does.
+
+        Raises:
+            OSError: the workspace does not answer.
+        """
+        with self._lock:
+            mine = dict(self._active)
+        for process_id, active in mine.items():
+            if active.still and not self._has_ended(process_id):
+                # Another worker has taken it up, and its files change again: it sends them.
+                active.given_up = True
+                active.wake()
+            else:
+                self._marks.set(process_id)
+        for process_id in self._marks.abandoned():
+            if process_id in mine:
+                continue
+            if not self._workspace.process_folder(process_id).exists():
+                self._marks.remove(process_id)
+            elif self._has_ended(process_id):
+                logger.info("sending what another worker left", extra={"process_id": process_id})
+                self._send(process_id, _Active(still=True))
+
+    def _have_ledger(
+        self, process_id: str, label: str, targets: UploadTargets, root: str, run_folder: Path
+    ) -> None:
+        path = ledger_path(self._workspace, process_id, label)
+        target = UploadTargets.model_validate({label: getattr(targets, label)})
+        kept = read_ledger(path)
+        if kept is None or (kept.target, kept.root) != (target, root):
+            relative = self._workspace.relative
+            log = relative(self._workspace.log_path(process_id))
+            write_ledger(path, UploadLedger(target=target, folder=relative(run_folder), log=log, root=root))
+
+    def _refuse_own_folders(self, targets: UploadTargets) -> None:
+        if targets.local is None:
+            return
+        folder = self._workspace.safe_path(targets.local.path)
+        own = (self._workspace.output, self._workspace.logs, self._workspace.processes)
+        if any(folder.is_relative_to(one) for one in own):
+            raise InvalidInput(
+                f"upload.local: {targets.local.path!r} is where artifacts come from.",
+                hint="Name another folder of the workspace.",
+            )
+
+    def _send(self, process_id: str, active: _Active) -> None:
+        """Have a thread for every ledger of a process."""
+        ledgers = list(ledgers_of(self._workspace, process_id))
+        if not ledgers:
+            self._marks.remove(process_id)
+            return
+        with self._lock:
+            self._marks.set(process_id)
+            before = self._active.get(process_id)
+            self._active[process_id] = active
+            if before is not None:
+                # Its own last pass is still on its way; the new run's mirror does the rest of it.
+                before.given_up = True
+                before.wake()
+            for path, ledger in ledgers:
+                mirror = Mirror(
+                    ledger.run(process_id, self._workspace),
+                    ledger,
+                    path=path,
+                    open_target=self._open,
+                    clock=self._clock,
+                    scratch=self._scratch,
+                )
+                wake = threading.Event()
+                thread = threading.Thread(
+                    target=self._run, args=(mirror, active, wake), name=f"mirror-{path.stem}", daemon=True
+                )
+                active.wakes.append(wake)
+                active.threads.append(thread)
+            active.unfinished = len(active.threads)
+        for thread in active.threads:
+            thread.start()
+
+    def _run(self, mirror: Mirror, active: _Active, wake: threading.Event) -> None:
+        process_id = mirror.run.process_id
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            with watching(mirror.run.folder, wake):
+                done = self._mirror(mirror, active, wake)
+        except Exception:
+            logger.exception("mirror failed", extra={"process_id": process_id})
+            # Its mark grows old, and some worker tries again.
+            done, active.given_up = False, True
+            active.wake()
+        with self._lock:
+            active.unfinished -= int(done)
+            if self._active.get(process_id) is active and (active.given_up or not active.unfinished):
+                del self._active[process_id]
+                if not active.given_up:
+                    self._marks.remove(process_id)
+
+    def _mirror(self, mirror: Mirror, active: _Active, wake: threading.Event) -> bool:
+        """Whether all was sent."""
+        while not self._closing.is_set() and not active.given_up:
+            wake.clear()
+            with self._sending:
+                wait_s = mirror.step(still=active.still)
+            if wait_s is None:
+                return True
+            if wake.wait(wait_s) and not active.still:
+                self._closing.wait(GATHER_S)
+        return False
+
+    def _keep(self) -> None:
+        while not self._closing.wait(TOUCH_S):
+            try:
+                self.sweep()
+            except Exception:
+                logger.exception("sweep of uploads failed")
+
+
+def _plain(name: str) -> str:
+    """A model's name as one part of a key."""
+    return name.replace("/", "_").replace("\\", "_")

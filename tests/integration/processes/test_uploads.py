@@ -1,0 +1,322 @@
+"""Artifacts on their way to object stores, with real workers, children and servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports
+
+from lorapod.actions.action import Job
+from lorapod.settings import Settings
+from lorapod.storage.mirror import marks, mirror, mirrors, settling
+from lorapod.storage.mirror.ledger import ledgers_of
+from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.registry import TrainerRegistry
+from lorapod.worker import Worker
+from lorapod.workspace import Workspace
+
+SOON_S = 30.0
+
+#: Trains until it is killed, and says when it has begun.
+DOOMED = """
+import asyncio, sys
+from lorapod.actions.action import Job
+from lorapod.settings import Settings
+from lorapod.storage.mirror import settling
+from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.registry import TrainerRegistry
+from lorapod.worker import Worker
+
+settling.DEBOUNCE_S = 0.2
+worker = Worker.create(Settings(), trainers=TrainerRegistry([ScriptTrainer()]))
+worker.start()
+config = {"name": "cat", "steps": 100_000, "save_every": 10, "step_s": 0.02}
+wish = {"type": "train", "config": config, "upload": {"s3": {"prefix": sys.argv[1]}}, "wait": False}
+print(asyncio.run(worker.answer({"input": wish}, Job(job_id="1")))["process_id"], flush=True)
+import time
+time.sleep(600)
+"""
+
+
+class Attempt:
+    """A worker on the workspace, as requests see it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.workspace: Workspace = worker.services.workspace
+
+    async def ask(self, type_: str, **fields: Any) -> dict[str, Any]:
+        return await self.worker.answer({"input": {"type": type_, **fields}}, Job(job_id="1"))
+
+    async def train(
+        self, upload: Mapping[str, Any] | None, *, wait: bool = True, **config: Any
+    ) -> dict[str, Any]:
+        named = {} if upload is None else {"upload": upload}
+        return await self.ask("train", config={"name": "cat", **config}, wait=wait, **named)
+
+
+@contextmanager
+def working(root: Path, **settings: Any) -> Iterator[Attempt]:
+    """A worker that is stopped in good order afterwards."""
+    built = Settings(
+        workspace_path=root / "workspace",
+        scratch_path=root / "scratch",
+        disk_min_free_bytes=0,
+        store_patience_s=0.5,
+        lease_s=2,
+        shutdown_grace_s=5,
+        **settings,
+    )
+    worker = Worker.create(built, trainers=TrainerRegistry([ScriptTrainer()]))
+    worker.start()
+    try:
+        yield Attempt(worker)
+    finally:
+        worker.close()
+
+
+class Way:
+    """A port of its own that leads to a server, and can be closed in the middle of everything."""
+
+    def __init__(self, target_port: int) -> None:
+        [self._port] = free_ports(1)
+        self._target_port = target_port
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+
+    def cut(self) -> None:
+        """Refuse what comes, and reset what is on its way."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers += [writer, there]
+        await asyncio.gather(self._copy(reader, there), self._copy(there_reader, writer))
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+async def eventually(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + SOON_S
+    while not await asyncio.to_thread(reached):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
+
+
+def s3_settings(server: RunningS3) -> dict[str, str]:
+    return {
+        "bucket_endpoint_url": server.url,
+        "bucket_access_key_id": KEY_ID,
+        "bucket_secret_access_key": SECRET_KEY,
+        "bucket_name": BUCKET,
+    }
+
+
+def in_bucket(server: RunningS3, prefix: str) -> dict[str, bytes]:
+    with closing(server.client()) as client:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {
+            key.removeprefix(prefix): client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys
+        }
+
+
+def on_disk(workspace: Workspace, process_id: str) -> dict[str, bytes]:
+    """Every artifact under the key that it must have."""
+    weights = (workspace.output_folder(process_id) / "cat").glob("*.safetensors")
+    found = {f"cat/checkpoints/{path.name}": path.read_bytes() for path in weights}
+    return {**found, "cat/logs/training.log": workspace.log_path(process_id).read_bytes()}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become tenths; what is tested is the order of things."""
+    monkeypatch.setattr(settling, "DEBOUNCE_S", 0.2)
+    monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0.2)
+    monkeypatch.setattr(mirror, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr(marks, "ABANDONED_S", 1.0)
+    monkeypatch.setattr(mirrors, "TOUCH_S", 0.2)
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Iterator[Attempt]:
+    with working(tmp_path) as opened:
+        yield opened
+
+
+async def test_all_is_there_when_a_waiting_train_answers(attempt: Attempt) -> None:
+    answer = await attempt.train({"local": {"path": "bucket"}}, steps=6, save_every=2)
+    assert answer["status"] == "completed"
+    assert answer["warnings"] == []
+    bucket = attempt.workspace.root / "bucket"
+    there = {
+        path.relative_to(bucket).as_posix(): path.read_bytes() for path in bucket.rglob("*") if path.is_file()
+    }
+    assert there == on_disk(attempt.workspace, answer["process_id"])
+    assert len(there) == 5
+    uploads = answer["uploads"]
+    assert (uploads["sent"], uploads["pending"], uploads["failed"]) == (5, 0, [])
+    assert uploads["targets"] == [{"to": {"local": {"path": "bucket"}}, "root": "cat"}]
+
+
+async def test_checkpoints_come_while_the_training_runs(attempt: Attempt) -> None:
+    started = await attempt.train(
+        {"local": {"path": "bucket"}}, wait=False, steps=100_000, save_every=10, step_s=0.01
+    )
+    weights = attempt.workspace.root / "bucket" / "cat" / "checkpoints"
+    await eventually(lambda: len(list(weights.glob("*.safetensors"))) >= 2)
+    status = await attempt.ask("process_status", process_id=started["process_id"])
+    assert status["status"] == "running"
+    assert status["uploads"]["sent"] >= 2
+    await attempt.ask("cancel", process_id=started["process_id"], save=True)
+    await eventually(lambda: attempt.worker.services.processes.get(started["process_id"]).status.final)
+    await eventually(lambda: attempt.worker.services.mirrors.finished(started["process_id"]))
+    kept = on_disk(attempt.workspace, started["process_id"])
+    assert {path.name for path in weights.iterdir()} == {
+        Path(key).name for key in kept if "checkpoints" in key
+    }
+
+
+async def test_an_endpoints_own_target_has_a_folder_for_each_process(tmp_path: Path) -> None:
+    with working(tmp_path, upload_targets={"local": {"path": "bucket"}}) as attempt:
+        first = await attempt.train(None, steps=1)
+        second = await attempt.train({"local": {"path": "mine"}}, steps=1)
+    assert (
+        attempt.workspace.root / "bucket" / first["process_id"] / "cat/checkpoints/cat.safetensors"
+    ).exists()
+    assert (attempt.workspace.root / "mine/cat/checkpoints/cat.safetensors").exists()
+    assert not (attempt.workspace.root / "bucket" / second["process_id"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("upload", "told"),
+    [
+        ({"local": {"path": "output"}}, "where artifacts come from"),
+        ({"local": {"path": "../elsewhere"}}, "outside the workspace"),
+        ({"s3": {"prefix": "x"}}, "BUCKET"),
+        ({"supabase": {"bucket_name": "b", "folder_path": "f"}}, "SUPABASE"),
+        ({}, "at least one"),
+        ({"ftp": {}}, "ftp"),
+    ],
+)
+async def test_a_target_that_cannot_be_used_is_refused_at_once(
+    attempt: Attempt, upload: dict[str, Any], told: str
+) -> None:
+    answer = await attempt.train(upload, steps=1)
+    assert told in str(answer)
+    assert "process_id" not in answer
+
+
+async def test_a_server_that_goes_away_delays_nothing_but_the_uploads(
+    tmp_path: Path, s3_server: RunningS3
+) -> None:
+    way, prefix = Way(s3_server.port), f"away-{tmp_path.name}"
+    await way.open()
+    through = {**s3_settings(s3_server), "bucket_endpoint_url": way.url}
+    with working(tmp_path, **through) as attempt:
+        upload = {"s3": {"prefix": prefix}}
+        started = await attempt.train(upload, wait=False, steps=100_000, save_every=10, step_s=0.01)
+        process_id = started["process_id"]
+        await eventually(lambda: len(in_bucket(s3_server, f"{prefix}/")) >= 2)
+        way.cut()
+        await attempt.ask("cancel", process_id=process_id)
+        await eventually(lambda: attempt.worker.services.processes.get(process_id).status.final)
+        status = await attempt.ask("process_status", process_id=process_id)
+        assert status["status"] == "cancelled"
+        assert status["uploads"]["pending"] > 0
+        assert not attempt.worker.services.mirrors.finished(process_id)
+        await way.open()
+        await eventually(lambda: attempt.worker.services.mirrors.finished(process_id))
+        assert in_bucket(s3_server, f"{prefix}/") == on_disk(attempt.workspace, process_id)
+        uploads = (await attempt.ask("process_status", process_id=process_id))["uploads"]
+        assert (uploads["pending"], uploads["failed"]) == (0, [])
+    way.cut()
+
+
+async def test_what_is_late_is_told_and_sent_by_another_worker(tmp_path: Path, s3_server: RunningS3) -> None:
+    [nobody] = free_ports(1)
+    prefix = f"late-{tmp_path.name}"
+    away = {**s3_settings(s3_server), "bucket_endpoint_url": f"http://127.0.0.1:{nobody}"}
+    with working(tmp_path, upload_grace_s=0.5, **away) as attempt:
+        answer = await attempt.train({"s3": {"prefix": prefix}}, steps=1)
+        assert answer["status"] == "completed"
+        assert any("not everything was sent" in warning for warning in answer["warnings"])
+    with working(tmp_path, **s3_settings(s3_server)) as other:
+        await eventually(lambda: other.worker.services.mirrors.finished(answer["process_id"]))
+    assert in_bucket(s3_server, f"{prefix}/") == on_disk(other.workspace, answer["process_id"])
+
+
+async def test_a_worker_that_is_killed_while_it_sends_is_succeeded(
+    tmp_path: Path, s3_server: RunningS3
+) -> None:
+    prefix = f"killed-{tmp_path.name}"
+    settings = {name.upper(): value for name, value in s3_settings(s3_server).items()}
+    environment = {
+        "WORKSPACE_PATH": str(tmp_path / "workspace"),
+        "SCRATCH_PATH": str(tmp_path / "doomed"),
+        "DISK_MIN_FREE_BYTES": "0",
+        "LEASE_S": "2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    doomed = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        DOOMED,
+        prefix,
+        env={**os.environ, **environment, **settings},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert doomed.stdout is not None
+        process_id = (await doomed.stdout.readline()).decode().strip()
+        await eventually(lambda: len(in_bucket(s3_server, f"{prefix}/")) >= 3)
+    finally:
+        doomed.kill()
+        await doomed.wait()
+    sent_before = in_bucket(s3_server, f"{prefix}/")
+    with working(tmp_path, **s3_settings(s3_server)) as heir:
+        before = {
+            key: sent
+            for _, ledger in ledgers_of(heir.workspace, process_id)
+            for key, sent in ledger.sent.items()
+        }
+        await eventually(lambda: heir.worker.services.processes.get(process_id).status.final)
+        resumed = await heir.ask("resume", process_id=process_id, wait=False)
+        assert resumed.get("process_id") == process_id, resumed
+        await eventually(lambda: heir.worker.services.processes.get(process_id).progress.step > 0)
+        known = len(in_bucket(s3_server, f"{prefix}/"))
+        await eventually(lambda: len(in_bucket(s3_server, f"{prefix}/")) > max(known, len(sent_before)))
+        await heir.ask("cancel", process_id=process_id)
+        await eventually(lambda: heir.worker.services.processes.get(process_id).status.final)
+        await eventually(lambda: heir.worker.services.mirrors.finished(process_id))
+        [(_, ledger)] = ledgers_of(heir.workspace, process_id)
+    there = in_bucket(s3_server, f"{prefix}/")
+    assert there == on_disk(heir.workspace, process_id)
+    assert set(ledger.sent) == set(there)
+    # What the killed worker had sent was not sent again: the log alone has changed.
+    assert {key for key in before if ledger.sent[key] != before[key]} <= {"cat/logs/training.log"}
