@@ -51,9 +51,13 @@ class S3Objects:
             bucket: must exist.
             prefix: a folder of the bucket, without slashes at its ends; all of the bucket where it is empty.
             patience: how long the server is waited for.
+
+        Raises:
+            InvalidInput: `prefix` is not a plain relative path.
         """
         self._bucket = bucket
-        self._root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        prefix = prefix.strip("/")
+        self._root = f"{checked_key(prefix)}/" if prefix else ""
         self._patience = patience
         self._client = make_client(access)
 

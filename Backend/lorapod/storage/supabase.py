@@ -42,9 +42,13 @@ class SupabaseObjects:
             bucket: must exist.
             folder: without slashes at its ends; all of the bucket where it is empty.
             patience: how long the server is waited for.
+
+        Raises:
+            InvalidInput: `folder` is not a plain relative path.
         """
         self._bucket_name = bucket
-        self._root = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        folder = folder.strip("/")
+        self._root = f"{checked_key(folder)}/" if folder else ""
         self._patience = patience
         self._url = access.storage_url
         # Redirects are not followed: the key goes with every request, and only to the project.

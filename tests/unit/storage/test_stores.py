@@ -55,6 +55,14 @@ def test_a_bucket_must_be_named_somewhere(tmp_path: Path) -> None:
         assert store.url_for("a.bin", expires_s=5).startswith("http://host/jobs/a.bin?")
 
 
+@pytest.mark.parametrize("folder", ["../else", "a//b", "a/../../b"])
+def test_a_folder_that_is_no_plain_path_is_refused(tmp_path: Path, folder: str) -> None:
+    values = {"supabase_url": "http://host", "supabase_service_key": "key"}
+    location = SupabaseFolder(bucket_name="b", folder_path=folder)
+    with pytest.raises(InvalidInput, match="plain"), stores(tmp_path, **values).open(location):
+        pass
+
+
 def test_offline_the_hub_is_not_asked(tmp_path: Path) -> None:
     for location in (HuggingFaceRepo(repo_id="a/b"), HuggingFaceDataset(repo_id="a/b")):
         with pytest.raises(Unsupported), stores(tmp_path, hf_hub_offline=True).open(location):
