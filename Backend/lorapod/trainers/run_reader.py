@@ -10,7 +10,7 @@ from lorapod.trainers.progress_line import parse_progress
 
 #: What is printed on the way, by the beginning of the line.
 _MILESTONES = (
-    ("# Running job:", Phase.LOADING_MODEL),
+    ("# Running job:", Phase.STARTING),
     ("Dataset: ", Phase.PREPARING_DATASET),
     ("Caching latents for ", Phase.PREPARING_DATASET),
     ("Generating baseline samples", Phase.SAMPLING),

@@ -215,7 +215,8 @@ def test_save_stop_and_go_on_past_a_torn_checkpoint(trainer: AIToolkitTrainer, w
     folder = run.plan.run_folder
     (saved,) = checkpoints(folder, "circles")
     assert saved.step is not None
-    assert 5 <= saved.step <= run.seen["step"]
+    # The interrupt can come after the save and before the table and the bar tell of its step.
+    assert 5 <= saved.step <= run.seen["step"] + 1
     assert (folder / "optimizer.pt").stat().st_mtime >= saved.path.stat().st_mtime
 
     # The machine died while it wrote a later one.

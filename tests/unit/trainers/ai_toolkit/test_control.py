@@ -78,7 +78,7 @@ class TestReader:
     @pytest.mark.parametrize(
         ("line", "phase"),
         [
-            ("# Running job: lora", Phase.LOADING_MODEL),
+            ("# Running job: lora", Phase.STARTING),
             ("Dataset: /data/cats", Phase.PREPARING_DATASET),
             ("Generating baseline samples before training", Phase.SAMPLING),
             ("Saving at step 10", Phase.SAVING),
