@@ -120,7 +120,8 @@ def test_whatever_tqdm_draws_is_read_back(
     assert line.loss == pytest.approx(loss, rel=1e-3, abs=1e-12)
     if rate is not None and step:
         assert line.steps_per_s == pytest.approx(rate, rel=0.5, abs=0.01)
-        assert line.eta_s is not None
+        # An end that is decades away is not read: it has more digits than a time on a bar may have.
+        assert line.eta_s is not None or (total - step) / rate > 10**9
 
 
 @given(st.text(max_size=200))

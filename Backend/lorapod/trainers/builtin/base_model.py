@@ -11,7 +11,8 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLP
 from peft import LoraConfig
 
 from lorapod.errors import InvalidInput, UpstreamError, WorkerError
-from lorapod.trainers.builtin.config import Architecture, Model, Network, Precision
+from lorapod.trainers.builtin.config import Model, Network
+from lorapod.trainers.builtin.values import Architecture, Precision
 from lorapod.weights import SUFFIX
 
 #: The linear layers of a UNet's attention blocks, its 1x1 projections among them.

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageOps
 
 from lorapod.trainers.builtin.base_model import BaseModel
-from lorapod.trainers.builtin.config import Architecture
 from lorapod.trainers.builtin.console import following
 from lorapod.trainers.builtin.dataset import TrainingPicture
+from lorapod.trainers.builtin.values import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,9 @@ import lorapod
 from lorapod.atomic import sync_folder
 from lorapod.errors import InvalidInput
 from lorapod.trainers.builtin.base_model import DTYPES
-from lorapod.trainers.builtin.config import Architecture, BuiltinConfig
+from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+from lorapod.trainers.builtin.values import Architecture
 
 _BASE_MODEL_VERSIONS = {Architecture.SD1: "sd_v1", Architecture.SDXL: "sdxl_base_v1-0"}
 _SPEC_ARCHITECTURES = {

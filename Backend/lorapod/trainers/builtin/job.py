@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from lorapod.trainers.builtin.base_model import BaseModel, attach_lora, load_base_model
 from lorapod.trainers.builtin.cache import encode_pictures, encode_prompts
 from lorapod.trainers.builtin.checkpoints import load_lora, load_state, save_checkpoint
-from lorapod.trainers.builtin.config import BuiltinConfig, Precision
+from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import say
 from lorapod.trainers.builtin.dataset import Batches, TrainingPicture
 from lorapod.trainers.builtin.interrupt import Interrupt
@@ -22,6 +22,7 @@ from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.trainers.builtin.objective import Objective
 from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
 from lorapod.trainers.builtin.sampling import Sampler
+from lorapod.trainers.builtin.values import Precision
 
 _MIXED_PRECISION = {Precision.FP32: "no", Precision.FP16: "fp16", Precision.BF16: "bf16"}
 

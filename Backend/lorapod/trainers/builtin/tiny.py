@@ -30,7 +30,7 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from lorapod.trainers.builtin.colour_vae import LATENT_PEAK, colour_vae
-from lorapod.trainers.builtin.config import Architecture
+from lorapod.trainers.builtin.values import Architecture
 
 #: Width of one text encoder.
 _TEXT_WIDTH = 32
