@@ -170,8 +170,9 @@ def test_a_reader_beside_a_busy_writer_always_sees_a_whole_prefix(path: Path) ->
     assert ready.wait(30)
     newest = 0
     while newest < steps - 1:
+        writing = writer.is_alive()
         series = read_series(path)
-        if not writer.is_alive() and not series:
+        if not writing and not series:
             break
         for points in series.values():
             assert points == [(step, float(step)) for step in range(len(points))]
