@@ -44,7 +44,7 @@ class S3Access:
             raise InvalidInput(
                 "This endpoint has no S3 credentials.",
                 hint="Set BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY, BUCKET_NAME and BUCKET_ENDPOINT_URL on the "
-                "endpoint, or send RunPod's s3Config with the job.",
+                "endpoint.",
             )
         return cls._parsed(
             url=settings.bucket_endpoint_url,
