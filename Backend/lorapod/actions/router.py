@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from lorapod.actions.action import Job
@@ -42,7 +43,15 @@ class Router:
         context: dict[str, Any] = {"job_id": job.job_id}
         try:
             call = open_envelope(event)
-            context["type"] = call.type[:80]
+        except WorkerError as error:
+            logger.info("refused", extra={**context, "code": error.code.value, "reason": error.message})
+            return error_answer(error)
+        context["type"] = call.type[:80]
+        return call.shaped(await self._attempt(call, job, context))
+
+    async def _attempt(self, call: Call, job: Job, context: Mapping[str, Any]) -> dict[str, Any]:
+        """The action's answer, or the error that it ended with."""
+        try:
             return await self._run(call, job)
         except WorkerError as error:
             logger.info("refused", extra={**context, "code": error.code.value, "reason": error.message})
@@ -58,7 +67,7 @@ class Router:
         action = ACTIONS.get(call.type)
         if action is None:
             raise _no_action(call.type)
-        request = parse(action.request, call.fields)
+        request = parse(action.request, call.request_fields())
         result = await action.run(request, self._services, job)
         answer: dict[str, Any] = result.answer()
         return answer

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.errors import InvalidInput, WorkerError
+from lorapod.wire.shapes.shape import Shape
+from lorapod.wire.shapes.table import recognised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,14 +18,28 @@ class Call:
 
     job_id: str
     type: str
-    #: The input without its `type`.
+    #: The input without its `type`, as it was sent.
     fields: Mapping[str, Any]
+    #: What the input was known by, where it has no `type`.
+    shape: Shape | None = None
+
+    def request_fields(self) -> Mapping[str, Any]:
+        """The fields of the action's request.
+
+        Raises:
+            InvalidInput: an input without `type` does not make one.
+        """
+        return self.fields if self.shape is None else self.shape.fields(self.fields)
+
+    def shaped(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The action's answer as whoever sent this expects it."""
+        return dict(answer if self.shape is None else self.shape.answer(self.fields, answer))
 
 
 def open_envelope(event: object) -> Call:
     """Read `{"id": …, "input": {"type": …, …}}`.
 
-    `action` is accepted for `type`; an input without either, but with a `prompt`, asks for `generate`.
+    `action` is accepted for `type`; an input without a `type` may say by its fields what it is (`wire/shapes`).
 
     Raises:
         InvalidInput: it is not of that form.
@@ -34,15 +50,16 @@ def open_envelope(event: object) -> Call:
     if not isinstance(job_input, Mapping):
         raise InvalidInput('The job has no "input" object.', hint='Send {"input": {"type": "ping"}}.')
     fields = {str(name): value for name, value in job_input.items()}
-    return Call(job_id=str(event.get("id", "")), type=_take_type(fields), fields=fields)
+    job_id = str(event.get("id", ""))
+    if "type" not in fields and (shape := recognised(fields)) is not None:
+        return Call(job_id=job_id, type=shape.type, fields=fields, shape=shape)
+    return Call(job_id=job_id, type=_take_type(fields), fields=fields)
 
 
 def _take_type(fields: dict[str, Any]) -> str:
     """The type, taken out of `fields`; beside a `type`, an `action` is a field like any other (`schema` has one)."""
     named = next((name for name in ("type", "action") if name in fields), None)
     if named is None:
-        if "prompt" in fields:
-            return "generate"
         raise InvalidInput(
             'The input has no "type".', hint='Send {"input": {"type": "schema"}} for a list of types.'
         )

@@ -11,6 +11,9 @@ from lorapod.actions.action import Action
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.errors import Conflict
 from lorapod.processes.store.port import StoreRefused, StoreUnavailable
+from lorapod.wire import envelope
+from lorapod.wire.shapes.shape import Shape
+from lorapod.wire.shapes.table import recognised
 
 
 def test_an_action_answers_under_type_and_under_action(desk: Desk) -> None:
@@ -103,3 +106,19 @@ def test_what_an_action_raises_becomes_a_sentence(
     answer = desk.ask(type="ping")
     assert answer["code"] == code
     assert "traceback" not in answer["error"]
+
+
+def test_an_input_without_a_type_is_answered_in_its_own_shape(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knock = Shape(
+        name="A knock",
+        summary="`knock`: a ping.",
+        type="ping",
+        recognise=lambda fields: "knock" in fields,
+        fields=lambda sent: {} if sent["knock"] else {"unknown": 1},
+        answer=lambda sent, answer: {"knock": sent["knock"], "told": answer.get("code", "come in")},
+    )
+    monkeypatch.setattr(envelope, "recognised", lambda fields: recognised(fields, (knock,)))
+    assert desk.ask(knock=True) == {"knock": True, "told": "come in"}
+    assert desk.ask(knock=False) == {"knock": False, "told": "invalid_input"}

@@ -1,0 +1,1 @@
+"""Inputs that say by their fields what they are; see `table.py`."""
