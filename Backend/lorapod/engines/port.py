@@ -1,0 +1,201 @@
+"""What a generation needs of an engine.
+
+An engine is one program that makes pictures or videos: a resident child process, a server beside the worker, or a child
+started for each generation. A worker has one of each, and calls, in this order: `probe` (any time, often, any thread),
+`prepare` (while the request is still open, so that bad input is refused before it costs anything), `generate` (in a
+supervisor's thread, once the generation holds a GPU; one generation of an engine at a time), and `release`, when
+somebody else is about to get the GPU that the engine was left on.
+
+An engine may stay loaded between generations; it then holds no slot, only memory, and gives that up at `release`. When
+it unloads by itself after a while is its own business (`ENGINE_IDLE_S`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from lorapod.processes.slots import Slot
+from lorapod.trainers.port import ChildExit, LaunchSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStatus:
+    """Whether an engine can be used on this machine, and what it holds."""
+
+    available: bool
+    version: str | None = None
+    #: Where it was found, or what is missing, in one sentence.
+    detail: str = ""
+    #: Whether it is loaded, and so uses the GPU's memory.
+    resident: bool = False
+    #: The model that it has loaded, where it tells.
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """One LoRA in a generation."""
+
+    #: Absolute; below the workspace, and there when the request came.
+    path: Path
+    weight: float = 1.0
+    #: The file's name without its suffix.
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One generation with everything resolved; every path is absolute. None: the engine's own default."""
+
+    process_id: str
+    #: Empty where a workflow or a config says it all.
+    prompt: str = ""
+    negative_prompt: str | None = None
+    #: In pixels.
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    #: Of the first picture; picture `i` (from 0) has `seed + i`. Chosen already where the caller left it open.
+    seed: int
+    num_images: int = 1
+    loras: Sequence[LoraUse] = ()
+    #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.
+    model: str | None = None
+    #: The input picture, decoded and known to be whole; below `scratch`.
+    image: Path | None = None
+    #: How much of the input picture is changed, 0 to 1.
+    strength: float | None = None
+    #: Frames of a video.
+    length: int | None = None
+    #: A workflow of the caller's own (ComfyUI's API form).
+    workflow: Mapping[str, Any] | None = None
+    #: Name of one of the worker's workflow templates.
+    workflow_name: str | None = None
+    #: An AI Toolkit config, parsed.
+    config: Mapping[str, Any] | None = None
+    #: The engine's own parameters, passed through.
+    params: Mapping[str, Any] = field(default_factory=dict)
+    #: Never to be logged, kept or put into an environment.
+    comfy_org_api_key: SecretStr | None = None
+    #: Where results go, `output/<process_id>`; made before `generate`.
+    folder: Path
+    #: A folder on local disk that is this process's alone; made before `generate`, removed after it.
+    scratch: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationProgress:
+    """How far a generation is; None: not known, or as before."""
+
+    #: Steps of the present picture that are done, and in all.
+    step: int | None = None
+    total_steps: int | None = None
+    #: The present picture, from 1, and how many there will be.
+    image: int | None = None
+    total_images: int | None = None
+    #: The node of a workflow that is at work, as a person would name it.
+    node: str | None = None
+    #: Of the whole generation, 0 to 100; else it is reckoned from steps and pictures.
+    percent: float | None = None
+    #: What it is busy with, in a few words, e.g. `loading the model`.
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedFile:
+    """One file that a generation made; what kind it is, its name tells (`lorapod.kinds`)."""
+
+    #: Absolute, below the generation's `folder`.
+    path: Path
+    #: The seed that makes it again, where that is known.
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What came of a generation."""
+
+    #: In the order in which they are answered.
+    files: Sequence[GeneratedFile]
+    #: What the caller should know, a sentence each, beside those of `prepare`.
+    warnings: Sequence[str] = ()
+    #: Seconds by what they were spent on, e.g. `load_s`, `generate_s`.
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+class GenerationRun(Protocol):
+    """What an engine may ask and tell while it generates; for any thread, as long as `generate` has not returned."""
+
+    #: The GPU that it may use.
+    slot: Slot
+    #: What a child of its own inherits: no secrets, and the GPU chosen.
+    environment: Mapping[str, str]
+
+    def stopped(self) -> bool:
+        """Whether to end early, with `Stopped`; to be asked several times a second, and cheap."""
+
+    def tell(self, progress: GenerationProgress) -> None:
+        """Show how far it is; as often as you like."""
+
+    def log(self, text: str) -> None:
+        """Write one line to the process's log; secrets that the worker knows are masked."""
+
+    def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
+        """Run a child to its end: with a guard that ends it when the worker dies, and with stops carried out.
+
+        Args:
+            spec: how to start it.
+            on_line: called with every line of its output, which goes to the log too.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+
+
+class Stopped(Exception):
+    """The generation ended early because it was told to."""
+
+
+class Engine(Protocol):
+    """One program that generates."""
+
+    #: As requests and records name it, e.g. `comfyui`.
+    name: str
+    #: Whether a machine without a GPU is no use to it (`ALLOW_CPU` overrides).
+    needs_gpu: bool
+    #: GPU memory that must be free before it loads anything, in bytes; 0: it does not say.
+    min_gpu_memory_bytes: int
+
+    def probe(self) -> EngineStatus:
+        """Whether it can be used here; cheap (a tenth of a second), loads nothing, touches no GPU."""
+
+    def prepare(self, generation: Generation) -> Sequence[str]:
+        """Check all that can be checked before a start; what the caller should know, a sentence each.
+
+        Writes nothing; `folder` and `scratch` need not exist yet. Parameters that the engine does not know are
+        warnings, not errors.
+
+        Raises:
+            WorkerError: it cannot be generated like this.
+        """
+
+    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        """Make the pictures, and stay loaded for the next ones.
+
+        Raises:
+            Stopped: `run.stopped()` said so. What is written by then stays.
+            WorkerError: it failed; one sentence for the caller, no traceback.
+            OSError: the disk failed.
+        """
+
+    def release(self) -> None:
+        """Give the GPU up: memory freed when it returns. Quick, also when nothing is loaded; never during `generate`."""
+
+    def close(self) -> None:
+        """The worker ends: end what was started. Called once, perhaps while `generate` still runs."""

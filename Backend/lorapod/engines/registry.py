@@ -1,0 +1,88 @@
+"""The engines of this worker, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lorapod.engines.port import Engine, EngineStatus
+from lorapod.errors import InvalidInput, Unsupported
+from lorapod.wire.generation import GenerateRequest
+
+#: Takes the first engine that is available.
+AUTO = "auto"
+
+
+class EngineRegistry(Mapping[str, Engine]):
+    """Engines in the order of preference."""
+
+    def __init__(self, engines: Sequence[Engine], *, preferred: str = AUTO) -> None:
+        """Take charge of the engines.
+
+        Args:
+            engines: the first that is available is what `auto` means.
+            preferred: the one that requests get which name none; or `auto`.
+        """
+        self._engines = {engine.name: engine for engine in engines}
+        self._preferred = preferred
+
+    def __getitem__(self, name: str) -> Engine:
+        """The engine of that name."""
+        return self._engines[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, the preferred one first."""
+        return iter(self._engines)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._engines)
+
+    def choose(self, request: GenerateRequest) -> Engine:
+        """The engine that a request names, or that its fields ask for, or the preferred one.
+
+        Raises:
+            InvalidInput: there is no engine of that name, or it is another than the request's fields ask for.
+            Unsupported: it, or for `auto` none, is available on this machine.
+        """
+        asked = name_asked_for(request)
+        name = asked or self._preferred
+        if name != AUTO and name not in self._engines:
+            known = ", ".join([AUTO, *self])
+            raise InvalidInput(f"There is no engine {name!r} on this worker; the engines are {known}.")
+        details: list[str] = []
+        for engine in self._engines.values() if name == AUTO else [self._engines[name]]:
+            status = engine.probe()
+            if status.available:
+                return engine
+            details.append(f"{engine.name}: {status.detail}")
+        raise Unsupported("No engine is available on this worker: " + "; ".join(details or ["it has none"]))
+
+    def statuses(self) -> Mapping[str, EngineStatus]:
+        """Every engine's state, by name."""
+        return {name: engine.probe() for name, engine in self._engines.items()}
+
+    def close(self) -> None:
+        """End what the engines have started."""
+        for engine in self._engines.values():
+            engine.close()
+
+
+def name_asked_for(request: GenerateRequest) -> str | None:
+    """The engine that a request names, or that alone can read its fields; None where it leaves the choice.
+
+    Raises:
+        InvalidInput: it names one engine and holds what another one reads.
+    """
+    shaped = {
+        "workflow": "comfyui" if request.workflow is not None else None,
+        "comfyui_workflow_name": "comfyui" if request.comfyui_workflow_name is not None else None,
+        "config": "ai-toolkit" if request.config is not None else None,
+    }
+    named = None if request.engine in {None, AUTO} else request.engine
+    for field, needed in shaped.items():
+        if needed is None:
+            continue
+        if named is not None and named != needed:
+            raise InvalidInput(f"{field} goes with the engine {needed}, not with {named}.")
+        named = needed
+    return named

@@ -1,0 +1,182 @@
+"""An engine that draws squares, and what an engine is given while it generates."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from lorapod.engines.port import (
+    EngineStatus,
+    Generated,
+    GeneratedFile,
+    Generation,
+    GenerationProgress,
+    GenerationRun,
+    Stopped,
+)
+from lorapod.errors import InvalidInput, WorkerError
+from lorapod.processes.slots import Slot
+from lorapod.trainers.port import ChildExit, LaunchSpec
+
+#: A picture's side where the generation says nothing, in pixels.
+SIDE = 16
+
+_KNOWN_PARAMS = frozenset({"fail", "step_s", "colour"})
+
+
+class FakeEngine:
+    """A `lorapod.engines.port.Engine` whose pictures show their seed as a colour.
+
+    Its own parameters: `step_s`, how long a step takes; `fail`, the sentence it fails with at half.
+    """
+
+    needs_gpu = False
+    min_gpu_memory_bytes = 0
+
+    def __init__(self, name: str = "fake", *, available: bool = True) -> None:
+        """Load nothing yet."""
+        self.name = name
+        self.available = available
+        self.resident = False
+        #: How often it loaded its model, and gave the GPU up.
+        self.loads = self.releases = 0
+        self.closed = False
+        #: The process that it generates for at this moment.
+        self.busy_with: str | None = None
+        self._lock = threading.Lock()
+
+    def probe(self) -> EngineStatus:
+        """There or not, as it was made."""
+        detail = "draws squares" if self.available else "it was made so"
+        model = "squares" if self.resident else None
+        return EngineStatus(
+            available=self.available, version="1", detail=detail, resident=self.resident, model=model
+        )
+
+    def prepare(self, generation: Generation) -> Sequence[str]:
+        """Refuse an odd width, warn of parameters that it does not know.
+
+        Raises:
+            InvalidInput: the width is odd.
+        """
+        if generation.width is not None and generation.width % 2:
+            raise InvalidInput("width: must be even.")
+        unknown = sorted(set(generation.params) - _KNOWN_PARAMS)
+        return [f"{self.name} does not know the parameter {name!r}." for name in unknown]
+
+    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        """Draw, a step at a time.
+
+        Raises:
+            Stopped: it was told to end.
+            WorkerError: as `fail` says.
+        """
+        assert self._lock.acquire(blocking=False), "one generation at a time"
+        self.busy_with = generation.process_id
+        try:
+            return self._generate(generation, run)
+        finally:
+            self.busy_with = None
+            self._lock.release()
+
+    def release(self) -> None:
+        """Forget the model."""
+        assert self.busy_with is None, "never during a generation"
+        if self.resident:
+            self.resident = False
+            self.releases += 1
+
+    def close(self) -> None:
+        """Be over."""
+        self.closed = True
+        self.resident = False
+
+    def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        began_s = time.monotonic()
+        if not self.resident:
+            run.log("loading squares")
+            self.loads += 1
+            self.resident = True
+        loaded_s = time.monotonic()
+        files = [self._draw(generation, run, index) for index in range(generation.num_images)]
+        return Generated(
+            files=files,
+            timings={"load_s": loaded_s - began_s, "generate_s": time.monotonic() - loaded_s},
+        )
+
+    @staticmethod
+    def _draw(generation: Generation, run: GenerationRun, index: int) -> GeneratedFile:
+        steps = generation.steps or 2
+        for step in range(1, steps + 1):
+            until_s = time.monotonic() + float(generation.params.get("step_s", 0.0))
+            while True:
+                if run.stopped():
+                    raise Stopped
+                if (left_s := until_s - time.monotonic()) <= 0:
+                    break
+                time.sleep(min(0.05, left_s))
+            if step * 2 >= steps and (sentence := generation.params.get("fail")):
+                raise WorkerError(str(sentence))
+            run.tell(
+                GenerationProgress(
+                    step=step, total_steps=steps, image=index + 1, total_images=generation.num_images
+                )
+            )
+        seed = generation.seed + index
+        colour = (seed & 255, seed >> 8 & 255, seed >> 16 & 255)
+        path = generation.folder / f"image_{index:03d}.png"
+        Image.new("RGB", (generation.width or SIDE, generation.height or SIDE), colour).save(path)
+        return GeneratedFile(path=path, seed=seed)
+
+
+@dataclass(kw_only=True)
+class RecordedRun:
+    """A `lorapod.engines.port.GenerationRun` without a process manager: keeps what it is told."""
+
+    slot: Slot = field(default_factory=lambda: Slot(gpu=None))
+    environment: Mapping[str, str] = field(default_factory=dict)
+    told: list[GenerationProgress] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    #: Set it to have the engine end.
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def stopped(self) -> bool:
+        """Whether `stop` is set."""
+        return self.stop.is_set()
+
+    def tell(self, progress: GenerationProgress) -> None:
+        """Keep it."""
+        self.told.append(progress)
+
+    def log(self, text: str) -> None:
+        """Keep it."""
+        self.lines.append(text)
+
+    def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
+        """Run it without a guard, and without stops."""
+        launched_at = time.time()
+        done = subprocess.run(
+            spec.argv,
+            cwd=spec.cwd,
+            env={**self.environment, **spec.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        lines = done.stdout.splitlines()
+        for line in lines:
+            self.lines.append(line)
+            on_line(line)
+        return ChildExit(
+            exit_code=done.returncode if done.returncode >= 0 else None,
+            signal=-done.returncode if done.returncode < 0 else None,
+            stop_requested=False,
+            launched_at=launched_at,
+            last_lines=lines[-20:],
+        )

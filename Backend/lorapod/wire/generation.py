@@ -1,0 +1,170 @@
+"""What `generate` takes and answers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+
+from lorapod.wire.model import Moment, PathText, ProcessId, RelativePath, Request, Result, WireModel
+
+#: A machine's memory ends long before: a picture of this side takes 200 MB while it is decoded.
+SIDE_MAX = 8192
+
+#: The largest seed that every engine takes (a signed 64-bit number), room for one a picture left.
+SEED_MAX = 2**63 - 1_000
+
+#: The seed that means: choose one.
+ANY_SEED = -1
+
+Prompt = Annotated[str, StringConstraints(max_length=20_000)]
+
+
+class Delivery(StrEnum):
+    """How results reach the caller."""
+
+    BASE64 = "base64"
+    URL = "url"
+    PATH = "path"
+
+
+class IfBusy(StrEnum):
+    """What to do when the GPU is taken."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+class LoraRef(WireModel):
+    """A LoRA to generate with: a file of the workspace, or what a training has made."""
+
+    path: PathText | None = Field(
+        default=None, description="Relative to the workspace, or absolute under it."
+    )
+    process_id: ProcessId | None = Field(
+        default=None, description="A training: its final weights, else its newest checkpoint."
+    )
+    weight: float = Field(default=1.0, ge=-10, le=10, description="How strongly it acts.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.process_id is None):
+            raise ValueError("give either path or process_id")
+        return self
+
+
+class GenerateRequest(Request):
+    """What to generate, with what, and how the results come back."""
+
+    prompt: Prompt | None = Field(default=None, description="What to show.")
+    negative_prompt: Prompt | None = Field(default=None, description="What not to show.")
+    width: int | None = Field(
+        default=None, ge=16, le=SIDE_MAX, description="In pixels; else the model's own."
+    )
+    height: int | None = Field(
+        default=None, ge=16, le=SIDE_MAX, description="In pixels; else the model's own."
+    )
+    steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps of each picture.")
+    guidance_scale: float | None = Field(
+        default=None, ge=0, le=100, description="How closely the prompt is followed."
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=ANY_SEED,
+        le=SEED_MAX,
+        description="Of the first picture, the next have the next numbers; chosen, and told, where it is left out or -1.",
+    )
+    num_images: int = Field(default=1, ge=1, le=64, description="How many pictures.")
+    loras: list[LoraRef] = Field(default=[], max_length=16, description="LoRAs, all of them at once.")
+    model: str | None = Field(
+        default=None, min_length=1, max_length=500, description="Base model; else the engine's own choice."
+    )
+    engine: str | None = Field(
+        default=None,
+        description="`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; else by what the request holds, "
+        "then by the setting ENGINE.",
+    )
+    config: str | dict[str, Any] | None = Field(
+        default=None, description="AI Toolkit config of `job: generate`, as YAML text or as an object."
+    )
+    workflow: dict[str, Any] | None = Field(default=None, description="ComfyUI workflow in its API form.")
+    comfyui_workflow_name: str | None = Field(
+        default=None, min_length=1, max_length=200, description="One of the worker's workflow templates."
+    )
+    image: str | None = Field(
+        default=None, min_length=1, description="Input picture: base64, a data URI, or an https address."
+    )
+    strength: float | None = Field(
+        default=None, ge=0, le=1, description="How much of the input picture is changed: 0 nothing, 1 all."
+    )
+    length: int | None = Field(default=None, ge=1, le=2000, description="Frames of a video.")
+    params: dict[str, Any] = Field(
+        default={}, description="The engine's own parameters, passed on as they are."
+    )
+    comfy_org_api_key: SecretStr | None = Field(
+        default=None, description="Key for ComfyUI's API nodes; passed on, never kept."
+    )
+    delivery: Delivery | None = Field(
+        default=None,
+        alias="return",
+        description="`base64` in the answer, `url` of the object store, or `path` in the workspace; else base64 as "
+        "long as it fits the answer.",
+    )
+    if_busy: IfBusy = Field(
+        default=IfBusy.WAIT, description="Wait for the GPU, or refuse with the time it would take."
+    )
+    wait: bool = Field(
+        default=True, description="Answer when it is done; else at once, with the process's id."
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Two requests with the same key start one generation.",
+    )
+    job_id: str | None = Field(
+        default=None, max_length=200, description="Your own id of the job, echoed back."
+    )
+
+
+class OutputType(StrEnum):
+    """Which of `data`, `url` and `path` an output has."""
+
+    BASE64 = "base64"
+    URL = "url"
+    PATH = "path"
+
+
+class OutputView(WireModel):
+    """One file that was made."""
+
+    filename: str = Field(description="Last part of its path.")
+    type: OutputType = Field(description="Where its bytes are: `data`, `url` or `path`.")
+    data: str | None = Field(default=None, description="Its bytes as base64.")
+    url: str | None = Field(default=None, description="Where it can be fetched, without credentials.")
+    expires_at: Moment | None = Field(default=None, description="Until when the address works.")
+    path: RelativePath = Field(description="Relative to the workspace; `download_file` takes it.")
+    content_type: str = Field(description="Media type, by its name.")
+    size_bytes: int = Field(description="Its size.")
+    width: int | None = Field(default=None, description="Of a picture, in pixels.")
+    height: int | None = Field(default=None, description="Of a picture, in pixels.")
+    seed: int | None = Field(default=None, description="The seed that makes it again.")
+
+
+class GenerateResult(Result):
+    """What was generated; beside `wait: false`, what will be."""
+
+    process_id: ProcessId = Field(description="The process; `process_status`, `logs` and `cancel` take it.")
+    status: str = Field(description="As `process_status` tells it.")
+    engine: str = Field(description="The engine that made it.")
+    seed: int = Field(description="Of the first picture.")
+    created_at: Moment = Field(description="When it was accepted.")
+    output_path: RelativePath = Field(description="The folder of the results, relative to the workspace.")
+    images: list[OutputView] = Field(default=[], description="Pictures.")
+    videos: list[OutputView] = Field(default=[], description="Videos, moving pictures too.")
+    other: list[OutputView] = Field(default=[], description="Whatever else it made: sound, latents, text.")
+    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    timings: dict[str, float] = Field(
+        default={}, description="Seconds by what they were spent on: `queued_s`, `total_s`, the engine's own."
+    )
