@@ -15,6 +15,8 @@ ROOT_ALIASES = ("/workspace", "/runpod-volume")
 PATH_MAX_BYTES = 4095
 NAME_MAX_BYTES = 255
 
+CONFIG_NAME = "config.yaml"
+
 _NAME = re.compile(r"[^\W_][\w .+()\[\]-]*", re.UNICODE)
 
 
@@ -29,6 +31,8 @@ class Workspace:
     logs/<process_id>.log            what it said
     processes/<process_id>/          record, config, control requests
     ```
+
+    A process of a session has its config and output in the session's folder instead; see `sessions.py`.
     """
 
     root: Path
@@ -76,9 +80,14 @@ class Workspace:
         """Record, config and control requests of one process."""
         return self.processes / process_id
 
-    def output_folder(self, process_id: str) -> Path:
-        """The `training_folder` of one process."""
-        return self.output / process_id
+    def output_folder(self, process_id: str, session: str | None = None) -> Path:
+        """The `training_folder` of one process; `session`: the folder of its session, relative to the root."""
+        return self.output / process_id if session is None else self.root / session / "output"
+
+    def config_path(self, process_id: str, session: str | None = None) -> Path:
+        """The config of one process, as its trainer gets it."""
+        folder = self.process_folder(process_id) if session is None else self.root / session
+        return folder / CONFIG_NAME
 
     def log_path(self, process_id: str) -> Path:
         """The log of one process."""

@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, Job
 from lorapod.actions.download_file import DownloadResult, Pace, PartRequest, part_of, workspace_file
-from lorapod.actions.process_view import config_path
 from lorapod.actions.services import Services
 from lorapod.errors import NotFound
 from lorapod.files.archive import entries_of
@@ -111,8 +110,10 @@ def _process_files(process_id: str, services: Services) -> Iterator[tuple[str, P
         yield f"{process_id}/{checkpoint.path.name}", checkpoint.path
     for sample in artifacts.samples(folder):
         yield f"{process_id}/samples/{sample.path.name}", sample.path
-    config = workspace.root / config_path(process_id, workspace)
-    for name, path in (("config.yaml", config), ("training.log", workspace.log_path(process_id))):
+    for name, path in (
+        ("config.yaml", record.config_path(workspace)),
+        ("training.log", workspace.log_path(process_id)),
+    ):
         if path.is_file():
             yield f"{process_id}/{name}", path
 

@@ -14,6 +14,7 @@ from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
 from lorapod.errors import WorkerError
 from lorapod.files.listing import ListedFile, list_files
+from lorapod.sessions import session_outputs
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result, WireModel
 from lorapod.workspace import Workspace
 
@@ -58,11 +59,12 @@ async def lora(request: LoraRequest, services: Services, _job: Job) -> LoraResul
 def _loras(request: LoraRequest, services: Services) -> LoraResult:
     workspace = services.workspace
     if request.process_id is None:
-        folders = [workspace.models, workspace.output]
+        folders = [workspace.models, workspace.output, *session_outputs(workspace)]
     else:
-        folders = [workspace.output_folder(services.processes.get(request.process_id).process_id)]
+        folders = [services.processes.get(request.process_id).output_folder(workspace)]
     found = (file for folder in folders if folder.is_dir() for file in _weights(workspace, folder))
-    return LoraResult(models=[view for file in found if (view := _view(workspace, file)) is not None])
+    views = (_view(workspace, file, request.process_id) for file in found)
+    return LoraResult(models=[view for view in views if view is not None])
 
 
 def _weights(workspace: Workspace, folder: Path) -> Iterator[ListedFile]:
@@ -74,20 +76,21 @@ def _weights(workspace: Workspace, folder: Path) -> Iterator[ListedFile]:
             return
 
 
-def _view(workspace: Workspace, file: ListedFile) -> LoraView | None:
+def _view(workspace: Workspace, file: ListedFile, process_id: str | None) -> LoraView | None:
     try:
         header = weights.read_header(file.path)
     except WorkerError:
         return None
     if not header.is_lora or not header.whole:
         return None
-    inside_output = file.path.is_relative_to(workspace.output)
+    if file.path.is_relative_to(workspace.output):
+        process_id = file.path.relative_to(workspace.output).parts[0]
     return LoraView(
         path=workspace.relative(file.path),
         name=file.path.stem,
         size_bytes=file.size_bytes,
         modified_at=datetime.fromtimestamp(file.modified_s, UTC),
-        process_id=file.path.relative_to(workspace.output).parts[0] if inside_output else None,
+        process_id=process_id,
         step=weights.step_of(header),
         rank=header.rank,
         trigger_word=header.trigger_word,

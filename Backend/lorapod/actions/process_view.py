@@ -36,7 +36,7 @@ def view(
     metrics: Mapping[str, float] | None = None,
 ) -> ProcessView:
     """The record with the files that the process wrote; reads its folder."""
-    output = workspace.output_folder(record.process_id)
+    output = record.output_folder(workspace)
     saved = artifacts.checkpoints(record.run_folder(workspace), record.name)
     files = [workspace.relative(path) for path in artifacts.output_files(output)]
     return ProcessView(
@@ -60,7 +60,7 @@ def view(
         ],
         output_files=files[:MAX_OUTPUT_FILES],
         uploads=uploads_of(record.process_id, workspace),
-        config_path=config_path(record.process_id, workspace),
+        config_path=workspace.relative(record.config_path(workspace)),
         output_path=workspace.relative(output),
         log_path=workspace.relative(workspace.log_path(record.process_id)),
         resumable=record.status.unfinished and bool(saved),
@@ -68,11 +68,6 @@ def view(
         log_tail=log_tail,
         metrics=None if metrics is None else dict(metrics),
     )
-
-
-def config_path(process_id: str, workspace: Workspace) -> str:
-    """Where the config of a process lies, relative to the workspace."""
-    return workspace.relative(workspace.process_folder(process_id) / "config.yaml")
 
 
 def _common(record: ProcessRecord) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from lorapod.actions.action import Job
 from lorapod.actions.attachment import stay_attached
-from lorapod.actions.process_view import config_path, view
+from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.datasets.supply import dataset_view
@@ -164,8 +164,8 @@ async def answer(
         process_id=record.process_id,
         status=record.status.value,
         created_at=record.created_at,
-        config_path=config_path(record.process_id, workspace),
-        output_path=workspace.relative(workspace.output_folder(record.process_id)),
+        config_path=workspace.relative(record.config_path(workspace)),
+        output_path=workspace.relative(record.output_folder(workspace)),
         dataset=dataset,
         warnings=warnings,
     )

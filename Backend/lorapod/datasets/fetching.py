@@ -94,6 +94,7 @@ class DatasetFetcher:
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        folder: Path | None = None,
     ) -> DatasetSummary:
         """Have the dataset there and whole; what is there already and unchanged is not fetched again.
 
@@ -102,12 +103,15 @@ class DatasetFetcher:
             process_id: for whom; a later call for the same goes on with what has come.
             stopped: asked several times a second; True ends the fetch.
             tell: called about once a second, in the calling thread.
+            folder: where it has to lie, for this process alone; what is there already is whole, and stays as it is.
 
         Raises:
             Stopped: `stopped` became true.
             WorkerError: it could not be fetched, or cannot be trained on.
             OSError: the disk failed.
         """
+        if folder is not None and folder.is_dir():
+            return check.inspect(folder)
         staging = self._workspace.training_data / INCOMING / f"fetch_{process_id}"
         staging.mkdir(parents=True, exist_ok=True)
 
@@ -117,7 +121,7 @@ class DatasetFetcher:
 
         try:
             landed = run_until(stopped, self._download(ref, staging, told))
-            summary = self._land(ref, landed, staging, stopped)
+            summary = self._land(ref, landed, staging, stopped, folder)
         except WorkerError as error:
             # What another try would need stays; a full disk needs the room.
             if not error.retryable or isinstance(error, InsufficientStorage):
@@ -163,10 +167,15 @@ class DatasetFetcher:
             yield UrlSource(ref.urls, fetcher, allow_private=private)
 
     def _land(
-        self, ref: DatasetRef, landed: Sequence[Landed], staging: Path, stopped: Callable[[], bool]
+        self,
+        ref: DatasetRef,
+        landed: Sequence[Landed],
+        staging: Path,
+        stopped: Callable[[], bool],
+        own_folder: Path | None,
     ) -> DatasetSummary:
         """Check what has come, and make it the dataset."""
-        folder = self.folder_of(ref)
+        folder = own_folder or self.folder_of(ref)
         room = staging / "delivery"
         shutil.rmtree(room, ignore_errors=True)
         room.mkdir()
@@ -190,9 +199,12 @@ class DatasetFetcher:
         _refuse_broken(delivery)
         summary = check.inspect(delivery.ready)
         summary.refuse_errors(folder.name)
-        if not _same_as_before(delivery, landed, folder):
+        if own_folder is not None:
             replace(delivery, folder, ref.trigger_word)
-        self._note(ref, folder, came_of, delivery)
+        else:
+            if not _same_as_before(delivery, landed, folder):
+                replace(delivery, folder, ref.trigger_word)
+            self._note(ref, folder, came_of, delivery)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(delivery.staged)})
         left_out = [f"{file.filename} was left out: {file.error}" for file in delivery.rejected]
         if ref.trigger_word is not None:

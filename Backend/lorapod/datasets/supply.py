@@ -32,6 +32,7 @@ class FetchingSupply:
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        folder: Path | None = None,
     ) -> Mapping[str, Any] | None:
         """The dataset as answers show it, once it is there; None: it was stopped.
 
@@ -41,7 +42,7 @@ class FetchingSupply:
         """
         try:
             summary = self._fetcher.fetch(
-                DatasetRef.model_validate(source), process_id, stopped=stopped, tell=tell
+                DatasetRef.model_validate(source), process_id, stopped=stopped, tell=tell, folder=folder
             )
         except Stopped:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.surroundings import Surroundings
+from lorapod.sessions import Session
 from lorapod.trainers.checkpoints import step_to_resume
 from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 
@@ -89,7 +90,7 @@ class RealProcessManager(Roster):
                 process_id=process_id,
                 config=order.config,
                 dataset=workspace.root / order.dataset_path if order.dataset_path is not None else None,
-                training_folder=workspace.output_folder(process_id),
+                training_folder=workspace.output_folder(process_id, order.session),
                 scratch=self._scratch / process_id,
                 workspace=workspace.root,
                 name=order.name,
@@ -222,7 +223,7 @@ class RealProcessManager(Roster):
         orders = self._around.store.orders
         if orders.read(process_id) is None:
             # Whoever began the process was killed before it could keep the order, or is just about to.
-            keep_order(order, orders, process_id)
+            keep_order(_in_session(order, record.session), orders, process_id)
         if not record.status.unfinished:
             return Accepted(record=record, retried=_is_retry(record, order.asked_by))
         return self.resume(process_id, asked_by=order.asked_by)
@@ -279,6 +280,15 @@ class RealProcessManager(Roster):
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]
         self.listeners.tell(record)
+
+
+def _in_session(order: TrainingOrder, session: str | None) -> TrainingOrder:
+    """An order that was made again, for the session that its process began in."""
+    if session is None or order.session is None:
+        return order
+    moved = order.dataset_path == Session(folder=order.session).dataset
+    dataset_path = Session(folder=session).dataset if moved else order.dataset_path
+    return replace(order, session=session, dataset_path=dataset_path)
 
 
 def _is_retry(record: ProcessRecord, asked_by: str | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,7 @@ from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import OrderStore
 from lorapod.trainers.port import TrainingPlan
+from lorapod.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class TrainingOrder:
     trainer: str
     #: AI Toolkit's config format, parsed, otherwise as the caller wrote it.
     config: Mapping[str, Any]
+    #: Folder of the session that it belongs to: config and output lie there; None: in the process's own places.
+    session: str | None = None
     #: Folder of pictures and captions; None: the config's own `folder_path`s count.
     dataset_path: str | None = None
     #: Where that folder's content has to be fetched from first, as the request named it.
@@ -47,6 +51,12 @@ class TrainingOrder:
             return self.idempotency_key
         return f"runpod-job:{self.asked_by}"
 
+    def own_dataset(self, workspace: Workspace) -> Path | None:
+        """Where a fetched dataset has to lie: in the session's folder; None: wherever the worker keeps it."""
+        if self.session is None or self.dataset_path is None:
+            return None
+        return workspace.root / self.dataset_path
+
 
 _ADAPTER = TypeAdapter(TrainingOrder)
 
@@ -61,6 +71,7 @@ def first_record(
         trainer=order.trainer,
         name=plan.name,
         folder=plan.run_folder.name,
+        session=order.session,
         status=ProcessStatus.QUEUED,
         created_at=created_at,
         worker_id=worker_id,

@@ -57,8 +57,8 @@ class Preparation:
         )
         return plan
 
-    @staticmethod
     def _fetch(
+        self,
         source: Mapping[str, Any],
         around: Surroundings,
         ledger: Ledger,
@@ -78,7 +78,11 @@ class Preparation:
                 log.note(_told(news))
 
         known = around.datasets.fetch(
-            source, ledger.record.process_id, stopped=lambda: stopped() or ledger.lost, tell=tell
+            source,
+            ledger.record.process_id,
+            stopped=lambda: stopped() or ledger.lost,
+            tell=tell,
+            folder=self.order.own_dataset(around.workspace),
         )
         if known is not None:
             log.note(f"the dataset is at {known['path']}: {known['images']} pictures")
@@ -89,7 +93,7 @@ class Preparation:
     def _draw(self, around: Surroundings, ledger: Ledger) -> None:
         if around.datasets is None or self.order.dataset_path is None:
             return
-        target = around.workspace.output_folder(ledger.record.process_id) / CONTACT_SHEET
+        target = ledger.record.output_folder(around.workspace) / CONTACT_SHEET
         target.parent.mkdir(parents=True, exist_ok=True)
         if around.datasets.draw(around.workspace.root / self.order.dataset_path, target):
             known = {**ledger.record.dataset, "contact_sheet": around.workspace.relative(target)}

@@ -55,7 +55,7 @@ class ProcessRecord:
     trainer: str
     #: The model's name: the stem of its artifacts.
     name: str
-    #: The folder below `output/<process_id>/` that the trainer writes to: the name, unless the config says otherwise.
+    #: The folder below the output folder that the trainer writes to: the name, unless the config says otherwise.
     folder: str
     status: ProcessStatus
     created_at: datetime
@@ -65,6 +65,8 @@ class ProcessRecord:
     generation: int = 1
     #: The one run of the one worker that holds it: an id that is never used again.
     holder: str = ""
+    #: The folder of its session, which its config and output lie in; None: they lie in its own places.
+    session: str | None = None
     #: The machine and process namespace in which `pid` means something.
     host: str = ""
     started_at: datetime | None = None
@@ -94,9 +96,17 @@ class ProcessRecord:
     pid_started: float | None = None
     version: int = RECORD_VERSION
 
+    def output_folder(self, workspace: Workspace) -> Path:
+        """Where everything lies that came of it."""
+        return workspace.output_folder(self.process_id, self.session)
+
     def run_folder(self, workspace: Workspace) -> Path:
         """Where the trainer writes."""
-        return workspace.output_folder(self.process_id) / self.folder
+        return self.output_folder(workspace) / self.folder
+
+    def config_path(self, workspace: Workspace) -> Path:
+        """The config as the trainer gets it."""
+        return workspace.config_path(self.process_id, self.session)
 
     def moved(self, status: ProcessStatus, **changes: Any) -> ProcessRecord:
         """This record in its next state.

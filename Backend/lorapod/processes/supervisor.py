@@ -49,8 +49,6 @@ STOPPING_TICK_S = 0.2
 #: How long the streams of a child that has exited may stay open (something outside its group holds them).
 DRAIN_S = 5.0
 
-CONFIG_NAME = "config.yaml"
-
 _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,
     StopReason.SHUTDOWN: ProcessStatus.INTERRUPTED,
@@ -214,8 +212,8 @@ class Supervisor:
 
     def _launch(self, environment: Mapping[str, str]) -> Child:
         plan, around = self._plan, self._around
-        config_path = around.workspace.process_folder(self.record.process_id) / CONFIG_NAME
-        config_path.parent.mkdir(exist_ok=True)
+        config_path = self.record.config_path(around.workspace)
+        config_path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(config_path, dump_config(plan.config).encode())
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)

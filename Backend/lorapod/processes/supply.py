@@ -19,6 +19,7 @@ class DatasetSupply(Protocol):
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        folder: Path | None = None,
     ) -> Mapping[str, Any] | None:
         """Have a remote dataset there, checked; what is known of it, for answers. None: it was stopped.
 
@@ -27,6 +28,7 @@ class DatasetSupply(Protocol):
             process_id: for whom; another call for the same goes on with what has come.
             stopped: asked several times a second.
             tell: called about once a second, in the same thread.
+            folder: where it has to lie, for this process alone; what is whole there already is not fetched again.
 
         Raises:
             WorkerError: it could not be fetched, or cannot be trained on.

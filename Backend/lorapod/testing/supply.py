@@ -34,6 +34,7 @@ class ScriptedSupply:
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        folder: Path | None = None,
     ) -> Mapping[str, Any] | None:
         """Make the folder that `source` names as `path`, with one file.
 
@@ -49,11 +50,12 @@ class ScriptedSupply:
             time.sleep(_LOOK_S)
         if self.error is not None:
             raise self.error
-        folder = self._workspace / source["path"]
+        folder = folder or self._workspace / source["path"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "a.png").touch()
         tell(FetchProgress(files=1, total_files=1, received_bytes=2, total_bytes=2))
-        return {"path": source["path"], "images": 1, "captions": 0, "warnings": ["one is few"]}
+        path = folder.relative_to(self._workspace).as_posix()
+        return {"path": path, "images": 1, "captions": 0, "warnings": ["one is few"]}
 
     def draw(self, dataset: Path, target: Path) -> bool:
         """An empty file stands for the sheet."""

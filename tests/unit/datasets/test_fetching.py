@@ -164,6 +164,20 @@ class TestUrls:
         assert place.told[-1].files == place.told[-1].total_files == 5
         assert place.told[-1].received_bytes == sum(map(len, FILES.values()))
 
+    def test_into_a_folder_of_its_own_once(self, place: Place, server: FaultServer) -> None:
+        folder = place.workspace.root / "session" / "dataset"
+        folder.parent.mkdir()
+        ref = urls(server)
+        for _ in range(2):  # the second time the addresses may have expired
+            summary = place.fetcher.fetch(
+                ref, "train_1", stopped=lambda: False, tell=place.told.append, folder=folder
+            )
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == WHOLE
+            assert (summary.path, summary.images) == (folder, 4)
+            server.files = {}
+        assert place.visible(ref) == {}
+        assert place.left() == []
+
     def test_the_same_again_is_not_fetched_and_keeps_its_caches(
         self, place: Place, server: FaultServer
     ) -> None:

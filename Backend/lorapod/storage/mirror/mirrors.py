@@ -13,6 +13,7 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
+from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.marks import TOUCH_S, Marks
 from lorapod.storage.mirror.mirror import Mirror, OpenTarget
@@ -193,7 +194,7 @@ class Mirrors:
             return
         folder = self._workspace.safe_path(targets.local.path)
         own = (self._workspace.output, self._workspace.logs, self._workspace.processes)
-        if any(folder.is_relative_to(one) for one in own):
+        if any(folder.is_relative_to(one) for one in own) or in_session(folder, self._workspace):
             raise InvalidInput(
                 f"upload.local: {targets.local.path!r} is where artifacts come from.",
                 hint="Name another folder of the workspace.",
