@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from aiohttp import web
 from pydantic import SecretStr
 from tests.servers.http_thread import serving
@@ -70,6 +71,7 @@ class HubStandIn:
         route = app.router.add_route
         repo = "{kind:models|datasets}/{owner}/{name}"
         route("POST", "/api/repos/create", self._create)
+        route("POST", "/api/validate-yaml", self._validate_yaml)
         route("POST", f"/api/{repo}/preupload/{{revision}}", self._preupload)
         route("POST", f"/api/{repo}/commit/{{revision}}", self._commit)
         route("POST", f"/api/{repo}/paths-info/{{revision}}", self._paths_info)
@@ -108,6 +110,17 @@ class HubStandIn:
             return web.json_response({"error": "exists", "url": f"{self.url}/{repo_id}"}, status=409)
         self.repos[repo_id] = Repo(private=body.get("visibility") == "private" or bool(body.get("private")))
         return web.json_response({"url": f"{self.url}/{repo_id}"})
+
+    async def _validate_yaml(self, request: web.Request) -> web.Response:
+        """Asked before a README.md is committed."""
+        head = (await request.json())["content"].split("---\n")
+        try:
+            fields = yaml.safe_load(head[1]) if len(head) > 2 and not head[0] else {}
+        except yaml.YAMLError as error:
+            fields = str(error)
+        if not isinstance(fields, dict):
+            return web.json_response({"errors": [{"message": "no mapping"}], "warnings": []}, status=400)
+        return web.json_response({"errors": [], "warnings": []})
 
     async def _preupload(self, request: web.Request) -> web.Response:
         self._repo(request)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from lorapod.storage.model_card import TrainedModel
+
 
 class Mirroring(Protocol):
     """Sends artifacts to object stores while their training runs; called in a supervisor's thread, never waits."""
@@ -15,7 +17,7 @@ class Mirroring(Protocol):
         process_id: str,
         generation: int,
         *,
-        name: str,
+        model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
     ) -> None:
@@ -24,7 +26,7 @@ class Mirroring(Protocol):
         Args:
             process_id: which process.
             generation: which of its runs.
-            name: the model's.
+            model: what it makes.
             run_folder: where its trainer will write.
             upload: where artifacts go, as the order names it.
 
@@ -45,7 +47,7 @@ class NoMirroring:
         process_id: str,
         generation: int,
         *,
-        name: str,
+        model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
     ) -> None:

@@ -12,7 +12,9 @@ from lorapod.processes.log import ProcessLog
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
+from lorapod.storage.model_card import TrainedModel
 from lorapod.trainers.port import Phase, TrainingPlan
+from lorapod.trainers.sample_prompts import sample_prompts
 from lorapod.wire.dataset import FetchProgress
 
 CONTACT_SHEET = "dataset.png"
@@ -51,7 +53,12 @@ class Preparation:
         around.mirrors.begin(
             plan.process_id,
             ledger.record.generation,
-            name=plan.name,
+            model=TrainedModel(
+                name=plan.name,
+                base_model=plan.base_model,
+                trigger_word=plan.trigger_word,
+                prompts=sample_prompts(plan.config),
+            ),
             run_folder=plan.run_folder,
             upload=self.order.upload,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from pydantic import SecretStr
 from lorapod.errors import InvalidInput, NotFound, TooLarge, Unsupported, WorkerError
 from lorapod.settings import Settings
 from lorapod.storage.port import StoreRefused, StoreUnavailable
+
+#: A repository's card: the one file that the Hub reads before it is committed.
+CARD = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,17 @@ def told(key: str, repo_id: str) -> Iterator[None]:
         raise InvalidInput(f"{repo_id!r} is not the name of a HuggingFace repository.") from error
     except HfHubHTTPError as error:
         raise answered(error.response.status_code, key, repo_id) from error
+    except json.JSONDecodeError as error:
+        # huggingface_hub reads what the Hub says of a README.md before it looks at the status.
+        raise StoreUnavailable(
+            f"The HuggingFace Hub did not answer sensibly for {key!r} of {repo_id!r}."
+        ) from error
+    except ValueError as error:
+        if key != CARD:
+            raise
+        raise StoreRefused(
+            f"The HuggingFace Hub does not take the metadata in {key!r} of {repo_id!r}."
+        ) from error
     except OfflineModeIsEnabled as error:
         raise Unsupported("This endpoint never asks the HuggingFace Hub.") from error
     # Xet's own client raises Python's ConnectionError.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.hub import TOKEN, running_hub
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports
 
 from lorapod.actions.action import Job
@@ -200,6 +201,25 @@ async def test_checkpoints_come_while_the_training_runs(attempt: Attempt) -> Non
     assert {path.name for path in weights.iterdir()} == {
         Path(key).name for key in kept if "checkpoints" in key
     }
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+async def test_a_repository_on_the_hub_has_a_card_that_its_owner_may_edit(tmp_path: Path) -> None:
+    with running_hub() as hub, working(tmp_path, hf_endpoint=hub.url, hf_token=TOKEN) as attempt:
+        upload = {"huggingface": {"repo_id": "me/cats"}}
+        first = await attempt.train(upload, steps=4, save_every=2)
+        assert (first["status"], first["uploads"]["failed"]) == ("completed", [])
+        repo = hub.repos["me/cats"]
+        card = repo.files("main")["README.md"].decode()
+        assert "weight_name='cat/checkpoints/cat.safetensors'" in card
+        edited = card.replace("# cat", "# My own words")
+        repo.commits.append({**repo.files("main"), "README.md": edited.encode()})
+        second = await attempt.train(upload, steps=6, save_every=2)
+        assert (second["status"], second["uploads"]["failed"]) == ("completed", [])
+        files = repo.files("main")
+    assert files["README.md"].decode() == edited
+    assert "cat/checkpoints/cat_000000004.safetensors" in files
+    assert repo.messages.count("Upload README.md") in {1, 2}
 
 
 async def test_an_endpoints_own_target_has_a_folder_for_each_process(tmp_path: Path) -> None:

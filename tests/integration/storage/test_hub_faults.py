@@ -119,6 +119,28 @@ def test_a_public_dataset_needs_no_token(server: HubStandIn, tmp_path: Path) -> 
     assert (tmp_path / "1.txt").read_bytes() == b"a cat"
 
 
+def test_a_card_goes_up_when_the_hub_is_back(
+    server: HubStandIn, store: HubObjects, source: Path, tmp_path: Path
+) -> None:
+    store.put_file(source, "cat.safetensors")
+    card = tmp_path / "README.md"
+    card.write_text("---\ntags: [lora]\n---\n# cat\n")
+    server.faults = [web.HTTPBadGateway(), web.HTTPServiceUnavailable()]
+    store.put_file(card, "README.md")
+    assert server.repos[REPO].files("main")["README.md"] == card.read_bytes()
+
+
+def test_a_card_that_the_hub_does_not_take(
+    server: HubStandIn, store: HubObjects, source: Path, tmp_path: Path
+) -> None:
+    store.put_file(source, "cat.safetensors")
+    card = tmp_path / "README.md"
+    card.write_text("---\n- no\n- mapping\n---\n# cat\n")
+    with pytest.raises(StoreRefused, match="metadata"):
+        store.put_file(card, "README.md")
+    assert "README.md" not in server.repos[REPO].files("main")
+
+
 def test_a_hub_that_stays_away(tmp_path: Path) -> None:
     server = HubStandIn()
     with server.running():

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lorapod.atomic import write_atomically
 from lorapod.storage.mirror.artifact import Artifact, Run
+from lorapod.storage.model_card import TrainedModel
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
 
@@ -35,6 +36,10 @@ class UploadLedger:
     folder: str
     log: str
     root: str
+    #: What the card of a repository tells; None: it gets none.
+    model: TrainedModel | None = None
+    #: The sha256 of the card as it was written last, or was not because somebody's own stands there.
+    card: str | None = None
     #: By key.
     sent: Mapping[str, Sent] = field(default_factory=dict)
     #: Why a file could not be sent, by key; the key is empty where the target itself cannot be used.

@@ -12,6 +12,8 @@ from pathlib import Path
 from lorapod.clock import Clock
 from lorapod.errors import WorkerError
 from lorapod.storage.mirror.artifact import Artifact, Kind, Run, find_artifacts
+from lorapod.storage.mirror.card import KEY as CARD
+from lorapod.storage.mirror.card import card_of, put_card
 from lorapod.storage.mirror.ledger import Sent, UploadLedger, read_ledger, write_ledger
 from lorapod.storage.mirror.settling import Settling
 from lorapod.storage.mirror.snapshot import standing_still
@@ -58,6 +60,7 @@ class Mirror:
         self._wait_s = FIRST_WAIT_S
         self._retry_due = 0.0
         self._refused: dict[str, tuple[int, int]] = {}
+        self._refused_card: str | None = None
 
     def step(self, *, still: bool) -> float | None:
         """Send what is due, and say in how many seconds to come again; None: all is done.
@@ -73,6 +76,8 @@ class Mirror:
         due = [artifact for artifact in missing if self._is_due(artifact, still=still)]
         if due:
             self._send_all(due)
+        if self._retry_due <= self._clock.monotonic():
+            self._tell_card(found, still=still)
         if (wait_s := self._retry_due - self._clock.monotonic()) > 0:
             return wait_s
         if still:
@@ -104,6 +109,29 @@ class Mirror:
             # The target itself cannot be opened: its settings are missing or wrong.
             self._note_failure("", error, retryable=error.retryable)
             self._refused.update({artifact.key: artifact.state for artifact in artifacts})
+
+    def _tell_card(self, found: list[Artifact], *, still: bool) -> None:
+        """Write the card of a repository, where it is time and it has news; a commit each, so seldom."""
+        if self.ledger.card is not None and not still:
+            return
+        text = card_of(self.ledger, found)
+        if text is None:
+            return
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if digest in {self.ledger.card, self._refused_card}:
+            return
+        try:
+            with self._open(self._target) as store:
+                if not put_card(store, text, self._scratch):
+                    logger.info("somebody's own card stands", extra={"process_id": self.run.process_id})
+        except (WorkerError, OSError) as error:
+            retryable = not isinstance(error, WorkerError) or error.retryable
+            self._refused_card = None if retryable else digest
+            self._note_failure(CARD, error, retryable=retryable)
+            return
+        self._wait_s = FIRST_WAIT_S
+        failed = {key: why for key, why in self.ledger.failed.items() if key != CARD}
+        self._keep(replace(self.ledger, card=digest, failed=failed))
 
     def _send(self, artifact: Artifact, store: ObjectStore) -> bool:
         """Whether the target answered."""

@@ -18,6 +18,7 @@ from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of,
 from lorapod.storage.mirror.marks import TOUCH_S, Marks
 from lorapod.storage.mirror.mirror import Mirror, OpenTarget
 from lorapod.storage.mirror.watch import watching
+from lorapod.storage.model_card import TrainedModel
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
 
@@ -97,7 +98,7 @@ class Mirrors:
         process_id: str,
         generation: int,
         *,
-        name: str,
+        model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
     ) -> None:
@@ -111,10 +112,14 @@ class Mirrors:
         if targets is not None:
             self._refuse_own_folders(targets)
             # Below a target that many processes share, each has a folder of its own.
-            root = _plain(name) if upload is not None else f"{process_id}/{_plain(name)}"
+            name = _plain(model.name)
+            root = name if upload is not None else f"{process_id}/{name}"
             for label in targets.model_fields_set:
                 if getattr(targets, label) is not None:
-                    self._have_ledger(process_id, label, targets, root, run_folder)
+                    target = UploadTargets.model_validate({label: getattr(targets, label)})
+                    self._have_ledger(
+                        process_id, label, self._ledger(process_id, target, root, model, run_folder)
+                    )
         self._send(process_id, _Active(generation=generation))
 
     def end(self, process_id: str, generation: int, *, lost: bool) -> None:
@@ -178,16 +183,18 @@ class Mirrors:
                 logger.info("sending what another worker left", extra={"process_id": process_id})
                 self._send(process_id, _Active(still=True))
 
-    def _have_ledger(
-        self, process_id: str, label: str, targets: UploadTargets, root: str, run_folder: Path
-    ) -> None:
+    def _ledger(
+        self, process_id: str, target: UploadTargets, root: str, model: TrainedModel, run_folder: Path
+    ) -> UploadLedger:
+        relative = self._workspace.relative
+        log = relative(self._workspace.log_path(process_id))
+        return UploadLedger(target=target, folder=relative(run_folder), log=log, root=root, model=model)
+
+    def _have_ledger(self, process_id: str, label: str, fresh: UploadLedger) -> None:
         path = ledger_path(self._workspace, process_id, label)
-        target = UploadTargets.model_validate({label: getattr(targets, label)})
         kept = read_ledger(path)
-        if kept is None or (kept.target, kept.root) != (target, root):
-            relative = self._workspace.relative
-            log = relative(self._workspace.log_path(process_id))
-            write_ledger(path, UploadLedger(target=target, folder=relative(run_folder), log=log, root=root))
+        if kept is None or (kept.target, kept.root) != (fresh.target, fresh.root):
+            write_ledger(path, fresh)
 
     def _refuse_own_folders(self, targets: UploadTargets) -> None:
         if targets.local is None:

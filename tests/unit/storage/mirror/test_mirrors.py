@@ -11,6 +11,7 @@ import pytest
 from lorapod.settings import Settings
 from lorapod.storage.mirror import marks, mirror
 from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import ObjectStore
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.objects import MemoryObjects
@@ -52,7 +53,9 @@ class Bench:
         yield self.store
 
     def begin(self, generation: int = 1) -> None:
-        self.mirrors.begin(PROCESS, generation, name="cat", run_folder=self.run_folder, upload=UPLOAD)
+        self.mirrors.begin(
+            PROCESS, generation, model=TrainedModel(name="cat"), run_folder=self.run_folder, upload=UPLOAD
+        )
 
     def write(self) -> None:
         self.run_folder.mkdir(parents=True, exist_ok=True)
