@@ -1,0 +1,79 @@
+"""A worker behind the RunPod SDK's loop: what every entry shares."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from typing import Any
+
+from lorapod.actions.action import Job
+from lorapod.journal import write_journal
+from lorapod.safety.redaction import Redactor
+from lorapod.sdk import import_runpod
+from lorapod.settings import Settings
+from lorapod.worker import Worker
+
+Handler = Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+def start_worker(settings: Settings) -> Worker:
+    """A worker that has begun to look after its workspace.
+
+    Raises:
+        OSError: the workspace cannot be written, or the state store refuses this worker.
+        ValueError: a setting is not of a form that is known.
+    """
+    built = Worker.create(settings)
+    built.start()
+    return built
+
+
+def job_of(event: Any, settings: Settings) -> Job:
+    """The RunPod job of an event; where there is no RunPod, its updates go nowhere."""
+    job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
+    if not settings.serverless:
+        return Job(job_id=job_id)
+
+    def progress(update: Mapping[str, Any]) -> None:
+        import_runpod().serverless.progress_update(event, dict(update))
+
+    return Job(job_id=job_id, progress=progress)
+
+
+def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) -> None:
+    """Serve RunPod jobs until the platform stops the worker.
+
+    Args:
+        handler: answers one event.
+        worker: the worker that it asks, built at the first call.
+        settings: as the worker has them.
+    """
+    write_journal(settings.log_level, Redactor(settings.secret_values()))
+    worker()
+    runpod = import_runpod()
+
+    @cache
+    def stop_with_the_sdk() -> None:
+        _close_at_sigterm(worker())
+
+    def concurrency(_current: int) -> int:
+        # The SDK asks before each take of jobs, after it has set its own signal handlers.
+        stop_with_the_sdk()
+        return settings.worker_concurrency
+
+    runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency})
+    worker().close()
+
+
+def _close_at_sigterm(worker: Worker) -> None:
+    """Have SIGTERM stop the processes too: the SDK's own handler only waits for the jobs in flight."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: Any) -> None:
+        if callable(before):
+            before(number, frame)
+        threading.Thread(target=worker.close, name="shutdown").start()
+
+    signal.signal(signal.SIGTERM, stop)
