@@ -66,6 +66,16 @@ class Settings(BaseSettings):
     ai_toolkit_python: Path | None = Field(
         default=None, description="The Python that runs AI Toolkit; else the virtual environment in its root."
     )
+    comfyui_path: Path | None = Field(
+        default=None,
+        description="ComfyUI's root, whose model folders are linked to the workspace's; else /comfyui, "
+        "/app/ComfyUI, <workspace>/ComfyUI.",
+    )
+    swarmui_path: Path | None = Field(
+        default=None,
+        description="SwarmUI's root, whose model folders are linked to the workspace's; else /app/SwarmUI, "
+        "<workspace>/SwarmUI.",
+    )
     trainer: str = Field(
         default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
     )
@@ -124,6 +134,14 @@ class Settings(BaseSettings):
     allow_private_urls: bool = Field(
         default=False,
         description="Fetch from addresses of private networks too; only where every caller is trusted.",
+    )
+    allow_pickled_models: bool = Field(
+        default=False,
+        description="Let download_model fetch .ckpt, .pt, .pth, .bin and .gguf files too; pickled ones can run "
+        "code on whoever loads them.",
+    )
+    civitai_token: SecretStr | None = Field(
+        default=None, description="Civitai API key, sent with downloads from civitai.com only."
     )
     max_fetch_bytes: PositiveInt = Field(
         default=50_000_000_000, description="Largest single file that is fetched from an address, in bytes."

@@ -17,6 +17,8 @@ from lorapod.datasets.supply import FetchingSupply
 from lorapod.errors import WorkerError
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
+from lorapod.models.links import begin_linking
+from lorapod.models.shelf import ModelShelf
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.recovery import resume_interrupted
@@ -95,6 +97,7 @@ class Worker:
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
         )
+        digests = DigestBook(workspace=workspace)
         services = Services(
             settings=settings,
             clock=clock,
@@ -106,7 +109,8 @@ class Worker:
             trainers=trainers,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             remote_datasets=fetcher,
-            digests=DigestBook(workspace=workspace),
+            digests=digests,
+            models=ModelShelf(workspace=workspace, digests=digests),
             archives=ArchiveShelf(
                 workspace=workspace,
                 max_bytes=settings.max_archive_bytes,
@@ -122,6 +126,7 @@ class Worker:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
         self.services.processes.start()
         self.services.mirrors.start()
+        begin_linking(self.services.settings, self.services.workspace)
         self._warm_up()
         if self.services.settings.auto_resume:
             threading.Thread(

@@ -9,11 +9,14 @@ from typing import Any
 from lorapod.actions import (
     bulk_download,
     cancel,
+    describe_model,
     download,
     download_file,
+    edit_model,
     health,
     keep_alive,
     list_files,
+    list_models,
     logs,
     lora,
     metrics,
@@ -54,6 +57,9 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             download,
             bulk_download,
             lora,
+            list_models,
+            describe_model,
+            edit_model,
         )
     }
 )
@@ -61,10 +67,7 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
 #: Types of the contract that this version does not answer yet.
 UNSUPPORTED_TYPES = frozenset(
     {
-        "list_models",
-        "describe_model",
         "download_model",
-        "edit_model",
         "generate",
     }
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from lorapod.datasets.library import DatasetLibrary
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
+    from lorapod.models.port import Shelf
+    from lorapod.models.shelf import ModelShelf
     from lorapod.processes.manager import RealProcessManager
     from lorapod.settings import Settings
     from lorapod.storage.mirror.mirrors import Mirrors
@@ -38,3 +41,6 @@ class Services:
     shares: FileShares
     telemetry: Telemetry
     mirrors: Mirrors
+    models: ModelShelf
+    #: Shelves of programs that keep their own, by engine.
+    engine_shelves: Mapping[str, Shelf] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from tests.unit.models.model_files import put_model
 
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
@@ -76,6 +77,7 @@ class Desk:
         trained = self.ask(type="train", preset="sd15", name="cat", dataset=dataset, wait=True)
         assert trained.get("status") == "completed", trained
         process = {"process_id": trained["process_id"]}
+        put_model(self.root / "models/loras/cat.safetensors")
         return {
             "upload_training_data": {"training_name": "pictures", "files": files},
             "train": {"preset": "sd15", "name": "cat", "dataset": dataset, "dry_run": True},
@@ -85,6 +87,8 @@ class Desk:
             "metrics": process,
             "download": process,
             "bulk_download": {"process_ids": [trained["process_id"]]},
+            "describe_model": {"model": "models/loras/cat.safetensors"},
+            "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},
             "download_file": {"file_path": "training_data/pictures/a.txt"},

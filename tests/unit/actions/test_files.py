@@ -80,6 +80,7 @@ class Bench:
             remote_datasets=cast("Any", None),
             mirrors=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
+            models=cast("Any", None),
             archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),

@@ -99,6 +99,7 @@ async def ask(
             datasets=cast("Any", None),
             remote_datasets=cast("Any", None),
             mirrors=cast("Any", None),
+            models=cast("Any", None),
             digests=cast("Any", None),
             archives=cast("Any", None),
             shares=cast("Any", None),

@@ -1,0 +1,42 @@
+"""`describe_model`: all that is known of one model."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.engine_shelf import ModelRequest, engine_shelf
+from lorapod.actions.services import Services
+from lorapod.wire.model import Result
+from lorapod.wire.shelf import ModelCardView
+
+
+class DescribeModelRequest(ModelRequest):
+    """Which model, and how thoroughly."""
+
+    sha256: bool = Field(
+        default=True,
+        description="Answer its digest; the first time, the whole file is read for it, after that it is known.",
+    )
+
+
+class DescribeModelResult(Result, ModelCardView):
+    """The model's card."""
+
+
+async def describe_model(request: DescribeModelRequest, services: Services, _job: Job) -> DescribeModelResult:
+    """Read the header, and the file for its digest, in a thread, or ask the engine."""
+    shelf = engine_shelf(request.engine, services)
+    card = await asyncio.to_thread(shelf.describe, request.model, kind=request.kind, digest=request.sha256)
+    return DescribeModelResult(**dict(card))
+
+
+ACTION = Action(
+    type="describe_model",
+    summary="All that is known of one model: its header, how it was trained, what people wrote, its sha256.",
+    request=DescribeModelRequest,
+    result=DescribeModelResult,
+    run=describe_model,
+)

@@ -1,0 +1,45 @@
+"""`edit_model`: what people write about a model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+from pydantic import model_validator
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.engine_shelf import ModelRequest, engine_shelf
+from lorapod.actions.services import Services
+from lorapod.wire.model import Result
+from lorapod.wire.shelf import ModelCardView, ModelNotes
+
+
+class EditModelRequest(ModelRequest, ModelNotes):
+    """Which model, and the fields to change: null removes one, those left out stay."""
+
+    @model_validator(mode="after")
+    def _something_to_change(self) -> Self:
+        if not self.model_fields_set & ModelNotes.model_fields.keys():
+            raise ValueError(f"give one of {', '.join(ModelNotes.model_fields)}")
+        return self
+
+
+class EditModelResult(Result, ModelCardView):
+    """The new card."""
+
+
+async def edit_model(request: EditModelRequest, services: Services, _job: Job) -> EditModelResult:
+    """Change the card in a thread, or have the engine do it."""
+    shelf = engine_shelf(request.engine, services)
+    changes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
+    card = await asyncio.to_thread(shelf.edit, request.model, kind=request.kind, changes=changes)
+    return EditModelResult(**dict(card))
+
+
+ACTION = Action(
+    type="edit_model",
+    summary="Change what people wrote about a model: title, description, trigger words, tags; the others stay.",
+    request=EditModelRequest,
+    result=EditModelResult,
+    run=edit_model,
+)

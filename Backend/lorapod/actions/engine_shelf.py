@@ -1,0 +1,58 @@
+"""What the actions on models share: whose models are meant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from lorapod.actions.services import Services
+from lorapod.errors import Unsupported
+from lorapod.models.kinds import ModelKind
+from lorapod.models.port import Shelf
+from lorapod.wire.model import Request
+
+
+class ShelfEngine(StrEnum):
+    """Engines that may keep a list of models of their own."""
+
+    DIFFUSERS = "diffusers"
+    COMFYUI = "comfyui"
+    SWARMUI = "swarmui"
+    AI_TOOLKIT = "ai-toolkit"
+
+
+class ShelfRequest(Request):
+    """Of which kind, and whose."""
+
+    kind: ModelKind | None = Field(default=None, description="Only models of this kind.")
+    engine: ShelfEngine | None = Field(
+        default=None,
+        description="`swarmui`: as SwarmUI knows them; every other engine uses the workspace's own models.",
+    )
+
+
+class ModelRequest(ShelfRequest):
+    """Which model."""
+
+    model: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="Its path or its name as `list_models` shows them; a `kind` tells two of one name apart.",
+    )
+
+
+def engine_shelf(engine: ShelfEngine | None, services: Services) -> Shelf:
+    """The shelf of an engine, else the workspace's.
+
+    Raises:
+        Unsupported: this worker has no SwarmUI.
+    """
+    if engine is not ShelfEngine.SWARMUI:
+        return services.models
+    if (shelf := services.engine_shelves.get(engine.value)) is None:
+        raise Unsupported(
+            "This worker has no SwarmUI whose models could be asked for.",
+            hint="Leave `engine` out to ask for the workspace's models.",
+        )
+    return shelf

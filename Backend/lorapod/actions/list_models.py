@@ -1,0 +1,47 @@
+"""`list_models`: the models that can be used."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.engine_shelf import ShelfRequest, engine_shelf
+from lorapod.actions.services import Services
+from lorapod.wire.model import Result
+from lorapod.wire.shelf import ModelView
+
+
+class ListModelsRequest(ShelfRequest):
+    """Which models, and which page of them."""
+
+    limit: int = Field(default=200, ge=1, le=2000, description="Most models of one page.")
+    cursor: str | None = Field(
+        default=None, max_length=16_384, description="`next_cursor` of the page before."
+    )
+
+
+class ListModelsResult(Result):
+    """One page of models, sorted by path."""
+
+    models: list[ModelView] = Field(description="By path; the LoRAs of trainings are among them.")
+    next_cursor: str | None = Field(
+        default=None, description="Where the next page begins; absent on the last."
+    )
+
+
+async def list_models(request: ListModelsRequest, services: Services, _job: Job) -> ListModelsResult:
+    """Look through the folders in a thread, or ask the engine."""
+    shelf = engine_shelf(request.engine, services)
+    page = await asyncio.to_thread(shelf.page, kind=request.kind, limit=request.limit, cursor=request.cursor)
+    return ListModelsResult(models=list(page.models), next_cursor=page.next_cursor)
+
+
+ACTION = Action(
+    type="list_models",
+    summary="The models of the workspace, trained LoRAs included, page by page.",
+    request=ListModelsRequest,
+    result=ListModelsResult,
+    run=list_models,
+)

@@ -1,0 +1,143 @@
+"""The models of the workspace, found by their names alone: no file is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lorapod.kinds import FileKind, is_hidden, kind_of
+from lorapod.models.kinds import ModelKind, kind_of_folder
+from lorapod.weights import SUFFIX
+from lorapod.workspace import Workspace
+
+#: What makes a folder a model of its own, in the layout of the diffusers library.
+DIFFUSERS_INDEX = "model_index.json"
+
+#: The folder among the LoRAs that shows every process's output to programs that generate.
+TRAINED = "trained"
+
+#: Deeper folders are not looked into: nothing that people make is, and a circle of links ends here at the latest.
+MAX_DEPTH = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """A model file, or a folder in diffusers' layout."""
+
+    #: Absolute; links are not resolved.
+    path: Path
+    #: By its folder; None where that says nothing.
+    kind: ModelKind | None
+    #: Its path below the folder of its kind, without the suffix: as programs that generate name it.
+    name: str
+    diffusers: bool = False
+    #: The process that wrote it, where it lies in one's output folder.
+    process_id: str | None = None
+
+    @property
+    def format(self) -> str:
+        """`diffusers`, or the suffix without its dot."""
+        return "diffusers" if self.diffusers else self.path.suffix[1:].lower()
+
+
+def find_models(workspace: Workspace) -> list[FoundModel]:
+    """Every model below `models/` and every safetensors file below `output/`, sorted by path.
+
+    Links are followed to wherever they lead inside the workspace, but not to what is found anyway.
+    """
+    found = [*_Shelf(workspace).models(), *_trained(workspace)]
+    return sorted(found, key=lambda model: model.path.parts)
+
+
+class _Shelf:
+    """One walk through `models/`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._own = (workspace.models, workspace.output)
+
+    def models(self) -> Iterator[FoundModel]:
+        root = self._workspace.models
+        for entry in _entries(root):
+            if self._is_folder(entry):
+                yield from self._below(Path(entry.path), kind_of_folder(entry.name), PurePosixPath())
+            elif self._is_model(entry):
+                path = Path(entry.path)
+                yield FoundModel(path=path, kind=None, name=path.stem)
+
+    def _below(self, folder: Path, kind: ModelKind | None, inner: PurePosixPath) -> Iterator[FoundModel]:
+        entries = _entries(folder)
+        if any(entry.name == DIFFUSERS_INDEX for entry in entries):
+            name = inner.as_posix() if inner.parts else folder.name
+            yield FoundModel(path=folder, kind=kind or ModelKind.CHECKPOINT, name=name, diffusers=True)
+            return
+        for entry in entries:
+            within = inner / entry.name
+            if self._is_folder(entry):
+                if len(within.parts) < MAX_DEPTH:
+                    yield from self._below(Path(entry.path), kind, within)
+            elif self._is_model(entry):
+                yield FoundModel(path=Path(entry.path), kind=kind, name=within.with_suffix("").as_posix())
+
+    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_symlink():
+            return entry.is_dir()
+        target = self._target(entry)
+        return target is not None and target.is_dir() and not self._found_anyway(target)
+
+    def _is_model(self, entry: os.DirEntry[str]) -> bool:
+        if kind_of(entry.name) is not FileKind.MODEL:
+            return False
+        if not entry.is_symlink():
+            return entry.is_file()
+        target = self._target(entry)
+        return target is not None and target.is_file() and not self._found_anyway(target)
+
+    def _target(self, entry: os.DirEntry[str]) -> Path | None:
+        """Where a link leads; None outside the workspace, or to nowhere."""
+        try:
+            target = Path(entry.path).resolve(strict=True)
+        except (OSError, RuntimeError):
+            return None
+        return target if target.is_relative_to(self._workspace.root) else None
+
+    def _found_anyway(self, target: Path) -> bool:
+        return any(target.is_relative_to(folder) for folder in self._own)
+
+
+def _trained(workspace: Workspace) -> Iterator[FoundModel]:
+    """What trainers wrote; beside LoRAs that is their own state, which is no safetensors file."""
+    for process in _entries(workspace.output):
+        if not process.is_dir(follow_symlinks=False):
+            continue
+        for folder, folders, files in os.walk(process.path):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            for name in files:
+                if name.endswith(SUFFIX) and not is_hidden(name):
+                    path = Path(folder, name)
+                    within = PurePosixPath(path.relative_to(workspace.output))
+                    yield FoundModel(
+                        path=path,
+                        kind=None,
+                        name=(PurePosixPath(TRAINED) / within).with_suffix("").as_posix(),
+                        process_id=process.name,
+                    )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; nothing where it is gone or may not be read."""
+    try:
+        with os.scandir(folder) as scanned:
+            return sorted(
+                (entry for entry in scanned if not is_hidden(entry.name) and _is_text(entry.name)),
+                key=lambda entry: entry.name,
+            )
+    except OSError:
+        return []
+
+
+def _is_text(name: str) -> bool:
+    """Names that are not UTF-8 cannot stand in an answer, nor in a request."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -1,0 +1,190 @@
+"""The workspace's models where ComfyUI and SwarmUI look for theirs.
+
+```
+<ComfyUI>/models/loras         -> <workspace>/models/loras        one link a folder, where the folder is not in use
+<SwarmUI>/Models/Lora/x        -> <workspace>/models/loras/x      else one for each model
+models/loras/trained           -> output/                         so that a LoRA just trained is there at once
+models/loras/y                 -> comfyui/models/loras/y          models of an older layout of the volume
+```
+
+Run it as often as you like, by several workers at once, also as `python -m lorapod.models.links`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import Thread
+
+from lorapod.models.find import TRAINED
+from lorapod.models.kinds import FOLDERS, SWARMUI_NAMES, ModelKind, folder_of
+from lorapod.models.symlinks import LinkReport, drop_dangling, entries, link, link_entries
+from lorapod.settings import Settings
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+COMFYUI_FOLDERS: Sequence[str] = tuple(name for names in FOLDERS.values() for name in names)
+
+SWARMUI_FOLDERS: Sequence[str] = (
+    *SWARMUI_NAMES,
+    *("controlnet", "model_patches", "text_encoders", "clip", "clip_vision", "diffusion_models", "unet"),
+    *("upscale_models", "style_models", "audio_encoders"),
+)
+
+#: Where volumes have their models that were filled for other workers; relative to the workspace.
+OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "SwarmUI/Models")
+
+
+def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | None) -> LinkReport:
+    """Link what there is; no file is deleted, moved or written.
+
+    A folder of ComfyUI's or SwarmUI's that nobody uses becomes a link; one with models of its own stays, and the
+    workspace's appear in it one by one. A name that stands for two things is told, and both are left alone.
+
+    Args:
+        workspace: whose `models/` are shown.
+        comfyui: ComfyUI's root; None: there is none.
+        swarmui: SwarmUI's root; None: there is none.
+
+    Raises:
+        OSError: a folder cannot be written.
+    """
+    report = LinkReport()
+    apps = [
+        (folder, names)
+        for folder, names in (
+            (comfyui / "models" if comfyui else None, COMFYUI_FOLDERS),
+            (swarmui / "Models" if swarmui else None, SWARMUI_FOLDERS),
+        )
+        if folder is not None
+    ]
+    own = [folder for folder, _ in apps if folder.resolve().is_relative_to(workspace.root)]
+    for older in dict.fromkeys([*(workspace.root / layout for layout in OLDER_LAYOUTS), *own]):
+        _take_in(workspace, older, report)
+    for folder, names in apps:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shelf = workspace.models / SWARMUI_NAMES.get(name, name)
+            shelf.mkdir(exist_ok=True)
+            if shelf.name == folder_of(ModelKind.LORA):
+                link(shelf / TRAINED, workspace.output, workspace.root, report)
+            _link_folder(folder / name, shelf, workspace.root, report)
+    return report
+
+
+def name_in_engines(path: Path, workspace: Workspace) -> str | None:
+    """What ComfyUI and SwarmUI call a model file, suffix included; None where they do not see it."""
+    if path.is_relative_to(workspace.output):
+        return f"{TRAINED}/{path.relative_to(workspace.output).as_posix()}"
+    if path.is_relative_to(workspace.models):
+        parts = path.relative_to(workspace.models).parts
+        return "/".join(parts[1:]) or None
+    return None
+
+
+def installed(named: Path | None, usual: Iterable[Path]) -> Path | None:
+    """The root of a program: as set, else the first of its usual places that is there."""
+    return named if named is not None else next((path for path in usual if path.is_dir()), None)
+
+
+def link_from_settings(settings: Settings, workspace: Workspace) -> LinkReport:
+    """Link the programs that `COMFYUI_PATH` and `SWARMUI_PATH` name, or that lie where they usually do.
+
+    Raises:
+        OSError: a folder cannot be written.
+    """
+    return link_models(
+        workspace,
+        comfyui=installed(
+            settings.comfyui_path, (Path("/comfyui"), Path("/app/ComfyUI"), workspace.root / "ComfyUI")
+        ),
+        swarmui=installed(settings.swarmui_path, (Path("/app/SwarmUI"), workspace.root / "SwarmUI")),
+    )
+
+
+def begin_linking(settings: Settings, workspace: Workspace) -> None:
+    """Link in a thread of its own: a worker's first answer does not wait for a volume with many models."""
+    Thread(target=_link_and_log, args=(settings, workspace), name="link-models", daemon=True).start()
+
+
+def _link_and_log(settings: Settings, workspace: Workspace) -> None:
+    try:
+        report = link_from_settings(settings, workspace)
+    except OSError as error:
+        logger.warning("cannot link the model folders", extra={"reason": error.strerror or str(error)})
+        return
+    if report.made or report.removed:
+        logger.info("linked model folders", extra={"made": len(report.made), "removed": len(report.removed)})
+    for conflict in report.conflicts:
+        logger.warning("a model is hidden by another of its name", extra={"conflict": conflict})
+
+
+def _take_in(workspace: Workspace, older: Path, report: LinkReport) -> None:
+    """Show the models of an older layout on the shelf."""
+    for folder in entries(older):
+        name = SWARMUI_NAMES.get(folder.name, folder.name)
+        if name not in COMFYUI_FOLDERS or folder.is_symlink() or not folder.is_dir():
+            continue
+        shelf = workspace.models / name
+        if any(not _is_placeholder(entry) for entry in entries(folder)):
+            shelf.mkdir(exist_ok=True)
+        if shelf.is_dir():
+            _show_own(shelf, folder, workspace, report)
+
+
+def _show_own(shelf: Path, folder: Path, workspace: Workspace, report: LinkReport) -> None:
+    for entry in entries(folder):
+        inside = entry.resolve().is_relative_to(workspace.models) or entry.resolve() == workspace.output
+        if not inside and not _is_placeholder(entry) and entry.exists():
+            link(shelf / entry.name, entry, workspace.root, report)
+    drop_dangling(shelf, folder, report)
+
+
+def _link_folder(place: Path, shelf: Path, root: Path, report: LinkReport) -> None:
+    """Make a program's folder lead to the shelf's, or fill it with links where it is in use."""
+    if place.is_dir() and not place.is_symlink() and all(_is_placeholder(entry) for entry in place.iterdir()):
+        _set_aside(place)
+    if place.is_dir() and not place.samefile(shelf):
+        link_entries(place, shelf, root, report)
+    else:
+        link(place, shelf, root, report)
+
+
+def _set_aside(place: Path) -> None:
+    """Take a folder away that holds nothing but what its program shipped, or nothing at all."""
+    with contextlib.suppress(OSError):
+        place.rmdir()
+        return
+    aside = place.with_name(f".{place.name}.shipped-{secrets.token_hex(4)}")
+    with contextlib.suppress(FileNotFoundError):
+        place.rename(aside)
+        if not all(_is_placeholder(entry) for entry in aside.iterdir()) and not place.exists():
+            # Somebody put a model there at the same moment.
+            aside.rename(place)
+
+
+def _is_placeholder(entry: Path) -> bool:
+    """ComfyUI's folders come with an empty file `put_loras_here`, so that they are in its repository."""
+    name = entry.name
+    shipped = (name.startswith("put_") and name.endswith("_here")) or name in {".gitkeep", ".gitignore"}
+    return shipped and not entry.is_symlink() and entry.is_file() and not entry.stat().st_size
+
+
+def main() -> int:
+    """Link, and say what was done."""
+    settings = Settings()
+    report = link_from_settings(settings, Workspace.create(settings.workspace_root))
+    for line in [*report.made, *(f"removed {text}" for text in report.removed)]:
+        sys.stdout.write(f"{line}\n")
+    for line in report.conflicts:
+        sys.stderr.write(f"conflict: {line}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
