@@ -51,7 +51,8 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
         settings: as the worker has them.
     """
     write_journal(settings.log_level, Redactor(settings.secret_values()))
-    worker()
+    # From here on it masks what jobs bring with them, too.
+    write_journal(settings.log_level, worker().services.redactor)
     runpod = import_runpod()
 
     @cache

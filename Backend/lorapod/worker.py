@@ -60,6 +60,7 @@ class Worker:
             ValueError: `STATE_URL` is not of a form that is known.
         """
         clock = clock or SystemClock()
+        redactor = Redactor(settings.secret_values())
         workspace = Workspace.create(settings.workspace_root)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
         store = open_store(settings, workspace, clock)
@@ -69,7 +70,7 @@ class Worker:
         trainers = trainers or TrainerRegistry(
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
-        stores = ObjectStores(settings=settings, workspace=workspace)
+        stores = ObjectStores(settings=settings, workspace=workspace, redactor=redactor)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
         # A mirror tries again by itself, and tells meanwhile what failed.
         patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
@@ -78,7 +79,7 @@ class Worker:
             workspace=workspace,
             clock=clock,
             scratch=settings.scratch_root,
-            open_target=ObjectStores(settings=hasty, workspace=workspace).open,
+            open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=redactor).open,
             default=settings.upload_targets,
             has_ended=lambda process_id: (
                 not ((known := store.records.load(process_id)) and not known.status.final)
@@ -92,10 +93,11 @@ class Worker:
             clock=clock,
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
-            redactor=Redactor(settings.secret_values()),
+            redactor=redactor,
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
+            check_s3=stores.check,
         )
         digests = DigestBook(workspace=workspace)
         services = Services(
@@ -103,6 +105,7 @@ class Worker:
             clock=clock,
             started_at=clock.now(),
             workspace=workspace,
+            redactor=redactor,
             processes=RealProcessManager(
                 surroundings, trainers, worker_id=settings.worker_id, scratch=settings.scratch_root
             ),

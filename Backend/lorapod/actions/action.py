@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from lorapod.actions.services import Services
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.model import Request, Result
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -25,6 +26,8 @@ class Job:
     job_id: str
     #: Sends a progress update to whoever polls the RunPod job; may be called from any thread, never blocks.
     progress: Callable[[Mapping[str, Any]], None] = field(default=_no_progress)
+    #: The S3 server that it brought with it, for datasets, uploads and addresses that are in S3.
+    s3: JobS3 | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,7 @@ def _address_of(path: Path, services: Services, job: Job) -> DownloadResult:
         if told.due():
             job.progress({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
 
-    shared = services.shares.share(path, sha256=sha256, progress=uploaded)
+    shared = services.shares.share(path, sha256=sha256, job_s3=job.s3, progress=uploaded)
     return DownloadResult(
         filename=path.name,
         file_path=services.workspace.relative(path),

@@ -26,7 +26,10 @@ class ResumeRequest(ProcessRequest):
 async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
     accepted = await asyncio.to_thread(
-        services.processes.resume, request.process_id, asked_by=starting.asking(services, job)
+        services.processes.resume,
+        request.process_id,
+        asked_by=starting.asking(services, job),
+        job_s3=job.s3,
     )
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None

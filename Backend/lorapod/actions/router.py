@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lorapod.actions.action import Job
@@ -19,8 +20,8 @@ from lorapod.errors import (
     WorkerError,
 )
 from lorapod.processes.store.port import StoreRefused, StoreUnavailable
-from lorapod.safety.redaction import Redactor
-from lorapod.wire.envelope import Call, error_answer, open_envelope
+from lorapod.storage.s3_access import JobS3
+from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 from lorapod.wire.validation import nearest, parse
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ class Router:
     def __init__(self, services: Services) -> None:
         """Hand `services` to every action."""
         self._services = services
-        self._redactor = Redactor(services.settings.secret_values())
 
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
         """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
-        answered: dict[str, Any] = self._redactor.answer(await self._answer(event, job))
+        redactor = self._services.redactor
+        with redactor.holding(secrets_of(event)):
+            answered: dict[str, Any] = redactor.answer(await self._answer(event, job))
         return answered
 
     async def _answer(self, event: object, job: Job) -> dict[str, Any]:
@@ -67,6 +69,8 @@ class Router:
         action = ACTIONS.get(call.type)
         if action is None:
             raise _no_action(call.type)
+        if call.s3_config is not None:
+            job = replace(job, s3=JobS3.of(call.s3_config, self._services.settings))
         request = parse(action.request, call.request_fields())
         result = await action.run(request, self._services, job)
         answer: dict[str, Any] = result.answer()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lorapod.models.port import Shelf
     from lorapod.models.shelf import ModelShelf
     from lorapod.processes.manager import RealProcessManager
+    from lorapod.safety.redaction import Redactor
     from lorapod.settings import Settings
     from lorapod.storage.mirror.mirrors import Mirrors
     from lorapod.storage.shares import FileShares
@@ -32,6 +33,7 @@ class Services:
     clock: Clock
     started_at: datetime
     workspace: Workspace
+    redactor: Redactor
     processes: RealProcessManager
     trainers: TrainerRegistry
     datasets: DatasetLibrary

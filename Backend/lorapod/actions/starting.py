@@ -21,6 +21,7 @@ from lorapod.processes.ids import new_process_id
 from lorapod.processes.manager import Accepted
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.status import ProcessStatus
+from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
@@ -130,8 +131,8 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
         WorkerError: what the trainer, the dataset or the machine refuses; nothing was started then.
     """
     if request.dry_run:
-        return await asyncio.to_thread(_rehearse, config, request, services)
-    order = await asyncio.to_thread(_Order.check, config, request, services)
+        return await asyncio.to_thread(_rehearse, config, request, services, job)
+    order = await asyncio.to_thread(_Order.check, config, request, services, job)
     accepted = await asyncio.to_thread(order.submit, asking(services, job))
     return await answer(accepted, order.dataset, services, job, wait=request.wait)
 
@@ -152,7 +153,10 @@ async def answer(
             # The worker that this job was on before is dead beyond doubt now.
             with contextlib.suppress(Conflict):
                 await asyncio.to_thread(
-                    services.processes.resume, record.process_id, asked_by=asking(services, job)
+                    services.processes.resume,
+                    record.process_id,
+                    asked_by=asking(services, job),
+                    job_s3=job.s3,
                 )
             ended = await stay_attached(record.process_id, services, job)
         warnings += await wait_for_uploads(record.process_id, services)
@@ -180,9 +184,11 @@ class _Order:
     config: Mapping[str, Any]
     trainer: Trainer
     dataset: DatasetView | None
+    #: The job's own S3 server.
+    job_s3: JobS3 | None
 
     @classmethod
-    def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services) -> Self:
+    def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> Self:
         """Find the trainer and the dataset, and look at the machine."""
         settings = services.settings
         trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
@@ -198,9 +204,11 @@ class _Order:
                 hint="Delete old outputs or attach a larger volume.",
             )
         if request.upload is not None:
-            services.mirrors.check(request.upload)
-        dataset = _look_at(request.dataset, services) if request.dataset is not None else None
-        return cls(services=services, request=request, config=config, trainer=trainer, dataset=dataset)
+            services.mirrors.check(request.upload, job_s3=job.s3)
+        dataset = _look_at(request.dataset, services, job) if request.dataset is not None else None
+        return cls(
+            services=services, request=request, config=config, trainer=trainer, dataset=dataset, job_s3=job.s3
+        )
 
     def training(self, asked_by: str | None = None) -> TrainingOrder:
         """What the process manager needs to know of it, now and when it is taken up again."""
@@ -219,6 +227,14 @@ class _Order:
             job_id=self.request.job_id,
             idempotency_key=self.request.idempotency_key,
             asked_by=asked_by,
+            job_s3=self.job_s3 if self._uses_s3 else None,
+        )
+
+    @property
+    def _uses_s3(self) -> bool:
+        dataset, upload = self.request.dataset, self.request.upload
+        return (dataset is not None and dataset.s3 is not None) or (
+            upload is not None and upload.s3 is not None
         )
 
     def submit(self, asked_by: str | None) -> Accepted:
@@ -226,18 +242,19 @@ class _Order:
         return self.services.processes.submit("train", self.training(asked_by))
 
 
-def _look_at(asked: DatasetRef, services: Services) -> DatasetView:
+def _look_at(asked: DatasetRef, services: Services, job: Job) -> DatasetView:
     """What can be told of a dataset while its request is open: one from elsewhere is fetched only later."""
     if not asked.remote:
         return dataset_view(services.datasets.resolve(asked), services.workspace)
-    services.remote_datasets.precheck(asked)
-    return DatasetView(path=services.workspace.relative(services.remote_datasets.folder_of(asked)))
+    services.remote_datasets.precheck(asked, job_s3=job.s3)
+    folder = services.remote_datasets.folder_of(asked, job_s3=job.s3)
+    return DatasetView(path=services.workspace.relative(folder))
 
 
-def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services) -> DryRun:
+def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> DryRun:
     """Everything but the start."""
     try:
-        order = _Order.check(config, request, services)
+        order = _Order.check(config, request, services, job)
         plan = services.processes.plan(new_process_id("train", services.clock.now()), order.training())
     except WorkerError as error:
         refused = list(error.details) or [{"field": "input", "error": error.message}]

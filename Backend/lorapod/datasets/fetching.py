@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lorapod.datasets import check, intake
@@ -33,7 +33,8 @@ from lorapod.errors import InsufficientStorage, InvalidInput, WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.settings import Settings
-from lorapod.storage.port import ObjectStore
+from lorapod.storage.port import OpenStore
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import (
     DatasetRef,
     FetchProgress,
@@ -51,28 +52,26 @@ FETCHED = ".fetched"
 Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
 
 
-#: From a request's `s3`, `supabase` or `huggingface` to its store, for one block; raises WorkerError where this
-#: endpoint cannot open it, and asks nobody before the first call.
-StoreOpener = Callable[[Location], AbstractContextManager[ObjectStore]]
-
-
 class DatasetFetcher:
     """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
 
-    def __init__(self, *, workspace: Workspace, settings: Settings, open_store: StoreOpener) -> None:
+    def __init__(self, *, workspace: Workspace, settings: Settings, open_store: OpenStore[Location]) -> None:
         """Put datasets under `workspace.training_data`."""
         self._workspace = workspace
         self._settings = settings
         self._open_store = open_store
         self._ledger = FetchLedger(workspace.training_data / FETCHED, workspace.training_data)
 
-    def folder_of(self, ref: DatasetRef) -> Path:
+    def folder_of(self, ref: DatasetRef, *, job_s3: JobS3 | None = None) -> Path:
         """Where the dataset will be: the same for the same request, so that it is not kept twice."""
-        text = json.dumps(ref.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        asked = ref.model_dump(mode="json", exclude_none=True)
+        if ref.s3 is not None and job_s3 is not None:
+            asked["job_s3"] = {"server": job_s3.server, "bucket": job_s3.bucket}
+        text = json.dumps(asked, sort_keys=True)
         name = f"{ref.sources[0]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         return self._workspace.training_data / name
 
-    def precheck(self, ref: DatasetRef) -> None:
+    def precheck(self, ref: DatasetRef, *, job_s3: JobS3 | None = None) -> None:
         """Refuse what can be refused without asking anybody.
 
         Raises:
@@ -84,7 +83,7 @@ class DatasetFetcher:
             for address in ref.urls:
                 check_url(address, allow_private=self._settings.allow_private_urls)
         else:
-            with self._open_store(_location(ref)):
+            with self._open_store(_location(ref), job_s3=job_s3):
                 pass
 
     def fetch(
@@ -95,6 +94,7 @@ class DatasetFetcher:
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
         folder: Path | None = None,
+        job_s3: JobS3 | None = None,
     ) -> DatasetSummary:
         """Have the dataset there and whole; what is there already and unchanged is not fetched again.
 
@@ -104,6 +104,8 @@ class DatasetFetcher:
             stopped: asked several times a second; True ends the fetch.
             tell: called about once a second, in the calling thread.
             folder: where it has to lie, for this process alone; what is there already is whole, and stays as it is.
+
+            job_s3: the job's own server, where `ref` is in S3.
 
         Raises:
             Stopped: `stopped` became true.
@@ -120,8 +122,9 @@ class DatasetFetcher:
             tell(progress)
 
         try:
-            landed = run_until(stopped, self._download(ref, staging, told))
-            summary = self._land(ref, landed, staging, stopped, folder)
+            landed = run_until(stopped, self._download(ref, job_s3, staging, told))
+            target = folder or self.folder_of(ref, job_s3=job_s3)
+            summary = self._land(ref, landed, staging, stopped, target, remembered=folder is None)
         except WorkerError as error:
             # What another try would need stays; a full disk needs the room.
             if not error.retryable or isinstance(error, InsufficientStorage):
@@ -136,9 +139,9 @@ class DatasetFetcher:
         return summary
 
     async def _download(
-        self, ref: DatasetRef, staging: Path, tell: Callable[[FetchProgress], None]
+        self, ref: DatasetRef, job_s3: JobS3 | None, staging: Path, tell: Callable[[FetchProgress], None]
     ) -> Sequence[Landed]:
-        async with self._source(ref) as source:
+        async with self._source(ref, job_s3) as source:
             download = Download(
                 source=source,
                 folder=staging / "got",
@@ -149,11 +152,11 @@ class DatasetFetcher:
             return await download.run(tell)
 
     @asynccontextmanager
-    async def _source(self, ref: DatasetRef) -> AsyncIterator[Source]:
+    async def _source(self, ref: DatasetRef, job_s3: JobS3 | None) -> AsyncIterator[Source]:
         if ref.urls is None:
             location = _location(ref)
-            with self._open_store(location) as store:
-                yield ObjectSource(store, name=_shown(location))
+            with self._open_store(location, job_s3=job_s3) as store:
+                yield ObjectSource(store, name=_shown(location, job_s3))
             return
         # Imported here: a worker whose callers upload needs no HTTP client.
         from lorapod.datasets.sources.urls import UrlSource
@@ -172,10 +175,11 @@ class DatasetFetcher:
         landed: Sequence[Landed],
         staging: Path,
         stopped: Callable[[], bool],
-        own_folder: Path | None,
+        folder: Path,
+        *,
+        remembered: bool,
     ) -> DatasetSummary:
-        """Check what has come, and make it the dataset."""
-        folder = own_folder or self.folder_of(ref)
+        """Check what has come, and make it the dataset; `remembered`: later fetches may take files from it."""
         room = staging / "delivery"
         shutil.rmtree(room, ignore_errors=True)
         room.mkdir()
@@ -199,11 +203,9 @@ class DatasetFetcher:
         _refuse_broken(delivery)
         summary = check.inspect(delivery.ready)
         summary.refuse_errors(folder.name)
-        if own_folder is not None:
+        if not remembered or not _same_as_before(delivery, landed, folder):
             replace(delivery, folder, ref.trigger_word)
-        else:
-            if not _same_as_before(delivery, landed, folder):
-                replace(delivery, folder, ref.trigger_word)
+        if remembered:
             self._note(ref, folder, came_of, delivery)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(delivery.staged)})
         left_out = [f"{file.filename} was left out: {file.error}" for file in delivery.rejected]
@@ -248,10 +250,12 @@ def _location(ref: DatasetRef) -> Location:
     return location
 
 
-def _shown(location: Location) -> str:
+def _shown(location: Location, job_s3: JobS3 | None) -> str:
     match location:
         case S3Prefix():
-            return f"s3://{location.bucket or '(default)'}/{location.prefix or ''}".rstrip("/")
+            bucket = location.bucket or (job_s3.bucket if job_s3 is not None else "(default)")
+            server = f" of {job_s3.server}" if job_s3 is not None else ""
+            return f"s3://{bucket}/{location.prefix or ''}".rstrip("/") + server
         case SupabaseFolder():
             return f"supabase://{location.bucket_name}/{location.folder_path}".rstrip("/")
         case HuggingFaceDataset():

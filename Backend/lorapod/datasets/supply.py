@@ -11,6 +11,7 @@ from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.contact_sheet import draw_contact_sheet
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.sources.running import Stopped
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import DatasetRef, DatasetView, FetchProgress
 from lorapod.workspace import Workspace
 
@@ -33,6 +34,7 @@ class FetchingSupply:
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
         folder: Path | None = None,
+        job_s3: JobS3 | None = None,
     ) -> Mapping[str, Any] | None:
         """The dataset as answers show it, once it is there; None: it was stopped.
 
@@ -42,7 +44,12 @@ class FetchingSupply:
         """
         try:
             summary = self._fetcher.fetch(
-                DatasetRef.model_validate(source), process_id, stopped=stopped, tell=tell, folder=folder
+                DatasetRef.model_validate(source),
+                process_id,
+                stopped=stopped,
+                tell=tell,
+                folder=folder,
+                job_s3=job_s3,
             )
         except Stopped:
             return None

@@ -24,6 +24,7 @@ from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.surroundings import Surroundings
 from lorapod.sessions import Session
+from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.checkpoints import step_to_resume
 from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 
@@ -141,12 +142,15 @@ class RealProcessManager(Roster):
                 continue
             return Accepted(record=record, warnings=plan.warnings)
 
-    def resume(self, process_id: str, *, asked_by: str | None = None) -> Accepted:
+    def resume(
+        self, process_id: str, *, asked_by: str | None = None, job_s3: JobS3 | None = None
+    ) -> Accepted:
         """Take an unfinished process up again, from its newest whole checkpoint where it has one.
 
         Args:
             process_id: which process.
             asked_by: the RunPod job that asks; when it asked for the last run already, it finds that one.
+            job_s3: the S3 server that this job brings with it: credentials of an earlier job are kept nowhere.
 
         Raises:
             NotFound: there is no such process, or what it was to train is gone.
@@ -158,7 +162,8 @@ class RealProcessManager(Roster):
             return Accepted(record=record, retried=True)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        order = read_order(self._around.store.orders, process_id)
+        order = read_order(self._around.store.orders, process_id).with_s3(job_s3)
+        self._around.check_s3(order.job_s3)
         plan = self.plan(process_id, order)
         step = step_to_resume(plan.run_folder, plan.name)
         queued = record.taken_up(
@@ -226,7 +231,7 @@ class RealProcessManager(Roster):
             keep_order(_in_session(order, record.session), orders, process_id)
         if not record.status.unfinished:
             return Accepted(record=record, retried=_is_retry(record, order.asked_by))
-        return self.resume(process_id, asked_by=order.asked_by)
+        return self.resume(process_id, asked_by=order.asked_by, job_s3=order.job_s3)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)

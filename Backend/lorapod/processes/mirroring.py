@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lorapod.storage.model_card import TrainedModel
+from lorapod.storage.s3_access import JobS3
 
 
 class Mirroring(Protocol):
@@ -20,6 +21,7 @@ class Mirroring(Protocol):
         model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
+        job_s3: JobS3 | None = None,
     ) -> None:
         """A run is about to start.
 
@@ -29,6 +31,7 @@ class Mirroring(Protocol):
             model: what it makes.
             run_folder: where its trainer will write.
             upload: where artifacts go, as the order names it.
+            job_s3: the job's own server, where `upload` names S3.
 
         Raises:
             OSError: what is to be sent cannot be noted.
@@ -50,6 +53,7 @@ class NoMirroring:
         model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
+        job_s3: JobS3 | None = None,
     ) -> None:
         """Nothing to begin."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from lorapod.errors import NotFound
+from lorapod.errors import InvalidInput, NotFound
 from lorapod.processes.lease import this_host
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import OrderStore
+from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.port import TrainingPlan
 from lorapod.workspace import Workspace
 
@@ -43,6 +44,8 @@ class TrainingOrder:
     idempotency_key: str | None = None
     #: The RunPod job that asks, where there is one.
     asked_by: str | None = None
+    #: The S3 server that its job brought with it, where `dataset_source` or `upload` is there.
+    job_s3: JobS3 | None = None
 
     @property
     def key(self) -> str | None:
@@ -50,6 +53,27 @@ class TrainingOrder:
         if self.idempotency_key is not None or self.asked_by is None:
             return self.idempotency_key
         return f"runpod-job:{self.asked_by}"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What its job brought with it that must not be written anywhere."""
+        return self.job_s3.secrets if self.job_s3 is not None else frozenset()
+
+    def with_s3(self, job_s3: JobS3 | None) -> TrainingOrder:
+        """The order with the credentials that another job brings for the server of the first.
+
+        Raises:
+            InvalidInput: they are for another one.
+        """
+        if self.job_s3 is None or job_s3 is None:
+            return self
+        if job_s3 != self.job_s3:
+            raise InvalidInput(
+                f"The s3Config is for another bucket than the one that this process was started with: "
+                f"{self.job_s3.bucket} of {self.job_s3.server}.",
+                hint="Send the same s3Config as with `train`; its credentials may be new.",
+            )
+        return replace(self, job_s3=job_s3)
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
         """Where a fetched dataset has to lie: in the session's folder; None: wherever the worker keeps it."""

@@ -61,6 +61,7 @@ class Preparation:
             ),
             run_folder=plan.run_folder,
             upload=self.order.upload,
+            job_s3=self.order.job_s3,
         )
         return plan
 
@@ -90,6 +91,7 @@ class Preparation:
             stopped=lambda: stopped() or ledger.lost,
             tell=tell,
             folder=self.order.own_dataset(around.workspace),
+            job_s3=self.order.job_s3,
         )
         if known is not None:
             log.note(f"the dataset is at {known['path']}: {known['images']} pictures")

@@ -142,7 +142,8 @@ class Supervisor:
                 self._ledger.end(_STOPPED_STATUS[self._stop.reason])
                 return
             try:
-                self._train(slot)
+                with self._around.redactor.holding(self._preparation.order.secrets):
+                    self._train(slot)
             finally:
                 self._around.slots.release(slot)
                 self._around.stop_mirroring(self.record, lost=self._ledger.lost)

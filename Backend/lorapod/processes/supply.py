@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import FetchProgress
 
 
@@ -20,6 +21,7 @@ class DatasetSupply(Protocol):
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
         folder: Path | None = None,
+        job_s3: JobS3 | None = None,
     ) -> Mapping[str, Any] | None:
         """Have a remote dataset there, checked; what is known of it, for answers. None: it was stopped.
 
@@ -28,6 +30,7 @@ class DatasetSupply(Protocol):
             process_id: for whom; another call for the same goes on with what has come.
             stopped: asked several times a second.
             tell: called about once a second, in the same thread.
+            job_s3: the job's own server, where `source` is in S3.
             folder: where it has to lie, for this process alone; what is whole there already is not fetched again.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lorapod.clock import Clock
@@ -15,6 +15,7 @@ from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
 from lorapod.processes.supply import DatasetSupply
 from lorapod.safety.redaction import Redactor
+from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.port import Failure, WarmSpec
 from lorapod.workspace import Workspace
 
@@ -37,6 +38,8 @@ class Surroundings:
     datasets: DatasetSupply | None = None
     #: Sends artifacts while their training runs.
     mirrors: Mirroring = field(default_factory=NoMirroring)
+    #: Raises `WorkerError` where there are no credentials for a job's own S3 server.
+    check_s3: Callable[[JobS3 | None], None] = lambda _: None
 
     def begin_soon(self, warm: WarmSpec | None) -> None:
         """Have the starter get ready for a trainer, as the holder of any slot will run it."""

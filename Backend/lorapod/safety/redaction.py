@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -34,13 +37,32 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Mask these values, however they are quoted; of addresses among them, the password alone too."""
-        forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._held = Counter(secrets)
+        self._lock = threading.Lock()
+        self._secrets = _pattern(self._held)
+
+    @contextmanager
+    def holding(self, secrets: Iterable[str]) -> Iterator[None]:
+        """Mask these values too until the end of the block: what a job has brought with it. Any thread, any number."""
+        added = Counter(secrets)
+        if not added:
+            yield
+            return
+        self._change(lambda held: held + added)
+        try:
+            yield
+        finally:
+            self._change(lambda held: held - added)
+
+    def _change(self, change: Callable[[Counter[str]], Counter[str]]) -> None:
+        with self._lock:
+            self._held = change(self._held)
+            self._secrets = _pattern(self._held)
 
     def values(self, text: str) -> str:
         """`text` without this worker's own secrets; addresses in it stay usable."""
-        return self._secrets.sub(MASK, text) if self._secrets is not None else text
+        secrets = self._secrets
+        return secrets.sub(MASK, text) if secrets is not None else text
 
     def text(self, text: str) -> str:
         """`text` without this worker's own secrets, and without credentials and signatures in addresses."""
@@ -69,6 +91,12 @@ class Redactor:
                 for key, inner in value.items()
             }
         return [self.answer(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 def _parts(secret: str) -> Iterable[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from lorapod.errors import InvalidInput, UpstreamError
+from lorapod.storage.s3_access import JobS3
 
 #: Called now and then, from any thread, with the bytes that are over so far; what it raises ends the transfer.
 Progress = Callable[[int], None]
@@ -113,6 +115,21 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens where there is none."""
+
+
+Location_contra = TypeVar("Location_contra", contravariant=True)
+
+
+class OpenStore(Protocol[Location_contra]):
+    """Opens stores of some kinds for a block, with the endpoint's credentials, or for S3 those of a job.
+
+    Raises `WorkerError` where there are none; asks no server before the first call.
+    """
+
+    def __call__(
+        self, location: Location_contra, *, job_s3: JobS3 | None = None
+    ) -> AbstractContextManager[ObjectStore]:
+        """A store below the location, for one block."""
 
 
 def checked_key(key: str) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
+from lorapod.wire.envelope import S3_CONFIG_SECRET
 
 DEFAULT_REGION = "us-east-1"
 
 #: `https://<bucket>.s3.<region>.amazonaws.com`, the form in which RunPod's own guide writes the endpoint.
 _AMAZON = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?P<region>[a-z0-9-]+)\.amazonaws\.com")
 #: The fields of RunPod's `s3Config`.
-_JOB_FIELDS = ("endpointUrl", "accessId", "accessSecret", "bucketName")
+_JOB_FIELDS = ("endpointUrl", "accessId", S3_CONFIG_SECRET, "bucketName")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class S3Access:
     """None: Amazon's own for the region."""
     bucket: str | None = None
     region: str = DEFAULT_REGION
+    #: Whether only public addresses may be connected to: the server's is a caller's.
+    public_only: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Access:
@@ -60,18 +63,28 @@ class S3Access:
 
         Raises:
             InvalidInput: a field is missing, no text, or not an address.
+            UnsafeUrl: the server is not on the public internet, and `ALLOW_PRIVATE_URLS` is not set.
         """
+        from lorapod.safety.urls import check_url
+
         values = {name: s3_config.get(name) for name in _JOB_FIELDS}
         wrong = [name for name, value in values.items() if not isinstance(value, str) or not value]
         if wrong:
             raise InvalidInput(f"The job's s3Config needs {', '.join(wrong)}, as text.")
-        return cls._parsed(
-            url=str(values["endpointUrl"]),
+        url = str(values["endpointUrl"])
+        check_url(url, allow_private=settings.allow_private_urls)
+        if urlsplit(url).username is not None:
+            raise InvalidInput(
+                "The endpointUrl of the job's s3Config has a user in it; give accessId instead."
+            )
+        access = cls._parsed(
+            url=url,
             key_id=str(values["accessId"]),
             secret_key=SecretStr(str(values["accessSecret"])),
             bucket=str(values["bucketName"]),
-            region=settings.bucket_region,
+            region=None,
         )
+        return replace(access, public_only=not settings.allow_private_urls)
 
     @classmethod
     def _parsed(
@@ -94,4 +107,46 @@ class S3Access:
             endpoint_url=url,
             bucket=bucket,
             region=region or DEFAULT_REGION,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobS3:
+    """The S3 server that a job brought with it in its `s3Config`; what is kept of it on disk holds no credentials."""
+
+    server: str
+    #: Where `bucket` is left out in what the job names.
+    bucket: str
+    #: None where another worker has taken up what the job began: credentials are in RAM alone.
+    access: Annotated[S3Access | None, Field(exclude=True)] = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, s3_config: Mapping[str, Any], settings: Settings) -> JobS3:
+        """Read a job's `s3Config`; see `S3Access.from_job`."""
+        access = S3Access.from_job(s3_config, settings)
+        return cls(server=str(access.endpoint_url), bucket=str(access.bucket), access=access)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What must not be written or returned while it is used."""
+        if self.access is None:
+            return frozenset()
+        return frozenset({self.access.secret_key.get_secret_value()})
+
+    def opened(self, settings: Settings) -> S3Access:
+        """The job's credentials; where they are not at hand any more the endpoint's own, if they are of that server.
+
+        Raises:
+            InvalidInput: neither is there.
+        """
+        if self.access is not None:
+            return self.access
+        if settings.bucket_access_key_id is not None:
+            own = S3Access.from_settings(settings)
+            if own.endpoint_url == self.server:
+                return replace(own, bucket=self.bucket)
+        raise InvalidInput(
+            f"The credentials for {self.server} came with the job (`s3Config`) and are kept nowhere.",
+            hint="Send `resume` with the same s3Config beside its input, or set BUCKET_ENDPOINT_URL and its "
+            "credentials on the endpoint to that server.",
         )

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from lorapod.storage.port import Progress
 from lorapod.storage.s3_access import S3Access
+from lorapod.storage.s3_public import connect_publicly
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,7 +29,7 @@ _making = threading.Lock()
 def make_client(access: S3Access) -> S3Client:
     """A client, to be closed by whoever asked for it; nothing is sent yet."""
     with _making:  # clients may be shared between threads, a session may not
-        return _session().client(
+        client = _session().client(
             "s3",
             endpoint_url=access.endpoint_url,
             region_name=access.region,
@@ -39,10 +40,15 @@ def make_client(access: S3Access) -> S3Client:
                 connect_timeout=CONNECT_S,
                 read_timeout=READ_S,
                 max_pool_connections=4 * PARTS_AT_ONCE,
+                # A proxy would look the host up by itself.
+                proxies={} if access.public_only else None,
                 retries={"mode": "standard", "total_max_attempts": REQUEST_ATTEMPTS},
                 s3={"addressing_style": "path" if access.endpoint_url else "auto"},
             ),
         )
+    if access.public_only:
+        connect_publicly(client)
+    return client
 
 
 @cache

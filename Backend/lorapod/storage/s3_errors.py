@@ -36,12 +36,16 @@ def is_missing(error: ClientError) -> bool:
 def as_worker_error(error: BaseException, *, key: str, bucket: str) -> WorkerError:
     """The error that callers see; nothing of the request, whose headers hold the key's id, is quoted."""
     what = f"the object {key!r} in the S3 bucket {bucket!r}"
+    if isinstance(error, HTTPClientError):
+        inner: object = error.kwargs.get("error")
+        if isinstance(inner, WorkerError):
+            return inner
     if isinstance(error, ClientError):
         return _answered(error, what, bucket)
     if isinstance(error, (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)):
         return StoreUnavailable(
             f"The S3 server did not answer for {what} ({type(error).__name__}).",
-            hint="Try again; if it stays so, check BUCKET_ENDPOINT_URL.",
+            hint="Try again; if it stays so, check BUCKET_ENDPOINT_URL, or the job's s3Config.",
         )
     if isinstance(error, BotoCoreError):
         return StoreRefused(f"The request for {what} cannot be made ({type(error).__name__}).")
@@ -58,7 +62,7 @@ def _answered(error: ClientError, what: str, bucket: str) -> WorkerError:
     if code in _CREDENTIALS or status in {401, 403}:
         return StoreRefused(
             f"The S3 server refuses access to {what} ({code}).",
-            hint="Check BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY and the rights of that key.",
+            hint="Check BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY, or the job's s3Config, and that key's rights.",
         )
     if code in _MISSING:
         return NotFound(f"There is no {what.removeprefix('the ')}.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,13 +11,12 @@ from lorapod.clock import Clock
 from lorapod.errors import Conflict, InvalidInput, Unsupported
 from lorapod.kinds import suffix_of
 from lorapod.settings import Settings
-from lorapod.storage.port import ObjectStore, Progress, checked_key
+from lorapod.storage.port import ObjectStore, OpenStore, Progress, checked_key
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import S3Prefix, SupabaseFolder
 
 #: What the keys of shared files begin with: a rule of the bucket's own can remove them after some days.
 PREFIX = "lorapod-shared"
-
-OpenStore = Callable[[S3Prefix | SupabaseFolder], AbstractContextManager[ObjectStore]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +34,9 @@ class FileShares:
     a file that somebody removed from the bucket is simply uploaded again.
     """
 
-    def __init__(self, *, settings: Settings, clock: Clock, open_store: OpenStore) -> None:
+    def __init__(
+        self, *, settings: Settings, clock: Clock, open_store: OpenStore[S3Prefix | SupabaseFolder]
+    ) -> None:
         """Ask no server yet."""
         self._settings = settings
         self._clock = clock
@@ -45,12 +44,15 @@ class FileShares:
         #: One upload at a time: two callers who ask for the same file cost one.
         self._lock = threading.Lock()
 
-    def share(self, path: Path, *, sha256: str, progress: Progress | None = None) -> SharedFile:
+    def share(
+        self, path: Path, *, sha256: str, job_s3: JobS3 | None = None, progress: Progress | None = None
+    ) -> SharedFile:
         """An address of the file, which is uploaded unless the store has it; blocks.
 
         Args:
             path: the file.
             sha256: of its content.
+            job_s3: the bucket that the job brought with it, which goes before the endpoint's store.
             progress: called with the bytes that are uploaded so far.
 
         Raises:
@@ -60,23 +62,23 @@ class FileShares:
             OSError: the file cannot be read.
         """
         expires_s = self._settings.url_expires_s
-        with self._open_store(self._location()) as store:
+        with self._open_store(self._location(job_s3), job_s3=job_s3) as store:
             key = _key(path, sha256)
             with self._lock:
                 _upload(store, path, key, sha256, progress)
             expires_at = self._clock.now() + timedelta(seconds=expires_s)
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
 
-    def _location(self) -> S3Prefix | SupabaseFolder:
+    def _location(self, job_s3: JobS3 | None) -> S3Prefix | SupabaseFolder:
         settings = self._settings
-        if settings.bucket_name or settings.bucket_endpoint_url:
+        if job_s3 is not None or settings.bucket_name or settings.bucket_endpoint_url:
             return S3Prefix(prefix=PREFIX)
         if settings.supabase_url and settings.supabase_bucket:
             return SupabaseFolder(bucket_name=settings.supabase_bucket, folder_path=PREFIX)
         raise Unsupported(
             "This endpoint has no object store to give an address from.",
             hint="Leave out `as` and fetch the file in parts; or set BUCKET_NAME with its credentials, or "
-            "SUPABASE_URL and SUPABASE_BUCKET, on the endpoint.",
+            "SUPABASE_URL and SUPABASE_BUCKET, on the endpoint, or send an s3Config with the job.",
         )
 
 

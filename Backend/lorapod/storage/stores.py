@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from lorapod.errors import InvalidInput
+from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import ObjectStore
+from lorapod.storage.s3_access import JobS3, S3Access
 from lorapod.wire.dataset import HuggingFaceDataset, S3Prefix, SupabaseFolder
 from lorapod.wire.storage import HuggingFaceRepo, LocalFolder, Target
 from lorapod.workspace import Workspace
@@ -25,26 +27,26 @@ class _Closable(ObjectStore, Protocol):
 class ObjectStores:
     """Opens stores. Each client library is imported with the first store that needs it."""
 
-    def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
+    def __init__(self, *, settings: Settings, workspace: Workspace, redactor: Redactor | None = None) -> None:
         """Read nothing yet.
 
         Args:
             settings: where credentials come from.
             workspace: what a `LocalFolder` is a folder of.
+            redactor: learns the credentials of jobs while a store is open with them.
         """
         self._settings = settings
         self._workspace = workspace
+        self._redactor = redactor or Redactor()
         self._patience = Patience(total_s=settings.store_patience_s)
 
     @contextmanager
-    def open(
-        self, location: Location, *, s3_config: Mapping[str, Any] | None = None
-    ) -> Iterator[ObjectStore]:
+    def open(self, location: Location, *, job_s3: JobS3 | None = None) -> Iterator[ObjectStore]:
         """A store below the location, until the end of the block; nothing is asked of its server before the first call.
 
         Args:
             location: as the request names it.
-            s3_config: the job's own RunPod `s3Config`, which goes before the endpoint's S3 settings.
+            job_s3: the job's own server, which goes before the endpoint's S3 settings.
 
         Raises:
             InvalidInput: credentials or the bucket are not set.
@@ -56,31 +58,37 @@ class ObjectStores:
 
             yield LocalObjects(self._workspace.safe_path(location.path))
             return
-        with closing(self._remote(location, s3_config)) as store:
+        held = job_s3.secrets if job_s3 is not None else ()
+        with self._redactor.holding(held), closing(self._remote(location, job_s3)) as store:
             yield store
+
+    def check(self, job_s3: JobS3 | None) -> None:
+        """Look whether there are credentials for a job's own server, where it has one, without asking it.
+
+        Raises:
+            InvalidInput: there are none.
+        """
+        if job_s3 is not None:
+            job_s3.opened(self._settings)
 
     def _remote(
         self,
         location: S3Prefix | SupabaseFolder | HuggingFaceRepo | HuggingFaceDataset,
-        s3_config: Mapping[str, Any] | None,
+        job_s3: JobS3 | None,
     ) -> _Closable:
         match location:
             case S3Prefix():
-                return self._s3(location, s3_config)
+                return self._s3(location, job_s3)
             case SupabaseFolder():
                 return self._supabase(location)
             case HuggingFaceRepo() | HuggingFaceDataset():
                 return self._hub(location)
 
-    def _s3(self, location: S3Prefix, s3_config: Mapping[str, Any] | None) -> _Closable:
+    def _s3(self, location: S3Prefix, job_s3: JobS3 | None) -> _Closable:
         from lorapod.storage.s3 import S3Objects
-        from lorapod.storage.s3_access import S3Access
 
-        access = (
-            S3Access.from_job(s3_config, self._settings)
-            if s3_config
-            else S3Access.from_settings(self._settings)
-        )
+        settings = self._settings
+        access = S3Access.from_settings(settings) if job_s3 is None else job_s3.opened(settings)
         bucket = location.bucket or access.bucket
         if bucket is None:
             raise InvalidInput(

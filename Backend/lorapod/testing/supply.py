@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.errors import WorkerError
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import FetchProgress
 
 #: Between two looks whether to stop.
@@ -35,6 +36,7 @@ class ScriptedSupply:
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
         folder: Path | None = None,
+        job_s3: JobS3 | None = None,  # noqa: ARG002 - it asks no server
     ) -> Mapping[str, Any] | None:
         """Make the folder that `source` names as `path`, with one file.
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.wire.shapes.shape import Shape
 from lorapod.wire.shapes.table import recognised
+
+#: Where RunPod puts a caller's own bucket: beside `input`.
+S3_CONFIG = "s3Config"
+#: Its field that may never be told; `accessId` stands in every presigned address.
+S3_CONFIG_SECRET = "accessSecret"  # noqa: S105 - the field's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,8 @@ class Call:
     fields: Mapping[str, Any]
     #: What the input was known by, where it has no `type`.
     shape: Shape | None = None
+    #: The job's own bucket with its credentials, as RunPod hands it on.
+    s3_config: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def request_fields(self) -> Mapping[str, Any]:
         """The fields of the action's request.
@@ -51,9 +58,22 @@ def open_envelope(event: object) -> Call:
         raise InvalidInput('The job has no "input" object.', hint='Send {"input": {"type": "ping"}}.')
     fields = {str(name): value for name, value in job_input.items()}
     job_id = str(event.get("id", ""))
+    s3_config = event.get(S3_CONFIG)
+    if s3_config is not None and not isinstance(s3_config, Mapping):
+        raise InvalidInput("The job's s3Config is not a JSON object.")
+    s3_config = s3_config or None
     if "type" not in fields and (shape := recognised(fields)) is not None:
-        return Call(job_id=job_id, type=shape.type, fields=fields, shape=shape)
-    return Call(job_id=job_id, type=_take_type(fields), fields=fields)
+        return Call(job_id=job_id, type=shape.type, fields=fields, shape=shape, s3_config=s3_config)
+    return Call(job_id=job_id, type=_take_type(fields), fields=fields, s3_config=s3_config)
+
+
+def secrets_of(event: object) -> frozenset[str]:
+    """The secrets that an event brings with it, whatever else is wrong with it."""
+    s3_config = event.get(S3_CONFIG) if isinstance(event, Mapping) else None
+    if not isinstance(s3_config, Mapping):
+        return frozenset()
+    secret = s3_config.get(S3_CONFIG_SECRET)
+    return frozenset({secret}) if isinstance(secret, str) else frozenset()
 
 
 def _take_type(fields: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from lorapod.files.digests import DigestBook
 from lorapod.files.parts import REPLY_OVERHEAD_BYTES
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
+from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.storage.port import ObjectStore
 from lorapod.storage.shares import FileShares
@@ -74,6 +75,7 @@ class Bench:
             clock=SystemClock(),
             started_at=datetime.now(UTC),
             workspace=self.workspace,
+            redactor=Redactor(),
             processes=cast("Any", self.processes),
             trainers=cast("Any", None),
             datasets=DatasetLibrary(workspace=self.workspace, settings=settings),
@@ -88,7 +90,7 @@ class Bench:
         self._router = Router(services)
 
     @contextmanager
-    def open_store(self, _location: Any) -> Iterator[ObjectStore]:
+    def open_store(self, location: Any, *, job_s3: Any = None) -> Iterator[ObjectStore]:
         yield self.store
 
     async def ask(self, action: str, **fields: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lorapod import __version__
 from lorapod.actions import health
 from lorapod.actions.action import Job
 from lorapod.actions.services import Services
+from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit
@@ -94,6 +95,7 @@ async def ask(
             clock=clock,
             started_at=started_at,
             workspace=workspace,
+            redactor=Redactor(),
             processes=cast("Any", FakeProcesses()),
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
             datasets=cast("Any", None),

@@ -115,10 +115,13 @@ class Place:
         self.fetcher = DatasetFetcher(
             workspace=self.workspace,
             settings=settings,
-            open_store=lambda _location: nullcontext(self.bucket),
+            open_store=self.open_store,
         )
         self.told: list[FetchProgress] = []
         self.stop_at_s = float("inf")
+
+    def open_store(self, location: Any, *, job_s3: Any = None) -> nullcontext[Bucket]:
+        return nullcontext(self.bucket)
 
     def fetch(self, ref: DatasetRef, process_id: str = "train_1") -> DatasetSummary:
         stop_at = time.monotonic() + self.stop_at_s

@@ -99,3 +99,15 @@ def test_every_secret_setting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     values = Settings().secret_values()
     assert {f"planted-{name}" for name in secrets} | {"planted-runpod"} <= values
     assert "not-secret" not in values
+
+
+def test_a_jobs_secrets_are_masked_while_it_runs() -> None:
+    redactor = Redactor(["planted-of-the-worker"])
+    text = "planted-of-the-worker, planted-of-a-job"
+    with redactor.holding(["planted-of-a-job"]):
+        with redactor.holding({"planted-of-a-job", "planted-of-the-worker"}):
+            assert redactor.text(text) == "***, ***"
+        assert redactor.answer({"a": text}) == {"a": "***, ***"}
+    assert redactor.text(text) == "***, planted-of-a-job"
+    with redactor.holding([]):
+        assert redactor.text(text) == "***, planted-of-a-job"

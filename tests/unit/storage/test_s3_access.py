@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.errors import InvalidInput
+from lorapod.errors import InvalidInput, UnsafeUrl
 from lorapod.settings import Settings
 from lorapod.storage.s3_access import S3Access
 
@@ -71,3 +71,25 @@ def test_a_job_can_bring_its_own() -> None:
     assert SECRET not in repr(access)
     with pytest.raises(InvalidInput, match="accessSecret, bucketName"):
         S3Access.from_job({**job, "accessSecret": None, "bucketName": 5}, Settings())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000", "http://169.254.169.254", "http://10.1.2.3", "http://0x7f.1"]
+)
+def test_a_jobs_server_must_be_public(url: str) -> None:
+    job = {"endpointUrl": url, "accessId": "other", "accessSecret": SECRET, "bucketName": "jobs"}
+    with pytest.raises(UnsafeUrl):
+        S3Access.from_job(job, Settings())
+    if "0x" not in url:
+        assert S3Access.from_job(job, Settings(allow_private_urls=True)).endpoint_url == url
+
+
+def test_a_jobs_address_may_hold_no_credentials() -> None:
+    job = {
+        "endpointUrl": "https://me:word@host",
+        "accessId": "o",
+        "accessSecret": SECRET,
+        "bucketName": "jobs",
+    }
+    with pytest.raises(InvalidInput, match="accessId"):
+        S3Access.from_job(job, Settings())

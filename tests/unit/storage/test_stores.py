@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, UnsafePath, Unsupported
+from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
+from lorapod.storage.s3_access import JobS3
 from lorapod.storage.stores import ObjectStores
 from lorapod.wire.dataset import HuggingFaceDataset, S3Prefix, SupabaseFolder
 from lorapod.wire.storage import HuggingFaceRepo, LocalFolder, UploadTargets
@@ -50,9 +52,39 @@ def test_a_bucket_must_be_named_somewhere(tmp_path: Path) -> None:
         pass
     with stores(tmp_path, **values).open(S3Prefix(bucket="b", prefix="p")) as store:
         assert "/b/p/a.bin?" in store.url_for("a.bin", expires_s=5)
-    job = {"endpointUrl": "http://host", "accessId": "i", "accessSecret": "s", "bucketName": "jobs"}
-    with stores(tmp_path, **values).open(S3Prefix(), s3_config=job) as store:
+
+
+JOB = {
+    "endpointUrl": "http://host",
+    "accessId": "job-key",
+    "accessSecret": "planted-7f3a",
+    "bucketName": "jobs",
+}
+
+
+def test_a_jobs_own_bucket_goes_before_the_endpoints(tmp_path: Path) -> None:
+    settings = Settings(bucket_access_key_id="id", bucket_secret_access_key="secret", bucket_name="mine")
+    redactor = Redactor()
+    opener = ObjectStores(settings=settings, workspace=Workspace.create(tmp_path), redactor=redactor)
+    job_s3 = JobS3.of(JOB, Settings())
+    with opener.open(S3Prefix(), job_s3=job_s3) as store:
         assert store.url_for("a.bin", expires_s=5).startswith("http://host/jobs/a.bin?")
+        assert redactor.text("with planted-7f3a") == "with ***"
+    assert redactor.text("with planted-7f3a") == "with planted-7f3a"
+    with opener.open(S3Prefix(bucket="other"), job_s3=job_s3) as store:
+        assert store.url_for("a.bin", expires_s=5).startswith("http://host/other/a.bin?")
+
+
+def test_what_is_kept_of_a_jobs_bucket_opens_with_credentials_of_the_same_server_only(tmp_path: Path) -> None:
+    kept = TypeAdapter(JobS3).validate_json(TypeAdapter(JobS3).dump_json(JobS3.of(JOB, Settings())))
+    assert kept == JobS3(server="http://host", bucket="jobs")
+    mine = {"bucket_access_key_id": "id", "bucket_secret_access_key": "secret", "bucket_name": "mine"}
+    with stores(tmp_path, bucket_endpoint_url="http://host", **mine).open(S3Prefix(), job_s3=kept) as store:
+        assert store.url_for("a.bin", expires_s=5).startswith("http://host/jobs/a.bin?")
+    for settings in ({}, {"bucket_endpoint_url": "http://elsewhere", **mine}):
+        with pytest.raises(InvalidInput, match="kept nowhere") as caught:
+            stores(tmp_path, **settings).check(kept)
+        assert "s3Config" in caught.value.hint
 
 
 @pytest.mark.parametrize("folder", ["../else", "a//b", "a/../../b"])

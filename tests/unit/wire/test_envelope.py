@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lorapod.errors import ErrorCode, InvalidInput, WorkerError
-from lorapod.wire.envelope import error_answer, open_envelope
+from lorapod.wire.envelope import error_answer, open_envelope, secrets_of
 
 
 def test_type_and_fields_are_taken_apart() -> None:
@@ -91,3 +91,22 @@ def test_hint_and_details_go_with_an_error_that_has_them() -> None:
 
 def test_every_code_has_one_error() -> None:
     assert sorted(kind.code for kind in WorkerError.__subclasses__()) == sorted(ErrorCode)
+
+
+def test_a_jobs_own_bucket_stands_beside_its_input() -> None:
+    event = {"input": {"type": "ping"}, "s3Config": {"accessId": "id", "accessSecret": "planted"}}
+    call = open_envelope(event)
+    assert call.s3_config == event["s3Config"]
+    assert "planted" not in repr(call)
+    assert secrets_of(event) == {"planted"}
+    assert open_envelope({"input": {"type": "ping"}, "s3Config": {}}).s3_config is None
+
+
+@pytest.mark.parametrize("event", [None, {}, {"s3Config": None}, {"s3Config": {"accessSecret": 5}}])
+def test_an_event_without_secrets(event: object) -> None:
+    assert secrets_of(event) == frozenset()
+
+
+def test_a_bucket_of_another_form_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="s3Config"):
+        open_envelope({"input": {"type": "ping"}, "s3Config": ["mine"]})

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from lorapod.atomic import write_atomically
 from lorapod.storage.mirror.artifact import Artifact, Run
 from lorapod.storage.model_card import TrainedModel
+from lorapod.storage.s3_access import JobS3
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
 
@@ -40,6 +41,8 @@ class UploadLedger:
     model: TrainedModel | None = None
     #: The sha256 of the card as it was written last, or was not because somebody's own stands there.
     card: str | None = None
+    #: The server of a target that is the job's own; None: the endpoint's.
+    job_s3: JobS3 | None = None
     #: By key.
     sent: Mapping[str, Sent] = field(default_factory=dict)
     #: Why a file could not be sent, by key; the key is empty where the target itself cannot be used.
@@ -50,9 +53,13 @@ class UploadLedger:
         sent = self.sent.get(artifact.key)
         return sent is not None and (sent.size_bytes, sent.mtime_ns) == artifact.state
 
+    def goes_where(self, other: UploadLedger) -> bool:
+        """Whether both send to the same place."""
+        return (self.target, self.root, self.job_s3) == (other.target, other.root, other.job_s3)
+
     def merged(self, other: UploadLedger) -> UploadLedger:
         """This ledger with what another worker has written for the same target meanwhile."""
-        if (other.target, other.root) != (self.target, self.root):
+        if not self.goes_where(other):
             return self
         newer = {
             key: sent

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from lorapod.errors import InvalidInput
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.marks import TOUCH_S, Marks
-from lorapod.storage.mirror.mirror import Mirror, OpenTarget
+from lorapod.storage.mirror.mirror import Mirror
 from lorapod.storage.mirror.watch import watching
 from lorapod.storage.model_card import TrainedModel
-from lorapod.wire.storage import UploadTargets
+from lorapod.storage.port import OpenStore
+from lorapod.storage.s3_access import JobS3
+from lorapod.wire.storage import Target, UploadTargets
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ class _Active:
     generation: int = 0
     #: Its training has ended; see `Mirror.step`.
     still: bool = False
+    #: The job's own server with its credentials, where it brought one.
+    job_s3: JobS3 | None = None
     #: Another worker has taken the process up.
     given_up: bool = False
     wakes: list[threading.Event] = field(default_factory=list)
@@ -62,7 +67,7 @@ class Mirrors:
         workspace: Workspace,
         clock: Clock,
         scratch: Path,
-        open_target: OpenTarget,
+        open_target: OpenStore[Target],
         default: UploadTargets | None,
         has_ended: Callable[[str], bool],
     ) -> None:
@@ -101,6 +106,7 @@ class Mirrors:
         model: TrainedModel,
         run_folder: Path,
         upload: Mapping[str, Any] | None,
+        job_s3: JobS3 | None = None,
     ) -> None:
         """Mirror a run that is about to start, to the targets of its order and of its earlier runs.
 
@@ -116,11 +122,16 @@ class Mirrors:
             root = name if upload is not None else f"{process_id}/{name}"
             for label in targets.model_fields_set:
                 if getattr(targets, label) is not None:
-                    target = UploadTargets.model_validate({label: getattr(targets, label)})
-                    self._have_ledger(
-                        process_id, label, self._ledger(process_id, target, root, model, run_folder)
+                    fresh = UploadLedger(
+                        target=UploadTargets.model_validate({label: getattr(targets, label)}),
+                        folder=self._workspace.relative(run_folder),
+                        log=self._workspace.relative(self._workspace.log_path(process_id)),
+                        root=root,
+                        model=model,
+                        job_s3=job_s3 if upload is not None and label == "s3" else None,
                     )
-        self._send(process_id, _Active(generation=generation))
+                    self._have_ledger(process_id, label, fresh)
+        self._send(process_id, _Active(generation=generation, job_s3=job_s3))
 
     def end(self, process_id: str, generation: int, *, lost: bool) -> None:
         """Say that no file of the run changes any more: the rest is sent. `lost`: by whoever has taken it up."""
@@ -134,15 +145,15 @@ class Mirrors:
         """Whether all of an ended process was sent that can be, by whatever worker."""
         return not self._marks.stands(process_id)
 
-    def check(self, targets: UploadTargets) -> None:
-        """Look whether targets can be opened, without asking their servers.
+    def check(self, targets: UploadTargets, *, job_s3: JobS3 | None = None) -> None:
+        """Look whether targets can be opened, without asking their servers; `job_s3` is the job's own, for S3.
 
         Raises:
             WorkerError: a setting is missing, or a local folder is one that artifacts come from.
         """
         self._refuse_own_folders(targets)
         for target in targets.targets:
-            with self._open(target):
+            with self._open(target, job_s3=job_s3):
                 pass
 
     def close(self, grace_s: float) -> None:
@@ -183,17 +194,10 @@ class Mirrors:
                 logger.info("sending what another worker left", extra={"process_id": process_id})
                 self._send(process_id, _Active(still=True))
 
-    def _ledger(
-        self, process_id: str, target: UploadTargets, root: str, model: TrainedModel, run_folder: Path
-    ) -> UploadLedger:
-        relative = self._workspace.relative
-        log = relative(self._workspace.log_path(process_id))
-        return UploadLedger(target=target, folder=relative(run_folder), log=log, root=root, model=model)
-
     def _have_ledger(self, process_id: str, label: str, fresh: UploadLedger) -> None:
         path = ledger_path(self._workspace, process_id, label)
         kept = read_ledger(path)
-        if kept is None or (kept.target, kept.root) != (fresh.target, fresh.root):
+        if kept is None or not kept.goes_where(fresh):
             write_ledger(path, fresh)
 
     def _refuse_own_folders(self, targets: UploadTargets) -> None:
@@ -226,7 +230,10 @@ class Mirrors:
                     ledger.run(process_id, self._workspace),
                     ledger,
                     path=path,
-                    open_target=self._open,
+                    # Credentials stand in no ledger; what another worker left has only the endpoint's.
+                    open_target=partial(
+                        self._open, job_s3=ledger.job_s3 and (active.job_s3 or ledger.job_s3)
+                    ),
                     clock=self._clock,
                     scratch=self._scratch,
                 )

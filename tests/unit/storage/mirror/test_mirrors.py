@@ -13,6 +13,7 @@ from lorapod.storage.mirror import marks, mirror
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import ObjectStore
+from lorapod.storage.s3_access import JobS3
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.objects import MemoryObjects
 from lorapod.wire.storage import Target
@@ -46,7 +47,7 @@ class Bench:
         )
 
     @contextmanager
-    def open(self, target: Target) -> Iterator[ObjectStore]:
+    def open(self, location: Target, *, job_s3: JobS3 | None = None) -> Iterator[ObjectStore]:
         if self.defects:
             self.defects -= 1
             raise RuntimeError("a defect")
