@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import Conflict, Unsupported
+from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
-from lorapod.processes.order import TrainingOrder, first_record, keep_order, read_order
-from lorapod.processes.preparing import Preparation
+from lorapod.processes.order import Order, TaskOrder, TrainingOrder, keep_order, read_order
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.roster import Roster
@@ -23,13 +22,16 @@ from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.surroundings import Surroundings
-from lorapod.sessions import Session
+from lorapod.processes.training import TrainingKind
+from lorapod.processes.work import Kind, Plan
 from lorapod.storage.s3_access import JobS3
-from lorapod.trainers.checkpoints import step_to_resume
-from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import Trainer, TrainingPlan
 
 #: How long a killed child may take to be gone.
 KILL_GRACE_S = 2.0
+
+#: How long a run whose end is known may take to let go of its process.
+LET_GO_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +43,21 @@ class Accepted:
     warnings: Sequence[str] = ()
     #: The same RunPod job has asked for it before, on a worker that did not live to answer.
     retried: bool = False
+    #: Whether this very request began a run; else it found one.
+    begun: bool = False
 
 
 class RealProcessManager(Roster):
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
     def __init__(
-        self, surroundings: Surroundings, trainers: Mapping[str, Trainer], *, worker_id: str, scratch: Path
+        self,
+        surroundings: Surroundings,
+        trainers: Mapping[str, Trainer],
+        *,
+        worker_id: str,
+        scratch: Path,
+        kinds: Sequence[Kind] = (),
     ) -> None:
         """Begin with no process; records of earlier workers are found in the store.
 
@@ -56,12 +66,16 @@ class RealProcessManager(Roster):
             trainers: by name.
             worker_id: as records show it.
             scratch: folder on local disk.
+            kinds: the types of processes beside trainings.
         """
         super().__init__(surroundings.store.records)
         self._around = surroundings
-        self._trainers = trainers
+        self._trainings = TrainingKind(
+            trainers, workspace=surroundings.workspace, scratch=scratch, around=surroundings
+        )
+        known: list[Kind] = [self._trainings, *kinds]
+        self._kinds = {kind.name: kind for kind in known}
         self._worker_id = worker_id
-        self._scratch = scratch
         self._lock = threading.Lock()
         self._closing = False
         self.listeners = Listeners()
@@ -79,45 +93,35 @@ class RealProcessManager(Roster):
         """Begin to look after other workers' processes, and to hear messages."""
         self._keeper.start()
 
-    def plan(self, process_id: str, order: TrainingOrder, *, fetched: bool = False) -> TrainingPlan:
-        """What the trainer makes of an order, before or after its dataset was fetched.
+    def plan(self, process_id: str, order: TrainingOrder) -> TrainingPlan:
+        """What the trainer makes of an order.
 
         Raises:
             WorkerError: what it refuses.
         """
-        workspace = self._around.workspace
-        return self._trainers[order.trainer].prepare(
-            TrainingRequest(
-                process_id=process_id,
-                config=order.config,
-                dataset=workspace.root / order.dataset_path if order.dataset_path is not None else None,
-                training_folder=workspace.output_folder(process_id, order.session),
-                scratch=self._scratch / process_id,
-                workspace=workspace.root,
-                name=order.name,
-                dataset_ready=fetched or order.dataset_source is None,
-            )
-        )
+        return self._trainings.training_plan(process_id, order)
 
-    def submit(self, kind: str, order: TrainingOrder) -> Accepted:
+    def submit(self, type_: str, order: Order) -> Accepted:
         """Start a process; or find the one that the order's key stands for, and take it up again.
 
         A RunPod job that is handed out again because its worker died finds its process too. That one is taken up only
         if it was interrupted: the job has not changed its mind about what has failed or was cancelled.
 
         Args:
-            kind: what the id begins with, e.g. `train`.
-            order: what to train.
+            type_: of the process, e.g. `train`; its id begins so.
+            order: what to do, of that type's class.
 
         Raises:
-            WorkerError: what the trainer refuses.
+            WorkerError: what the trainer, or whoever else is to do it, refuses.
+            Conflict: it would have to wait, and its caller does not wish that.
             OSError: the record cannot be written.
         """
+        kind = self._kinds[type_]
         store = self._around.store.records
         key = order.key
         while True:
-            process_id = new_process_id(kind, self._around.clock.now())
-            plan = self.plan(process_id, order)
+            process_id = new_process_id(type_, self._around.clock.now())
+            plan = kind.plan(process_id, order)
             if key is not None:
                 owner = store.claim_key(key, process_id)
                 if owner != process_id and (found := store.load(owner)) is not None:
@@ -127,20 +131,13 @@ class RealProcessManager(Roster):
                     key = f"{key}, not {owner}"
                     continue
                 process_id = owner
-                plan = self.plan(process_id, order)
-            record = first_record(
-                kind,
-                order,
-                plan,
-                worker_id=self._worker_id,
-                holder=self._around.pulse.holder,
-                created_at=self._around.clock.now(),
-            )
+                plan = kind.plan(process_id, order)
+            record = self._first_record(kind, process_id, plan, order)
             try:
                 self._hold(record, plan, order)
             except RecordExists:
                 continue
-            return Accepted(record=record, warnings=plan.warnings)
+            return Accepted(record=record, warnings=plan.warnings, begun=True)
 
     def resume(
         self, process_id: str, *, asked_by: str | None = None, job_s3: JobS3 | None = None
@@ -155,30 +152,20 @@ class RealProcessManager(Roster):
         Raises:
             NotFound: there is no such process, or what it was to train is gone.
             Conflict: it runs, it is completed, or another worker was faster.
-            WorkerError: what the trainer refuses now.
+            Unsupported: processes of its type are not taken up again.
+            WorkerError: what the trainer, or whoever else is to do it, refuses now.
         """
         record = self.get(process_id)
         if _is_retry(record, asked_by) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted(record=record, retried=True)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        order = read_order(self._around.store.orders, process_id).with_s3(job_s3)
+        kind = self._kind_of(record)
+        if not kind.resumable:
+            raise Unsupported(kind.not_resumable)
+        order = read_order(kind.order_type, self._around.store.orders, process_id).with_s3(job_s3)
         self._around.check_s3(order.job_s3)
-        plan = self.plan(process_id, order)
-        step = step_to_resume(plan.run_folder, plan.name)
-        queued = record.taken_up(
-            worker_id=self._worker_id,
-            holder=self._around.pulse.holder,
-            host=this_host(),
-            asked_by=asked_by,
-            progress=Progress(step=step or 0, total_steps=plan.total_steps),
-        )
-        try:
-            self._hold(queued, plan, order)
-        except RecordExists:
-            raise Conflict(f"Another worker has just taken the process {process_id} up.") from None
-        missing = () if step else ("There is no whole checkpoint, so it begins anew.",)
-        return Accepted(record=queued, warnings=[*plan.warnings, *missing])
+        return self._take_up(record, order, asked_by=asked_by)
 
     def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
         """Have a live process stopped, saved or sampled, by whatever worker holds it; returns at once.
@@ -190,8 +177,9 @@ class RealProcessManager(Roster):
         """
         record = self.get(process_id)
         wanted = request.capability
-        if wanted is not None and wanted not in self._trainers[record.trainer].capabilities:
-            raise Unsupported(f"The trainer {record.trainer} cannot {wanted} on request.")
+        if wanted is not None and wanted not in self._kind_of(record).capabilities(record):
+            who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
+            raise Unsupported(f"{who} cannot {wanted} on request.")
         if record.status is ProcessStatus.INTERRUPTED and wanted is None:
             return self._cancel_interrupted(record)
         if record.status.final:
@@ -223,15 +211,71 @@ class RealProcessManager(Roster):
         self._around.starter.close()
         self._around.pulse.close()
 
-    def _again(self, process_id: str, order: TrainingOrder) -> Accepted:
+    def _first_record(self, kind: Kind, process_id: str, plan: Plan, order: Order) -> ProcessRecord:
+        """The record of a process that waits for its turn."""
+        return ProcessRecord(
+            process_id=process_id,
+            type=kind.name,
+            name=plan.name,
+            folder=plan.folder,
+            status=ProcessStatus.QUEUED,
+            created_at=self._around.clock.now(),
+            worker_id=self._worker_id,
+            holder=self._around.pulse.holder,
+            host=this_host(),
+            progress=Progress(total_steps=plan.total_steps),
+            job_id=order.job_id,
+            idempotency_key=order.idempotency_key,
+            key=order.key,
+            asked_by=order.asked_by,
+            **plan.record,
+        )
+
+    def _kind_of(self, record: ProcessRecord) -> Kind:
+        """What its type is.
+
+        Raises:
+            Unsupported: this worker knows no such type: a later version began the process.
+        """
+        kind = self._kinds.get(record.type)
+        if kind is None:
+            raise Unsupported(f"This worker knows nothing of processes of type {record.type!r}.")
+        return kind
+
+    def _again(self, process_id: str, order: Order) -> Accepted:
+        """What has become of a process whose key is used again."""
         record = self.get(process_id)
         orders = self._around.store.orders
         if orders.read(process_id) is None:
             # Whoever began the process was killed before it could keep the order, or is just about to.
-            keep_order(_in_session(order, record.session), orders, process_id)
+            keep_order(order.made_again(record), orders, process_id)
         if not record.status.unfinished:
             return Accepted(record=record, retried=_is_retry(record, order.asked_by))
-        return self.resume(process_id, asked_by=order.asked_by, job_s3=order.job_s3)
+        if self._kind_of(record).resumable:
+            return self.resume(process_id, asked_by=order.asked_by, job_s3=order.job_s3)
+        if _is_retry(record, order.asked_by) and record.status is not ProcessStatus.INTERRUPTED:
+            return Accepted(record=record, retried=True)
+        # The request is here again with all that was not kept of it.
+        keep_order(order, orders, process_id)
+        return self._take_up(record, order, asked_by=order.asked_by)
+
+    def _take_up(self, record: ProcessRecord, order: Order, *, asked_by: str | None) -> Accepted:
+        """Begin a further run of an unfinished process."""
+        plan = self._kind_of(record).plan(record.process_id, order)
+        resumption = plan.work.resumption()
+        queued = record.taken_up(
+            worker_id=self._worker_id,
+            holder=self._around.pulse.holder,
+            host=this_host(),
+            asked_by=asked_by,
+            progress=Progress(step=resumption.step, total_steps=plan.total_steps),
+        )
+        try:
+            self._hold(queued, plan, order)
+        except RecordExists:
+            raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
+        noted = [resumption.warning] if resumption.warning else []
+        return Accepted(record=queued, warnings=[*plan.warnings, *noted], begun=True)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
@@ -241,18 +285,21 @@ class RealProcessManager(Roster):
             raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
         return cancelled
 
-    def _hold(self, record: ProcessRecord, plan: TrainingPlan, order: TrainingOrder) -> None:
+    def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
         """Begin a generation, and supervise it."""
         around = self._around
-        trainer = self._trainers[record.trainer]
-        replan = partial(self.plan, record.process_id, order, fetched=True)
-        preparation = Preparation(order=order, plan=plan, replan=replan)
-        supervisor = Supervisor(record, preparation, trainer, around, self._changed)
+        before = self.supervisors.get(record.process_id)
+        if before is not None and before.record.status.final:
+            before.join(LET_GO_S)
+        supervisor = Supervisor(record, plan.work, around, self._changed)
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
             if record.process_id in self.supervisors:
                 raise RecordExists(record.process_id)
+            if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
+                holders = [other.record for other in self.supervisors.values() if other.needs_slot]
+                refuse_if_busy(holders, around.slots.count)
             # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
             self.supervisors[record.process_id] = supervisor
         try:
@@ -285,15 +332,6 @@ class RealProcessManager(Roster):
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]
         self.listeners.tell(record)
-
-
-def _in_session(order: TrainingOrder, session: str | None) -> TrainingOrder:
-    """An order that was made again, for the session that its process began in."""
-    if session is None or order.session is None:
-        return order
-    moved = order.dataset_path == Session(folder=order.session).dataset
-    dataset_path = Session(folder=session).dataset if moved else order.dataset_path
-    return replace(order, session=session, dataset_path=dataset_path)
 
 
 def _is_retry(record: ProcessRecord, asked_by: str | None) -> bool:

@@ -22,7 +22,7 @@ RECORD_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a training is; speeds in steps a second, times in seconds."""
+    """How far a process is; speeds in steps a second, times in seconds."""
 
     step: int = 0
     total_steps: int | None = None
@@ -30,18 +30,32 @@ class Progress:
     learning_rate: float | None = None
     steps_per_s: float | None = None
     eta_s: float | None = None
+    #: The present picture of a generation, from 1, whose steps these are.
+    image: int | None = None
+    total_images: int | None = None
+    #: The node of a workflow that is at work.
+    node: str | None = None
+    #: What it is busy with, in a few words.
+    detail: str | None = None
+    #: Share of all its work that is done, where it tells that itself.
+    told_percent: float | None = None
 
     @property
     def percent(self) -> float | None:
-        """Share of the steps that are done, 0 to 100."""
+        """Share of its work that is done, 0 to 100."""
+        if self.told_percent is not None:
+            return round(min(100.0, max(0.0, self.told_percent)), 2)
         if not self.total_steps:
             return None
-        return round(min(100.0, 100.0 * self.step / self.total_steps), 2)
+        done = self.step / self.total_steps
+        if self.image and self.total_images:
+            done = (self.image - 1 + done) / self.total_images
+        return round(min(100.0, 100.0 * done), 2)
 
     def updated(self, seen: Observation) -> Progress:
         """This progress with what was seen since; what was not seen stays."""
         names = (item.name for item in dataclasses.fields(self))
-        news = {name: value for name in names if (value := getattr(seen, name)) is not None}
+        news = {name: value for name in names if (value := getattr(seen, name, None)) is not None}
         return dataclasses.replace(self, **news) if news else self
 
 
@@ -50,17 +64,20 @@ class ProcessRecord:
     """One process; every path is relative to the workspace."""
 
     process_id: str
-    #: What kind of work: `train`.
+    #: What kind of work: `train`, `generate`, …
     type: str
-    trainer: str
-    #: The model's name: the stem of its artifacts.
+    #: For a training: the model's name, the stem of its artifacts.
     name: str
-    #: The folder below the output folder that the trainer writes to: the name, unless the config says otherwise.
+    #: The folder below the output folder that it writes to: for a training the name, unless the config says otherwise.
     folder: str
     status: ProcessStatus
     created_at: datetime
     #: The worker that holds it, or held it last.
     worker_id: str
+    #: What trains, for a training.
+    trainer: str = ""
+    #: What generates, for a generation.
+    engine: str | None = None
     #: Counts the runs; whoever began the newest is the only writer.
     generation: int = 1
     #: The one run of the one worker that holds it: an id that is never used again.
@@ -91,6 +108,10 @@ class ProcessRecord:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     #: How far it is fetched, where it comes from elsewhere.
     fetch: FetchProgress | None = None
+    #: What a completed task has left, as its kind tells it.
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether it can be taken up again without anything that it wrote.
+    goes_on: bool = False
     #: The child's process id, which is also that of its group, and when it started (seconds since boot).
     pid: int | None = None
     pid_started: float | None = None
@@ -141,6 +162,7 @@ class ProcessRecord:
             pid=None,
             pid_started=None,
             fetch=None,
+            outcome={},
         )
 
     def changed(self, **changes: Any) -> ProcessRecord:

@@ -1,11 +1,11 @@
-"""Who may use a GPU: one process each, the others wait in line."""
+"""Who may use a GPU: one process each, the others wait in line. What a process leaves on one stays until another comes."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,28 +21,59 @@ class Slot:
         return "" if self.gpu is None else str(self.gpu)
 
 
+class Resident(Protocol):
+    """What stays loaded on a GPU after the process that needed it, so that the next such process starts fast."""
+
+    def release(self) -> None:
+        """Give the GPU's memory up, at once; also where none is held."""
+
+
 class SlotPool:
-    """Hands slots out in the order of asking; safe for any thread."""
+    """Hands slots out in the order of asking; safe for any thread.
+
+    Whoever gets a slot has it alone: a resident that an earlier holder left there is released first, unless it is the
+    new holder's own. One resident is never on two GPUs: its next process waits for the one where it is.
+    """
 
     def __init__(self, gpus: Sequence[int]) -> None:
         """One slot a GPU; where there is none, a single one without."""
         self._free = [Slot(gpu=gpu) for gpu in gpus] or [Slot(gpu=None)]
+        self.count = len(self._free)
         #: One of them, to be looked at only: what any holder's surroundings are like.
         self.example = self._free[0]
-        self._waiting: deque[object] = deque()
+        self._waiting: list[_Waiter] = []
+        self._residents: dict[Slot, Resident] = {}
         self._changed = threading.Condition()
 
-    def acquire(self, given_up: Callable[[], bool]) -> Slot | None:
-        """Wait for a slot; None when `given_up`, asked again at every `wake`, says that it is wanted no more."""
-        ticket = object()
+    def acquire(self, given_up: Callable[[], bool], resident: Resident | None = None) -> Slot | None:
+        """Wait for a slot; None when `given_up`, asked again at every `wake`, says that it is wanted no more.
+
+        Args:
+            given_up: whether to wait no longer.
+            resident: what the holder will leave on the GPU.
+        """
+        waiter = _Waiter(resident=resident)
         with self._changed:
-            self._waiting.append(ticket)
+            self._waiting.append(waiter)
             try:
-                self._changed.wait_for(lambda: given_up() or (self._free and self._waiting[0] is ticket))
-                return None if given_up() else self._free.pop(0)
+                self._changed.wait_for(lambda: given_up() or self._due(waiter) is not None)
+                slot = None if given_up() else self._due(waiter)
+                if slot is None:
+                    return None
+                self._free.remove(slot)
+                left = self._residents.pop(slot, None)
+                if resident is not None:
+                    self._residents[slot] = resident
             finally:
-                self._waiting.remove(ticket)
+                self._waiting.remove(waiter)
                 self._changed.notify_all()
+        if left is not None and left is not resident:
+            try:
+                left.release()
+            except BaseException:
+                self.release(slot)
+                raise
+        return slot
 
     def release(self, slot: Slot) -> None:
         """Give a slot back."""
@@ -54,3 +85,31 @@ class SlotPool:
         """Have every waiter ask whether it still wants its slot."""
         with self._changed:
             self._changed.notify_all()
+
+    def _due(self, waiter: _Waiter) -> Slot | None:
+        """The slot that is this waiter's now; each earlier one takes the first that suits it."""
+        free = list(self._free)
+        for earlier in self._waiting:
+            suitable = [slot for slot in free if self._suits(slot, earlier)]
+            slot = min(suitable, key=lambda slot: self._disturbs(slot, earlier), default=None)
+            if earlier is waiter:
+                return slot
+            if slot is not None:
+                free.remove(slot)
+        return None
+
+    def _suits(self, slot: Slot, waiter: _Waiter) -> bool:
+        homes = [known for known, resident in self._residents.items() if resident is waiter.resident]
+        return not homes or slot in homes
+
+    def _disturbs(self, slot: Slot, waiter: _Waiter) -> bool:
+        """Whether somebody would have to be released."""
+        resident = self._residents.get(slot)
+        return resident is not None and resident is not waiter.resident
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Waiter:
+    """One place in the line."""
+
+    resident: Resident | None

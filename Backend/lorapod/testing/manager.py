@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.mirroring import Mirroring, NoMirroring
-from lorapod.processes.order import TrainingOrder
+from lorapod.processes.order import TaskOrder, TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter
@@ -22,6 +22,7 @@ from lorapod.processes.store.port import StateStore
 from lorapod.processes.supply import DatasetSupply
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
+from lorapod.processes.work import Kind
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.workspace import Workspace
 
@@ -40,6 +41,7 @@ def open_manager(
     warm: bool = True,
     datasets: DatasetSupply | None = None,
     mirrors: Mirroring | None = None,
+    kinds: Sequence[Kind] = (),
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -59,7 +61,7 @@ def open_manager(
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(
-        surroundings, {"script": ScriptTrainer()}, worker_id=worker_id, scratch=scratch
+        surroundings, {"script": ScriptTrainer()}, worker_id=worker_id, scratch=scratch, kinds=kinds
     )
     manager.start()
     return manager
@@ -71,6 +73,19 @@ def train_on(
     """Start a training of the script trainer, whose config is `config`."""
     order = TrainingOrder(trainer="script", config=config, idempotency_key=idempotency_key)
     return manager.submit("train", order).record
+
+
+def task_on(
+    manager: RealProcessManager,
+    type_: str,
+    *,
+    refuse_if_busy: bool = False,
+    asked_by: str | None = None,
+    **asked: Any,
+) -> ProcessRecord:
+    """Start a task whose input is `asked`."""
+    order = TaskOrder(input=asked, refuse_if_busy=refuse_if_busy, asked_by=asked_by)
+    return manager.submit(type_, order).record
 
 
 async def until(

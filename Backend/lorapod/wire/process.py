@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from lorapod.errors import ErrorCode
@@ -22,6 +24,12 @@ class ProgressView(WireModel):
         default=None, description="Steps a second, as the trainer reports them."
     )
     eta_s: float | None = Field(default=None, description="Seconds to the end at the present speed.")
+    image: int | None = Field(
+        default=None, description="The present picture of a generation, from 1; the steps are this picture's."
+    )
+    total_images: int | None = Field(default=None, description="How many pictures there will be.")
+    node: str | None = Field(default=None, description="The node of a workflow that is at work.")
+    detail: str | None = Field(default=None, description="What it is busy with, in a few words.")
 
 
 class FailureView(WireModel):
@@ -54,9 +62,10 @@ class ProcessSummary(WireModel):
     """A process in a list."""
 
     process_id: ProcessId = Field(description="The process.")
-    type: str = Field(description="What kind of process: `train`.")
-    name: str = Field(description="The trained model's name.")
-    trainer: str = Field(description="The trainer that runs it.")
+    type: str = Field(description="What kind of process: `train`, `generate`.")
+    name: str = Field(description="The trained model's name, where it is a training.")
+    trainer: str | None = Field(default=None, description="The trainer that runs it, where it is a training.")
+    engine: str | None = Field(default=None, description="The engine that runs it, where it is a generation.")
     status: str = Field(
         description="queued, preparing, running, stopping, completed, failed, cancelled or interrupted, as observed."
     )
@@ -85,10 +94,15 @@ class ProcessView(Result, ProcessSummary):
     uploads: UploadsView | None = Field(
         default=None, description="How far its artifacts are sent, where they go to an object store."
     )
-    config_path: RelativePath = Field(description="The config as the trainer got it.")
+    outcome: dict[str, Any] | None = Field(
+        default=None, description="What it has left, where it is no training; see the action that began it."
+    )
+    config_path: RelativePath | None = Field(
+        default=None, description="The config as the trainer got it, where it is a training."
+    )
     output_path: RelativePath = Field(description="The folder that it writes to.")
     log_path: RelativePath = Field(description="Its log.")
-    resumable: bool = Field(description="Whether `resume` could take it up from a checkpoint.")
+    resumable: bool = Field(description="Whether `resume` could take it up without beginning anew.")
     resumed_from_step: int | None = Field(
         default=None, description="The step that the last run went on from."
     )

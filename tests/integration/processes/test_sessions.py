@@ -110,7 +110,7 @@ async def test_a_job_that_is_handed_out_again_stays_in_its_first_session(
     again = manager.submit("train", order_in(second, asked_by="job-1", steps=5000))
     assert (again.record.process_id, again.record.session) == (record.process_id, first.folder)
     store = open_file_store(workspace.processes, SystemClock())
-    assert read_order(store.orders, record.process_id) == dataclasses.replace(
+    assert read_order(TrainingOrder, store.orders, record.process_id) == dataclasses.replace(
         order_in(first, asked_by="job-1", steps=5000)
     )
     manager.ask(record.process_id, ControlRequest(save=False, grace_s=5))

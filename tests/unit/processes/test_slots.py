@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from lorapod.processes.slots import Slot, SlotPool
 
 
@@ -59,3 +61,73 @@ def test_whoever_gives_up_lets_the_next_one_pass() -> None:
     assert answers == [None]
     pool.release(held)
     assert pool.acquire(never) == held
+
+
+class Lodger:
+    def __init__(self) -> None:
+        self.releases = 0
+
+    def release(self) -> None:
+        self.releases += 1
+
+
+def test_a_resident_is_released_for_anybody_but_itself() -> None:
+    pool, lodger = SlotPool([0]), Lodger()
+    for _ in range(2):
+        slot = pool.acquire(never, lodger)
+        assert slot is not None
+        pool.release(slot)
+    assert lodger.releases == 0
+
+    other = pool.acquire(never)
+    assert other is not None
+    assert lodger.releases == 1
+    pool.release(other)
+    assert pool.acquire(never) is not None
+    assert lodger.releases == 1
+
+
+def test_a_resident_is_never_on_two_gpus() -> None:
+    pool, lodger = SlotPool([0, 1]), Lodger()
+    first = pool.acquire(never, lodger)
+    assert first is not None
+    answers: list[Slot | None] = []
+    waiter = threading.Thread(target=lambda: answers.append(pool.acquire(never, lodger)))
+    waiter.start()
+    while not pool._waiting:
+        threading.Event().wait(0.001)
+
+    # Who comes later takes the GPU that the waiter cannot use.
+    other = pool.acquire(never)
+    assert other is not None
+    assert other != first
+    pool.release(first)
+    waiter.join(5)
+    assert answers == [first]
+    assert lodger.releases == 0
+
+
+def test_nobody_is_disturbed_while_another_gpu_is_free() -> None:
+    pool, lodger = SlotPool([0, 1]), Lodger()
+    home = pool.acquire(never, lodger)
+    assert home is not None
+    pool.release(home)
+
+    training = pool.acquire(never)
+    assert training != home
+    assert pool.acquire(never, lodger) == home
+    assert lodger.releases == 0
+
+
+def test_a_gpu_is_not_lost_when_its_resident_fails_to_go() -> None:
+    class Stubborn(Lodger):
+        def release(self) -> None:
+            raise RuntimeError("stuck")
+
+    pool = SlotPool([0])
+    slot = pool.acquire(never, Stubborn())
+    assert slot is not None
+    pool.release(slot)
+    with pytest.raises(RuntimeError, match="stuck"):
+        pool.acquire(never)
+    assert pool.acquire(never) == slot

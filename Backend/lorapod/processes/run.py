@@ -1,0 +1,179 @@
+"""One run of one process, as the work sees that it does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+
+from lorapod.processes.child import Child, Exit
+from lorapod.processes.ledger import Ledger
+from lorapod.processes.lines import Line
+from lorapod.processes.log import ProcessLog
+from lorapod.processes.pump import Pump
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.slots import Slot
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.stopping import Stopper, StopRequest
+from lorapod.processes.store.port import LeaseLost
+from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.waker import Waker
+from lorapod.trainers.port import Capability, Control, LaunchSpec, WarmSpec
+
+#: Between two looks at the run's files, and at what is due.
+TICK_S = 1.0
+
+#: Between two looks at what a stop needs next.
+STOPPING_TICK_S = 0.2
+
+#: How long the streams of a child that has exited may stay open (something outside its group holds them).
+DRAIN_S = 5.0
+
+
+class Run:
+    """Begins when the process has its turn; used by the supervisor's thread, but for what says otherwise."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        ledger: Ledger,
+        log: ProcessLog,
+        slot: Slot,
+        *,
+        stop: Callable[[], StopRequest | None],
+        waker: Waker,
+        listener: Callable[[float], None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            around: what every process of the worker shares.
+            ledger: its record.
+            log: its log.
+            slot: the GPU that it holds; one without for work that needs none.
+            stop: answers the newest stop request.
+            waker: ends a wait for the child's output early.
+            listener: what the worker's pulse knows the process by.
+        """
+        self.around = around
+        self.ledger = ledger
+        self.log = log
+        self.slot = slot
+        #: What other threads have asked the work for.
+        self.wanted: set[Capability] = set()
+        self._stop = stop
+        self._waker = waker
+        self._listener = listener
+        self._child: Child | None = None
+
+    @property
+    def record(self) -> ProcessRecord:
+        """The present record."""
+        return self.ledger.record
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """How it is to be stopped; None: it is not. Any thread."""
+        return self._stop()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a child of it inherits."""
+        return self.around.child_environment(self.slot)
+
+    def heard(self, beat_s: float) -> None:
+        """Pass this worker's heartbeat on to the child's guard. Any thread."""
+        if (child := self._child) is not None:
+            child.guard_line.tell(beat_s)
+
+    def kill(self) -> None:
+        """End the child's group at once. Any thread."""
+        if (child := self._child) is not None:
+            child.signal(signal.SIGKILL)
+
+    def confirm(self) -> float:
+        """Make sure that this worker still holds the process; the time of its last heartbeat.
+
+        Raises:
+            LeaseLost: another worker has taken it up.
+            OSError: it cannot be made sure.
+        """
+        # In this order: what happened before the beat is seen now; a longer standstill after it, the guard sees.
+        beat_s = self.around.pulse.follow(self._listener)
+        if not self.ledger.confirm():
+            raise LeaseLost(self.record.process_id)
+        return beat_s
+
+    def start_child(self, spec: LaunchSpec, beat_s: float, *, warm: WarmSpec | None = None) -> Child:
+        """Start a child with a guard; `beat_s` is what `confirm` has just answered.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        around = self.around
+        child = around.starter.start_child(
+            spec, self.environment, warm=warm, fence_s=around.pulse.times.fence_s
+        )
+        child.guard_line.tell(beat_s)
+        self._child = child
+        return child
+
+    def follow(
+        self,
+        child: Child,
+        *,
+        read: Callable[[Line], None],
+        look: Callable[[], None],
+        wish: Callable[[Capability], None],
+        saver: Callable[[], Control | None],
+    ) -> Exit:
+        """See a child through to its end, and stop it when that is asked for.
+
+        Args:
+            child: what `start_child` answered.
+            read: gets every line.
+            look: called about once a second, and once at the end.
+            wish: carries out what other threads asked for.
+            saver: answers what can write a checkpoint at this moment.
+        """
+        stopper: Stopper | None = None
+        tick_due = act_due = 0.0
+        now_s = self.around.clock.monotonic
+        with Pump(child, self._waker.descriptor) as pump:
+            while not pump.exited:
+                for line in pump.lines(TICK_S if stopper is None else STOPPING_TICK_S):
+                    read(line)
+                if now_s() >= tick_due:
+                    tick_due = now_s() + TICK_S
+                    self._look(look)
+                if now_s() >= act_due or pump.woken:
+                    act_due = now_s() + STOPPING_TICK_S
+                    while self.wanted:
+                        wish(self.wanted.pop())
+                    stopper = self._advance(child, stopper, saver)
+            child.end_group()
+            drain_until = now_s() + DRAIN_S
+            while pump.open and now_s() < drain_until:
+                for line in pump.lines(TICK_S):
+                    read(line)
+        self._look(look)
+        exit_ = child.reap()
+        self._child = None
+        return exit_
+
+    def _look(self, look: Callable[[], None]) -> None:
+        look()
+        self.ledger.flush()
+        if self.ledger.lost:
+            self.kill()
+
+    def _advance(
+        self, child: Child, stopper: Stopper | None, saver: Callable[[], Control | None]
+    ) -> Stopper | None:
+        if (stop := self.stop) is None:
+            return None
+        if stopper is None or stopper.request is not stop:
+            if self.record.status is not ProcessStatus.STOPPING:
+                self.ledger.move(ProcessStatus.STOPPING)
+            return Stopper(stop, child, saver(), self.around.clock)
+        stopper.advance()
+        return stopper

@@ -1,0 +1,199 @@
+"""Tasks: work that is done in the supervisor's own thread, such as a generation or the download of a model."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lorapod.errors import ErrorCode, WorkerError
+from lorapod.processes.lines import Line
+from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.run import TICK_S, Run
+from lorapod.processes.slots import Resident, Slot
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.work import Ending, Resumption
+from lorapod.trainers.port import ChildExit, Failure, LaunchSpec, Phase
+from lorapod.wire.dataset import FetchProgress
+
+
+class TaskStopped(Exception):
+    """The task has ended early because it was told to."""
+
+
+class TaskRun:
+    """What a task may ask and tell while it runs; for any thread."""
+
+    def __init__(self, run: Run) -> None:
+        """Let a task see its run."""
+        self._run = run
+        #: The ledger is for one thread at a time.
+        self._lock = threading.RLock()
+        self._look_due = 0.0
+        #: The GPU that it holds; one without where it needs none.
+        self.slot: Slot = run.slot
+        #: What a child of its own inherits.
+        self.environment: Mapping[str, str] = run.environment
+
+    @property
+    def process_id(self) -> str:
+        """Of the process."""
+        return self._run.record.process_id
+
+    def stopped(self) -> bool:
+        """Whether to end early, by `TaskStopped`; to be asked several times a second."""
+        with self._lock:
+            now_s = self._run.around.clock.monotonic()
+            if now_s >= self._look_due:
+                self._look_due = now_s + TICK_S
+                self._run.ledger.flush()
+            if self._run.ledger.lost:
+                return True
+            if self._run.stop is None:
+                return False
+            if self._run.record.status is ProcessStatus.RUNNING:
+                self._run.ledger.move(ProcessStatus.STOPPING)
+            return True
+
+    def progress(self, progress: Progress, phase: Phase | None = None) -> None:
+        """Show how far it is."""
+        self._change(progress=progress, **({} if phase is None else {"phase": phase}))
+
+    def fetched(self, news: FetchProgress) -> None:
+        """Show how much has come of what is fetched."""
+        self._change(fetch=news, phase=Phase.FETCHING)
+
+    def log(self, text: str) -> None:
+        """Write one line to the process's log."""
+        with self._lock:
+            self._run.log.write(text)
+
+    def note(self, text: str) -> None:
+        """Write a line of the worker's own to it."""
+        with self._lock:
+            self._run.log.note(text)
+
+    def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
+        """Run a child to its end, guarded and stopped as a trainer's is; its lines go to `on_line` and to the log.
+
+        Raises:
+            LeaseLost: another worker has taken the process up.
+            OSError: it cannot be started.
+        """
+        run = self._run
+        launched_at = run.around.clock.now().timestamp()
+        child = run.start_child(spec, run.confirm())
+        run.log.note(f"started {spec.argv[0]} as process {child.pid}")
+        self._change(pid=child.pid, pid_started=child.started)
+        run.ledger.flush()
+
+        def read(line: Line) -> None:
+            run.log.write(line.text, repaint=line.repainted)
+            on_line(line.text)
+
+        exit_ = run.follow(child, read=read, look=_nothing, wish=_refuse, saver=_nothing)
+        self._change(pid=None, pid_started=None)
+        return ChildExit(
+            exit_code=exit_.exit_code,
+            signal=exit_.signal,
+            stop_requested=run.stop is not None,
+            launched_at=launched_at,
+            last_lines=run.log.tail,
+        )
+
+    def _change(self, **changes: Any) -> None:
+        with self._lock:
+            record = self._run.record.changed(**changes)
+            if record != self._run.record:
+                self._run.ledger.change(record)
+
+
+#: Does the work; answers what is worth keeping of it: flat JSON values, the record's `outcome`.
+Task = Callable[[TaskRun], Mapping[str, Any]]
+
+
+class TaskWork:
+    """A task as the work of a process."""
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        needs_slot: bool,
+        resident: Resident | None = None,
+        secrets: frozenset[str] = frozenset(),
+        clean_up: Callable[[], None] | None = None,
+    ) -> None:
+        """Nothing happens before `run`.
+
+        Args:
+            task: what is done.
+            needs_slot: whether it waits for a GPU.
+            resident: what it leaves on it.
+            secrets: what must not be written to its log and record.
+            clean_up: called once, when the task is over or will never be begun.
+        """
+        self.needs_slot = needs_slot
+        self.resident = resident
+        self.secrets = secrets
+        self._task = task
+        self._clean_up = clean_up
+
+    def resumption(self) -> Resumption:
+        """Tasks know by themselves where they go on."""
+        return Resumption()
+
+    def run(self, run: Run) -> Ending:
+        """Do it in this thread."""
+        try:
+            return self._run(run)
+        finally:
+            self._clean()
+
+    def over(self, record: ProcessRecord, *, lost: bool) -> None:
+        """Clean up after what was never begun."""
+        del record, lost
+        self._clean()
+
+    def _run(self, run: Run) -> Ending:
+        try:
+            run.confirm()
+            run.ledger.move(ProcessStatus.RUNNING)
+            outcome = self._task(TaskRun(run))
+        except TaskStopped:
+            return Ending.stopped(run.stop)
+        except (OSError, WorkerError) as error:
+            run.log.note(f"failed: {error}")
+            if run.stop is not None or not run.around.pulse.holding:
+                return Ending.stopped(run.stop)
+            return Ending(status=ProcessStatus.FAILED, failure=_failure(error))
+        return Ending(status=ProcessStatus.COMPLETED, changes={"outcome": outcome})
+
+    def _clean(self) -> None:
+        clean_up, self._clean_up = self._clean_up, None
+        if clean_up is not None:
+            clean_up()
+
+
+def _failure(error: OSError | WorkerError) -> Failure:
+    if isinstance(error, WorkerError):
+        return Failure(code=error.code, message=error.message, hint=error.hint)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure(
+            code=ErrorCode.INSUFFICIENT_STORAGE,
+            message="The disk is full.",
+            hint="Delete old outputs or attach a larger volume, then try again.",
+        )
+    return Failure(
+        code=ErrorCode.INTERNAL,
+        message=f"The worker's disk or network failed: {error.strerror or type(error).__name__}.",
+    )
+
+
+def _nothing() -> None:
+    return None
+
+
+def _refuse(_capability: object) -> None:
+    """Tasks can be asked for nothing."""
