@@ -208,6 +208,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that a waiting `train` or `resume` stays open after the end, for what is still to be sent.",
     )
+    stream_trainer_log: bool = Field(
+        default=False,
+        description="Show what trainers say on the worker's own output, line by line; the single-purpose handler does "
+        "so unless this is false.",
+    )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")
     runpod_endpoint_id: str | None = Field(default=None, description="Set by RunPod: the endpoint's id.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.models.links import begin_linking
 from lorapod.models.shelf import ModelShelf
+from lorapod.processes.console import Console
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.recovery import resume_interrupted
@@ -98,6 +100,7 @@ class Worker:
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
             check_s3=stores.check,
+            console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
         services = Services(
@@ -154,3 +157,5 @@ class Worker:
         until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
+        if self.surroundings.console is not None:
+            self.surroundings.console.close()

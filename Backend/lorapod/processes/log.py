@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +29,20 @@ class ProcessLog:
     which tells why a process failed, is always there.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, clock: Clock, redactor: Redactor | None = None) -> None:
-        """Append to `path`, secrets masked; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        clock: Clock,
+        redactor: Redactor | None = None,
+        echo: Callable[[str], None] | None = None,
+    ) -> None:
+        """Append to `path`, secrets masked; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines.
+
+        `echo` is told of every line too, of those past the bound as well.
+        """
+        self._echo = echo
         self._redactor = redactor or Redactor()
         self._clock = clock
         self._max_bytes = max_bytes
@@ -91,6 +104,8 @@ class ProcessLog:
 
     def _append(self, text: str) -> None:
         self._tail.append(text)
+        if self._echo is not None:
+            self._echo(text)
         if self._size >= self._max_bytes:
             self._omitted.append(text)
             self._omitted_count += 1

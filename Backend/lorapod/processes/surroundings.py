@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lorapod.clock import Clock
+from lorapod.processes.console import Console
 from lorapod.processes.lease import Pulse
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.mirroring import Mirroring, NoMirroring
@@ -40,6 +42,8 @@ class Surroundings:
     mirrors: Mirroring = field(default_factory=NoMirroring)
     #: Raises `WorkerError` where there are no credentials for a job's own S3 server.
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
+    #: Where logs are shown while they are written, too.
+    console: Console | None = None
 
     def begin_soon(self, warm: WarmSpec | None) -> None:
         """Have the starter get ready for a trainer, as the holder of any slot will run it."""
@@ -51,8 +55,13 @@ class Surroundings:
         Raises:
             OSError: it cannot be opened.
         """
-        path = self.workspace.log_path(process_id)
-        return ProcessLog(path, max_bytes=self.max_log_bytes, clock=self.clock, redactor=self.redactor)
+        return ProcessLog(
+            self.workspace.log_path(process_id),
+            max_bytes=self.max_log_bytes,
+            clock=self.clock,
+            redactor=self.redactor,
+            echo=None if self.console is None else partial(self.console.line, process_id),
+        )
 
     def masked(self, failure: Failure | None) -> Failure | None:
         """A failure as it may be kept and told: what it quotes may hold a secret."""

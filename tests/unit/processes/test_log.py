@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.processes.log import REPAINT_INTERVAL_S, TAIL_LINES, ProcessLog, read_part, read_tail
+from lorapod.safety.redaction import Redactor
 from lorapod.testing.clock import FakeClock
 
 
@@ -17,6 +18,19 @@ def test_of_a_progress_bar_one_picture_each_ten_seconds_and_the_last_are_kept(tm
             clock.advance(REPAINT_INTERVAL_S / 50)
         log.write("done")
     assert (tmp_path / "log").read_text().splitlines() == ["step 0", "step 50", "step 99", "done"]
+
+
+def test_every_line_that_is_kept_is_told_too_without_its_secrets(tmp_path: Path) -> None:
+    told: list[str] = []
+    redactor = Redactor({"planted-secret-7f3a"})
+    clock = FakeClock()
+    with ProcessLog(tmp_path / "log", max_bytes=30, clock=clock, redactor=redactor, echo=told.append) as log:
+        log.write("key=planted-secret-7f3a")
+        for step in range(100):
+            log.write(f"step {step}", repaint=True)
+        log.write("past the bound")
+    assert "planted" not in told[0]
+    assert told[1:] == ["step 0", "step 99", "past the bound"]
 
 
 def test_past_its_bound_the_log_keeps_its_end(tmp_path: Path) -> None:
