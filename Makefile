@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
-SOURCES := Backend tests scripts
+SOURCES := Backend SimpleBackend tests scripts
 # Two workers: the machine this is sized for has two cores. The servers in the tests take free ports.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
@@ -98,7 +98,7 @@ lock: venv ## Resolve pyproject.toml afresh into requirements.lock
 .PHONY: clean
 clean: ## Remove .venv and every cache
 	@rm -rf '$(VENV)' build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find Backend tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
 help: ## This list

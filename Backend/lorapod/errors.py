@@ -172,3 +172,11 @@ class InternalError(WorkerError):
     """The worker met a defect of its own; its log has the details."""
 
     code = ErrorCode.INTERNAL
+
+
+def error_of(
+    code: ErrorCode, message: str, *, hint: str = "", details: Sequence[dict[str, Any]] = ()
+) -> WorkerError:
+    """The error of a code that stands in a record."""
+    kind = next(kind for kind in WorkerError.__subclasses__() if kind.code is code)
+    return kind(message, hint=hint, details=details)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from lorapod.actions.action import Job
 from lorapod.actions.process_view import summary
@@ -11,6 +14,7 @@ from lorapod.actions.services import Services
 from lorapod.clock import Clock
 from lorapod.errors import Conflict
 from lorapod.processes.listening import wait_until
+from lorapod.processes.manager import Accepted
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 
@@ -45,6 +49,22 @@ class ProgressReporter:
         )
 
 
+StartedT = TypeVar("StartedT", bound=tuple[Accepted, object])
+
+
+async def begin(submit: Callable[[], StartedT], services: Services) -> StartedT:
+    """Run `submit`, which starts a process, in a thread; what it returns.
+
+    Where the RunPod job is cancelled meanwhile, nobody will ever ask for the process: it is stopped.
+    """
+    submitting = asyncio.ensure_future(asyncio.to_thread(submit))
+    try:
+        return await asyncio.shield(submitting)
+    except asyncio.CancelledError:
+        submitting.add_done_callback(lambda done: _stop_orphan(done, services))
+        raise
+
+
 async def stay_attached(process_id: str, services: Services, job: Job) -> ProcessRecord:
     """Wait for the end of a process, reporting on the way.
 
@@ -60,6 +80,14 @@ async def stay_attached(process_id: str, services: Services, job: Job) -> Proces
         logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})
         await asyncio.shield(asyncio.to_thread(_cancel, process_id, services))
         raise
+
+
+def _stop_orphan(submitted: asyncio.Future[StartedT], services: Services) -> None:
+    if submitted.cancelled() or submitted.exception() is not None:
+        return
+    accepted = submitted.result()[0]
+    if not accepted.retried:
+        threading.Thread(target=_cancel, args=(accepted.record.process_id, services), name="orphan").start()
 
 
 def _cancel(process_id: str, services: Services) -> None:

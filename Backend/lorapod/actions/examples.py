@@ -22,6 +22,18 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "yaml_config": "job: extension\nconfig:\n  name: my-cat-lora\n  process:\n    - type: diffusion_trainer\n      …",
             "dataset": {"training_name": "my-cat"},
         },
+        "train_from_urls": {
+            "internal_job_id": "12345",
+            "config": "job: extension\nconfig:\n  name: my-cat-lora\n  process:\n    - type: diffusion_trainer\n      …",
+            "dataset_urls": ["https://example.com/cat.zip"],
+            "callback_base_url": "https://example.com",
+            "callback_token": "…",
+        },
+        "train_from_supabase": {
+            "config": "job: extension\nconfig:\n  name: my-cat-lora\n  process:\n    - type: diffusion_trainer\n      …",
+            "dataset_config": {"bucket_name": "training-datasets", "folder_path": "my-cat"},
+            "upload_config": {"bucket_name": "training-outputs", "folder_path": "training-session-123456"},
+        },
         "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
         "processes": {"status": "running", "limit": 20},
         "keep_alive": {"until_idle": True, "duration_s": 3600},

@@ -28,6 +28,8 @@ from lorapod.actions import (
     save_now,
     schema,
     train,
+    train_from_supabase,
+    train_from_urls,
     train_with_yaml,
     upload_training_data,
 )
@@ -43,6 +45,8 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             upload_training_data,
             train,
             train_with_yaml,
+            train_from_urls,
+            train_from_supabase,
             process_status,
             processes,
             cancel,

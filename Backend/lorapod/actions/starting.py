@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from lorapod.actions.action import Job
-from lorapod.actions.attachment import stay_attached
+from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
@@ -132,9 +133,19 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
     """
     if request.dry_run:
         return await asyncio.to_thread(_rehearse, config, request, services, job)
-    order = await asyncio.to_thread(_Order.check, config, request, services, job)
-    accepted = await asyncio.to_thread(order.submit, asking(services, job))
-    return await answer(accepted, order.dataset, services, job, wait=request.wait)
+    accepted, dataset = await begin(partial(_submit, config, request, services, job), services)
+    return await answer(accepted, dataset, services, job, wait=request.wait)
+
+
+def order_for(
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: Job
+) -> TrainingOrder:
+    """What the process manager needs to know of a training that can be started here; blocks.
+
+    Raises:
+        WorkerError: what the dataset or the machine refuses.
+    """
+    return _Order.check(config, request, services, job).training(asking(services, job))
 
 
 def asking(services: Services, job: Job) -> str | None:
@@ -237,9 +248,12 @@ class _Order:
             upload is not None and upload.s3 is not None
         )
 
-    def submit(self, asked_by: str | None) -> Accepted:
-        """Hand the training to the process manager; `asked_by` is the RunPod job."""
-        return self.services.processes.submit("train", self.training(asked_by))
+
+def _submit(
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: Job
+) -> tuple[Accepted, DatasetView | None]:
+    order = _Order.check(config, request, services, job)
+    return services.processes.submit("train", order.training(asking(services, job))), order.dataset
 
 
 def _look_at(asked: DatasetRef, services: Services, job: Job) -> DatasetView:

@@ -82,6 +82,12 @@ class Desk:
             "upload_training_data": {"training_name": "pictures", "files": files},
             "train": {"preset": "sd15", "name": "cat", "dataset": dataset, "dry_run": True},
             "train_with_yaml": {"yaml_config": "name: cat", "dataset": dataset, "wait": False},
+            "train_from_urls": {"config": "name: cat", "dataset_urls": ["http://127.0.0.1:9/a.zip"]},
+            "train_from_supabase": {
+                "config": "name: cat",
+                "dataset_config": {"bucket_name": "pictures", "folder_path": "cats"},
+                "upload_config": {"bucket_name": "results", "folder_path": "cats"},
+            },
             "process_status": process,
             "logs": process,
             "metrics": process,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lorapod.wire.shapes.shape import Fields, Shape
+from lorapod.wire.shapes.training import FROM_SUPABASE, FROM_URLS
 
 
 def _prompt_alone(fields: Fields) -> bool:
@@ -17,9 +21,17 @@ PROMPT = Shape(
 )
 
 #: From the most particular to the most general.
-SHAPES: tuple[Shape, ...] = (PROMPT,)
+SHAPES: tuple[Shape, ...] = (FROM_SUPABASE, FROM_URLS, PROMPT)
 
 
 def recognised(fields: Fields, shapes: tuple[Shape, ...] = SHAPES) -> Shape | None:
     """The form of an input without `type`; None: it is of none that is known."""
     return next((shape for shape in shapes if shape.recognise(fields)), None)
+
+
+def as_training(job_input: Any) -> Fields:
+    """The input of a handler that only trains: what says nothing of what it is, is a training with a field left out."""
+    fields = job_input if isinstance(job_input, Mapping) else {}
+    if "type" in fields or "action" in fields or recognised(fields) is not None:
+        return fields
+    return {"internal_job_id": None, **fields}

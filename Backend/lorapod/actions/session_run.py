@@ -1,0 +1,107 @@
+"""One training in a session folder, from its request to its end: what the single-purpose handlers share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lorapod.actions import starting
+from lorapod.actions.action import Job
+from lorapod.actions.attachment import begin
+from lorapod.actions.services import Services
+from lorapod.actions.starting import Finished, StartRequest
+from lorapod.atomic import write_atomically
+from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
+from lorapod.processes.manager import Accepted
+from lorapod.processes.order import TrainingOrder
+from lorapod.processes.status import ProcessStatus
+from lorapod.sessions import Session, begin_session, drop_session
+from lorapod.trainers.config_text import dump_config, parse_config
+from lorapod.wire.uploads import UploadsView
+from lorapod.workspace import CONFIG_NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEnd:
+    """A training that has ended with its work done."""
+
+    session: Session
+    message: str
+    process: Finished
+
+
+async def run_to_the_end(
+    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: Job, *, parent: str = ""
+) -> SessionEnd:
+    """Train in a new session folder below `parent`, and wait for the end whatever the settings say.
+
+    A RunPod job that is handed out again goes on in the session that it began.
+
+    Raises:
+        WorkerError: it could not be started, or did not end well; `details` then names the session and the process.
+    """
+    submit = partial(_submit, config, request, services, job, parent)
+    accepted, session = await begin(submit, services)
+    process = await starting.answer(accepted, None, services, job, wait=True)
+    assert isinstance(process, Finished), "it was waited for"
+    if process.status != ProcessStatus.COMPLETED:
+        raise _failure(process, session, job)
+    return SessionEnd(session=session, message=_message(process.uploads), process=process)
+
+
+def _submit(
+    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: Job, parent: str
+) -> tuple[Accepted, Session]:
+    parsed = parse_config(config, max_bytes=services.settings.max_config_bytes)
+    order = starting.order_for(parsed, request, services, job)
+    session = begin_session(services.workspace, services.clock, parent=parent)
+    try:
+        # The trainer's own form of it takes its place before the start.
+        path = services.workspace.root / session.folder / CONFIG_NAME
+        write_atomically(path, dump_config(parsed).encode())
+        accepted = services.processes.submit("train", _in_session(order, session))
+    except BaseException:
+        drop_session(session, services.workspace)
+        raise
+    if accepted.record.session == session.folder:
+        return accepted, session
+    # The same job began it on a worker that did not live to answer.
+    drop_session(session, services.workspace)
+    return accepted, Session(folder=accepted.record.session or "")
+
+
+def _in_session(order: TrainingOrder, session: Session) -> TrainingOrder:
+    return dataclasses.replace(
+        order,
+        session=session.folder,
+        dataset_path=session.dataset,
+        dataset={"path": session.dataset},
+    )
+
+
+def _failure(process: Finished, session: Session, job: Job) -> WorkerError:
+    job_id = process.job_id or job.job_id or None
+    details = [{"session_id": session.id, "process_id": process.process_id, "job_id": job_id}]
+    if process.failure is not None:
+        failure = process.failure
+        return error_of(failure.code, failure.message, hint=failure.hint or "", details=details)
+    if process.status == ProcessStatus.CANCELLED:
+        return Conflict("The training was cancelled.", details=details)
+    return UpstreamError(
+        "The training was interrupted: its worker was stopped.",
+        hint=f'Send {{"type": "resume", "process_id": "{process.process_id}"}} to go on from its last checkpoint.',
+        details=details,
+    )
+
+
+def _message(uploads: UploadsView | None) -> str:
+    if uploads is None or not (uploads.failed or uploads.pending):
+        return "Training completed successfully"
+    if uploads.failed:
+        failed = uploads.failed[0]
+        more = f" (and {len(uploads.failed) - 1} more)" if len(uploads.failed) > 1 else ""
+        return f"Training completed, but {failed.key or 'nothing'}{more} could {'not ' if failed.key else ''}be uploaded: {failed.error}"
+    return f"Training completed; {uploads.pending} files are still being uploaded"

@@ -1,0 +1,70 @@
+"""`train_from_supabase`: one training to its end, from a Supabase folder into another, live."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.actions.session_run import run_to_the_end
+from lorapod.actions.starting import StartRequest
+from lorapod.wire.dataset import DatasetRef, SupabaseFolder
+from lorapod.wire.model import Request, Result
+from lorapod.wire.storage import UploadTargets
+
+#: Folder of the workspace that these sessions lie in.
+PARENT = "training"
+
+
+class TrainFromSupabaseRequest(Request):
+    """What to train, on what, and where the results go."""
+
+    config: str | dict[str, Any] = Field(
+        description="AI Toolkit config, as YAML text or as an object; its paths are written anew for the session."
+    )
+    dataset_config: SupabaseFolder = Field(description="Where the pictures and captions are.")
+    upload_config: SupabaseFolder = Field(
+        description="Where samples, checkpoints and logs go while they are made: below this folder and the model's name."
+    )
+
+
+class TrainedFromSupabase(Result):
+    """A training that has ended with its work done."""
+
+    success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
+    message: str = Field(description="For people.")
+    session_id: str = Field(description="Name of its folder below `training/`.")
+    model_name: str = Field(description="Name of the model.")
+    upload_folder: str = Field(description="Where the results are: `folder_path` of `upload_config`.")
+    output_path: str = Field(description="Where they lie on the worker, as an absolute path.")
+
+
+async def train_from_supabase(
+    request: TrainFromSupabaseRequest, services: Services, job: Job
+) -> TrainedFromSupabase:
+    """Train to the end."""
+    start = StartRequest(
+        dataset=DatasetRef(supabase=request.dataset_config),
+        upload=UploadTargets(supabase=request.upload_config),
+        job_id=job.job_id or None,
+    )
+    end = await run_to_the_end(request.config, start, services, job, parent=PARENT)
+    return TrainedFromSupabase(
+        message=end.message,
+        session_id=end.session.id,
+        model_name=end.process.name,
+        upload_folder=request.upload_config.folder_path,
+        output_path=str(services.workspace.root / end.process.output_path),
+    )
+
+
+ACTION = Action(
+    type="train_from_supabase",
+    summary="Train to the end on a Supabase folder and send the results to another, live; for callers of "
+    "single-purpose handlers.",
+    request=TrainFromSupabaseRequest,
+    result=TrainedFromSupabase,
+    run=train_from_supabase,
+)

@@ -1,0 +1,77 @@
+"""`train_from_urls`: one training to its end, on a zip, with all its files in one folder of the volume."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+
+from lorapod.actions.action import Action, Job
+from lorapod.actions.services import Services
+from lorapod.actions.session_run import run_to_the_end
+from lorapod.actions.starting import StartRequest
+from lorapod.processes import artifacts
+from lorapod.wire.dataset import Address, DatasetRef
+from lorapod.wire.model import Request, Result
+
+#: Callers have numbers for it, too.
+JobId = Annotated[str, StringConstraints(max_length=200), Field(coerce_numbers_to_str=True)]
+
+
+class TrainFromUrlsRequest(Request):
+    """What to train, and on what."""
+
+    config: str | dict[str, Any] = Field(
+        description="AI Toolkit config, as YAML text or as an object; its paths are written anew for the session."
+    )
+    dataset_urls: list[Address] = Field(
+        min_length=1, description="Address of a zip of pictures and captions; only the first counts."
+    )
+    internal_job_id: JobId | None = Field(
+        default=None, description="Your own id of the job, echoed in events and in the answer."
+    )
+    callback_base_url: Address | None = Field(
+        default=None, description="Taken, but not used by this version."
+    )
+    callback_token: SecretStr | None = Field(default=None, description="Taken, but not used by this version.")
+
+
+class TrainedFromUrls(Result):
+    """A training that has ended with its work done."""
+
+    success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
+    message: str = Field(description="For people.")
+    session_id: str = Field(description="Its folder, relative to the volume: config, dataset and output.")
+    model_name: str = Field(description="Name of the model.")
+    job_id: str | None = Field(description="`internal_job_id`, else the id of the RunPod job.")
+    images_downloaded: int = Field(description="Pictures of the dataset.")
+    files_uploaded: int = Field(description="Files that lie in its output now.")
+
+
+async def train_from_urls(request: TrainFromUrlsRequest, services: Services, job: Job) -> TrainedFromUrls:
+    """Train to the end."""
+    start = StartRequest(
+        dataset=DatasetRef(urls=request.dataset_urls[:1]),
+        job_id=request.internal_job_id,
+    )
+    end = await run_to_the_end(request.config, start, services, job)
+    output = services.workspace.root / end.process.output_path
+    files = await asyncio.to_thread(lambda: list(artifacts.output_files(output)))
+    return TrainedFromUrls(
+        message=end.message,
+        session_id=end.session.id,
+        model_name=end.process.name,
+        job_id=request.internal_job_id or job.job_id or None,
+        images_downloaded=(end.process.dataset.images or 0) if end.process.dataset else 0,
+        files_uploaded=len(files),
+    )
+
+
+ACTION = Action(
+    type="train_from_urls",
+    summary="Train to the end on a zip, in a session folder on the volume; for callers of single-purpose handlers.",
+    request=TrainFromUrlsRequest,
+    result=TrainedFromUrls,
+    run=train_from_urls,
+)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lorapod.actions.attachment import begin
+from lorapod.actions.services import Services
+from lorapod.errors import Conflict
+from lorapod.processes.manager import Accepted
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+
+RECORD = ProcessRecord(
+    process_id="train_0123456789ab",
+    type="train",
+    trainer="script",
+    name="model",
+    folder="model",
+    status=ProcessStatus.QUEUED,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    worker_id="worker-1",
+)
+
+
+class Manager:
+    """Takes down who is to be stopped."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.heard = threading.Event()
+
+    def ask(self, process_id: str, request: ControlRequest) -> None:
+        self.asked.append(process_id)
+        self.heard.set()
+        if request.save:
+            raise Conflict("It has ended already.")
+
+
+def services(manager: Manager) -> Services:
+    return cast("Services", SimpleNamespace(processes=manager, settings=SimpleNamespace(cancel_grace_s=5.0)))
+
+
+async def test_what_was_begun_is_returned() -> None:
+    accepted = Accepted(record=RECORD)
+    assert await begin(lambda: (accepted, "more"), services(Manager())) == (accepted, "more")
+
+
+async def test_a_refusal_goes_on() -> None:
+    def refuse() -> Any:
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        await begin(refuse, services(Manager()))
+
+
+@pytest.mark.parametrize("retried", [False, True])
+async def test_a_job_that_is_cancelled_while_it_begins_leaves_no_process_behind(*, retried: bool) -> None:
+    manager, go_on, begun = Manager(), threading.Event(), threading.Event()
+
+    def submit() -> tuple[Accepted, None]:
+        begun.set()
+        assert go_on.wait(10)
+        return Accepted(record=RECORD, retried=retried), None
+
+    job = asyncio.create_task(begin(submit, services(manager)))
+    assert await asyncio.to_thread(begun.wait, 10)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert manager.asked == []
+    go_on.set()
+    # What another run of the same job began is not this one's to stop.
+    assert await asyncio.to_thread(manager.heard.wait, 0.5 if retried else 10) is not retried
+    assert manager.asked == ([] if retried else [RECORD.process_id])
