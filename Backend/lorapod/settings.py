@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     trainer: str = Field(
         default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
     )
+    engine: str = Field(
+        default="auto",
+        description="Engine where a request neither names nor implies one: auto (the first that is there), diffusers, "
+        "comfyui, swarmui, ai-toolkit.",
+    )
     train_wait: TrainWait = Field(
         default=TrainWait.AUTO,
         description="Whether `train` waits for the end where a request does not say; auto: on a serverless worker.",
@@ -160,8 +165,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Free bytes in the workspace below which nothing new is started.",
     )
-    memory_min_free_bytes: int = Field(
-        default=500_000_000, ge=0, description="Available bytes of memory below which `health` says so."
+    min_free_memory_bytes: int = Field(
+        default=500_000_000,
+        ge=0,
+        description="Available bytes of the container's memory below which nothing new is started.",
     )
     # An empty CUDA_VISIBLE_DEVICES hides every GPU, while an empty setting otherwise counts as not set.
     cuda_visible_devices: str | None = Field(

@@ -15,6 +15,8 @@ from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
+from lorapod.engines.registry import EngineRegistry
+from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
@@ -34,7 +36,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
-from lorapod.telemetry import Telemetry
+from lorapod.telemetry import Room, Telemetry
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -51,11 +53,16 @@ class Worker:
 
     @classmethod
     def create(
-        cls, settings: Settings, *, clock: Clock | None = None, trainers: TrainerRegistry | None = None
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        trainers: TrainerRegistry | None = None,
+        engines: EngineRegistry | None = None,
     ) -> Self:
         """Build a worker from its settings; makes the workspace's folders, starts nothing.
 
-        `clock` and `trainers` take the place of the machine's own.
+        `clock`, `trainers` and `engines` take the place of the machine's own.
 
         Raises:
             OSError: the workspace cannot be written, or the state store refuses this worker.
@@ -71,6 +78,14 @@ class Worker:
         )
         trainers = trainers or TrainerRegistry(
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
+        )
+        # In the order of preference.
+        engines = engines or EngineRegistry([], preferred=settings.engine)
+        room = Room(
+            telemetry=telemetry,
+            root=workspace.root,
+            min_free_memory_bytes=settings.min_free_memory_bytes,
+            min_free_disk_bytes=settings.disk_min_free_bytes,
         )
         stores = ObjectStores(settings=settings, workspace=workspace, redactor=redactor)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
@@ -100,6 +115,7 @@ class Worker:
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
             check_s3=stores.check,
+            check_room=room.check,
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
@@ -110,9 +126,20 @@ class Worker:
             workspace=workspace,
             redactor=redactor,
             processes=RealProcessManager(
-                surroundings, trainers, worker_id=settings.worker_id, scratch=settings.scratch_root
+                surroundings,
+                trainers,
+                worker_id=settings.worker_id,
+                scratch=settings.scratch_root,
+                kinds=[
+                    GenerationKind(
+                        workspace=workspace,
+                        scratch=settings.scratch_root,
+                        free_gpu_memory=telemetry.free_gpu_memory,
+                    )
+                ],
             ),
             trainers=trainers,
+            engines=engines,
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             remote_datasets=fetcher,
             digests=digests,
@@ -124,6 +151,7 @@ class Worker:
             ),
             shares=FileShares(settings=settings, clock=clock, open_store=stores.open),
             telemetry=telemetry,
+            room=room,
             mirrors=mirrors,
         )
         return cls(services=services, router=Router(services), surroundings=surroundings)
@@ -156,6 +184,7 @@ class Worker:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
         until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
+        self.services.engines.close()
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:
             self.surroundings.console.close()

@@ -36,6 +36,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         },
         "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
         "processes": {"status": "running", "limit": 20},
+        "generate": {
+            "prompt": "ohwx cat on a sofa",
+            "loras": [{"process_id": "train_0123456789ab", "weight": 0.8}],
+            "num_images": 2,
+            "seed": 42,
+        },
         "keep_alive": {"until_idle": True, "duration_s": 3600},
         "list_models": {"kind": "lora"},
         "describe_model": {"model": "models/loras/my-cat.safetensors"},

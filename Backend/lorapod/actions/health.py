@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
 from lorapod import __version__
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
+from lorapod.engines.port import EngineStatus
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.trainers.port import TrainerStatus
@@ -19,6 +20,7 @@ from lorapod.trainers.registry import AUTO
 from lorapod.wire.machine import (
     CheckView,
     DiskView,
+    EngineView,
     GpuView,
     HealthStatus,
     MemoryView,
@@ -50,17 +52,18 @@ class HealthResult(Result):
     )
     processes: dict[str, int] = Field(description="This worker's live processes, counted by status.")
     trainers: list[TrainerView] = Field(description="The trainers, the preferred one first.")
-    engines: list[dict[str, Any]] = Field(description="Engines that generate; empty in this version.")
+    engines: list[EngineView] = Field(description="The engines that generate, the preferred one first.")
 
 
 async def health(_request: HealthRequest, services: Services, _job: Job) -> HealthResult:
     """Look at the machine and at the trainers; nothing is changed."""
     settings, telemetry, workspace = services.settings, services.telemetry, services.workspace
-    memory, disk, unwritable, statuses, report = await asyncio.gather(
+    memory, disk, unwritable, statuses, engines, report = await asyncio.gather(
         asyncio.to_thread(telemetry.memory),
         asyncio.to_thread(_disk, services),
         asyncio.to_thread(_unwritable, workspace),
         asyncio.to_thread(services.trainers.statuses),
+        asyncio.to_thread(services.engines.statuses),
         _gpu_report(services),
     )
     checks = [
@@ -69,6 +72,7 @@ async def health(_request: HealthRequest, services: Services, _job: Job) -> Heal
         _memory_check(memory, settings),
         _gpu_check(report, settings),
         *_trainer_checks(statuses, settings),
+        *_engine_checks(engines, settings),
     ]
     return HealthResult(
         status=HealthStatus.OK if all(check.ok for check in checks) else HealthStatus.DEGRADED,
@@ -89,7 +93,7 @@ async def health(_request: HealthRequest, services: Services, _job: Job) -> Heal
             TrainerView(name=name, available=status.available, version=status.version, detail=status.detail)
             for name, status in statuses.items()
         ],
-        engines=[],
+        engines=[_engine_view(name, status) for name, status in engines.items()],
     )
 
 
@@ -134,9 +138,9 @@ def _disk_check(disk: Disk | None, settings: Settings) -> CheckView:
 def _memory_check(memory: Memory, settings: Settings) -> CheckView:
     return CheckView(
         name="memory",
-        ok=memory.available_bytes >= settings.memory_min_free_bytes,
+        ok=memory.available_bytes >= settings.min_free_memory_bytes,
         detail=f"{_gigabytes(memory.available_bytes)} of {_gigabytes(memory.total_bytes)} available, "
-        f"{_gigabytes(settings.memory_min_free_bytes)} needed.",
+        f"{_gigabytes(settings.min_free_memory_bytes)} needed.",
     )
 
 
@@ -159,6 +163,31 @@ def _trainer_checks(statuses: Mapping[str, TrainerStatus], settings: Settings) -
         if not status.available and not missed:
             detail = f"{detail.rstrip('.')}; not needed here (TRAINER={chosen})."
         yield CheckView(name=f"trainer:{name}", ok=status.available or not missed, detail=detail)
+
+
+def _engine_checks(statuses: Mapping[str, EngineStatus], settings: Settings) -> Iterator[CheckView]:
+    """Which engines an image has is its maker's choice: only the one that ENGINE names can be missed."""
+    if settings.engine == AUTO:
+        return
+    status = statuses.get(settings.engine)
+    yield CheckView(
+        name=f"engine:{settings.engine}",
+        ok=status is not None and status.available,
+        detail=status.detail
+        if status is not None
+        else f"There is no such engine (ENGINE={settings.engine}).",
+    )
+
+
+def _engine_view(name: str, status: EngineStatus) -> EngineView:
+    return EngineView(
+        name=name,
+        available=status.available,
+        version=status.version,
+        detail=status.detail,
+        resident=status.resident,
+        model=status.model,
+    )
 
 
 def _gpu_view(gpu: Gpu) -> GpuView:
@@ -184,7 +213,7 @@ def _gigabytes(size_bytes: int) -> str:
 
 ACTION = Action(
     type="health",
-    summary="Tells whether the worker is fit for its work: workspace, disk, memory, GPUs, trainers.",
+    summary="Tells whether the worker is fit for its work: workspace, disk, memory, GPUs, trainers, engines.",
     request=HealthRequest,
     result=HealthResult,
     run=health,

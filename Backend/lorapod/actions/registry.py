@@ -13,6 +13,7 @@ from lorapod.actions import (
     download,
     download_file,
     edit_model,
+    generate,
     health,
     keep_alive,
     list_files,
@@ -53,6 +54,7 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             resume,
             save_now,
             sample_now,
+            generate,
             keep_alive,
             logs,
             metrics,
@@ -72,6 +74,5 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
 UNSUPPORTED_TYPES = frozenset(
     {
         "download_model",
-        "generate",
     }
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lorapod.clock import Clock
     from lorapod.datasets.fetching import DatasetFetcher
     from lorapod.datasets.library import DatasetLibrary
+    from lorapod.engines.registry import EngineRegistry
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
     from lorapod.models.port import Shelf
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lorapod.settings import Settings
     from lorapod.storage.mirror.mirrors import Mirrors
     from lorapod.storage.shares import FileShares
-    from lorapod.telemetry import Telemetry
+    from lorapod.telemetry import Room, Telemetry
     from lorapod.trainers.registry import TrainerRegistry
     from lorapod.workspace import Workspace
 
@@ -36,12 +37,14 @@ class Services:
     redactor: Redactor
     processes: RealProcessManager
     trainers: TrainerRegistry
+    engines: EngineRegistry
     datasets: DatasetLibrary
     remote_datasets: DatasetFetcher
     digests: DigestBook
     archives: ArchiveShelf
     shares: FileShares
     telemetry: Telemetry
+    room: Room
     mirrors: Mirrors
     models: ModelShelf
     #: Shelves of programs that keep their own, by engine.

@@ -17,7 +17,7 @@ from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.datasets.supply import dataset_view
-from lorapod.errors import Conflict, GpuUnavailable, InsufficientStorage, Unsupported, WorkerError
+from lorapod.errors import Conflict, GpuUnavailable, Unsupported, WorkerError
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.manager import Accepted
 from lorapod.processes.order import TrainingOrder
@@ -208,12 +208,7 @@ class _Order:
                 f"{trainer.name} needs a GPU, and this worker has none that works.",
                 hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
             )
-        free = services.telemetry.disk(services.workspace.root).free_bytes
-        if free < settings.disk_min_free_bytes:
-            raise InsufficientStorage(
-                f"The workspace has {free} bytes free; a training needs {settings.disk_min_free_bytes}.",
-                hint="Delete old outputs or attach a larger volume.",
-            )
+        services.room.check()
         if request.upload is not None:
             services.mirrors.check(request.upload, job_s3=job.s3)
         dataset = _look_at(request.dataset, services, job) if request.dataset is not None else None

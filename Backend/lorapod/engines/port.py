@@ -67,7 +67,7 @@ class Generation:
     loras: Sequence[LoraUse] = ()
     #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.
     model: str | None = None
-    #: The input picture, decoded and known to be whole; below `scratch`.
+    #: The input picture, a JPEG, PNG or WebP known to be whole; a file on local disk that is this generation's alone.
     image: Path | None = None
     #: How much of the input picture is changed, 0 to 1.
     strength: float | None = None

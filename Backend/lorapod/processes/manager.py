@@ -112,7 +112,7 @@ class RealProcessManager(Roster):
             order: what to do, of that type's class.
 
         Raises:
-            WorkerError: what the trainer, or whoever else is to do it, refuses.
+            WorkerError: what the trainer, or whoever else is to do it, refuses; or the machine has no room for it.
             Conflict: it would have to wait, and its caller does not wish that.
             OSError: the record cannot be written.
         """
@@ -288,6 +288,7 @@ class RealProcessManager(Roster):
     def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
         """Begin a generation, and supervise it."""
         around = self._around
+        around.check_room()
         before = self.supervisors.get(record.process_id)
         if before is not None and before.record.status.final:
             before.join(LET_GO_S)

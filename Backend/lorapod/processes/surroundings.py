@@ -42,6 +42,8 @@ class Surroundings:
     mirrors: Mirroring = field(default_factory=NoMirroring)
     #: Raises `WorkerError` where there are no credentials for a job's own S3 server.
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
+    #: Raises `WorkerError` where the machine has no room for another process.
+    check_room: Callable[[], None] = lambda: None
     #: Where logs are shown while they are written, too.
     console: Console | None = None
 

@@ -69,6 +69,15 @@ class FileShares:
             expires_at = self._clock.now() + timedelta(seconds=expires_s)
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
 
+    def check(self, *, job_s3: JobS3 | None = None) -> None:
+        """Look whether there is a store to give addresses from, without asking its server.
+
+        Raises:
+            WorkerError: there is none, or a setting of it is missing.
+        """
+        with self._open_store(self._location(job_s3), job_s3=job_s3):
+            pass
+
     def _location(self, job_s3: JobS3 | None) -> S3Prefix | SupabaseFolder:
         settings = self._settings
         if job_s3 is not None or settings.bucket_name or settings.bucket_endpoint_url:
@@ -77,7 +86,7 @@ class FileShares:
             return SupabaseFolder(bucket_name=settings.supabase_bucket, folder_path=PREFIX)
         raise Unsupported(
             "This endpoint has no object store to give an address from.",
-            hint="Leave out `as` and fetch the file in parts; or set BUCKET_NAME with its credentials, or "
+            hint="Fetch the file with `download_file` in parts; or set BUCKET_NAME with its credentials, or "
             "SUPABASE_URL and SUPABASE_BUCKET, on the endpoint, or send an s3Config with the job.",
         )
 

@@ -58,6 +58,17 @@ class Telemetry:
         """The GPUs that this worker may use and that answer; empty on a machine without one."""
         return self.gpu_report().gpus
 
+    def free_gpu_memory(self, index: int) -> int | None:
+        """Free bytes of one GPU's memory; None where the driver does not tell."""
+        for gpu in self.gpus():
+            if (
+                gpu.index == index
+                and gpu.memory_total_bytes is not None
+                and gpu.memory_used_bytes is not None
+            ):
+                return gpu.memory_total_bytes - gpu.memory_used_bytes
+        return None
+
     def gpu_indices(self) -> tuple[int, ...]:
         """Numbers of the GPUs that this worker may use, in PCI order's counting."""
         return tuple(gpu.index for gpu in self.gpus())

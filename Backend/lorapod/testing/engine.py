@@ -59,13 +59,16 @@ class FakeEngine:
         )
 
     def prepare(self, generation: Generation) -> Sequence[str]:
-        """Refuse an odd width, warn of parameters that it does not know.
+        """Refuse an odd width and slow steps, warn of parameters that it does not know.
 
         Raises:
-            InvalidInput: the width is odd.
+            InvalidInput: the width is odd, or a step would take more than a second.
         """
         if generation.width is not None and generation.width % 2:
             raise InvalidInput("width: must be even.")
+        step_s = generation.params.get("step_s", 0)
+        if not isinstance(step_s, int | float) or not 0 <= step_s <= 1:
+            raise InvalidInput("params.step_s: must be a number from 0 to 1.")
         unknown = sorted(set(generation.params) - _KNOWN_PARAMS)
         return [f"{self.name} does not know the parameter {name!r}." for name in unknown]
 

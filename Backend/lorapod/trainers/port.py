@@ -28,7 +28,7 @@ class Capability(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a running trainer is busy with."""
+    """What a running process is busy with."""
 
     STARTING = "starting"
     #: Its dataset comes from elsewhere; the trainer has not been started yet.
@@ -37,6 +37,8 @@ class Phase(StrEnum):
     PREPARING_DATASET = "preparing_dataset"
     SAMPLING = "sampling"
     TRAINING = "training"
+    #: An engine makes pictures.
+    GENERATING = "generating"
     SAVING = "saving"
 
 

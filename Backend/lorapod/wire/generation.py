@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from lorapod.wire.model import Moment, PathText, ProcessId, RelativePath, Request, Result, WireModel
 
@@ -17,6 +18,20 @@ SEED_MAX = 2**63 - 1_000
 
 #: The seed that means: choose one.
 ANY_SEED = -1
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        raise ValueError(
+            "is not plain JSON: it holds half a character, or a number that JSON has not"
+        ) from None
+    return value
+
+
+#: An object that is passed on as it is.
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json)]
 
 Prompt = Annotated[str, StringConstraints(max_length=20_000)]
 
@@ -85,10 +100,10 @@ class GenerateRequest(Request):
         description="`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; else by what the request holds, "
         "then by the setting ENGINE.",
     )
-    config: str | dict[str, Any] | None = Field(
+    config: str | JsonObject | None = Field(
         default=None, description="AI Toolkit config of `job: generate`, as YAML text or as an object."
     )
-    workflow: dict[str, Any] | None = Field(default=None, description="ComfyUI workflow in its API form.")
+    workflow: JsonObject | None = Field(default=None, description="ComfyUI workflow in its API form.")
     comfyui_workflow_name: str | None = Field(
         default=None, min_length=1, max_length=200, description="One of the worker's workflow templates."
     )
@@ -99,9 +114,7 @@ class GenerateRequest(Request):
         default=None, ge=0, le=1, description="How much of the input picture is changed: 0 nothing, 1 all."
     )
     length: int | None = Field(default=None, ge=1, le=2000, description="Frames of a video.")
-    params: dict[str, Any] = Field(
-        default={}, description="The engine's own parameters, passed on as they are."
-    )
+    params: JsonObject = Field(default={}, description="The engine's own parameters, passed on as they are.")
     comfy_org_api_key: SecretStr | None = Field(
         default=None, description="Key for ComfyUI's API nodes; passed on, never kept."
     )
@@ -158,7 +171,7 @@ class GenerateResult(Result):
     process_id: ProcessId = Field(description="The process; `process_status`, `logs` and `cancel` take it.")
     status: str = Field(description="As `process_status` tells it.")
     engine: str = Field(description="The engine that made it.")
-    seed: int = Field(description="Of the first picture.")
+    seed: int | None = Field(default=None, description="Of the first picture.")
     created_at: Moment = Field(description="When it was accepted.")
     output_path: RelativePath = Field(description="The folder of the results, relative to the workspace.")
     images: list[OutputView] = Field(default=[], description="Pictures.")

@@ -19,7 +19,9 @@ class HealthStatus(StrEnum):
 class CheckView(WireModel):
     """One thing that was looked at."""
 
-    name: str = Field(description="`workspace`, `disk`, `memory`, `gpu` or `trainer:<name>`.")
+    name: str = Field(
+        description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>` or `engine:<name>`."
+    )
     ok: bool = Field(description="Whether it is as the worker needs it.")
     detail: str = Field(description="What was found, in one sentence.")
 
@@ -52,6 +54,17 @@ class DiskView(WireModel):
     total_bytes: int = Field(description="Its size; a network volume may show its whole cluster.")
     used_bytes: int = Field(description="In use.")
     free_bytes: int = Field(description="What the worker may still write.")
+
+
+class EngineView(WireModel):
+    """One engine."""
+
+    name: str = Field(description="As `generate` names it.")
+    available: bool = Field(description="Whether it can be used on this worker.")
+    version: str | None = Field(default=None, description="Its version, where it tells.")
+    detail: str = Field(default="", description="Where it was found, or what is missing.")
+    resident: bool = Field(default=False, description="Whether it is loaded, and so uses memory of the GPU.")
+    model: str | None = Field(default=None, description="The model that it has loaded, where it tells.")
 
 
 class TrainerView(WireModel):

@@ -12,7 +12,9 @@ from PIL import Image
 from tests.unit.models.model_files import put_model
 
 from lorapod.actions.action import Job
+from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
+from lorapod.testing.engine import FakeEngine
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
@@ -54,9 +56,11 @@ class Desk:
         self.scratch = outside / "scratch"
         self.canary = outside / "canary.txt"
         self.canary.write_bytes(CANARY)
+        self.engine = FakeEngine()
         self.worker = Worker.create(
             Settings(workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test"),
             trainers=TrainerRegistry([QuickTrainer()]),
+            engines=EngineRegistry([self.engine]),
         )
         self.worker.start()
         self._runner = runner
@@ -91,6 +95,7 @@ class Desk:
             "process_status": process,
             "logs": process,
             "metrics": process,
+            "generate": {"prompt": "a cat", "loras": [process], "image": pixel, "steps": 1, "width": 16},
             "download": process,
             "bulk_download": {"process_ids": [trained["process_id"]]},
             "describe_model": {"model": "models/loras/cat.safetensors"},

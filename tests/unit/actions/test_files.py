@@ -83,6 +83,8 @@ class Bench:
             mirrors=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
             models=cast("Any", None),
+            engines=cast("Any", None),
+            room=cast("Any", None),
             archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),

@@ -12,11 +12,13 @@ from lorapod import __version__
 from lorapod.actions import health
 from lorapod.actions.action import Job
 from lorapod.actions.services import Services
+from lorapod.engines.registry import EngineRegistry
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit
 from lorapod.testing.clock import FakeClock
+from lorapod.testing.engine import FakeEngine
 from lorapod.trainers.port import TrainerStatus
 from lorapod.wire.machine import HealthStatus
 from lorapod.workspace import Workspace
@@ -102,6 +104,8 @@ async def ask(
             remote_datasets=cast("Any", None),
             mirrors=cast("Any", None),
             models=cast("Any", None),
+            engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
+            room=cast("Any", None),
             digests=cast("Any", None),
             archives=cast("Any", None),
             shares=cast("Any", None),
@@ -113,6 +117,18 @@ async def ask(
 
 def failing(result: health.HealthResult) -> dict[str, str]:
     return {check.name: check.detail for check in result.checks if not check.ok}
+
+
+async def test_the_engines_are_told_and_missed_only_where_one_is_named(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    result = await ask(telemetry, workspace)
+    assert result.answer()["engines"] == [
+        {"name": "fake", "available": True, "version": "1", "detail": "draws squares", "resident": False}
+    ]
+    assert failing(await ask(telemetry, workspace, engine="fake")) == {}
+    missed = await ask(telemetry, workspace, engine="comfyui")
+    assert failing(missed) == {"engine:comfyui": "There is no such engine (ENGINE=comfyui)."}
 
 
 async def test_a_fit_worker_is_ok(telemetry: FakeTelemetry, workspace: Workspace) -> None:
@@ -134,7 +150,6 @@ async def test_a_fit_worker_is_ok(telemetry: FakeTelemetry, workspace: Workspace
     assert answer["trainers"] == [
         {"name": "ai-toolkit", "available": True, "version": "1.2", "detail": "Found at /app."}
     ]
-    assert answer["engines"] == []
     assert (answer["worker_id"], answer["version"], answer["uptime_s"]) == ("pod-1", __version__, 120.0)
 
 

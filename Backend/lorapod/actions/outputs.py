@@ -1,0 +1,150 @@
+"""Files that were made, as an answer brings them: bytes, addresses or paths, never more than one reply holds."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import mimetypes
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorapod.actions.action import Job
+from lorapod.actions.services import Services
+from lorapod.errors import Unsupported, WorkerError
+from lorapod.kinds import FileKind, kind_of
+from lorapod.safety.images import measure
+from lorapod.wire.generation import Delivery, OutputType, OutputView
+
+logger = logging.getLogger(__name__)
+
+#: What an answer holds beside the bytes of its files: names, warnings, and the envelope around it.
+_ROOM_BYTES = 100_000
+
+#: More warnings or longer ones are cut.
+_OCTETS = "application/octet-stream"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The files of one answer."""
+
+    images: Sequence[OutputView] = ()
+    videos: Sequence[OutputView] = ()
+    other: Sequence[OutputView] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    path: Path
+    size_bytes: int
+    seed: int | None
+
+
+def outputs_of(
+    files: Sequence[Mapping[str, Any]], delivery: Delivery | None, services: Services, job: Job
+) -> Outputs:
+    """What an answer tells of files of the workspace; blocks while they are read or uploaded.
+
+    Args:
+        files: `{"path", "seed"}` each, as a generation's record keeps them.
+        delivery: how the caller wants them; None: as bytes while they fit, else at addresses.
+        services: the worker's.
+        job: may bring an object store of its own.
+    """
+    warnings: list[str] = []
+    made = list(_found(files, services, warnings))
+    budget = services.settings.max_reply_bytes - _ROOM_BYTES
+    whole = sum(_encoded_bytes(each) for each in made)
+    if delivery in {None, Delivery.BASE64} and whole > budget:
+        delivery = Delivery.URL if _has_store(services, job) else delivery
+        warnings.append(_too_large(whole, services.settings.max_reply_bytes, delivery))
+    views: dict[FileKind, list[OutputView]] = {FileKind.IMAGE: [], FileKind.VIDEO: [], FileKind.OTHER: []}
+    for each in made:
+        view = _plain(each, services)
+        kind = kind_of(each.path.name)
+        place = views.get(kind, views[FileKind.OTHER])
+        if delivery is Delivery.URL:
+            place.append(_at_address(each, view, services, job, warnings))
+        elif delivery is Delivery.PATH or _encoded_bytes(each) > budget:
+            place.append(view)
+        else:
+            budget -= _encoded_bytes(each)
+            data = base64.b64encode(each.path.read_bytes()).decode("ascii")
+            place.append(view.model_copy(update={"type": OutputType.BASE64, "data": data}))
+    return Outputs(
+        images=views[FileKind.IMAGE],
+        videos=views[FileKind.VIDEO],
+        other=views[FileKind.OTHER],
+        warnings=warnings,
+    )
+
+
+def _found(files: Sequence[Mapping[str, Any]], services: Services, warnings: list[str]) -> Iterator[_Made]:
+    for file in files:
+        path = services.workspace.root / file["path"]
+        try:
+            yield _Made(path=path, size_bytes=path.stat().st_size, seed=file.get("seed"))
+        except FileNotFoundError:
+            warnings.append(f"{file['path']} is not there any more.")
+
+
+def _encoded_bytes(made: _Made) -> int:
+    return (made.size_bytes + 2) // 3 * 4
+
+
+def _has_store(services: Services, job: Job) -> bool:
+    try:
+        services.shares.check(job_s3=job.s3)
+    except Unsupported:
+        return False
+    return True
+
+
+def _too_large(whole: int, max_bytes: int, delivery: Delivery | None) -> str:
+    begin = f"The results are {whole} bytes as base64, more than one answer holds ({max_bytes})"
+    if delivery is Delivery.URL:
+        return f"{begin}: they are at addresses of the object store instead."
+    return (
+        f"{begin}, and this endpoint has no object store: fetch those without `data` with `download_file`, by "
+        "their `path`."
+    )
+
+
+def _plain(made: _Made, services: Services) -> OutputView:
+    width = height = None
+    if kind_of(made.path.name) is FileKind.IMAGE:
+        with contextlib.suppress(WorkerError):
+            picture = measure(made.path)
+            width, height = picture.width, picture.height
+    return OutputView(
+        filename=made.path.name,
+        type=OutputType.PATH,
+        path=services.workspace.relative(made.path),
+        content_type=mimetypes.guess_type(made.path.name)[0] or _OCTETS,
+        size_bytes=made.size_bytes,
+        width=width,
+        height=height,
+        seed=made.seed,
+    )
+
+
+def _at_address(
+    made: _Made, view: OutputView, services: Services, job: Job, warnings: list[str]
+) -> OutputView:
+    try:
+        sha256 = services.digests.sha256(made.path)
+        shared = services.shares.share(made.path, sha256=sha256, job_s3=job.s3)
+    except WorkerError as error:
+        # What took minutes to make is not lost because a bucket is away for a moment.
+        logger.warning("result not uploaded", extra={"path": view.path, "reason": error.message})
+        warnings.append(
+            f"{view.filename} could not be uploaded: {error.message} Fetch it with `download_file`, by its `path`."
+        )
+        return view
+    return view.model_copy(
+        update={"type": OutputType.URL, "url": shared.url, "expires_at": shared.expires_at}
+    )

@@ -1,0 +1,106 @@
+"""From a request to a generation with everything resolved."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lorapod.engines.port import Generation, LoraUse
+from lorapod.errors import InvalidInput, NotFound
+from lorapod.kinds import is_hidden
+from lorapod.processes import artifacts
+from lorapod.processes.record import ProcessRecord
+from lorapod.trainers.config_text import parse_config
+from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
+from lorapod.workspace import Workspace
+
+#: Chosen seeds fit the numbers of every language that reads the answer.
+_SEED_BITS = 32
+
+#: Fields that go to the engine as they are.
+_PLAIN = (
+    "negative_prompt",
+    "width",
+    "height",
+    "steps",
+    "guidance_scale",
+    "num_images",
+    "model",
+    "strength",
+    "length",
+    "workflow",
+    "params",
+    "comfy_org_api_key",
+)
+
+
+def resolve(
+    request: GenerateRequest,
+    *,
+    image: Path | None,
+    workspace: Workspace,
+    find: Callable[[str], ProcessRecord],
+    max_config_bytes: int,
+) -> Generation:
+    """The generation that a request asks for; its process id and folders are still to come.
+
+    Args:
+        request: as it came.
+        image: the input picture.
+        workspace: where LoRAs are.
+        find: finds the record of a training.
+        max_config_bytes: bound of a config's text.
+
+    Raises:
+        InvalidInput: it says nothing to generate, or something impossible.
+        NotFound: a LoRA is not there.
+        UnsafePath: a path leads outside the workspace.
+    """
+    if not any((request.prompt, request.config, request.workflow, request.comfyui_workflow_name)):
+        raise InvalidInput(
+            "There is nothing to generate.", hint="Give a prompt, or a workflow, or an AI Toolkit config."
+        )
+    if request.strength is not None and image is None:
+        raise InvalidInput("strength: goes with an image.")
+    config: Mapping[str, Any] | None = None
+    if request.config is not None:
+        config = parse_config(request.config, max_bytes=max_config_bytes)
+    seed = request.seed
+    return Generation(
+        process_id="",
+        prompt=request.prompt or "",
+        seed=secrets.randbits(_SEED_BITS) if seed is None or seed == ANY_SEED else seed,
+        loras=tuple(_lora(each, workspace, find) for each in request.loras),
+        image=image,
+        workflow_name=request.comfyui_workflow_name,
+        config=config,
+        folder=Path(),
+        scratch=Path(),
+        **{name: getattr(request, name) for name in _PLAIN},
+    )
+
+
+def _lora(asked: LoraRef, workspace: Workspace, find: Callable[[str], ProcessRecord]) -> LoraUse:
+    if asked.process_id is not None:
+        path = _trained(find(asked.process_id), workspace)
+    else:
+        assert asked.path is not None
+        path = workspace.safe_path(asked.path)
+        if not path.is_file() or any(is_hidden(part) for part in path.relative_to(workspace.root).parts):
+            raise NotFound(f"There is no LoRA {asked.path}.", hint="`lora` lists those that are there.")
+    if path.suffix != ".safetensors":
+        raise InvalidInput(f"{path.name} is not a LoRA: it must be a .safetensors file.")
+    return LoraUse(path=path, weight=asked.weight, name=path.stem)
+
+
+def _trained(record: ProcessRecord, workspace: Workspace) -> Path:
+    """The final weights of a training, else its newest checkpoint."""
+    saved = artifacts.checkpoints(record.run_folder(workspace), record.name) if record.trainer else []
+    if not saved:
+        raise NotFound(
+            f"The process {record.process_id} has no weights yet.",
+            hint="`process_status` shows what it has written.",
+        )
+    return saved[-1].path

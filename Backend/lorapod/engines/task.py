@@ -1,0 +1,184 @@
+"""Generations as processes: an engine's work in its supervisor's thread, while it holds a GPU."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lorapod.engines.port import (
+    Engine,
+    Generated,
+    Generation,
+    GenerationProgress,
+    Stopped,
+)
+from lorapod.errors import InsufficientMemory, InternalError
+from lorapod.processes.order import Order, TaskOrder
+from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.slots import Slot
+from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
+from lorapod.processes.work import Plan
+from lorapod.trainers.port import Capability, ChildExit, LaunchSpec, Phase
+from lorapod.workspace import Workspace
+
+#: Free bytes of a GPU's memory, by its index; None: the driver does not tell.
+FreeGpuMemory = Callable[[int], int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """A generation before it has a process: what a `TaskOrder` of type `generate` carries as `private`."""
+
+    engine: Engine
+    #: With any process id and folders: those of the process take their place.
+    generation: Generation
+
+
+class GenerationKind:
+    """Processes of type `generate`."""
+
+    name = "generate"
+    resumable = False
+    not_resumable = "A generation is not taken up again: send the request again."
+
+    def __init__(self, *, workspace: Workspace, scratch: Path, free_gpu_memory: FreeGpuMemory) -> None:
+        """Make generations whose results go to `workspace`; `scratch` is a folder on local disk."""
+        self._workspace = workspace
+        self._scratch = scratch
+        self._free_gpu_memory = free_gpu_memory
+
+    @property
+    def order_type(self) -> type[Order]:
+        """Orders of tasks."""
+        return TaskOrder
+
+    def plan(self, process_id: str, order: TaskOrder) -> Plan:
+        """What an engine makes of the sketch.
+
+        Raises:
+            WorkerError: what it refuses.
+        """
+        sketch: Sketch = order.private
+        engine = sketch.engine
+        generation = replace(
+            sketch.generation,
+            process_id=process_id,
+            folder=self._workspace.output_folder(process_id),
+            scratch=self._scratch / process_id,
+        )
+        warnings = list(engine.prepare(generation))
+        key = generation.comfy_org_api_key
+        return Plan(
+            work=TaskWork(
+                partial(self._generate, engine, generation, warnings),
+                needs_slot=True,
+                resident=engine,
+                secrets=order.secrets | ({key.get_secret_value()} if key is not None else set()),
+                clean_up=partial(_clean_up, generation),
+            ),
+            name=engine.name,
+            total_steps=generation.steps,
+            record={"engine": engine.name, "outcome": {"seed": generation.seed}},
+            warnings=warnings,
+        )
+
+    def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
+        """None."""
+        del record
+        return frozenset()
+
+    def _generate(
+        self, engine: Engine, generation: Generation, prepared: list[str], run: TaskRun
+    ) -> Mapping[str, Any]:
+        self._check_gpu(engine, run.slot)
+        generation.folder.mkdir(parents=True, exist_ok=True)
+        generation.scratch.mkdir(parents=True, exist_ok=True)
+        run.note(f"generating with {engine.name}, seed {generation.seed}")
+        try:
+            made = engine.generate(generation, EngineRun(run))
+        except Stopped:
+            raise TaskStopped from None
+        return self._outcome(engine, generation, made, prepared)
+
+    def _check_gpu(self, engine: Engine, slot: Slot) -> None:
+        if slot.gpu is None or not engine.min_gpu_memory_bytes or engine.probe().resident:
+            return
+        free_bytes = self._free_gpu_memory(slot.gpu)
+        if free_bytes is not None and free_bytes < engine.min_gpu_memory_bytes:
+            raise InsufficientMemory(
+                f"GPU {slot.gpu} has {free_bytes} bytes of memory free; {engine.name} needs "
+                f"{engine.min_gpu_memory_bytes}.",
+                hint="Another program may use the GPU; else choose a larger GPU type for the endpoint.",
+            )
+
+    def _outcome(
+        self, engine: Engine, generation: Generation, made: Generated, prepared: list[str]
+    ) -> Mapping[str, Any]:
+        files = []
+        for file in made.files:
+            if not file.path.is_relative_to(generation.folder) or not file.path.is_file():
+                raise InternalError(f"{engine.name} named the result {file.path.name}, which is not there.")
+            files.append({"path": self._workspace.relative(file.path), "seed": file.seed})
+        return {
+            "seed": generation.seed,
+            "files": files,
+            "warnings": [*prepared, *made.warnings],
+            "timings": {name: round(seconds, 3) for name, seconds in made.timings.items()},
+        }
+
+
+class EngineRun:
+    """A task's run, as an engine sees it: a `GenerationRun`."""
+
+    def __init__(self, run: TaskRun) -> None:
+        """Pass on what the engine tells."""
+        self.slot = run.slot
+        self.environment = run.environment
+        self._run = run
+        self._progress = Progress()
+        #: When it was first told how far it is, and how far it was then, in percent.
+        self._first: tuple[float, float] | None = None
+
+    def stopped(self) -> bool:
+        """Whether to end early."""
+        return self._run.stopped()
+
+    def tell(self, progress: GenerationProgress) -> None:
+        """Show how far it is, and reckon when it will be done."""
+        names = ("step", "total_steps", "image", "total_images", "node", "detail")
+        news = {name: value for name in names if (value := getattr(progress, name)) is not None}
+        if progress.percent is not None:
+            news["told_percent"] = progress.percent
+        self._progress = replace(self._progress, **news)
+        self._progress = replace(self._progress, eta_s=self._eta_s())
+        self._run.progress(self._progress, None if progress.step is None else Phase.GENERATING)
+
+    def log(self, text: str) -> None:
+        """Write one line to the process's log."""
+        self._run.log(text)
+
+    def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
+        """Run a child to its end."""
+        return self._run.run_child(spec, on_line)
+
+    def _eta_s(self) -> float | None:
+        done = self._progress.percent
+        if not done:
+            return None
+        now_s = time.monotonic()
+        if self._first is None:
+            # The model was loaded before that; what comes after it is even.
+            self._first = (now_s, done)
+        began_s, before = self._first
+        return round((now_s - began_s) / (done - before) * (100.0 - done), 1) if done > before else None
+
+
+def _clean_up(generation: Generation) -> None:
+    shutil.rmtree(generation.scratch, ignore_errors=True)
+    if generation.image is not None:
+        shutil.rmtree(generation.image.parent, ignore_errors=True)
