@@ -13,6 +13,7 @@ from lorapod import __version__
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
 from lorapod.errors import UnknownType
+from lorapod.trainers import presets
 from lorapod.wire.model import Request, Result, WireModel
 from lorapod.wire.schema import error_schema, request_schema, result_schema
 from lorapod.wire.validation import nearest
@@ -37,6 +38,16 @@ class ActionSchema(WireModel):
     )
 
 
+class PresetView(WireModel):
+    """A config to begin a training with."""
+
+    name: str = Field(description="As `preset` of `train` takes it.")
+    description: str = Field(description="What it trains.")
+    min_gpu_memory_bytes: int = Field(description="GPU memory that it needs; a rule of thumb.")
+    trainers: list[str] = Field(description="The trainers that can run it.")
+    base_model: str = Field(description="Hub id of the model that it begins with.")
+
+
 class SchemaResult(Result):
     """What can be asked, and how it is answered."""
 
@@ -44,6 +55,7 @@ class SchemaResult(Result):
     actions: dict[str, ActionSchema] = Field(description="The actions by type.")
     # Not `error`: the RunPod SDK takes that key of an answer as the sign of a failed job.
     error_answer: dict[str, Any] = Field(description="JSON Schema of the answer where an action fails.")
+    presets: list[PresetView] = Field(description="The presets of `train`, by name.")
 
 
 async def schema(request: SchemaRequest, _services: Services, _job: Job) -> SchemaResult:
@@ -66,6 +78,17 @@ def _describe_all(actions: Sequence[Action[Any, Any]]) -> SchemaResult:
         version=__version__,
         actions={action.type: describe(action) for action in actions},
         error_answer=error_schema(),
+        presets=[_preset_view(presets.get(name)) for name in presets.names()],
+    )
+
+
+def _preset_view(preset: presets.Preset) -> PresetView:
+    return PresetView(
+        name=preset.name,
+        description=preset.description,
+        min_gpu_memory_bytes=preset.min_gpu_memory_bytes,
+        trainers=list(preset.trainers),
+        base_model=preset.config["config"]["process"][0]["model"]["name_or_path"],
     )
 
 

@@ -1,20 +1,77 @@
-"""The `lorapod` command line: only the list of its commands."""
+"""The `lorapod` command line: only the list of its commands, and where their endpoint is."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from lorapod import __version__
+from lorapod.client.commands import (
+    follow,
+    generate,
+    info,
+    inventory,
+    models,
+    report,
+    smoke,
+    steer,
+    train,
+    transfer,
+)
+from lorapod.client.commands.session import Connection
 from lorapod.endpoint.command import endpoint
 
-app = typer.Typer(name="lorapod", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="lorapod", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 -- Typer's form of a callback
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.callback()
-def lorapod() -> None:
-    """Train and use LoRAs through RunPod's queue API."""
+def lorapod(
+    context: typer.Context,
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="LORAPOD_URL", help="The endpoint's address; for RunPod its id is enough."),
+    ] = None,
+    endpoint_id: Annotated[
+        str | None,
+        typer.Option("--endpoint", envvar="RUNPOD_ENDPOINT_ID", help="Id of an endpoint on RunPod."),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar=["RUNPOD_API_KEY", "RUNPOD_API_TOKEN", "LORAPOD_API_KEY"],
+            help="Prefer the variable: others of this machine can read a command line.",
+        ),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train and use LoRAs through RunPod's queue API, on RunPod or on this machine."""
+    context.obj = Connection(url=url, endpoint_id=endpoint_id, api_key=api_key)
 
 
-app.command()(endpoint)
+COMMANDS = {
+    "Data": (transfer.upload, transfer.files, transfer.download),
+    "Training": (
+        *(train.train, train.presets, follow.status, follow.logs, follow.processes),
+        *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),
+    ),
+    "Generation": (generate.generate, smoke.smoke),
+    "Endpoint": (endpoint, info.health, info.ping, info.schema, models.keep_alive, inventory.inventory),
+}
+
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(models.app, rich_help_panel="Generation")
 
 
 def main() -> None:

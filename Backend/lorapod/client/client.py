@@ -64,9 +64,9 @@ class Client:
         )
 
     @classmethod
-    def runpod(cls, endpoint_id: str, api_key: str) -> Self:
+    def runpod(cls, endpoint_id: str, api_key: str, *, retries: RetryPolicy | None = None) -> Self:
         """The client of a serverless endpoint on RunPod."""
-        return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key)
+        return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key, retries=retries)
 
     @property
     def url(self) -> str:

@@ -36,6 +36,9 @@ _LONGEST_RETRY_WAIT_S = 30.0
 _TTL_MAX_S = 7 * 86_400.0
 _TTL_DEFAULT_S = 86_400.0
 
+#: Actions that take an `idempotency_key`; a `resume` needs none, it never runs a process twice.
+_KEYED = frozenset({"train", "train_with_yaml", "generate"})
+
 _SUCCEEDED = "completed"
 _ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})
 
@@ -118,7 +121,7 @@ def start(
     Args:
         queue: the client.
         fields: of the `train` action (or of another one that starts a process, with its `type`); where there is no
-            `idempotency_key`, one is made, so that a request sent twice trains once.
+            `idempotency_key` and the action takes one, one is made, so that a request sent twice trains once.
         execution_timeout_s: how long the job may stay open where the worker keeps it open.
         start_timeout_s: how long to wait for a worker.
 
@@ -126,8 +129,10 @@ def start(
         JobFailed: the worker refused it.
         WaitTimeout: no worker took it up in time; `job_id` says which job to look at or to cancel.
     """
-    wish: dict[str, Any] = {"type": "train", "idempotency_key": uuid.uuid4().hex}
+    wish: dict[str, Any] = {"type": "train"}
     wish |= {name: value for name, value in fields.items() if value is not None}
+    if wish["type"] in _KEYED:
+        wish.setdefault("idempotency_key", uuid.uuid4().hex)
     ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
     policy = {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
     job = queue.run(wish, policy=policy)

@@ -1,0 +1,1 @@
+"""The commands of `lorapod` that talk to an endpoint, one small module each."""

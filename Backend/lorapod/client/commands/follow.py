@@ -1,0 +1,107 @@
+"""`status`, `logs` and `processes`: what goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from lorapod.client.client import Client
+from lorapod.client.commands.live import INTERVAL_S, follow, panel
+from lorapod.client.commands.screen import Screen, duration
+from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
+from lorapod.client.commands.train import ended
+
+_ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
+
+
+def status(
+    context: typer.Context,
+    process_id: ProcessIdArgument,
+    *,
+    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a process: its state, step, loss, time left and what it made."""
+    with open_session(context, as_json=as_json) as session:
+        if follow_it:
+            ended(follow(session.client, process_id, session.screen))
+            return
+        process = session.client.process_status(process_id)
+        if as_json:
+            session.screen.answer(process)
+            return
+        losses = session.client.metrics(process_id, keys=["loss/loss"]) if process["progress"]["step"] else {}
+        session.screen.console.print(panel(process, [loss for _, loss in losses.get("loss/loss", ())]))
+        _tell_files(process, session.screen)
+
+
+def logs(
+    context: typer.Context,
+    process_id: ProcessIdArgument,
+    *,
+    follow_it: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the process has ended.")
+    ] = False,
+    tail: Annotated[int | None, typer.Option(min=1, help="Only the last lines.")] = None,
+) -> None:
+    """Print a process's log."""
+    with open_session(context, as_json=False) as session:
+        text = session.client.logs(process_id)
+        shown = text if tail is None else "".join(text.splitlines(keepends=True)[-tail:])
+        session.screen.console.out(shown, end="", highlight=False)
+        if follow_it:
+            _go_on(session.client, process_id, len(text.encode()), session.screen)
+
+
+def processes(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List processes, the newest first."""
+    with open_session(context, as_json=as_json) as session:
+        answer = session.client.call("processes", status=status, limit=limit)
+        if as_json:
+            session.screen.answer(answer)
+            return
+        rows = [
+            (
+                one["process_id"],
+                one["name"],
+                one["status"],
+                _step(one["progress"]),
+                duration(one["progress"].get("eta_s")),
+                one["created_at"],
+            )
+            for one in answer["processes"]
+        ]
+        columns = ("process", "name", "status", "step", "left", "created")
+        session.screen.table(columns, rows, right=(3,))
+
+
+def _go_on(client: Client, process_id: str, offset: int, screen: Screen) -> None:
+    """Print what comes, until the process has ended and its log is read."""
+    while True:
+        over = client.process_status(process_id)["status"] in _ENDED
+        news = client.logs(process_id, offset=offset)
+        screen.console.out(news, end="", highlight=False)
+        offset += len(news.encode())
+        if over:
+            return
+        time.sleep(INTERVAL_S)
+
+
+def _step(progress: dict[str, Any]) -> str:
+    total = progress.get("total_steps")
+    return f"{progress['step']}/{total}" if total else ""
+
+
+def _tell_files(process: dict[str, Any], screen: Screen) -> None:
+    for checkpoint in process["checkpoints"]:
+        screen.line(f"  {checkpoint['path']}")
+    if process["samples"]:
+        screen.line(f"  {len(process['samples'])} samples in {process['output_path']}")

@@ -1,0 +1,135 @@
+"""A process as it goes on, drawn anew in place: state, step, loss, time left, and the loss so far as a sparkline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lorapod.client.client import Client
+from lorapod.client.commands.screen import Screen, duration, styled
+from lorapod.client.errors import LorapodError
+
+#: Between two looks at the process.
+INTERVAL_S = 2.0
+SPARKLINE_WIDTH = 60
+_BARS = "▁▂▃▄▅▆▇█"
+_LOSS = "loss/loss"
+
+
+def follow(
+    client: Client, process_id: str, screen: Screen, *, interval_s: float = INTERVAL_S
+) -> dict[str, Any]:
+    """Show a process until it has ended; its whole status.
+
+    Where there is no terminal, or with `--json`, each change is a line.
+
+    Raises:
+        LorapodError: it is not known, or out of sight for good.
+    """
+    if screen.as_json or not screen.console.is_terminal:
+        return client.wait(process_id, on_progress=_Lines(screen), interval_s=interval_s, check=False)
+    losses = _Losses(client, process_id)
+    with Live(console=screen.console, auto_refresh=False) as live:
+
+        def draw(process: dict[str, Any]) -> None:
+            live.update(panel(process, losses.now(process)), refresh=True)
+
+        return client.wait(process_id, on_progress=draw, interval_s=interval_s, check=False)
+
+
+def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType:
+    """One process as it is now."""
+    progress = process["progress"]
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("[bold]" + escape(process["process_id"]), escape(process["name"]), _state(process))
+    rows: list[RenderableType] = [facts]
+    if progress.get("total_steps"):
+        bar = ProgressBar(
+            total=progress.get("total_steps"), completed=progress["step"], width=SPARKLINE_WIDTH
+        )
+        rows.append(bar)
+        rows.append(Text(_told(progress)))
+    if losses:
+        rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
+    if process.get("failure"):
+        rows.append(Text(process["failure"]["message"], style="red"))
+    return Group(*rows)
+
+
+def sparkline(values: Sequence[float], width: int = SPARKLINE_WIDTH) -> str:
+    """Numbers as one line of bars, the lowest at the bottom; several of them share a bar where there are many."""
+    if not values:
+        return ""
+    bins = min(width, len(values))
+    edges = [round(index * len(values) / bins) for index in range(bins + 1)]
+    means = [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]
+    low, high = min(means), max(means)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((mean - low) * scale)] for mean in means)
+
+
+def _state(process: Mapping[str, Any]) -> str:
+    phase = f" ({process['phase']})" if process.get("phase") else ""
+    return f"{styled(process['status'])}{escape(phase)}"
+
+
+def _told(progress: Mapping[str, Any]) -> str:
+    parts = [f"step {progress['step']}/{progress['total_steps']}"]
+    if progress.get("loss") is not None:
+        parts.append(f"loss {progress['loss']:.4f}")
+    if progress.get("steps_per_s"):
+        parts.append(f"{progress['steps_per_s']:.2f} steps/s")
+    if progress.get("eta_s") is not None:
+        parts.append(f"{duration(progress['eta_s'])} left")
+    return "  ".join(parts)
+
+
+class _Losses:
+    """The loss by step, asked for from where it was known last."""
+
+    def __init__(self, client: Client, process_id: str) -> None:
+        self._client = client
+        self._process_id = process_id
+        self._by_step: dict[int, float] = {}
+
+    def now(self, process: Mapping[str, Any]) -> list[float]:
+        """Every loss that is known, in order of steps."""
+        step = process["progress"]["step"]
+        known = max(self._by_step, default=-1)
+        if step > known:
+            # A curve that cannot be had now is drawn with the next look.
+            with suppress(LorapodError):
+                news = self._client.metrics(self._process_id, keys=[_LOSS], since_step=known + 1)
+                self._by_step |= dict(news.get(_LOSS, ()))
+        return [self._by_step[step] for step in sorted(self._by_step)]
+
+
+class _Lines:
+    """Prints a line whenever something changed."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._last: tuple[Any, ...] = ()
+
+    def __call__(self, process: dict[str, Any]) -> None:
+        now = (process["status"], process.get("phase"), process["progress"]["step"])
+        if now == self._last:
+            return
+        self._last = now
+        if self._screen.as_json:
+            self._screen.answer(
+                {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
+            )
+        else:
+            phase = f" {process['phase']}" if process.get("phase") else ""
+            told = _told(process["progress"]) if process["progress"].get("total_steps") else ""
+            self._screen.line(f"{process['process_id']} {process['status']}{phase} {told}".rstrip())

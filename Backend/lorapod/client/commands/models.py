@@ -1,0 +1,136 @@
+"""`models`: the base models and LoRAs of the volume, and what a worker is kept awake for."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from lorapod.client import training
+from lorapod.client.commands.live import follow
+from lorapod.client.commands.screen import size
+from lorapod.client.commands.session import AsJson, open_session
+from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+
+app = typer.Typer(
+    name="models", no_args_is_help=True, help="List, describe, fetch and edit models of the volume."
+)
+
+Kind = Annotated[str | None, typer.Option(help="lora, checkpoint, vae, …")]
+Engine = Annotated[str | None, typer.Option(help="Ask this engine instead, e.g. swarmui.")]
+
+
+@app.command("list")
+def list_models(
+    context: typer.Context, *, kind: Kind = None, engine: Engine = None, as_json: AsJson = False
+) -> None:
+    """List models, those that trainings made among them."""
+    with open_session(context, as_json=as_json) as session:
+        models: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = session.client.call("list_models", kind=kind, engine=engine, cursor=cursor)
+            models += page["models"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                break
+        if as_json:
+            session.screen.answer({"models": models})
+            return
+        rows = [
+            (
+                one["name"],
+                one.get("kind") or "",
+                size(one["size_bytes"]) if one.get("size_bytes") else "",
+                one.get("path") or "",
+            )
+            for one in models
+        ]
+        session.screen.table(("model", "kind", "size", "path"), rows, right=(2,))
+
+
+@app.command()
+def describe(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Its name or path.")],
+    *,
+    kind: Kind = None,
+    engine: Engine = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's card."""
+    with open_session(context, as_json=as_json) as session:
+        session.screen.answer(session.client.call("describe_model", model=model, kind=kind, engine=engine))
+
+
+@app.command()
+def fetch(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="hf://owner/repo/file, or an https address.")],
+    *,
+    kind: Annotated[str, typer.Option(help="lora, checkpoint, vae, …")] = "checkpoint",
+    name: Annotated[str | None, typer.Option(help="As the file is to be called.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="What it must have.")] = None,
+    engine: Engine = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the worker fetch a model onto the volume, and follow it."""
+    wish = {
+        "type": "download_model",
+        "source": source,
+        "kind": kind,
+        "name": name,
+        "sha256": sha256,
+        "engine": engine,
+    }
+    with open_session(context, as_json=as_json) as session:
+        begun = training.start(session.client, wish, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        ended(follow(session.client, begun.process_id, session.screen))
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Its name or path.")],
+    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="e.g. title='My style'.")],
+    *,
+    kind: Kind = None,
+    engine: Engine = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what a model's card says; what is not named stays."""
+    with open_session(context, as_json=as_json) as session:
+        answer = session.client.call("edit_model", model=model, kind=kind, engine=engine, **_fields(changes))
+        session.screen.answer(answer)
+
+
+def keep_alive(
+    context: typer.Context,
+    *,
+    duration_s: Annotated[
+        float | None, typer.Option("--for", min=1, help="Seconds; else until it is idle.")
+    ] = None,
+    interval_s: Annotated[float | None, typer.Option("--interval", min=1, help="Between two looks.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a worker, so that RunPod does not stop it."""
+    until_idle = True if duration_s is None else None
+    with open_session(context, as_json=as_json) as session:
+        answer = session.client.call(
+            "keep_alive", duration_s=duration_s, until_idle=until_idle, interval_s=interval_s
+        )
+        if as_json:
+            session.screen.answer(answer)
+        session.screen.line(f"held for {answer['kept_alive_s']:.0f} s")
+
+
+def _fields(changes: list[str]) -> dict[str, Any]:
+    """Texts as they are; lists, and null for a field that is to go, as JSON."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{change!r} is not FIELD=VALUE", param_hint="FIELD=VALUE")
+        fields[name] = json.loads(value) if value == "null" or value.startswith("[") else value
+    return fields

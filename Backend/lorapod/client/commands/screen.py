@@ -1,0 +1,103 @@
+"""What a person, or with `--json` a script, sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lorapod.client.errors import LorapodError
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+STATUS_STYLES = {
+    "completed": "green",
+    "running": "cyan",
+    "failed": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+    "stopping": "yellow",
+}
+
+
+class Screen:
+    """Answers go to stdout; what is said beside them goes to stderr, so that a pipe gets the answer alone."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        """With `as_json` answers are JSON, and nothing is drawn."""
+        self.as_json = as_json
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def answer(self, answer: Mapping[str, Any]) -> None:
+        """Show an answer as it is: JSON for scripts, the same in colours for people."""
+        if self.as_json:
+            self.console.out(json.dumps(answer, default=str), highlight=False)
+        else:
+            self.console.print_json(json.dumps(answer, default=str))
+
+    def line(self, text: str) -> None:
+        """Say one thing to a person; a script does not see it."""
+        if not self.as_json:
+            self.console.print(escape(text))
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Say what is worth knowing."""
+        for warning in warnings:
+            self.aside.print(f"[yellow]warning:[/] {escape(warning)}")
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+    ) -> None:
+        """A table; the columns of `right` hold numbers."""
+        numbers = frozenset(right)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(styled(cell) for cell in row))
+        self.console.print(table)
+
+    def tell_error(self, error: LorapodError) -> None:
+        """One sentence, what to do, and every single problem."""
+        if self.as_json:
+            told = {"error": error.message, "code": error.code, "hint": error.hint, "details": error.details}
+            self.console.out(
+                json.dumps({name: value for name, value in told.items() if value}), highlight=False
+            )
+            return
+        self.aside.print(f"[red]{escape(error.message)}[/]")
+        for detail in error.details:
+            self.aside.print(f"  {escape(' '.join(str(value) for value in detail.values()))}")
+        if error.hint:
+            self.aside.print(f"[dim]{escape(error.hint)}[/]")
+
+
+def styled(text: str) -> str:
+    """A cell's text in markup; a status has its colour."""
+    style = STATUS_STYLES.get(text)
+    return escape(text) if style is None else f"[{style}]{text}[/]"
+
+
+def size(size_bytes: float) -> str:
+    """A size as a person reads it, in powers of 1000."""
+    for unit in _UNITS[:-1]:
+        if abs(size_bytes) < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} {_UNITS[-1]}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time as a person reads it, e.g. `1 h 02 min`; empty where it is not known."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,120 @@
+"""What every command that talks to an endpoint shares: where it is, how answers are shown, what an error exits with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated
+
+import typer
+
+from lorapod.client.client import Client
+from lorapod.client.commands.screen import Screen
+from lorapod.client.errors import (
+    EndpointError,
+    InvalidInput,
+    JobNotFound,
+    LorapodError,
+    ProcessEnded,
+)
+from lorapod.client.transport import RetryPolicy
+
+#: A person waits at the command line: shorter than a program would.
+RETRIES = RetryPolicy(patience_s=15.0)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+ProcessIdArgument = Annotated[str, typer.Argument(metavar="PROCESS_ID", help="As `processes` lists them.")]
+
+
+class ExitCode(IntEnum):
+    """What a command ends with; scripts rely on it."""
+
+    DONE = 0
+    #: The worker answered with an error, or the work failed here.
+    FAILED = 1
+    #: The command line, or the request in it, is wrong.
+    USAGE = 2
+    #: The process ended otherwise than `completed`.
+    PROCESS_ENDED = 3
+    #: The endpoint cannot be reached, or does not take the key.
+    ENDPOINT = 4
+    #: CTRL-C.
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where the endpoint is."""
+
+    url: str | None = None
+    endpoint_id: str | None = None
+    api_key: str | None = None
+
+    def client(self) -> Client:
+        """A client of it.
+
+        Raises:
+            typer.BadParameter: nothing says where it is, or the address is none.
+        """
+        try:
+            if self.url is not None:
+                return Client(self.url, self.api_key, retries=RETRIES)
+            if self.endpoint_id is not None and self.api_key is not None:
+                return Client.runpod(self.endpoint_id, self.api_key, retries=RETRIES)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--url") from None
+        raise typer.BadParameter(
+            "which endpoint? Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL "
+            "(for a local endpoint, http://127.0.0.1:8080/v2/local)",
+            param_hint="--url",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One command's client and screen."""
+
+    client: Client
+    screen: Screen
+
+
+@contextmanager
+def open_session(context: typer.Context, *, as_json: bool) -> Iterator[Session]:
+    """The command's session; what goes wrong inside is told in a sentence and ends the command with its exit code.
+
+    Raises:
+        typer.Exit: something went wrong, or CTRL-C was pressed.
+    """
+    screen = Screen(as_json=as_json)
+    connection: Connection = context.obj
+    try:
+        with connection.client() as client:
+            yield Session(client=client, screen=screen)
+    except LorapodError as error:
+        screen.tell_error(error)
+        raise typer.Exit(exit_code(error)) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        screen.tell_error(LorapodError(f"{where}{error.strerror or error}."))
+        raise typer.Exit(ExitCode.FAILED) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def exit_code(error: LorapodError) -> ExitCode:
+    """What a command that ended with this error exits with."""
+    match error:
+        case InvalidInput():
+            return ExitCode.USAGE
+        case ProcessEnded():
+            return ExitCode.PROCESS_ENDED
+        case JobNotFound():
+            return ExitCode.FAILED
+        case EndpointError():
+            return ExitCode.ENDPOINT
+        case _:
+            return ExitCode.FAILED

@@ -1,0 +1,71 @@
+"""`smoke`: one generation through the whole chain, to see that an endpoint works."""
+
+from __future__ import annotations
+
+import base64
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorapod.client.commands.session import AsJson, open_session
+from lorapod.client.errors import LorapodError
+
+PROMPT = "a red apple on a wooden table, studio light"
+
+
+def smoke(
+    context: typer.Context,
+    *,
+    prompt: Annotated[str, typer.Option(help="What to show.")] = PROMPT,
+    model: Annotated[str | None, typer.Option(help="Base model; else the engine's own choice.")] = None,
+    engine: Annotated[str | None, typer.Option(help="diffusers, comfyui, swarmui.")] = None,
+    size: Annotated[int, typer.Option(min=16, help="Side of the picture in pixels.")] = 512,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, help="Seconds, a cold start among them.")
+    ] = 1800,
+    to: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Ask for one picture, keep it, and say how long each part took."""
+    with open_session(context, as_json=as_json) as session:
+        began = time.perf_counter()
+        session.client.call("ping", timeout_s=timeout_s)
+        pinged_s = time.perf_counter() - began
+        answer = session.client.call(
+            "generate",
+            timeout_s=timeout_s,
+            prompt=prompt,
+            model=model,
+            engine=engine,
+            width=size,
+            height=size,
+            steps=steps,
+            **{"return": "base64"},
+        )
+        took_s = time.perf_counter() - began
+        if not answer["images"]:
+            raise LorapodError("The endpoint answered without a picture.")
+        to.mkdir(parents=True, exist_ok=True)
+        saved = []
+        for picture in answer["images"]:
+            path = to / Path(picture["filename"]).name
+            path.write_bytes(base64.b64decode(picture["data"]))
+            saved.append(path)
+        if as_json:
+            session.screen.answer(
+                {
+                    "files": [str(path) for path in saved],
+                    "ping_s": round(pinged_s, 3),
+                    "took_s": round(took_s, 3),
+                    "timings": answer["timings"],
+                }
+            )
+            return
+        session.screen.line(
+            f"answered after {pinged_s:.1f} s, picture after {took_s:.1f} s ({answer['engine']})"
+        )
+        for path in saved:
+            session.screen.line(str(path))

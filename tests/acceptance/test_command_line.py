@@ -1,0 +1,235 @@
+"""The command line as a person and a script use it: real processes, the real worker loop, a real small training."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import lorapod
+from lorapod import weights
+from lorapod.client.cli import app
+from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.serving import serving
+from lorapod.endpoint import EndpointConfig
+
+pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
+
+COMMAND = Path(sys.executable).with_name("lorapod")
+NAME = "sunsets"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An endpoint with a worker that has a tiny base model."""
+    root = tmp_path_factory.mktemp("workspace")
+    tiny = [
+        sys.executable,
+        "-m",
+        "lorapod.trainers.builtin.tiny",
+        str(root / "models/tiny"),
+        "--fit-steps",
+        "0",
+    ]
+    subprocess.run(tiny, check=True, capture_output=True)
+    config = EndpointConfig(
+        command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
+        environment={
+            "WORKSPACE_PATH": str(root),
+            "OMP_NUM_THREADS": "1",
+            "PROGRESS_INTERVAL_S": "0.5",
+            "HF_HUB_OFFLINE": "1",
+        },
+        log_folder=tmp_path_factory.mktemp("logs"),
+        stop_grace_s=30.0,
+    )
+    with serving(config) as endpoint:
+        yield endpoint.url
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that commands are called in, with pictures to train on."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "pictures").mkdir()
+    draw_pictures(folder / "pictures")
+    return folder
+
+
+@pytest.fixture
+def call(url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs `lorapod` with these arguments, in this process to save its start; its stdout. It must end with `code`."""
+    monkeypatch.chdir(here)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, arguments, env={"LORAPOD_URL": url, "COLUMNS": "200"})
+        assert done.exit_code == code, (arguments, done.output, done.exception)
+        return str(done.stdout if code == 0 else done.output)
+
+    return run
+
+
+def lorapod_command(*arguments: str, url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LORAPOD_URL": url, "COLUMNS": "200"}
+    return subprocess.run(
+        [str(COMMAND), *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def process_id(url: str, here: Path) -> str:
+    """A training that the command line started and followed to its end."""
+    uploaded = lorapod_command("upload", "pictures", NAME, url=url, folder=here)
+    assert uploaded.returncode == 0, uploaded.stderr
+    trained = lorapod_command(
+        *("train", "--preset", "sd15", "--model", "models/tiny", "--dataset", NAME, "--trainer", "builtin"),
+        *("--steps", "4", "--resolution", "64", "--name", NAME, "--sample-prompt", "a sunset", "--follow"),
+        url=url,
+        folder=here,
+    )
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "running training step 4/4" in trained.stdout or "completed step 4/4" in trained.stdout
+    (found,) = set(re.findall(r"train_[0-9a-f]{12}", trained.stdout))
+    return str(found)
+
+
+def test_a_worker_tells_that_it_is_there(call: Any) -> None:
+    assert "answered after" in call("ping")
+    assert json.loads(call("ping", "--json"))["pong"] is True
+
+
+def test_what_it_takes_is_listed(call: Any) -> None:
+    assert "upload_training_data" in call("schema")
+    assert json.loads(call("schema", "cancel"))["request"]["properties"]["process_id"]
+    assert "flux-dev" in call("presets")
+
+
+def test_health_ends_with_one_where_the_worker_is_not_well(call: Any) -> None:
+    """This machine has no GPU, and says so."""
+    told = call("health", code=1)
+
+    assert "gpu" in told
+    assert "trainers: builtin" in told
+
+
+def test_an_upload_tells_what_is_there(call: Any) -> None:
+    answer = json.loads(call("upload", "pictures", "others", "--json"))
+
+    assert answer["images"] > 0
+    assert answer["captions"] == answer["images"]
+
+
+def test_a_training_is_shown_in_all_its_parts(call: Any, process_id: str) -> None:
+    status = json.loads(call("status", process_id, "--json"))
+    assert (status["status"], status["progress"]["step"]) == ("completed", 4)
+    assert f"output/{process_id}" in call("status", process_id)
+    assert process_id in call("processes")
+    assert process_id not in call("processes", "--status", "failed")
+    assert "saved" in call("logs", process_id).lower()
+    assert len(call("logs", process_id, "--tail", "1").splitlines()) == 1
+    assert call("logs", process_id, "--follow") == call("logs", process_id)
+
+
+def test_files_are_listed_and_fetched(call: Any, process_id: str, here: Path) -> None:
+    listed = json.loads(call("files", f"output/{process_id}", "--kind", "model", "--json"))["files"]
+    assert [one["name"] for one in listed if one["name"] == f"{NAME}.safetensors"]
+
+    fetched = call("download", process_id, "--to", "lora.safetensors").strip()
+
+    assert weights.read_header(here / fetched).is_lora
+    archive = call("download", process_id, "--zip", "--to", "all.zip").strip()
+    assert (here / archive).stat().st_size > (here / fetched).stat().st_size
+
+
+def test_a_report_holds_everything_on_one_page(call: Any, process_id: str, here: Path) -> None:
+    call("report", process_id, "--to", "report")
+
+    page = (here / "report" / "report.html").read_text("utf-8")
+    assert page.count("data:image/png;base64,") == 3
+    assert "models/tiny" in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert (here / "report" / "loss.png").stat().st_size > 10_000
+    assert (here / "report" / "samples.png").stat().st_size > 10_000
+
+
+def test_what_runs_is_cancelled_and_taken_up_again(call: Any) -> None:
+    begun = call(
+        *(
+            "train",
+            "--preset",
+            "sd15",
+            "--model",
+            "models/tiny",
+            "--dataset",
+            "others",
+            "--trainer",
+            "builtin",
+        ),
+        *("--steps", "100000", "--resolution", "64", "--name", "long"),
+    ).strip()
+    call("cancel", begun)
+    call("status", begun, "--follow", code=3)
+    assert json.loads(call("status", begun, "--json"))["status"] == "cancelled"
+
+    assert call("resume", begun).strip() == begun
+    call("cancel", begun, "--no-save")
+    told = call("status", begun, "--follow", code=3)
+    assert "cancelled" in told
+
+
+class TestRefusals:
+    def test_a_request_that_is_wrong_ends_with_two_and_a_sentence(self, call: Any) -> None:
+        told = call("train", "--preset", "sd51", "--dataset", "others", code=2)
+
+        assert "did you mean 'sd15'?" in told
+
+    def test_a_dry_run_tells_every_problem(self, call: Any) -> None:
+        arguments = ("train", "--preset", "sd15", "--dataset", "others", "--trainer", "builtin", "--dry-run")
+
+        assert "It would be refused" in call(*arguments, "--model", "/etc/none", code=2)
+        assert "It would be trained with builtin" in call(*arguments, "--model", "models/tiny")
+
+    def test_what_is_not_there_ends_with_one(self, call: Any) -> None:
+        told = json.loads(call("status", "train_000000000000", "--json", code=1))
+
+        assert told["code"] == "not_found"
+
+    def test_an_endpoint_that_does_not_answer_ends_with_four(self, here: Path) -> None:
+        done = lorapod_command("ping", url="http://127.0.0.1:9/v2/local", folder=here)
+
+        assert done.returncode == 4
+        assert "127.0.0.1:9" in done.stderr
+
+    def test_without_an_endpoint_it_says_what_to_set(self, here: Path) -> None:
+        done = lorapod_command("ping", url="", folder=here)
+
+        assert done.returncode == 2
+        assert "RUNPOD_ENDPOINT_ID" in done.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("train", "--upload-to", "not json", "--preset", "sd15"),
+            ("train", "--dataset", "a", "--dataset-repo", "b/c", "--preset", "sd15"),
+            ("upload", "no-such-folder", "x"),
+            ("models", "edit", "x", "no equals sign"),
+        ],
+    )
+    def test_a_wrong_command_line_ends_with_two(self, call: Any, arguments: tuple[str, ...]) -> None:
+        call(*arguments, code=2)

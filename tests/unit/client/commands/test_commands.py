@@ -1,0 +1,211 @@
+"""Commands whose worker's part is tested elsewhere, against a queue in memory: what they ask, and what they keep."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lorapod.client import Client
+from lorapod.client.cli import app
+from lorapod.client.commands.session import Connection
+from lorapod.testing.fake_queue import FakeQueue
+
+
+@pytest.fixture
+def call(client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs a command against the fake queue, in a folder of its own."""
+    monkeypatch.setattr(Connection, "client", lambda _self: client)
+    # Each command closes its client; this one is used by several.
+    monkeypatch.setattr(client, "close", lambda: None)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+        assert done.exit_code == code, (done.output, done.exception)
+        return str(done.output)
+
+    return run
+
+
+def generated(*outputs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = {"process_id": "generate_0123456789ab", "engine": "diffusers", "warnings": [], "timings": {}}
+    return {**answer, "images": list(outputs), "videos": [], "other": [], **more}
+
+
+def picture(name: str = "1.png", content: bytes = b"picture") -> dict[str, Any]:
+    return {
+        "filename": name,
+        "type": "base64",
+        "data": base64.b64encode(content).decode(),
+        "path": f"output/{name}",
+    }
+
+
+class TestGenerate:
+    def test_pictures_are_kept_where_asked(self, call: Any, queue: FakeQueue, tmp_path: Path) -> None:
+        queue.actions["generate"] = lambda _: generated(picture("a.png"), picture("b.png", b"other"))
+
+        told = call("generate", "a cat", "--to", "out", "--seed", "7", "--num-images", "2")
+
+        assert told.split() == ["out/a.png", "out/b.png"]
+        assert (tmp_path / "out" / "b.png").read_bytes() == b"other"
+        (asked,) = queue.inputs
+        assert asked == {"type": "generate", "prompt": "a cat", "seed": 7, "num_images": 2}
+
+    def test_loras_are_trainings_or_files_with_a_weight(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["generate"] = lambda _: generated()
+
+        call("generate", "x", "--lora", "train_0123456789ab:0.8", "--lora", "models/loras/a.safetensors")
+
+        assert queue.inputs[-1]["loras"] == [
+            {"process_id": "train_0123456789ab", "weight": 0.8},
+            {"path": "models/loras/a.safetensors", "weight": 1.0},
+        ]
+
+    def test_an_input_picture_and_a_workflow_travel_with_it(
+        self, call: Any, queue: FakeQueue, tmp_path: Path
+    ) -> None:
+        queue.actions["generate"] = lambda _: generated()
+        (tmp_path / "in.png").write_bytes(b"pixels")
+        (tmp_path / "flow.json").write_text('{"1": {"class_type": "SaveImage"}}')
+
+        call("generate", "--image", "in.png", "--workflow", "flow.json")
+
+        asked = queue.inputs[-1]
+        assert base64.b64decode(asked["image"]) == b"pixels"
+        assert asked["workflow"] == {"1": {"class_type": "SaveImage"}}
+
+    def test_a_name_in_the_answer_leads_nowhere_else(
+        self, call: Any, queue: FakeQueue, tmp_path: Path
+    ) -> None:
+        queue.actions["generate"] = lambda _: generated(picture("../../evil.png"))
+
+        call("generate", "x", "--to", "out")
+
+        assert [path.name for path in tmp_path.rglob("*.png")] == ["evil.png"]
+        assert (tmp_path / "out" / "evil.png").exists()
+
+    def test_a_script_gets_no_bytes(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["generate"] = lambda _: generated(picture())
+
+        answer = json.loads(call("generate", "x", "--json"))
+
+        assert answer["files"] == ["1.png"]
+        assert "data" not in answer["images"][0]
+
+    @pytest.mark.parametrize("arguments", [("--lora", "a.safetensors:much"), ("--workflow", "list.json")])
+    def test_what_cannot_be_meant_is_refused_here(
+        self, call: Any, queue: FakeQueue, tmp_path: Path, arguments: tuple[str, ...]
+    ) -> None:
+        (tmp_path / "list.json").write_text("[1, 2]")
+
+        call("generate", "x", *arguments, code=2)
+
+        assert not queue.requests
+
+
+class TestSmoke:
+    def test_it_keeps_the_picture_and_tells_the_times(
+        self, call: Any, queue: FakeQueue, tmp_path: Path
+    ) -> None:
+        queue.actions["ping"] = lambda _: {"pong": True, "worker_id": "w"}
+        queue.actions["generate"] = lambda _: generated(picture())
+
+        assert "picture after" in call("smoke")
+        assert (tmp_path / "1.png").read_bytes() == b"picture"
+
+    def test_an_answer_without_a_picture_fails(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["ping"] = lambda _: {"pong": True, "worker_id": "w"}
+        queue.actions["generate"] = lambda _: generated()
+
+        assert "without a picture" in call("smoke", code=1)
+
+
+class TestModels:
+    def test_every_page_is_listed(self, call: Any, queue: FakeQueue) -> None:
+        def page(wish: dict[str, Any]) -> dict[str, Any]:
+            first = "cursor" not in wish
+            model = {
+                "name": "a" if first else "b",
+                "path": "models/x",
+                "size_bytes": 2_000_000,
+                "kind": "lora",
+            }
+            return {"models": [model], **({"next_cursor": "more"} if first else {})}
+
+        queue.actions["list_models"] = page
+
+        assert [model["name"] for model in json.loads(call("models", "list", "--json"))["models"]] == [
+            "a",
+            "b",
+        ]
+        assert "2.0 MB" in call("models", "list", "--kind", "lora")
+        assert queue.inputs[-1]["kind"] == "lora"
+
+    def test_an_edit_sends_what_is_named_and_nothing_else(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["edit_model"] = lambda wish: {"name": wish["model"], "title": wish["title"]}
+
+        call("models", "edit", "a.safetensors", "title=My = style", 'tags=["x", "y"]', "author=null")
+
+        assert queue.inputs[-1] == {
+            "type": "edit_model",
+            "model": "a.safetensors",
+            "title": "My = style",
+            "tags": ["x", "y"],
+        }
+
+    def test_a_card_is_shown(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["describe_model"] = lambda wish: {"name": wish["model"], "rank": 16}
+
+        assert json.loads(call("models", "describe", "a", "--json"))["rank"] == 16
+
+    def test_a_worker_is_held(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["keep_alive"] = lambda wish: {"kept_alive_s": wish["duration_s"], "processes": []}
+
+        assert "held for 30 s" in call("keep-alive", "--for", "30")
+
+
+class TestWhereTheEndpointIs:
+    @pytest.mark.parametrize(
+        ("environment", "url"),
+        [
+            ({"RUNPOD_ENDPOINT_ID": "abc", "RUNPOD_API_KEY": "k"}, "https://api.runpod.ai/v2/abc"),
+            ({"RUNPOD_ENDPOINT_ID": "abc", "RUNPOD_API_TOKEN": "k"}, "https://api.runpod.ai/v2/abc"),
+            (
+                {"LORAPOD_URL": "http://127.0.0.1:1/v2/local", "RUNPOD_ENDPOINT_ID": "abc"},
+                "http://127.0.0.1:1/v2/local",
+            ),
+        ],
+    )
+    def test_the_environment_names_it(
+        self, environment: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+        built = Connection.client
+
+        def remember(self: Connection) -> Client:
+            client = built(self)
+            seen.append(client.url)
+            raise SystemExit
+
+        monkeypatch.setattr(Connection, "client", remember)
+        CliRunner().invoke(app, ["ping"], env=environment)
+
+        assert seen == [url]
+
+    def test_the_key_is_not_in_what_is_shown(self) -> None:
+        connection = Connection(endpoint_id="abc", api_key="rpa_secret")
+
+        assert "rpa_secret" not in repr(connection.client())
+
+
+def test_completion_and_version_are_there() -> None:
+    runner = CliRunner()
+
+    assert "--install-completion" in runner.invoke(app, ["--help"]).output
+    assert runner.invoke(app, ["--version"]).output.strip()
