@@ -76,6 +76,19 @@ class Settings(BaseSettings):
         description="SwarmUI's root, whose model folders are linked to the workspace's; else /app/SwarmUI, "
         "<workspace>/SwarmUI.",
     )
+    swarmui_api_url: str | None = Field(
+        default=None, description="SwarmUI's address; else it is looked for at http://127.0.0.1:7801."
+    )
+    swarmui_models_path: Path | None = Field(
+        default=None,
+        description="SwarmUI's model folder as the worker sees it, for LoRAs; else the one that SwarmUI names.",
+    )
+    startup_timeout: PositiveFloat = Field(
+        default=1800.0, description="Seconds that an engine which is being started is waited for."
+    )
+    generation_timeout: PositiveFloat = Field(
+        default=600.0, description="Seconds that one generation may take, once its engine is ready."
+    )
     trainer: str = Field(
         default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
     )

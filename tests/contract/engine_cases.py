@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.servers.swarmui import SwarmStandIn
+
+from lorapod.clock import SystemClock
 from lorapod.engines.port import Engine, Generation
+from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
 from lorapod.testing.engine import FakeEngine
 
 #: Opens an engine on a workspace and closes it; skips with its reason where the machine lacks something.
@@ -49,6 +53,16 @@ def _fake(_root: Path) -> Iterator[Engine]:
     engine.close()
 
 
+def _swarmui(_root: Path) -> Iterator[Engine]:
+    # A stand-in: the real one needs .NET and a GPU.
+    server = SwarmStandIn()
+    server.work.step_s = 0.01
+    with server.running():
+        engine = SwarmUIEngine(SwarmOptions(address=server.url, keep_free_bytes=0), clock=SystemClock())
+        yield engine
+        engine.close()
+
+
 CASES = [
     EngineCase(
         name="fake",
@@ -57,6 +71,14 @@ CASES = [
         long={"prompt": "a square", "steps": 1000, "params": {"step_s": 0.5}},
         bad={"prompt": "a square", "width": 17},
         failing={"prompt": "a square", "params": {"fail": "The colour is out of stock."}},
+    ),
+    EngineCase(
+        name="swarmui",
+        open=_swarmui,
+        quick={"prompt": "a square", "model": "tiny", "num_images": 2, "steps": 4},
+        long={"prompt": "a square", "model": "tiny", "steps": 10_000},
+        bad={"prompt": "a square", "params": {"session_id": "mine"}},
+        failing={"prompt": "please fail", "model": "tiny"},
     ),
 ]
 

@@ -1,0 +1,96 @@
+"""What a SwarmUI knows: its parameters and its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorapod.engines.swarmui.session import Caller
+
+#: Names that it reads beside its parameters.
+_BESIDE = frozenset({"presets", "extrametadata", "sessionid"})
+
+#: Names that it still takes for others; its list does not show them.
+_FORMER = frozenset({"saveintermediateimages", "textvideofps", "textvideoboomerang", "textvideoformat"})
+
+#: What parameters of a workflow of the user's own begin with.
+_OF_WORKFLOWS = "comfy"
+
+
+def plain_name(name: str) -> str:
+    """A parameter's name as SwarmUI reads it: small letters only, so that `cfg_scale` is `cfgscale`."""
+    return "".join(letter for letter in name.lower() if "a" <= letter <= "z")
+
+
+def plain_model(name: str) -> str:
+    """A model's name as SwarmUI compares it: without the suffix, blanks and brackets, in small letters."""
+    bare = name.removesuffix(".safetensors").lower()
+    return bare.translate({ord(letter): None for letter in " []"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """One answer of `ListT2IParams`."""
+
+    parameters: frozenset[str]
+    #: Names with their suffix, by SwarmUI's kind of model (`Stable-Diffusion`, `LoRA`, …).
+    models: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Catalogue:
+        """Read it; what has another form is left out."""
+        listed = answer.get("list")
+        models = answer.get("models")
+        return cls(
+            parameters=frozenset(
+                str(entry["id"])
+                for entry in (listed if isinstance(listed, list) else [])
+                if isinstance(entry, dict) and "id" in entry
+            ),
+            models={
+                str(kind): tuple(_names(entries))
+                for kind, entries in (models if isinstance(models, dict) else {}).items()
+            },
+        )
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that SwarmUI would leave out without a word; none where its list is not known."""
+        known = self.parameters | _BESIDE | _FORMER
+        return [
+            name
+            for name in names
+            if self.parameters
+            and plain_name(name) not in known
+            and not plain_name(name).startswith(_OF_WORKFLOWS)
+        ]
+
+    def instead_of(self, kind: str, name: str) -> str | None:
+        """The model that SwarmUI takes for one that it has not: the shortest whose name has `name` in it.
+
+        None where it has the very model, in whichever folder, or none like it.
+        """
+        wanted = plain_model(name)
+        plain = {known: plain_model(known) for known in self.models.get(kind, ())}
+        alike = [known for known, bare in plain.items() if wanted in bare]
+        taken = min(alike, key=lambda known: len(plain[known]), default=None)
+        if wanted in plain.values() or taken is None or plain[taken].endswith(f"/{wanted}"):
+            return None
+        return taken
+
+
+async def catalogue(caller: Caller, *, refresh: bool = False) -> Catalogue:
+    """What SwarmUI knows now; `refresh`: after it has looked through its folders again, as far as it does.
+
+    It ignores a refresh within ten seconds of the last one.
+    """
+    if refresh:
+        return Catalogue.read(await caller.call("TriggerRefresh", {"strong": True}, timeout_s=300.0))
+    return Catalogue.read(await caller.call("ListT2IParams"))
+
+
+def _names(entries: Any) -> list[str]:
+    """The names in a list of `[name, class]`."""
+    if not isinstance(entries, list):
+        return []
+    return [str(entry[0]) for entry in entries if isinstance(entry, list) and entry]

@@ -1,0 +1,164 @@
+"""The connection to a SwarmUI server: its routes over HTTP and websockets, as it wants to be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from lorapod import __version__
+from lorapod.engines.swarmui.answers import read_answer
+from lorapod.errors import TooLarge, Unsupported, UpstreamError, WorkerTimeout
+from lorapod.safety.urls import shown_url
+
+#: Most that one answer or message may hold: a list of thousands of models, a picture inside a message.
+ANSWER_MAX_BYTES = 256 << 20
+
+CONNECT_S = 5.0
+
+#: How long the server's farewell is waited for: after a generation it takes two seconds, for another request.
+_CLOSE_S = 0.1
+
+#: How a proxy says that the server behind it is away.
+_GATEWAY = frozenset({502, 503, 504})
+
+#: Between two pings of a websocket; a server that does not answer one for half as long is taken for gone.
+HEARTBEAT_S = 20.0
+
+
+class Unreachable(UpstreamError):
+    """Nothing answers where SwarmUI should be, or the connection broke."""
+
+
+class NoSocket(Unreachable):
+    """The server, or something before it, opens no websocket."""
+
+
+class Link:
+    """One SwarmUI as one event loop reaches it."""
+
+    def __init__(self, address: str, http: aiohttp.ClientSession) -> None:
+        """Ask the server at `address` through `http`; see `linked`."""
+        self._address = address
+        self._http = http
+
+    async def post(self, route: str, fields: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        """Ask a route over HTTP.
+
+        The body has a length and is never empty: SwarmUI refuses both chunks and nothing.
+
+        Raises:
+            SessionUnknown: a new session is needed.
+            Unreachable: there was no answer.
+            WorkerTimeout: there was none in time.
+            WorkerError: the answer tells of an error.
+        """
+        status, body = await self._attempt(route, fields, timeout_s)
+        if status in _GATEWAY:
+            raise self.unreachable(f"what stands before it answers {status}")
+        return read_answer(route, status, body)
+
+    async def _attempt(self, route: str, fields: Mapping[str, Any], timeout_s: float) -> tuple[int, bytes]:
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
+        data = json.dumps(fields).encode()
+        try:
+            async with self._http.post(
+                self._url(f"API/{route}"),
+                data=data,
+                headers={"Content-Type": "application/json"},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status, await _whole(response, route)
+        except TimeoutError as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise self.unreachable("it does not answer") from error
+            raise WorkerTimeout(f"SwarmUI did not answer {route} within {timeout_s:.0f} s.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self.unreachable(_reason(error)) from error
+
+    @asynccontextmanager
+    async def socket(self, route: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open the websocket of a route.
+
+        Raises:
+            NoSocket: there is a server, but none that opens it.
+            Unreachable: there is no server.
+        """
+        try:
+            socket = await self._http.ws_connect(
+                self._url(f"API/{route}"),
+                heartbeat=HEARTBEAT_S,
+                max_msg_size=ANSWER_MAX_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise NoSocket(f"SwarmUI opens no websocket for {route} (status {error.status}).") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self.unreachable(_reason(error)) from error
+        async with socket:
+            yield socket
+
+    @asynccontextmanager
+    async def view(self, path: str, *, timeout_s: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open a file that SwarmUI named, `View/…` or `Output/…`, without its content.
+
+        Raises:
+            Unreachable: there was no answer, or it broke off while it was read.
+            WorkerTimeout: it took too long.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
+        url = self._url(quote(path.lstrip("/")))
+        try:
+            async with self._http.get(url, timeout=timeout, allow_redirects=False) as response:
+                yield response
+        except TimeoutError as error:
+            raise WorkerTimeout(f"SwarmUI did not send {path!r} within {timeout_s:.0f} s.") from error
+        except aiohttp.ClientError as error:
+            raise self.unreachable(_reason(error)) from error
+
+    def unreachable(self, reason: str) -> Unreachable:
+        """The error for a server that cannot be asked."""
+        return Unreachable(
+            f"SwarmUI cannot be reached at {shown_url(self._address)}: {reason}.",
+            hint="Check that SwarmUI runs, and that SWARMUI_API_URL is its address.",
+        )
+
+    def _url(self, path: str) -> str:
+        return f"{self._address.rstrip('/')}/{path}"
+
+
+@asynccontextmanager
+async def linked(address: str) -> AsyncIterator[Link]:
+    """A link for the present event loop, until the end of the block.
+
+    Raises:
+        Unsupported: the address is none of http or https.
+    """
+    if not address.startswith(("http://", "https://")):
+        raise Unsupported("SWARMUI_API_URL is not an http or https address.")
+    async with aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        headers={"User-Agent": f"lorapod/{__version__}"},
+    ) as http:
+        yield Link(address, http)
+
+
+async def _whole(response: aiohttp.ClientResponse, route: str) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 20):
+        body += chunk
+        if len(body) > ANSWER_MAX_BYTES:
+            raise TooLarge(f"SwarmUI's answer to {route} is larger than {ANSWER_MAX_BYTES} bytes.")
+    return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
+        return "nothing answers there"
+    return "the connection broke"

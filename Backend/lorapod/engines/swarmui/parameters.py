@@ -1,0 +1,145 @@
+"""A generation in SwarmUI's own parameters: one flat object."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from lorapod.engines.port import Generation
+from lorapod.engines.swarmui.catalogue import Catalogue, plain_name
+from lorapod.errors import InvalidInput, TooLarge, Unsupported
+
+#: SwarmUI's own limit of a request is 200 MiB unless it is set otherwise; base64 makes four bytes of three.
+IMAGE_MAX_BYTES = 140 << 20
+
+#: Set by the worker; a caller may not.
+_OWN = {
+    "sessionid": "the worker has a session of its own",
+    "images": "give num_images",
+}
+
+
+def check(generation: Generation) -> list[str]:
+    """What the caller should know of parameters that need no server to be judged.
+
+    Raises:
+        InvalidInput: one is given twice, or is not a parameter's value, or is the worker's own business.
+        Unsupported: it asks for what another engine does.
+    """
+    if generation.workflow is not None or generation.workflow_name is not None:
+        raise Unsupported("The engine swarmui takes no workflow.", hint="Use the engine comfyui.")
+    if generation.config is not None:
+        raise Unsupported("The engine swarmui takes no AI Toolkit config.", hint="Use the engine ai-toolkit.")
+    fields = {plain_name(name): name for name in _of_fields(generation)}
+    if generation.loras:
+        fields |= {"loras": "loras", "loraweights": "loras"}
+    if generation.image is not None:
+        fields["initimage"] = "image"
+    seen: set[str] = set()
+    for name, value in generation.params.items():
+        plain = plain_name(name)
+        if plain in _OWN:
+            raise InvalidInput(f"params.{name}: {_OWN[plain]}.")
+        if plain in fields or plain in seen:
+            raise InvalidInput(f"params.{name}: it is given twice.", hint="Give it once, here or as a field.")
+        if isinstance(value, Mapping) and plain != "extrametadata":
+            raise InvalidInput(f"params.{name}: SwarmUI's parameters are no objects.")
+        seen.add(plain)
+    if generation.comfy_org_api_key is not None:
+        return ["SwarmUI does not take comfy_org_api_key with a request; set the key in SwarmUI itself."]
+    return []
+
+
+def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
+    """The parameters of one request, but for `images`, the number of pictures.
+
+    Args:
+        generation: what is wanted; `check` has passed it.
+        loras: its LoRAs' names as SwarmUI knows them, in their order.
+
+    Raises:
+        TooLarge: the input picture is larger than a request may be.
+    """
+    made = _of_fields(generation)
+    if loras:
+        made["loras"] = list(loras)
+        made["loraweights"] = [f"{use.weight:g}" for use in generation.loras]
+    if generation.image is not None:
+        size_bytes = generation.image.stat().st_size
+        if size_bytes > IMAGE_MAX_BYTES:
+            raise TooLarge(
+                f"The input picture has {size_bytes} bytes; SwarmUI takes {IMAGE_MAX_BYTES} in a request."
+            )
+        content = generation.image.read_bytes()
+        with Image.open(generation.image) as picture:
+            kind = Image.MIME.get(picture.format or "", "image/png")
+        made["initimage"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return {"prompt": "", **made, **generation.params}
+
+
+def unknown(asked: Mapping[str, Any], found: Catalogue) -> list[str]:
+    """A sentence for each parameter that SwarmUI leaves out, and for each model that it takes another for."""
+    sentences = [f"SwarmUI does not know the parameter {name!r}: left out." for name in found.unknown(asked)]
+    model = asked.get("model")
+    if isinstance(model, str) and (other := found.instead_of("Stable-Diffusion", model)) is not None:
+        sentences.append(f"SwarmUI has no model {model!r} and takes {other!r} instead.")
+    return sentences
+
+
+def batch_size(asked: Mapping[str, Any]) -> int:
+    """How many pictures each request for one makes."""
+    try:
+        return max(1, int(_plainly(asked).get("batchsize", 1)))
+    except (TypeError, ValueError):
+        return 1
+
+
+def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
+    """The seed of the picture with that index, where it has one of its own."""
+    if batch_size(asked) > 1:
+        return None
+    seed = _plainly(alone(asked, index))["seed"]
+    return seed if isinstance(seed, int) else None
+
+
+def alone(asked: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The parameters that make the picture `number` (from 0) of a request what it would be among the others.
+
+    SwarmUI counts one seed up: that of the variation where there is one, unless it is told not to.
+    """
+    plain = _plainly(asked)
+    counted = "seed"
+    if str(plain.get("noseedincrement", False)).lower() == "true":
+        return dict(asked)
+    if "variationseed" in plain and str(plain.get("variationseedstrength", 0)) not in {"0", "0.0"}:
+        counted = "variationseed"
+    name = next(name for name in asked if plain_name(name) == counted)
+    first = asked[name]
+    if not isinstance(first, int) or first < 0:
+        return dict(asked)
+    return {**asked, name: first + number * batch_size(asked)}
+
+
+def _plainly(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {plain_name(name): value for name, value in asked.items()}
+
+
+def _of_fields(generation: Generation) -> dict[str, Any]:
+    """The fields that are plain values; `frames` of a video have two names, for two ways to make one."""
+    made = {
+        "prompt": generation.prompt or None,
+        "negativeprompt": generation.negative_prompt,
+        "model": generation.model,
+        "width": generation.width,
+        "height": generation.height,
+        "steps": generation.steps,
+        "cfgscale": generation.guidance_scale,
+        "initimagecreativity": generation.strength,
+        "videoframes": generation.length,
+        "textvideoframes": generation.length,
+    }
+    present = {name: value for name, value in made.items() if value is not None}
+    return {**present, "seed": generation.seed}

@@ -1,0 +1,132 @@
+"""From what SwarmUI calls a picture to a file: an address below its own, or the bytes themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import mimetypes
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import stamina
+
+from lorapod.engines.swarmui.answers import read_answer
+from lorapod.engines.swarmui.link import Link, Unreachable
+from lorapod.errors import NotFound, UpstreamError, WorkerError
+from lorapod.safety.part_file import PartFile, Room
+
+_CHUNK_BYTES = 1 << 20
+_DATA = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,", re.ASCII)
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}", re.ASCII)
+
+#: What media types are called in names, where Python's table knows nothing or something odd.
+_SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/webp": ".webp", "video/webm": ".webm"}
+
+#: How often a picture is asked for when the connection breaks: it may have taken an hour to make.
+_ATTEMPTS = 4
+
+
+async def save(link: Link, address: str, stem: Path, *, room: Room, timeout_s: float) -> Path:
+    """Save a picture as `stem` with the suffix of its kind; whole or not at all.
+
+    Args:
+        link: where it is fetched.
+        address: `View/…`, `Output/…`, or a data URI.
+        stem: the path without suffix.
+        room: how large it may be, and what stays free on the disk.
+        timeout_s: how long each attempt to fetch it may take.
+
+    Raises:
+        NotFound: SwarmUI has no such file (any more).
+        TooLarge, InsufficientStorage: there is no room for it.
+        WorkerError: SwarmUI does not give it.
+        OSError: the disk failed.
+    """
+    target = stem.with_name(stem.name + suffix_of(address))
+    async for attempt in stamina.retry_context(
+        on=Unreachable, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5
+    ):
+        with attempt:
+            await _save(link, address, target, room, timeout_s)
+    return target
+
+
+def suffix_of(address: str) -> str:
+    """The suffix, with its dot, of the file that an address stands for."""
+    if (match := _DATA.match(address)) is not None:
+        kind = match["type"] or ""
+        return _SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ".bin"
+    found = Path(address.partition("?")[0]).suffix.lower()
+    return found if _SUFFIX.fullmatch(found) else ".bin"
+
+
+async def _save(link: Link, address: str, target: Path, room: Room, timeout_s: float) -> None:
+    part = PartFile(target, address_digest="", room=room)
+    await asyncio.to_thread(part.open)
+    try:
+        if address.startswith("data:"):
+            await _write(part, _decoded(address))
+        else:
+            async with link.view(address, timeout_s=timeout_s) as response:
+                await _refuse_failure(response, address)
+                part.expect(response.content_length)
+                await _write(part, response.content.iter_chunked(_CHUNK_BYTES))
+        if not part.size_bytes:
+            raise UpstreamError("SwarmUI sent a picture without content.")
+        part.finish()
+    except BaseException:
+        part.discard()
+        raise
+    finally:
+        part.close()
+
+
+async def _write(part: PartFile, chunks: AsyncIterator[bytes]) -> None:
+    async for chunk in chunks:
+        await asyncio.to_thread(part.write, chunk)
+
+
+async def _decoded(address: str) -> AsyncIterator[bytes]:
+    """Piece by piece: a video as text is large enough once."""
+    match = _DATA.match(address)
+    if match is None:
+        raise UpstreamError("SwarmUI sent a picture in a form that is not known.")
+    piece = 4 * (_CHUNK_BYTES // 4)
+    try:
+        for at in range(match.end(), len(address), piece):
+            yield base64.b64decode(address[at : at + piece], validate=True)
+    except binascii.Error as error:
+        raise UpstreamError("SwarmUI sent a picture that is no base64.") from error
+
+
+async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> None:
+    """Tell the ways apart in which SwarmUI does not give a file."""
+    if response.status == 200:
+        return
+    if response.status == 404 or 300 <= response.status < 400:
+        # It leads to a page of its own for what it does not have.
+        raise NotFound(
+            f"SwarmUI has no file {address!r}, though it named it.",
+            hint="Something removed it from SwarmUI's output folder; generate it again.",
+        )
+    said = await _said(response)
+    if response.status == 400:
+        raise UpstreamError(
+            f"SwarmUI does not let the worker read the picture {address!r}. {said}",
+            hint="Its user must be allowed to see the outputs.",
+        )
+    raise UpstreamError(
+        f"SwarmUI could not read the picture {address!r} (status {response.status}). {said}",
+        hint="SwarmUI's own log says why.",
+    )
+
+
+async def _said(response: aiohttp.ClientResponse) -> str:
+    try:
+        read_answer("View", response.status, await response.content.read(_CHUNK_BYTES))
+    except WorkerError as error:
+        return error.message
+    return ""

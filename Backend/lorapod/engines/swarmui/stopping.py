@@ -1,0 +1,72 @@
+"""Work at SwarmUI that may be told to end, or takes too long: SwarmUI itself is told, then it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from lorapod.engines.port import Stopped
+from lorapod.errors import WorkerError, WorkerTimeout
+
+Answer = TypeVar("Answer")
+
+#: Between two looks at whether to end.
+LOOK_S = 0.1
+
+#: What is told to end has so long to do so in good order.
+GRACE_S = 3.0
+
+
+async def stoppable(
+    work: Coroutine[Any, Any, Answer],
+    *,
+    stopped: Callable[[], bool],
+    interrupt: Callable[[], Awaitable[None]] | None,
+    within_s: float,
+    what: str,
+) -> Answer:
+    """What `work` comes to, unless it is told to end before.
+
+    Args:
+        work: what is done.
+        stopped: whether to end early.
+        interrupt: tells SwarmUI to end; may fail with a `WorkerError`, for it may be gone. None: it does nothing yet
+            that would have to end.
+        within_s: how long `work` may take.
+        what: what takes too long, for the error.
+
+    Raises:
+        Stopped: `stopped` said so.
+        WorkerTimeout: it took too long.
+    """
+    task = asyncio.ensure_future(work)
+    until_s = asyncio.get_running_loop().time() + within_s
+    try:
+        while not task.done():
+            late = asyncio.get_running_loop().time() >= until_s
+            if late or stopped():
+                if interrupt is not None:
+                    await _interrupted(interrupt)
+                    await asyncio.wait({task}, timeout=GRACE_S)
+                if late:
+                    raise WorkerTimeout(
+                        f"{what} took longer than {within_s:.0f} s and was ended.",
+                        hint="Ask for less, or raise GENERATION_TIMEOUT.",
+                    )
+                raise Stopped
+            await asyncio.wait({task}, timeout=LOOK_S)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+        # Its own end is of no interest any more where something else is raised.
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _interrupted(interrupt: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await interrupt()
+    except WorkerError:
+        # Gone already; then there is nothing to interrupt.
+        return
