@@ -25,7 +25,17 @@ def serving(build: Callable[[], web.Application], *, port: int = 0) -> Iterator[
         started.append(runner.addresses[0][1])
         ready.set()
         await over.wait()
+        server = runner.server
+        assert server is not None
         await runner.cleanup()
+        # A connection that came at the last moment; a process that ends would break it off.
+        await asyncio.sleep(0)
+        for connection in server.connections:
+            connection.force_close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def run() -> None:
         try:

@@ -20,6 +20,9 @@ ANSWER_MAX_BYTES = 256 << 20
 
 CONNECT_S = 5.0
 
+#: A file that is there comes without such a pause.
+_IDLE_S = 30.0
+
 #: How long the server's farewell is waited for: after a generation it takes two seconds, for another request.
 _CLOSE_S = 0.1
 
@@ -111,11 +114,13 @@ class Link:
             Unreachable: there was no answer, or it broke off while it was read.
             WorkerTimeout: it took too long.
         """
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S, sock_read=_IDLE_S)
         url = self._url(quote(path.lstrip("/")))
         try:
             async with self._http.get(url, timeout=timeout, allow_redirects=False) as response:
                 yield response
+        except aiohttp.ServerTimeoutError as error:
+            raise self.unreachable(f"nothing more comes of {path!r}") from error
         except TimeoutError as error:
             raise WorkerTimeout(f"SwarmUI did not send {path!r} within {timeout_s:.0f} s.") from error
         except aiohttp.ClientError as error:

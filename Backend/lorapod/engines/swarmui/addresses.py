@@ -1,0 +1,122 @@
+"""Addresses of models as SwarmUI is given them: looked at first, for it asks whatever it is told to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from lorapod import __version__
+from lorapod.errors import InvalidInput, NotFound, UnsafeUrl, UpstreamError
+from lorapod.safety.http_answers import REDIRECTS, reason
+from lorapod.safety.urls import (
+    MALFORMED,
+    CheckedResolver,
+    Lookup,
+    check_url,
+    checked_socket,
+    shown_url,
+    system_lookup,
+    unreachable,
+)
+
+MAX_REDIRECTS = 5
+
+#: How long each server on the way may take to answer.
+ANSWER_S = 30.0
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+?))?/(?P<path>[^@]+)", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAddresses:
+    """Finds where a model's bytes are, so that SwarmUI needs no redirect, and none of the worker's secrets."""
+
+    hf_endpoint: str = "https://huggingface.co"
+    hf_token: SecretStr | None = None
+    allow_private: bool = False
+    lookup: Lookup = field(default=system_lookup)
+
+    def plain(self, source: str) -> str:
+        """`hf://owner/repo[@revision]/file` as an https address; others as they are.
+
+        Raises:
+            InvalidInput: it is neither.
+        """
+        if not source.startswith("hf://"):
+            return source
+        match = _HUB.fullmatch(source)
+        if match is None:
+            raise InvalidInput(
+                "source: it is not of the form hf://owner/repository/file.",
+                hint="Example: hf://stabilityai/sdxl-turbo/sd_xl_turbo_1.0.safetensors",
+            )
+        revision = quote(match["revision"] or "main", safe="")
+        return f"{self.hf_endpoint.rstrip('/')}/{match['repo']}/resolve/{revision}/{quote(match['path'])}"
+
+    async def final(self, source: str) -> str:
+        """Where the bytes are at last: every redirect followed and judged, gated ones of the Hub with its token.
+
+        The Hub leads to a signed address, which works for a while without the token.
+
+        Raises:
+            UnsafeUrl: it, or where it leads, is not on the public internet.
+            NotFound: there is nothing.
+            UpstreamError: a server on the way fails or refuses.
+        """
+        first = url = check_url(self.plain(source), allow_private=self.allow_private)
+        async with self._http() as http:
+            for _ in range(MAX_REDIRECTS + 1):
+                try:
+                    response = await http.get(url, headers=self._headers(url), allow_redirects=False)
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    raise unreachable(url, reason(error)) from error
+                # Only the head was wanted.
+                response.close()
+                if response.status not in REDIRECTS:
+                    _refuse_failure(response.status, url)
+                    return str(url)
+                location = response.headers.get("Location", "")
+                try:
+                    led = url.join(URL(location, encoded=location.isascii()))
+                except MALFORMED:
+                    raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
+                url = check_url(str(led), allow_private=self.allow_private)
+        raise UnsafeUrl(f"{shown_url(first)} redirects more than {MAX_REDIRECTS} times.")
+
+    def _http(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=CheckedResolver(self.lookup, allow_private=self.allow_private),
+            use_dns_cache=False,
+            socket_factory=partial(checked_socket, allow_private=self.allow_private),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+            headers={"User-Agent": f"lorapod/{__version__}", "Accept-Encoding": "identity"},
+        )
+
+    def _headers(self, url: URL) -> dict[str, str]:
+        if self.hf_token is None or url.origin() != URL(self.hf_endpoint).origin():
+            return {}
+        return {"Authorization": f"Bearer {self.hf_token.get_secret_value()}"}
+
+
+def _refuse_failure(status: int, url: URL) -> None:
+    if status in {200, 206}:
+        return
+    if status in {404, 410}:
+        raise NotFound(f"There is nothing at {shown_url(url)} (the server answers {status}).")
+    if status in {401, 403}:
+        raise UpstreamError(
+            f"{shown_url(url)} may not be read (the server answers {status}).",
+            hint="A gated model needs HF_TOKEN on the endpoint, and its terms accepted; a signed address expires.",
+        )
+    raise UpstreamError(f"{shown_url(url)} could not be fetched: the server answers {status}.")

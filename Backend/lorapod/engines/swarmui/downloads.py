@@ -1,0 +1,148 @@
+"""Downloads of models by SwarmUI, into its own folders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lorapod.engines.swarmui.addresses import ModelAddresses
+from lorapod.engines.swarmui.answers import told
+from lorapod.engines.swarmui.conversation import Conversation, Dropped
+from lorapod.engines.swarmui.link import linked
+from lorapod.engines.swarmui.model_cards import subtype_of
+from lorapod.engines.swarmui.session import Caller, Session
+from lorapod.engines.swarmui.stopping import stoppable
+from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.models.kinds import ModelKind
+from lorapod.safety.urls import shown_url
+from lorapod.workspace import safe_name
+
+#: Longest that one download may take.
+DOWNLOAD_S = 6 * 3600.0
+
+#: Called with the share that has come, 0 to 1, and the speed in bytes a second, where they are known.
+Tell = Callable[[float | None, float | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One model to fetch."""
+
+    #: `hf://owner/repository/file`, or an http or https address.
+    source: str
+    kind: ModelKind
+    #: Its name below SwarmUI's folder of that kind, folders included, with or without suffix.
+    name: str
+    #: What SwarmUI is to keep beside it as its description (`modelspec.title` and others).
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SwarmDownloads:
+    """Has SwarmUI fetch models; each call blocks until it has, or has given up."""
+
+    def __init__(self, address: str, session: Session, addresses: ModelAddresses) -> None:
+        """Ask the server at `address` as `session`; `addresses` finds what it is to fetch."""
+        self._address = address
+        self._session = session
+        self._addresses = addresses
+
+    def check(self, wanted: Wanted) -> str:
+        """The name, suffix included, that the model will have at SwarmUI.
+
+        Raises:
+            InvalidInput: the name or the source is not one that SwarmUI takes.
+            Unsupported: it keeps no models of that kind.
+        """
+        if subtype_of(wanted.kind) is None:
+            raise Unsupported(f"SwarmUI keeps no models of the kind {wanted.kind}.")
+        source = self._addresses.plain(wanted.source)
+        if not source.startswith(("http://", "https://")):
+            raise InvalidInput("source: it is no http or https address.")
+        return f"{_plain_name(wanted.name)}.{_suffix(source)}"
+
+    def download(self, wanted: Wanted, *, stopped: Callable[[], bool], tell: Tell) -> str:
+        """Fetch it; the name that it has at SwarmUI then.
+
+        Raises:
+            Stopped: `stopped` said so; nothing is left of it.
+            Conflict: there is one of that name.
+            WorkerError: it cannot be fetched.
+        """
+        return asyncio.run(self._download(wanted, stopped, tell))
+
+    async def _download(self, wanted: Wanted, stopped: Callable[[], bool], tell: Tell) -> str:
+        name = self.check(wanted)
+        conversations: list[Conversation] = []
+
+        async def cancel() -> None:
+            for talk in conversations:
+                await talk.send({"signal": "cancel"})
+
+        async with linked(self._address) as link:
+            await stoppable(
+                self._follow(Caller(link, self._session), wanted, name, conversations, tell),
+                stopped=stopped,
+                interrupt=cancel,
+                within_s=DOWNLOAD_S,
+                what="The download",
+            )
+        return name
+
+    async def _follow(
+        self, caller: Caller, wanted: Wanted, name: str, conversations: list[Conversation], tell: Tell
+    ) -> None:
+        address = await self._addresses.final(wanted.source)
+        suffix = name.rpartition(".")[2]
+        fields: dict[str, Any] = {
+            # It goes by the end of the address for the suffix, and leaves what is behind a # out.
+            "url": address.partition("#")[0] + (f"#.{suffix}" if suffix == "gguf" else ""),
+            "type": subtype_of(wanted.kind),
+            "name": name.rpartition(".")[0],
+        }
+        if wanted.metadata:
+            fields["metadata"] = json.dumps(dict(wanted.metadata))
+        try:
+            async with caller.converse("DoModelDownloadWS", fields) as talk:
+                conversations.append(talk)
+                async for message in talk.messages():
+                    if message.get("success") is True:
+                        return
+                    tell(_number(message.get("current_percent")), _number(message.get("per_second")))
+        except Dropped as error:
+            raise Dropped(
+                "The connection to SwarmUI broke while it fetched a model; it may still fetch it.",
+                hint="See in `list_models` with `engine: swarmui` whether it came; else ask again.",
+            ) from error
+        except WorkerError as error:
+            raise _without(address, error) from error
+        raise UpstreamError("SwarmUI ended the download without a word.")
+
+
+def _without(address: str, error: WorkerError) -> WorkerError:
+    """The error without the address as SwarmUI repeats it: signatures stand in it."""
+    if address not in error.message:
+        return error
+    return told(error.message.removeprefix("SwarmUI: ").replace(address, shown_url(address)))
+
+
+def _plain_name(name: str) -> str:
+    """A name that SwarmUI keeps as it is; it drops dots and makes blanks underscores.
+
+    Raises:
+        InvalidInput: it is no plain name.
+    """
+    bare = name.removesuffix(".safetensors").removesuffix(".gguf")
+    parts = [safe_name(part, field="name") for part in bare.split("/")]
+    return "/".join(parts).replace(".", "_").replace(" ", "_")
+
+
+def _suffix(address: str) -> str:
+    return "gguf" if address.partition("#")[0].partition("?")[0].endswith(".gguf") else "safetensors"
+
+
+def _number(value: Any) -> float | None:
+    """A number of SwarmUI's; it divides by the size, which may not be known, and writes what comes of it."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < float("inf") else None
