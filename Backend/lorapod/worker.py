@@ -16,6 +16,9 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.engines.registry import EngineRegistry
+from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
+from lorapod.engines.swarmui.session import Session
+from lorapod.engines.swarmui.shelf import SwarmShelf
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.files.archive_shelf import ArchiveShelf
@@ -80,7 +83,10 @@ class Worker:
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
         # In the order of preference.
-        engines = engines or EngineRegistry([], preferred=settings.engine)
+        swarm, swarm_session = SwarmOptions.from_settings(settings, workspace), Session()
+        engines = engines or EngineRegistry(
+            [SwarmUIEngine(swarm, clock=clock, session=swarm_session)], preferred=settings.engine
+        )
         room = Room(
             telemetry=telemetry,
             root=workspace.root,
@@ -144,6 +150,9 @@ class Worker:
             remote_datasets=fetcher,
             digests=digests,
             models=ModelShelf(workspace=workspace, digests=digests),
+            engine_shelves={
+                SwarmUIEngine.name: SwarmShelf(swarm.url, swarm_session, named=swarm.address is not None)
+            },
             archives=ArchiveShelf(
                 workspace=workspace,
                 max_bytes=settings.max_archive_bytes,

@@ -28,10 +28,11 @@ def serving(build: Callable[[], web.Application], *, port: int = 0) -> Iterator[
         server = runner.server
         assert server is not None
         await runner.cleanup()
-        # A connection that came at the last moment; a process that ends would break it off.
-        await asyncio.sleep(0)
-        for connection in server.connections:
-            connection.force_close()
+        # Connections that came at the last moment, made or still being made; a process that ends breaks them off.
+        for _ in range(10):
+            await asyncio.sleep(0)
+            for connection in server.connections:
+                connection.force_close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

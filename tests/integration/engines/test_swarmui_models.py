@@ -91,6 +91,8 @@ class TestLists:
 
         with pytest.raises(Unreachable):
             names(SwarmShelf(server.url, Session()))
+        with pytest.raises(Unsupported, match="This worker has no SwarmUI"):
+            names(SwarmShelf(server.url, Session(), named=False))
 
 
 class TestCards:

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lorapod.clock import Clock
 from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationProgress, GenerationRun
@@ -21,6 +22,8 @@ from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.errors import WorkerError
 from lorapod.safety.part_file import Room
 from lorapod.safety.urls import shown_url
+from lorapod.settings import Settings
+from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,21 @@ class SwarmOptions:
     generation_timeout_s: float = 600.0
     keep_free_bytes: int = 1_000_000_000
     roots: ModelRoots = field(default_factory=ModelRoots)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, workspace: Workspace) -> SwarmOptions:
+        """What `SWARMUI_…` and the timeouts say; SwarmUI itself is looked for where its models are linked too."""
+        named = settings.swarmui_path
+        usual = (Path("/app/SwarmUI"), workspace.root / "SwarmUI")
+        return cls(
+            address=settings.swarmui_api_url,
+            startup_timeout_s=settings.startup_timeout,
+            generation_timeout_s=settings.generation_timeout,
+            keep_free_bytes=settings.disk_min_free_bytes,
+            roots=ModelRoots(
+                named=settings.swarmui_models_path, installations=usual if named is None else (named,)
+            ),
+        )
 
     @property
     def url(self) -> str:

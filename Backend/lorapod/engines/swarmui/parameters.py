@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from lorapod.errors import InvalidInput, TooLarge, Unsupported
 
 #: SwarmUI's own limit of a request is 200 MiB unless it is set otherwise; base64 makes four bytes of three.
 IMAGE_MAX_BYTES = 140 << 20
+
+#: A model's path as the worker's lists show it.
+_ON_THE_WORKSPACE = re.compile(r"(?:/workspace/|/runpod-volume/)?models/[^/]+/(?P<name>.+)")
 
 #: Set by the worker; a caller may not.
 _OWN = {
@@ -127,12 +131,18 @@ def _plainly(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {plain_name(name): value for name, value in asked.items()}
 
 
+def _model_name(model: str | None) -> str | None:
+    """A path on the workspace as SwarmUI calls it, whose folders show the workspace's models; names as they are."""
+    match = None if model is None else _ON_THE_WORKSPACE.fullmatch(model)
+    return model if match is None else match["name"]
+
+
 def _of_fields(generation: Generation) -> dict[str, Any]:
     """The fields that are plain values; `frames` of a video have two names, for two ways to make one."""
     made = {
         "prompt": generation.prompt or None,
         "negativeprompt": generation.negative_prompt,
-        "model": generation.model,
+        "model": _model_name(generation.model),
         "width": generation.width,
         "height": generation.height,
         "steps": generation.steps,

@@ -7,17 +7,19 @@ import base64
 import binascii
 import json
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from lorapod.engines.swarmui.catalogue import plain_model
-from lorapod.engines.swarmui.link import linked
+from lorapod.engines.swarmui.link import Unreachable, linked
 from lorapod.engines.swarmui.model_cards import SUBTYPES, card, edited, subtype_of, view
 from lorapod.engines.swarmui.session import Caller, Session
 from lorapod.errors import Conflict, InvalidInput, NotFound, Unsupported
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelPage
 from lorapod.wire.shelf import ModelCardView
+
+Answer = TypeVar("Answer")
 
 #: As deep as SwarmUI looks.
 _DEPTH = 20
@@ -32,10 +34,11 @@ _SHOWN = 20
 class SwarmShelf:
     """Asks SwarmUI each time; its answers are never kept."""
 
-    def __init__(self, address: str, session: Session) -> None:
-        """Ask the server at `address` as `session`."""
+    def __init__(self, address: str, session: Session, *, named: bool = True) -> None:
+        """Ask the server at `address` as `session`; `named`: somebody said that there is one."""
         self._address = address
         self._session = session
+        self._named = named
         self._editing = threading.Lock()
 
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
@@ -47,7 +50,7 @@ class SwarmShelf:
         """
         after = _opened(cursor)
         kinds = [known for known in SUBTYPES if kind is None or SUBTYPES[known] == subtype_of(kind)]
-        found = asyncio.run(self._listed([known for known in kinds if _place(known) >= after[0]]))
+        found = self._ask(self._listed([known for known in kinds if _place(known) >= after[0]]))
         rest = [(known, told) for known, told in found if (_place(known), str(told.get("name"))) > after]
         page = rest[:limit]
         more = len(rest) > limit
@@ -58,7 +61,7 @@ class SwarmShelf:
 
     def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:  # noqa: ARG002 - it tells no digest of the whole file
         """All that SwarmUI tells of a model, by its name with or without suffix; see `Shelf.describe`."""
-        known, told = asyncio.run(self._found(model, kind))
+        known, told = self._ask(self._found(model, kind))
         return card(told, known)
 
     def edit(self, model: str, *, kind: ModelKind | None, changes: Mapping[str, Any]) -> ModelCardView:
@@ -70,8 +73,19 @@ class SwarmShelf:
             Unsupported: SwarmUI keeps no such field, or the model is another server's.
         """
         with self._editing:
-            known, told = asyncio.run(self._edited(model, kind, changes))
+            known, told = self._ask(self._edited(model, kind, changes))
         return card(told, known)
+
+    def _ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        try:
+            return asyncio.run(question)
+        except Unreachable as error:
+            if self._named or self._session.granted is not None:
+                raise
+            raise Unsupported(
+                f"This worker has no SwarmUI whose models could be asked for. {error.message}",
+                hint="Leave `engine` out to ask for the workspace's models.",
+            ) from error
 
     async def _listed(self, kinds: Sequence[ModelKind]) -> list[tuple[ModelKind, dict[str, Any]]]:
         async with linked(self._address) as link:

@@ -66,6 +66,14 @@ def test_what_is_left_open_is_left_to_swarmui() -> None:
     assert parameters(generation(params={"prompt": "mine"}), [])["prompt"] == "mine"
 
 
+@pytest.mark.parametrize(
+    "path", ["models/checkpoints/a/x.safetensors", "/workspace/models/unet/a/x.safetensors"]
+)
+def test_a_model_of_the_workspace_has_its_name_at_swarmui(path: str) -> None:
+    assert parameters(generation(model=path), [])["model"] == "a/x.safetensors"
+    assert parameters(generation(model="Official/models/x/y"), [])["model"] == "Official/models/x/y"
+
+
 def test_a_picture_larger_than_a_request_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = tmp_path / "in.png"
     Image.new("RGB", (4, 4)).save(picture)
