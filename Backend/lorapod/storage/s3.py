@@ -167,19 +167,16 @@ class S3Objects:
 
         self._patience.call(attempt)
 
-    def sweep(self, *, before: datetime) -> int:
-        """Abort multipart uploads below the prefix that were begun before a moment; answers how many.
+    def sweep(self, under: str = "", *, before: datetime) -> int:
+        """Abort multipart uploads of keys that begin with `under`, begun before a moment; answers how many.
 
-        Their parts are paid for and seen nowhere. A worker that was killed leaves them.
+        Raises:
+            StoreUnavailable: the server does not answer; it is asked once.
+            StoreRefused: the key has no right to list or abort uploads.
         """
-
-        def attempt() -> int:
-            with self._told(self._root):
-                return self._abort(
-                    upload for upload in self._open_uploads(self._root) if upload["Initiated"] < before
-                )
-
-        return self._patience.call(attempt)
+        with self._told(self._root + under):
+            uploads = self._open_uploads(self._root + under)
+            return self._abort(upload for upload in uploads if upload["Initiated"] < before)
 
     def _full(self, key: str) -> str:
         return self._root + checked_key(key)

@@ -11,6 +11,7 @@ from lorapod.clock import Clock
 from lorapod.errors import Conflict, InvalidInput, Unsupported
 from lorapod.kinds import suffix_of
 from lorapod.settings import Settings
+from lorapod.storage.orphans import OrphanSweep
 from lorapod.storage.port import ObjectStore, OpenStore, Progress, checked_key
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import S3Prefix, SupabaseFolder
@@ -41,6 +42,7 @@ class FileShares:
         self._settings = settings
         self._clock = clock
         self._open_store = open_store
+        self._orphans = OrphanSweep(clock)
         #: One upload at a time: two callers who ask for the same file cost one.
         self._lock = threading.Lock()
 
@@ -65,7 +67,8 @@ class FileShares:
         with self._open_store(self._location(job_s3), job_s3=job_s3) as store:
             key = _key(path, sha256)
             with self._lock:
-                _upload(store, path, key, sha256, progress)
+                if _upload(store, path, key, sha256, progress) and job_s3 is None:
+                    self._orphans.look(store)
             expires_at = self._clock.now() + timedelta(seconds=expires_s)
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
 
@@ -91,11 +94,12 @@ class FileShares:
         )
 
 
-def _upload(store: ObjectStore, path: Path, key: str, sha256: str, progress: Progress | None) -> None:
+def _upload(store: ObjectStore, path: Path, key: str, sha256: str, progress: Progress | None) -> bool:
+    """Whether it had to be uploaded."""
     before = path.stat()
     there = store.stat(key)
     if there is not None and there.size_bytes == before.st_size:
-        return
+        return False
     store.put_file(path, key, sha256=sha256, progress=progress)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (
@@ -107,6 +111,7 @@ def _upload(store: ObjectStore, path: Path, key: str, sha256: str, progress: Pro
         raise Conflict(
             f"{path.name} changed while it was uploaded.", hint="Ask again once it is no longer written to."
         )
+    return True
 
 
 def _key(path: Path, sha256: str) -> str:

@@ -17,9 +17,16 @@ import pytest
 from tests.servers.flaky_proxy import FlakyProxy, flaky_proxy
 from tests.servers.s3_server import BUCKET, SECRET_KEY, RunningS3, running_s3
 
+from lorapod.storage.mirror.artifact import Run
+from lorapod.storage.mirror.ledger import UploadLedger
+from lorapod.storage.mirror.mirror import Mirror
+from lorapod.storage.orphans import ORPHAN_AGE
 from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoredObject, StoreRefused, StoreUnavailable, UrlUse
 from lorapod.storage.s3 import S3Objects
+from lorapod.testing.clock import FakeClock
+from lorapod.wire.dataset import S3Prefix
+from lorapod.wire.storage import UploadTargets
 
 FILE_BYTES = 40 * 1024 * 1024 + 7
 PATIENCE = Patience(total_s=40, first_wait_s=0.05, longest_wait_s=0.5)
@@ -265,6 +272,47 @@ def test_orphan_uploads_are_swept(s3_server: RunningS3, prefix: str) -> None:
         assert open_uploads(s3_server, f"{prefix}/") == 0
         assert open_uploads(s3_server, f"{prefix}-else/") == 1
         client.abort_multipart_upload(Bucket=BUCKET, Key=beside["Key"], UploadId=beside["UploadId"])
+
+
+def begin_upload(server: RunningS3, key: str) -> None:
+    """As a worker does that is killed in the middle."""
+    with closing(server.client()) as client:
+        upload = client.create_multipart_upload(Bucket=BUCKET, Key=key)
+        client.upload_part(
+            Bucket=BUCKET, Key=key, UploadId=upload["UploadId"], PartNumber=1, Body=b"x" * 100_000
+        )
+
+
+def test_a_mirror_ends_old_uploads_of_its_own_folder_only(
+    s3_server: RunningS3, prefix: str, tmp_path: Path
+) -> None:
+    own, other = f"{prefix}/cat/checkpoints/cat_000000250.safetensors", f"{prefix}/dog/checkpoints/dog"
+    for key in (own, other):
+        begin_upload(s3_server, key)
+    folder = tmp_path / "cat"
+    (folder / "samples").mkdir(parents=True)
+    (folder / "samples" / "1.png").write_bytes(b"a picture")
+    clock = FakeClock(datetime.now(UTC))
+
+    def step() -> None:
+        target = UploadTargets(s3=S3Prefix(prefix=prefix))
+        mirror = Mirror(
+            Run(process_id="train_0", folder=folder, log=tmp_path / "train.log", root="cat"),
+            UploadLedger(target=target, folder="cat", log="train.log", root="cat"),
+            path=tmp_path / "ledger.json",
+            open_target=lambda _: opened(s3_server, prefix=prefix),
+            clock=clock,
+            scratch=tmp_path / "scratch",
+        )
+        assert mirror.step(still=True) is None
+
+    step()
+    assert open_uploads(s3_server, prefix) == 2
+    (tmp_path / "ledger.json").unlink()
+    clock.advance(ORPHAN_AGE.total_seconds() + 60)
+    step()
+    assert open_uploads(s3_server, f"{prefix}/cat/") == 0
+    assert open_uploads(s3_server, f"{prefix}/dog/") == 1
 
 
 def test_an_upload_takes_the_orphans_of_its_key_along(

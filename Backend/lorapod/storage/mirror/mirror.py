@@ -17,7 +17,9 @@ from lorapod.storage.mirror.card import card_of, put_card
 from lorapod.storage.mirror.ledger import Sent, UploadLedger, read_ledger, write_ledger
 from lorapod.storage.mirror.settling import Settling
 from lorapod.storage.mirror.snapshot import standing_still
+from lorapod.storage.orphans import OrphanSweep
 from lorapod.storage.port import ObjectStore
+from lorapod.wire.dataset import S3Prefix
 from lorapod.wire.storage import HuggingFaceRepo, Target
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Mirror:
         self._logged: dict[str, float] = {}
         self._wait_s = FIRST_WAIT_S
         self._retry_due = 0.0
+        self._orphans = OrphanSweep(clock)
         self._refused: dict[str, tuple[int, int]] = {}
         self._refused_card: str | None = None
 
@@ -105,10 +108,23 @@ class Mirror:
                     self._catch_up()
                     if not self.ledger.holds(artifact) and not self._send(artifact, store):
                         return
+                self._orphans.look(store, self._own_folder)
         except WorkerError as error:
             # The target itself cannot be opened: its settings are missing or wrong.
             self._note_failure("", error, retryable=error.retryable)
             self._refused.update({artifact.key: artifact.state for artifact in artifacts})
+
+    @property
+    def _own_folder(self) -> str:
+        """What nobody else uploads to: all of the endpoint's own target where it is a folder, else the model's."""
+        target = self._target
+        if (
+            isinstance(target, S3Prefix)
+            and target.prefix
+            and self.run.root.startswith(f"{self.run.process_id}/")
+        ):
+            return ""
+        return f"{self.run.root}/"
 
     def _tell_card(self, found: list[Artifact], *, still: bool) -> None:
         """Write the card of a repository, where it is time and it has news; a commit each, so seldom."""
