@@ -33,6 +33,11 @@ class FlakyProxy:
         """Answer the first request of the next so many connections with a status and nothing else."""
         self._statuses = [status] * times
 
+    @property
+    def due(self) -> int:
+        """Harm that is still to be done."""
+        return self._resets + len(self._statuses)
+
     async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]

@@ -92,6 +92,8 @@ class RunningS3:
         argv = [program, "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
         argv += [f"-s3.config={self._folder / 's3.json'}", "-master.volumeSizeLimitMB=512", "-volume.max=100"]
         argv += ["-master.volumePreallocate=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+        # A master that was killed waits for its own election, ten seconds and more by default, before anything works.
+        argv += ["-master.electionTimeout=1s", "-master.telemetry=false"]
         argv += [f"-{name}={port}" for name, port in self._ports.items()]
         with (self._folder / "server.log").open("ab") as log:
             self._popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.flaky_proxy import flaky_proxy
 from tests.servers.hub import TOKEN, running_hub
-from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports
+from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports, running_s3
 
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
@@ -24,7 +27,11 @@ from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 from lorapod.workspace import Workspace
 
-SOON_S = 30.0
+SOON_S = 60.0
+#: How long a server is away.
+OUTAGE_S = 30.0
+#: A checkpoint in eight parts.
+LARGE_BYTES = 64 << 20
 
 #: Trains until it is killed, and says when it has begun.
 DOOMED = """
@@ -126,7 +133,7 @@ async def eventually(reached: Callable[[], bool]) -> None:
     until = time.monotonic() + SOON_S
     while not await asyncio.to_thread(reached):
         assert time.monotonic() < until
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 
 
 def s3_settings(server: RunningS3) -> dict[str, str]:
@@ -145,6 +152,23 @@ def in_bucket(server: RunningS3, prefix: str) -> dict[str, bytes]:
         return {
             key.removeprefix(prefix): client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys
         }
+
+
+def open_uploads(server: RunningS3, prefix: str) -> int:
+    """Uploads in parts that are on their way, or were left."""
+    with closing(server.client()) as client:
+        return len(client.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", []))
+
+
+def put_large_weights(workspace: Workspace, process_id: str, name: str = "cat_large") -> None:
+    """A whole checkpoint that takes a while to send, beside those of the run."""
+    data = random.Random(name).randbytes(LARGE_BYTES)
+    tensor = {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}
+    header = json.dumps({"weights": tensor}).encode()
+    folder = workspace.output_folder(process_id) / "cat"
+    staged = folder / ".staged-by-a-test"
+    staged.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    staged.rename(folder / f"{name}.safetensors")
 
 
 def on_disk(workspace: Workspace, process_id: str) -> dict[str, bytes]:
@@ -279,6 +303,63 @@ async def test_a_server_that_goes_away_delays_nothing_but_the_uploads(
     way.cut()
 
 
+@pytest.mark.slow
+async def test_a_server_that_is_killed_in_the_middle_and_back_half_a_minute_later_has_everything_once(
+    tmp_path: Path,
+) -> None:
+    with running_s3() as server, working(tmp_path, **s3_settings(server)) as attempt:
+        started = await attempt.train(
+            {"s3": {"prefix": "away"}}, wait=False, steps=100_000, save_every=500, step_s=0.01
+        )
+        process_id = started["process_id"]
+        await eventually(lambda: len(in_bucket(server, "away/")) >= 2)
+        await asyncio.to_thread(put_large_weights, attempt.workspace, process_id)
+        await eventually(lambda: open_uploads(server, "away") > 0)
+        server.kill()
+        await asyncio.sleep(OUTAGE_S)
+        step = attempt.worker.services.processes.get(process_id).progress.step
+        await asyncio.to_thread(server.start)
+        await eventually(lambda: attempt.worker.services.processes.get(process_id).progress.step > step)
+        await attempt.ask("cancel", process_id=process_id)
+        await eventually(lambda: attempt.worker.services.mirrors.finished(process_id))
+        there = in_bucket(server, "away/")
+        assert there == on_disk(attempt.workspace, process_id)
+        assert "cat/checkpoints/cat_large.safetensors" in there
+        assert open_uploads(server, "away") == 0
+        uploads = (await attempt.ask("process_status", process_id=process_id))["uploads"]
+        assert (uploads["pending"], uploads["failed"]) == (0, [])
+
+
+async def test_resets_at_every_part_and_answers_to_come_back_later_only_delay(
+    tmp_path: Path, s3_server: RunningS3
+) -> None:
+    prefix = f"flaky-{tmp_path.name}"
+    with flaky_proxy(s3_server.port) as proxy:
+        through = {**s3_settings(s3_server), "bucket_endpoint_url": f"http://127.0.0.1:{proxy.port}"}
+        with working(tmp_path, **through) as attempt:
+            started = await attempt.train(
+                {"s3": {"prefix": prefix}}, wait=False, steps=100_000, save_every=500, step_s=0.01
+            )
+            process_id = started["process_id"]
+            await eventually(lambda: len(in_bucket(s3_server, f"{prefix}/")) >= 2)
+            for status in ("503 Slow Down", "429 Too Many Requests"):
+                proxy.answer(12, status)
+                await asyncio.to_thread(put_large_weights, attempt.workspace, process_id, f"cat_{status[:3]}")
+                await eventually(lambda: not proxy.due)
+            proxy.reset(40, after_bytes=2_000_000)
+            await asyncio.to_thread(put_large_weights, attempt.workspace, process_id)
+            await eventually(lambda: not proxy.due)
+            assert proxy.harmed >= 24 + 20
+            await attempt.ask("cancel", process_id=process_id)
+            await eventually(lambda: attempt.worker.services.mirrors.finished(process_id))
+            there = in_bucket(s3_server, f"{prefix}/")
+            assert there == on_disk(attempt.workspace, process_id)
+            assert {f"cat/checkpoints/cat_{name}.safetensors" for name in ("503", "429", "large")} <= set(
+                there
+            )
+            assert open_uploads(s3_server, prefix) == 0
+
+
 async def test_what_is_late_is_told_and_sent_by_another_worker(tmp_path: Path, s3_server: RunningS3) -> None:
     [nobody] = free_ports(1)
     prefix = f"late-{tmp_path.name}"
@@ -316,6 +397,8 @@ async def test_a_worker_that_is_killed_while_it_sends_is_succeeded(
         assert doomed.stdout is not None
         process_id = (await doomed.stdout.readline()).decode().strip()
         await eventually(lambda: len(in_bucket(s3_server, f"{prefix}/")) >= 3)
+        await asyncio.to_thread(put_large_weights, Workspace.create(tmp_path / "workspace"), process_id)
+        await eventually(lambda: open_uploads(s3_server, prefix) > 0)
     finally:
         doomed.kill()
         await doomed.wait()
@@ -339,5 +422,7 @@ async def test_a_worker_that_is_killed_while_it_sends_is_succeeded(
     there = in_bucket(s3_server, f"{prefix}/")
     assert there == on_disk(heir.workspace, process_id)
     assert set(ledger.sent) == set(there)
+    assert "cat/checkpoints/cat_large.safetensors" in there
+    assert open_uploads(s3_server, prefix) == 0
     # What the killed worker had sent was not sent again: the log alone has changed.
     assert {key for key in before if ledger.sent[key] != before[key]} <= {"cat/logs/training.log"}
