@@ -13,6 +13,7 @@ from lorapod.journal import write_journal
 from lorapod.safety.redaction import Redactor
 from lorapod.sdk import import_runpod
 from lorapod.settings import Settings
+from lorapod.telemetry.fitness import check_fitness
 from lorapod.worker import Worker
 
 Handler = Callable[[Any], Awaitable[dict[str, Any]]]
@@ -54,6 +55,11 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
     # From here on it masks what jobs bring with them, too.
     write_journal(settings.log_level, worker().services.redactor)
     runpod = import_runpod()
+
+    def gpus_work() -> None:
+        check_fitness(worker().services.telemetry)
+
+    runpod.serverless.register_fitness_check(gpus_work)
 
     @cache
     def stop_with_the_sdk() -> None:

@@ -40,6 +40,7 @@ from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Room, Telemetry
+from lorapod.telemetry.fitness import first_report
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -112,7 +113,7 @@ class Worker:
             workspace=workspace,
             store=store,
             pulse=pulse,
-            slots=SlotPool(telemetry.gpu_indices()),
+            slots=SlotPool([gpu.index for gpu in first_report(telemetry).gpus]),
             clock=clock,
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,

@@ -101,7 +101,7 @@ async def _gpu_report(services: Services) -> GpuReport:
     try:
         return await asyncio.wait_for(asyncio.to_thread(services.telemetry.gpu_report), GPU_ANSWER_S)
     except TimeoutError:
-        return GpuReport(problem="The NVIDIA driver does not answer.")
+        return GpuReport(problem="The NVIDIA driver does not answer.", broken=True)
 
 
 def _disk(services: Services) -> Disk | None:

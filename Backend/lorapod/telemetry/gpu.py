@@ -37,6 +37,8 @@ class GpuReport:
     problem: str = ""
     #: Whether NVIDIA's library is here at all.
     driver: bool = True
+    #: Whether the driver or a GPU does not work; a machine without either is not broken.
+    broken: bool = False
 
 
 def _nvml() -> Any:
@@ -66,7 +68,7 @@ class GpuProbe:
         if self._absent is not None:
             return self._absent
         if not self._lock.acquire(timeout=self._driver_wait_s):
-            return GpuReport(problem="The NVIDIA driver does not answer.")
+            return GpuReport(problem="The NVIDIA driver does not answer.", broken=True)
         try:
             return self._report(self._library())
         finally:
@@ -83,7 +85,7 @@ class GpuProbe:
             return self._absent
         except nvml.NVMLError as error:
             self._ready = False
-            return GpuReport(problem=f"The NVIDIA driver does not work: {error}.")
+            return GpuReport(problem=f"The NVIDIA driver does not work: {error}.", broken=True)
         gpus, broken = [], []
         for index in range(count):
             try:
@@ -97,7 +99,7 @@ class GpuProbe:
         problem = f"A GPU does not answer: {'; '.join(broken)}." if broken else ""
         if not count:
             problem = "The NVIDIA driver shows no GPU."
-        return GpuReport(gpus=tuple(gpus), problem=problem)
+        return GpuReport(gpus=tuple(gpus), problem=problem, broken=bool(broken))
 
 
 def _gpu(nvml: Any, index: int) -> Gpu:

@@ -52,7 +52,7 @@ class Telemetry:
         problem = report.problem
         if report.gpus and not gpus and not problem:
             problem = f"CUDA_VISIBLE_DEVICES={self._cuda_visible_devices!r} hides every GPU."
-        return GpuReport(gpus=gpus, problem=problem, driver=report.driver)
+        return GpuReport(gpus=gpus, problem=problem, driver=report.driver, broken=report.broken)
 
     def gpus(self) -> tuple[Gpu, ...]:
         """The GPUs that this worker may use and that answer; empty on a machine without one."""
