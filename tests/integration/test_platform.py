@@ -5,81 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from tests.integration.endpoint_caller import Caller, eventually
+from tests.integration.served_worker import LEASE_S, Worker, holder_pid, serve
 
-from lorapod.endpoint import EndpointConfig, Limits, LocalEndpoint
-
-ROOT = Path(__file__).parents[2]
-LEASE_S = 3.0
-
-
-class Worker:
-    """Calls the worker behind an endpoint."""
-
-    def __init__(self, endpoint: LocalEndpoint, caller: Caller) -> None:
-        self.endpoint = endpoint
-        self.caller = caller
-
-    async def start(self, kind: str, **fields: Any) -> str:
-        """Queue a job; its id."""
-        status, answer = await self.caller.call("POST", "/run", {"input": {"type": kind, **fields}})
-        assert status == 200, answer
-        return str(answer["id"])
-
-    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """The output of a job that is waited for."""
-        status, answer = await self.caller.call("POST", "/runsync", {"input": {"type": kind, **fields}})
-        assert status == 200, answer
-        assert answer["status"] == "COMPLETED", answer
-        return dict(answer["output"])
-
-    async def first_update(self, job_id: str) -> dict[str, Any]:
-        """The first progress update of a job."""
-
-        async def output() -> Any:
-            return (await self.caller.status(job_id)).get("output")
-
-        return dict(await eventually(output, "a progress update"))
-
-    async def until_status(self, process_id: str, *statuses: str) -> dict[str, Any]:
-        async def reached() -> Any:
-            now = await self.ask("process_status", process_id=process_id)
-            return now if now["status"] in statuses else None
-
-        return dict(await eventually(reached, f"{process_id} is {statuses}"))
-
-    async def until_training(self, process_id: str) -> dict[str, Any]:
-        async def reached() -> Any:
-            now = await self.ask("process_status", process_id=process_id)
-            return now if now["progress"]["step"] > 5 else None
-
-        return dict(await eventually(reached, f"{process_id} trains"))
-
-
-def serve(workspace: Path, **changes: Any) -> LocalEndpoint:
-    environment = {
-        "WORKSPACE_PATH": str(workspace),
-        "LEASE_S": str(LEASE_S),
-        "PROGRESS_INTERVAL_S": "0.5",
-        "DISK_MIN_FREE_BYTES": "0",
-        "CANCEL_GRACE_S": "5",
-        "PYTHONPATH": f"{ROOT / 'Backend'}",
-        **changes.pop("environment", {}),
-    }
-    command = [sys.executable, str(ROOT / "tests/integration/script_worker.py")]
-    return LocalEndpoint(
-        EndpointConfig(
-            **{"command": command, "environment": environment, "ping_interval_s": 1, "workers": 1, **changes}
-        )
-    )
+from lorapod.endpoint import Limits
 
 
 @pytest.fixture
@@ -95,12 +30,6 @@ async def two(tmp_path: Path) -> AsyncIterator[Worker]:
 
 
 LONG = {"config": {"steps": 5000, "save_every": 20}}
-
-
-def holder_pid(worker: Worker, status: dict[str, Any]) -> int:
-    (pid,) = [each.pid for each in worker.endpoint.workers if each.worker_id == status["worker_id"]]
-    assert pid is not None
-    return pid
 
 
 async def test_an_attached_training_reports_at_once_and_answers_whole(one: Worker) -> None:

@@ -26,6 +26,14 @@ from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, I
 _NOT_KEPT = {"image", "comfy_org_api_key", "params", "workflow", "config"}
 
 
+#: RunPod stops an idle worker a few seconds after its last job.
+_DETACHED = (
+    "This worker is stopped soon after its last job, and the generation with it: wait for it, or hold the worker with "
+    "`keep_alive`. Its results: `process_status`, or the same request with the same `idempotency_key` and "
+    "`wait: true`."
+)
+
+
 async def generate(request: GenerateRequest, services: Services, job: Job) -> GenerateResult:
     """Check everything that can be checked, have it generated, and answer with what came of it."""
     engine = await asyncio.to_thread(_check, request, services, job)
@@ -36,7 +44,10 @@ async def generate(request: GenerateRequest, services: Services, job: Job) -> Ge
         accepted = await asyncio.to_thread(services.processes.submit, "generate", order)
         begun = accepted.begun
         if not request.wait:
-            return await asyncio.to_thread(_answer, accepted, request, services, job)
+            answer = await asyncio.to_thread(_answer, accepted, request, services, job)
+            if services.settings.serverless and not accepted.record.status.final:
+                return answer.model_copy(update={"warnings": [*answer.warnings, _DETACHED]})
+            return answer
         ended = await stay_attached(accepted.record.process_id, services, job)
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
             # The worker that this job was on before is dead beyond doubt now.

@@ -90,10 +90,10 @@ class Started(Result):
     process_id: ProcessId = Field(description="The process; every other action takes it.")
     status: str = Field(description="State just after the start.")
     created_at: Moment = Field(description="When it was accepted.")
-    config_path: RelativePath = Field(
-        description="The config as the trainer gets it, relative to the workspace."
+    config_path: RelativePath | None = Field(
+        default=None, description="The config as the trainer gets it, where it is a training."
     )
-    output_path: RelativePath = Field(description="Where the trainer writes, relative to the workspace.")
+    output_path: RelativePath = Field(description="Where it writes, relative to the workspace.")
     dataset: DatasetView | None = Field(
         default=None, description="The dataset that it reads, where the request named one."
     )
@@ -179,7 +179,7 @@ async def answer(
         process_id=record.process_id,
         status=record.status.value,
         created_at=record.created_at,
-        config_path=workspace.relative(record.config_path(workspace)),
+        config_path=workspace.relative(record.config_path(workspace)) if record.trainer else None,
         output_path=workspace.relative(record.output_folder(workspace)),
         dataset=dataset,
         warnings=warnings,
