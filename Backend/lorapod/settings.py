@@ -145,6 +145,20 @@ class Settings(BaseSettings):
     auto_resume: bool = Field(
         default=False, description="Take interrupted trainings up again when a worker starts."
     )
+    diffusers_model: str | None = Field(
+        default=None,
+        description="Base model of the diffusers engine where a request names none: a path in the workspace, or a hub id.",
+    )
+    engine_idle_s: PositiveFloat = Field(
+        default=300.0,
+        description="Seconds after which an engine that nobody uses gives the GPU's memory back.",
+    )
+    startup_timeout: PositiveFloat = Field(
+        default=1800.0, description="Seconds for an engine's start, and again for its loading of a model."
+    )
+    generation_timeout: PositiveFloat = Field(
+        default=600.0, description="Seconds for one generation, without the start of its engine."
+    )
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
@@ -281,6 +295,14 @@ class Settings(BaseSettings):
         return frozenset(
             {value.get_secret_value() for value in own if isinstance(value, SecretStr)} | set(named)
         )
+
+    @property
+    def hub_cache(self) -> Path:
+        """Where the HuggingFace libraries keep what they download."""
+        inherited = self.trainer_environment()
+        home = Path(inherited.get("HOME") or "~").expanduser()
+        hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
+        return Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
 
     def trainer_environment(self) -> Mapping[str, str]:
         """The variables that a trainer inherits: those of `TRAINER_ENVIRONMENT`, and the HuggingFace token."""

@@ -128,9 +128,7 @@ class AIToolkitTrainer:
 
     def _path_rules(self, installation: Installation, request: TrainingRequest) -> PathRules:
         inherited = self._settings.trainer_environment()
-        home = Path(inherited.get("HOME") or "~").expanduser()
-        hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
-        hub_cache = Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
+        hub_cache = self._settings.hub_cache
         models = Path(inherited.get("MODELS_PATH") or installation.root / "models")
         return PathRules(
             workspace=self._workspace,

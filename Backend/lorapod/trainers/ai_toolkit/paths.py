@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lorapod.errors import WorkerError
+from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.weights import SUFFIX, read_header
 from lorapod.workspace import Workspace
@@ -45,7 +46,6 @@ MODEL_KEYS = frozenset(
 CONTROL_KEY = "sqlite_db_path"
 
 _MODEL_HOSTS = ("huggingface.co", "civitai.com")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 #: A file in a repository, which some models name as `owner/name/path/to/file`.
 _HUB_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,95}){1,8}")
 _PROMPT_PATH = re.compile(r"--ctrl_img(?:_[123])?[ \t]+(?P<path>\S+)")
@@ -108,7 +108,7 @@ class PathRules:
         if "://" in text:
             self._address(text, field, problems)
             return text
-        local = self._local_model(text)
+        local = ModelPaths(workspace=self.workspace, folders=self.model_folders).find(text)
         if local is None and not text.startswith("/"):
             # Also for what reads like a HuggingFace id: a link of the workspace that leads outside.
             self._inside(text, field, problems)
@@ -119,30 +119,11 @@ class PathRules:
             problems.add(
                 field, f"there is no model at {shown(text)!r}, in the workspace or the worker's model folders"
             )
-        elif _HUB_ID.fullmatch(text) or _HUB_FILE.fullmatch(text):
+        elif HUB_ID.fullmatch(text) or _HUB_FILE.fullmatch(text):
             self._hub(text, field, problems)
         else:
             problems.add(field, f"{shown(text)!r} is neither a path in the workspace nor a HuggingFace id")
         return text
-
-    def _local_model(self, text: str) -> Path | None:
-        """The model's real path, where it is one that may be read."""
-        candidates = [self.workspace.root / text, self.workspace.models / text]
-        try:
-            candidates.insert(0, self.workspace.safe_path(text))
-        except WorkerError:
-            # Not in the workspace: one of the model folders, or nothing.
-            candidates.append(Path(text))
-        candidates += [folder / text for folder in self.model_folders]
-        allowed = [self.workspace.root, *(folder.resolve() for folder in self.model_folders)]
-        for candidate in candidates:
-            try:
-                path = candidate.resolve()
-                if path.exists() and any(path.is_relative_to(folder) for folder in allowed):
-                    return path
-            except (OSError, ValueError, RuntimeError):
-                continue
-        return None
 
     def _address(self, text: str, field: str, problems: Problems) -> None:
         try:
@@ -158,8 +139,7 @@ class PathRules:
             )
 
     def _hub(self, text: str, field: str, problems: Problems) -> None:
-        repository = "--".join(["models", *text.split("/")[:2]])
-        if self.offline and not (self.hub_cache / repository).is_dir():
+        if self.offline and not cached_repository(self.hub_cache, text).is_dir():
             problems.add(
                 field,
                 f"the model {shown(text)!r} is not on this worker, which may not download (HF_HUB_OFFLINE)",

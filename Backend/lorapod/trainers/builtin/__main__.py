@@ -14,13 +14,14 @@ from pathlib import Path
 
 from lorapod.atomic import write_atomically
 from lorapod.errors import InvalidInput, NotFound, WorkerError
+from lorapod.library_errors import code_of
 from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, quiet_libraries, say
 from lorapod.trainers.builtin.dataset import find_pictures
 from lorapod.trainers.builtin.interrupt import Interrupt, Stopped, StopWished
 from lorapod.trainers.builtin.job_row import JobRow
-from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED, code_of
+from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
 

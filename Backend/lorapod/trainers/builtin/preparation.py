@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lorapod.errors import InvalidInput, WorkerError
+from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.dataset import picture_files
 from lorapod.trainers.builtin.parsing import parse_config
@@ -20,7 +19,6 @@ from lorapod.wire.validation import problems_found
 from lorapod.workspace import Workspace, safe_name
 
 _PROCESS = "config.process[0]"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,30 +114,14 @@ class Preparation:
         if not isinstance(model, dict) or not isinstance(text, str) or not text:
             return
         place = f"{_PROCESS}.model.name_or_path"
-        local = self._local_model(text)
+        paths = ModelPaths(workspace=Workspace(root=self.request.workspace), folders=self.model_folders)
+        local = paths.find(text)
         if local is not None:
             model["name_or_path"] = str(local)
         elif text.startswith(("/", "~", ".")) or "\0" in text:
             self._problem(place, f"there is no model {_shown(text)!r} in the workspace")
-        elif not _HUB_ID.fullmatch(text):
+        elif not HUB_ID.fullmatch(text):
             self._problem(place, f"{_shown(text)!r} is neither a path in the workspace nor a HuggingFace id")
-
-    def _local_model(self, text: str) -> Path | None:
-        """The model's real path, where it is one that may be read."""
-        workspace = Workspace(root=self.request.workspace)
-        candidates = [workspace.models / text, *(folder / text for folder in self.model_folders)]
-        # What is not in the workspace is in a model folder, or nowhere.
-        with suppress(WorkerError):
-            candidates.insert(0, workspace.safe_path(text))
-        allowed = [workspace.root, *(folder.resolve() for folder in self.model_folders)]
-        for candidate in candidates:
-            try:
-                path = candidate.resolve()
-                if path.exists() and any(path.is_relative_to(folder) for folder in allowed):
-                    return path
-            except (OSError, ValueError, RuntimeError):
-                continue
-        return None
 
     def _refuse(self, place: str, error: WorkerError) -> None:
         self._problem(place, error.message.removeprefix(f"{place}: ").rstrip("."))

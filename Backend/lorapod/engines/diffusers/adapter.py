@@ -1,0 +1,251 @@
+"""The embedded engine behind the engine port. No torch is imported here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from lorapod.clock import Clock
+from lorapod.engines.diffusers.conversation import Conversation
+from lorapod.engines.diffusers.messages import Generate, Load, Lora
+from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
+from lorapod.engines.diffusers.output import Output
+from lorapod.engines.diffusers.resident import Resident
+from lorapod.engines.port import EngineStatus, Generated, GeneratedFile, Generation, GenerationRun, Stopped
+from lorapod.errors import InvalidInput, Unsupported
+from lorapod.model_paths import ModelPaths
+from lorapod.processes.starting import Starter
+from lorapod.settings import Settings
+from lorapod.trainers.port import WarmSpec
+from lorapod.workspace import Workspace
+
+_LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
+
+
+class DiffusersEngine:
+    """Makes pictures with diffusers in one resident child, which keeps its model and LoRAs between generations."""
+
+    name = "diffusers"
+    #: It runs anywhere; on a processor it is only slow.
+    needs_gpu = False
+    #: The smallest usual model in half precision.
+    min_gpu_memory_bytes = 2_000_000_000
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        workspace: Workspace,
+        clock: Clock,
+        starter: Starter,
+        warm: WarmSpec | None = None,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            settings: default model, time limits, model folders.
+            workspace: where models and results lie.
+            clock: tells when the model has been idle for `ENGINE_IDLE_S`.
+            starter: starts the child.
+            warm: a process of another that has the same libraries imported, from which the child may be forked.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._starter = starter
+        self._warm = warm
+        models = settings.trainer_environment().get("MODELS_PATH")
+        self._paths = ModelPaths(workspace=workspace, folders=[Path(models)] if models else [])
+        self._output = Output(clock)
+        self._lock = threading.Lock()
+        self._resident: Resident | None = None
+        self._loaded: ModelSource | None = None
+        self._busy = self._closed = False
+        self._idle_since_s = 0.0
+
+    def probe(self) -> EngineStatus:
+        """Whether its libraries are installed, and what is loaded."""
+        status = _installed()
+        with self._lock:
+            resident = self._resident is not None and not self._resident.ended.is_set()
+            loaded = self._loaded if resident else None
+        return EngineStatus(
+            available=status.available,
+            version=status.version,
+            detail=status.detail,
+            resident=resident,
+            model=loaded.model if loaded else None,
+        )
+
+    def prepare(self, generation: Generation) -> Sequence[str]:
+        """Find the model and look at the LoRAs' headers; what the pipeline takes shows only once it is loaded.
+
+        Raises:
+            Unsupported: the libraries are not installed.
+            NotFound: there is no such model.
+            InvalidInput: a model or a LoRA cannot be loaded.
+        """
+        status = _installed()
+        if not status.available:
+            raise Unsupported(f"The diffusers engine cannot run here: {status.detail}")
+        if generation.workflow is not None or generation.workflow_name is not None:
+            raise Unsupported("The diffusers engine runs no workflows.", hint="Take the engine comfyui.")
+        self._source(generation)
+        check_loras(generation.loras)
+        warnings = []
+        if generation.length is not None:
+            warnings.append("length has no effect: the diffusers engine makes pictures.")
+        return warnings
+
+    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        """Make the pictures.
+
+        Raises:
+            Stopped: it was told to end.
+            WorkerError: it failed; the log has the traceback.
+            OSError: the child could not be started.
+        """
+        with self._lock:
+            self._busy = True
+        try:
+            with self._output.into(run.log):
+                try:
+                    return self._generate(generation, run)
+                finally:
+                    if self._resident is not None:
+                        self._resident.read_out()
+        finally:
+            with self._lock:
+                self._busy = False
+                self._idle_since_s = self._clock.monotonic()
+
+    def release(self) -> None:
+        """End the child: the one sure way to have all of its GPU memory back."""
+        with self._lock:
+            resident, self._resident, self._loaded = self._resident, None, None
+        if resident is not None:
+            resident.close()
+
+    def close(self) -> None:
+        """End the child, also in the middle of a generation."""
+        with self._lock:
+            self._closed = True
+            busy, resident = self._busy, self._resident
+        if busy and resident is not None:
+            # Its own thread sees the end, and lets go.
+            resident.kill()
+        else:
+            self.release()
+
+    def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        source = self._source(generation)
+        began_s = time.monotonic()
+        conversation = self._conversation(run)
+        started_s = time.monotonic()
+        if self._loaded != source:
+            self._loaded = None
+            offline = self._settings.hf_hub_offline
+            loaded = conversation.load(Load(model=source.model, config=source.config, offline=offline))
+            self._loaded = source
+            run.log(f"loaded {source.model} as {loaded.pipeline} on {loaded.device} in {loaded.dtype}")
+        loaded_s = time.monotonic()
+        made = conversation.generate(_request(generation))
+        return Generated(
+            files=[GeneratedFile(path=picture.path, seed=picture.seed) for picture in made.pictures],
+            warnings=made.warnings,
+            timings={
+                "start_s": round(started_s - began_s, 3),
+                "load_s": round(loaded_s - started_s, 3),
+                "generate_s": round(time.monotonic() - loaded_s, 3),
+            },
+        )
+
+    def _conversation(self, run: GenerationRun) -> Conversation:
+        """With the child that is there, or with a new one."""
+        resident = self._resident
+        fresh = resident is None or resident.ended.is_set() or resident.environment != dict(run.environment)
+        if fresh:
+            self.release()
+            resident = self._start(run)
+        assert resident is not None
+        conversation = Conversation(
+            resident=resident,
+            run=run,
+            clock=self._clock,
+            startup_timeout_s=self._settings.startup_timeout,
+            generation_timeout_s=self._settings.generation_timeout,
+        )
+        if fresh:
+            conversation.connect()
+        return conversation
+
+    def _start(self, run: GenerationRun) -> Resident:
+        environment: Mapping[str, str] = dict(run.environment)
+        self._starter.settle(self._warm, environment, run.stopped)
+        with self._lock:
+            if self._closed:
+                raise Stopped
+            self._resident = Resident(
+                self._starter, self._warm, environment, write=self._output.write, tick=self._end_if_idle
+            )
+        run.log(f"started the diffusers process {self._resident.pid}")
+        return self._resident
+
+    def _end_if_idle(self, resident: Resident) -> None:
+        with self._lock:
+            idle_s = self._clock.monotonic() - self._idle_since_s
+            if not self._busy and idle_s >= self._settings.engine_idle_s:
+                resident.kill()
+
+    def _source(self, generation: Generation) -> ModelSource:
+        name = generation.model or self._settings.diffusers_model
+        if name is None:
+            raise InvalidInput(
+                "model: name one, for this worker has no default.",
+                hint="Give a path in the workspace or a HuggingFace id, or set DIFFUSERS_MODEL.",
+            )
+        return find_model(
+            name,
+            self._paths,
+            hub_cache=self._settings.hub_cache,
+            offline=self._settings.hf_hub_offline,
+        )
+
+
+def _request(generation: Generation) -> Generate:
+    return Generate(
+        job=generation.process_id,
+        prompt=generation.prompt,
+        negative_prompt=generation.negative_prompt,
+        width=generation.width,
+        height=generation.height,
+        steps=generation.steps,
+        guidance_scale=generation.guidance_scale,
+        seed=generation.seed,
+        num_images=generation.num_images,
+        loras=tuple(
+            Lora(path=lora.path, name=lora.name, weight=lora.weight, stamp=stamp_of([lora.path]))
+            for lora in generation.loras
+        ),
+        image=generation.image,
+        strength=generation.strength,
+        params=dict(generation.params),
+        folder=generation.folder,
+    )
+
+
+@cache
+def _installed() -> EngineStatus:
+    versions = []
+    for library in _LIBRARIES:
+        try:
+            versions.append(f"{library} {metadata.version(library)}")
+        except metadata.PackageNotFoundError:
+            return EngineStatus(
+                available=False,
+                detail=f"{library} is not installed; install lorapod with its `builtin` extra.",
+            )
+    return EngineStatus(available=True, version=metadata.version("diffusers"), detail=", ".join(versions))

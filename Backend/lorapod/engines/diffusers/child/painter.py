@@ -1,0 +1,185 @@
+"""Makes the pictures of one generation with the pipeline that is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+
+from lorapod.engines.diffusers.child.arguments import SCHEDULER, Arguments, arguments_for
+from lorapod.engines.diffusers.child.loading import LoadedModel
+from lorapod.engines.diffusers.child.lora_shelf import LoraShelf
+from lorapod.engines.diffusers.child.pictures import read_input, rounded, write_png
+from lorapod.engines.diffusers.child.schedulers import fresh, scheduler_named
+from lorapod.engines.diffusers.messages import Generate, Made, Picture, Progress
+from lorapod.errors import InvalidInput, WorkerError
+
+#: Side of the pictures of a model that does not tell.
+_USUAL_SIDE = 1024
+
+Tell = Callable[[Progress], None]
+
+
+class Interrupted(Exception):
+    """The generation was told to end."""
+
+
+class Painter:
+    """Holds one loaded model and its LoRAs."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        """Paint with `model`."""
+        self._model = model
+        self._loras = LoraShelf(model.text_to_image, model=model.name)
+
+    def paint(self, request: Generate, tell: Tell, cancelled: Callable[[], bool]) -> Made:
+        """Make every picture, one after the other: memory for one is enough, and each is what its seed alone gives.
+
+        Args:
+            request: what to make.
+            tell: called after every step.
+            cancelled: asked after every step.
+
+        Raises:
+            Interrupted: `cancelled` said so; pictures that are done stay.
+            WorkerError: it cannot be made so.
+            OSError: a picture could not be written.
+        """
+        pipeline = self._model.pipeline(with_image=request.image is not None)
+        self._loras.use(request.loras)
+        arguments = arguments_for(pipeline, request)
+        self._set_scheduler(pipeline, request, arguments)
+        self._set_size(pipeline, request, arguments)
+        pictures = []
+        for index in range(request.num_images):
+            seed = request.seed + index
+            watch = _Watch(request, index, pipeline, tell, cancelled)
+            image = self._picture(pipeline, arguments, watch, seed)
+            path = request.folder / f"image_{index:03d}.png"
+            facts = self._facts(pipeline, arguments)
+            write_png(image, path, request, seed=seed, model=self._model.name, facts=facts)
+            pictures.append(Picture(path=path, seed=seed))
+            if index == 0:
+                _warn_of_other_size(image, arguments)
+        return Made(job=request.job, pictures=tuple(pictures), warnings=tuple(arguments.warnings))
+
+    def _picture(self, pipeline: Any, arguments: Arguments, watch: _Watch, seed: int) -> Image.Image:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        try:
+            result = pipeline(**arguments.given, **watch.callback(), generator=generator, output_type="pil")
+        except (ValueError, TypeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())
+            raise InvalidInput(
+                f"{type(pipeline).__name__} refuses the request: {reason[:500]}",
+                hint="Check params, steps, strength and size.",
+            ) from error
+        image = result.images[0]
+        if not isinstance(image, Image.Image):
+            raise WorkerError(f"{type(pipeline).__name__} made no picture.")
+        return image
+
+    def _set_scheduler(self, pipeline: Any, request: Generate, arguments: Arguments) -> None:
+        """Each generation begins with a fresh one, so that none sees what another has left."""
+        own, name = self._model.scheduler, request.params.get(SCHEDULER)
+        if own is None:
+            if name is not None:
+                arguments.warnings.append("params.scheduler was left out: the model has none.")
+            return
+        pipeline.scheduler = fresh(own) if name is None else scheduler_named(str(name), own)
+
+    def _set_size(self, pipeline: Any, request: Generate, arguments: Arguments) -> None:
+        size = {name: getattr(request, name) for name in ("width", "height")}
+        for name, side in size.items():
+            if side is not None and rounded(side) != side:
+                arguments.warnings.append(f"{name} {side} was rounded to {rounded(side)}, a multiple of 8.")
+        taken = inspect.signature(pipeline.__call__).parameters
+        if request.image is not None:
+            wished = (request.width, request.height)
+            picture = read_input(request.image, wished, side=_side(self._model.text_to_image))
+            arguments.given["image"] = picture
+            size = {"width": picture.width, "height": picture.height}
+        for name, side in size.items():
+            if side is not None and name in taken:
+                arguments.given[name] = rounded(side)
+            elif side is not None and request.image is None:
+                arguments.warnings.append(f"{name} has no effect: {type(pipeline).__name__} takes none.")
+
+    def _facts(self, pipeline: Any, arguments: Arguments) -> list[tuple[str, str]]:
+        taken = inspect.signature(pipeline.__call__).parameters
+        facts = []
+        for label, name in (("Steps", "num_inference_steps"), ("CFG scale", "guidance_scale")):
+            value = arguments.given.get(name, taken[name].default if name in taken else None)
+            if isinstance(value, int | float):
+                facts.append((label, f"{value:g}"))
+        if self._model.scheduler is not None:
+            facts.append(("Sampler", type(pipeline.scheduler).__name__.removesuffix("Scheduler")))
+        return facts
+
+
+class _Watch:
+    """Counts the steps of one picture, and ends it when it is told to."""
+
+    def __init__(
+        self, request: Generate, index: int, pipeline: Any, tell: Tell, cancelled: Callable[[], bool]
+    ) -> None:
+        self._request = request
+        self._index = index
+        self._pipeline = pipeline
+        self._tell = tell
+        self._cancelled = cancelled
+        self._step = 0
+
+    def callback(self) -> dict[str, Any]:
+        """The arguments that have a pipeline call this after every step; older ones have another interface."""
+        self._check()
+        taken = inspect.signature(self._pipeline.__call__).parameters
+        if "callback_on_step_end" in taken:
+            return {"callback_on_step_end": self._on_step_end}
+        return {"callback": self._on_step, "callback_steps": 1} if "callback" in taken else {}
+
+    def _on_step_end(
+        self, _pipeline: Any, _step: int, _timestep: Any, tensors: dict[str, Any]
+    ) -> dict[str, Any]:
+        self._count()
+        return tensors
+
+    def _on_step(self, _step: int, _timestep: Any, _latents: Any) -> None:
+        self._count()
+
+    def _count(self) -> None:
+        self._step += 1
+        known = getattr(self._pipeline, "num_timesteps", None) or self._request.steps or self._step
+        self._tell(
+            Progress(
+                job=self._request.job,
+                step=self._step,
+                total_steps=max(int(known), self._step),
+                image=self._index + 1,
+            )
+        )
+        self._check()
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise Interrupted
+
+
+def _side(pipeline: Any) -> int:
+    """The side of the pictures that a model is made for, in pixels."""
+    latent = getattr(pipeline, "default_sample_size", None)
+    if latent is None:
+        network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+        latent = getattr(getattr(network, "config", None), "sample_size", None)
+    factor = getattr(pipeline, "vae_scale_factor", 8)
+    return latent * factor if isinstance(latent, int) else _USUAL_SIDE
+
+
+def _warn_of_other_size(image: Image.Image, arguments: Arguments) -> None:
+    wished = (arguments.given.get("width"), arguments.given.get("height"))
+    if None not in wished and wished != image.size:
+        arguments.warnings.append(
+            f"The model made {image.width}x{image.height} of the {wished[0]}x{wished[1]} asked for."
+        )

@@ -1,0 +1,88 @@
+"""The pictures of a generation: the one that comes in, and those that go out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+import lorapod
+from lorapod.atomic import write_atomically
+from lorapod.engines.diffusers.messages import Generate
+
+#: Sides of pictures are multiples of it: what one pixel of most models' latents stands for.
+MULTIPLE = 8
+
+
+def rounded(side: int) -> int:
+    """The nearest side that a model can make."""
+    return max(MULTIPLE, (side + MULTIPLE // 2) // MULTIPLE * MULTIPLE)
+
+
+def read_input(path: Path, size: tuple[int | None, int | None], *, side: int) -> Image.Image:
+    """The input picture, upright and without transparency.
+
+    Args:
+        path: where it is.
+        size: width and height it is cropped to; where one is None, in proportion; where both are, its own size, but
+            no more pixels than `side` x `side`.
+        side: of the pictures that the model is made for.
+    """
+    with Image.open(path) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        if upright.has_transparency_data:
+            ground = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(ground, upright.convert("RGBA"))
+        picture = upright.convert("RGB")
+    width, height = size
+    if width is None and height is None:
+        scale = min(1.0, side / (picture.width * picture.height) ** 0.5)
+    elif width is None or height is None:
+        scale = (width or 0) / picture.width or (height or 0) / picture.height
+    else:
+        scale = 1.0
+    target = (
+        rounded(width or round(picture.width * scale)),
+        rounded(height or round(picture.height * scale)),
+    )
+    return ImageOps.fit(picture, target, Image.Resampling.LANCZOS)
+
+
+def write_png(
+    image: Image.Image,
+    path: Path,
+    request: Generate,
+    *,
+    seed: int,
+    model: str,
+    facts: Sequence[tuple[str, str]],
+) -> None:
+    """Write one picture whole, with what it was made of in the form that other programs read (`parameters`).
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    notes = PngInfo()
+    notes.add_itxt("parameters", parameters(request, image.size, seed=seed, model=model, facts=facts))
+    notes.add_itxt("Software", f"lorapod {lorapod.__version__}")
+    held = io.BytesIO()
+    image.save(held, "PNG", pnginfo=notes)
+    write_atomically(path, held.getvalue())
+
+
+def parameters(
+    request: Generate, size: tuple[int, int], *, seed: int, model: str, facts: Sequence[tuple[str, str]]
+) -> str:
+    """Prompt, negative prompt, and one line of all else."""
+    loras = "".join(f" <lora:{lora.name}:{lora.weight:g}>" for lora in request.loras)
+    lines = [f"{request.prompt}{loras}"]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    told = [*facts, ("Seed", str(seed)), ("Size", f"{size[0]}x{size[1]}"), ("Model", model)]
+    if request.image is not None and request.strength is not None:
+        told.append(("Denoising strength", f"{request.strength:g}"))
+    lines.append(", ".join(f"{name}: {value}" for name, value in told))
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""One generation, as the engine talks it through with its child."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lorapod.clock import Clock
+from lorapod.engines.diffusers.channel import ChannelClosed
+from lorapod.engines.diffusers.messages import (
+    Answer,
+    Cancel,
+    Cancelled,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Made,
+    Message,
+    Progress,
+)
+from lorapod.engines.diffusers.resident import EXIT_S, NotStarted, Resident
+from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
+from lorapod.errors import (
+    InternalError,
+    OutOfMemory,
+    WorkerError,
+    WorkerTimeout,
+    error_of,
+)
+
+#: How long the present step may go on after a stop; then the child is ended.
+CANCEL_S = 10.0
+
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What one generation says to the child; whatever goes wrong leaves the child ended, or ready for the next."""
+
+    resident: Resident
+    run: GenerationRun
+    clock: Clock
+    startup_timeout_s: float
+    generation_timeout_s: float
+
+    def connect(self) -> None:
+        """Wait for the child's imports.
+
+        Raises:
+            Stopped: it was told to.
+            WorkerError: the child ended, or took too long.
+        """
+        deadline = self.clock.monotonic() + self.startup_timeout_s
+        try:
+            self.resident.connect(lambda: self.run.stopped() or self.clock.monotonic() >= deadline)
+        except NotStarted as error:
+            raise self._gave_up(deadline, "did not start", self.startup_timeout_s) from error
+        self._await(lambda answer: answer.kind == "ready", deadline, "did not start", self.startup_timeout_s)
+
+    def load(self, request: Load) -> Loaded:
+        """Have a model loaded.
+
+        Raises:
+            Stopped: it was told to.
+            WorkerError: it could not be loaded.
+        """
+        self.run.tell(GenerationProgress(detail="loading the model"))
+        deadline = self.clock.monotonic() + self.startup_timeout_s
+        self._send(request)
+        answer = self._await(
+            lambda answer: isinstance(answer, Loaded),
+            deadline,
+            "did not load the model",
+            self.startup_timeout_s,
+        )
+        assert isinstance(answer, Loaded)
+        return answer
+
+    def generate(self, request: Generate) -> Made:
+        """Have pictures made.
+
+        Raises:
+            Stopped: it was told to.
+            WorkerError: they could not be made.
+        """
+        deadline = self.clock.monotonic() + self.generation_timeout_s
+        self._send(request)
+        answer = self._await(
+            lambda answer: isinstance(answer, Made | Cancelled),
+            deadline,
+            "did not make the pictures",
+            self.generation_timeout_s,
+            cancel=Cancel(job=request.job),
+            total_images=request.num_images,
+        )
+        if isinstance(answer, Cancelled):
+            raise Stopped
+        assert isinstance(answer, Made)
+        return answer
+
+    def _await(
+        self,
+        wanted: Callable[[Answer], bool],
+        deadline: float,
+        failing: str,
+        limit_s: float,
+        *,
+        cancel: Cancel | None = None,
+        total_images: int = 1,
+    ) -> Answer:
+        cancel_deadline: float | None = None
+        while True:
+            now = self.clock.monotonic()
+            if now >= (deadline if cancel_deadline is None else cancel_deadline):
+                raise self._gave_up(deadline, failing, limit_s)
+            if cancel_deadline is None and self.run.stopped():
+                if cancel is None:
+                    # There is no way to end a load but with the process.
+                    raise self._gave_up(deadline, failing, limit_s)
+                self._send(cancel)
+                cancel_deadline = now + CANCEL_S
+            try:
+                answer = self.resident.receive(_LOOK_S)
+            except ChannelClosed as error:
+                raise self._death() from error
+            if isinstance(answer, Progress):
+                self._tell(answer, total_images)
+            elif isinstance(answer, Failed):
+                raise self._failure(answer)
+            elif answer is not None and wanted(answer):
+                return answer
+
+    def _send(self, message: Message) -> None:
+        try:
+            self.resident.send(message)
+        except ChannelClosed as error:
+            raise self._death() from error
+
+    def _tell(self, progress: Progress, total_images: int) -> None:
+        self.run.tell(
+            GenerationProgress(
+                step=progress.step,
+                total_steps=progress.total_steps,
+                image=progress.image,
+                total_images=total_images,
+            )
+        )
+
+    def _failure(self, answer: Failed) -> WorkerError:
+        if answer.fatal:
+            self.resident.close()
+        return error_of(answer.code, answer.message, hint=answer.hint)
+
+    def _gave_up(self, deadline: float, failing: str, limit_s: float) -> Exception:
+        """What to raise when nothing is waited for any more; the child is ended, for nobody knows what it does."""
+        died = self.resident.ended.is_set() and not self.resident.killed
+        if died:
+            return self._death()
+        self.resident.close()
+        if self.run.stopped() or self.clock.monotonic() < deadline:
+            return Stopped()
+        return WorkerTimeout(
+            f"The diffusers process {failing} within {limit_s:g} s, and was ended.",
+            hint="Ask for fewer or smaller pictures or fewer steps, or allow more time "
+            "(GENERATION_TIMEOUT, STARTUP_TIMEOUT).",
+        )
+
+    def _death(self) -> Exception:
+        """What to raise when the child is gone."""
+        self.resident.ended.wait(EXIT_S)
+        how = self.resident.exit
+        if self.resident.killed:
+            # The worker ends: nothing else ends it while it generates.
+            return Stopped()
+        if how is not None and how.signal == signal.SIGKILL:
+            return OutOfMemory(
+                "The diffusers process was killed from outside, most likely because the machine ran out of memory.",
+                hint="Use a smaller model, or take a machine with more memory.",
+            )
+        if how is not None and how.signal is not None:
+            said = f"was ended by {signal.Signals(how.signal).name}"
+        else:
+            said = f"ended with exit code {how.exit_code if how else None}"
+        return InternalError(
+            f"The diffusers process {said} in the middle of its work.",
+            hint="The log has its last words; the next generation starts it anew.",
+        )

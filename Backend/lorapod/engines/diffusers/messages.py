@@ -1,0 +1,151 @@
+"""What the engine and its child say to each other, one JSON object a message.
+
+| the engine asks | and is told |
+|---|---|
+| (nothing) | `ready`, once: everything is imported |
+| `load` | `loaded`, or `failed` |
+| `generate` | `progress` any number of times, then `made`, `cancelled` or `failed` |
+| `cancel` | nothing of its own; the generation ends at its next step |
+
+There is no word for unloading: the engine ends the child, which surely frees the GPU. The end of the connection ends
+the child too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from lorapod.errors import ErrorCode
+
+
+class Message(BaseModel):
+    """One message."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Load(Message):
+    """Have this pipeline loaded, and no other."""
+
+    kind: Literal["load"] = "load"
+    #: A folder in diffusers' layout, a `.safetensors` file, or a hub id.
+    model: str
+    #: For a file: a folder in diffusers' layout whose configuration it has; None: the hub's, by the file's kind.
+    config: Path | None = None
+    #: Whether nothing may be downloaded.
+    offline: bool
+
+
+class Lora(Message):
+    """One LoRA of a generation."""
+
+    path: Path
+    #: How answers and complaints call it.
+    name: str
+    weight: float
+    #: Differs when the file was written anew.
+    stamp: str
+
+
+class Generate(Message):
+    """Make pictures with the pipeline that is loaded; None: the pipeline's own default."""
+
+    kind: Literal["generate"] = "generate"
+    job: str
+    prompt: str
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int
+    num_images: int
+    loras: tuple[Lora, ...] = ()
+    image: Path | None = None
+    strength: float | None = None
+    params: dict[str, Any] = {}
+    folder: Path
+
+
+class Cancel(Message):
+    """End a generation early."""
+
+    kind: Literal["cancel"] = "cancel"
+    job: str
+
+
+class Ready(Message):
+    """Everything is imported."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class Loaded(Message):
+    """The pipeline is loaded."""
+
+    kind: Literal["loaded"] = "loaded"
+    #: Its class, e.g. `StableDiffusionPipeline`.
+    pipeline: str
+    #: `cuda` or `cpu`.
+    device: str
+    #: E.g. `bfloat16`.
+    dtype: str
+
+
+class Progress(Message):
+    """How far a generation is."""
+
+    kind: Literal["progress"] = "progress"
+    job: str
+    #: Steps of the present picture that are done.
+    step: int
+    total_steps: int
+    #: The present picture, from 1.
+    image: int
+
+
+class Picture(Message):
+    """One picture that was written."""
+
+    path: Path
+    seed: int
+
+
+class Made(Message):
+    """A generation is done."""
+
+    kind: Literal["made"] = "made"
+    job: str
+    pictures: tuple[Picture, ...]
+    warnings: tuple[str, ...]
+
+
+class Cancelled(Message):
+    """A generation has ended early, as it was told to."""
+
+    kind: Literal["cancelled"] = "cancelled"
+    job: str
+
+
+class Failed(Message):
+    """A load or a generation failed."""
+
+    kind: Literal["failed"] = "failed"
+    code: ErrorCode
+    message: str
+    hint: str = ""
+    #: Whether the child is of no use any more.
+    fatal: bool = False
+
+
+Request = Annotated[Load | Generate | Cancel, Field(discriminator="kind")]
+Answer = Annotated[
+    Ready | Loaded | Progress | Made | Cancelled | Failed,
+    Field(discriminator="kind"),
+]
+
+REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
+ANSWERS: TypeAdapter[Answer] = TypeAdapter(Answer)

@@ -1,0 +1,100 @@
+"""Which model a generation takes, and whether it can be loaded, as far as that shows without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.engines.port import LoraUse
+from lorapod.errors import InvalidInput, NotFound, WorkerError
+from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
+from lorapod.weights import SUFFIX, WeightsHeader, read_header
+
+_INDEX = "model_index.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """A model that may be loaded; two that are equal are the same weights."""
+
+    #: A real path, or a hub id.
+    model: str
+    #: The folder whose configuration a single file has.
+    config: Path | None = None
+    #: Differs when a file of it was written anew; empty for a hub id.
+    stamp: str = ""
+
+
+def find_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline: bool) -> ModelSource:
+    """The model that a request names.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: what is there cannot be loaded.
+    """
+    if not text.strip():
+        raise InvalidInput("model: is empty.")
+    path = paths.find(text)
+    if path is not None:
+        return _local(path)
+    if not HUB_ID.fullmatch(text):
+        raise NotFound(f"model: {text[:200]!r} is neither a path in the workspace nor a HuggingFace id.")
+    if offline and not cached_repository(hub_cache, text).is_dir():
+        raise NotFound(
+            f"model: {text[:200]!r} is not on this worker, which may not download (HF_HUB_OFFLINE).",
+            hint="Name a model of the workspace.",
+        )
+    return ModelSource(model=text)
+
+
+def check_loras(loras: Sequence[LoraUse]) -> None:
+    """Look at each file's header.
+
+    Raises:
+        InvalidInput: one is no LoRA, or cut off.
+        NotFound: one is gone.
+    """
+    for lora in loras:
+        header = _whole(lora.path, f"The LoRA {lora.name}")
+        if not header.is_lora:
+            raise InvalidInput(f"{lora.path.name} is no LoRA: it holds none of a LoRA's tensors.")
+
+
+def stamp_of(paths: Iterable[Path]) -> str:
+    """What tells a file from what stands in its place later: size and time."""
+    stats = [path.stat() for path in paths]
+    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+
+
+def _local(path: Path) -> ModelSource:
+    if path.is_file():
+        _whole(path, f"model: {path.name}")
+        config = path.with_suffix("")
+        beside = config if (config / _INDEX).is_file() else None
+        return ModelSource(model=str(path), config=beside, stamp=stamp_of([path]))
+    if not (path / _INDEX).is_file():
+        raise InvalidInput(
+            f"model: the folder {path.name} is not in diffusers' layout: it has no {_INDEX}.",
+            hint=f"Give such a folder, or one {SUFFIX} file.",
+        )
+    files = sorted(inner for inner in (*path.glob("*"), *path.glob("*/*")) if inner.is_file())
+    if any(inner.suffix == ".py" for inner in files):
+        raise InvalidInput(f"model: the folder {path.name} brings its own code, which is not run.")
+    if not any(inner.suffix == SUFFIX for inner in files):
+        raise InvalidInput(
+            f"model: the folder {path.name} holds no {SUFFIX} weights; other formats are not loaded.",
+        )
+    return ModelSource(model=str(path), stamp=stamp_of(files))
+
+
+def _whole(path: Path, what: str) -> WeightsHeader:
+    if path.suffix != SUFFIX:
+        raise InvalidInput(f"{what} is no {SUFFIX} file; other formats are not loaded.")
+    try:
+        header = read_header(path)
+    except WorkerError as error:
+        raise type(error)(f"{what} cannot be loaded: {error.message}") from error
+    if not header.whole:
+        raise InvalidInput(f"{what} is cut off: send or download it again.")
+    return header

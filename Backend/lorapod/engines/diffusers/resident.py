@@ -1,0 +1,203 @@
+"""The engine's side of one resident child: its start, its output, its end."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import lorapod
+from lorapod.engines.diffusers.channel import Channel, ChannelClosed
+from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
+from lorapod.processes.child import Exit
+from lorapod.processes.lines import Line
+from lorapod.processes.pump import Pump
+from lorapod.processes.starting import Starter
+from lorapod.processes.waker import Waker
+from lorapod.trainers.port import LaunchSpec, WarmSpec
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks at the child, and two calls of `tick`.
+TICK_S = 1.0
+
+#: From the end of the connection, or SIGKILL, to the exit: the driver gives a large GPU's memory back in seconds.
+EXIT_S = 20.0
+
+#: How long the streams of a child that has exited may stay open (something outside its group holds them).
+_DRAIN_S = 2.0
+
+#: For a guard that has nothing to fence: what a frozen worker's child still writes lies in a folder of its own.
+_NEVER_S = 1e9
+
+_LOOK_S = 0.05
+_PEER = struct.Struct("3i")
+_CHILD = "lorapod.engines.diffusers.child"
+
+
+class NotStarted(Exception):
+    """The child ended, or did not call back, before it could be spoken to."""
+
+
+class Resident:
+    """One child process; its output is read, and its exit seen, by a thread of its own."""
+
+    def __init__(
+        self,
+        starter: Starter,
+        warm: WarmSpec | None,
+        environment: Mapping[str, str],
+        *,
+        write: Callable[[Line], None],
+        tick: Callable[[Resident], None],
+    ) -> None:
+        """Start it; `connect` comes next.
+
+        Args:
+            starter: starts it.
+            warm: a process that may have its libraries imported already.
+            environment: what it inherits.
+            write: called with each line of its output.
+            tick: called about once a second while it lives.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        self.environment = environment
+        self._write = write
+        self._tick = tick
+        self._channel: Channel[Answer] | None = None
+        #: Set when it has exited and nothing of it is left.
+        self.ended = threading.Event()
+        self.exit: Exit | None = None
+        #: Whether this side ended it.
+        self.killed = False
+        self._waker = Waker()
+        self._passed = threading.Condition()
+        self._passes = 0
+        name = f"lorapod-{secrets.token_hex(16)}"
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            # In the abstract namespace: nothing to clean up, and no limit on a folder's depth.
+            self._listener.bind(f"\0{name}")
+            self._listener.listen()
+            spec = LaunchSpec(
+                argv=(sys.executable, "-m", _CHILD, name),
+                cwd=Path(lorapod.__file__).parent.parent,
+            )
+            self._child = starter.start_child(spec, environment, warm=warm, fence_s=_NEVER_S)
+        except BaseException:
+            self._listener.close()
+            self._waker.close()
+            raise
+        self._thread = threading.Thread(target=self._keep, name=f"diffusers-{self._child.pid}", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    def connect(self, given_up: Callable[[], bool]) -> None:
+        """Wait until it calls back.
+
+        Raises:
+            NotStarted: it ended, or `given_up` said so.
+        """
+        self._listener.settimeout(_LOOK_S)
+        try:
+            while not (self.ended.is_set() or given_up()):
+                try:
+                    connection, _ = self._listener.accept()
+                except TimeoutError:
+                    continue
+                if self._is_child(connection):
+                    connection.settimeout(None)
+                    self._channel = Channel(connection, ANSWERS)
+                    return
+                connection.close()
+        finally:
+            self._listener.close()
+        raise NotStarted("the process did not call back")
+
+    def send(self, message: Message) -> None:
+        """Ask it for something.
+
+        Raises:
+            ChannelClosed: it is gone.
+        """
+        self._connected().send(message)
+
+    def receive(self, timeout_s: float) -> Answer | None:
+        """What it says next; None: nothing within `timeout_s`.
+
+        Raises:
+            ChannelClosed: it is gone.
+        """
+        return self._connected().receive(timeout_s)
+
+    def read_out(self) -> None:
+        """Have all that it has printed until now written; returns at once where it is silent."""
+        for _ in range(2):
+            with self._passed:
+                seen = self._passes
+                self._waker.wake()
+                self._passed.wait_for(lambda seen=seen: self._passes > seen or self.ended.is_set(), TICK_S)  # type: ignore[misc]
+
+    def kill(self) -> None:
+        """End it now, whatever it does. Any thread."""
+        if not self.ended.is_set():
+            self.killed = True
+            self._child.signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, and wait until it is gone, and so the GPU's memory is free. The thread that speaks to it."""
+        self.kill()
+        if not self.ended.wait(EXIT_S):
+            logger.error("the diffusers process does not end", extra={"pid": self.pid})
+        if self._channel is not None:
+            self._channel.close()
+
+    def _connected(self) -> Channel[Answer]:
+        if self._channel is None:
+            raise ChannelClosed("it has not called back")
+        return self._channel
+
+    def _is_child(self, connection: socket.socket) -> bool:
+        """Whether it is the child who calls: every process of the machine can."""
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        return bool(_PEER.unpack(peer)[0] == self._child.pid)
+
+    def _keep(self) -> None:
+        try:
+            with Pump(self._child, self._waker.descriptor) as pump:
+                while not pump.exited:
+                    self._pass(pump)
+                    self._tick(self)
+                self._child.end_group()
+                drain_until = time.monotonic() + _DRAIN_S
+                while pump.open and time.monotonic() < drain_until:
+                    self._pass(pump)
+            self.exit = self._child.reap()
+        except Exception:
+            logger.exception("the diffusers process is not watched any more", extra={"pid": self.pid})
+            self._child.signal(signal.SIGKILL)
+        finally:
+            self._waker.close()
+            with self._passed:
+                self.ended.set()
+                self._passed.notify_all()
+
+    def _pass(self, pump: Pump) -> None:
+        for line in pump.lines(TICK_S):
+            self._write(line)
+        with self._passed:
+            self._passes += 1
+            self._passed.notify_all()

@@ -1,0 +1,49 @@
+"""From a model as a request names it to where it lies: one rule for trainers and engines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.errors import WorkerError
+from lorapod.workspace import Workspace
+
+#: A repository of the hub.
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """Where models may lie: anywhere in the workspace, and in folders of the operator's choice."""
+
+    workspace: Workspace
+    #: Folders outside the workspace that hold models.
+    folders: Sequence[Path] = ()
+
+    def find(self, text: str) -> Path | None:
+        """The real path of a model, where it is one that may be read; None: there is none of that name.
+
+        Args:
+            text: absolute, or relative to the workspace, to its `models` or to one of `folders`.
+        """
+        candidates = [base / text for base in (self.workspace.root, self.workspace.models, *self.folders)]
+        # What is not in the workspace is in a model folder, or nowhere.
+        with suppress(WorkerError):
+            candidates.insert(0, self.workspace.safe_path(text))
+        allowed = [self.workspace.root, *(folder.resolve() for folder in self.folders)]
+        for candidate in candidates:
+            try:
+                path = candidate.resolve()
+                if path.exists() and any(path.is_relative_to(folder) for folder in allowed):
+                    return path
+            except (OSError, ValueError, RuntimeError):
+                continue
+        return None
+
+
+def cached_repository(hub_cache: Path, hub_id: str) -> Path:
+    """Where a repository of the hub lies once it was downloaded."""
+    return hub_cache / "--".join(["models", *hub_id.split("/")[:2]])
