@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import atexit
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.servers.swarmui import SwarmStandIn
+from tests.tiny_models import ENVIRONMENT, place_tiny
 
 from lorapod.clock import SystemClock
+from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Engine, Generation
 from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
+from lorapod.processes.child import Child
+from lorapod.processes.template.pool import TemplatePool
+from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
+from lorapod.trainers.port import LaunchSpec, WarmSpec
+from lorapod.workspace import Workspace
 
 #: Opens an engine on a workspace and closes it; skips with its reason where the machine lacks something.
 OpenEngine = Callable[[Path], Iterator[Engine]]
@@ -63,6 +73,44 @@ def _swarmui(_root: Path) -> Iterator[Engine]:
         engine.close()
 
 
+class _OneThread(TemplatePool):
+    """Has every child compute in one thread: tensors this small are far slower in two."""
+
+    def settle(
+        self, warm: WarmSpec | None, environment: Mapping[str, str], given_up: Callable[[], bool]
+    ) -> None:
+        super().settle(warm, {**environment, **ENVIRONMENT}, given_up)
+
+    def start_child(
+        self, spec: LaunchSpec, environment: Mapping[str, str], *, warm: WarmSpec | None, fence_s: float
+    ) -> Child:
+        return super().start_child(spec, {**environment, **ENVIRONMENT}, warm=warm, fence_s=fence_s)
+
+
+@cache
+def _pool() -> TemplatePool:
+    """One for all tests: the imports take seconds."""
+    pool = _OneThread()
+    atexit.register(pool.close)
+    return pool
+
+
+def _diffusers(root: Path) -> Iterator[Engine]:
+    pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+    workspace = Workspace.create(root)
+    place_tiny(workspace.models / "tiny")
+    engine = DiffusersEngine(
+        settings=Settings(workspace_path=root, hf_hub_offline=True),
+        workspace=workspace,
+        clock=SystemClock(),
+        starter=_pool(),
+    )
+    yield engine
+    engine.close()
+
+
+_TINY = {"prompt": "a box", "model": "tiny", "width": 64, "height": 64, "steps": 2}
+
 CASES = [
     EngineCase(
         name="fake",
@@ -79,6 +127,15 @@ CASES = [
         long={"prompt": "a square", "model": "tiny", "steps": 10_000},
         bad={"prompt": "a square", "params": {"session_id": "mine"}},
         failing={"prompt": "please fail", "model": "tiny"},
+    ),
+    EngineCase(
+        name="diffusers",
+        open=_diffusers,
+        quick={**_TINY, "num_images": 2},
+        long={**_TINY, "steps": 900, "num_images": 64},
+        bad={**_TINY, "model": "../../etc"},
+        failing={**_TINY, "params": {"scheduler": "none"}},
+        marks=("torch",),
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import lorapod
 from lorapod.clock import Clock
 from lorapod.engines.diffusers.conversation import Conversation
 from lorapod.engines.diffusers.messages import Generate, Load, Lora
@@ -23,6 +25,18 @@ from lorapod.settings import Settings
 from lorapod.trainers.port import WarmSpec
 from lorapod.workspace import Workspace
 
+_PACKAGE = Path(lorapod.__file__).parent
+#: A process with the libraries imported, from which the child is forked: given up and taken again, the GPU costs the
+#: time to load the model, not the imports. It never touches the GPU itself.
+_WARM = WarmSpec(
+    python=(sys.executable,),
+    cwd=_PACKAGE.parent,
+    preload=_PACKAGE / "engines" / "diffusers" / "child" / "preload.py",
+    sources=tuple(
+        _PACKAGE / name
+        for name in ("engines", "atomic.py", "errors.py", "library_errors.py", "safety", "weights.py")
+    ),
+)
 _LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
 
 
@@ -42,7 +56,6 @@ class DiffusersEngine:
         workspace: Workspace,
         clock: Clock,
         starter: Starter,
-        warm: WarmSpec | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -51,12 +64,10 @@ class DiffusersEngine:
             workspace: where models and results lie.
             clock: tells when the model has been idle for `ENGINE_IDLE_S`.
             starter: starts the child.
-            warm: a process of another that has the same libraries imported, from which the child may be forked.
         """
         self._settings = settings
         self._clock = clock
         self._starter = starter
-        self._warm = warm
         models = settings.trainer_environment().get("MODELS_PATH")
         self._paths = ModelPaths(workspace=workspace, folders=[Path(models)] if models else [])
         self._output = Output(clock)
@@ -65,6 +76,7 @@ class DiffusersEngine:
         self._loaded: ModelSource | None = None
         self._busy = self._closed = False
         self._idle_since_s = 0.0
+        self._jobs = 0
 
     def probe(self) -> EngineStatus:
         """Whether its libraries are installed, and what is loaded."""
@@ -152,7 +164,8 @@ class DiffusersEngine:
             self._loaded = source
             run.log(f"loaded {source.model} as {loaded.pipeline} on {loaded.device} in {loaded.dtype}")
         loaded_s = time.monotonic()
-        made = conversation.generate(_request(generation))
+        self._jobs += 1
+        made = conversation.generate(_request(generation, job=f"{generation.process_id}-{self._jobs}"))
         return Generated(
             files=[GeneratedFile(path=picture.path, seed=picture.seed) for picture in made.pictures],
             warnings=made.warnings,
@@ -184,12 +197,12 @@ class DiffusersEngine:
 
     def _start(self, run: GenerationRun) -> Resident:
         environment: Mapping[str, str] = dict(run.environment)
-        self._starter.settle(self._warm, environment, run.stopped)
+        self._starter.settle(_WARM, environment, run.stopped)
         with self._lock:
-            if self._closed:
+            if self._closed or run.stopped():
                 raise Stopped
             self._resident = Resident(
-                self._starter, self._warm, environment, write=self._output.write, tick=self._end_if_idle
+                self._starter, _WARM, environment, write=self._output.write, tick=self._end_if_idle
             )
         run.log(f"started the diffusers process {self._resident.pid}")
         return self._resident
@@ -215,9 +228,9 @@ class DiffusersEngine:
         )
 
 
-def _request(generation: Generation) -> Generate:
+def _request(generation: Generation, *, job: str) -> Generate:
     return Generate(
-        job=generation.process_id,
+        job=job,
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,
         width=generation.width,

@@ -20,7 +20,7 @@ from lorapod.engines.diffusers.messages import (
     Message,
     Progress,
 )
-from lorapod.engines.diffusers.resident import EXIT_S, NotStarted, Resident
+from lorapod.engines.diffusers.resident import NotStarted, Resident
 from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
 from lorapod.errors import (
     InternalError,
@@ -32,6 +32,9 @@ from lorapod.errors import (
 
 #: How long the present step may go on after a stop; then the child is ended.
 CANCEL_S = 10.0
+
+#: From the end of the connection to the exit that explains it.
+_DEATH_S = 2.0
 
 _LOOK_S = 0.1
 
@@ -169,12 +172,15 @@ class Conversation:
         )
 
     def _death(self) -> Exception:
-        """What to raise when the child is gone."""
-        self.resident.ended.wait(EXIT_S)
-        how = self.resident.exit
+        """What to raise when the connection has ended."""
+        self.resident.ended.wait(_DEATH_S)
         if self.resident.killed:
             # The worker ends: nothing else ends it while it generates.
             return Stopped()
+        if not self.resident.ended.is_set():
+            self.resident.close()
+            return InternalError("The diffusers process is not understood any more, and was ended.")
+        how = self.resident.exit
         if how is not None and how.signal == signal.SIGKILL:
             return OutOfMemory(
                 "The diffusers process was killed from outside, most likely because the machine ran out of memory.",

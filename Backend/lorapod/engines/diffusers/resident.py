@@ -52,7 +52,7 @@ class Resident:
     def __init__(
         self,
         starter: Starter,
-        warm: WarmSpec | None,
+        warm: WarmSpec,
         environment: Mapping[str, str],
         *,
         write: Callable[[Line], None],
@@ -62,7 +62,7 @@ class Resident:
 
         Args:
             starter: starts it.
-            warm: a process that may have its libraries imported already.
+            warm: how its libraries are kept imported.
             environment: what it inherits.
             write: called with each line of its output.
             tick: called about once a second while it lives.

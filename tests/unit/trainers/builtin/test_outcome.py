@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 import signal
 import struct
@@ -9,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.errors import ErrorCode, NotFound
-from lorapod.trainers.builtin.last_words import code_of
+from lorapod.errors import ErrorCode
 from lorapod.trainers.builtin.outcome import judge
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.port import ChildExit, Outcome
@@ -91,23 +89,3 @@ def test_without_last_words_the_exit_tells(
     failure = outcome(folder, code, ["something"], killed=killed).failure
     assert failure is not None
     assert failure.code is expected
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (NotFound("gone"), ErrorCode.NOT_FOUND),
-        (MemoryError(), ErrorCode.INSUFFICIENT_MEMORY),
-        (OSError(errno.ENOSPC, "No space left on device"), ErrorCode.INSUFFICIENT_STORAGE),
-        (OSError(errno.EIO, "I/O error"), ErrorCode.INTERNAL),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), ErrorCode.OUT_OF_MEMORY),
-        (
-            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-            ErrorCode.INSUFFICIENT_MEMORY,
-        ),
-        (FloatingPointError("The loss at step 3 is not a number"), ErrorCode.INVALID_INPUT),
-        (RuntimeError("?"), ErrorCode.INTERNAL),
-    ],
-)
-def test_errors_have_a_code(error: Exception, code: ErrorCode) -> None:
-    assert code_of(error) is code

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
+from lorapod.engines.diffusers.child.console import quiet_libraries
 from lorapod.engines.diffusers.messages import (
     REQUESTS,
     Cancel,
@@ -129,9 +130,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     # Stops come over the connection; a Ctrl+C at the worker's terminal is the worker's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
-        os.environ.setdefault(name, "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    quiet_libraries()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(f"\0{arguments[0]}")

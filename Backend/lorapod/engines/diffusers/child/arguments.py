@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lorapod.engines.diffusers.messages import Generate
+from lorapod.errors import InvalidInput
 
 #: What a request may not set by `params`: its own fields, and what is not JSON.
 _OWN = frozenset(
@@ -19,6 +21,8 @@ _OWN = frozenset(
 #: Handled by this engine itself.
 SCHEDULER = "scheduler"
 
+Parameters = Mapping[str, inspect.Parameter]
+
 
 @dataclass(kw_only=True)
 class Arguments:
@@ -29,10 +33,23 @@ class Arguments:
 
 
 def arguments_for(pipeline: Any, request: Generate) -> Arguments:
-    """All but pictures, seeds and callbacks; what the pipeline does not take is a warning."""
+    """All but pictures, seeds and callbacks; what the pipeline does not take is a warning.
+
+    Raises:
+        InvalidInput: `strength` leaves no step of an input picture's.
+    """
     taken = inspect.signature(pipeline.__call__).parameters
     kind = type(pipeline).__name__
     made = Arguments(given={"prompt": request.prompt})
+    _add_fields(made, request, taken, kind)
+    _add_params(made, request, taken, kind)
+    _warn_of_idle_negative_prompt(made, taken)
+    if request.image is not None:
+        _check_strength(made, taken)
+    return made
+
+
+def _add_fields(made: Arguments, request: Generate, taken: Parameters, kind: str) -> None:
     fields = {
         "steps": ("num_inference_steps", request.steps),
         "guidance_scale": ("guidance_scale", request.guidance_scale),
@@ -48,6 +65,9 @@ def arguments_for(pipeline: Any, request: Generate) -> Arguments:
             made.given[argument] = value
         elif value != "":
             made.warnings.append(f"{name} has no effect: {kind} takes none.")
+
+
+def _add_params(made: Arguments, request: Generate, taken: Parameters, kind: str) -> None:
     for name, value in request.params.items():
         if name == SCHEDULER:
             continue
@@ -57,14 +77,24 @@ def arguments_for(pipeline: Any, request: Generate) -> Arguments:
             made.given[name] = value
         else:
             made.warnings.append(f"params.{name} was left out: {kind} takes no such parameter.")
-    _warn_of_idle_negative_prompt(made, taken)
-    return made
 
 
-def _warn_of_idle_negative_prompt(made: Arguments, taken: Any) -> None:
+def _warn_of_idle_negative_prompt(made: Arguments, taken: Parameters) -> None:
     """Models that were distilled for guidance look at a negative prompt only under a second kind of guidance."""
     scale = taken.get("true_cfg_scale")
     if made.given.get("negative_prompt") and scale is not None:
         value = made.given.get("true_cfg_scale", scale.default)
         if isinstance(value, int | float) and value <= 1:
             made.warnings.append("negative_prompt has no effect unless params.true_cfg_scale is above 1.")
+
+
+def _check_strength(made: Arguments, taken: Parameters) -> None:
+    """Refuse what leaves no step to be made: not every pipeline says it so that a person understands."""
+    steps, strength = (
+        made.given.get(name, taken[name].default if name in taken else None)
+        for name in ("num_inference_steps", "strength")
+    )
+    if isinstance(steps, int) and isinstance(strength, int | float) and int(steps * strength) < 1:
+        raise InvalidInput(
+            f"strength {strength:g} of {steps} steps leaves not one to be made: raise strength or steps."
+        )

@@ -110,7 +110,7 @@ def _from_file(path: Path, request: Load, dtype: torch.dtype) -> Any:
     config = str(request.config) if request.config else _config_repository(path)
     index = DiffusionPipeline.load_config(config, local_files_only=request.offline)
     kind = getattr(diffusers, str(index.get("_class_name")), None)
-    if not hasattr(kind, "from_single_file"):
+    if kind is None or not hasattr(kind, "from_single_file"):
         raise Unsupported(
             f"A model of the kind {index.get('_class_name')} cannot be loaded from a single file.",
             hint="Give it as a folder in diffusers' layout.",

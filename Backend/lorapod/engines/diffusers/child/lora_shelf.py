@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from lorapod.engines.diffusers.messages import Lora
-from lorapod.errors import InvalidInput, Unsupported
+from lorapod.errors import ErrorCode, InvalidInput, Unsupported
+from lorapod.library_errors import code_of
 
 #: So many stay loaded, beside those in use. One that is not in use costs memory, but no time.
 KEPT = 4
+
+_DOWN = (".lora_A.", ".lora_down.", ".lora.down.", "_lora.down.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """One LoRA that is loaded."""
+
+    name: str
+    #: What a caller should know of it.
+    warning: str | None = None
 
 
 class LoraShelf:
@@ -21,62 +37,79 @@ class LoraShelf:
         self._pipeline = pipeline
         self._model = model
         #: Adapters by what they were loaded from, the last used last.
-        self._adapters: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._adapters: OrderedDict[tuple[str, str], Adapter] = OrderedDict()
         self._count = 0
 
-    def use(self, loras: Sequence[Lora]) -> None:
-        """Have exactly these act, each with its weight; what stands twice acts with the sum.
+    def use(self, loras: Sequence[Lora]) -> Sequence[str]:
+        """Have exactly these act, each with its weight; what stands twice acts with the sum. Returns warnings.
 
         Raises:
             InvalidInput: one does not fit the model; none is in use then.
             Unsupported: the model takes none.
         """
         if not loras and not self._adapters:
-            return
+            return []
         if not hasattr(self._pipeline, "load_lora_weights"):
             raise Unsupported(f"The model {self._model} takes no LoRA.")
         weights: dict[str, float] = {}
+        warnings: list[str] = []
         for lora in loras:
             adapter = self._adapter(lora)
-            weights[adapter] = weights.get(adapter, 0.0) + lora.weight
+            weights[adapter.name] = weights.get(adapter.name, 0.0) + lora.weight
+            if adapter.warning and adapter.warning not in warnings:
+                warnings.append(adapter.warning)
         self._forget({(str(lora.path), lora.stamp) for lora in loras})
         if weights:
             self._pipeline.enable_lora()
             self._pipeline.set_adapters(list(weights), list(weights.values()))
         elif self._adapters:
             self._pipeline.disable_lora()
+        return warnings
 
     @property
     def loaded(self) -> Sequence[str]:
         """The adapters that are loaded, the last used last."""
-        return list(self._adapters.values())
+        return [adapter.name for adapter in self._adapters.values()]
 
-    def _adapter(self, lora: Lora) -> str:
+    def _adapter(self, lora: Lora) -> Adapter:
         key = (str(lora.path), lora.stamp)
         if key not in self._adapters:
             self._count += 1
-            adapter = f"lora_{self._count}"
-            self._load(lora, adapter)
-            self._adapters[key] = adapter
+            self._adapters[key] = self._load(lora, f"lora_{self._count}")
         self._adapters.move_to_end(key)
         return self._adapters[key]
 
-    def _load(self, lora: Lora, adapter: str) -> None:
+    def _load(self, lora: Lora, name: str) -> Adapter:
         try:
             self._pipeline.load_lora_weights(
                 str(lora.path.parent),
                 weight_name=lora.path.name,
-                adapter_name=adapter,
+                adapter_name=name,
                 use_safetensors=True,
                 local_files_only=True,
             )
         except (ValueError, KeyError, RuntimeError, TypeError, AttributeError, IndexError, OSError) as error:
-            if "out of memory" in str(error):
+            self._remove(name)
+            if code_of(error) is not ErrorCode.INTERNAL:
+                # The machine's fault, not the file's.
                 raise
-            self._remove(adapter)
             raise self._unfit(lora, str(error)) from error
-        if adapter not in {name for names in self._pipeline.get_list_adapters().values() for name in names}:
+        held, given = self._layers(name), _layers_in(lora.path)
+        if not held:
+            self._remove(name)
             raise self._unfit(lora, "none of its layers is one of the model's")
+        partly = f"Of the LoRA {lora.name} only {held} of {given} layers fit the model {self._model}."
+        return Adapter(name=name, warning=partly if held < given else None)
+
+    def _layers(self, name: str) -> int:
+        """How many of the model's layers an adapter sits on."""
+        modules = (
+            module
+            for part in self._pipeline.components.values()
+            if hasattr(part, "modules")
+            for module in part.modules()
+        )
+        return sum(name in getattr(module, "lora_A", {}) for module in modules)
 
     def _remove(self, adapter: str) -> None:
         """Take away what a load that failed may have left."""
@@ -85,7 +118,9 @@ class LoraShelf:
             self._pipeline.delete_adapters(adapter)
 
     def _unfit(self, lora: Lora, reason: str) -> InvalidInput:
-        first = next((line.strip() for line in reason.splitlines() if line.strip()), "it cannot be read")
+        lines = [line.strip() for line in reason.splitlines() if line.strip()] or ["it cannot be read"]
+        # A line that ends in a colon only announces the next one.
+        first = next((line for line in lines if not line.endswith(":")), lines[0])
         return InvalidInput(
             f"The LoRA {lora.name} does not fit the model {self._model}: {first[:300].rstrip('.:')}.",
             hint="Use it with the kind of base model that it was trained on.",
@@ -97,4 +132,10 @@ class LoraShelf:
         stale = [key for key in self._adapters if key not in used and key[0] in paths]
         idle = [key for key in self._adapters if key not in used and key not in stale]
         for key in [*stale, *idle[: max(0, len(idle) - KEPT)]]:
-            self._pipeline.delete_adapters(self._adapters.pop(key))
+            self._pipeline.delete_adapters(self._adapters.pop(key).name)
+
+
+def _layers_in(path: Path) -> int:
+    """How many layers a LoRA's file is for."""
+    with safe_open(path, framework="numpy") as file:
+        return sum(any(part in name for part in _DOWN) for name in file.keys())  # noqa: SIM118 - it is no mapping

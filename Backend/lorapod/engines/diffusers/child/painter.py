@@ -49,8 +49,8 @@ class Painter:
             OSError: a picture could not be written.
         """
         pipeline = self._model.pipeline(with_image=request.image is not None)
-        self._loras.use(request.loras)
         arguments = arguments_for(pipeline, request)
+        arguments.warnings.extend(self._loras.use(request.loras))
         self._set_scheduler(pipeline, request, arguments)
         self._set_size(pipeline, request, arguments)
         pictures = []
@@ -70,7 +70,7 @@ class Painter:
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
             result = pipeline(**arguments.given, **watch.callback(), generator=generator, output_type="pil")
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except (ValueError, TypeError, IndexError, NotImplementedError) as error:
             reason = " ".join(str(error).split())
             raise InvalidInput(
                 f"{type(pipeline).__name__} refuses the request: {reason[:500]}",

@@ -1,0 +1,9 @@
+"""Imports what the child needs; run in a resident process, from which the child is forked."""
+
+from lorapod.engines.diffusers.child.console import quiet_libraries
+
+quiet_libraries()
+
+from lorapod.engines.diffusers.child import painter  # noqa: E402 - after what the libraries read when they are imported
+
+__all__ = ["painter"]
