@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from lorapod.engines.diffusers.child.failures import failed
-from lorapod.errors import ErrorCode, InvalidInput, WorkerError, error_of
+from lorapod.errors import ErrorCode, InvalidInput
 
 
 def test_our_own_errors_pass_as_they_are() -> None:
@@ -32,10 +30,3 @@ def test_anything_else_is_a_short_sentence() -> None:
     assert answer.code is ErrorCode.INTERNAL
     assert answer.message.startswith("KeyError: ")
     assert len(answer.message) < 600
-
-
-@pytest.mark.parametrize("code", list(ErrorCode))
-def test_every_code_has_its_class(code: ErrorCode) -> None:
-    kind = error_of(code)
-    assert kind.code is code
-    assert issubclass(kind, WorkerError)
