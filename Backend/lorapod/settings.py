@@ -153,12 +153,6 @@ class Settings(BaseSettings):
         default=300.0,
         description="Seconds after which an engine that nobody uses gives the GPU's memory back.",
     )
-    startup_timeout: PositiveFloat = Field(
-        default=1800.0, description="Seconds for an engine's start, and again for its loading of a model."
-    )
-    generation_timeout: PositiveFloat = Field(
-        default=600.0, description="Seconds for one generation, without the start of its engine."
-    )
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
