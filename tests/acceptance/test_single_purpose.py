@@ -1,0 +1,253 @@
+"""The single-purpose handler as its callers know it: their own payloads, the real SDK loop, the real trainer.
+
+Only the base model is another than theirs, and the zip lies on this machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from aiohttp import web
+from tests.servers.http_thread import serving as serving_files
+from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
+from tests.unit.datasets.shelf import packed
+
+from lorapod import weights
+from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.serving import serving
+from lorapod.endpoint import EndpointConfig
+
+pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 240.0
+
+#: AI Toolkit's own example, with paths of the machine that it was written on.
+CONFIG = """
+job: extension
+config:
+  name: {name}
+  process:
+    - type: sd_trainer
+      training_folder: "output"
+      device: cuda:0
+      trigger_word: "p3r5on"
+      network:
+        type: lora
+        linear: 4
+        linear_alpha: 4
+      save:
+        dtype: float16
+        save_every: 2
+        max_step_saves_to_keep: 4
+      datasets:
+        - folder_path: "/path/to/images/folder"
+          caption_ext: "txt"
+          caption_dropout_rate: 0.05
+          shuffle_tokens: false
+          resolution: [64]
+      train:
+        batch_size: 1
+        steps: {steps}
+        lr: 1e-4
+        gradient_checkpointing: false
+        dtype: fp32
+      model:
+        name_or_path: models/tiny
+        arch: sd1
+      sample:
+        sampler: ddim
+        sample_every: 2
+        width: 64
+        height: 64
+        sample_steps: 2
+        prompts:
+          - "a sunset"
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_pictures(folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def dataset_url(pictures: dict[str, bytes]) -> Iterator[str]:
+    content = packed({f"dataset/{name}": data for name, data in pictures.items()})
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=content, content_type="application/zip")
+
+    def app() -> web.Application:
+        built = web.Application()
+        built.router.add_get("/api/training/downloads/dataset.zip", answer)
+        return built
+
+    with serving_files(app) as port:
+        yield f"http://127.0.0.1:{port}/api/training/downloads/dataset.zip"
+
+
+@pytest.fixture(scope="module")
+def supabase(pictures: dict[str, bytes]) -> Iterator[SupabaseStandIn]:
+    with running_supabase() as server:
+        held = {
+            f"my-dataset-folder/{name}": Held(data, "application/octet-stream", {})
+            for name, data in pictures.items()
+        }
+        server.buckets = {"training-datasets": held, "training-outputs": {}}
+        yield server
+
+
+class Endpoint:
+    """What a caller of RunPod's API has: an address."""
+
+    def __init__(self, url: str, volume: Path) -> None:
+        self.url = url
+        self.volume = volume
+
+    def run(self, job_input: dict[str, Any]) -> str:
+        answer = httpx.post(f"{self.url}/run", json={"input": job_input}, timeout=30)
+        return str(answer.raise_for_status().json()["id"])
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        return dict(httpx.get(f"{self.url}/status/{job_id}", timeout=30).raise_for_status().json())
+
+    def until(self, job_id: str, *states: str) -> dict[str, Any]:
+        deadline = time.monotonic() + DEADLINE_S
+        while (answer := self.status(job_id))["status"] not in states:
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.1)
+        return answer
+
+
+@pytest.fixture(scope="module", params=["SimpleBackend/handler.py", "Backend/rp_handler.py"])
+def endpoint(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, supabase: SupabaseStandIn
+) -> Iterator[Endpoint]:
+    volume = tmp_path_factory.mktemp("volume")
+    tiny = [
+        "-m",
+        "lorapod.trainers.builtin.tiny",
+        str(volume / "models" / "tiny"),
+        "--fit-steps",
+        "0",
+    ]
+    subprocess.run([sys.executable, *tiny], check=True, capture_output=True)
+    config = EndpointConfig(
+        command=[sys.executable, str(ROOT / request.param)],
+        environment={
+            "NETWORK_VOLUME_PATH": str(volume),
+            "SUPABASE_URL": supabase.url,
+            "SUPABASE_SERVICE_KEY": SERVICE_KEY,
+            "ALLOW_PRIVATE_URLS": "true",
+            "TRAINER": "builtin",
+            "OMP_NUM_THREADS": "1",
+            "PROGRESS_INTERVAL_S": "0.5",
+            "HF_HUB_OFFLINE": "1",
+        },
+        stop_grace_s=30.0,
+    )
+    with serving(config) as served:
+        yield Endpoint(served.url, volume)
+
+
+def from_urls(url: str, *, steps: int = 4) -> dict[str, Any]:
+    return {
+        "internal_job_id": "12345",
+        "config": CONFIG.format(name="hartsy-dreambooth", steps=steps),
+        "dataset_urls": [url],
+        "callback_base_url": "https://hartsy.com",
+        "callback_token": "<temporary-auth-token>",
+    }
+
+
+def test_a_zip_becomes_a_lora_on_the_volume(endpoint: Endpoint, dataset_url: str) -> None:
+    answer = endpoint.until(endpoint.run(from_urls(dataset_url)), "COMPLETED", "FAILED")
+
+    output = answer["output"]
+    assert answer["status"] == "COMPLETED", answer
+    session = endpoint.volume / output["session_id"]
+    files = [path for path in (session / "output").rglob("*") if path.is_file()]
+    visible = [path for path in files if not any(part.startswith((".", "_")) for part in path.parts)]
+    assert output == {
+        "success": True,
+        "message": "Training completed successfully",
+        "session_id": session.name,
+        "model_name": "hartsy-dreambooth",
+        "job_id": "12345",
+        "images_downloaded": 12,
+        "files_uploaded": len(visible),
+    }
+    assert {path.name for path in session.iterdir()} == {"config.yaml", "dataset", "output"}
+    final = session / "output" / "hartsy-dreambooth" / "hartsy-dreambooth.safetensors"
+    assert weights.step_of(weights.read_header(final)) == 4
+    (process,) = yaml.safe_load((session / "config.yaml").read_text())["config"]["process"]
+    assert process["training_folder"] == str(session / "output")
+    assert [dataset["folder_path"] for dataset in process["datasets"]] == [str(session / "dataset")]
+
+
+def test_supabase_to_supabase_live(endpoint: Endpoint, supabase: SupabaseStandIn) -> None:
+    results = supabase.buckets["training-outputs"]
+    results.clear()
+    job_input = {
+        "config": CONFIG.format(name="my_model", steps=4),
+        "dataset_config": {"bucket_name": "training-datasets", "folder_path": "my-dataset-folder"},
+        "upload_config": {"bucket_name": "training-outputs", "folder_path": "training-session-123456"},
+    }
+    answer = endpoint.until(endpoint.run(job_input), "COMPLETED", "FAILED")
+
+    assert answer["status"] == "COMPLETED", answer
+    output = answer["output"]
+    assert output == {
+        "success": True,
+        "message": "Training completed successfully",
+        "session_id": output["session_id"],
+        "model_name": "my_model",
+        "upload_folder": "training-session-123456",
+        "output_path": str(endpoint.volume / "training" / output["session_id"] / "output"),
+    }
+    folders = {tuple(key.split("/")[:3]) for key in results}
+    assert folders == {
+        ("training-session-123456", "my_model", kind) for kind in ("samples", "checkpoints", "logs")
+    }
+    final = Path(output["output_path"]) / "my_model" / "my_model.safetensors"
+    stored = results["training-session-123456/my_model/checkpoints/my_model.safetensors"]
+    assert stored.content == final.read_bytes()
+    assert not [key for key in results if key.endswith("config.yaml")]
+
+
+def test_a_wrong_config_is_refused_in_the_same_shape(endpoint: Endpoint, dataset_url: str) -> None:
+    wrong = from_urls(dataset_url) | {"config": CONFIG.format(name="a", steps="many")}
+    answer = endpoint.until(endpoint.run(wrong), "COMPLETED", "FAILED")
+
+    assert answer["status"] == "FAILED"
+    assert "steps" in answer["error"]
+    assert answer["output"] == {"success": False, "session_id": None, "job_id": "12345"}
+
+
+def test_a_cancelled_job_stops_its_training_with_a_checkpoint(endpoint: Endpoint, dataset_url: str) -> None:
+    job_id = endpoint.run(from_urls(dataset_url, steps=100_000))
+    deadline = time.monotonic() + DEADLINE_S
+    while not (update := endpoint.status(job_id).get("output") or {}).get("progress", {}).get("step"):
+        assert time.monotonic() < deadline, update
+        time.sleep(0.1)
+    httpx.post(f"{endpoint.url}/cancel/{job_id}", timeout=30).raise_for_status()
+
+    asked = {"type": "process_status", "process_id": update["process_id"]}
+    while (end := endpoint.until(endpoint.run(asked), "COMPLETED")["output"])["status"] != "cancelled":
+        assert time.monotonic() < deadline, end
+        time.sleep(0.1)
+    assert end["resumable"] is True
+    assert end["checkpoints"][-1]["path"].startswith(end["output_path"])
