@@ -218,6 +218,16 @@ async def test_supabase_to_supabase(volume: Volume, supabase: SupabaseStandIn) -
     }
 
 
+async def test_checkpoints_are_sent_while_it_trains(volume: Volume, supabase: SupabaseStandIn) -> None:
+    job_id = await volume.send(from_supabase(steps=5000, save_every=50))
+    results = supabase.buckets["training-outputs"]
+    first = "training-session-123456/my_model/checkpoints/my_model_000000050.safetensors"
+    await eventually(lambda: first in results, "a checkpoint lies in the bucket")
+    assert (await volume.caller.status(job_id))["status"] == "IN_PROGRESS"
+    await volume.caller.call("POST", f"/cancel/{job_id}")
+    assert not [key for key in results if key.endswith("config.yaml")]
+
+
 async def test_a_training_that_fails_is_told_in_the_same_shape(volume: Volume, dataset_url: str) -> None:
     answer = await volume.end(from_urls(dataset_url, behaviour="crash"))
     assert answer["status"] == "FAILED"

@@ -13,6 +13,7 @@ from lorapod.actions.schema import describe
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.docs import ActionPage, PresetRow, actions_page, errors_page, presets_page, settings_page
+from lorapod.wire.shapes.table import SHAPES
 
 
 def pages() -> Mapping[str, str]:
@@ -31,7 +32,7 @@ def pages() -> Mapping[str, str]:
             )
         )
     return {
-        "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES)),
+        "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES), shapes=SHAPES),
         "errors.md": errors_page(),
         "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),
         "settings.md": settings_page(Settings),

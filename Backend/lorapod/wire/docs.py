@@ -23,6 +23,7 @@ from lorapod.wire.markdown import (
     type_text,
 )
 from lorapod.wire.schema import error_schema
+from lorapod.wire.shapes.shape import Shape
 
 GENERATED: Final = "<!-- Written by `make docs` from the code; edit the code, not this page. -->"
 
@@ -44,8 +45,14 @@ class ActionPage:
     example: Mapping[str, Any] | None = None
 
 
-def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str]) -> str:
-    """`actions.md`: every action with its fields, its answer and an example; `later`: types still to come."""
+def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str], shapes: Sequence[Shape] = ()) -> str:
+    """`actions.md`: every action with its fields, its answer and an example.
+
+    Args:
+        actions: in the order of the page.
+        later: types still to come.
+        shapes: what may come without a type.
+    """
     lines = [
         GENERATED,
         "# Actions",
@@ -66,10 +73,21 @@ def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str]) -> str:
     if later:
         names = ", ".join(f"`{name}`" for name in later)
         lines += [f"This version answers `unsupported` to: {names}.", ""]
+    if shapes:
+        lines += _without_type(shapes)
     for action in actions:
         lines += _action(action)
     lines += _shared(actions)
     return _page(lines)
+
+
+def _without_type(shapes: Sequence[Shape]) -> Iterator[str]:
+    rows = [(shape.name, shape.summary, f"[`{shape.type}`](#{shape.type})") for shape in shapes]
+    yield (
+        "`action` is read as `type`. An input may come without a type, as other handlers take it; the first of these that "
+        "fits counts, and its answer has the form that its callers know:"
+    )
+    yield from ("", *table(("input", "known by", "answered by"), rows), "")
 
 
 def _action(action: ActionPage) -> Iterator[str]:

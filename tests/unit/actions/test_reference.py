@@ -12,6 +12,7 @@ from lorapod.errors import ErrorCode
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.markdown import example
+from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.validation import parse
 
 
@@ -19,6 +20,7 @@ def test_the_pages_tell_of_everything() -> None:
     pages = reference.pages()
     assert all(f"\n## {name}\n" in pages["actions.md"] for name in ACTIONS)
     assert all(f"`{name}`" in pages["actions.md"] for name in UNSUPPORTED_TYPES)
+    assert all(f"| {shape.name} | {shape.summary} |" in pages["actions.md"] for shape in SHAPES)
     assert all(f"| `{code}` |" in pages["errors.md"] for code in ErrorCode)
     assert all(f"`{name.upper()}`" in pages["settings.md"] for name in Settings.model_fields)
     assert all(f"| `{name}` |" in pages["presets.md"] for name in presets.names())
