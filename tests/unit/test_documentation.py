@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from lorapod.actions.registry import ACTIONS
+from lorapod.wire.envelope import open_envelope
+from lorapod.wire.validation import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -21,3 +28,31 @@ def test_every_link_between_pages_leads_to_a_page(page: str) -> None:
 def test_the_index_names_every_page() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     assert [page for page in PAGES if page != "index.md" and f"({page})" not in index] == []
+
+
+def events() -> Iterator[tuple[str, Any]]:
+    """Of every page, each JSON document that is a job's event; a block may hold several."""
+    for page in PAGES:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
+            rest = block.strip()
+            while rest.startswith('{"input"'):
+                event, end = json.JSONDecoder().raw_decode(rest)
+                yield page, event
+                rest = rest[end:].strip()
+
+
+EVENTS = list(events())
+
+
+@pytest.mark.parametrize(("page", "event"), EVENTS)
+def test_every_event_on_a_page_is_one_that_its_action_takes(page: str, event: Any) -> None:
+    call = open_envelope(event)
+    if call.type in ACTIONS:
+        parse(ACTIONS[call.type].request, call.request_fields())
+
+
+def test_there_are_events_on_the_pages() -> None:
+    assert {"howto/datasets.md", "howto/live-uploads.md", "howto/object-stores.md"} <= {
+        page for page, _ in EVENTS
+    }

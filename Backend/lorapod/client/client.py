@@ -44,6 +44,7 @@ class Client:
         *,
         retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
+        s3_config: Mapping[str, str] | None = None,
         http: httpx.BaseTransport | None = None,
     ) -> None:
         """Build the client; connects at the first request.
@@ -53,12 +54,15 @@ class Client:
             api_key: RunPod's; the local endpoint wants none.
             retries: how long to go on asking an endpoint that is away or busy.
             timeouts: how long one exchange may take.
+            s3_config: a bucket of your own, sent with every job: `endpointUrl`, `accessId`, `accessSecret`,
+                `bucketName`.
             http: another way to send requests, for tests.
 
         Raises:
             ValueError: `url` is not an HTTP address, or holds a password.
         """
         self._retries = retries or RetryPolicy()
+        self._s3_config = dict(s3_config) if s3_config else None
         self._transport = Transport(
             url, api_key, retries=self._retries, timeouts=timeouts or Timeouts(), http=http
         )
@@ -100,7 +104,7 @@ class Client:
             input: the action's `type` and fields, 10 MB of JSON at most.
             policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
         """
-        body = _body(input, policy)
+        body = self._body(input, policy)
         repeatable = _repeatable(input)
         return Job.read(
             self._transport.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
@@ -123,7 +127,7 @@ class Client:
         held_s = min(max(wait_s, RUNSYNC_WAIT_MIN_S), RUNSYNC_WAIT_MAX_S)
         answer = self._transport.post(
             "/runsync",
-            _body(input, policy),
+            self._body(input, policy),
             limit_bytes=RUNSYNC_BODY_MAX_BYTES,
             params={"wait": str(int(held_s * 1000))},
             wait_s=held_s,
@@ -223,13 +227,21 @@ class Client:
     def train(
         self,
         *,
+        upload: Mapping[str, Any] | None = None,
         execution_timeout_s: float = training.EXECUTION_TIMEOUT_S,
         start_timeout_s: float = training.START_TIMEOUT_S,
         **fields: Any,
     ) -> Training:
-        """Start a training and answer as soon as its process id is known; see `training.start`."""
+        """Start a training and answer as soon as its process id is known; see `training.start`.
+
+        `upload` says where artifacts go while they are made, e.g. `{"s3": {"prefix": "loras"}}`; the other fields are
+        those of the `train` action.
+        """
         return training.start(
-            self, fields, execution_timeout_s=execution_timeout_s, start_timeout_s=start_timeout_s
+            self,
+            {**fields, "upload": upload},
+            execution_timeout_s=execution_timeout_s,
+            start_timeout_s=start_timeout_s,
         )
 
     def wait(
@@ -274,9 +286,9 @@ class Client:
         """Every file below `path`, page by page; `filters` as the action has them (kind, pattern, recursive)."""
         return files.list_files(self, path, **filters)
 
-
-def _body(wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {"input": dict(wish)} | ({"policy": dict(policy)} if policy else {})
+    def _body(self, wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
+        beside = {"policy": dict(policy) if policy else None, "s3Config": self._s3_config}
+        return {"input": dict(wish)} | {name: value for name, value in beside.items() if value}
 
 
 def _repeatable(wish: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -29,6 +30,17 @@ def test_an_attached_training_is_known_by_its_first_progress_update(client: Clie
     wish = queue.inputs[0]
     assert wish.pop("idempotency_key")
     assert wish == {"type": "train", "preset": "sd1", "dataset": {"training_name": "d"}}
+
+
+def test_where_artifacts_go_and_a_bucket_of_ones_own_are_sent_with_it(queue: FakeQueue) -> None:
+    queue.states = [{"status": "COMPLETED", "output": {"process_id": PROCESS, "status": "queued"}}]
+    own = {"endpointUrl": "https://s3", "accessId": "i", "accessSecret": "planted", "bucketName": "b"}
+    http = httpx.MockTransport(queue)
+    with Client("https://runpod.test/v2/fake", http=http, s3_config=own) as client:
+        client.train(preset="sd1", upload={"s3": {"prefix": "loras"}})
+        assert "planted" not in repr(client)
+    assert queue.inputs[0]["upload"] == {"s3": {"prefix": "loras"}}
+    assert json.loads(queue.requests[0].content)["s3Config"] == own
 
 
 def test_a_detached_training_is_known_by_its_answer(client: Client, queue: FakeQueue) -> None:
