@@ -7,6 +7,7 @@ say() { printf '%s\n' "$*" >&2; }
 # A program, and the package of Debian and Ubuntu that has it.
 declare -A package=(
     [redis-server]=redis-server
+    [/usr/lib/rabbitmq/bin/rabbitmq-server]=rabbitmq-server
 )
 
 missing=()

@@ -116,7 +116,8 @@ class Settings(BaseSettings):
         default=64_000_000, description="Largest log of one process, in bytes."
     )
     progress_interval_s: PositiveFloat = Field(
-        default=30.0, description="Seconds between two progress updates of one training to its RunPod job."
+        default=30.0,
+        description="Seconds between two progress events of one training, and between two updates to its RunPod job.",
     )
     cancel_grace_s: PositiveFloat = Field(
         default=30.0, description="Seconds that a cancelled process has after SIGINT before SIGTERM."
@@ -240,6 +241,38 @@ class Settings(BaseSettings):
         default=False,
         description="Show what trainers say on the worker's own output, line by line; the single-purpose handler does "
         "so unless this is false.",
+    )
+    rabbitmq_url: SecretStr | None = Field(
+        default=None,
+        description="RabbitMQ broker that events go to, for example amqps://user:password@host:5671/; else to callbacks "
+        "and the log only.",
+    )
+    rabbitmq_exchange: str = Field(
+        default="hartsy.training",
+        min_length=1,
+        max_length=255,
+        description="Topic exchange that events are published on; made where it is missing.",
+    )
+    require_events: bool = Field(
+        default=False,
+        description="Do not start without RABBITMQ_URL, nor where the broker refuses its name and password.",
+    )
+    callback_path: str | None = Field(
+        default=None,
+        description="Added to the `callback_base_url` of a job, for example /api/training/events; else such a job has "
+        "no callback.",
+    )
+    callback_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs the events that callbacks get, and seals callback tokens so that other workers can go on.",
+    )
+    callback_patience_s: PositiveFloat = Field(
+        default=86_400.0,
+        description="Seconds after which an event is given up that a callback does not take.",
+    )
+    event_sinks: str | None = Field(
+        default=None,
+        description="More ways for events: `module:name`, several with spaces between; see the guide to other transports.",
     )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")

@@ -21,10 +21,13 @@ from lorapod.engines.swarmui.session import Session
 from lorapod.engines.swarmui.shelf import SwarmShelf
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
+from lorapod.events.courier import Courier
+from lorapod.events.opening import open_sinks
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.models.links import begin_linking
 from lorapod.models.shelf import ModelShelf
+from lorapod.processes.announcer import Announcer
 from lorapod.processes.console import Console
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
@@ -35,6 +38,7 @@ from lorapod.processes.store.open import open_store
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
+from lorapod.safety.vault import Vault
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
 from lorapod.storage.shares import FileShares
@@ -54,6 +58,7 @@ class Worker:
     services: Services
     router: Router
     surroundings: Surroundings
+    announcer: Announcer
 
     @classmethod
     def create(
@@ -70,7 +75,7 @@ class Worker:
 
         Raises:
             OSError: the workspace cannot be written, or the state store refuses this worker.
-            ValueError: `STATE_URL` is not of a form that is known.
+            ValueError: `STATE_URL` is not of a form that is known, or events cannot go where the settings say.
         """
         clock = clock or SystemClock()
         redactor = Redactor(settings.secret_values())
@@ -109,6 +114,19 @@ class Worker:
                 not ((known := store.records.load(process_id)) and not known.status.final)
             ),
         )
+        courier = Courier(
+            workspace=workspace,
+            clock=clock,
+            sinks=open_sinks(settings),
+            vault=Vault(settings.callback_secret),
+        )
+        announcer = Announcer(
+            workspace=workspace,
+            store=store,
+            courier=courier,
+            clock=clock,
+            interval_s=settings.progress_interval_s,
+        )
         surroundings = Surroundings(
             workspace=workspace,
             store=store,
@@ -123,6 +141,7 @@ class Worker:
             mirrors=mirrors,
             check_s3=stores.check,
             check_room=room.check,
+            news=announcer,
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
@@ -163,11 +182,13 @@ class Worker:
             telemetry=telemetry,
             room=room,
             mirrors=mirrors,
+            courier=courier,
         )
-        return cls(services=services, router=Router(services), surroundings=surroundings)
+        return cls(services=services, router=Router(services), surroundings=surroundings, announcer=announcer)
 
     def start(self) -> None:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
+        self.announcer.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
         begin_linking(self.services.settings, self.services.workspace)
@@ -194,6 +215,7 @@ class Worker:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
         until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
+        self.announcer.close(max(0.0, until - time.monotonic()))
         self.services.engines.close()
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.servers.consumer import Consumer
+from tests.servers.rabbitmq import RunningRabbitMQ
+from tests.servers.receiver import receiving
 
+from lorapod.events.callback import CallbackSink
 from lorapod.events.log import LogSink
 from lorapod.events.models import Event, EventType
-from lorapod.events.port import EventSink, Parcel
+from lorapod.events.port import Callback, EventSink, Parcel
+from lorapod.events.rabbitmq import RabbitMQSink
 from lorapod.testing.events import PROCESS_ID, MemorySink, sample_event
 
 OTHER_ID = "train_ba9876543210"
@@ -25,9 +32,17 @@ class Line:
 
     sink: EventSink
     received: Callable[[], Awaitable[Sequence[dict[str, object]]]]
+    callback: Callback | None = None
+
+    def parcel(self, *events: Event) -> Parcel:
+        return Parcel(process_id=events[0].process_id, events=events, callback=self.callback)
 
 
-def memory(request: pytest.FixtureRequest) -> Iterator[Line]:
+Opening = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Line]]
+
+
+@asynccontextmanager
+async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
     sink = MemorySink()
 
     async def received() -> Sequence[dict[str, object]]:
@@ -36,7 +51,8 @@ def memory(request: pytest.FixtureRequest) -> Iterator[Line]:
     yield Line(sink=sink, received=received)
 
 
-def log(request: pytest.FixtureRequest) -> Iterator[Line]:
+@asynccontextmanager
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
     caplog: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
     caplog.set_level(logging.INFO, logger="lorapod.events.log")
 
@@ -52,13 +68,39 @@ def log(request: pytest.FixtureRequest) -> Iterator[Line]:
     yield Line(sink=LogSink(), received=received)
 
 
-@pytest.fixture(params=[memory, log], ids=lambda opening: opening.__name__)
-def line(request: pytest.FixtureRequest) -> Iterator[Line]:
-    yield from request.param(request)
+@asynccontextmanager
+async def callback(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
+    async with receiving() as receiver:
+
+        async def received() -> Sequence[dict[str, object]]:
+            return [posted.event for posted in receiver.posted]
+
+        yield Line(
+            sink=CallbackSink(allow_private=True), received=received, callback=Callback(url=receiver.url)
+        )
 
 
-def parcel(*events: Event) -> Parcel:
-    return Parcel(process_id=events[0].process_id, events=events)
+@asynccontextmanager
+async def rabbitmq(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
+    server: RunningRabbitMQ = request.getfixturevalue("rabbitmq_server")
+    exchange = f"events-{secrets.token_hex(4)}"
+    consumer = Consumer(server, exchange)
+
+    async def received() -> Sequence[dict[str, object]]:
+        return await asyncio.to_thread(consumer.drain)
+
+    yield Line(sink=RabbitMQSink(server.url, exchange), received=received)
+
+
+OPENINGS: tuple[Opening, ...] = (memory, log, callback, rabbitmq)
+
+
+@pytest.fixture(params=OPENINGS, ids=lambda opening: opening.__name__)
+async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
+    opening: Opening = request.param
+    async with opening(request) as opened:
+        yield opened
+        await opened.sink.close()
 
 
 def shown(event: Event) -> dict[str, object]:
@@ -68,22 +110,27 @@ def shown(event: Event) -> dict[str, object]:
 
 async def test_every_type_arrives_in_order(line: Line) -> None:
     events = [sample_event(number, kind) for number, kind in enumerate(EventType, start=1)]
-    assert await line.sink.deliver(parcel(*events)) == len(events)
+    assert await line.sink.deliver(line.parcel(*events)) == len(events)
     for came, event in zip(await line.received(), events, strict=True):
         # A log tells no id: nothing is ever made up for there.
         assert came.items() <= shown(event).items()
-    await line.sink.close()
+
+
+async def test_it_says_whom_it_serves(line: Line) -> None:
+    assert line.sink.wants(Callback(url="https://example.com/hook"))
+    assert line.sink.wants(None) is (line.callback is None)
 
 
 async def test_processes_do_not_wait_for_each_other(line: Line) -> None:
     first = [sample_event(number) for number in range(1, 51)]
     second = [sample_event(number, process_id=OTHER_ID) for number in range(1, 51)]
-    counts = await asyncio.gather(line.sink.deliver(parcel(*first)), line.sink.deliver(parcel(*second)))
+    counts = await asyncio.gather(
+        line.sink.deliver(line.parcel(*first)), line.sink.deliver(line.parcel(*second))
+    )
     assert list(counts) == [50, 50]
     came = await line.received()
     for process_id in (PROCESS_ID, OTHER_ID):
         assert [body["sequence"] for body in came if body["process_id"] == process_id] == list(range(1, 51))
-    await line.sink.close()
 
 
 async def test_it_can_be_closed_unused_and_twice(line: Line) -> None:
@@ -93,7 +140,7 @@ async def test_it_can_be_closed_unused_and_twice(line: Line) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_it_is_named_plainly(line: Line) -> None:
+async def test_it_is_named_plainly(line: Line) -> None:
     assert line.sink.name.isascii()
     assert line.sink.name.isalpha()
     assert line.sink.name.islower()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.servers.fault_server import Fault, FaultServer, serving
+from tests.servers.receiver import receiving
 from tests.unit.datasets.shelf import picture
 
 from lorapod.actions.action import Job
@@ -35,7 +36,7 @@ def secret_variables() -> list[str]:
     ]
     # Redis is asked for at once where this is set.
     settings.remove("STATE_URL")
-    return [*settings, "RUNPOD_AI_API_KEY", "RUNPOD_API_KEY", "AWS_SECRET_ACCESS_KEY", "CALLBACK_SECRET"]
+    return [*settings, "RUNPOD_AI_API_KEY", "RUNPOD_API_KEY", "AWS_SECRET_ACCESS_KEY"]
 
 
 @pytest.fixture
@@ -78,16 +79,24 @@ async def test_nothing_written_or_answered_holds_a_secret(
         answers.extend(updates)
         return answers[-1 - len(updates)]
 
-    async with serving(FaultServer(picture(size=(300, 300)))) as server:
+    async with serving(FaultServer(picture(size=(300, 300)))) as server, receiving() as receiver:
         dataset = {"urls": [server.url("/a.png", host="user:caller-7f3a@127.0.0.1") + "?token=caller-7f3a"]}
         trained = await ask(
             type="train",
             config={"steps": 2, "behaviour": "environment"},
             dataset=dataset,
+            callback_url=f"{receiver.url}?token=caller-7f3a",
+            callback_token=f"{MARK}-callback-token",
             wait=True,
         )
         assert trained["status"] == "completed", trained
         process_id = trained["process_id"]
+        while not (receiver.posted and receiver.posted[-1].event["event_type"] == "training.completed"):  # noqa: ASYNC110 - it comes from a thread
+            await asyncio.sleep(0.01)
+        assert {posted.headers["Authorization"] for posted in receiver.posted} == {
+            f"Bearer {MARK}-callback-token"
+        }
+        assert not any(MARK.encode() in posted.body for posted in receiver.posted)
         server.faults += [Fault(status=404)]
         server.etag = '"two"'
         failed = await ask(type="train", config={"steps": 2}, dataset=dataset, wait=True)

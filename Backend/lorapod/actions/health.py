@@ -66,6 +66,7 @@ async def health(_request: HealthRequest, services: Services, _job: Job) -> Heal
         asyncio.to_thread(services.engines.statuses),
         _gpu_report(services),
     )
+    events = await asyncio.to_thread(_event_checks, services)
     checks = [
         CheckView(name="workspace", ok=not unwritable, detail=unwritable or "The workspace can be written."),
         _disk_check(disk, settings),
@@ -73,6 +74,7 @@ async def health(_request: HealthRequest, services: Services, _job: Job) -> Heal
         _gpu_check(report, settings),
         *_trainer_checks(statuses, settings),
         *_engine_checks(engines, settings),
+        *events,
     ]
     return HealthResult(
         status=HealthStatus.OK if all(check.ok for check in checks) else HealthStatus.DEGRADED,
@@ -188,6 +190,22 @@ def _engine_view(name: str, status: EngineStatus) -> EngineView:
         resident=status.resident,
         model=status.model,
     )
+
+
+def _event_checks(services: Services) -> list[CheckView]:
+    """The outbox of this worker, for each way by which events travel; what waits is not lost."""
+    try:
+        states = services.courier.states()
+    except OSError as error:
+        return [CheckView(name="events", ok=False, detail=f"The outbox cannot be read: {error.strerror}.")]
+    return [
+        CheckView(
+            name=f"events:{state.name}",
+            ok=state.error is None,
+            detail=f"{state.undelivered} events wait{'' if state.error is None else f': {state.error}'}.",
+        )
+        for state in states
+    ]
 
 
 def _gpu_view(gpu: Gpu) -> GpuView:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from lorapod.actions import starting
 from lorapod.actions.action import Action, Job
+from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, Started
 from lorapod.wire.dataset import DatasetView
@@ -21,6 +22,12 @@ class ResumeRequest(ProcessRequest):
         default=None,
         description="Keep the RunPod job open until the training ends; by default so on a serverless worker.",
     )
+    callback_url: str | None = Field(
+        default=None, min_length=1, description="Where events go from now on; else where they went before."
+    )
+    callback_token: SecretStr | None = Field(
+        default=None, description="The bearer token for `callback_url`, which then has to be given too."
+    )
 
 
 async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
@@ -30,6 +37,7 @@ async def resume(request: ResumeRequest, services: Services, job: Job) -> Result
         request.process_id,
         asked_by=starting.asking(services, job),
         job_s3=job.s3,
+        callback=wanted_callback(request.callback_url, request.callback_token, services),
     )
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None

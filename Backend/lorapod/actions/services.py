@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lorapod.datasets.fetching import DatasetFetcher
     from lorapod.datasets.library import DatasetLibrary
     from lorapod.engines.registry import EngineRegistry
+    from lorapod.events.courier import Courier
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
     from lorapod.models.port import Shelf
@@ -46,6 +47,7 @@ class Services:
     telemetry: Telemetry
     room: Room
     mirrors: Mirrors
+    courier: Courier
     models: ModelShelf
     #: Shelves of programs that keep their own, by engine.
     engine_shelves: Mapping[str, Shelf] = field(default_factory=dict)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr
 
 from lorapod.actions.action import Job
 from lorapod.actions.attachment import begin, stay_attached
+from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.datasets.supply import dataset_view
-from lorapod.errors import Conflict, GpuUnavailable, Unsupported, WorkerError
+from lorapod.errors import Conflict, GpuUnavailable, WorkerError
+from lorapod.events.port import SealedCallback
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.manager import Accepted
 from lorapod.processes.order import TrainingOrder
@@ -29,10 +31,6 @@ from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
 from lorapod.wire.process import ProcessView
 from lorapod.wire.storage import UploadTargets
-
-#: Fields of the contract that a later version answers.
-_LATER = ("callback_url", "callback_token")
-
 
 #: RunPod stops an idle worker a few seconds after its last job.
 _DETACHED = (
@@ -70,18 +68,18 @@ class StartRequest(Request):
         default=None, max_length=200, description="Your own id of the job, echoed back."
     )
     dry_run: bool = Field(default=False, description="Only say what would happen, and what would be refused.")
-    callback_url: str | None = Field(default=None, description="Not answered by this version.")
-    callback_token: str | None = Field(default=None, description="Not answered by this version.")
+    callback_url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Events of the training are POSTed there, as JSON, one by one.",
+    )
+    callback_token: SecretStr | None = Field(
+        default=None, description="Sent along as a bearer token. It never lies on a disk in clear."
+    )
     upload: UploadTargets | None = Field(
         default=None,
         description="Where checkpoints, samples and logs go while they are made; else the endpoint's UPLOAD_TARGETS.",
     )
-
-    @model_validator(mode="after")
-    def _refuse_later_fields(self) -> Self:
-        if given := [name for name in _LATER if getattr(self, name) is not None]:
-            raise Unsupported(f"This version of the worker does not answer {', '.join(given)} yet.")
-        return self
 
 
 class Started(Result):
@@ -197,6 +195,8 @@ class _Order:
     dataset: DatasetView | None
     #: The job's own S3 server.
     job_s3: JobS3 | None
+    #: Where the caller wants its events.
+    callback: SealedCallback | None
 
     @classmethod
     def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> Self:
@@ -211,9 +211,16 @@ class _Order:
         services.room.check()
         if request.upload is not None:
             services.mirrors.check(request.upload, job_s3=job.s3)
+        callback = wanted_callback(request.callback_url, request.callback_token, services)
         dataset = _look_at(request.dataset, services, job) if request.dataset is not None else None
         return cls(
-            services=services, request=request, config=config, trainer=trainer, dataset=dataset, job_s3=job.s3
+            services=services,
+            request=request,
+            config=config,
+            trainer=trainer,
+            dataset=dataset,
+            job_s3=job.s3,
+            callback=callback,
         )
 
     def training(self, asked_by: str | None = None) -> TrainingOrder:
@@ -232,6 +239,7 @@ class _Order:
             name=self.request.name,
             job_id=self.request.job_id,
             idempotency_key=self.request.idempotency_key,
+            callback=self.callback,
             asked_by=asked_by,
             job_s3=self.job_s3 if self._uses_s3 else None,
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, StringConstraints
 
 from lorapod.actions.action import Action, Job
+from lorapod.actions.callbacks import callback_below
 from lorapod.actions.services import Services
 from lorapod.actions.session_run import run_to_the_end
 from lorapod.actions.starting import StartRequest
@@ -32,9 +33,12 @@ class TrainFromUrlsRequest(Request):
         default=None, description="Your own id of the job, echoed in events and in the answer."
     )
     callback_base_url: Address | None = Field(
-        default=None, description="Taken, but not used by this version."
+        default=None,
+        description="Events of the training are POSTed there, below the path CALLBACK_PATH; not where that is not set.",
     )
-    callback_token: SecretStr | None = Field(default=None, description="Taken, but not used by this version.")
+    callback_token: SecretStr | None = Field(
+        default=None, description="Sent along as a bearer token. It never lies on a disk in clear."
+    )
 
 
 class TrainedFromUrls(Result):
@@ -51,9 +55,12 @@ class TrainedFromUrls(Result):
 
 async def train_from_urls(request: TrainFromUrlsRequest, services: Services, job: Job) -> TrainedFromUrls:
     """Train to the end."""
+    callback_url = callback_below(request.callback_base_url, services)
     start = StartRequest(
         dataset=DatasetRef(urls=request.dataset_urls[:1]),
         job_id=request.internal_job_id,
+        callback_url=callback_url,
+        callback_token=request.callback_token if callback_url is not None else None,
     )
     end = await run_to_the_end(request.config, start, services, job)
     output = services.workspace.root / end.process.output_path

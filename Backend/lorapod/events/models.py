@@ -64,8 +64,8 @@ class EventData(WireModel):
     current_step: str | None = Field(
         default=None, description="What it is at, for people: `Step 650/1000`, `Fetching 3/10 files`."
     )
-    step: int | None = Field(default=None, ge=0, description="Steps that are done.")
-    total_steps: int | None = Field(default=None, ge=0, description="Steps in all.")
+    step: int | None = Field(default=None, description="Steps that are done.")
+    total_steps: int | None = Field(default=None, description="Steps in all.")
 
 
 class StartedData(EventData):
@@ -88,7 +88,7 @@ class ProgressData(EventData):
     learning_rate: float | None = Field(default=None, description="Learning rate of that step.")
     steps_per_s: float | None = Field(default=None, description="Steps a second.")
     eta_minutes: int | None = Field(
-        default=None, ge=0, description="Minutes to the end at the present speed, rounded up."
+        default=None, description="Minutes to the end at the present speed, rounded up."
     )
     fetch: FetchProgress | None = Field(
         default=None, description="How far the dataset is fetched, where that comes from elsewhere."

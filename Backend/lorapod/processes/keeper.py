@@ -32,6 +32,7 @@ class Keeper:
         held: Callable[[], frozenset[str]],
         current: Callable[[str], bool],
         deliver: Callable[[str, ControlRequest], None],
+        buried: Callable[[ProcessRecord], None],
     ) -> None:
         """Nothing happens before `start`.
 
@@ -43,6 +44,7 @@ class Keeper:
             held: the processes that this worker holds, or believes to hold.
             current: whether one of them is surely still its own; else its messages are for somebody else.
             deliver: gets every message about one of them.
+            buried: gets the record of every process whose worker has died, once it says so.
         """
         self._store = store
         self._times = times
@@ -51,6 +53,7 @@ class Keeper:
         self._held = held
         self._current = current
         self._deliver = deliver
+        self._buried = buried
         self._obituary = Obituary(store.heartbeats, times, clock)
         #: What was marked as live at the last sweep, and had ended.
         self._ended: set[str] = set()
@@ -156,3 +159,4 @@ class Keeper:
         logger.warning(
             "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
         )
+        self._buried(ended)

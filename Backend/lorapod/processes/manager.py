@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import Conflict, Unsupported
+from lorapod.events.port import SealedCallback
 from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.keeper import Keeper
@@ -87,6 +88,7 @@ class RealProcessManager(Roster):
             held=lambda: frozenset(self.supervisors),
             current=self.holds,
             deliver=self._deliver,
+            buried=surroundings.news.changed,
         )
 
     def start(self) -> None:
@@ -140,7 +142,12 @@ class RealProcessManager(Roster):
             return Accepted(record=record, warnings=plan.warnings, begun=True)
 
     def resume(
-        self, process_id: str, *, asked_by: str | None = None, job_s3: JobS3 | None = None
+        self,
+        process_id: str,
+        *,
+        asked_by: str | None = None,
+        job_s3: JobS3 | None = None,
+        callback: SealedCallback | None = None,
     ) -> Accepted:
         """Take an unfinished process up again, from its newest whole checkpoint where it has one.
 
@@ -148,6 +155,7 @@ class RealProcessManager(Roster):
             process_id: which process.
             asked_by: the RunPod job that asks; when it asked for the last run already, it finds that one.
             job_s3: the S3 server that this job brings with it: credentials of an earlier job are kept nowhere.
+            callback: where its caller wants its events from now on; None: where it wanted them before.
 
         Raises:
             NotFound: there is no such process, or what it was to train is gone.
@@ -163,7 +171,8 @@ class RealProcessManager(Roster):
         kind = self._kind_of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
-        order = read_order(kind.order_type, self._around.store.orders, process_id).with_s3(job_s3)
+        order = read_order(kind.order_type, self._around.store.orders, process_id)
+        order = order.with_s3(job_s3).told_to(callback)
         self._around.check_s3(order.job_s3)
         return self._take_up(record, order, asked_by=asked_by)
 
@@ -252,7 +261,9 @@ class RealProcessManager(Roster):
         if not record.status.unfinished:
             return Accepted(record=record, retried=_is_retry(record, order.asked_by))
         if self._kind_of(record).resumable:
-            return self.resume(process_id, asked_by=order.asked_by, job_s3=order.job_s3)
+            return self.resume(
+                process_id, asked_by=order.asked_by, job_s3=order.job_s3, callback=order.callback
+            )
         if _is_retry(record, order.asked_by) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted(record=record, retried=True)
         # The request is here again with all that was not kept of it.
@@ -283,6 +294,7 @@ class RealProcessManager(Roster):
             self._around.store.records.create(cancelled)
         except RecordExists:
             raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
+        self._around.news.changed(cancelled)
         return cancelled
 
     def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
@@ -306,9 +318,8 @@ class RealProcessManager(Roster):
         try:
             around.pulse.follow(supervisor.heard)
             around.store.records.create(record)
-            if record.generation == 1:
-                keep_order(order, around.store.orders, record.process_id)
-            else:
+            keep_order(order, around.store.orders, record.process_id)
+            if record.generation > 1:
                 # What was said to an earlier holder is not meant for this one.
                 around.store.mailbox.take(record.process_id)
         except BaseException:
@@ -329,6 +340,8 @@ class RealProcessManager(Roster):
 
     def _changed(self, record: ProcessRecord) -> None:
         supervisor = self.supervisors[record.process_id]
+        if supervisor.certain:
+            self._around.news.changed(record)
         if supervisor.settled:
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]

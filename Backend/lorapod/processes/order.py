@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
+from lorapod.events.port import SealedCallback
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import OrderStore
 from lorapod.sessions import Session
@@ -28,6 +29,8 @@ class Order:
     asked_by: str | None = None
     #: The S3 server that its job brought with it, where it is used.
     job_s3: JobS3 | None = None
+    #: Where its caller wants its events.
+    callback: SealedCallback | None = None
 
     @property
     def key(self) -> str | None:
@@ -56,6 +59,10 @@ class Order:
                 hint="Send the same s3Config as with `train`; its credentials may be new.",
             )
         return replace(self, job_s3=job_s3)
+
+    def told_to(self, callback: SealedCallback | None) -> Self:
+        """The order with this callback; None: with the one that it has."""
+        return self if callback is None else replace(self, callback=callback)
 
     def made_again(self, record: ProcessRecord) -> Self:
         """The order, which a request has made a second time, as it belongs to the process of the first."""

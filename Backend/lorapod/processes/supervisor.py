@@ -64,6 +64,11 @@ class Supervisor:
         """Whether the store can answer for the process from now on."""
         return self._ledger.lost or (self.record.status.final and self._ledger.saved)
 
+    @property
+    def certain(self) -> bool:
+        """Whether the present record may be told: no other worker can have another one, and an end is on the disk."""
+        return self._ledger.current and (self._ledger.saved or not self.record.status.final)
+
     def start(self) -> None:
         """Begin; returns at once."""
         self._thread.start()

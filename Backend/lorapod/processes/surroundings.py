@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lorapod.clock import Clock
+from lorapod.processes.announcing import Announcing, NoAnnouncing
 from lorapod.processes.console import Console
 from lorapod.processes.lease import Pulse
 from lorapod.processes.log import ProcessLog
@@ -44,6 +45,8 @@ class Surroundings:
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
     #: Raises `WorkerError` where the machine has no room for another process.
     check_room: Callable[[], None] = lambda: None
+    #: Tells of what happens.
+    news: Announcing = field(default_factory=NoAnnouncing)
     #: Where logs are shown while they are written, too.
     console: Console | None = None
 

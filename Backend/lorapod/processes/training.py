@@ -128,6 +128,8 @@ class Training:
         """Get it ready, start the child, and see it through."""
         around, log = run.around, run.log
         try:
+            self._write_config(run)
+            around.news.started(run.record)
             self._plan = self._preparation.run(around, run.ledger, log, lambda: run.stop is not None)
             around.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
@@ -160,11 +162,16 @@ class Training:
         """Have the rest of its files sent."""
         self._around.stop_mirroring(record, lost=lost)
 
+    def _write_config(self, run: Run) -> Path:
+        """The config as it is now; a dataset that is fetched meanwhile may change it."""
+        path = run.record.config_path(run.around.workspace)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, dump_config(self._plan.config).encode())
+        return path
+
     def _launch(self, run: Run) -> Child:
-        plan, around = self._plan, run.around
-        config_path = run.record.config_path(around.workspace)
-        config_path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(config_path, dump_config(plan.config).encode())
+        plan = self._plan
+        config_path = self._write_config(run)
         plan.run_folder.parent.mkdir(parents=True, exist_ok=True)
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)

@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,14 +23,13 @@ from yarl import URL
 
 from lorapod import __version__
 from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, WorkerTimeout
+from lorapod.safety.connector import checked_connector
 from lorapod.safety.http_answers import REDIRECTS, Again, check_status, continued, reason
 from lorapod.safety.part_file import PartFile, Room, Version
 from lorapod.safety.urls import (
     MALFORMED,
-    CheckedResolver,
     Lookup,
     check_url,
-    checked_socket,
     shown_url,
     system_lookup,
     unreachable,
@@ -93,13 +91,8 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         """Open it."""
         limits = self._limits
-        connector = aiohttp.TCPConnector(
-            resolver=CheckedResolver(self._lookup, allow_private=self._allow_private),
-            use_dns_cache=False,
-            socket_factory=partial(checked_socket, allow_private=self._allow_private),
-        )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=checked_connector(allow_private=self._allow_private, lookup=self._lookup),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

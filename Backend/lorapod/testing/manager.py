@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.clock import SystemClock
+from lorapod.processes.announcing import Announcing, NoAnnouncing
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
@@ -42,6 +43,7 @@ def open_manager(
     datasets: DatasetSupply | None = None,
     mirrors: Mirroring | None = None,
     kinds: Sequence[Kind] = (),
+    news: Announcing | None = None,
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -58,6 +60,7 @@ def open_manager(
         starter=TemplatePool() if warm else ColdStarter(),
         datasets=datasets,
         mirrors=mirrors or NoMirroring(),
+        news=news or NoAnnouncing(),
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(

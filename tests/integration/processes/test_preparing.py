@@ -128,7 +128,8 @@ async def test_what_cannot_be_had_fails_it_before_the_trainer_starts(
     assert end.failure is not None
     assert end.failure.code is code
     assert end.pid is None
-    assert not (workspace.process_folder(end.process_id) / "config.yaml").exists()
+    # The script trainer writes it at the launch.
+    assert not (workspace.process_folder(end.process_id) / "config.json").exists()
 
 
 async def test_the_next_one_trains_when_the_fetch_has_failed(

@@ -18,9 +18,10 @@ from tests.servers.flaky_proxy import flaky_proxy
 from tests.servers.hub import TOKEN, running_hub
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports, running_s3
 
+from lorapod import marks
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
-from lorapod.storage.mirror import marks, mirror, mirrors, settling
+from lorapod.storage.mirror import mirror, mirrors, settling
 from lorapod.storage.mirror.ledger import ledgers_of
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry

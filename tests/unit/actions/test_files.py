@@ -88,6 +88,7 @@ class Bench:
             archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),
+            courier=cast("Any", None),
         )
         self._router = Router(services)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from lorapod.actions import health
 from lorapod.actions.action import Job
 from lorapod.actions.services import Services
 from lorapod.engines.registry import EngineRegistry
+from lorapod.events.courier import SinkState
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
@@ -70,6 +71,17 @@ class FakeProcesses:
         return {"running": 1, "stopping": 2}
 
 
+class FakeCourier:
+    def __init__(self, *states: SinkState, failure: OSError | None = None) -> None:
+        self._states = states
+        self._failure = failure
+
+    def states(self) -> Sequence[SinkState]:
+        if self._failure is not None:
+            raise self._failure
+        return self._states
+
+
 @pytest.fixture
 def telemetry() -> FakeTelemetry:
     return FakeTelemetry()
@@ -85,6 +97,7 @@ async def ask(
     workspace: Workspace,
     *,
     statuses: Mapping[str, TrainerStatus] | None = None,
+    courier: FakeCourier | None = None,
     **settings: Any,
 ) -> health.HealthResult:
     clock = FakeClock()
@@ -110,6 +123,7 @@ async def ask(
             archives=cast("Any", None),
             shares=cast("Any", None),
             telemetry=cast("Any", telemetry),
+            courier=cast("Any", courier or FakeCourier()),
         ),
     )
     return await health.health(health.HealthRequest(), services, Job(job_id="1"))
@@ -231,4 +245,25 @@ async def test_a_trainer_is_a_fault_only_where_it_is_missed(
     assert set(failing(result)) == expected
     assert [trainer.name for trainer in result.trainers if not trainer.available] == [
         name for name, status in statuses.items() if not status.available
+    ]
+
+
+async def test_events_that_wait_are_counted_and_a_way_that_is_barred_is_told(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    courier = FakeCourier(
+        SinkState(name="callback"),
+        SinkState(name="rabbitmq", undelivered=3, error="the broker cannot be reached"),
+    )
+    result = await ask(telemetry, workspace, courier=courier)
+    checks = {check.name: (check.ok, check.detail) for check in result.checks}
+    assert checks["events:callback"] == (True, "0 events wait.")
+    assert checks["events:rabbitmq"] == (False, "3 events wait: the broker cannot be reached.")
+    assert result.status == "degraded"
+
+
+async def test_an_outbox_that_cannot_be_read_is_told(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    result = await ask(telemetry, workspace, courier=FakeCourier(failure=OSError(5, "Input/output error")))
+    assert [check.detail for check in result.checks if check.name == "events"] == [
+        "The outbox cannot be read: Input/output error."
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.lease import LeaseTimes
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import FileRecords
@@ -30,7 +31,13 @@ def keep(store: StateStore, clock: FakeClock, *, mine: bool = True, **changes: A
     def deliver(_process_id: str, _request: ControlRequest) -> None:
         raise AssertionError("nothing was posted for this worker")
 
-    arguments = {"held": frozenset, "current": lambda _id: mine, "deliver": deliver, **changes}
+    arguments = {
+        "held": frozenset,
+        "current": lambda _id: mine,
+        "deliver": deliver,
+        "buried": lambda _: None,
+        **changes,
+    }
     return Keeper(store, TIMES, clock, holder="me", **arguments)
 
 
@@ -40,12 +47,14 @@ def test_all_that_a_dead_worker_held_is_buried_at_once(clock: FakeClock) -> None
     ids = [f"train_{number:012x}" for number in range(3)]
     for process_id in ids:
         store.records.create(make_record(process_id=process_id, status=ProcessStatus.QUEUED, holder="dead"))
-    keeper = keep(store, clock)
+    told: list[ProcessRecord] = []
+    keeper = keep(store, clock, buried=told.append)
     keeper.sweep()
     clock.advance(TIMES.expiry_s)
     keeper.sweep()
-    found = [record.status for each in ids if (record := store.records.load(each))]
-    assert found == [ProcessStatus.INTERRUPTED] * 3
+    found = [record for each in ids if (record := store.records.load(each))]
+    assert [record.status for record in found] == [ProcessStatus.INTERRUPTED] * 3
+    assert sorted(told, key=lambda record: record.process_id) == found
     assert store.heartbeats.read("dead") is None
 
 

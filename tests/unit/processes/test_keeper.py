@@ -46,6 +46,7 @@ def open_keeper(store: StateStore, held: set[str]) -> Keeper:
         held=lambda: frozenset(held),
         current=lambda process_id: True,
         deliver=lambda process_id, message: None,
+        buried=lambda record: None,
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
+from lorapod.marks import TOUCH_S, Marks
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
-from lorapod.storage.mirror.marks import TOUCH_S, Marks
 from lorapod.storage.mirror.mirror import Mirror
 from lorapod.storage.mirror.watch import watching
 from lorapod.storage.model_card import TrainedModel

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lorapod import marks
 from lorapod.settings import Settings
-from lorapod.storage.mirror import marks, mirror
+from lorapod.storage.mirror import mirror
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import ObjectStore

@@ -1,4 +1,4 @@
-"""Marks of processes whose artifacts are not all sent, so that another worker sees when nobody sends them any more."""
+"""Marks of processes of which something is still to be sent, so that another worker sees when nobody does it any more."""
 
 from __future__ import annotations
 

@@ -1,0 +1,281 @@
+"""The one thread of a worker that delivers events: an event loop with a task for each process and sink."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from lorapod.clock import Clock
+from lorapod.events.lane import Lane
+from lorapod.events.outbox import Outbox, Position
+from lorapod.events.port import Callback, EventSink, SealedCallback
+from lorapod.marks import TOUCH_S, Marks
+from lorapod.safety.vault import Vault
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks of the teller at what its processes do.
+TICK_S = 1.0
+#: Between two looks at whether all is delivered, when the worker stops.
+SETTLE_TICK_S = 0.05
+#: How long sinks may take to let go.
+CLOSE_S = 3.0
+
+
+class Teller(Protocol):
+    """Who writes outboxes; called on a thread of the courier's, one call at a time."""
+
+    def tick(self) -> None:
+        """Look for what is new of this worker's processes; called about every second."""
+
+    def take_up(self, process_id: str) -> None:
+        """See to it that all is told of a process whose worker is gone, and begin with it here, if it has ended."""
+
+
+@dataclass(kw_only=True)
+class _Active:
+    """A process whose events this worker delivers; a `lane.Journey`."""
+
+    newest: str
+    callback: Callback | None
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkState:
+    """How a sink is."""
+
+    name: str
+    #: Events of this worker's processes that have not arrived.
+    undelivered: int = 0
+    #: Why the last try of one of them failed; None: none did.
+    error: str | None = None
+
+
+class Courier:
+    """Delivers events; safe for any thread. Nobody waits for a sink."""
+
+    def __init__(
+        self, *, workspace: Workspace, clock: Clock, sinks: Sequence[EventSink], vault: Vault | None = None
+    ) -> None:
+        """Start nothing."""
+        self._workspace = workspace
+        self._clock = clock
+        self._sinks = sinks
+        self._vault = vault or Vault()
+        self._marks = Marks(workspace.processes / ".events", clock)
+        self._active: dict[str, _Active] = {}
+        #: Tasks that end by themselves soon.
+        self._departing: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = asyncio.Event()
+        self._grace_s = 0.0
+        self._thread: threading.Thread | None = None
+
+    def start(self, teller: Teller) -> None:
+        """Begin to deliver, and to look after what other workers left undelivered; returns at once."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop, teller), name="events", daemon=True
+        )
+        self._thread.start()
+
+    def begin(self, outbox: Outbox, part: str, callback: SealedCallback | None) -> None:
+        """This worker has begun a part: from now on it delivers all of the process, what others left included.
+
+        Raises:
+            OSError: it cannot be noted that there is something to deliver.
+        """
+        opened = self._opened(callback)
+        positions: dict[str, Position] = {}
+        for sink in self._sinks:
+            if not sink.wants(opened):
+                continue
+            if not sink.durable:
+                # What a sink without a memory has missed, it has missed.
+                positions[sink.name] = Position(part=part)
+            elif (kept := outbox.delivered(sink.name)) is not None:
+                positions[sink.name] = kept
+            else:
+                # A worker that does not have this sink must not take the process for done.
+                positions[sink.name] = Position()
+                outbox.keep_delivered(sink.name, Position())
+        self._marks.set(outbox.process_id)
+        self._call(self._begin, outbox, part, opened, positions)
+
+    def seal(self, url: str, token: SecretStr | None) -> SealedCallback:
+        """Where a caller wants its events, as it may lie on a disk; only whoever has the same vault opens it."""
+        return SealedCallback(url=url, token=None if token is None else self._vault.seal(token))
+
+    def notify(self, process_id: str) -> None:
+        """There is something new in an outbox."""
+        self._call(self._wake, process_id)
+
+    def states(self) -> Sequence[SinkState]:
+        """How every sink is that loses nothing; reads the outboxes.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        states = {sink.name: SinkState(name=sink.name) for sink in self._sinks if sink.durable}
+        for process_id, active in list(self._active.items()):
+            outbox = Outbox(self._workspace, process_id)
+            for name, lane in list(active.lanes.items()):
+                if (state := states.get(name)) is not None:
+                    states[name] = SinkState(
+                        name=name,
+                        undelivered=state.undelivered + outbox.count(lane.position),
+                        error=state.error or lane.error,
+                    )
+        return list(states.values())
+
+    def close(self, grace_s: float) -> None:
+        """Deliver what can be within `grace_s` seconds, and stop. The rest stays marked for another worker."""
+        if self._thread is None:
+            return
+        self._grace_s = grace_s
+        self._call(self._closing.set)
+        self._thread.join()
+
+    def _call(self, function: Callable[..., object], *arguments: Any) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                # The loop is closed: the worker stops, and another goes on.
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _run(self, loop: asyncio.AbstractEventLoop, teller: Teller) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            try:
+                runner.run(self._serve(teller))
+            except Exception:
+                logger.exception("delivery of events failed")
+
+    async def _serve(self, teller: Teller) -> None:
+        ticks = asyncio.create_task(self._every(TICK_S, teller.tick))
+        sweeps = asyncio.create_task(self._every(TOUCH_S, lambda: self._sweep(teller)))
+        await self._closing.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                while self._busy():  # noqa: ASYNC110 - what it waits for is the state of many tasks
+                    await asyncio.sleep(SETTLE_TICK_S)
+        tasks = [ticks, sweeps, *(task for active in self._active.values() for task in active.tasks.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *self._departing, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(*(sink.close() for sink in self._sinks), return_exceptions=True)
+
+    def _busy(self) -> bool:
+        """Whether something may still arrive: a lane is under way that has not just failed."""
+        return any(
+            not active.tasks[name].done() and lane.error is None and not lane.idle
+            for active in self._active.values()
+            for name, lane in active.lanes.items()
+        )
+
+    @staticmethod
+    async def _every(pause_s: float, work: Callable[[], None]) -> None:
+        """Do something on a thread again and again."""
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await asyncio.to_thread(work)
+            except Exception:
+                # As at a thread's top: the next round may do better.
+                logger.exception("upkeep of events failed")
+
+    def _sweep(self, teller: Teller) -> None:
+        """Touch the marks of what this worker delivers, and take up what nobody does."""
+        for process_id, active in list(self._active.items()):
+            if Outbox(self._workspace, process_id).newest() == active.newest:
+                self._marks.set(process_id)
+            else:
+                # Another worker has it: the lanes see that when they look.
+                self._call(self._wake, process_id)
+        for process_id in self._marks.abandoned():
+            if process_id in self._active:
+                continue
+            outbox = Outbox(self._workspace, process_id)
+            if not outbox.newest():
+                self._marks.remove(process_id)
+            elif self._can_deliver(outbox):
+                teller.take_up(process_id)
+
+    def _can_deliver(self, outbox: Outbox) -> bool:
+        """Whether any sink of this worker has something left to do."""
+        mine = {sink.name for sink in self._sinks}
+        return not outbox.sinks() or any(name in mine for name in outbox.sinks())
+
+    def _opened(self, sealed: SealedCallback | None) -> Callback | None:
+        if sealed is None:
+            return None
+        token = self._vault.open(sealed.token) if sealed.token is not None else None
+        return Callback(url=sealed.url, token=token, locked=sealed.token is not None and token is None)
+
+    def _begin(
+        self, outbox: Outbox, part: str, callback: Callback | None, positions: Mapping[str, Position]
+    ) -> None:
+        if self._closing.is_set():
+            return
+        active = self._active.setdefault(outbox.process_id, _Active(newest=part, callback=callback))
+        active.newest, active.callback = max(active.newest, part), callback
+        for sink in self._sinks:
+            if sink.name not in positions:
+                continue
+            before = active.lanes.get(sink.name)
+            if before is not None and not active.tasks[sink.name].done():
+                before.catch_up(positions[sink.name])
+                before.wake()
+                continue
+            lane = Lane(
+                sink,
+                outbox,
+                active,
+                positions[sink.name],
+                clock=self._clock,
+                on_recovery=self._recovered,
+            )
+            active.lanes[sink.name] = lane
+            active.tasks[sink.name] = asyncio.create_task(self._travel(lane, active, outbox))
+        if not active.tasks:
+            self._leave(active, outbox)
+
+    def _wake(self, process_id: str) -> None:
+        active = self._active.get(process_id)
+        for lane in active.lanes.values() if active is not None else ():
+            lane.wake()
+
+    def _recovered(self, sink: EventSink) -> None:
+        """Where one server serves all, what one process learns of it is true for the others."""
+        for active in self._active.values() if sink.wants(None) else ():
+            if (lane := active.lanes.get(sink.name)) is not None:
+                lane.revive()
+
+    async def _travel(self, lane: Lane, active: _Active, outbox: Outbox) -> None:
+        await lane.run()
+        if all(other is asyncio.current_task() or other.done() for other in active.tasks.values()):
+            self._leave(active, outbox)
+
+    def _leave(self, active: _Active, outbox: Outbox) -> None:
+        """Nothing is left to do here for a process."""
+        self._active.pop(outbox.process_id, None)
+        if not any(lane.given_up for lane in active.lanes.values()):
+            task = asyncio.create_task(asyncio.to_thread(self._unmark, active, outbox))
+            self._departing.add(task)
+            task.add_done_callback(self._departing.discard)
+
+    def _unmark(self, active: _Active, outbox: Outbox) -> None:
+        """Say that all has arrived, unless another worker has to see to that."""
+        mine = {sink.name for sink in self._sinks}
+        if outbox.newest() == active.newest and mine.issuperset(outbox.sinks()):
+            self._marks.remove(outbox.process_id)

@@ -1,0 +1,114 @@
+"""One file of an outbox: the events that one worker had to tell of one run, a line each.
+
+The first line is the header. A part has one writer, who made it; another worker that takes the process up begins the
+next part and says in its header how much of the one before counts. What a late writer adds to that is nobody's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from lorapod.atomic import sync_folder
+from lorapod.events.models import Event
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a part says of itself."""
+
+    #: The name of the part before it, and how many of its bytes count.
+    previous: str | None = None
+    previous_bytes: int = 0
+
+
+_ADAPTER = TypeAdapter(Header)
+
+
+class Part:
+    """A part that this worker writes; safe for any thread."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Make the file, which must not be there.
+
+        Raises:
+            FileExistsError: somebody else has made it.
+            OSError: the disk is full or not writable.
+        """
+        self.path = path
+        self._lock = threading.Lock()
+        line = _ADAPTER.dump_json(header) + b"\n"
+        self._size_bytes = len(line)
+        with path.open("xb") as file:
+            file.write(line)
+        sync_folder(path.parent)
+
+    def append(self, event: Event, *, durable: bool) -> None:
+        """Add an event, all of it or nothing; `durable`: it outlives a power cut when this returns.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        line = event.body() + b"\n"
+        with self._lock, self.path.open("r+b") as file:
+            # What a failed attempt may have left is written over.
+            file.truncate(self._size_bytes)
+            file.seek(self._size_bytes)
+            file.write(line)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+            self._size_bytes += len(line)
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of a part; None where its writer did not live to write it."""
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        return _ADAPTER.validate_json(line) if line.endswith(b"\n") else None
+    except ValidationError:
+        logger.warning("header of events cannot be read", extra={"path": str(path)})
+        return None
+
+
+def read_lines(path: Path, offset: int, *, until: int | None, limit: int) -> list[tuple[bytes, int]]:
+    """Whole lines from `offset` on without the header, each with the offset behind it.
+
+    Args:
+        path: a part.
+        offset: 0, or behind a line.
+        until: how many bytes of the part count; None: all.
+        limit: how many lines at most.
+    """
+    found: list[tuple[bytes, int]] = []
+    with path.open("rb") as file:
+        if offset == 0:
+            offset = len(file.readline())
+        file.seek(offset)
+        while len(found) < limit:
+            line = file.readline()
+            offset += len(line)
+            if not line.endswith(b"\n") or (until is not None and offset > until):
+                break
+            found.append((line, offset))
+    return found
+
+
+def parse(line: bytes, path: Path) -> Event | None:
+    """The event of a line; None where it is damaged."""
+    try:
+        return Event.model_validate(json.loads(line))
+    except ValueError:
+        logger.warning("event cannot be read", extra={"path": str(path)})
+        return None

@@ -1,0 +1,146 @@
+"""The words of events: what a record and its files say, as consumers get it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID, uuid5
+
+from lorapod.errors import ErrorCode
+from lorapod.events.models import (
+    CheckpointData,
+    CompletedData,
+    EventData,
+    EventStatus,
+    EventType,
+    FailedData,
+    ProgressData,
+    SampleData,
+    StartedData,
+    StoppedData,
+)
+from lorapod.processes import artifacts
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+from lorapod.trainers.port import Phase
+from lorapod.workspace import Workspace
+
+#: Makes ids of events out of names; any constant would do.
+_NAMESPACE = UUID("5e0d7c2a-8f3b-4b52-9a43-3c1f6b0e7d11")
+
+_AT_WORK = frozenset({Phase.TRAINING, Phase.SAMPLING, Phase.SAVING})
+
+#: How each end of a process is told.
+ENDS = {
+    ProcessStatus.COMPLETED: EventType.COMPLETED,
+    ProcessStatus.FAILED: EventType.FAILED,
+    ProcessStatus.CANCELLED: EventType.CANCELLED,
+    ProcessStatus.INTERRUPTED: EventType.INTERRUPTED,
+}
+
+
+def event_id(record: ProcessRecord, event_type: EventType, which: str) -> str:
+    """The id of an event: the same whichever worker tells it, and however often.
+
+    `which` tells apart the events of one type and process. A process id alone is not unique between workspaces.
+    """
+    return str(uuid5(_NAMESPACE, f"{record.process_id}/{record.created_at.isoformat()}/{event_type}/{which}"))
+
+
+def started(record: ProcessRecord, workspace: Workspace) -> StartedData:
+    """A run begins."""
+    return StartedData(
+        **_common(record, EventStatus.STARTED),
+        run=record.generation,
+        name=record.name,
+        trainer=record.trainer,
+        base_model=record.base_model,
+        trigger_word=record.trigger_word,
+        config_path=workspace.relative(record.config_path(workspace)),
+        output_path=workspace.relative(record.output_folder(workspace)),
+    )
+
+
+def progress(record: ProcessRecord) -> ProgressData:
+    """How far it is."""
+    now = record.progress
+    status = EventStatus.TRAINING if record.phase in _AT_WORK else EventStatus.PREPARING
+    return ProgressData(
+        **_common(record, status),
+        phase=record.phase.value if record.phase else None,
+        loss=_finite(now.loss),
+        learning_rate=_finite(now.learning_rate),
+        steps_per_s=_finite(now.steps_per_s),
+        eta_minutes=None if (eta_s := _finite(now.eta_s)) is None else math.ceil(eta_s / 60),
+        fetch=record.fetch if record.phase is Phase.FETCHING else None,
+    )
+
+
+def sample(record: ProcessRecord, found: artifacts.Sample, path: str) -> SampleData:
+    """A picture is there."""
+    return SampleData(
+        **_common(record, EventStatus.TRAINING), path=path, sample_step=found.step, index=found.index
+    )
+
+
+def checkpoint(record: ProcessRecord, found: artifacts.Checkpoint, path: str) -> CheckpointData:
+    """Weights are there."""
+    return CheckpointData(
+        **_common(record, EventStatus.TRAINING),
+        path=path,
+        checkpoint_step=record.progress.step if found.step is None else found.step,
+        size_bytes=found.size_bytes,
+        final=found.final,
+    )
+
+
+def end(record: ProcessRecord, workspace: Workspace) -> EventData:
+    """It is over; reads its folder."""
+    saved = artifacts.checkpoints(record.run_folder(workspace), record.name)
+    match record.status:
+        case ProcessStatus.COMPLETED:
+            final = [found.path for found in saved if found.final]
+            return CompletedData(
+                **_common(record, EventStatus.COMPLETED),
+                artifacts=[
+                    workspace.relative(path)
+                    for path in artifacts.output_files(record.output_folder(workspace))
+                ],
+                model=workspace.relative(final[0]) if final else None,
+            )
+        case ProcessStatus.FAILED:
+            failure = record.failure
+            return FailedData(
+                **_common(record, EventStatus.FAILED),
+                error=failure.message if failure else "It failed.",
+                code=failure.code if failure else ErrorCode.INTERNAL,
+                hint=(failure.hint or None) if failure else None,
+                resumable=bool(saved),
+            )
+        case _:
+            return StoppedData(**_common(record, EventStatus(record.status.value)), resumable=bool(saved))
+
+
+def _common(record: ProcessRecord, status: EventStatus) -> dict[str, Any]:
+    now = record.progress
+    done = status is EventStatus.COMPLETED
+    return {
+        "status": status,
+        "progress": 100 if done else math.floor(now.percent or 0),
+        "current_step": _current_step(record),
+        "step": now.step,
+        "total_steps": now.total_steps,
+    }
+
+
+def _current_step(record: ProcessRecord) -> str:
+    now = record.progress
+    if record.phase is Phase.FETCHING and record.fetch is not None:
+        total = f"/{record.fetch.total_files}" if record.fetch.total_files else ""
+        return f"Fetching {record.fetch.files}{total} files"
+    return f"Step {now.step}/{now.total_steps}" if now.total_steps else f"Step {now.step}"
+
+
+def _finite(number: float | None) -> float | None:
+    """JSON has no word for what a diverged training reports."""
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,300 @@
+"""What is told of real trainings."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.integration.processes.newsroom import Newsroom
+from tests.unit.events.post_office import eventually
+
+from lorapod.errors import InvalidInput
+from lorapod.events import courier, part
+from lorapod.events.models import CheckpointData, EventType, ProgressData, SampleData
+from lorapod.processes.order import TrainingOrder
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.port import RecordStore
+from lorapod.testing.events import MemorySink
+from lorapod.testing.manager import until
+from lorapod.testing.records import make_record
+from lorapod.testing.supply import ScriptedSupply
+
+CANCEL = ControlRequest(save=True, grace_s=10)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "TICK_S", 0.05)
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture
+def room(tmp_path: Path, sink: MemorySink) -> Iterator[Newsroom]:
+    opened = Newsroom(tmp_path / "workspace", sink)
+    yield opened
+    opened.close(0)
+
+
+def paths(room: Newsroom, record: ProcessRecord) -> list[str]:
+    told = [event.data for event in room.told(record)]
+    return [data.path for data in told if isinstance(data, CheckpointData | SampleData)]
+
+
+def running(record: ProcessRecord) -> bool:
+    return record.progress.step > 0
+
+
+async def test_a_training_is_told_from_its_start_to_its_end(room: Newsroom, sink: MemorySink) -> None:
+    record = await room.ended(room.train(steps=40, step_s=0.02, save_every=20))
+    await eventually(lambda: bool(sink.events) and sink.events[-1].event_type.last)
+    told = [json.loads(event.body()) for event in sink.events]
+    output = f"output/{record.process_id}"
+    assert told[0]["event_type"] == "training.started"
+    assert told[0]["data"] == {
+        "status": "started",
+        "progress": 0,
+        "current_step": "Step 0/40",
+        "step": 0,
+        "total_steps": 40,
+        "run": 1,
+        "name": "model",
+        "trainer": "script",
+        "config_path": f"processes/{record.process_id}/config.yaml",
+        "output_path": output,
+    }
+    assert told[-1]["event_type"] == "training.completed"
+    assert told[-1]["data"] == {
+        "status": "completed",
+        "progress": 100,
+        "current_step": "Step 40/40",
+        "step": 40,
+        "total_steps": 40,
+        "artifacts": [
+            f"{output}/model/model.safetensors",
+            f"{output}/model/model_000000020.safetensors",
+            f"{output}/model/model_000000040.safetensors",
+        ],
+        "model": f"{output}/model/model.safetensors",
+    }
+    assert [body["sequence"] for body in told] == list(range(1, len(told) + 1))
+    assert len({body["event_id"] for body in told}) == len(told)
+    assert {(body["process_id"], body["job_id"]) for body in told} == {(record.process_id, "12345")}
+    assert sorted(paths(room, record)) == told[-1]["data"]["artifacts"]
+    training = [
+        body["data"] for body in told if body["data"]["status"] == "training" and "loss" in body["data"]
+    ]
+    assert training
+    assert all(
+        data["current_step"] == f"Step {data['step']}/40" and data["progress"] == data["step"] * 100 // 40
+        for data in training
+    )
+
+
+async def test_config_and_folder_stand_when_the_start_is_told(
+    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    tell = room.announcer.started
+
+    def started(record: ProcessRecord) -> None:
+        seen.append(record.config_path(room.workspace).is_file())
+        tell(record)
+
+    monkeypatch.setattr(room.announcer, "started", started)
+    await room.ended(room.train())
+    assert seen == [True]
+
+
+async def test_the_fetching_of_a_dataset_is_told(tmp_path: Path, sink: MemorySink) -> None:
+    supply = ScriptedSupply(tmp_path / "workspace")
+    supply.endless = True
+    room = Newsroom(tmp_path / "workspace", sink, datasets=supply)
+    order = TrainingOrder(
+        trainer="script",
+        config={"steps": 2},
+        dataset_path="training_data/urls_1",
+        dataset_source={"path": "training_data/urls_1"},
+    )
+    record = room.manager.submit("train", order).record
+
+    def fetching() -> list[ProgressData]:
+        datas = [event.data for event in sink.events]
+        return [data for data in datas if isinstance(data, ProgressData) and data.fetch is not None]
+
+    await eventually(lambda: bool(fetching()))
+    supply.endless = False
+    await room.ended(record)
+    assert (fetching()[0].status, fetching()[0].progress) == ("preparing", 0)
+    assert fetching()[0].current_step == "Fetching 0/1 files"
+    room.close()
+    assert sink.events[0].event_type is EventType.STARTED
+
+
+async def test_progress_is_told_now_and_then(tmp_path: Path, sink: MemorySink) -> None:
+    room = Newsroom(tmp_path / "workspace", sink, interval_s=0.5)
+    record = await room.ended(room.train(steps=100, step_s=0.02))
+    room.close()
+    times = [event.timestamp for event in room.told(record) if event.event_type is EventType.PROGRESS]
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(times)]
+    assert len(gaps) >= 2
+    # The first two may be close: from preparing to training. The ticks add a little to the others.
+    assert all(0.4 < gap < 1.5 for gap in gaps[1:]), gaps
+
+
+async def test_a_failure_is_told_with_its_reason(room: Newsroom) -> None:
+    record = await room.ended(room.train(behaviour="crash", steps=4))
+    last = json.loads(room.told(record)[-1].body())
+    assert last["event_type"] == "training.failed"
+    assert last["data"]["error"] == "Error running job: something broke"
+    assert (last["data"]["code"], last["data"]["resumable"]) == ("internal", False)
+
+
+async def test_what_fails_before_the_trainer_starts_is_told(tmp_path: Path, sink: MemorySink) -> None:
+    supply = ScriptedSupply(tmp_path / "workspace")
+    supply.error = InvalidInput("a.png is cut off.")
+    room = Newsroom(tmp_path / "workspace", sink, datasets=supply)
+    order = TrainingOrder(trainer="script", config={}, dataset_path="x", dataset_source={"path": "x"})
+    record = await room.ended(room.manager.submit("train", order).record)
+    room.close()
+    assert room.kinds(record) == ["started", "failed"]
+
+
+async def test_runs_follow_each_other_and_nothing_is_told_twice(room: Newsroom, sink: MemorySink) -> None:
+    record = room.train(steps=60, step_s=0.02, save_every=10)
+    await until(room.manager, record, lambda now: now.progress.step >= 25)
+    room.manager.ask(record.process_id, CANCEL)
+    await room.ended(record)
+    first = paths(room, record)
+    assert len(first) >= 2
+    room.manager.resume(record.process_id)
+    await room.ended(record)
+    kinds = [kind for kind in room.kinds(record) if kind != "checkpoint"]
+    assert kinds == ["started", "cancelled", "started", "completed"]
+    told = paths(room, record)
+    assert len(told) == len(set(told))
+    assert {Path(path).name for path in told} >= {
+        f"model_{step:09d}.safetensors" for step in range(10, 61, 10)
+    }
+    numbers = [event.sequence for event in room.told(record)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    runs = [event.data.run for event in room.told(record) if event.event_type is EventType.STARTED]  # type: ignore[attr-defined]
+    assert runs == [1, 2]
+
+
+async def test_a_cancel_in_the_line_is_told_without_a_start(tmp_path: Path, sink: MemorySink) -> None:
+    room = Newsroom(tmp_path / "workspace", sink, gpus=(0,))
+    before = room.train(steps=500)
+    await until(room.manager, before, running)
+    record = room.train()
+    room.manager.ask(record.process_id, CANCEL)
+    await room.ended(record)
+    assert room.kinds(record) == ["cancelled"]
+    room.close()
+
+
+async def test_a_worker_that_is_stopped_tells_that_it_was_interrupted(
+    tmp_path: Path, sink: MemorySink
+) -> None:
+    room = Newsroom(tmp_path / "workspace", sink)
+    record = room.train(steps=5000, save_every=10)
+    await until(room.manager, record, lambda now: now.progress.step > 10)
+    await asyncio.to_thread(room.close)
+    assert sink.events[-1].event_type is EventType.INTERRUPTED
+    other = Newsroom(tmp_path / "workspace", sink)
+    other.manager.ask(record.process_id, CANCEL)
+    assert (await other.ended(record)).status is ProcessStatus.CANCELLED
+    await asyncio.to_thread(other.close)
+    assert [event.event_type for event in sink.events[-2:]] == [EventType.INTERRUPTED, EventType.CANCELLED]
+    assert [event.sequence for event in sink.events] == sorted({event.sequence for event in sink.events})
+
+
+async def test_samples_are_told_when_they_are_whole(room: Newsroom) -> None:
+    record = room.train(steps=400, step_s=0.01)
+    await until(room.manager, record, running)
+    folder = record.run_folder(room.workspace) / "samples"
+    folder.mkdir(parents=True)
+    picture = folder / "1760000000000__000000250_1.png"
+    Image.new("RGB", (64, 64)).save(picture)
+    await eventually(lambda: len(paths(room, record)) == 1)
+    (folder / "1760000000001__000000300_0.png").write_bytes(picture.read_bytes()[:40])
+    await room.ended(record)
+    samples = [event.data for event in room.told(record) if event.event_type is EventType.SAMPLE]
+    assert [(data.path, data.sample_step, data.index) for data in samples if isinstance(data, SampleData)][
+        :1
+    ] == [(room.workspace.relative(picture), 250, 1)]
+
+
+async def test_a_disk_that_takes_nothing_ends_no_training_and_loses_nothing(
+    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = part.Part.append
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(part.Part, "append", full)
+    record = room.train(steps=20)
+    end = await room.ended(record)
+    assert end.status is ProcessStatus.COMPLETED
+    monkeypatch.setattr(part.Part, "append", append)
+    await eventually(lambda: bool(sink.events) and sink.events[-1].event_type.last)
+    assert [event.sequence for event in sink.events] == list(range(1, len(sink.events) + 1))
+    assert {"started", "checkpoint", "completed"} <= set(room.kinds(record))
+
+
+async def test_the_end_is_told_by_another_where_the_worker_did_not_live_to(
+    tmp_path: Path, sink: MemorySink
+) -> None:
+    room = Newsroom(tmp_path / "workspace", sink)
+    record = await room.ended(room.train(steps=3))
+    await asyncio.to_thread(room.close)
+    newest = max((room.workspace.process_folder(record.process_id) / "events").glob("*.jsonl"))
+    lines = newest.read_bytes().splitlines(keepends=True)
+    newest.write_bytes(b"".join(lines[:-1]))
+    ids = [event.event_id for event in sink.events]
+    for _ in range(2):
+        # However often it is told, it has the id that it had first.
+        other = Newsroom(tmp_path / "workspace", sink)
+        other.announcer.take_up(record.process_id)
+        await asyncio.to_thread(other.close)
+    assert [event.event_id for event in sink.events] == [*ids, ids[-1]]
+    assert sink.events[-1].event_type is EventType.COMPLETED
+
+
+async def test_a_worker_that_has_lost_a_process_tells_nothing_of_it(tmp_path: Path, sink: MemorySink) -> None:
+    room = Newsroom(tmp_path / "workspace", sink)
+    record = room.train(steps=1000)
+    await until(room.manager, record, running)
+    records: RecordStore = room.store.records
+    now = room.manager.get(record.process_id)
+    records.create(now.moved(ProcessStatus.INTERRUPTED, generation=2))
+    await eventually(lambda: not room.manager.supervisors)
+    assert "interrupted" not in room.kinds(record)
+    assert "failed" not in room.kinds(record)
+    await asyncio.to_thread(room.close)
+
+
+async def test_only_trainings_are_told_of(room: Newsroom) -> None:
+    record = make_record(process_id="generate_0123456789ab", type="generate", status=ProcessStatus.COMPLETED)
+    room.announcer.started(record)
+    room.announcer.changed(record)
+    assert room.told(record) == []
+
+
+async def test_without_what_earlier_runs_told_the_count_begins_behind_it(room: Newsroom) -> None:
+    record = make_record(generation=3, status=ProcessStatus.INTERRUPTED)
+    room.announcer.changed(record)
+    assert [event.sequence for event in room.told(record)] == [2_000_001]

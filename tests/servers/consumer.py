@@ -1,0 +1,54 @@
+"""A queue on a broker that takes every event, and what has come into it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from types import TracebackType
+from typing import Any
+
+import pika
+from tests.servers.rabbitmq import RunningRabbitMQ
+
+
+class Consumer:
+    """A durable queue that is bound to an exchange, read with a client of another make than the worker's."""
+
+    def __init__(self, server: RunningRabbitMQ, exchange: str, *, bindings: str = "training.*") -> None:
+        self._parameters = pika.URLParameters(server.url.get_secret_value())
+        self.queue = f"test-{secrets.token_hex(4)}"
+        with self._channel() as channel:
+            channel.exchange_declare(exchange, "topic", durable=True)
+            channel.queue_declare(self.queue, durable=True)
+            channel.queue_bind(self.queue, exchange, bindings)
+        #: Bodies, and their properties.
+        self.bodies: list[dict[str, Any]] = []
+        self.properties: list[Any] = []
+        self.routing_keys: list[str] = []
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Everything that has come since the queue was made."""
+        with self._channel() as channel:
+            while True:
+                method, properties, body = channel.basic_get(self.queue, auto_ack=True)
+                if method is None:
+                    return self.bodies
+                self.bodies.append(json.loads(body))
+                self.properties.append(properties)
+                self.routing_keys.append(method.routing_key)
+
+    def _channel(self) -> _Channel:
+        return _Channel(self._parameters)
+
+
+class _Channel:
+    def __init__(self, parameters: Any) -> None:
+        self._connection = pika.BlockingConnection(parameters)
+
+    def __enter__(self) -> Any:
+        return self._connection.channel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()

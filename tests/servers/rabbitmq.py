@@ -1,0 +1,155 @@
+"""A real RabbitMQ broker for tests."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+
+READY_S = 60.0
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+#: What a client begins with; a broker that is ready answers with the start of a connection.
+GREETING = b"AMQP\x00\x00\x09\x01"
+
+
+class RunningRabbitMQ:
+    """A broker on free loopback ports, with a folder and a node of its own; can be frozen, killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port, node_port, names_port = _free_ports(3)
+        node = f"lorapod{secrets.token_hex(4)}@localhost"
+        settings = folder / "rabbitmq.conf"
+        settings.write_text(
+            f"listeners.tcp.default = 127.0.0.1:{self.port}\nlog.console = false\nlog.file.level = warning\n"
+            # A full disk of the machine is not what is tested, and a broker that waits for one would look frozen.
+            "disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\n"
+        )
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": node,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(node_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(settings),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            # Two schedulers are plenty, and leave the machine to the tests.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+            "ERL_EPMD_PORT": str(names_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        self._popen: subprocess.Popen[bytes] | None = None
+        # The broker would leave one behind that nobody ends.
+        names = shutil.which("epmd")
+        assert names is not None, "epmd is missing: scripts/test-servers.sh installs it with rabbitmq-server"
+        self._names = subprocess.Popen(
+            [names], env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        self.start()
+
+    @property
+    def url(self) -> SecretStr:
+        return self.url_with("guest")
+
+    def url_with(self, password: str, *, user: str = "guest") -> SecretStr:
+        return SecretStr(f"amqp://{user}:{password}@127.0.0.1:{self.port}/")
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        program = PROGRAMS / "rabbitmq-server"
+        assert program.exists(), "rabbitmq-server is missing: scripts/test-servers.sh installs it"
+        with (self._folder / "server.log").open("ab") as log:
+            self._popen = subprocess.Popen(
+                [program],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_S
+        while not self._answers():
+            said = (self._folder / "server.log").read_text(errors="replace")[-2000:]
+            assert self._popen.poll() is None, f"rabbitmq-server ended: {said}"
+            assert time.monotonic() < deadline, f"rabbitmq-server does not answer: {said}"
+            time.sleep(0.05)
+
+    def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` answers."""
+        command = [str(PROGRAMS / "rabbitmqctl"), "--quiet", *arguments]
+        ended = subprocess.run(
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ended.stdout
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._popen is not None
+        os.killpg(self._popen.pid, number)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would; returns when it is gone."""
+        assert self._popen is not None
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+        self._popen.wait()
+
+    def close(self) -> None:
+        """End it, and the small server of node names beside it."""
+        self.kill()
+        self._names.kill()
+        self._names.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections, and answers nobody."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            connection.sendall(GREETING)
+            return connection.recv(1) != b""
+        return False
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@contextmanager
+def running_rabbitmq() -> Iterator[RunningRabbitMQ]:
+    """A broker, gone with its folder afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lorapod-rabbitmq-", ignore_cleanup_errors=True) as folder:
+        server = RunningRabbitMQ(Path(folder))
+        try:
+            yield server
+        finally:
+            server.close()
