@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from lorapod.kinds import FileKind, is_hidden, kind_of
 from lorapod.models.kinds import ModelKind, kind_of_folder
+from lorapod.sessions import session_outputs
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
 
@@ -43,7 +44,7 @@ class FoundModel:
 
 
 def find_models(workspace: Workspace) -> list[FoundModel]:
-    """Every model below `models/` and every safetensors file below `output/`, sorted by path.
+    """Every model below `models/`, every safetensors file below `output/` and in sessions, sorted by path.
 
     Links are followed to wherever they lead inside the workspace, but not to what is found anyway.
     """
@@ -112,18 +113,26 @@ def _trained(workspace: Workspace) -> Iterator[FoundModel]:
     for process in _entries(workspace.output):
         if not process.is_dir(follow_symlinks=False):
             continue
-        for folder, folders, files in os.walk(process.path):
-            folders[:] = [name for name in folders if not is_hidden(name)]
-            for name in files:
-                if name.endswith(SUFFIX) and not is_hidden(name):
-                    path = Path(folder, name)
-                    within = PurePosixPath(path.relative_to(workspace.output))
-                    yield FoundModel(
-                        path=path,
-                        kind=None,
-                        name=(PurePosixPath(TRAINED) / within).with_suffix("").as_posix(),
-                        process_id=process.name,
-                    )
+        for path in _weights(process.path):
+            within = PurePosixPath(path.relative_to(workspace.output))
+            yield FoundModel(
+                path=path,
+                kind=None,
+                name=(PurePosixPath(TRAINED) / within).with_suffix("").as_posix(),
+                process_id=process.name,
+            )
+    for output in session_outputs(workspace):
+        for path in _weights(output):
+            name = PurePosixPath(workspace.relative(path)).with_suffix("").as_posix()
+            yield FoundModel(path=path, kind=None, name=name)
+
+
+def _weights(top: str | Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        for name in files:
+            if name.endswith(SUFFIX) and not is_hidden(name):
+                yield Path(folder, name)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -92,6 +92,16 @@ def test_content_tells_where_the_folder_does_not(shelf: ModelShelf, workspace: W
     ]
 
 
+def test_loras_of_sessions_are_listed(shelf: ModelShelf, workspace: Workspace) -> None:
+    for folder in ("training_session_1", "training/training_session_2"):
+        put_model(workspace.root / folder / "output/cat/cat.safetensors")
+        put_model(workspace.root / folder / "dataset/_latent_cache/a.safetensors")
+    assert listed(shelf) == {
+        "training/training_session_2/output/cat/cat.safetensors": "lora",
+        "training_session_1/output/cat/cat.safetensors": "lora",
+    }
+
+
 def test_what_is_no_model_is_not_listed(shelf: ModelShelf, workspace: Workspace) -> None:
     put_model(workspace.models / "loras/cat.safetensors")
     for name in ("loras/cat.txt", "loras/cat.safetensors.card.json", "loras/.hidden.safetensors", "notes.md"):
