@@ -94,12 +94,18 @@ def test_the_console_script_is_there() -> None:
     assert callable(script.load())
 
 
-def test_building_a_worker_imports_nothing_heavy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry", ["Backend/rp_handler.py", "SimpleBackend/handler.py"])
+def test_building_a_worker_imports_nothing_heavy(tmp_path: Path, entry: str) -> None:
     code = (
-        "import sys, rp_handler; rp_handler.worker();"
+        f"import sys, {Path(entry).stem} as entry; entry.worker();"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "WORKSPACE_PATH": str(tmp_path)}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "WORKSPACE_PATH": str(tmp_path),
+        "PYTHONPATH": str((ROOT / entry).parent),
+    }
 
     told = subprocess.run(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
