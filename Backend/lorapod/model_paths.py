@@ -43,6 +43,15 @@ class ModelPaths:
                 continue
         return None
 
+    def names_own(self, text: str) -> bool:
+        """Whether a text that no model has can only mean the workspace: it begins with one of its own folders.
+
+        `models/none` reads like a HuggingFace id too, and would fail only when it is loaded.
+        """
+        first, slash, _ = text.partition("/")
+        own = (self.workspace.models, self.workspace.output, self.workspace.training_data)
+        return bool(slash) and first in {folder.name for folder in own}
+
 
 def cached_repository(hub_cache: Path, hub_id: str) -> Path:
     """Where a repository of the hub lies once it was downloaded."""

@@ -108,14 +108,15 @@ class PathRules:
         if "://" in text:
             self._address(text, field, problems)
             return text
-        local = ModelPaths(workspace=self.workspace, folders=self.model_folders).find(text)
+        paths = ModelPaths(workspace=self.workspace, folders=self.model_folders)
+        local = paths.find(text)
         if local is None and not text.startswith("/"):
             # Also for what reads like a HuggingFace id: a link of the workspace that leads outside.
             self._inside(text, field, problems)
         if local is not None:
             _check_weights(local, text, field, problems)
             return str(local)
-        if _looks_like_a_path(text):
+        if _looks_like_a_path(text) or paths.names_own(text):
             problems.add(
                 field, f"there is no model at {shown(text)!r}, in the workspace or the worker's model folders"
             )

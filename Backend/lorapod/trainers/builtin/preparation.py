@@ -118,7 +118,7 @@ class Preparation:
         local = paths.find(text)
         if local is not None:
             model["name_or_path"] = str(local)
-        elif text.startswith(("/", "~", ".")) or "\0" in text:
+        elif text.startswith(("/", "~", ".")) or "\0" in text or paths.names_own(text):
             self._problem(place, f"there is no model {_shown(text)!r} in the workspace")
         elif not HUB_ID.fullmatch(text):
             self._problem(place, f"{_shown(text)!r} is neither a path in the workspace nor a HuggingFace id")

@@ -58,6 +58,8 @@ class TestModels:
         [
             "/etc/passwd",
             "/workspace/models/none",
+            "models/none",
+            "output/train_1/none",
             "../../etc",
             "~/model",
             "models/../../../etc/passwd",

@@ -126,7 +126,9 @@ class TestPrepare:
         wish.config["config"]["name"] = name
         assert "config.name" in problems(trainer, wish)
 
-    @pytest.mark.parametrize("model", ["/etc/passwd", "../../etc", "~/model", "a b", "\0", "a/b/c"])
+    @pytest.mark.parametrize(
+        "model", ["/etc/passwd", "../../etc", "~/model", "a b", "\0", "a/b/c", "models/none", "output/none"]
+    )
     def test_a_model_is_in_the_workspace_or_on_the_hub(
         self, trainer: BuiltinTrainer, workspace: Workspace, model: str
     ) -> None:
