@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
-SOURCES := Backend SimpleBackend tests scripts
+SOURCES := Backend FastBackend SimpleBackend tests scripts
 # Two workers: the machine this is sized for has two cores. The servers in the tests take free ports.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
@@ -92,8 +92,8 @@ servers: ## Install the servers that tests start (does nothing when they are the
 	@bash scripts/test-servers.sh
 
 .PHONY: lock
-lock: venv ## Resolve pyproject.toml afresh into requirements.lock
-	@$(PY) scripts/lock.py requirements.lock
+lock: venv ## Resolve pyproject.toml afresh into the lock files
+	@$(PY) scripts/lock.py
 
 .PHONY: clean
 clean: ## Remove .venv and every cache

@@ -1,7 +1,8 @@
-"""Write `requirements.lock`: every package that a full install resolves to today, pinned with `==`.
+"""Write the lock files: every package that an install resolves to today, pinned with `==`.
 
-Run as `python scripts/lock.py requirements.lock`. The file is a constraints file without hashes, index addresses
-or local build tags (`+cpu`), so that each machine may take its own build of torch at the same version.
+Run as `python scripts/lock.py` in the project's root. `requirements.lock` pins the full install, for people who work
+on the project; `FastBackend/requirements.lock` pins the same versions of what a worker needs. Both are without hashes,
+index addresses or local build tags (`+cpu`), so that each machine may take its own build of torch at the same version.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-TARGET = ".[builtin,redis,report,dev]"
-HEADER = "# Made by `make lock` from pyproject.toml (all extras); used by `make venv` as constraints.\n"
+ALL = Path("requirements.lock")
+ALL_HEADER = "# Made by `make lock` from pyproject.toml (all extras); used by `make venv` as constraints.\n"
+WORKER = Path("FastBackend/requirements.lock")
+WORKER_HEADER = (
+    "# Made by `make lock` from pyproject.toml (builtin, redis); what FastBackend installs on the volume.\n"
+)
 
 
-def resolve() -> list[str]:
+def resolve(target: str, *options: str) -> Sequence[str]:
     """Ask pip what it would install into an empty environment; `name==version` lines, sorted."""
-    argv = [sys.executable, "-m", "pip", "install", "-qq", "--dry-run", "--ignore-installed"]
-    answer = subprocess.run([*argv, "--report", "-", TARGET], check=True, stdout=subprocess.PIPE, text=True)
+    argv = [sys.executable, "-m", "pip", "install", "-qq", "--dry-run", "--ignore-installed", *options]
+    answer = subprocess.run([*argv, "--report", "-", target], check=True, stdout=subprocess.PIPE, text=True)
     pins = set()
     for item in json.loads(answer.stdout)["install"]:
         metadata = item["metadata"]
@@ -29,5 +35,11 @@ def resolve() -> list[str]:
     return sorted(pins)
 
 
+def write(path: Path, header: str, pins: Sequence[str]) -> None:
+    """One pin a line."""
+    path.write_text(header + "".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(HEADER + "".join(f"{pin}\n" for pin in resolve()), encoding="utf-8")
+    write(ALL, ALL_HEADER, resolve(".[builtin,redis,report,dev]"))
+    write(WORKER, WORKER_HEADER, resolve(".[builtin,redis]", "--constraint", str(ALL)))

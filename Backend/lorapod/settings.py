@@ -66,6 +66,16 @@ class Settings(BaseSettings):
     ai_toolkit_python: Path | None = Field(
         default=None, description="The Python that runs AI Toolkit; else the virtual environment in its root."
     )
+    fast_lock: Path | None = Field(
+        default=None,
+        description="What FastBackend installs on the volume: a requirements file of pins; else "
+        "FastBackend/requirements.lock.",
+    )
+    fast_environments: Path | None = Field(
+        default=None,
+        description="Where FastBackend makes its environments; else .environments in the workspace, or on local disk "
+        "where there is none.",
+    )
     comfyui_path: Path | None = Field(
         default=None,
         description="ComfyUI's root, whose model folders are linked to the workspace's; else /comfyui, "

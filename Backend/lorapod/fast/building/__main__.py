@@ -1,0 +1,196 @@
+"""`python -m lorapod.fast.building LOCK BACKEND ENVIRONMENTS LEASE_S KEEP_FREE_BYTES [--again]`.
+
+Makes the environment, or waits for whoever is making it, and tells how far it is on stdout, a JSON object a line; the
+last has `ready` or `error`. Its stdin is a pipe from its worker: when that ends, the worker is gone, and so are this
+process and pip, which share a session.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import venv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lorapod.errors import InsufficientStorage, InternalError, Unsupported, WorkerError
+from lorapod.fast.building.pip import install
+from lorapod.fast.building.shelf import EnvironmentShelf, Prepared, Recipe
+from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.building.turn import Turn
+
+#: Between two looks at another builder.
+LOOK_S = 0.5
+
+#: The worker answers meanwhile.
+NICENESS = 10
+
+#: What an environment must be able to do.
+CHECK = "import lorapod.worker"
+
+
+class Builder:
+    """One build."""
+
+    def __init__(self, shelf: EnvironmentShelf, *, lease_s: float, keep_free_bytes: int) -> None:
+        """Nothing is done yet."""
+        self._shelf = shelf
+        self._keep_free_bytes = keep_free_bytes
+        self._turn = Turn(shelf.folder, stale_s=lease_s)
+        self._beat_s = lease_s / 5
+        self._stage = Stage(step=Step.WAITING)
+
+    def run(self, *, again: bool) -> Prepared:
+        """The environment, made here or by another worker meanwhile.
+
+        Args:
+            again: make a new one though there is one.
+
+        Raises:
+            WorkerError: it cannot be made.
+            OSError: the disk failed.
+        """
+        before = self._shelf.ready()
+        self._shelf.folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            found = self._shelf.ready()
+            if found is not None and not (again and found == before):
+                return found
+            if not self._turn.take():
+                _say(asdict(self._stage) | dict(self._turn.news()) | {"elsewhere": True})
+                time.sleep(LOOK_S)
+                continue
+            try:
+                return self._make(instead=before)
+            except (WorkerError, OSError):
+                # Who was taken for dead has its folder swept away: somebody else is at it.
+                if self._turn.ours:
+                    raise
+            finally:
+                self._turn.leave()
+
+    def give_up(self) -> None:
+        """Let others have the turn at once; from any thread, just before the end."""
+        self._turn.leave()
+
+    def _make(self, *, instead: Prepared | None) -> Prepared:
+        # Another worker may have finished between our look and our turn.
+        found = self._shelf.ready()
+        if found is not None and found != instead:
+            return found
+        began_s = time.monotonic()
+        folder = self._shelf.new_build()
+        self._shelf.sweep(folder)
+        over = threading.Event()
+        threading.Thread(target=self._keep_telling, args=(over,), name="turn", daemon=True).start()
+        try:
+            packages = self._fill(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            over.set()
+        prepared = Prepared(
+            folder=folder.name, took_s=round(time.monotonic() - began_s, 1), packages=packages
+        )
+        # What is named as whole must outlive the machine.
+        os.sync()
+        used = self._shelf.publish(prepared, instead=instead)
+        if used != prepared:
+            shutil.rmtree(folder, ignore_errors=True)
+        return used
+
+    def _fill(self, folder: Path) -> int:
+        free_bytes = shutil.disk_usage(self._shelf.folder).free
+        if free_bytes < self._keep_free_bytes:
+            raise InsufficientStorage(
+                f"There are {free_bytes} bytes free for the environment; {self._keep_free_bytes} are kept.",
+                hint="Free disk or attach a larger volume, then send `setup_environment`.",
+            )
+        self._tell(Stage(step=Step.CREATING))
+        venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+        python = folder / "bin/python"
+        packages = install(python, self._shelf.recipe.lock, self._tell)
+        self._tell(Stage(step=Step.CHECKING))
+        (site_packages,) = folder.glob("lib/python*/site-packages")
+        (site_packages / "lorapod.pth").write_text(f"{self._shelf.recipe.backend}\n", encoding="utf-8")
+        checked = subprocess.run(
+            [str(python), "-I", "-c", CHECK],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if checked.returncode:
+            last = checked.stderr.strip().splitlines() or ["no reason given"]
+            raise Unsupported(
+                f"The worker does not run in the environment that FAST_LOCK makes: {last[-1][:300]}",
+                hint="Complete the lock, then send `setup_environment`.",
+            )
+        return packages
+
+    def _tell(self, stage: Stage) -> None:
+        self._stage = stage
+        _say(asdict(stage))
+
+    def _keep_telling(self, over: threading.Event) -> None:
+        while not over.wait(self._beat_s):
+            self._turn.tell(asdict(self._stage))
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_worker(builder: Builder) -> None:
+    """Wait for the end of stdin; a builder whose worker is gone ends, with pip, and lets others have its turn."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    builder.give_up()
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    """Build, and say how it went; 0 even for a failure that was told."""
+    lock, backend, environments, lease_s, keep_free_bytes, *options = arguments
+    os.nice(NICENESS)
+    try:
+        recipe = Recipe(lock=Path(lock), backend=Path(backend), environments=Path(environments))
+        shelf = EnvironmentShelf(recipe)
+        builder = Builder(shelf, lease_s=float(lease_s), keep_free_bytes=int(keep_free_bytes))
+        threading.Thread(target=_end_with_worker, args=(builder,), name="worker-gone", daemon=True).start()
+        prepared = builder.run(again="--again" in options)
+    except WorkerError as error:
+        _say({"error": error.message, "code": error.code, "hint": error.hint})
+    except OSError as error:
+        failure = _disk_error(error)
+        _say({"error": failure.message, "code": failure.code, "hint": failure.hint})
+    else:
+        _say({"ready": str(shelf.python(prepared))})
+    return 0
+
+
+def _disk_error(error: OSError) -> WorkerError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return InsufficientStorage(
+            "The disk ran full while the environment was made.",
+            hint="Free disk or attach a larger volume, then send `setup_environment`.",
+        )
+    where = error.filename or "the disk"
+    return InternalError(
+        f"The environment cannot be made: {where}: {error.strerror or type(error).__name__}.",
+        hint="Check the volume and FAST_LOCK, then send `setup_environment`.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

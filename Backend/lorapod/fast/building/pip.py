@@ -1,0 +1,79 @@
+"""pip's run in an environment, and what its lines tell."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from lorapod.errors import InsufficientStorage, UpstreamError, WorkerError
+from lorapod.fast.building.steps import Stage, Step
+
+_PIN = re.compile(r"^[A-Za-z0-9]")
+_COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (?P<what>[^\s;(]+)")
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+_NO_NETWORK = ("NewConnectionError", "Name or service not known", "Temporary failure in name resolution")
+
+#: Lines of pip that an error may need.
+_KEPT = 60
+
+
+def count_pins(lock: str) -> int:
+    """How many packages a lock names."""
+    return sum(1 for line in lock.splitlines() if _PIN.match(line))
+
+
+def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
+    """Install what `lock` pins; how many packages that is. Options come from pip's own variables (`PIP_…`).
+
+    Raises:
+        InsufficientStorage: the disk ran full.
+        UpstreamError: the index cannot be reached, or has no such package.
+    """
+    packages = count_pins(lock.read_text(encoding="utf-8"))
+    argv = [
+        *(sys.executable, "-m", "pip", "--python", str(python), "install"),
+        *("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location"),
+        *("--requirement", str(lock)),
+    ]
+    last: deque[str] = deque(maxlen=_KEPT)
+    seen = 0
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as pip:
+        assert pip.stdout is not None
+        for text in pip.stdout:
+            line = text.rstrip()
+            last.append(line)
+            if found := _COLLECTING.match(line):
+                seen += 1
+                tell(Stage(step=Step.FETCHING, part=seen / max(1, packages), detail=found["what"][:80]))
+            elif line.startswith("Installing collected packages"):
+                tell(Stage(step=Step.INSTALLING, detail=f"{packages} packages"))
+    if pip.returncode:
+        raise _failure(list(last), pip.returncode)
+    return packages
+
+
+def _failure(lines: list[str], exit_code: int) -> WorkerError:
+    text = "\n".join(lines)
+    if any(sign in text for sign in _FULL):
+        return InsufficientStorage(
+            "The disk ran full while the environment was installed.",
+            hint="Free disk or attach a larger volume, then send `setup_environment`.",
+        )
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    why = errors[-1] if errors else next((line for line in reversed(lines) if line), f"exit code {exit_code}")
+    network = any(sign in text for sign in _NO_NETWORK)
+    return UpstreamError(
+        f"pip could not install the environment: {'the package index cannot be reached; ' if network else ''}{why[:300]}",
+        hint="Check the network and FAST_LOCK, then send `setup_environment`; the worker's log has pip's own words.",
+    )

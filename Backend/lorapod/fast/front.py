@@ -1,0 +1,228 @@
+"""Answers jobs from the first moment: a few by itself, all others through the real worker once it is there."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lorapod import __version__
+from lorapod.errors import Conflict, InternalError, InvalidInput, WorkerError
+from lorapod.fast.backstage import Backstage, Status
+from lorapod.fast.settings import FastSettings
+from lorapod.safety.redaction import Redactor
+from lorapod.wire.envelope import Call, error_answer, open_envelope
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks at the steps of a build, for a job that waits for it.
+LOOK_S = 1.0
+
+_WAIT, _REFUSE = "wait", "refuse"
+
+#: What `setup_environment` takes.
+_SETUP_FIELDS = frozenset({"wait", "force"})
+
+Update = Callable[[Mapping[str, Any]], None]
+
+
+class Front:
+    """The entry's answers; belongs to one event loop."""
+
+    def __init__(self, settings: FastSettings, backstage: Backstage) -> None:
+        """Answer at once what can be, and the rest through `backstage`."""
+        self._settings = settings
+        self._backstage = backstage
+        self._redactor = Redactor(settings.secrets)
+        self._began_s = time.monotonic()
+        self._waiting = 0
+
+    async def answer(self, event: Any, update: Update) -> dict[str, Any]:
+        """The answer to one event; `update` sends progress to whoever polls its RunPod job."""
+        try:
+            return await self._answer(event, update)
+        except WorkerError as error:
+            answered: dict[str, Any] = self._redactor.record(error_answer(error))
+            return answered
+        except Exception:
+            logger.exception("the entry failed")
+            return error_answer(InternalError())
+
+    async def _answer(self, event: Any, update: Update) -> dict[str, Any]:
+        call = open_envelope(event)
+        match call.type:
+            case "ping":
+                _take_only(call, frozenset())
+                return {"pong": True, "worker_id": self._settings.worker_id}
+            case "echo":
+                return {"echo": dict(call.fields), "worker_id": self._settings.worker_id}
+            case "health":
+                return await self._health(event, call, update)
+            case "setup_environment":
+                return await self._setup(call, update)
+        event, patient = _without_if_preparing(event)
+        return await self._hand_on(event, update, patient=patient)
+
+    async def _hand_on(self, event: Any, update: Update, *, patient: bool) -> dict[str, Any]:
+        backstage = self._backstage
+        if backstage.stale_failure():
+            backstage.begin()
+        if backstage.worker() is None and not patient:
+            raise self._not_yet()
+        told = await self._until_up(update)
+        worker = backstage.worker()
+        assert worker is not None
+
+        def numbered(news: Mapping[str, Any]) -> None:
+            number = news.get("sequence")
+            update({**news, "sequence": number + told} if isinstance(number, int) else news)
+
+        return await worker.answer(event, numbered)
+
+    async def _until_up(self, update: Update) -> int:
+        """Wait for the real worker, and tell what is prepared meanwhile; how many updates that took.
+
+        Raises:
+            WorkerError: it does not come up.
+        """
+        backstage = self._backstage
+        backstage.begin()
+        told, shown, due_s = 0, None, 0.0
+        self._waiting += 1
+        try:
+            while backstage.worker() is None:
+                view = self._environment()
+                step = (view["status"], view.get("step"))
+                if step != shown or time.monotonic() >= due_s:
+                    told, shown = told + 1, step
+                    due_s = time.monotonic() + self._settings.progress_interval_s
+                    update({"status": "preparing", "sequence": told, "environment": view})
+                await backstage.changed(LOOK_S)
+        finally:
+            self._waiting -= 1
+        return told
+
+    def _not_yet(self) -> WorkerError:
+        view = self._environment()
+        left_s = view.get("remaining_s")
+        when = f"in about {left_s:.0f} s" if left_s is not None else "later"
+        return Conflict(
+            f"This worker still prepares its environment ({view['detail']}).",
+            hint=f"Send it again {when}, or with `if_preparing: wait`.",
+            details=[
+                {
+                    "field": "environment",
+                    **{k: v for k, v in view.items() if k in {"status", "percent", "remaining_s"}},
+                }
+            ],
+        )
+
+    async def _health(self, event: Any, call: Call, update: Update) -> dict[str, Any]:
+        _take_only(call, frozenset())
+        view = self._environment()
+        if view["status"] == Status.READY and (worker := self._backstage.worker()) is not None:
+            answer = await worker.answer(event, update)
+            return answer if "error" in answer else {**answer, "environment": view}
+        return {
+            "status": "degraded",
+            "checks": [{"name": "environment", "ok": False, "detail": view["detail"]}],
+            "worker_id": self._settings.worker_id,
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._began_s, 3),
+            "gpu": [],
+            **self._disk(),
+            "processes": {"queued": self._waiting, "running": 0},
+            "trainers": [],
+            "engines": [],
+            "environment": view,
+        }
+
+    async def _setup(self, call: Call, update: Update) -> dict[str, Any]:
+        _take_only(call, _SETUP_FIELDS)
+        wait, force = (_flag(call, name, default) for name, default in (("wait", True), ("force", False)))
+        backstage = self._backstage
+        up = backstage.state.status is Status.READY
+        if force and up:
+            await backstage.rebuild()
+        else:
+            backstage.begin(again=force)
+        if wait:
+            await self._until_up(update)
+        note = {"note": "Workers that start from now on use the new environment."} if force and up else {}
+        return {"worker_id": self._settings.worker_id, "environment": self._environment(), **note}
+
+    def _environment(self) -> dict[str, Any]:
+        """How far it is, as `health` shows it."""
+        backstage, settings = self._backstage, self._settings
+        state, now_s = backstage.state, time.monotonic()
+        view: dict[str, Any] = {
+            "status": state.status.value,
+            "key": backstage.shelf.key,
+            "path": str(backstage.shelf.folder),
+            "shared": settings.shared,
+            "since_s": round(now_s - state.since_s, 1),
+        }
+        if not settings.shared:
+            view["warning"] = "It lies on no volume: every new worker has to make its own."
+        if state.status is Status.PREPARING:
+            view |= {"step": state.stage.step.value, "percent": round(100 * state.stage.share, 1)}
+            if (left_s := state.remaining_s(now_s, backstage.known_s)) is not None:
+                view["remaining_s"] = left_s
+            if state.elsewhere:
+                view["elsewhere"] = True
+        if state.failure is not None:
+            view["failure"] = self._redactor.record(error_answer(state.failure))
+        view["detail"] = self._redactor.text(_told(view, state.stage.detail))
+        return view
+
+    def _disk(self) -> dict[str, Any]:
+        try:
+            usage = shutil.disk_usage(self._settings.workspace_root)
+        except OSError:
+            return {}
+        return {
+            "disk": {"total_bytes": usage.total, "used_bytes": usage.used, "free_bytes": usage.free},
+        }
+
+
+def _told(view: Mapping[str, Any], detail: str) -> str:
+    match view["status"]:
+        case Status.FAILED:
+            return str(view["failure"]["error"])
+        case Status.PREPARING:
+            who = "another worker: " if view.get("elsewhere") else ""
+            left_s = view.get("remaining_s")
+            more = f", about {left_s:.0f} s left" if left_s is not None else ""
+            return f"{who}{view['step']}{f' {detail}' if detail else ''}, {view['percent']} %{more}"
+        case Status.READY:
+            return "The real worker takes jobs."
+        case Status.STARTING:
+            return "The environment is there; the real worker starts."
+    return "Not begun yet."
+
+
+def _without_if_preparing(event: Any) -> tuple[Any, bool]:
+    """The event as the real worker knows it, and whether its job waits for that worker."""
+    fields = dict(event["input"])
+    wish = fields.pop("if_preparing", _WAIT)
+    if wish not in {_WAIT, _REFUSE}:
+        raise InvalidInput(f"if_preparing: it must be {_WAIT!r} or {_REFUSE!r}.")
+    return {**event, "input": fields}, wish == _WAIT
+
+
+def _take_only(call: Call, known: frozenset[str]) -> None:
+    unknown = sorted(set(call.fields) - known - {"if_preparing"})
+    if unknown:
+        raise InvalidInput(
+            f"{unknown[0][:80]}: unknown field.",
+            hint=f"{call.type} takes {', '.join(sorted(known)) or 'none'}.",
+        )
+
+
+def _flag(call: Call, name: str, default: bool) -> bool:  # noqa: FBT001 - read where it is called
+    value = call.fields.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name}: it must be true or false.")
+    return value

@@ -1,0 +1,155 @@
+"""The real worker as a child of the entry: jobs go to it and answers come back over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from lorapod.errors import InternalError
+from lorapod.fast.frames import frame, read_frame
+
+#: Of the entry's own Python; they would lead the other one astray.
+_OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH"})
+
+#: From the end of the socket to that of the process.
+KILL_AFTER_S = 5.0
+
+Update = Callable[[Mapping[str, Any]], None]
+
+
+class InnerWorker:
+    """One child, from its start to its end; belongs to one event loop."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        connection: socket.socket,
+    ) -> None:
+        """Use `start`."""
+        self._process = process
+        self._connection = connection
+        self._reader, self._writer = reader, writer
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._updates: dict[int, Update] = {}
+        self._listening = asyncio.create_task(self._listen())
+        self._ended = asyncio.Event()
+
+    @classmethod
+    async def start(cls, python: Path, *, worker_id: str) -> Self:
+        """Start it and wait until it takes jobs; it goes by the entry's `worker_id`.
+
+        Raises:
+            InternalError: it ended before that.
+            OSError: it cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(  # noqa: ASYNC220 - a fork and an exec, no waiting
+                [str(python), "-P", "-m", "lorapod.fast.serving", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=_environment(worker_id),
+                start_new_session=True,
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            first = await read_frame(reader)
+        except asyncio.CancelledError:
+            # It sees the end of its socket, and ends.
+            writer.close()
+            raise
+        if first is None:
+            writer.close()
+            exit_code = await asyncio.to_thread(process.wait)
+            raise InternalError(
+                f"The real worker could not start (exit code {exit_code}).",
+                hint="The worker's log has the reason: most often a setting, or a workspace that cannot be written.",
+            )
+        return cls(process, reader, writer, ours)
+
+    async def answer(self, event: Any, update: Update) -> dict[str, Any]:
+        """Have it answer one job; cancelling this cancels the job there.
+
+        Raises:
+            InternalError: it ended before it had answered.
+        """
+        self._number += 1
+        number = self._number
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._updates[number] = update
+        try:
+            self._send({"job": number, "event": event})
+            answered: dict[str, Any] = await answer
+        except asyncio.CancelledError:
+            self._send({"cancel": number})
+            raise
+        else:
+            return answered
+        finally:
+            self._answers.pop(number, None)
+            self._updates.pop(number, None)
+
+    async def ended(self) -> None:
+        """Wait for its end, whatever brings it."""
+        await self._ended.wait()
+
+    def close(self) -> None:
+        """Have it stop its processes, send its last answers and end."""
+        self._send({"close": True})
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for its end, and kill it after `timeout_s`; for when the event loop is over."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(frame(message))
+
+    async def _listen(self) -> None:
+        while (message := await read_frame(self._reader)) is not None:
+            number = message["job"]
+            if (update := self._updates.get(number)) is not None and "update" in message:
+                update(message["update"])
+            answer = self._answers.get(number)
+            if answer is not None and not answer.done() and "answer" in message:
+                answer.set_result(message["answer"])
+        self._writer.close()
+        exit_code = await asyncio.to_thread(self._reap)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(_gone(exit_code))
+        self._ended.set()
+
+    def _reap(self) -> int:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(KILL_AFTER_S)
+        self._process.kill()
+        return self._process.wait()
+
+
+def _environment(worker_id: str) -> Mapping[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _OWN}
+    return {**inherited, "RUNPOD_POD_ID": worker_id}
+
+
+def _gone(exit_code: int) -> InternalError:
+    how = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    return InternalError(
+        f"The real worker behind this entry has ended ({how}); it is started again.",
+        hint="Send the request again. A training that ran is `interrupted`: `resume` takes it up.",
+    )

@@ -1,0 +1,106 @@
+"""From a bare Python to one that runs the real worker: follows the child that makes the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorapod.errors import ErrorCode, WorkerError
+from lorapod.fast.building.shelf import EnvironmentShelf
+from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.settings import FastSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """How far a build is."""
+
+    stage: Stage
+    #: Whether another worker makes it.
+    elsewhere: bool = False
+
+
+class BuildFailed(WorkerError):
+    """The environment could not be made."""
+
+    def __init__(self, message: str, *, hint: str, code: str) -> None:
+        """An error as the builder told it; it keeps its code."""
+        super().__init__(message, hint=hint)
+        self.code = ErrorCode(code)  # type: ignore[misc] # of this one error, not of the class
+
+
+async def prepare(
+    settings: FastSettings, shelf: EnvironmentShelf, *, again: bool, tell: Callable[[News], None]
+) -> Path:
+    """Have the environment there; its interpreter.
+
+    Args:
+        settings: the entry's.
+        shelf: where it will be.
+        again: make a new one though there is one.
+        tell: called with each step.
+
+    Raises:
+        WorkerError: it cannot be made.
+    """
+    found = None if again else await asyncio.to_thread(shelf.ready)
+    if found is not None:
+        return shelf.python(found)
+    recipe = shelf.recipe
+    options = ["--again"] if again else []
+    builder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lorapod.fast.building"),
+        *(str(recipe.lock), str(recipe.backend), str(recipe.environments)),
+        *(str(settings.lease_s), str(settings.disk_min_free_bytes), *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(recipe.backend)},
+        start_new_session=True,
+    )
+    assert builder.stdout is not None
+    assert builder.stdin is not None
+    last: dict[str, Any] = {}
+    try:
+        async for line in builder.stdout:
+            last = json.loads(line)
+            if "step" in last:
+                stage = Stage(step=Step(last["step"]), part=last["part"], detail=last["detail"])
+                tell(News(stage=stage, elsewhere=last.get("elsewhere", False)))
+        exit_code = await builder.wait()
+        _end_group(builder.pid)
+    finally:
+        # Where this was cancelled, the builder lets others have its turn, and ends with all that it started.
+        builder.stdin.close()
+    if "ready" in last:
+        return Path(last["ready"])
+    logger.warning(
+        "the environment could not be made", extra={"reason": last.get("error"), "exit": exit_code}
+    )
+    raise BuildFailed(
+        last.get("error") or f"The builder of the environment ended unexpectedly ({_exit(exit_code)}).",
+        hint=last.get("hint")
+        or "Send `setup_environment`; if it fails again, the worker's memory may be too small.",
+        code=last.get("code") or ErrorCode.INTERNAL,
+    )
+
+
+def _exit(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _end_group(pid: int) -> None:
+    """Whatever of the build is left, pip above all."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return

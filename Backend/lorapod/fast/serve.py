@@ -1,0 +1,88 @@
+"""The SDK's loop with the front in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lorapod.fast.backstage import Backstage
+from lorapod.fast.building.shelf import EnvironmentShelf, Recipe
+from lorapod.fast.front import Front
+from lorapod.fast.settings import BACKEND, FastSettings
+from lorapod.journal import write_journal
+from lorapod.safety.redaction import Redactor
+from lorapod.sdk import import_runpod
+
+logger = logging.getLogger(__name__)
+
+#: Until the heavy part begins: the first job, most often there already, is answered first.
+BEGIN_AFTER_S = 1.0
+
+
+@dataclass(kw_only=True)
+class Entry:
+    """One worker's life between the SDK's loop and what lies behind."""
+
+    settings: FastSettings
+    backstage: Backstage | None = None
+    front: Front | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def open(self) -> Front:
+        """The front, made at the first call inside the event loop; what lies behind begins a little later."""
+        if self.front is None:
+            recipe = Recipe(lock=self.settings.lock, backend=BACKEND, environments=self.settings.environments)
+            self.backstage = Backstage(self.settings, EnvironmentShelf(recipe))
+            self.front = Front(self.settings, self.backstage)
+            self._tasks.add(asyncio.create_task(self._begin_later(self.backstage)))
+            self._close_at_sigterm(self.backstage)
+        return self.front
+
+    async def answer(self, event: Any) -> dict[str, Any]:
+        """The SDK's handler."""
+
+        def update(news: Mapping[str, Any]) -> None:
+            if self.settings.serverless:
+                import_runpod().serverless.progress_update(event, dict(news))
+
+        return await self.open().answer(event, update)
+
+    @staticmethod
+    async def _begin_later(backstage: Backstage) -> None:
+        await asyncio.sleep(BEGIN_AFTER_S)
+        backstage.begin()
+
+    @staticmethod
+    def _close_at_sigterm(backstage: Backstage) -> None:
+        """Have SIGTERM reach what lies behind, too: the SDK's own handler only waits for the jobs in flight."""
+        before = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def stop(number: int, frame: Any) -> None:
+            if callable(before):
+                before(number, frame)
+            loop.call_soon_threadsafe(backstage.close)
+
+        signal.signal(signal.SIGTERM, stop)
+
+
+def serve(settings: FastSettings | None = None) -> None:
+    """Serve RunPod jobs until the platform stops the worker."""
+    settings = settings or FastSettings.from_environment(os.environ)
+    write_journal(settings.log_level, Redactor(settings.secrets))
+    entry = Entry(settings=settings)
+    runpod = import_runpod()
+
+    def concurrency(_current: int) -> int:
+        # The SDK asks before each take of jobs, inside its loop and after it has set its own signal handlers.
+        entry.open()
+        return settings.worker_concurrency
+
+    runpod.serverless.start({"handler": entry.answer, "concurrency_modifier": concurrency})
+    if entry.backstage is not None:
+        entry.backstage.wait()

@@ -1,0 +1,100 @@
+"""`python -m lorapod.fast.serving DESCRIPTOR`: the real worker, which takes its jobs from the entry over a socket.
+
+When the socket ends, the entry is gone: the worker stops its processes in good order and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from lorapod.actions.action import Job
+from lorapod.fast.frames import frame, read_frame
+from lorapod.journal import write_journal
+from lorapod.safety.redaction import Redactor
+from lorapod.serverless import start_worker
+from lorapod.settings import Settings
+from lorapod.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+#: How long answers may take once the processes are stopped.
+LAST_ANSWERS_S = 5.0
+
+
+class Server:
+    """Answers one entry's jobs."""
+
+    def __init__(self, worker: Worker, writer: asyncio.StreamWriter) -> None:
+        """Answer through `writer`."""
+        self._worker = worker
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._jobs: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self, reader: asyncio.StreamReader) -> None:
+        """Take jobs until told to close, or until the entry is gone."""
+        self._send({"ready": True})
+        while (message := await read_frame(reader)) is not None and "close" not in message:
+            if "cancel" in message:
+                if (task := self._jobs.get(message["cancel"])) is not None:
+                    task.cancel()
+                continue
+            number = message["job"]
+            task = asyncio.create_task(self._answer(number, message["event"]))
+            self._jobs[number] = task
+            task.add_done_callback(partial(self._forget, number))
+        await asyncio.to_thread(self._worker.close)
+        if self._jobs:
+            await asyncio.wait(self._jobs.values(), timeout=LAST_ANSWERS_S)
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+        self._writer.close()
+
+    async def _answer(self, number: int, event: Any) -> None:
+        answer = await self._worker.answer(event, self._job(number, event))
+        self._send({"job": number, "answer": answer})
+
+    def _forget(self, number: int, _task: asyncio.Task[None]) -> None:
+        self._jobs.pop(number, None)
+
+    def _job(self, number: int, event: Any) -> Job:
+        job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
+        if not self._worker.services.settings.serverless:
+            return Job(job_id=job_id)
+
+        def progress(update: Mapping[str, Any]) -> None:
+            message = {"job": number, "update": dict(update)}
+            self._loop.call_soon_threadsafe(self._send, message)
+
+        return Job(job_id=job_id, progress=progress)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(frame(message))
+
+
+async def _serve(descriptor: int) -> None:
+    settings = Settings()
+    write_journal(settings.log_level, Redactor(settings.secret_values()))
+    worker = await asyncio.to_thread(start_worker, settings)
+    connection = socket.socket(fileno=descriptor)
+    connection.set_inheritable(False)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    await Server(worker, writer).serve(reader)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the entry is gone."""
+    asyncio.run(_serve(int(arguments[0])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lorapod.errors import InternalError, UpstreamError
+from lorapod.fast.backstage import RETRY_AFTER_S, Backstage, State, Status
+from lorapod.fast.building.shelf import EnvironmentShelf, Recipe
+from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.front import Front, Update
+from lorapod.fast.inner import InnerWorker
+from lorapod.fast.settings import FastSettings
+
+PASSWORD = "planted-in-an-index-address"
+
+
+class FakeInner:
+    """Answers every job with what it was asked."""
+
+    async def answer(self, event: Any, update: Update) -> dict[str, Any]:
+        update({"sequence": 1, "process_id": "train_0123456789ab"})
+        if event["input"].get("type") == "health":
+            return {"status": "ok", "checks": []}
+        return {"asked": event}
+
+
+class FakeBackstage(Backstage):
+    """Goes through the states that a test tells it to."""
+
+    def __init__(self, settings: FastSettings, shelf: EnvironmentShelf) -> None:
+        super().__init__(settings, shelf)
+        self.begun: list[bool] = []
+
+    def begin(self, *, again: bool = False) -> None:
+        self.begun.append(again)
+        if self.state.status in {Status.WAITING, Status.FAILED}:
+            self.show(Status.PREPARING)
+
+    async def rebuild(self) -> None:
+        self.begun.append(True)
+
+    def show(self, status: Status, **changes: Any) -> None:
+        self._set(State(status=status, **{"since_s": time.monotonic(), **changes}))
+        self._inner = cast("InnerWorker", FakeInner()) if status is Status.READY else None
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.settings = FastSettings.from_environment(
+            {"WORKSPACE_PATH": str(folder), "RUNPOD_POD_ID": "pod-1", "PROGRESS_INTERVAL_S": "60"}
+        )
+        (folder / "lock.txt").write_text("a==1\n")
+        recipe = Recipe(lock=folder / "lock.txt", backend=folder, environments=folder / "envs")
+        self.backstage = FakeBackstage(self.settings, EnvironmentShelf(recipe))
+        self.front = Front(self.settings, self.backstage)
+        self.updates: list[Mapping[str, Any]] = []
+
+    async def ask(self, **fields: Any) -> dict[str, Any]:
+        return await self.front.answer({"id": "job-1", "input": fields}, self.updates.append)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_what_needs_no_worker_is_answered_in_every_state(bench: Bench) -> None:
+    for status in Status:
+        failure = InternalError() if status is Status.FAILED else None
+        bench.backstage.show(status, failure=failure)
+        assert await bench.ask(type="ping") == {"pong": True, "worker_id": "pod-1"}
+        assert await bench.ask(action="echo", a=[1]) == {"echo": {"a": [1]}, "worker_id": "pod-1"}
+        health = await bench.ask(type="health")
+        assert health["environment"]["status"] == status
+
+
+@pytest.mark.parametrize("event", [None, [], {}, {"input": None}, {"input": {}}, {"input": {"type": 3}}])
+async def test_an_event_of_another_form_is_an_answer_too(bench: Bench, event: Any) -> None:
+    assert (await bench.front.answer(event, bench.updates.append))["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "ping", "x": 1},
+        {"type": "health", "x": 1},
+        {"type": "setup_environment", "foerce": True},
+        {"type": "setup_environment", "force": "yes"},
+        {"type": "train", "if_preparing": "perhaps"},
+    ],
+)
+async def test_what_is_refused(bench: Bench, fields: dict[str, Any]) -> None:
+    assert (await bench.ask(**fields))["code"] == "invalid_input"
+
+
+async def test_a_job_is_handed_on_as_it_came_but_for_what_is_the_entry_s(bench: Bench) -> None:
+    bench.backstage.show(Status.READY)
+    answer = await bench.ask(type="train", steps=5, if_preparing="refuse")
+    assert answer["asked"] == {"id": "job-1", "input": {"type": "train", "steps": 5}}
+
+
+async def test_a_job_without_a_type_is_the_worker_s_to_understand(bench: Bench) -> None:
+    bench.backstage.show(Status.READY)
+    assert (await bench.ask(prompt="a cat"))["asked"]["input"] == {"prompt": "a cat"}
+
+
+async def test_a_job_waits_and_hears_of_every_step(bench: Bench) -> None:
+    job = asyncio.create_task(bench.ask(type="train"))
+    await asyncio.sleep(0)
+    bench.backstage.show(Status.PREPARING, stage=Stage(step=Step.FETCHING, part=0.5, detail="torch"))
+    await _turns()
+    bench.backstage.show(Status.STARTING)
+    await _turns()
+    assert (await bench.ask(type="health"))["processes"] == {"queued": 1, "running": 0}
+    bench.backstage.show(Status.READY)
+    assert (await job)["asked"]["input"] == {"type": "train"}
+    steps = [
+        (update["environment"]["status"], update["environment"].get("step"))
+        for update in bench.updates
+        if "environment" in update
+    ]
+    assert steps == [("preparing", "waiting"), ("preparing", "fetching"), ("starting", None)]
+    # The worker's own updates go on counting where the entry's end.
+    assert [update["sequence"] for update in bench.updates] == [1, 2, 3, 4]
+
+
+async def test_how_long_is_told_to_whoever_does_not_wait(bench: Bench) -> None:
+    half = Stage(step=Step.INSTALLING, detail="96 packages")
+    bench.backstage.show(Status.PREPARING, stage=half, since_s=time.monotonic() - 60)
+    refused = await bench.ask(type="train", if_preparing="refuse")
+    assert refused["code"] == "conflict"
+    (detail,) = refused["details"]
+    assert detail["percent"] == 60.0
+    assert detail["remaining_s"] == pytest.approx(40, abs=2)
+    assert "in about 40 s" in refused["hint"]
+    bench.backstage.known_s = 300.0
+    (detail,) = (await bench.ask(type="train", if_preparing="refuse"))["details"]
+    assert detail["remaining_s"] == pytest.approx(240, abs=2)
+
+
+async def test_a_failure_is_told_without_secrets_and_tried_again_after_a_while(bench: Bench) -> None:
+    failure = UpstreamError(f"pip could not install: https://me:{PASSWORD}@index/simple", hint="Look.")
+    bench.backstage.show(Status.FAILED, failure=failure)
+    for fields in ({"type": "train"}, {"type": "health"}):
+        answer = await bench.ask(**fields)
+        assert PASSWORD not in str(answer)
+    assert (await bench.ask(type="train"))["code"] == "upstream_error"
+    assert bench.backstage.begun == []
+    bench.backstage.show(Status.FAILED, failure=failure, since_s=time.monotonic() - RETRY_AFTER_S)
+    refused = await bench.ask(type="train", if_preparing="refuse")
+    assert (refused["code"], bench.backstage.begun) == ("conflict", [False])
+
+
+async def test_setup_environment_begins_and_waits(bench: Bench) -> None:
+    answer = await bench.ask(type="setup_environment", wait=False)
+    assert answer["environment"]["status"] == "preparing"
+    job = asyncio.create_task(bench.ask(type="setup_environment", force=True))
+    await _turns()
+    assert not job.done()
+    bench.backstage.show(Status.READY)
+    assert (await job)["environment"]["status"] == "ready"
+    assert bench.backstage.begun[:2] == [False, True]
+
+
+async def test_a_cancelled_job_stops_waiting(bench: Bench) -> None:
+    job = asyncio.create_task(bench.ask(type="train"))
+    await _turns()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert (await bench.ask(type="health"))["processes"]["queued"] == 0
+
+
+async def test_a_worker_that_is_stopped_answers_whoever_waits(bench: Bench) -> None:
+    job = asyncio.create_task(bench.ask(type="train"))
+    await _turns()
+    bench.backstage.close()
+    assert "being stopped" in (await job)["error"]
+
+
+async def test_an_environment_on_no_volume_is_told(bench: Bench, tmp_path: Path) -> None:
+    settings = dataclasses.replace(bench.settings, shared=False)
+    front = Front(settings, bench.backstage)
+    health = await front.answer({"input": {"type": "health"}}, bench.updates.append)
+    assert "every new worker" in health["environment"]["warning"]
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
