@@ -16,7 +16,8 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.engines.registry import EngineRegistry
-from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
+from lorapod.engines.swarmui.adapter import SwarmUIEngine
+from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.session import Session
 from lorapod.engines.swarmui.shelf import SwarmShelf
 from lorapod.engines.task import GenerationKind

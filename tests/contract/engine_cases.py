@@ -17,7 +17,8 @@ from tests.tiny_models import ENVIRONMENT, place_tiny
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Engine, Generation
-from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
+from lorapod.engines.swarmui.adapter import SwarmUIEngine
+from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.processes.child import Child
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings

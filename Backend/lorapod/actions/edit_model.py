@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, Job
-from lorapod.actions.engine_shelf import ModelRequest, engine_shelf
+from lorapod.actions.engine_shelf import ModelRequest, ShelfEngine, engine_shelf
 from lorapod.actions.services import Services
+from lorapod.errors import Unsupported
 from lorapod.wire.model import Result
 from lorapod.wire.shelf import ModelCardView, ModelNotes
 
@@ -17,9 +18,15 @@ from lorapod.wire.shelf import ModelCardView, ModelNotes
 class EditModelRequest(ModelRequest, ModelNotes):
     """Which model, and the fields to change: null removes one, those left out stay."""
 
+    params: dict[str, Any] = Field(
+        default={},
+        description="Fields that only the engine keeps, by its own names; for `swarmui` such as `date`, "
+        "`prediction_type`, `standard_width`, `lora_default_weight`.",
+    )
+
     @model_validator(mode="after")
     def _something_to_change(self) -> Self:
-        if not self.model_fields_set & ModelNotes.model_fields.keys():
+        if not self.model_fields_set & ModelNotes.model_fields.keys() and not self.params:
             raise ValueError(f"give one of {', '.join(ModelNotes.model_fields)}")
         return self
 
@@ -31,7 +38,10 @@ class EditModelResult(Result, ModelCardView):
 async def edit_model(request: EditModelRequest, services: Services, _job: Job) -> EditModelResult:
     """Change the card in a thread, or have the engine do it."""
     shelf = engine_shelf(request.engine, services)
-    changes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
+    if request.params and request.engine is not ShelfEngine.SWARMUI:
+        raise Unsupported("params: only the engine swarmui keeps fields of its own.")
+    notes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
+    changes = {**notes, **request.params}
     card = await asyncio.to_thread(shelf.edit, request.model, kind=request.kind, changes=changes)
     return EditModelResult(**dict(card))
 

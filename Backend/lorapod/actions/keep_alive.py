@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, Job
 from lorapod.actions.services import Services
-from lorapod.wire.model import Request, Result
+from lorapod.engines.port import KeptWarm
+from lorapod.errors import WorkerError
+from lorapod.wire.model import Request, Result, WireModel
 
 #: Between two looks at whether a process is left.
 LOOK_S = 1.0
@@ -20,7 +22,9 @@ class KeepAliveRequest(Request):
 
     duration_s: float | None = Field(default=None, gt=0, le=7 * 86_400, description="For so many seconds.")
     until_idle: bool = Field(default=False, description="Until no process of this worker is left.")
-    interval_s: float = Field(default=30.0, ge=1, le=3600, description="Between two progress updates.")
+    interval_s: float = Field(
+        default=30.0, ge=1, le=3600, description="Between two progress updates, and two pings of the engines."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -29,32 +33,81 @@ class KeepAliveRequest(Request):
         return self
 
 
+class KeptEngineView(WireModel):
+    """An engine that was kept warm."""
+
+    name: str = Field(description="As `generate` names it.")
+    pings: int = Field(description="How often it answered.")
+    last_error: str | None = Field(
+        default=None, description="Why it did not answer the last time, where it did not."
+    )
+
+
 class KeepAliveResult(Result):
     """How long it was, and what was left."""
 
     worker_id: str = Field(description="The worker that was held.")
     kept_alive_s: float = Field(description="For how many seconds.")
     processes: dict[str, int] = Field(description="How many processes this worker still holds, by status.")
+    engines: list[KeptEngineView] = Field(
+        description="The engines that were pinged meanwhile: servers that go cold when nobody asks them."
+    )
 
 
 async def keep_alive(request: KeepAliveRequest, services: Services, job: Job) -> KeepAliveResult:
     """Keep the RunPod job open: RunPod never stops a worker that has one."""
     clock = services.clock
-    began_s = reported_s = clock.monotonic()
-    job.progress(_update(services, 0.0))
+    began_s = clock.monotonic()
+    warmth = _Warmth(services)
+    due_s = began_s
     while True:
         kept_s = clock.monotonic() - began_s
         held = dict(services.processes.counts())
         timed_out = request.duration_s is not None and kept_s >= request.duration_s
         if timed_out or (request.until_idle and not held):
             return KeepAliveResult(
-                worker_id=services.settings.worker_id, kept_alive_s=round(kept_s, 3), processes=held
+                worker_id=services.settings.worker_id,
+                kept_alive_s=round(kept_s, 3),
+                processes=held,
+                engines=warmth.views(),
             )
-        if clock.monotonic() - reported_s >= request.interval_s:
-            reported_s = clock.monotonic()
+        if clock.monotonic() >= due_s:
+            due_s = clock.monotonic() + request.interval_s
             job.progress(_update(services, kept_s))
+            await asyncio.to_thread(warmth.ping)
+            continue
         left_s = LOOK_S if request.duration_s is None else request.duration_s - kept_s
         await asyncio.sleep(max(0.0, min(LOOK_S, left_s)))
+
+
+class _Warmth:
+    """What became of the engines that were kept warm."""
+
+    def __init__(self, services: Services) -> None:
+        self._engines = services.engines
+        self._pings: dict[str, int] = {}
+        self._errors: dict[str, str] = {}
+
+    def ping(self) -> None:
+        """Ask every engine that is there and goes cold."""
+        for engine in self._engines.values():
+            if not isinstance(engine, KeptWarm) or not engine.probe().available:
+                continue
+            self._pings.setdefault(engine.name, 0)
+            self._errors.pop(engine.name, None)
+            try:
+                engine.keep_warm()
+            except WorkerError as error:
+                self._errors[engine.name] = error.message
+            else:
+                self._pings[engine.name] += 1
+
+    def views(self) -> list[KeptEngineView]:
+        """How it went."""
+        return [
+            KeptEngineView(name=name, pings=pings, last_error=self._errors.get(name))
+            for name, pings in self._pings.items()
+        ]
 
 
 def _update(services: Services, kept_s: float) -> dict[str, object]:
@@ -67,7 +120,7 @@ def _update(services: Services, kept_s: float) -> dict[str, object]:
 
 ACTION = Action(
     type="keep_alive",
-    summary="Hold this worker for a time, or until its processes have ended.",
+    summary="Hold this worker, and keep its engines warm, for a time or until its processes have ended.",
     request=KeepAliveRequest,
     result=KeepAliveResult,
     run=keep_alive,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import SecretStr
 
@@ -199,3 +199,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """The worker ends: end what was started. Called once, perhaps while `generate` still runs."""
+
+
+@runtime_checkable
+class KeptWarm(Protocol):
+    """An engine that goes cold when nobody asks it for a while."""
+
+    name: str
+
+    def keep_warm(self) -> None:
+        """Called every few seconds while a caller wants the worker warm; blocks for some seconds at most.
+
+        Raises:
+            WorkerError: it does not answer.
+        """

@@ -19,8 +19,10 @@ from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
 from lorapod.engines.swarmui import adapter as adapter_module
 from lorapod.engines.swarmui import generating as generating_module
 from lorapod.engines.swarmui import link as link_module
-from lorapod.engines.swarmui.adapter import SwarmOptions, SwarmUIEngine
+from lorapod.engines.swarmui import options as options_module
+from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.loras import ModelRoots
+from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.errors import (
     InsufficientStorage,
     InvalidInput,
@@ -146,6 +148,17 @@ class TestPictures:
             "SwarmUI has no model 'tiny-tur' and takes 'Official/tiny-turbo.safetensors' instead."
         ]
 
+    def test_who_names_no_model_gets_one_and_is_told(self, bench: Bench, server: SwarmStandIn) -> None:
+        made = bench.generate(model=None)
+
+        assert made.warnings == [
+            "No model was named, so SwarmUI was asked for 'Official/tiny-turbo.safetensors'."
+        ]
+        assert bench.generate(model=None, params={"Model": "tiny"}).warnings == []
+        server.models.sets["Stable-Diffusion"].clear()
+        with pytest.raises(InvalidInput, match="No model input given"):
+            bench.generate(model=None)
+
     def test_an_input_picture_goes_along(self, bench: Bench, server: SwarmStandIn, tmp_path: Path) -> None:
         image = tmp_path / "in"
         Image.new("RGB", (8, 8)).save(image, "WEBP")
@@ -205,7 +218,6 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("fields", "kind", "sentence"),
         [
-            ({"model": None}, InvalidInput, "No model input given"),
             ({"model": "flux"}, NotFound, "are you sure that model name is correct"),
             ({"prompt": "please fail"}, UpstreamError, "the colour is out of stock"),
         ],
@@ -551,7 +563,7 @@ class TestState:
         assert "nothing answers there" in gone.detail
 
     def test_one_that_nobody_named_is_there_or_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(adapter_module, "USUAL_ADDRESS", f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setattr(options_module, "USUAL_ADDRESS", f"http://127.0.0.1:{free_port()}")
 
         assert not SwarmUIEngine(SwarmOptions(), clock=SystemClock()).probe().available
 

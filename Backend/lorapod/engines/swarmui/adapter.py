@@ -6,31 +6,21 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from lorapod.clock import Clock
-from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationProgress, GenerationRun
-from lorapod.engines.swarmui.catalogue import Catalogue, catalogue
-from lorapod.engines.swarmui.generating import Picturing
+from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationRun
 from lorapod.engines.swarmui.link import linked
-from lorapod.engines.swarmui.loras import LoraFolder, ModelRoots, seen
-from lorapod.engines.swarmui.parameters import batch_size, check, parameters, unknown
-from lorapod.engines.swarmui.readiness import backends, ready
+from lorapod.engines.swarmui.options import SwarmOptions
+from lorapod.engines.swarmui.parameters import check
+from lorapod.engines.swarmui.readiness import backends
 from lorapod.engines.swarmui.session import Caller, Session
-from lorapod.engines.swarmui.stopping import stoppable
+from lorapod.engines.swarmui.work import SwarmWork
 from lorapod.errors import WorkerError
-from lorapod.safety.part_file import Room
 from lorapod.safety.urls import shown_url
-from lorapod.settings import Settings
-from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
 NAME = "swarmui"
-
-#: Where SwarmUI listens unless it is told otherwise.
-USUAL_ADDRESS = "http://127.0.0.1:7801"
 
 #: How long the server may take to answer a probe, and how long that answer counts.
 PROBE_S = 0.5
@@ -39,43 +29,11 @@ PROBED_S = 5.0
 #: How long it may take to give its memory up.
 RELEASE_S = 15.0
 
+#: How long it may take to answer a ping.
+PING_S = 10.0
+
 #: A server that has answered before is started anew within so long, or not at all.
 RESTART_S = 60.0
-
-#: The largest file that is fetched from it.
-PICTURE_MAX_BYTES = 20_000_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class SwarmOptions:
-    """Where SwarmUI is, and how much it is waited for."""
-
-    #: None: at its usual place on this machine, if there.
-    address: str | None = None
-    startup_timeout_s: float = 1800.0
-    generation_timeout_s: float = 600.0
-    keep_free_bytes: int = 1_000_000_000
-    roots: ModelRoots = field(default_factory=ModelRoots)
-
-    @classmethod
-    def from_settings(cls, settings: Settings, workspace: Workspace) -> SwarmOptions:
-        """What `SWARMUI_…` and the timeouts say; SwarmUI itself is looked for where its models are linked too."""
-        named = settings.swarmui_path
-        usual = (Path("/app/SwarmUI"), workspace.root / "SwarmUI")
-        return cls(
-            address=settings.swarmui_api_url,
-            startup_timeout_s=settings.startup_timeout,
-            generation_timeout_s=settings.generation_timeout,
-            keep_free_bytes=settings.disk_min_free_bytes,
-            roots=ModelRoots(
-                named=settings.swarmui_models_path, installations=usual if named is None else (named,)
-            ),
-        )
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return self.address or USUAL_ADDRESS
 
 
 class SwarmUIEngine:
@@ -158,6 +116,14 @@ class SwarmUIEngine:
     def close(self) -> None:
         """Nothing was started."""
 
+    def keep_warm(self) -> None:
+        """Have SwarmUI give a new session, which takes the old one's place.
+
+        Raises:
+            WorkerError: it does not answer.
+        """
+        asyncio.run(self._keep_warm())
+
     async def _probe(self) -> EngineStatus:
         where = shown_url(self._options.url)
         version = granted.version if (granted := self._session.granted) else None
@@ -186,72 +152,24 @@ class SwarmUIEngine:
         return EngineStatus(available=False, detail=error.message)
 
     async def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
-        began_s = self._clock.monotonic()
         async with linked(self._options.url) as link:
-            caller = Caller(link, self._generating)
-            patience_s = RESTART_S if self._answered else self._options.startup_timeout_s
-            known, names = await stoppable(
-                self._get_ready(caller, generation, run, min(patience_s, self._options.startup_timeout_s)),
-                stopped=run.stopped,
-                interrupt=None,
-                within_s=patience_s + 300.0,
-                what="Getting SwarmUI ready",
-            )
-            self._answered = True
-            ready_s = self._clock.monotonic()
-            asked = parameters(generation, names)
-            picturing = Picturing(
-                caller=caller,
+            work = SwarmWork(
+                caller=Caller(link, self._generating),
                 generation=generation,
                 run=run,
-                asked=asked,
-                room=Room(max_bytes=PICTURE_MAX_BYTES, keep_free_bytes=self._options.keep_free_bytes),
+                options=self._options,
                 clock=self._clock,
-                within_s=self._options.generation_timeout_s,
             )
-            self._loaded = self._busy = True
-            files = await stoppable(
-                picturing.pictures(),
-                stopped=run.stopped,
-                interrupt=picturing.interrupt,
-                within_s=self._options.generation_timeout_s,
-                what="The generation",
-            )
-        model = asked.get("model")
-        self._model = str(model) if model is not None else None
-        warnings = unknown(asked, known)
-        expected = generation.num_images * batch_size(asked)
-        if len(files) < expected:
-            warnings.append(
-                f"SwarmUI made {len(files)} of {expected} pictures: the others were refused there."
-            )
-        return Generated(
-            files=files,
-            warnings=warnings,
-            timings={
-                "ready_s": round(ready_s - began_s, 3),
-                "generate_s": round(self._clock.monotonic() - ready_s, 3),
-            },
-        )
+            ready = await work.get_ready(RESTART_S if self._answered else self._options.startup_timeout_s)
+            self._answered = self._loaded = self._busy = True
+            self._model = ready.model
+            return await work.generate(ready)
 
-    async def _get_ready(
-        self, caller: Caller, generation: Generation, run: GenerationRun, patience_s: float
-    ) -> tuple[Catalogue, Sequence[str]]:
-        """Wait for the server, and have every LoRA where it finds it; answers what it knows, and the LoRAs' names."""
-
-        def tell(sentence: str) -> None:
-            run.log(sentence)
-            run.tell(GenerationProgress(detail="waiting for SwarmUI"))
-
-        await ready(caller, patience_s=patience_s, clock=self._clock, tell=tell)
-        known = await catalogue(caller)
-        if not generation.loras:
-            return known, []
-        folder = LoraFolder(
-            path=await self._options.roots.lora_folder(caller), keep_free_bytes=self._options.keep_free_bytes
-        )
-        names = [await asyncio.to_thread(folder.place, lora) for lora in generation.loras]
-        return await seen(caller, names, known, self._clock), names
+    async def _keep_warm(self) -> None:
+        known = self._session.granted
+        async with linked(self._options.url) as link:
+            await self._session.get(link, but=known.session_id if known else None, timeout_s=PING_S)
+        self._answered = True
 
     async def _release(self) -> None:
         async with linked(self._options.url) as link:

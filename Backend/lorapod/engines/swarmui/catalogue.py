@@ -14,6 +14,9 @@ _BESIDE = frozenset({"presets", "extrametadata", "sessionid"})
 #: Names that it still takes for others; its list does not show them.
 _FORMER = frozenset({"saveintermediateimages", "textvideofps", "textvideoboomerang", "textvideoformat"})
 
+#: What SwarmUI itself offers to download first.
+_USUAL_MODEL = "sd_xl_base_1.0.safetensors"
+
 #: What parameters of a workflow of the user's own begin with.
 _OF_WORKFLOWS = "comfy"
 
@@ -53,6 +56,11 @@ class Catalogue:
                 for kind, entries in (models if isinstance(models, dict) else {}).items()
             },
         )
+
+    def first_choice(self) -> str | None:
+        """The base model for whoever names none: SDXL where it is there, else the first; None: there is none."""
+        names = sorted(self.models.get("Stable-Diffusion", ()))
+        return next((name for name in names if name.endswith(_USUAL_MODEL)), names[0] if names else None)
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those of `names` that SwarmUI would leave out without a word; none where its list is not known."""

@@ -44,11 +44,6 @@ _TEXTS = (
 )
 
 
-def kind_of(subtype: str) -> ModelKind | None:
-    """The worker's kind for SwarmUI's; None: it has none."""
-    return next((kind for kind, name in SUBTYPES.items() if name.lower() == subtype.lower()), None)
-
-
 def subtype_of(kind: ModelKind) -> str | None:
     """SwarmUI's kind for the worker's; None: it keeps no such models."""
     # Its list of checkpoints has those of the folder diffusion_models too.

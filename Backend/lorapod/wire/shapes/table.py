@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorapod.wire.shapes.shape import Fields, Shape
+from lorapod.wire.shapes.swarmui import SWARM_SHAPES
 from lorapod.wire.shapes.training import FROM_SUPABASE, FROM_URLS
 
 
@@ -21,7 +22,7 @@ PROMPT = Shape(
 )
 
 #: From the most particular to the most general.
-SHAPES: tuple[Shape, ...] = (FROM_SUPABASE, FROM_URLS, PROMPT)
+SHAPES: tuple[Shape, ...] = (FROM_SUPABASE, FROM_URLS, *SWARM_SHAPES, PROMPT)
 
 
 def recognised(fields: Fields, shapes: tuple[Shape, ...] = SHAPES) -> Shape | None:

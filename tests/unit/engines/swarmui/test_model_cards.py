@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.engines.swarmui.model_cards import card, edited, kind_of, subtype_of, view
+from lorapod.engines.swarmui.model_cards import card, edited, subtype_of, view
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.models.kinds import ModelKind
 
@@ -130,5 +130,3 @@ def test_kinds_have_swarmuis_names() -> None:
     assert subtype_of(ModelKind.LORA) == "LoRA"
     assert subtype_of(ModelKind.DIFFUSION_MODEL) == subtype_of(ModelKind.CHECKPOINT) == "Stable-Diffusion"
     assert subtype_of(ModelKind.UPSCALE) is None
-    assert kind_of("lora") is ModelKind.LORA
-    assert kind_of("Wildcards") is None

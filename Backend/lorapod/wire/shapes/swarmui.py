@@ -1,0 +1,263 @@
+"""Inputs of a worker that serves SwarmUI: an `action`, with its fields beside it or under `payload`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lorapod.errors import InvalidInput
+from lorapod.wire.shapes.shape import Fields, Shape
+
+_ENGINE = "swarmui"
+
+#: SwarmUI's kinds of models, in small letters, and the worker's.
+_KINDS: Mapping[str, str] = {
+    "stable-diffusion": "checkpoint",
+    "lora": "lora",
+    "vae": "vae",
+    "embedding": "embedding",
+    "controlnet": "controlnet",
+    "clip": "text_encoder",
+    "clipvision": "clip_vision",
+}
+
+#: Fields beside a generation that are none of its parameters.
+_CONTROL = frozenset({"action", "payload", "raw_input", "rawInput", "install_only", "session_id", "images"})
+
+#: SwarmUI's parameters that the worker has fields for, by the letters that SwarmUI reads of them.
+_PARAMETERS: Mapping[str, str] = {
+    "prompt": "prompt",
+    "negativeprompt": "negative_prompt",
+    "model": "model",
+    "width": "width",
+    "height": "height",
+    "steps": "steps",
+    "cfgscale": "guidance_scale",
+    "seed": "seed",
+    "initimage": "image",
+    "initimagecreativity": "strength",
+}
+
+#: What tells a generation of this form from one of the worker's own, where neither has a `payload`.
+_MARKS = frozenset(
+    "raw_input rawInput install_only images negativeprompt cfgscale cfg_scale sampler scheduler batchsize initimage "
+    "initimagecreativity loraweights donotsave imageformat extra_metadata presets".split()
+)
+
+#: A model's texts that have the same name here and there.
+_TEXTS = ("title", "author", "description", "license", "usage_hint", "tags")
+
+#: What is kept alive without a time, in seconds.
+_KEEP_S = 60.0
+
+
+def _flat(sent: Fields) -> dict[str, Any]:
+    """The fields, those of the `payload` among them.
+
+    Raises:
+        InvalidInput: the payload is no object.
+    """
+    payload = sent.get("payload", {})
+    if not isinstance(payload, Mapping):
+        raise InvalidInput("payload: must be an object.")
+    beside = {name: value for name, value in sent.items() if name not in {"action", "payload"}}
+    return {**beside, **{str(name): value for name, value in payload.items()}}
+
+
+def _known_by(actions: frozenset[str], marks: frozenset[str]) -> Callable[[Fields], bool]:
+    def recognise(fields: Fields) -> bool:
+        action = fields.get("action")
+        return isinstance(action, str) and action in actions and not marks.isdisjoint(fields)
+
+    return recognise
+
+
+def _first(fields: Fields, *names: str) -> Any:
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+def _kind(fields: Fields) -> str | None:
+    subtype = _first(fields, "subtype", "model_type", "modelType")
+    if subtype is None:
+        return "checkpoint"
+    kind = _KINDS.get(str(subtype).lower())
+    if kind is None:
+        known = "Stable-Diffusion, LoRA, VAE, Embedding, ControlNet, Clip, ClipVision"
+        raise InvalidInput(f"subtype: {str(subtype)[:40]!r} is not a kind of models here; {known} are.")
+    return kind
+
+
+def _model(fields: Fields) -> str:
+    model = _first(fields, "model_name", "modelName", "model", "name")
+    if not isinstance(model, str):
+        raise InvalidInput("model_name: it is missing.")
+    return model
+
+
+def _generation(sent: Fields) -> Fields:
+    fields = _flat(sent)
+    raw = _first(fields, "raw_input", "rawInput")
+    if raw is not None and not isinstance(raw, Mapping):
+        raise InvalidInput("raw_input: must be an object.")
+    asked = {**{name: value for name, value in fields.items() if name not in _CONTROL}, **(raw or {})}
+    images = _first(fields, "images")
+    made: dict[str, Any] = {
+        "engine": _ENGINE,
+        "wait": True,
+        "num_images": asked.pop("images", 1) if images is None else images,
+    }
+    own: dict[str, Any] = {}
+    for name, value in asked.items():
+        letters = "".join(letter for letter in str(name).lower() if "a" <= letter <= "z")
+        if value is None:
+            continue
+        if letters in _PARAMETERS:
+            made[_PARAMETERS[letters]] = value
+        elif name in {"return", "if_busy", "job_id", "idempotency_key"}:
+            made[name] = value
+        else:
+            own[str(name)] = value
+    return {**made, "params": own}
+
+
+def _list(sent: Fields) -> Fields:
+    return {"engine": _ENGINE, "kind": _kind(_flat(sent)), "limit": 2000}
+
+
+def _description(sent: Fields) -> Fields:
+    fields = _flat(sent)
+    return {"engine": _ENGINE, "kind": _kind(fields), "model": _model(fields), "sha256": False}
+
+
+def _edit(sent: Fields) -> Fields:
+    fields = _flat(sent)
+    given = fields.get("metadata")
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput("metadata: must be an object.")
+    beside = {"model_name", "modelName", "model", "name", "subtype", "model_type", "modelType", "metadata"}
+    changes = dict(given) if given is not None else {k: v for k, v in fields.items() if k not in beside}
+    made: dict[str, Any] = {"engine": _ENGINE, "kind": _kind(fields), "model": _model(fields)}
+    for name in _TEXTS:
+        if name in changes:
+            made[name] = changes.pop(name) or None
+    if isinstance(made.get("tags"), str):
+        made["tags"] = [tag.strip() for tag in made["tags"].split(",") if tag.strip()]
+    if "trigger_phrase" in changes:
+        phrase = changes.pop("trigger_phrase")
+        made["trigger_words"] = [phrase] if phrase else None
+    if "type" in changes:
+        changes["architecture"] = changes.pop("type")
+    return {**made, "params": changes}
+
+
+def _keeping(sent: Fields) -> Fields:
+    fields = _flat(sent)
+    duration_s = _first(fields, "duration_seconds", "duration", "duration_s")
+    made: dict[str, Any] = {"duration_s": _KEEP_S if duration_s is None else duration_s}
+    interval_s = _first(fields, "interval_seconds", "interval", "interval_s")
+    return made if interval_s is None else {**made, "interval_s": interval_s}
+
+
+def _told(_sent: Fields, answer: Fields) -> Fields:
+    """Whether it went well, beside the worker's own answer."""
+    return {"success": "error" not in answer, **answer}
+
+
+def _told_generation(sent: Fields, answer: Fields) -> Fields:
+    if "error" in answer:
+        return _told(sent, answer)
+    pictures = answer.get("images")
+    made = len(pictures) if isinstance(pictures, list) else 0
+    return {**_told(sent, answer), "metadata": {"seed": answer.get("seed"), "images": made}}
+
+
+def _told_list(sent: Fields, answer: Fields) -> Fields:
+    """The models below a folder, and the folders in it, as far down as was asked for."""
+    if "error" in answer:
+        return _told(sent, answer)
+    payload = sent.get("payload")
+    fields = {**sent, **payload} if isinstance(payload, Mapping) else sent
+    folder = str(fields.get("path") or "").strip("/")
+    depth = fields.get("depth")
+    deepest = depth if isinstance(depth, int) and depth > 0 else 2
+    below = f"{folder}/" if folder else ""
+    models, folders = [], set()
+    for model in answer["models"]:
+        if not model["name"].startswith(below):
+            continue
+        parts = model["name"].removeprefix(below).split("/")
+        folders |= {"/".join(parts[:count]) for count in range(1, min(deepest, len(parts) - 1) + 1)}
+        if len(parts) <= deepest:
+            models.append(model)
+    if fields.get("sort_reverse") is True:
+        models.reverse()
+    return {**_told(sent, answer), "models": models, "folders": sorted(folders)}
+
+
+def _told_keeping(sent: Fields, answer: Fields) -> Fields:
+    if "error" in answer:
+        return _told(sent, answer)
+    kept = [engine for engine in answer["engines"] if engine["name"] == _ENGINE]
+    errors = [engine["last_error"] for engine in kept if engine.get("last_error")]
+    told = {**answer, "success": not errors, "pings": sum(engine["pings"] for engine in kept)}
+    return {**told, "duration": answer["kept_alive_s"], **({"last_error": errors[0]} if errors else {})}
+
+
+_MODEL_MARKS = frozenset({"payload", "subtype", "model_name", "modelName", "model_type", "modelType"})
+
+SWARM_GENERATE = Shape(
+    name="A generation by SwarmUI",
+    summary="`action: generate_image`, or `action: generate` with SwarmUI's own parameters, beside it or under "
+    "`payload` or `raw_input`.",
+    type="generate",
+    recognise=lambda fields: (
+        fields.get("action") == "generate_image"
+        or (fields.get("action") == "generate" and not (_MARKS | {"payload"}).isdisjoint(fields))
+    ),
+    fields=_generation,
+    answer=_told_generation,
+)
+
+SWARM_LIST = Shape(
+    name="SwarmUI's models",
+    summary="`action: list_models` with `subtype`, `path`, `depth` or `payload`.",
+    type="list_models",
+    recognise=_known_by(frozenset({"list_models"}), _MODEL_MARKS | {"path", "depth", "allow_remote"}),
+    fields=_list,
+    answer=_told_list,
+)
+
+SWARM_DESCRIBE = Shape(
+    name="One of SwarmUI's models",
+    summary="`action: describe_model` with `model_name`, `subtype` or `payload`.",
+    type="describe_model",
+    recognise=_known_by(frozenset({"describe_model"}), _MODEL_MARKS),
+    fields=_description,
+    answer=_told,
+)
+
+SWARM_EDIT = Shape(
+    name="A change to one of SwarmUI's models",
+    summary="`action: edit_model_metadata`, or `action: edit_model` with `model_name`, `metadata` or `payload`.",
+    type="edit_model",
+    recognise=lambda fields: (
+        fields.get("action") == "edit_model_metadata"
+        or (fields.get("action") == "edit_model" and not (_MODEL_MARKS | {"metadata"}).isdisjoint(fields))
+    ),
+    fields=_edit,
+    answer=_told,
+)
+
+SWARM_KEEP_ALIVE = Shape(
+    name="A worker with SwarmUI kept alive",
+    summary="`action: keep_alive` with `duration` and `interval`, also as `duration_seconds`, or under `payload`.",
+    type="keep_alive",
+    recognise=_known_by(
+        frozenset({"keep_alive"}),
+        frozenset({"payload", "duration", "duration_seconds", "interval", "interval_seconds"}),
+    ),
+    fields=_keeping,
+    answer=_told_keeping,
+)
+
+SWARM_SHAPES = (SWARM_GENERATE, SWARM_LIST, SWARM_DESCRIBE, SWARM_EDIT, SWARM_KEEP_ALIVE)

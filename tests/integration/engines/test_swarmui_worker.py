@@ -1,0 +1,195 @@
+"""A whole worker with a SwarmUI: the worker's own requests, and those of a worker that serves nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.servers.swarmui import Fault, SwarmStandIn
+
+from lorapod.actions.action import Job
+from lorapod.settings import Settings
+from lorapod.worker import Worker
+
+
+class Desk:
+    """Asks a worker as the RunPod SDK would."""
+
+    def __init__(self, worker: Worker, server: SwarmStandIn, root: Path) -> None:
+        self.worker = worker
+        self.server = server
+        self.root = root
+        self.updates: list[Any] = []
+
+    def ask(self, **fields: Any) -> dict[str, Any]:
+        job = Job(job_id="job-1", progress=self.updates.append)
+        return asyncio.run(self.worker.answer({"id": "job-1", "input": fields}, job))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    for name in ("HF_TOKEN", "HUGGINGFACE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    server = SwarmStandIn()
+    server.models.add("LoRA", "people/cat.safetensors", title="Cat", author="me", tags=["pet"])
+    with server.running():
+        worker = Worker.create(
+            Settings(
+                workspace_path=tmp_path / "workspace",
+                scratch_path=tmp_path / "scratch",
+                swarmui_api_url=server.url,
+                warm_trainer=False,
+                disk_min_free_bytes=0,
+                min_free_memory_bytes=0,
+                progress_interval_s=0.1,
+            )
+        )
+        worker.start()
+        yield Desk(worker, server, tmp_path / "workspace")
+        worker.close()
+
+
+def shown(image: dict[str, Any]) -> tuple[int, int, int]:
+    with Image.open(io.BytesIO(base64.b64decode(image["data"]))) as picture:
+        colour = picture.getpixel((0, 0))
+        assert isinstance(colour, tuple)
+        red, green, blue = colour
+        return int(red), int(green), int(blue)
+
+
+class TestOwnRequests:
+    def test_pictures_come_with_their_seeds(self, desk: Desk) -> None:
+        answer = desk.ask(
+            type="generate", engine="swarmui", prompt="a cat", model="tiny", seed=7, num_images=2, width=32
+        )
+
+        assert [image["seed"] for image in answer["images"]] == [7, 8]
+        assert [shown(image) for image in answer["images"]] == [(7, 0, 0), (8, 0, 0)]
+        assert (answer["engine"], answer["status"], answer["warnings"]) == ("swarmui", "completed", [])
+        assert {"queued_s", "total_s", "ready_s", "generate_s"} <= answer["timings"].keys()
+
+    def test_progress_reaches_the_runpod_job(self, desk: Desk) -> None:
+        desk.server.work.step_s = 0.05
+
+        desk.ask(type="generate", engine="swarmui", prompt="a cat", model="tiny", steps=20)
+
+        percents = [update["progress"]["percent"] for update in desk.updates if update.get("progress")]
+        assert any(0 < (percent or 0) < 100 for percent in percents)
+
+    def test_a_refusal_is_an_error_with_a_code(self, desk: Desk) -> None:
+        answer = desk.ask(type="generate", engine="swarmui", prompt="please fail", model="tiny")
+
+        assert answer["code"] == "upstream_error"
+        assert "out of stock" in answer["error"]
+        unknown = desk.ask(type="generate", engine="swarmui", prompt="x", model="flux")
+        assert unknown["code"] == "not_found"
+
+    def test_what_cannot_be_is_refused_before_it_is_begun(self, desk: Desk) -> None:
+        answer = desk.ask(type="generate", engine="swarmui", prompt="x", params={"session_id": "mine"})
+
+        assert answer["code"] == "invalid_input"
+        assert desk.server.fields_of("GenerateText2ImageWS") == []
+
+    def test_unknown_parameters_are_warnings(self, desk: Desk) -> None:
+        answer = desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny", params={"stepz": 1})
+
+        assert answer["warnings"] == ["SwarmUI does not know the parameter 'stepz': left out."]
+
+    def test_health_shows_it(self, desk: Desk) -> None:
+        (engine,) = [one for one in desk.ask(type="health")["engines"] if one["name"] == "swarmui"]
+
+        assert engine["available"] is True
+        assert engine["version"] == desk.server.version
+
+    def test_its_models_are_listed_described_and_edited(self, desk: Desk) -> None:
+        listed = desk.ask(type="list_models", engine="swarmui", kind="lora")
+        edited = desk.ask(
+            type="edit_model",
+            engine="swarmui",
+            model="people/cat",
+            description="A cat.",
+            params={"date": "2026"},
+        )
+        described = desk.ask(type="describe_model", engine="swarmui", model="people/cat")
+
+        assert [model["name"] for model in listed["models"]] == ["people/cat"]
+        assert (edited["title"], edited["description"]) == ("Cat", "A cat.")
+        assert described["metadata"]["date"] == "2026"
+        assert described["author"] == "me"
+
+    def test_fields_of_swarmuis_own_are_nothing_to_the_workspace(self, desk: Desk) -> None:
+        answer = desk.ask(type="edit_model", model="x", params={"date": "2026"})
+
+        assert answer["code"] == "unsupported"
+
+    def test_a_training_gets_its_memory_back(self, desk: Desk) -> None:
+        desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny")
+        engine = desk.worker.services.engines["swarmui"]
+        assert engine.probe().resident
+
+        engine.release()
+
+        assert desk.server.freed == 1
+
+
+class TestRequestsOfAWorkerForSwarmUI:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {
+                "action": "generate_image",
+                "payload": {"prompt": "a cat", "model": "tiny", "seed": 7, "images": 2},
+            },
+            {"action": "generate", "prompt": "a cat", "model": "tiny", "seed": 7, "images": 2, "cfgscale": 4},
+            {"action": "generate", "raw_input": {"prompt": "a cat", "model": "tiny", "seed": 7, "images": 2}},
+        ],
+    )
+    def test_a_generation(self, desk: Desk, fields: dict[str, Any]) -> None:
+        answer = desk.ask(**fields)
+
+        assert answer["success"] is True
+        assert [shown(image) for image in answer["images"]] == [(7, 0, 0), (8, 0, 0)]
+        assert answer["metadata"] == {"seed": 7, "images": 2}
+
+    def test_a_failed_generation(self, desk: Desk) -> None:
+        answer = desk.ask(action="generate_image", payload={"prompt": "please fail", "model": "tiny"})
+
+        assert answer["success"] is False
+        assert "out of stock" in answer["error"]
+
+    def test_models(self, desk: Desk) -> None:
+        listed = desk.ask(action="list_models", path="", depth=1, subtype="LoRA")
+        described = desk.ask(action="describe_model", model_name="people/cat", subtype="LoRA")
+        edited = desk.ask(
+            action="edit_model_metadata",
+            model_name="people/cat",
+            subtype="LoRA",
+            metadata={"title": "The cat", "tags": "pet,fur", "date": "2026", "type": ""},
+        )
+        missing = desk.ask(action="describe_model", payload={"model_name": "dog"})
+
+        assert (listed["success"], listed["models"], listed["folders"]) == (True, [], ["people"])
+        assert (described["success"], described["title"]) == (True, "Cat")
+        assert (edited["success"], edited["title"], edited["tags"]) == (True, "The cat", ["pet", "fur"])
+        assert (missing["success"], missing["code"]) == (False, "not_found")
+
+    def test_keeping_it_alive_pings_swarmui(self, desk: Desk) -> None:
+        answer = desk.ask(action="keep_alive", duration=1.2, interval=1)
+
+        assert (answer["success"], answer["pings"]) == (True, 2)
+        assert desk.server.routes_asked().count("GetNewSession") >= 2
+
+    def test_a_swarmui_that_does_not_answer_is_told(self, desk: Desk) -> None:
+        desk.worker.services.engines["swarmui"].probe()
+        desk.server.faults["GetNewSession"] = [Fault(drop=True)]
+
+        answer = desk.ask(action="keep_alive", duration=0.2)
+
+        assert (answer["success"], answer["pings"]) == (False, 0)
+        assert "the connection broke" in answer["last_error"]
