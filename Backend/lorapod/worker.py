@@ -17,6 +17,8 @@ from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
+from lorapod.engines.swarmui.addresses import ModelAddresses
+from lorapod.engines.swarmui.downloads import SwarmDownloads
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.session import Session
 from lorapod.engines.swarmui.shelf import SwarmShelf
@@ -173,6 +175,11 @@ class Worker:
             models=ModelShelf(workspace=workspace, digests=digests),
             engine_shelves={
                 SwarmUIEngine.name: SwarmShelf(swarm.url, swarm_session, named=swarm.address is not None)
+            },
+            engine_downloads={
+                SwarmUIEngine.name: SwarmDownloads(
+                    swarm.url, swarm_session, ModelAddresses.from_settings(settings)
+                )
             },
             archives=ArchiveShelf(
                 workspace=workspace,

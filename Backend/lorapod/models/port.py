@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lorapod.models.kinds import ModelKind
@@ -47,3 +47,45 @@ class Shelf(Protocol):
             Unsupported: the program keeps no such field.
             UpstreamError: the program does not answer.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedModel:
+    """One model that is to be fetched."""
+
+    #: `hf://owner/repository/file`, or an https address.
+    source: str
+    kind: ModelKind
+    #: Its name below the folder of its kind, folders included, with or without suffix.
+    name: str
+    #: What is to be kept beside it as its description.
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Called with the share that has come, 0 to 1, and the speed in bytes a second, where they are known.
+TellDownload = Callable[[float | None, float | None], None]
+
+
+class Downloads(Protocol):
+    """Fetches models for a program that keeps its own list; every method blocks, any thread may call it."""
+
+    def check(self, wanted: WantedModel) -> str:
+        """The name, suffix included, that the model will have there; asks nobody.
+
+        Raises:
+            InvalidInput: the name or the source is not one that it takes.
+            Unsupported: it keeps no models of that kind.
+        """
+
+    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
+        """Fetch it, until it is there or `stopped` says to end; the name that it has there then.
+
+        Raises:
+            DownloadStopped: `stopped` said so; nothing is left of it.
+            Conflict: there is one of that name.
+            WorkerError: it cannot be fetched.
+        """
+
+
+class DownloadStopped(Exception):
+    """The download ended early because it was told to."""

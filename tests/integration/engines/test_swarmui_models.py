@@ -13,10 +13,9 @@ from pydantic import SecretStr
 from tests.servers.fault_server import Fault, FaultServer, serving
 from tests.servers.swarmui import SwarmStandIn
 
-from lorapod.engines.port import Stopped
 from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.conversation import Dropped
-from lorapod.engines.swarmui.downloads import SwarmDownloads, Wanted
+from lorapod.engines.swarmui.downloads import SwarmDownloads
 from lorapod.engines.swarmui.link import Unreachable
 from lorapod.engines.swarmui.session import Session
 from lorapod.engines.swarmui.shelf import SwarmShelf
@@ -30,6 +29,7 @@ from lorapod.errors import (
     WorkerError,
 )
 from lorapod.models.kinds import ModelKind
+from lorapod.models.port import DownloadStopped, WantedModel
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def download(
 ) -> str:
     told = told or Told()
     found = ModelAddresses(**{"allow_private": True, **addresses})
-    wanted = Wanted(source=source, kind=ModelKind.LORA, name=name, metadata={"modelspec.title": "New"})
+    wanted = WantedModel(source=source, kind=ModelKind.LORA, name=name, metadata={"modelspec.title": "New"})
     return SwarmDownloads(server.url, Session(), found).download(
         wanted, stopped=told.stop.is_set, tell=told.tell
     )
@@ -338,7 +338,7 @@ class TestDownloads:
         threading.Timer(0.3, told.stop.set).start()
         began_s = time.monotonic()
 
-        with pytest.raises(Stopped):
+        with pytest.raises(DownloadStopped):
             download(server, origin.url("/m.safetensors"), told)
 
         assert time.monotonic() - began_s < 5
@@ -352,7 +352,7 @@ class TestDownloads:
             download(server, origin.url("/m.safetensors"))
 
     def test_a_kind_that_it_has_not_is_refused(self, server: SwarmStandIn) -> None:
-        wanted = Wanted(source="https://example.org/x.safetensors", kind=ModelKind.UPSCALE, name="x")
+        wanted = WantedModel(source="https://example.org/x.safetensors", kind=ModelKind.UPSCALE, name="x")
 
         with pytest.raises(Unsupported, match="upscale"):
             SwarmDownloads(server.url, Session(), ModelAddresses()).check(wanted)

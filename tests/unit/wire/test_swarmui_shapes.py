@@ -122,6 +122,18 @@ def test_a_model_is_described() -> None:
         opened(action="describe_model", subtype="VAE").request_fields()
 
 
+def test_a_model_is_fetched() -> None:
+    call = opened(action="download_model", url="https://x/y.safetensors", model_name="y", model_type="LoRA")
+
+    assert call.type == "download_model"
+    assert call.request_fields() == {
+        "engine": "swarmui",
+        "kind": "lora",
+        "name": "y",
+        "source": "https://x/y.safetensors",
+    }
+
+
 def test_a_model_is_edited() -> None:
     metadata = {
         "title": "Cat",
@@ -230,7 +242,15 @@ NAMES = st.sampled_from(
 
 @given(
     action=st.sampled_from(
-        ["generate", "generate_image", "list_models", "describe_model", "edit_model", "keep_alive"]
+        [
+            "generate",
+            "generate_image",
+            "list_models",
+            "describe_model",
+            "download_model",
+            "edit_model",
+            "keep_alive",
+        ]
     ),
     fields=st.dictionaries(NAMES, ODD, max_size=5),
 )

@@ -24,6 +24,7 @@ from lorapod.safety.urls import (
     system_lookup,
     unreachable,
 )
+from lorapod.settings import Settings
 
 MAX_REDIRECTS = 5
 
@@ -41,6 +42,15 @@ class ModelAddresses:
     hf_token: SecretStr | None = None
     allow_private: bool = False
     lookup: Lookup = field(default=system_lookup)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ModelAddresses:
+        """With the Hub and the token that `HF_…` name."""
+        return cls(
+            hf_endpoint=settings.hf_endpoint,
+            hf_token=settings.hf_token,
+            allow_private=settings.allow_private_urls,
+        )
 
     def plain(self, source: str) -> str:
         """`hf://owner/repo[@revision]/file` as an https address; others as they are.

@@ -1,13 +1,13 @@
-"""Downloads of models by SwarmUI, into its own folders."""
+"""Downloads of models by SwarmUI, into its own folders; a `lorapod.models.port.Downloads`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
+from lorapod.engines.port import Stopped
 from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.answers import told
 from lorapod.engines.swarmui.conversation import Conversation, Dropped
@@ -16,28 +16,12 @@ from lorapod.engines.swarmui.model_cards import subtype_of
 from lorapod.engines.swarmui.session import Caller, Session
 from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerError
-from lorapod.models.kinds import ModelKind
+from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
 from lorapod.safety.urls import shown_url
 from lorapod.workspace import safe_name
 
 #: Longest that one download may take.
 DOWNLOAD_S = 6 * 3600.0
-
-#: Called with the share that has come, 0 to 1, and the speed in bytes a second, where they are known.
-Tell = Callable[[float | None, float | None], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One model to fetch."""
-
-    #: `hf://owner/repository/file`, or an http or https address.
-    source: str
-    kind: ModelKind
-    #: Its name below SwarmUI's folder of that kind, folders included, with or without suffix.
-    name: str
-    #: What SwarmUI is to keep beside it as its description (`modelspec.title` and others).
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SwarmDownloads:
@@ -49,7 +33,7 @@ class SwarmDownloads:
         self._session = session
         self._addresses = addresses
 
-    def check(self, wanted: Wanted) -> str:
+    def check(self, wanted: WantedModel) -> str:
         """The name, suffix included, that the model will have at SwarmUI.
 
         Raises:
@@ -63,17 +47,20 @@ class SwarmDownloads:
             raise InvalidInput("source: it is no http or https address.")
         return f"{_plain_name(wanted.name)}.{_suffix(source)}"
 
-    def download(self, wanted: Wanted, *, stopped: Callable[[], bool], tell: Tell) -> str:
+    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
         """Fetch it; the name that it has at SwarmUI then.
 
         Raises:
-            Stopped: `stopped` said so; nothing is left of it.
+            DownloadStopped: `stopped` said so; nothing is left of it.
             Conflict: there is one of that name.
             WorkerError: it cannot be fetched.
         """
-        return asyncio.run(self._download(wanted, stopped, tell))
+        try:
+            return asyncio.run(self._download(wanted, stopped, tell))
+        except Stopped:
+            raise DownloadStopped from None
 
-    async def _download(self, wanted: Wanted, stopped: Callable[[], bool], tell: Tell) -> str:
+    async def _download(self, wanted: WantedModel, stopped: Callable[[], bool], tell: TellDownload) -> str:
         name = self.check(wanted)
         conversations: list[Conversation] = []
 
@@ -92,7 +79,12 @@ class SwarmDownloads:
         return name
 
     async def _follow(
-        self, caller: Caller, wanted: Wanted, name: str, conversations: list[Conversation], tell: Tell
+        self,
+        caller: Caller,
+        wanted: WantedModel,
+        name: str,
+        conversations: list[Conversation],
+        tell: TellDownload,
     ) -> None:
         address = await self._addresses.final(wanted.source)
         suffix = name.rpartition(".")[2]

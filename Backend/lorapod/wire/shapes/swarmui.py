@@ -129,6 +129,14 @@ def _description(sent: Fields) -> Fields:
     return {"engine": _ENGINE, "kind": _kind(fields), "model": _model(fields), "sha256": False}
 
 
+def _download(sent: Fields) -> Fields:
+    fields = _flat(sent)
+    metadata = fields.get("metadata")
+    made = {"engine": _ENGINE, "kind": _kind(fields), "name": _model(fields)}
+    made["source"] = _first(fields, "url", "source")
+    return made if metadata is None else {**made, "metadata": metadata}
+
+
 def _edit(sent: Fields) -> Fields:
     fields = _flat(sent)
     given = fields.get("metadata")
@@ -236,6 +244,15 @@ SWARM_DESCRIBE = Shape(
     answer=_told,
 )
 
+SWARM_DOWNLOAD = Shape(
+    name="A model for SwarmUI",
+    summary="`action: download_model` with `url`, `model_name`, `model_type` or `payload`.",
+    type="download_model",
+    recognise=_known_by(frozenset({"download_model"}), _MODEL_MARKS | {"url"}),
+    fields=_download,
+    answer=_told,
+)
+
 SWARM_EDIT = Shape(
     name="A change to one of SwarmUI's models",
     summary="`action: edit_model_metadata`, or `action: edit_model` with `model_name`, `metadata` or `payload`.",
@@ -260,4 +277,4 @@ SWARM_KEEP_ALIVE = Shape(
     answer=_told_keeping,
 )
 
-SWARM_SHAPES = (SWARM_GENERATE, SWARM_LIST, SWARM_DESCRIBE, SWARM_EDIT, SWARM_KEEP_ALIVE)
+SWARM_SHAPES = (SWARM_GENERATE, SWARM_LIST, SWARM_DESCRIBE, SWARM_DOWNLOAD, SWARM_EDIT, SWARM_KEEP_ALIVE)
