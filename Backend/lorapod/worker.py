@@ -15,6 +15,7 @@ from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
+from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.addresses import ModelAddresses
@@ -94,7 +95,11 @@ class Worker:
         # In the order of preference.
         swarm, swarm_session = SwarmOptions.from_settings(settings, workspace), Session()
         engines = engines or EngineRegistry(
-            [SwarmUIEngine(swarm, clock=clock, session=swarm_session)], preferred=settings.engine
+            [
+                SwarmUIEngine(swarm, clock=clock, session=swarm_session),
+                AIToolkitEngine(settings=settings, workspace=workspace),
+            ],
+            preferred=settings.engine,
         )
         room = Room(
             telemetry=telemetry,

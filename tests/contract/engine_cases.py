@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 from tests.servers.swarmui import SwarmStandIn
+from tests.servers.toolkit_stand_in import install_stand_in
 from tests.tiny_models import ENVIRONMENT, place_tiny
 
 from lorapod.clock import SystemClock
+from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Engine, Generation
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
@@ -74,6 +77,17 @@ def _swarmui(_root: Path) -> Iterator[Engine]:
         engine.close()
 
 
+def _ai_toolkit(root: Path) -> Iterator[Engine]:
+    # A stand-in: the real one needs an environment of two gigabytes of its own, and a model of tens.
+    toolkit = install_stand_in(root.parent / "ai-toolkit")
+    workspace = Workspace.create(root)
+    (workspace.models / "tiny").mkdir()
+    settings = Settings(workspace_path=root, ai_toolkit_path=toolkit, ai_toolkit_python=Path(sys.executable))
+    engine = AIToolkitEngine(settings=settings, workspace=workspace)
+    yield engine
+    engine.close()
+
+
 class _OneThread(TemplatePool):
     """Has every child compute in one thread: tensors this small are far slower in two."""
 
@@ -112,6 +126,15 @@ def _diffusers(root: Path) -> Iterator[Engine]:
 
 _TINY = {"prompt": "a box", "model": "tiny", "width": 64, "height": 64, "steps": 2}
 
+
+def _toolkit_config(prompt: str, **asked: Any) -> dict[str, Any]:
+    process = {
+        "generate": {"prompts": [prompt], "width": 64, "height": 64, **asked},
+        "model": {"name_or_path": "models/tiny", "arch": "zimage"},
+    }
+    return {"job": "generate", "config": {"name": "gen", "process": [process]}}
+
+
 CASES = [
     EngineCase(
         name="fake",
@@ -120,6 +143,14 @@ CASES = [
         long={"prompt": "a square", "steps": 1000, "params": {"step_s": 0.5}},
         bad={"prompt": "a square", "width": 17},
         failing={"prompt": "a square", "params": {"fail": "The colour is out of stock."}},
+    ),
+    EngineCase(
+        name="ai-toolkit",
+        open=_ai_toolkit,
+        quick={"config": _toolkit_config("a square"), "num_images": 2},
+        long={"config": _toolkit_config("slow square")},
+        bad={"config": _toolkit_config("a square", width="wide")},
+        failing={"config": _toolkit_config("fail")},
     ),
     EngineCase(
         name="swarmui",

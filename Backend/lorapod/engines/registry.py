@@ -11,6 +11,9 @@ from lorapod.wire.generation import GenerateRequest
 #: Takes the first engine that is available.
 AUTO = "auto"
 
+#: Engines that can do nothing with a prompt alone, so that `auto` never means them.
+_NEED_THEIR_OWN = frozenset({"ai-toolkit"})
+
 
 class EngineRegistry(Mapping[str, Engine]):
     """Engines in the order of preference."""
@@ -50,12 +53,15 @@ class EngineRegistry(Mapping[str, Engine]):
             known = ", ".join([AUTO, *self])
             raise InvalidInput(f"There is no engine {name!r} on this worker; the engines are {known}.")
         details: list[str] = []
-        for engine in self._engines.values() if name == AUTO else [self._engines[name]]:
+        for engine in self._candidates() if name == AUTO else [self._engines[name]]:
             status = engine.probe()
             if status.available:
                 return engine
             details.append(f"{engine.name}: {status.detail}")
         raise Unsupported("No engine is available on this worker: " + "; ".join(details or ["it has none"]))
+
+    def _candidates(self) -> Sequence[Engine]:
+        return [engine for name, engine in self._engines.items() if name not in _NEED_THEIR_OWN]
 
     def statuses(self) -> Mapping[str, EngineStatus]:
         """Every engine's state, by name."""

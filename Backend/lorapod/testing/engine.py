@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import subprocess
 import threading
 import time
@@ -161,25 +163,36 @@ class RecordedRun:
         self.lines.append(text)
 
     def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
-        """Run it without a guard, and without stops."""
-        launched_at = time.time()
-        done = subprocess.run(
+        """Run it without a guard; `stop` sends SIGINT."""
+        launched_at, told_at = time.time(), len(self.lines)
+        with subprocess.Popen(
             spec.argv,
             cwd=spec.cwd,
             env={**self.environment, **spec.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        lines = done.stdout.splitlines()
-        for line in lines:
-            self.lines.append(line)
-            on_line(line)
+            start_new_session=True,
+        ) as child:
+            watcher = threading.Thread(target=self._interrupt, args=(child,))
+            watcher.start()
+            assert child.stdout is not None
+            # Repaints of a progress bar are lines too.
+            with io.TextIOWrapper(child.stdout, errors="replace", newline=None) as lines:
+                for line in lines:
+                    self.lines.append(line.rstrip())
+                    on_line(line.rstrip())
+            returncode = child.wait()
+            watcher.join()
         return ChildExit(
-            exit_code=done.returncode if done.returncode >= 0 else None,
-            signal=-done.returncode if done.returncode < 0 else None,
-            stop_requested=False,
+            exit_code=returncode if returncode >= 0 else None,
+            signal=-returncode if returncode < 0 else None,
+            stop_requested=self.stop.is_set(),
             launched_at=launched_at,
-            last_lines=lines[-20:],
+            last_lines=self.lines[told_at:],
         )
+
+    def _interrupt(self, child: subprocess.Popen[bytes]) -> None:
+        while child.poll() is None:
+            if self.stop.wait(0.02):
+                child.send_signal(signal.SIGINT)
+                return

@@ -29,6 +29,11 @@ def test_the_first_that_is_available_is_taken_where_nothing_is_said() -> None:
     assert engines.choose(asking(prompt="a cat", engine="swarmui")).name == "swarmui"
 
 
+def test_an_engine_that_needs_a_config_is_not_taken_for_a_prompt() -> None:
+    with pytest.raises(Unsupported, match="diffusers: it was made so"):
+        registry(diffusers=False, ai_toolkit=True).choose(asking(prompt="a cat"))
+
+
 def test_the_setting_decides_where_nothing_is_said() -> None:
     engines = EngineRegistry([FakeEngine("diffusers"), FakeEngine("comfyui")], preferred="comfyui")
 

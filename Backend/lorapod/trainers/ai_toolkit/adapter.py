@@ -10,7 +10,7 @@ from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prep
 from lorapod.trainers.ai_toolkit.control import RunControl
 from lorapod.trainers.ai_toolkit.find import Installation, find_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
-from lorapod.trainers.ai_toolkit.paths import PathRules
+from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
@@ -66,7 +66,13 @@ class AIToolkitTrainer:
             problems.raise_any()
             raise AssertionError("a config without a shape is always a problem")
         process = process_of(config)
-        self._path_rules(installation, request).settle(process, "config.process[0]", problems)
+        rules = worker_rules(
+            self._settings,
+            self._workspace,
+            installation.root,
+            awaited=None if request.dataset_ready else request.dataset,
+        )
+        rules.settle(process, "config.process[0]", problems)
         validate_config(config, vocabulary(installation.root, installation.version), problems)
         problems.raise_any()
         name: str = config["config"]["name"]
@@ -125,15 +131,3 @@ class AIToolkitTrainer:
         if installation is None:
             raise Unsupported(detail)
         return installation
-
-    def _path_rules(self, installation: Installation, request: TrainingRequest) -> PathRules:
-        inherited = self._settings.trainer_environment()
-        hub_cache = self._settings.hub_cache
-        models = Path(inherited.get("MODELS_PATH") or installation.root / "models")
-        return PathRules(
-            workspace=self._workspace,
-            model_folders=(models, hub_cache, installation.root),
-            hub_cache=hub_cache,
-            offline=self._settings.hf_hub_offline,
-            awaited=None if request.dataset_ready else request.dataset,
-        )

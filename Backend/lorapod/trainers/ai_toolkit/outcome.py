@@ -140,7 +140,7 @@ def judge(run_folder: Path, name: str, child: ChildExit) -> Outcome:
         return Outcome(succeeded=False, failure=_nothing_written(name))
     if stopped or child.signal in _STOP_SIGNALS or child.stop_requested:
         return Outcome(succeeded=False, stopped=True)
-    return Outcome(succeeded=False, failure=_failure(child))
+    return Outcome(succeeded=False, failure=failure_of(child))
 
 
 def _finished(run_folder: Path, name: str, launched_at: float) -> bool:
@@ -165,20 +165,21 @@ def _nothing_written(name: str) -> Failure:
     )
 
 
-def _failure(child: ChildExit) -> Failure:
+def failure_of(child: ChildExit) -> Failure:
+    """Why AI Toolkit ended with an error, by its last lines."""
     known = _known_failure(child.last_lines)
     if known is not None:
         return known
     if child.signal == signal.SIGKILL:
         return Failure(
             code=ErrorCode.INSUFFICIENT_MEMORY,
-            message="The training was killed from outside, most likely because the machine ran out of memory.",
+            message="AI Toolkit was killed from outside, most likely because the machine ran out of memory.",
             hint="Set num_workers to 0 in the datasets, use a smaller resolution, or take a machine with more memory.",
         )
     if child.signal is not None:
         return Failure(
             code=ErrorCode.INTERNAL,
-            message=f"The training was ended by {signal.Signals(child.signal).name}.",
+            message=f"AI Toolkit was ended by {signal.Signals(child.signal).name}.",
             hint="The log has its last words.",
         )
     said = _last_error(child.last_lines)

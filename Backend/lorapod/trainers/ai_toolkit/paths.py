@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from lorapod.errors import WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
+from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.weights import SUFFIX, read_header
 from lorapod.workspace import Workspace
@@ -145,6 +146,31 @@ class PathRules:
                 field,
                 f"the model {shown(text)!r} is not on this worker, which may not download (HF_HUB_OFFLINE)",
             )
+
+
+def worker_rules(
+    settings: Settings, workspace: Workspace, toolkit: Path, *, awaited: Path | None = None
+) -> PathRules:
+    """Where the paths of this worker's configs may lead.
+
+    Args:
+        settings: the worker's.
+        workspace: its workspace.
+        toolkit: AI Toolkit's root.
+        awaited: see `PathRules`.
+    """
+    inherited = settings.trainer_environment()
+    home = Path(inherited.get("HOME") or "~").expanduser()
+    hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
+    hub_cache = Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
+    models = Path(inherited.get("MODELS_PATH") or toolkit / "models")
+    return PathRules(
+        workspace=workspace,
+        model_folders=(models, hub_cache, toolkit),
+        hub_cache=hub_cache,
+        offline=settings.hf_hub_offline,
+        awaited=awaited,
+    )
 
 
 def _check_weights(path: Path, text: str, field: str, problems: Problems) -> None:

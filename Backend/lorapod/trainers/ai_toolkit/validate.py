@@ -45,13 +45,13 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
     """Note what is wrong with a prepared config, whose paths are settled."""
     process = config["config"]["process"][0]
     _check_job(config.get("job"), process.get("type"), known, problems)
-    _check_model(process.get("model"), known, problems)
+    check_model(process.get("model"), known, problems)
     _check_numbers(process, problems)
     _check_network(process.get("network"), problems)
     _check_samples(process, problems)
     if process.get("type") in STANDARD_TYPES:
         _check_datasets(process, problems)
-    _check_text(config, problems)
+    check_text(config, problems)
 
 
 def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems) -> None:
@@ -71,7 +71,7 @@ def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems)
         problems.add(field, _unknown("process type", kind, known.process_types - NOT_TRAININGS))
 
 
-def _check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
+def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
     """A missing model is found after 10 s; an unknown arch never: it is trained as SD 1.x."""
     model = model or {}
     if not isinstance(model.get("name_or_path"), str) or not model["name_or_path"]:
@@ -85,7 +85,7 @@ def _check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: P
     if not isinstance(arch, str) or arch.split(":")[0] not in known.archs:
         problems.add(
             f"{_PROCESS}.model.arch",
-            f"{_unknown('architecture', arch, known.archs)}; AI Toolkit would silently train it as SD 1.5",
+            f"{_unknown('architecture', arch, known.archs)}; AI Toolkit would silently take it for SD 1.5",
         )
 
 
@@ -190,7 +190,7 @@ def _files(folder: Path) -> Iterator[str]:
             yield from (name for name in names if not name.startswith("."))
 
 
-def _check_text(config: Mapping[str, Any], problems: Problems) -> None:
+def check_text(config: Mapping[str, Any], problems: Problems) -> None:
     """`${NAME}` is replaced from the environment before the config is read, and then printed; nothing escapes it."""
     tagged: list[str] = []
     for field, text in _texts(config, ""):

@@ -71,6 +71,8 @@ class Vocabulary:
 
     archs: frozenset[str]
     process_types: frozenset[str]
+    #: Architectures with a class of their own; the others share one, which came first and lacks what is newer.
+    own_class_archs: frozenset[str]
 
 
 @lru_cache(maxsize=4)
@@ -82,10 +84,15 @@ def vocabulary(root: Path, version: str | None) -> Vocabulary:
     for text in _sources(root):
         archs.update(_ARCH.findall(text))
         types.update(_UID.findall(text))
+    own = set(archs)
     literal = _ARCH_LITERAL.search(_read(root / "toolkit" / "config_modules.py"))
     archs.update(_QUOTED.findall(literal[1]) if literal else ())
     # A sum of both: a name that an old or strange checkout spells in a way not seen here is no caller's mistake.
-    return Vocabulary(archs=frozenset(archs) | _KNOWN_ARCHS, process_types=frozenset(types) | _KNOWN_TYPES)
+    return Vocabulary(
+        archs=frozenset(archs) | _KNOWN_ARCHS,
+        process_types=frozenset(types) | _KNOWN_TYPES,
+        own_class_archs=frozenset(own),
+    )
 
 
 def _sources(root: Path) -> Iterator[str]:

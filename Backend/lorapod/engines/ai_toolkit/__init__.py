@@ -1,0 +1,1 @@
+"""AI Toolkit's own `job: generate`, one child for each generation."""

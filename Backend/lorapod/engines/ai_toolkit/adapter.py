@@ -1,0 +1,171 @@
+"""AI Toolkit behind the engine port."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from lorapod.atomic import write_atomically
+from lorapod.engines.ai_toolkit.config import (
+    environment_of,
+    for_slot,
+    legacy_works,
+    need_config,
+    pictures_of,
+    prepare_config,
+    process_of,
+)
+from lorapod.engines.ai_toolkit.results import results_of, tidy
+from lorapod.engines.port import (
+    EngineStatus,
+    Generated,
+    Generation,
+    GenerationProgress,
+    GenerationRun,
+    Stopped,
+)
+from lorapod.errors import InternalError, Unsupported, error_of
+from lorapod.settings import Settings
+from lorapod.trainers.ai_toolkit.find import Installation, find_installation
+from lorapod.trainers.ai_toolkit.outcome import failure_of
+from lorapod.trainers.ai_toolkit.paths import worker_rules
+from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+from lorapod.trainers.config_text import dump_config
+from lorapod.trainers.port import ChildExit, LaunchSpec
+from lorapod.workspace import Workspace
+
+#: The bar of a run; the one in front of it is of the model's own class, the other of the first class.
+_BAR = re.compile(r"Generating (?:Images|Samples):.*?\|\s*(?P<done>\d+)/(?P<total>\d+) ")
+
+_MILESTONES = {
+    "Loading model...": "loading the model",
+    "Compiling model...": "about to generate",
+}
+
+
+class AIToolkitEngine:
+    """Runs an installed AI Toolkit, unmodified, one child for each generation; nothing stays loaded."""
+
+    name = "ai-toolkit"
+    #: Its own default is the processor, a hundred times slower.
+    needs_gpu = True
+    min_gpu_memory_bytes = 0
+
+    def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
+        """Use the installation that the settings name; it may come and go while the worker runs."""
+        self._settings = settings
+        self._workspace = workspace
+
+    def probe(self) -> EngineStatus:
+        """Whether an installation is there; two or three looks at the file system."""
+        installation, detail = self._find()
+        version = installation.version if installation is not None else None
+        return EngineStatus(available=installation is not None, version=version, detail=detail)
+
+    def prepare(self, generation: Generation) -> Sequence[str]:
+        """Build and check the config.
+
+        Raises:
+            InvalidInput: AI Toolkit would refuse the config, or there is none.
+            Unsupported: AI Toolkit is not installed here, or this version cannot generate with the architecture.
+        """
+        _, warnings = self._config(generation)
+        return warnings
+
+    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        """Run the child, and collect what it has made.
+
+        Raises:
+            Stopped: it was told to end.
+            WorkerError: it failed, with what AI Toolkit said.
+            OSError: it could not be started.
+        """
+        prepared, _ = self._config(generation)
+        config = for_slot(prepared, run.slot)
+        path = generation.scratch / "config.yaml"
+        write_atomically(path, dump_config(config).encode())
+        installation = self._installed()
+        total = pictures_of(config)
+        run.tell(GenerationProgress(total_images=total, detail="starting AI Toolkit"))
+        # A run of this very process may have been cut short.
+        before = frozenset(generation.folder.iterdir())
+        began_s = time.monotonic()
+        child = run.run_child(
+            LaunchSpec(
+                argv=(str(installation.python), str(installation.entry), str(path)),
+                cwd=installation.root,
+                environment=environment_of(generation),
+            ),
+            lambda text: _tell(text, total, run),
+        )
+        files = results_of(generation.folder, before=before)
+        tidy(generation.folder, keep_prompts=self._wants_prompts(generation))
+        _judge(child, made=len(files))
+        return Generated(files=files, timings={"generate_s": time.monotonic() - began_s})
+
+    def release(self) -> None:
+        """Nothing stays."""
+
+    def close(self) -> None:
+        """A child ends with its generation."""
+
+    def _config(self, generation: Generation) -> tuple[dict[str, object], list[str]]:
+        need_config(generation)
+        installation = self._installed()
+        return prepare_config(
+            generation,
+            worker_rules(self._settings, self._workspace, installation.root),
+            vocabulary(installation.root, installation.version),
+            legacy_works=legacy_works(installation.root),
+        )
+
+    @staticmethod
+    def _wants_prompts(generation: Generation) -> bool:
+        asked = process_of(generation.config or {}).get("generate") or {}
+        return bool(asked.get("prompt_file"))
+
+    def _find(self) -> tuple[Installation | None, str]:
+        settings = self._settings
+        return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, self._workspace.root)
+
+    def _installed(self) -> Installation:
+        installation, detail = self._find()
+        if installation is None:
+            raise Unsupported(detail)
+        return installation
+
+
+def _tell(text: str, total: int, run: GenerationRun) -> None:
+    if (bar := _BAR.search(text)) is not None:
+        done = int(bar["done"])
+        run.tell(
+            GenerationProgress(
+                step=done,
+                total_steps=int(bar["total"]),
+                percent=100.0 * done / max(1, int(bar["total"])),
+                image=min(done + 1, total),
+                total_images=total,
+                detail="generating",
+            )
+        )
+    elif (detail := _MILESTONES.get(text.strip())) is not None:
+        run.tell(GenerationProgress(detail=detail))
+
+
+def _judge(child: ChildExit, *, made: int) -> None:
+    """Let a success pass: exit code 0 is none where it was interrupted, or has written nothing.
+
+    Raises:
+        Stopped: it was told to end.
+        WorkerError: it failed.
+    """
+    if child.stop_requested:
+        raise Stopped
+    if child.exit_code != 0 or any(line.strip() == "Job stopped" for line in child.last_lines):
+        failure = failure_of(child)
+        raise error_of(failure.code, failure.message, hint=failure.hint)
+    if not made:
+        raise InternalError(
+            "AI Toolkit ended without an error, but has made nothing.", hint="The log has its last words."
+        )
