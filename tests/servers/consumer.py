@@ -17,7 +17,7 @@ class Consumer:
     def __init__(self, server: RunningRabbitMQ, exchange: str, *, bindings: str = "training.*") -> None:
         self._parameters = pika.URLParameters(server.url.get_secret_value())
         self.queue = f"test-{secrets.token_hex(4)}"
-        with self._channel() as channel:
+        with self.channel() as channel:
             channel.exchange_declare(exchange, "topic", durable=True)
             channel.queue_declare(self.queue, durable=True)
             channel.queue_bind(self.queue, exchange, bindings)
@@ -28,7 +28,7 @@ class Consumer:
 
     def drain(self) -> list[dict[str, Any]]:
         """Everything that has come since the queue was made."""
-        with self._channel() as channel:
+        with self.channel() as channel:
             while True:
                 method, properties, body = channel.basic_get(self.queue, auto_ack=True)
                 if method is None:
@@ -37,7 +37,8 @@ class Consumer:
                 self.properties.append(properties)
                 self.routing_keys.append(method.routing_key)
 
-    def _channel(self) -> _Channel:
+    def channel(self) -> _Channel:
+        """A connection of its own, until the end of the block."""
         return _Channel(self._parameters)
 
 

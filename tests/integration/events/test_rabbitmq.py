@@ -1,0 +1,223 @@
+"""What reaches a real broker, whatever becomes of it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from tests.integration.processes.newsroom import Newsroom
+from tests.servers.consumer import Consumer
+from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
+from tests.unit.events.post_office import PostOffice, eventually
+
+from lorapod.events import lane
+from lorapod.events.models import EventType
+from lorapod.events.port import Parcel, SinkUnavailable
+from lorapod.events.rabbitmq import TIMEOUT_S, LoginRefused, RabbitMQSink
+from lorapod.processes.status import ProcessStatus
+from lorapod.testing.events import sample_event
+
+EXCHANGE = "hartsy.training"
+PROCESSES = [f"train_{number:012x}" for number in range(8)]
+EVENTS_EACH = 250
+
+
+@pytest.fixture
+def broker() -> Iterator[RunningRabbitMQ]:
+    """One that a test may harm."""
+    with running_rabbitmq() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(lane, "LONGEST_WAIT_S", 1.0)
+
+
+def parcel() -> Parcel:
+    event = sample_event()
+    return Parcel(process_id=event.process_id, events=[event])
+
+
+async def took(sink: RabbitMQSink) -> tuple[str, float]:
+    began = time.monotonic()
+    with pytest.raises(SinkUnavailable) as raised:
+        await sink.deliver(parcel())
+    return str(raised.value), time.monotonic() - began
+
+
+@pytest.mark.timeout(180)
+async def test_a_broker_that_is_killed_in_the_middle_gets_every_event_in_order(
+    broker: RunningRabbitMQ, tmp_path: Path
+) -> None:
+    consumer = Consumer(broker, EXCHANGE)
+    office = PostOffice(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    office.start()
+    for process_id in PROCESSES:
+        office.begin(process_id=process_id)
+    for turn in range(EVENTS_EACH):
+        for process_id in PROCESSES:
+            last = turn == EVENTS_EACH - 1
+            office.tell(EventType.COMPLETED if last else EventType.CHECKPOINT, process_id=process_id)
+        if turn == EVENTS_EACH // 2:
+            # Some are delivered, some on their way, most not told yet.
+            await eventually(
+                lambda: office.courier.states()[0].undelivered < len(PROCESSES) * EVENTS_EACH // 4
+            )
+            await asyncio.to_thread(broker.kill)
+    await eventually(lambda: office.courier.states()[0].error is not None)
+    await asyncio.to_thread(broker.start)
+    async with asyncio.timeout(60):
+        while any(office.marked(process_id) for process_id in PROCESSES):  # noqa: ASYNC110 - on the disk
+            await asyncio.sleep(0.05)
+    bodies = await asyncio.to_thread(consumer.drain)
+    ids = [body["event_id"] for body in bodies]
+    assert len(set(ids)) == 2000
+    for process_id in PROCESSES:
+        first_seen = dict.fromkeys(body["sequence"] for body in bodies if body["process_id"] == process_id)
+        assert list(first_seen) == sorted(first_seen)
+        assert len(first_seen) == EVENTS_EACH
+    await asyncio.to_thread(office.courier.close, 5)
+
+
+async def test_messages_are_as_the_contract_says(rabbitmq_server: RunningRabbitMQ) -> None:
+    exchange = f"events-{secrets.token_hex(4)}"
+    consumer = Consumer(rabbitmq_server, exchange, bindings="training.*")
+    sink = RabbitMQSink(rabbitmq_server.url, exchange)
+    event = sample_event(1, EventType.STARTED)
+    assert await sink.deliver(Parcel(process_id=event.process_id, events=[event])) == 1
+    await asyncio.to_thread(consumer.drain)
+    properties = consumer.properties[0]
+    assert consumer.routing_keys == ["training.started"]
+    assert (properties.message_id, properties.delivery_mode) == (event.event_id, 2)
+    assert (properties.content_type, properties.type) == ("application/json", "training.started")
+    await sink.close()
+
+
+async def test_a_frozen_broker_costs_three_seconds_a_try(broker: RunningRabbitMQ) -> None:
+    sink = RabbitMQSink(broker.url, EXCHANGE)
+    assert await sink.deliver(parcel()) == 1
+    with broker.frozen():
+        for _ in range(2):
+            # The first on the connection that stands, the second on none.
+            why, took_s = await took(sink)
+            assert why == "the broker does not answer within 3 s"
+            assert took_s < TIMEOUT_S + 0.5
+        many = [took(sink) for _ in range(20)]
+        began = time.monotonic()
+        await asyncio.gather(*many)
+        assert time.monotonic() - began < TIMEOUT_S + 1
+    assert await sink.deliver(parcel()) == 1
+    await sink.close()
+
+
+async def test_a_broker_that_is_away_is_told_at_once(tmp_path: Path, broker: RunningRabbitMQ) -> None:
+    sink = RabbitMQSink(broker.url, EXCHANGE)
+    assert await sink.deliver(parcel()) == 1
+    broker.kill()
+    for _ in range(2):
+        why, took_s = await took(sink)
+        assert why in {"the broker cannot be reached", "the broker broke off the connection"}
+        assert took_s < 1
+    await sink.close()
+
+
+async def test_a_wrong_password_is_told_apart(rabbitmq_server: RunningRabbitMQ) -> None:
+    sink = RabbitMQSink(rabbitmq_server.url_with("wrong-password"), EXCHANGE)
+    with pytest.raises(LoginRefused) as refused:
+        await sink.check()
+    assert "wrong-password" not in str(refused.value)
+    await sink.close()
+
+
+async def test_what_is_no_address_is_told_without_its_password() -> None:
+    sink = RabbitMQSink(SecretStr("no address with secret-password"), EXCHANGE)
+    why, _ = await took(sink)
+    assert why == "RABBITMQ_URL is not an address such as amqp://user:password@host:5672/"
+    await sink.close()
+
+
+async def test_a_missing_exchange_is_made_durable(rabbitmq_server: RunningRabbitMQ) -> None:
+    exchange = f"events-{secrets.token_hex(4)}"
+    sink = RabbitMQSink(rabbitmq_server.url, exchange)
+    assert await sink.deliver(parcel()) == 1
+    listed = await asyncio.to_thread(rabbitmq_server.control, "list_exchanges", "name", "type", "durable")
+    assert f"{exchange}\ttopic\ttrue" in listed.splitlines()
+    await sink.close()
+
+
+async def test_an_exchange_that_goes_away_is_made_again(rabbitmq_server: RunningRabbitMQ) -> None:
+    exchange = f"events-{secrets.token_hex(4)}"
+    sink = RabbitMQSink(rabbitmq_server.url, exchange)
+    assert await sink.deliver(parcel()) == 1
+    with Consumer(rabbitmq_server, exchange).channel() as channel:
+        channel.exchange_delete(exchange)
+    why, _ = await took(sink)
+    assert why == f"there is no exchange '{exchange}'"
+    assert await sink.deliver(parcel()) == 1
+    await sink.close()
+
+
+async def test_an_exchange_of_another_type_is_told(rabbitmq_server: RunningRabbitMQ) -> None:
+    exchange = f"events-{secrets.token_hex(4)}"
+    with Consumer(rabbitmq_server, EXCHANGE).channel() as channel:
+        channel.exchange_declare(exchange, "fanout", durable=True)
+    sink = RabbitMQSink(rabbitmq_server.url, exchange)
+    why, _ = await took(sink)
+    assert why == f"the exchange '{exchange}' is there, but not as a durable topic exchange"
+    with Consumer(rabbitmq_server, EXCHANGE).channel() as channel:
+        channel.exchange_delete(exchange)
+    assert await sink.deliver(parcel()) == 1
+    await sink.close()
+
+
+@pytest.mark.timeout(180)
+async def test_who_may_only_write_needs_an_exchange_that_is_there(broker: RunningRabbitMQ) -> None:
+    broker.control("add_user", "writer", "writers-password")
+    broker.control("set_permissions", "writer", "^$", ".*", "^$")
+    sink = RabbitMQSink(broker.url_with("writers-password", user="writer"), EXCHANGE)
+    why, _ = await took(sink)
+    assert why == f"there is no exchange '{EXCHANGE}'"
+    Consumer(broker, EXCHANGE)
+    assert await sink.deliver(parcel()) == 1
+    await sink.close()
+
+
+@pytest.mark.timeout(180)
+async def test_a_broker_that_is_away_for_a_whole_training_gets_it_all_later(
+    broker: RunningRabbitMQ, tmp_path: Path
+) -> None:
+    consumer = Consumer(broker, EXCHANGE)
+    broker.kill()
+    room = Newsroom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    record = await room.ended(room.train(steps=100, step_s=0.01, save_every=20))
+    assert record.status is ProcessStatus.COMPLETED
+    assert room.courier.states()[0].error == "the broker cannot be reached"
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: room.courier.states()[0].undelivered == 0)
+    bodies = await asyncio.to_thread(consumer.drain)
+    told = [event for event in room.told(record) if event.event_type is not EventType.PROGRESS]
+    arrived = [body["event_id"] for body in bodies if body["event_type"] != "training.progress"]
+    assert arrived == [event.event_id for event in told]
+    assert [event.event_type.name for event in told] == ["STARTED", *["CHECKPOINT"] * 6, "COMPLETED"]
+    await asyncio.to_thread(room.close)
+
+
+async def test_a_frozen_broker_holds_up_no_training_and_no_end(
+    broker: RunningRabbitMQ, tmp_path: Path
+) -> None:
+    room = Newsroom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    broker.signal(signal.SIGSTOP)
+    record = await room.ended(room.train(steps=20, step_s=0.01))
+    assert record.status is ProcessStatus.COMPLETED
+    began = time.monotonic()
+    await asyncio.to_thread(room.close, 20)
+    # One try at most, and the letting go of one connection.
+    assert time.monotonic() - began < 2 * TIMEOUT_S + 1
