@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from lorapod.actions.examples import EXAMPLES
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.actions.schema import describe
+from lorapod.events.models import DATA, Event, EventData, EventStatus, EventType, ProgressData
 from lorapod.settings import Settings
 from lorapod.trainers import presets
-from lorapod.wire.docs import ActionPage, PresetRow, actions_page, errors_page, presets_page, settings_page
+from lorapod.wire.docs import (
+    ActionPage,
+    PresetRow,
+    actions_page,
+    errors_page,
+    presets_page,
+    settings_page,
+)
+from lorapod.wire.event_docs import EventPage, events_page
 from lorapod.wire.shapes.table import SHAPES
 
 
@@ -34,9 +48,42 @@ def pages() -> Mapping[str, str]:
     return {
         "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES), shapes=SHAPES),
         "errors.md": errors_page(),
+        "events.md": _events_page(),
         "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),
         "settings.md": settings_page(Settings),
     }
+
+
+def _events_page() -> str:
+    data = ProgressData(
+        status=EventStatus.TRAINING,
+        progress=65,
+        current_step="Step 650/1000",
+        step=650,
+        total_steps=1000,
+        phase="training",
+        loss=0.12,
+        eta_minutes=14,
+    )
+    shown = Event(
+        event_type=EventType.PROGRESS,
+        event_id="6c9970af-673e-5187-be75-19334696c8fb",
+        job_id="12345",
+        process_id="train_0123456789ab",
+        sequence=7,
+        timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC),
+        data=data,
+    )
+    return events_page(
+        _schema(Event),
+        _schema(EventData),
+        [EventPage(type=kind.value, data=_schema(model)) for kind, model in DATA.items()],
+        json.loads(shown.body()),
+    )
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(mode="serialization")
 
 
 def _preset_row(preset: presets.Preset) -> PresetRow:

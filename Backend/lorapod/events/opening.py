@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
@@ -58,7 +59,10 @@ def open_sinks(settings: Settings) -> Sequence[EventSink]:
         raise ValueError("REQUIRE_EVENTS is set, but there is no RABBITMQ_URL: where should events go?")
     else:
         logger.warning("RABBITMQ_URL is not set: events go to callbacks and to this log only")
-    return [*sinks, *(_plugged_in(place) for place in (settings.event_sinks or "").split())]
+    sinks += [_plugged_in(place) for place in (settings.event_sinks or "").split()]
+    if twice := [name for name, count in Counter(sink.name for sink in sinks).items() if count > 1]:
+        raise ValueError(f"EVENT_SINKS: there are two sinks named {twice[0]!r}; a name stands for one.")
+    return sinks
 
 
 async def _try_out(broker: RabbitMQSink) -> None:

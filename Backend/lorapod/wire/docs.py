@@ -78,7 +78,7 @@ def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str], shapes:
     for action in actions:
         lines += _action(action)
     lines += _shared(actions)
-    return _page(lines)
+    return page(lines)
 
 
 def _without_type(shapes: Sequence[Shape]) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _action(action: ActionPage) -> Iterator[str]:
     yield from ("", "Answer:", "")
     yield from answer_table(action.result, action.result.get("$defs", {}))
     for other in action.other_results:
-        yield from ("", f"Or: {_first_sentence(other)}", "")
+        yield from ("", f"Or: {first_sentence(other)}", "")
         yield from answer_table(other, other.get("$defs", {}))
     yield from ("", "```json", *sent.splitlines(), "```", "")
 
@@ -118,12 +118,13 @@ def _shared(actions: Sequence[ActionPage]) -> Iterator[str]:
     if parts:
         yield from ("## Objects", "")
     for name, (schema, definitions) in sorted(parts.items()):
-        yield from (f"### {name}", "", _first_sentence(schema), "")
+        yield from (f"### {name}", "", first_sentence(schema), "")
         yield from fields_table(schema, definitions)
         yield ""
 
 
-def _first_sentence(schema: Mapping[str, Any]) -> str:
+def first_sentence(schema: Mapping[str, Any]) -> str:
+    """What an object is, in short."""
     return description(schema).split("\n\n")[0].replace("\n", " ")
 
 
@@ -143,7 +144,7 @@ def settings_page(settings: type[BaseModel]) -> str:
         "Every setting is an environment variable; an empty one counts as not set. Credentials come from here alone, "
         "never from a job; a secret is never logged or answered."
     )
-    return _page(
+    return page(
         [GENERATED, "# Settings", "", intro, "", *table(("variable", "type", "default", "meaning"), rows)]
     )
 
@@ -181,7 +182,7 @@ def presets_page(presets: Sequence[PresetRow]) -> str:
         "change it. The GPU memory is a rule of thumb, not a measurement."
     )
     header = ("preset", "what it trains", "base model", "GPU memory", "trainers")
-    return _page([GENERATED, "# Presets", "", intro, "", *table(header, rows)])
+    return page([GENERATED, "# Presets", "", intro, "", *table(header, rows)])
 
 
 def errors_page() -> str:
@@ -212,7 +213,7 @@ def errors_page() -> str:
         "",
         *table(("code", "meaning", "what to do", "may the same request succeed later?"), rows),
     ]
-    return _page(lines)
+    return page(lines)
 
 
 def _without_enum(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,5 +244,6 @@ def _default(field: FieldInfo) -> str:
     return f"`{text.lower() if isinstance(default, bool) else text}`"
 
 
-def _page(lines: Sequence[str]) -> str:
+def page(lines: Sequence[str]) -> str:
+    """Lines as a file has them."""
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"

@@ -9,6 +9,7 @@ from lorapod.actions.examples import EXAMPLES
 from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
 from lorapod.actions.schema import describe
 from lorapod.errors import ErrorCode
+from lorapod.events.models import EventType
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.markdown import example
@@ -21,13 +22,15 @@ def test_the_pages_tell_of_everything() -> None:
     assert all(f"\n## {name}\n" in pages["actions.md"] for name in ACTIONS)
     assert all(f"`{name}`" in pages["actions.md"] for name in UNSUPPORTED_TYPES)
     assert all(f"| {shape.name} | {shape.summary} |" in pages["actions.md"] for shape in SHAPES)
+    assert all(f"\n## {kind}\n" in pages["events.md"] for kind in EventType)
     assert all(f"| `{code}` |" in pages["errors.md"] for code in ErrorCode)
     assert all(f"`{name.upper()}`" in pages["settings.md"] for name in Settings.model_fields)
     assert all(f"| `{name}` |" in pages["presets.md"] for name in presets.names())
 
 
-def test_every_link_on_the_actions_page_leads_somewhere() -> None:
-    text = reference.pages()["actions.md"]
+@pytest.mark.parametrize("page", ["actions.md", "events.md"])
+def test_every_link_on_a_page_leads_somewhere(page: str) -> None:
+    text = reference.pages()[page]
     anchors = {line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")}
     linked = {part.split(")")[0] for part in text.split("](#")[1:]}
     assert linked <= anchors

@@ -1,0 +1,84 @@
+"""The reference page of events, written from their models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorapod.wire.docs import GENERATED, first_sentence, page
+from lorapod.wire.markdown import answer_table, definitions_used, description
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventPage:
+    """What the reference tells of one type of event."""
+
+    type: str
+    #: JSON Schema of its `data`.
+    data: Mapping[str, Any]
+
+
+def events_page(
+    envelope: Mapping[str, Any],
+    common: Mapping[str, Any],
+    events: Sequence[EventPage],
+    shown: Mapping[str, Any],
+) -> str:
+    """`events.md`: the envelope, what every event tells, and what each type tells beside that.
+
+    Args:
+        envelope: JSON Schema of an event.
+        common: that of the data which all types share.
+        events: every type.
+        shown: an event as it is sent.
+    """
+    properties = {name: field for name, field in envelope["properties"].items() if name != "data"}
+    lines = [
+        GENERATED,
+        "# Events",
+        "",
+        (
+            "One JSON object each, on RabbitMQ with the `event_type` as routing key, to callbacks as the body of a POST. "
+            "Fields without a value are left out; paths are relative to the workspace. How they travel, and what is "
+            "promised: [RabbitMQ](../howto/rabbitmq.md), [callbacks and other ways](../howto/other-transports.md)."
+        ),
+        "",
+        "```json",
+        *json.dumps(shown, indent=2).splitlines(),
+        "```",
+        "",
+        "## Every event",
+        "",
+        *answer_table({**envelope, "properties": properties}, envelope.get("$defs", {})),
+        "",
+        "`data` has in every event:",
+        "",
+        *answer_table(common, common.get("$defs", {})),
+        "",
+    ]
+    definitions: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    for event in events:
+        known = event.data.get("$defs", {})
+        own = {
+            name: field
+            for name, field in event.data["properties"].items()
+            if name not in common["properties"]
+        }
+        lines += [
+            f"## {event.type}",
+            "",
+            description(event.data),
+            "",
+            *answer_table({"properties": own}, known),
+            "",
+        ]
+        definitions.update(
+            {name: (known[name], known) for name in definitions_used({**event.data, "properties": own})}
+        )
+    if definitions:
+        lines += ["## Objects", ""]
+    for name, (schema, known) in sorted(definitions.items()):
+        lines += [f"### {name}", "", first_sentence(schema), "", *answer_table(schema, known), ""]
+    return page(lines)
