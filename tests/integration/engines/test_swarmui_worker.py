@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,39 @@ def shown(image: dict[str, Any]) -> tuple[int, int, int]:
         assert isinstance(colour, tuple)
         red, green, blue = colour
         return int(red), int(green), int(blue)
+
+
+def page_events() -> list[dict[str, Any]]:
+    """Every event on the page about SwarmUI."""
+    text = (Path(__file__).parents[3] / "docs" / "howto" / "swarmui.md").read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = []
+    for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
+        rest = block.strip()
+        while rest:
+            event, end = json.JSONDecoder().raw_decode(rest)
+            found.append(event["input"])
+            rest = rest[end:].strip()
+    return found
+
+
+@pytest.mark.parametrize("fields", page_events())
+def test_what_the_page_shows_does_what_it_says(desk: Desk, fields: dict[str, Any]) -> None:
+    desk.server.models.add("Stable-Diffusion", "OfficialStableDiffusion/sd_xl_base_1.0.safetensors")
+    desk.server.models.root = desk.root / "Models"
+    desk.server.model_root = str(desk.root / "Models")
+    for folder in ("Models/Lora", "models/loras"):
+        (desk.root / folder).mkdir(parents=True, exist_ok=True)
+    (desk.root / "models/loras/cat.safetensors").write_bytes(b"weights")
+    shorter = {name: 1 for name in ("duration", "duration_s") if name in fields}
+
+    answer = desk.ask(**{**fields, **shorter})
+
+    assert "error" not in answer, answer
+    assert not answer.get("warnings") or answer["warnings"] == [
+        "No model was named, so SwarmUI was asked for 'OfficialStableDiffusion/sd_xl_base_1.0.safetensors'."
+    ]
+    if fields.get("type") == "generate" or "generate" in fields.get("action", ""):
+        assert answer["images"]
 
 
 class TestOwnRequests:
