@@ -86,7 +86,7 @@ def test_what_the_page_shows_does_what_it_says(desk: Desk, fields: dict[str, Any
     for folder in ("Models/Lora", "models/loras"):
         (desk.root / folder).mkdir(parents=True, exist_ok=True)
     (desk.root / "models/loras/cat.safetensors").write_bytes(b"weights")
-    shorter = {name: 1 for name in ("duration", "duration_s") if name in fields}
+    shorter: dict[str, Any] = {name: 1 for name in ("duration", "duration_s") if name in fields}
 
     answer = desk.ask(**{**fields, **shorter})
 
