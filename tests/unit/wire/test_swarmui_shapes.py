@@ -132,6 +132,12 @@ def test_a_model_is_fetched() -> None:
         "name": "y",
         "source": "https://x/y.safetensors",
     }
+    described = opened(
+        action="download_model", payload={"url": "u", "model_name": "y", "metadata": '{"a": 1}'}
+    )
+    assert described.request_fields()["metadata"] == {"a": 1}
+    with pytest.raises(InvalidInput, match="metadata"):
+        opened(action="download_model", url="u", model_name="y", metadata="{").request_fields()
 
 
 def test_a_model_is_edited() -> None:

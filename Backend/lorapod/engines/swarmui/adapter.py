@@ -131,11 +131,14 @@ class SwarmUIEngine:
             # It may be slow to answer now, and it is there: it generates.
             return EngineStatus(available=True, version=version, detail=f"SwarmUI at {where} generates")
         try:
-            async with linked(self._options.url) as link:
+            # Whoever has the session renewed at this moment may wait longer for it.
+            async with asyncio.timeout(2 * PROBE_S), linked(self._options.url) as link:
                 granted = await self._session.get(link, timeout_s=PROBE_S)
                 found = await backends(Caller(link, self._session), timeout_s=PROBE_S)
         except WorkerError as error:
-            return self._away(error)
+            return self._away(error.message)
+        except TimeoutError:
+            return self._away(f"SwarmUI at {where} does not answer.")
         self._answered = True
         return EngineStatus(
             available=found.refusal() is None,
@@ -143,13 +146,13 @@ class SwarmUIEngine:
             detail=f"SwarmUI at {where}: {found.sentence()}",
         )
 
-    def _away(self, error: WorkerError) -> EngineStatus:
+    def _away(self, why: str) -> EngineStatus:
         """What to say of a server that does not answer: one that an operator has named may still be starting."""
         left_s = self._options.startup_timeout_s - (self._clock.monotonic() - self._began_s)
         if self._options.address is not None and not self._answered and left_s > 0:
-            detail = f"{error.message} It may be starting: a generation waits {left_s:.0f} s more for it."
+            detail = f"{why} It may be starting: a generation waits {left_s:.0f} s more for it."
             return EngineStatus(available=True, detail=detail)
-        return EngineStatus(available=False, detail=error.message)
+        return EngineStatus(available=False, detail=why)
 
     async def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
         async with linked(self._options.url) as link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -132,6 +133,11 @@ def _description(sent: Fields) -> Fields:
 def _download(sent: Fields) -> Fields:
     fields = _flat(sent)
     metadata = fields.get("metadata")
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except ValueError as error:
+            raise InvalidInput("metadata: must be an object, or JSON of one.") from error
     made = {"engine": _ENGINE, "kind": _kind(fields), "name": _model(fields)}
     made["source"] = _first(fields, "url", "source")
     return made if metadata is None else {**made, "metadata": metadata}
