@@ -16,6 +16,7 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
+from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.addresses import ModelAddresses
@@ -94,8 +95,10 @@ class Worker:
         )
         # In the order of preference.
         swarm, swarm_session = SwarmOptions.from_settings(settings, workspace), Session()
+        starter = TemplatePool() if settings.warm_trainer else ColdStarter()
         engines = engines or EngineRegistry(
             [
+                DiffusersEngine(settings=settings, workspace=workspace, clock=clock, starter=starter),
                 SwarmUIEngine(swarm, clock=clock, session=swarm_session),
                 AIToolkitEngine(settings=settings, workspace=workspace),
             ],
@@ -144,7 +147,7 @@ class Worker:
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
             redactor=redactor,
-            starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
+            starter=starter,
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
             check_s3=stores.check,

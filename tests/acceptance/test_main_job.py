@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from PIL import Image
 
 import lorapod
 from lorapod import weights
@@ -241,6 +244,68 @@ def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: Upload
     assert reached
     with pytest.raises(Conflict, match="no final artifact"):
         training.download()
+
+
+class TestPictures:
+    """With the model that the LoRA was trained on."""
+
+    ASKED: ClassVar[dict[str, Any]] = {
+        "prompt": CAPTIONS[0],
+        "model": "models/tiny",
+        "width": 64,
+        "height": 64,
+        "steps": 4,
+        "seed": 11,
+    }
+
+    def picture(self, client: Client, **fields: Any) -> bytes:
+        """The pixels of the only one."""
+        answer = client.call("generate", **self.ASKED, **fields, timeout_s=240)
+        assert answer["status"] == "completed"
+        assert answer["engine"] == "diffusers"
+        (view,) = answer["images"]
+        assert (view["content_type"], view["width"], view["height"], view["seed"]) == (
+            "image/png",
+            64,
+            64,
+            11,
+        )
+        with Image.open(io.BytesIO(base64.b64decode(view["data"]))) as image:
+            return image.tobytes()
+
+    def test_a_lora_just_trained_is_used_by_its_process(self, client: Client, training: Training) -> None:
+        own = {"process_id": training.process_id}
+        plain = self.picture(client)
+        drawn = self.picture(client, loras=[own])
+
+        assert drawn != plain
+        assert self.picture(client, loras=[own | {"weight": 0.5}]) not in {drawn, plain}
+        assert self.picture(client, loras=[own]) == drawn
+        path = f"output/{training.process_id}/{NAME}/{NAME}.safetensors"
+        assert self.picture(client, loras=[{"path": path}]) == drawn
+
+    def test_a_training_has_the_gpu_to_itself(
+        self, client: Client, dataset: UploadedDataset, training: Training
+    ) -> None:
+        def engine() -> dict[str, Any]:
+            found: dict[str, Any] = next(
+                engine for engine in client.call("health")["engines"] if engine["name"] == "diffusers"
+            )
+            return found
+
+        before = self.picture(client)
+        assert engine()["resident"]
+        other = client.train(config=config(), dataset={"training_name": NAME}, trainer="builtin")
+        other.wait(interval_s=0.2, timeout_s=240)
+
+        assert not engine()["resident"]
+        assert self.picture(client) == before
+
+    def test_what_does_not_fit_is_named(self, client: Client, training: Training) -> None:
+        with pytest.raises(JobFailed, match="gpt2"):
+            client.call("generate", **self.ASKED | {"model": "openai/gpt2"})
+        with pytest.raises(JobFailed, match="no scheduler 'magic'"):
+            client.call("generate", **self.ASKED, params={"scheduler": "magic"})
 
 
 class TestRefusals:
