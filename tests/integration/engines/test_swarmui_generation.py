@@ -178,6 +178,16 @@ class TestPictures:
         digest = hashlib.sha256(server.work.content).digest()
         assert hashlib.sha256(made.files[0].path.read_bytes()).digest() == digest
 
+    def test_no_previews_are_asked_for_unless_the_caller_wants_them(
+        self, bench: Bench, server: SwarmStandIn
+    ) -> None:
+        bench.generate()
+        bench.generate(params={"No Previews": False})
+
+        first, second = server.fields_of("GenerateText2ImageWS")
+        assert first["nopreviews"] is True
+        assert "nopreviews" not in second
+
     def test_one_session_serves_all_generations(self, bench: Bench, server: SwarmStandIn) -> None:
         for _ in range(3):
             bench.generate()
@@ -597,6 +607,14 @@ class TestState:
         assert (bench.engine.probe().resident, bench.engine.probe().model) == (False, None)
         assert server.freed == 1
         assert server.fields_of("FreeBackendMemory")[0]["system_ram"] is False
+
+    def test_one_that_does_not_give_it_up_is_still_resident(self, bench: Bench, server: SwarmStandIn) -> None:
+        bench.generate()
+        server.faults["FreeBackendMemory"] = [Fault(body=b'{"error": "You lack permissions."}')]
+
+        bench.engine.release()
+
+        assert bench.engine.probe().resident
 
     def test_a_server_that_is_away_has_nothing_to_give_up(self, tmp_path: Path) -> None:
         server = SwarmStandIn()

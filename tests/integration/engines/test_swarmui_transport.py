@@ -244,6 +244,16 @@ class TestFaults:
                 async with link.socket("GenerateText2ImageWS"):
                     pass
 
+    async def test_a_websocket_that_is_never_opened(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(link_module, "HANDSHAKE_S", 0.1)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            async with linked(f"http://127.0.0.1:{silent.getsockname()[1]}") as link:
+                with pytest.raises(Unreachable, match="does not answer"):
+                    async with link.socket("GenerateText2ImageWS"):
+                        pass
+
     async def test_a_websocket_that_breaks(self, server: SwarmStandIn) -> None:
         server.work.drop_after_images = 1
         fields = {"prompt": "x", "model": "tiny", "images": 2}

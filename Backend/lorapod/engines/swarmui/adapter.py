@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from lorapod.clock import Clock
 from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationRun
-from lorapod.engines.swarmui.link import linked
+from lorapod.engines.swarmui.link import Unreachable, linked
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.parameters import check
-from lorapod.engines.swarmui.readiness import backends
+from lorapod.engines.swarmui.readiness import RESTART_S, backends
 from lorapod.engines.swarmui.session import Caller, Session
 from lorapod.engines.swarmui.work import SwarmWork
 from lorapod.errors import WorkerError
@@ -31,9 +31,6 @@ RELEASE_S = 15.0
 
 #: How long it may take to answer a ping.
 PING_S = 10.0
-
-#: A server that has answered before is started anew within so long, or not at all.
-RESTART_S = 60.0
 
 
 class SwarmUIEngine:
@@ -109,8 +106,11 @@ class SwarmUIEngine:
             return
         try:
             asyncio.run(self._release())
+        except Unreachable:
+            logger.info("SwarmUI is away, so it has no memory to free")
         except WorkerError as error:
             logger.warning("SwarmUI did not free its memory", extra={"reason": error.message})
+            return
         self._loaded = False
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from lorapod.engines.swarmui.conversation import Dropped
 from lorapod.engines.swarmui.link import NoSocket
 from lorapod.engines.swarmui.parameters import alone, batch_size, seed_of
 from lorapod.engines.swarmui.pictures import save
-from lorapod.engines.swarmui.readiness import ready
+from lorapod.engines.swarmui.readiness import RESTART_S, ready
 from lorapod.engines.swarmui.session import Caller
 from lorapod.engines.swarmui.stream import Arrival, Stream
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
@@ -21,9 +21,6 @@ from lorapod.safety.part_file import Room
 
 #: How long a server that has just broken off may take to hear that its work is not wanted any more.
 INTERRUPT_S = 5.0
-
-#: How long a server that has ended is waited for: somebody may start it again.
-RESTART_S = 60.0
 
 
 @dataclass(kw_only=True)

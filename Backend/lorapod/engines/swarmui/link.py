@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,11 +21,14 @@ ANSWER_MAX_BYTES = 256 << 20
 
 CONNECT_S = 5.0
 
+#: How long a websocket may take to be opened.
+HANDSHAKE_S = 20.0
+
 #: A file that is there comes without such a pause.
 _IDLE_S = 30.0
 
 #: How long the server's farewell is waited for: after a generation it takes two seconds, for another request.
-_CLOSE_S = 0.1
+_CLOSE_S = 0.02
 
 #: How a proxy says that the server behind it is away.
 _GATEWAY = frozenset({502, 503, 504})
@@ -93,12 +97,15 @@ class Link:
             Unreachable: there is no server.
         """
         try:
-            socket = await self._http.ws_connect(
-                self._url(f"API/{route}"),
-                heartbeat=HEARTBEAT_S,
-                max_msg_size=ANSWER_MAX_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-            )
+            async with asyncio.timeout(HANDSHAKE_S):
+                socket = await self._http.ws_connect(
+                    self._url(f"API/{route}"),
+                    heartbeat=HEARTBEAT_S,
+                    max_msg_size=ANSWER_MAX_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+                )
+        except TimeoutError as error:
+            raise self.unreachable("it does not answer") from error
         except aiohttp.WSServerHandshakeError as error:
             raise NoSocket(f"SwarmUI opens no websocket for {route} (status {error.status}).") from error
         except (aiohttp.ClientError, OSError) as error:

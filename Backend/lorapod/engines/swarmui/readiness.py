@@ -15,6 +15,9 @@ from lorapod.errors import UpstreamError, WorkerError, WorkerTimeout
 #: Between two looks at a server that is not ready.
 LOOK_S = 0.5
 
+#: A server that has answered before is started anew within so long, or not at all.
+RESTART_S = 60.0
+
 #: Longest that one look may take.
 _ANSWER_S = 10.0
 

@@ -22,6 +22,8 @@ from lorapod.safety.part_file import Room
 #: The largest file that is fetched from SwarmUI.
 PICTURE_MAX_BYTES = 20_000_000_000
 
+_NO_PREVIEWS = "nopreviews"
+
 #: Longest that LoRAs may take on their way to SwarmUI, once it answers.
 _LORAS_S = 900.0
 
@@ -76,6 +78,9 @@ class SwarmWork:
             asked["model"] = model
             warnings.append(f"No model was named, so SwarmUI was asked for {model!r}.")
         warnings += unknown(asked, known)
+        if _NO_PREVIEWS in known.parameters and _NO_PREVIEWS not in map(plain_name, asked):
+            # Nobody looks at them, and each costs SwarmUI a decoding and a message.
+            asked[_NO_PREVIEWS] = True
         return Ready(asked=asked, warnings=warnings, ready_s=self.clock.monotonic() - began_s)
 
     async def generate(self, ready: Ready) -> Generated:
