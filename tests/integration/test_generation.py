@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.integration.endpoint_caller import Caller
 from tests.integration.served_worker import Worker, holder_pid, serve
+
+from lorapod.client import Client, Generated
 
 #: Long enough to be cut short.
 LONG: dict[str, Any] = {"prompt": "a square", "steps": 600, "params": {"step_s": 0.05}}
@@ -51,6 +55,25 @@ async def test_a_job_tells_how_far_it_is_and_answers_with_pictures(one: Worker) 
     output = answer["output"]
     assert (output["process_id"], output["status"], len(output["images"])) == (process_id, "completed", 2)
     assert output["timings"]["total_s"] >= 3
+
+
+async def test_the_client_brings_pictures_home(one: Worker, tmp_path: Path) -> None:
+    def ask() -> Generated:
+        with Client(one.endpoint.url) as client:
+            return client.generate("a square", to=tmp_path / "pictures", seed=3, num_images=2, image=picture)
+
+    picture = tmp_path / "in.png"
+    Image.new("RGB", (8, 8)).save(picture)
+
+    made = await asyncio.to_thread(ask)
+
+    assert [path.name for path in made.files] == ["image_000.png", "image_001.png"]
+    for number, path in enumerate(made.files):
+        with Image.open(path) as image:
+            assert image.getpixel((0, 0)) == (3 + number, 0, 0)
+    # What is there already stays.
+    again = await asyncio.to_thread(ask)
+    assert {path.name for path in again.files} == {f"{again.process_id}-{path.name}" for path in made.files}
 
 
 async def test_a_training_has_the_resident_engine_released(one: Worker) -> None:

@@ -30,6 +30,7 @@ from lorapod.client.errors import (
     Unreachable,
     WaitTimeout,
 )
+from lorapod.client.generation import Generated
 from lorapod.client.job import Job, JobStatus
 from lorapod.client.training import Training
 from lorapod.client.transport import RetryPolicy, Timeouts
@@ -42,6 +43,7 @@ __all__ = [
     "Conflict",
     "DownloadProgress",
     "EndpointError",
+    "Generated",
     "InvalidInput",
     "Job",
     "JobCancelled",

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import httpx
 
-from lorapod.client import download, files, training, upload
+from lorapod.client import download, files, generation, training, upload
 from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
+from lorapod.client.generation import Generated
 from lorapod.client.job import Job
 from lorapod.client.training import OnProcess, Training
 from lorapod.client.transport import RetryPolicy, Timeouts, Transport
@@ -149,12 +150,21 @@ class Client:
 
     # The worker
 
-    def call(self, action: str, /, *, timeout_s: float | None = None, **fields: Any) -> dict[str, Any]:
+    def call(
+        self,
+        action: str,
+        /,
+        *,
+        timeout_s: float | None = None,
+        policy: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
         """The worker's answer to one action.
 
         Args:
             action: the request's `type`.
             timeout_s: how long to wait for the answer; None: as long as the job lives.
+            policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
             fields: the action's own; one whose value is None is left out.
 
         Raises:
@@ -162,7 +172,7 @@ class Client:
         """
         wish = {"type": action} | {name: value for name, value in fields.items() if value is not None}
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        job = self.runsync(wish, wait_s=90.0 if timeout_s is None else timeout_s)
+        job = self.runsync(wish, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
         interval_s = _POLL_FIRST_S
         while not job.status.ended:
             if deadline is not None and time.monotonic() >= deadline:
@@ -263,6 +273,33 @@ class Client:
             timeout_s=timeout_s,
             check=check,
         )
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        to: str | Path = ".",
+        execution_timeout_s: float = generation.EXECUTION_TIMEOUT_S,
+        **fields: Any,
+    ) -> Generated:
+        """Make pictures or videos, and have them in the folder `to`.
+
+        Args:
+            prompt: what to show; a `workflow` or a `config` may say it.
+            to: made where it is missing; what lies there already is not overwritten.
+            execution_timeout_s: how long it may run, its wait for the GPU included.
+            fields: those of the `generate` action; `image` may be a `Path`.
+
+        Raises:
+            JobFailed: it could not be generated; or another `LorapodError`.
+            OSError: a file cannot be read or written here.
+        """
+        answer = self.call(
+            "generate",
+            policy={"executionTimeout": int(execution_timeout_s * 1000)},
+            **generation.wish({"prompt": prompt, **fields}),
+        )
+        return generation.bring_home(self, answer, Path(to))
 
     def process_status(self, process_id: str, *, log_tail: int | None = None) -> dict[str, Any]:
         """All that is known of a process; `log_tail`: with so many last lines of its log."""

@@ -12,6 +12,7 @@ def test_the_public_face_is_this_and_nothing_else() -> None:
         "Conflict",
         "DownloadProgress",
         "EndpointError",
+        "Generated",
         "InvalidInput",
         "Job",
         "JobCancelled",

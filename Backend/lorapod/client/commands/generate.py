@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lorapod.client.client import Client
 from lorapod.client.commands.session import AsJson, open_session
 
 
@@ -45,9 +42,9 @@ def generate(
 ) -> None:
     """Generate pictures or videos, and fetch them."""
     with open_session(context, as_json=as_json) as session:
-        answer = session.client.call(
-            "generate",
-            prompt=prompt,
+        made = session.client.generate(
+            prompt,
+            to=to,
             negative_prompt=negative_prompt,
             loras=[_lora(text) for text in lora] if lora else None,
             model=model,
@@ -57,18 +54,17 @@ def generate(
             guidance_scale=guidance_scale,
             seed=seed,
             num_images=num_images,
-            image=None if image is None else base64.b64encode(image.read_bytes()).decode(),
+            image=image,
             strength=strength,
             length=length,
             engine=engine,
             workflow=None if workflow is None else _json(workflow),
             comfyui_workflow_name=workflow_name,
         )
-        session.screen.warn(answer["warnings"])
-        saved = list(_save(session.client, answer, to))
+        session.screen.warn(made.warnings)
         if as_json:
-            session.screen.answer({**_without_data(answer), "files": [str(path) for path in saved]})
-        for path in saved:
+            session.screen.answer({**made.answer, "files": [str(path) for path in made.files]})
+        for path in made.files:
             session.screen.line(str(path))
 
 
@@ -92,29 +88,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(workflow, dict):
         raise typer.BadParameter(f"{path} holds no JSON object", param_hint="--workflow")
     return workflow
-
-
-def _outputs(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for kind in ("images", "videos", "other"):
-        yield from answer[kind]
-
-
-def _save(client: Client, answer: dict[str, Any], to: Path) -> Iterator[Path]:
-    """Everything that was made, on this machine: what the answer holds, and what it only names."""
-    to.mkdir(parents=True, exist_ok=True)
-    for output in _outputs(answer):
-        target = to / Path(output["filename"]).name
-        if output["type"] == "base64":
-            target.write_bytes(base64.b64decode(output["data"]))
-            yield target
-        else:
-            yield client.download(output["path"], target)
-
-
-def _without_data(answer: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [{key: one[key] for key in one if key != "data"} for one in value]
-        if name in {"images", "videos", "other"}
-        else value
-        for name, value in answer.items()
-    }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from lorapod.client.commands.session import AsJson, open_session
 from lorapod.client.errors import LorapodError
 
 PROMPT = "a red apple on a wooden table, studio light"
+
+#: One picture fits, and no object store is in the way.
+_IN_THE_ANSWER: Mapping[str, Any] = {"return": "base64"}
 
 
 def smoke(
@@ -43,7 +47,7 @@ def smoke(
             width=size,
             height=size,
             steps=steps,
-            **{"return": "base64"},
+            **_IN_THE_ANSWER,
         )
         took_s = time.perf_counter() - began
         if not answer["images"]:

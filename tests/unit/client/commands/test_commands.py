@@ -55,7 +55,14 @@ class TestGenerate:
         assert told.split() == ["out/a.png", "out/b.png"]
         assert (tmp_path / "out" / "b.png").read_bytes() == b"other"
         (asked,) = queue.inputs
-        assert asked == {"type": "generate", "prompt": "a cat", "seed": 7, "num_images": 2}
+        assert asked.pop("idempotency_key")
+        assert asked == {
+            "type": "generate",
+            "prompt": "a cat",
+            "seed": 7,
+            "num_images": 2,
+            "wait": True,
+        }
 
     def test_loras_are_trainings_or_files_with_a_weight(self, call: Any, queue: FakeQueue) -> None:
         queue.actions["generate"] = lambda _: generated()

@@ -1,0 +1,96 @@
+"""Pictures and videos, from the caller's side: asked for, and brought home."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorapod.client import download
+from lorapod.client.caller import Caller
+from lorapod.client.errors import EndpointError
+
+#: How long a generation may run, its wait for the GPU included; RunPod's own default of 600 s is short for a video.
+EXECUTION_TIMEOUT_S = 3600.0
+
+_KINDS = ("images", "videos", "other")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What came of a generation."""
+
+    process_id: str
+    engine: str
+    #: Of the first picture.
+    seed: int | None
+    #: Everything that was made, on this machine: pictures, videos, then the rest.
+    files: Sequence[Path]
+    warnings: Sequence[str]
+    #: Seconds by what they were spent on.
+    timings: Mapping[str, float]
+    #: The worker's whole answer, without the bytes of the files.
+    answer: Mapping[str, Any]
+
+
+def wish(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as the action takes them: an input picture on this machine goes along as base64.
+
+    Raises:
+        OSError: the picture cannot be read.
+    """
+    image = fields.get("image")
+    if isinstance(image, os.PathLike):
+        image = base64.b64encode(Path(image).read_bytes()).decode("ascii")
+    # With a key a request may be sent again when the first attempt's fate is unknown.
+    return {"idempotency_key": uuid.uuid4().hex, **fields, "image": image, "wait": True}
+
+
+def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> Generated:
+    """Have everything that an answer holds or names in the folder `to`.
+
+    Raises:
+        EndpointError: it is not the answer of `generate`.
+        TransferFailed: a file could not be fetched whole.
+        OSError: the disk failed.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    try:
+        files = list(_save(caller, answer, to))
+        return Generated(
+            process_id=answer["process_id"],
+            engine=answer["engine"],
+            seed=answer.get("seed"),
+            files=files,
+            warnings=answer["warnings"],
+            timings=answer["timings"],
+            answer=_without_bytes(answer),
+        )
+    except KeyError as error:
+        raise EndpointError(f"The worker's answer to generate has no {error}.") from error
+
+
+def _save(caller: Caller, answer: Mapping[str, Any], to: Path) -> Iterator[Path]:
+    for output in (output for kind in _KINDS for output in answer[kind]):
+        # Last part only: an answer decides nothing about where files go.
+        target = to / Path(output["filename"]).name
+        if target.exists():
+            target = to / f"{answer['process_id']}-{target.name}"
+        if "data" in output:
+            part = target.with_name(f".{target.name}.part")
+            part.write_bytes(base64.b64decode(output["data"]))
+            part.replace(target)
+            yield target
+        else:
+            yield download.download(caller, output["path"], target)
+
+
+def _without_bytes(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [{key: one[key] for key in one if key != "data"} for one in value] if name in _KINDS else value
+        for name, value in answer.items()
+    }
