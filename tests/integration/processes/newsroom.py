@@ -26,7 +26,7 @@ INTERVAL_S = 0.3
 
 
 class Newsroom:
-    """Everything of a worker that tells of its trainings."""
+    """Everything of a worker that tells of its trainings; `silent`: its manager tells nobody."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Newsroom:
         *sinks: EventSink,
         store: StateStore | None = None,
         interval_s: float = INTERVAL_S,
+        silent: bool = False,
         **manager: Any,
     ) -> None:
         clock = SystemClock()
@@ -47,7 +48,9 @@ class Newsroom:
             clock=clock,
             interval_s=interval_s,
         )
-        self.manager = open_manager(root, store=self.store, news=self.announcer, **manager)
+        self.manager = open_manager(
+            root, store=self.store, news=None if silent else self.announcer, **manager
+        )
         self.announcer.start(self.manager.holds)
 
     def train(

@@ -1,0 +1,140 @@
+"""What events cost: their way to a broker, and the training that they tell of while the broker is away."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from tests.integration.processes.newsroom import Newsroom
+from tests.servers.consumer import Consumer
+from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
+from tests.unit.events.post_office import PostOffice
+
+from lorapod.events.models import EventType
+from lorapod.events.rabbitmq import RabbitMQSink
+from lorapod.processes.record import ProcessRecord
+from lorapod.testing.events import sample_event
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
+
+EVENTS = 2000
+PROCESSES = [f"train_{number:012x}" for number in range(8)]
+ROUNDS = 3
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {line}")
+
+    return write
+
+
+def a_connection_for_each_per_s(server: RunningRabbitMQ, exchange: str, count: int) -> float:
+    """Messages a second of whoever opens a connection for each message, as a handler of few lines does."""
+    parameters = pika.URLParameters(server.url.get_secret_value())
+    event = sample_event(1, EventType.CHECKPOINT)
+    began = time.perf_counter()
+    for _ in range(count):
+        connection = pika.BlockingConnection(parameters)
+        channel = connection.channel()
+        channel.exchange_declare(exchange, "topic", durable=True)
+        channel.basic_publish(
+            exchange, event.event_type.value, event.body(), pika.BasicProperties(delivery_mode=2)
+        )
+        connection.close()
+    return count / (time.perf_counter() - began)
+
+
+async def through_the_outbox_per_s(server: RunningRabbitMQ, exchange: str, root: Path) -> float:
+    """Events a second from their writing to the outbox to the last one's confirmation."""
+    sink = RabbitMQSink(server.url, exchange)
+    office = PostOffice(root, sink)
+    office.start()
+    for process_id in PROCESSES:
+        office.begin(process_id=process_id)
+    began = time.perf_counter()
+    for number in range(EVENTS):
+        last = number >= EVENTS - len(PROCESSES)
+        kind = EventType.COMPLETED if last else EventType.CHECKPOINT
+        office.tell(kind, process_id=PROCESSES[number % len(PROCESSES)])
+    while any(office.marked(process_id) for process_id in PROCESSES):  # noqa: ASYNC110 - on the disk
+        await asyncio.sleep(0.005)
+    took_s = time.perf_counter() - began
+    await asyncio.to_thread(office.courier.close, 0)
+    return EVENTS / took_s
+
+
+async def test_events_are_published_ten_times_as_fast_as_with_a_connection_for_each(
+    tmp_path: Path, report: Report
+) -> None:
+    """Persistent and confirmed, through the outbox, against persistent and unconfirmed."""
+    exchange = "hartsy.training"
+    with running_rabbitmq() as server:
+        consumer = Consumer(server, exchange)
+        ratios = []
+        for turn in range(ROUNDS):
+            bare = a_connection_for_each_per_s(server, exchange, 200)
+            ours = await through_the_outbox_per_s(server, exchange, tmp_path / f"workspace-{turn}")
+            ratios.append(ours / bare)
+            report(f"events/s: {ours:.0f} through the outbox, {bare:.0f} with a connection for each")
+        assert len(await asyncio.to_thread(consumer.drain)) >= ROUNDS * (EVENTS + 200)
+    report(f"ratio: median {statistics.median(ratios):.1f} of {ROUNDS}")
+    assert statistics.median(ratios) >= 10
+
+
+async def training_s(root: Path, config: dict[str, Any], *sinks: RabbitMQSink, told: bool) -> float:
+    """From the first to the last seen step."""
+    room = Newsroom(root, *sinks, interval_s=1.0, silent=not told)
+    record = room.train(**config)
+    seen: list[float] = []
+
+    def look(now: ProcessRecord) -> None:
+        if now.progress.step:
+            seen.append(time.monotonic())
+
+    room.manager.listeners.add(record.process_id, look)
+    end = await room.ended(record)
+    assert end.status == "completed"
+    await asyncio.to_thread(room.close, 0)
+    return seen[-2] - seen[0]
+
+
+async def test_a_training_whose_broker_is_away_is_as_fast_as_one_without_events(
+    tmp_path: Path, report: Report
+) -> None:
+    """At least 0.99 of the steps a second, and everything arrives later."""
+    config = {"steps": 120, "step_s": 0.04, "save_every": 30}
+    with running_rabbitmq() as server:
+        consumer = Consumer(server, "hartsy.training")
+        server.kill()
+        ratios = []
+        for turn in range(5):
+            silent = await training_s(tmp_path / f"silent-{turn}", config, told=False)
+            away = await training_s(
+                tmp_path / f"away-{turn}", config, RabbitMQSink(server.url, "hartsy.training"), told=True
+            )
+            ratios.append(silent / away)
+        report(
+            f"steps/s, broker away over no events: median {statistics.median(ratios):.4f} of {len(ratios)} pairs"
+        )
+        await asyncio.to_thread(server.start)
+        for turn in range(5):
+            room = Newsroom(tmp_path / f"away-{turn}", RabbitMQSink(server.url, "hartsy.training"))
+            record = room.manager.page(status=None, limit=1, before=None)[0][0]
+            room.announcer.take_up(record.process_id)
+            await asyncio.to_thread(room.close, 20)
+        kinds = [body["event_type"] for body in await asyncio.to_thread(consumer.drain)]
+        assert kinds.count("training.started") == kinds.count("training.completed") == 5
+        assert kinds.count("training.checkpoint") == 5 * 5
+    assert statistics.median(ratios) >= 0.99
