@@ -7,16 +7,19 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from tests.servers.swarmui import Fault, SwarmStandIn
+from tests.unit.actions.desk import QuickTrainer
 
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
+from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 
 
@@ -50,7 +53,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
                 disk_min_free_bytes=0,
                 min_free_memory_bytes=0,
                 progress_interval_s=0.1,
-            )
+            ),
+            trainers=TrainerRegistry([QuickTrainer()]),
         )
         worker.start()
         yield Desk(worker, server, tmp_path / "workspace")
@@ -163,14 +167,50 @@ class TestOwnRequests:
 
         assert answer["code"] == "unsupported"
 
-    def test_a_training_gets_its_memory_back(self, desk: Desk) -> None:
+    def test_a_training_gets_the_gpu_and_its_lora_is_used(self, desk: Desk) -> None:
         desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny")
-        engine = desk.worker.services.engines["swarmui"]
-        assert engine.probe().resident
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
+        files = [{"filename": "a.png", "content": base64.b64encode(buffer.getvalue()).decode()}]
+        desk.ask(type="upload_training_data", training_name="pictures", files=files)
+        root = desk.root / "Models"
+        root.mkdir()
+        desk.server.models.root, desk.server.model_root = root, str(root)
 
-        engine.release()
+        trained = desk.ask(
+            type="train", preset="sd15", name="cat", dataset={"training_name": "pictures"}, wait=True
+        )
+        # The memory was freed before the training began.
+        freed = desk.server.freed
+        lora = {"process_id": trained["process_id"], "weight": 0.5}
+        answer = desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny", seed=7, loras=[lora])
 
-        assert desk.server.freed == 1
+        assert (trained["status"], freed) == ("completed", 1)
+        assert shown(answer["images"][0]) == (7, 0, 50)
+        (name,) = desk.server.fields_of("GenerateText2ImageWS")[-1]["loras"]
+        assert (root / "Lora" / name).is_file()
+
+    def test_a_cancelled_process_ends_at_swarmui(self, desk: Desk) -> None:
+        desk.server.work.step_s = 0.05
+        begun = desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny", steps=1000, wait=False)
+        wait_for(lambda: desk.server.work.live == 1)
+
+        desk.ask(type="cancel", process_id=begun["process_id"])
+        wait_for(lambda: desk.server.work.live == 0)
+
+        wait_for(lambda: status(desk, begun) == "cancelled")
+        assert desk.server.work.interrupts == 1
+
+
+def status(desk: Desk, begun: dict[str, Any]) -> str:
+    return str(desk.ask(type="process_status", process_id=begun["process_id"])["status"])
+
+
+def wait_for(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
+    until_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until_s, "it did not come to pass"
+        time.sleep(0.02)
 
 
 class TestRequestsOfAWorkerForSwarmUI:
