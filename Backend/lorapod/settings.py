@@ -78,13 +78,30 @@ class Settings(BaseSettings):
     )
     comfyui_path: Path | None = Field(
         default=None,
-        description="ComfyUI's root, whose model folders are linked to the workspace's; else /comfyui, "
+        description="ComfyUI's root, which is run from there, and its model folders linked to the workspace's; else /comfyui, "
         "/app/ComfyUI, <workspace>/ComfyUI.",
     )
     swarmui_path: Path | None = Field(
         default=None,
         description="SwarmUI's root, whose model folders are linked to the workspace's; else /app/SwarmUI, "
         "<workspace>/SwarmUI.",
+    )
+    comfyui_url: str = Field(
+        default="http://127.0.0.1:8188",
+        description="ComfyUI's address: the one that runs there is used, else one is started there.",
+    )
+    comfyui_python: Path | None = Field(
+        default=None, description="The Python that runs ComfyUI; else the virtual environment in its root."
+    )
+    comfyui_args: str = Field(
+        default="", description="More arguments for the ComfyUI that is started, as on a command line."
+    )
+    comfy_history_attempts: PositiveInt = Field(
+        default=20,
+        description="How often ComfyUI is asked for the results of a prompt that has ended, before it counts as failed.",
+    )
+    comfy_history_delay_seconds: PositiveFloat = Field(
+        default=0.5, description="Seconds between two of those questions."
     )
     swarmui_api_url: str | None = Field(
         default=None, description="SwarmUI's address; else it is looked for at http://127.0.0.1:7801."

@@ -1,0 +1,166 @@
+"""ComfyUI behind the engine port."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lorapod.engines.comfyui.address import is_local
+from lorapod.engines.comfyui.client import ServerAway
+from lorapod.engines.comfyui.ends import Interrupted
+from lorapod.engines.comfyui.graph import Graph, parse_graph
+from lorapod.engines.comfyui.job import ComfyJob
+from lorapod.engines.comfyui.memory import free_memory
+from lorapod.engines.comfyui.server import ComfyServer, ServerDied
+from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, TemplateShelf
+from lorapod.engines.comfyui.watch import Limits, PromptCancelled, PromptLost, PromptStuck
+from lorapod.engines.comfyui.workflow import Parts, compose
+from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationRun, Stopped
+from lorapod.errors import WorkerTimeout
+from lorapod.settings import Settings
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class ComfyUIEngine:
+    """Runs workflows on a ComfyUI server: the one at `COMFYUI_URL`, else one that it starts there."""
+
+    name = "comfyui"
+    #: Which workflow needs how much is not known.
+    min_gpu_memory_bytes = 0
+
+    def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
+        """Start nothing yet."""
+        self._settings = settings
+        self._templates = TemplateShelf(workspace.root / "workflows")
+        self._server = ComfyServer(settings, workspace.root)
+        #: A server on another machine has a GPU of its own.
+        self.needs_gpu = is_local(self._server.url)
+        self._resident = False
+        self._busy = threading.Lock()
+
+    def probe(self) -> EngineStatus:
+        """Whether a server answers, or could be started."""
+        view = self._server.look()
+        if view.stats is not None:
+            version = view.stats["system"].get("comfyui_version")
+            return EngineStatus(
+                available=True,
+                version=None if version is None else str(version),
+                detail=f"ComfyUI answers at {self._server.url}.",
+                resident=self._resident,
+            )
+        if view.foreign:
+            return EngineStatus(
+                available=False, detail=f"At {self._server.url} is something else than ComfyUI."
+            )
+        if view.listens:
+            return EngineStatus(
+                available=True,
+                detail=f"ComfyUI at {self._server.url} is busy: it does not answer at once.",
+                resident=self._resident,
+            )
+        installation, detail = self._server.find()
+        if installation is None:
+            return EngineStatus(available=False, detail=f"No ComfyUI answers at {self._server.url}. {detail}")
+        return EngineStatus(
+            available=True, version=installation.version, detail=f"{detail} It is started when it is needed."
+        )
+
+    def prepare(self, generation: Generation) -> Sequence[str]:
+        """Find and fill the workflow, as far as that is possible without the server.
+
+        Raises:
+            InvalidInput: it is no workflow, or it and the request do not fit.
+            NotFound: there is no workflow of that name.
+            OSError: the workflow's file cannot be read.
+        """
+        return compose(generation, self._template(generation), Parts()).warnings
+
+    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        """Run the workflow once for each picture.
+
+        Raises:
+            Stopped: `run.stopped()` said so, or it was interrupted in ComfyUI itself.
+            WorkerError: it failed.
+            OSError: the disk failed.
+        """
+        template = self._template(generation)
+        with self._busy:
+            try:
+                return self._generate(generation, template, run)
+            except (PromptCancelled, Interrupted):
+                raise Stopped from None
+            except PromptStuck:
+                self._end_stuck()
+                if run.stopped():
+                    raise Stopped from None
+                raise WorkerTimeout(
+                    "ComfyUI neither finished in time nor stopped when it was told to."
+                ) from None
+            finally:
+                self._server.listen(None)
+
+    def release(self) -> None:
+        """Have ComfyUI unload its models; a child of this worker that does not is ended."""
+        if not self._resident:
+            return
+        freed = free_memory(self._server.url)
+        if not freed:
+            self._end_stuck()
+        self._resident = False
+
+    def close(self) -> None:
+        """End the server, where this worker started it."""
+        self._server.close()
+
+    def _generate(self, generation: Generation, template: Graph, run: GenerationRun) -> Generated:
+        began_s = time.monotonic()
+        stats = self._server.ready(run)
+        started_s = time.monotonic() - began_s
+        self._server.listen(run.log)
+        self._resident = True
+        job = ComfyJob(
+            generation,
+            template,
+            run,
+            root=self._server.root,
+            limits=Limits(
+                deadline_s=time.monotonic() + self._settings.generation_timeout,
+                history_attempts=self._settings.comfy_history_attempts,
+                history_delay_s=self._settings.comfy_history_delay_seconds,
+            ),
+            check_server=self._server.check,
+        )
+        made = self._make(job, stats, run)
+        self._server.worked()
+        return replace(made, timings={"start_s": round(started_s, 3), **made.timings})
+
+    def _make(self, job: ComfyJob, stats: Mapping[str, Any], run: GenerationRun) -> Generated:
+        """Run the job; a second time where the server died under it, or lost it."""
+        try:
+            return job.make(self._server.url, stats)
+        except (PromptLost, ServerAway, ServerDied) as error:
+            run.log(f"{error.message} It is tried once more.")
+        stats = self._server.ready(run)
+        self._server.listen(run.log)
+        return job.make(self._server.url, stats)
+
+    def _end_stuck(self) -> None:
+        """End a server that does not do as it is told, so far as it is this worker's to end."""
+        if self._server.owned:
+            logger.warning("comfyui does not stop and is ended")
+            self._server.stop()
+        else:
+            logger.warning("comfyui does not stop", extra={"url": self._server.url})
+
+    def _template(self, generation: Generation) -> Graph:
+        if generation.workflow is not None:
+            return parse_graph(generation.workflow, name="workflow")
+        name = generation.workflow_name or (TEXT_TO_IMAGE if generation.image is None else IMAGE_TO_VIDEO)
+        return self._templates.load(name)

@@ -1,0 +1,182 @@
+"""ComfyUI's HTTP API, and no more of it than a job needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.outputs import OutputFile
+from lorapod.engines.comfyui.refusals import Accepted, refused
+from lorapod.errors import InternalError, TooLarge, UpstreamError
+
+#: Longest wait for a connection, and for an answer: while it loads a model ComfyUI may not answer for long.
+CONNECT_S = 5.0
+ANSWER_S = 60.0
+#: Largest message of its socket: previews, and errors that carry every input as text.
+MESSAGE_BYTES_MAX = 64_000_000
+_CHUNK_BYTES = 1 << 20
+
+
+class ServerAway(UpstreamError):
+    """ComfyUI cannot be reached."""
+
+
+class OutputGone(UpstreamError):
+    """ComfyUI has no longer the file that it names as its result."""
+
+
+class ComfyClient:
+    """Talks to one server; made and used within one event loop."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        """Use `session`, which `connected` opens."""
+        self._session = session
+        self._url = URL(url)
+
+    async def submit(
+        self, graph: Graph, *, prompt_id: str, client_id: str, key: SecretStr | None
+    ) -> Accepted:
+        """Queue a workflow under ids of ours.
+
+        Args:
+            graph: the workflow.
+            prompt_id: how it is asked for from now on.
+            client_id: whose socket gets its events.
+            key: for nodes of ComfyUI's paid API.
+
+        Raises:
+            InvalidInput: ComfyUI refuses it; every node's problem is in `details`.
+            ServerAway: it cannot be reached.
+        """
+        body: dict[str, Any] = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
+        if key is not None:
+            body["extra_data"] = {"api_key_comfy_org": key.get_secret_value()}
+        async with self._request("POST", "prompt", json=body) as response:
+            if response.status == HTTPStatus.OK:
+                return Accepted.of(await response.json(), graph)
+            if response.status == HTTPStatus.BAD_REQUEST:
+                raise refused(await response.json(content_type=None), graph)
+            if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise TooLarge("ComfyUI takes no workflow of that size: 100 MB at most.")
+            raise _unexpected("POST", "prompt", response)
+
+    async def history(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """What is known of a prompt that ended; None while it has not, and for one that never was."""
+        answer = await self._json("GET", f"history/{prompt_id}")
+        entry = answer.get(prompt_id)
+        return entry if isinstance(entry, Mapping) else None
+
+    async def is_queued(self, prompt_id: str) -> bool:
+        """Whether a prompt waits or runs."""
+        answer = await self._json("GET", "queue")
+        items = [*answer.get("queue_running", ()), *answer.get("queue_pending", ())]
+        return any(item[1] == prompt_id for item in items)
+
+    async def cancel(self, prompt_id: str) -> None:
+        """Take a prompt out of the queue, and interrupt it where it runs already; no other prompt is touched."""
+        await self._post("queue", {"delete": [prompt_id]})
+        await self._post("interrupt", {"prompt_id": prompt_id})
+
+    async def forget(self, prompt_id: str) -> None:
+        """Remove a prompt that ended from the history."""
+        await self._post("history", {"delete": [prompt_id]})
+
+    async def free(self) -> None:
+        """Have it unload every model and forget what it computed; it does so once it has nothing to do."""
+        await self._post("free", {"unload_models": True, "free_memory": True})
+
+    async def listed(self, folder: str) -> Sequence[str]:
+        """The models of one of its folders, such as `loras`, as its loaders take them."""
+        answer = await self._json("GET", f"models/{folder}")
+        return [name for name in answer if isinstance(name, str)]
+
+    async def upload(self, path: Path, *, subfolder: str) -> str:
+        """Put a picture into a subfolder of its inputs; answers the name that `LoadImage` takes."""
+        with path.open("rb") as file:
+            form = aiohttp.FormData({"subfolder": subfolder, "type": "input", "overwrite": "true"})
+            form.add_field("image", file, filename=path.name)
+            async with self._request("POST", "upload/image", data=form) as response:
+                if response.status != HTTPStatus.OK:
+                    raise _unexpected("POST", "upload/image", response)
+                answer = await response.json()
+        return "/".join(part for part in (answer["subfolder"], answer["name"]) if part)
+
+    async def download(self, output: OutputFile) -> AsyncIterator[bytes]:
+        """The bytes of a result, as they come.
+
+        Raises:
+            OutputGone: the file is not there.
+            ServerAway: the connection broke, perhaps in the middle.
+        """
+        query = {"filename": output.filename, "subfolder": output.subfolder, "type": output.type}
+        async with self._request("GET", "view", params=query) as response:
+            if response.status == HTTPStatus.NOT_FOUND:
+                raise OutputGone(f"ComfyUI names {output.filename} as a result, but the file is gone.")
+            if response.status != HTTPStatus.OK:
+                raise _unexpected("GET", "view", response)
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                yield chunk
+
+    @asynccontextmanager
+    async def socket(self, client_id: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A socket that gets the events of this client's prompts."""
+        address = (self._url / "ws").with_scheme({"https": "wss"}.get(self._url.scheme, "ws"))
+        try:
+            socket = await self._session.ws_connect(
+                address.with_query(clientId=client_id), max_msg_size=MESSAGE_BYTES_MAX
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _away(error) from error
+        async with socket:
+            yield socket
+
+    async def _json(self, method: str, path: str) -> Any:
+        async with self._request(method, path) as response:
+            if response.status != HTTPStatus.OK:
+                raise _unexpected(method, path, response)
+            return await response.json()
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> None:
+        async with self._request("POST", path, json=body) as response:
+            if response.status != HTTPStatus.OK:
+                raise _unexpected("POST", path, response)
+
+    @asynccontextmanager
+    async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with self._session.request(method, self._url.joinpath(path), **more) as response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away(error) from error
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[ComfyClient]:
+    """A client of the server at `url`; nothing is asked of it yet."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        yield ComfyClient(session, url)
+
+
+def _away(error: BaseException) -> ServerAway:
+    if isinstance(error, asyncio.TimeoutError):
+        return ServerAway("ComfyUI does not answer.")
+    return ServerAway(f"ComfyUI cannot be reached: {type(error).__name__}.")
+
+
+def _unexpected(method: str, path: str, response: aiohttp.ClientResponse) -> UpstreamError | InternalError:
+    sentence = f"ComfyUI answered {response.status} to {method} /{path}."
+    return (
+        UpstreamError(sentence)
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        else InternalError(sentence)
+    )

@@ -1,0 +1,87 @@
+"""Results, brought from ComfyUI into the process's own folder."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorapod.engines.comfyui.client import ComfyClient, OutputGone, ServerAway
+from lorapod.engines.comfyui.outputs import OutputFile, OutputText
+
+#: How often a file is fetched whose connection breaks.
+ATTEMPTS = 3
+_NAME_CHARACTERS = 120
+_UNUSUAL = re.compile(r"[^\w .+()\[\]-]+")
+
+
+async def collect(
+    client: ComfyClient,
+    files: Sequence[OutputFile],
+    texts: Sequence[OutputText],
+    folder: Path,
+    *,
+    patience_s: float,
+) -> list[Path]:
+    """Fetch every file into `folder`, whole or not at all; texts become files there.
+
+    Args:
+        client: the server's.
+        files: what to fetch.
+        texts: what to write.
+        folder: there already.
+        patience_s: for so long a file may still be on its way into ComfyUI's folder.
+
+    Raises:
+        OutputGone: a file is not there; those before it stay.
+        ServerAway: the server cannot be reached.
+        OSError: the disk is full.
+    """
+    made = [await _fetch(client, file, folder, patience_s) for file in files]
+    for text in texts:
+        path = _free(folder, f"text_{text.node}.txt")
+        await asyncio.to_thread(path.write_text, text.text, "utf-8")
+        made.append(path)
+    return made
+
+
+async def _fetch(client: ComfyClient, file: OutputFile, folder: Path, patience_s: float) -> Path:
+    broken, waited_s, wait_s = 0, 0.0, 0.05
+    while True:
+        try:
+            return await _download(client, file, folder)
+        except OutputGone:
+            if waited_s >= patience_s:
+                raise
+            await asyncio.sleep(wait_s)
+            waited_s, wait_s = waited_s + wait_s, wait_s * 2
+        except ServerAway:
+            broken += 1
+            if broken >= ATTEMPTS:
+                raise
+
+
+async def _download(client: ComfyClient, file: OutputFile, folder: Path) -> Path:
+    part = folder / f".{secrets.token_hex(6)}.part"
+    try:
+        with part.open("xb") as target:
+            async for chunk in client.download(file):
+                await asyncio.to_thread(target.write, chunk)
+        path = _free(folder, file.filename)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _free(folder: Path, filename: str) -> Path:
+    """A path in `folder` for a file of that name, which no other has."""
+    name = _UNUSUAL.sub("_", filename.replace("\\", "/").rpartition("/")[2]).lstrip("._ ")[-_NAME_CHARACTERS:]
+    path = folder / (name or "output")
+    number = 1
+    while path.exists():
+        number += 1
+        path = folder / f"{path.stem.removesuffix(f'_{number - 1}')}_{number}{path.suffix}"
+    return path

@@ -1,0 +1,119 @@
+"""A workflow in ComfyUI's API format: nodes by their id, each with a class and inputs that are values or links."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, TypeGuard
+
+from lorapod.errors import InvalidInput
+
+#: Node id -> `{"class_type": …, "inputs": {name: value or [node id, output number]}}`.
+Graph: TypeAlias = dict[str, dict[str, Any]]
+
+NODES_MAX = 2000
+#: Deepest nesting of one input's value.
+DEPTH_MAX = 32
+
+_EXPORT_HINT = "In ComfyUI, export it with Workflow > Export (API), and send that."
+
+
+def parse_graph(value: object, *, name: str) -> Graph:
+    """A copy of `value`, once it is known to be a workflow in API format.
+
+    Args:
+        value: parsed JSON.
+        name: what to call it in a message.
+
+    Raises:
+        InvalidInput: it is the editor's format, or no workflow at all, or a link leads to a node that is not there.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise InvalidInput(f"{name} is not a workflow: it must be an object with a node for each key.")
+    if isinstance(value.get("nodes"), list):
+        raise InvalidInput(
+            f"{name} is in the format of ComfyUI's editor, which its API does not run.", hint=_EXPORT_HINT
+        )
+    if len(value) > NODES_MAX:
+        raise InvalidInput(f"{name} has {len(value)} nodes; {NODES_MAX} are read at most.")
+    graph = {str(node_id): _node(node, f"{name}: node {node_id}") for node_id, node in value.items()}
+    for node_id, node in graph.items():
+        for field, link in links_of(node):
+            if link[0] not in graph:
+                raise InvalidInput(
+                    f"{name}: {field} of node {shown_node(graph, node_id)} is linked to node {link[0]}, "
+                    "which is not in the workflow."
+                )
+    return graph
+
+
+def is_link(value: object) -> TypeGuard[list[Any]]:
+    """Whether an input's value is a link to another node's output, as ComfyUI tells them apart."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], int | float)
+        and not isinstance(value[1], bool)
+    )
+
+
+def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The inputs of a node that are links, by name."""
+    for field, value in node["inputs"].items():
+        if is_link(value):
+            yield field, value
+
+
+def shown_node(graph: Mapping[str, Mapping[str, Any]], node_id: str) -> str:
+    """A node as messages name it: its id and class."""
+    node = graph.get(node_id)
+    return f"{node_id} ({node['class_type']})" if node else node_id
+
+
+def title_of(graph: Mapping[str, Mapping[str, Any]], node_id: str) -> str:
+    """A node as progress names it: the title its author gave, else its class."""
+    node = graph.get(node_id, {})
+    meta = node.get("_meta")
+    title = meta.get("title") if isinstance(meta, Mapping) else None
+    return title if isinstance(title, str) and title else str(node.get("class_type", node_id))
+
+
+def _node(node: object, shown: str) -> dict[str, Any]:
+    if not isinstance(node, Mapping):
+        raise InvalidInput(f"{shown} is not an object.", hint=_EXPORT_HINT)
+    if not isinstance(node.get("class_type"), str):
+        raise InvalidInput(f"{shown} has no class_type.", hint=_EXPORT_HINT)
+    if not isinstance(node.get("inputs", {}), Mapping):
+        raise InvalidInput(f"{shown}: inputs is not an object.", hint=_EXPORT_HINT)
+    if _depth(node) > DEPTH_MAX:
+        raise InvalidInput(f"{shown} is nested deeper than {DEPTH_MAX} levels.")
+    return {**copy.deepcopy(dict(node)), "inputs": copy.deepcopy(dict(node.get("inputs", {})))}
+
+
+def _depth(value: object) -> int:
+    """How deep a JSON value is nested, counted without recursion."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, Mapping | list)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+    return depth
+
+
+def load_graph(text: str, *, name: str) -> Graph:
+    """The workflow in a JSON text.
+
+    Raises:
+        InvalidInput: as `parse_graph`, or it is not JSON.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name} is not valid JSON: {error}.") from None
+    return parse_graph(value, name=name)

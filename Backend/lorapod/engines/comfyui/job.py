@@ -1,0 +1,228 @@
+"""One generation on a ComfyUI that answers: its inputs brought, its prompts run, its results fetched, its traces removed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
+from lorapod.engines.comfyui.collect import collect
+from lorapod.engines.comfyui.ends import check_end
+from lorapod.engines.comfyui.folders import ComfyFolders, argv_of
+from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.loras import NamedLora, listed_name
+from lorapod.engines.comfyui.outputs import OutputFile, Outputs, outputs_in
+from lorapod.engines.comfyui.pictures import fitted
+from lorapod.engines.comfyui.prefixes import forget_cached, job_folder
+from lorapod.engines.comfyui.progress import PromptProgress
+from lorapod.engines.comfyui.watch import Ended, Limits, PromptWatch
+from lorapod.engines.comfyui.workflow import Composed, Parts, compose
+from lorapod.engines.port import Generated, GeneratedFile, Generation, GenerationProgress, GenerationRun
+from lorapod.errors import InvalidInput, Unsupported, WorkerError
+from lorapod.wire.validation import problems_found
+
+#: Where a model may be that a request names.
+_MODEL_FOLDERS = ("checkpoints", "diffusion_models")
+
+
+class ComfyJob:
+    """One generation; goes on where it was when it is run a second time, after the server died."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        template: Graph,
+        run: GenerationRun,
+        *,
+        root: Path | None,
+        limits: Limits,
+        check_server: Callable[[], bool],
+    ) -> None:
+        """Begin with nothing made.
+
+        Args:
+            generation: what is asked for.
+            template: its workflow, not filled yet.
+            run: who is told of it.
+            root: the ComfyUI installation on this machine; None: its folders cannot be reached.
+            limits: how long it may take.
+            check_server: see `PromptWatch`.
+        """
+        self._generation = generation
+        self._template = template
+        self._run = run
+        self._root = root
+        self._limits = limits
+        self._check_server = check_server
+        self._made: list[GeneratedFile] = []
+        self._warnings: dict[str, None] = {}
+        self._collect_s = 0.0
+        self._next = 0
+        self._prompt_ids: list[str] = []
+        self._temporary: list[OutputFile] = []
+
+    def make(self, url: str, stats: Mapping[str, Any]) -> Generated:
+        """Generate; blocks.
+
+        Args:
+            url: the server's.
+            stats: its `system_stats`.
+
+        Raises:
+            PromptCancelled, PromptStuck, PromptLost, WorkerTimeout, ServerAway: as `PromptWatch.run`.
+            Interrupted: somebody interrupted it.
+            WorkerError: it failed.
+            OSError: the disk failed.
+        """
+        began_s = time.monotonic()
+        asyncio.run(self._make(url, stats))
+        return Generated(
+            files=self._made,
+            warnings=list(self._warnings),
+            timings={
+                "generate_s": round(time.monotonic() - began_s - self._collect_s, 3),
+                "collect_s": round(self._collect_s, 3),
+            },
+        )
+
+    async def _make(self, url: str, stats: Mapping[str, Any]) -> None:
+        folders = None if self._root is None else ComfyFolders.of(self._root, argv_of(stats))
+        async with connected(url) as client:
+            try:
+                parts = await self._parts(client, folders)
+                while self._next < self._generation.num_images:
+                    await self._picture(client, parts, self._next)
+                    self._next += 1
+            finally:
+                await self._clean_up(client, folders)
+
+    async def _parts(self, client: ComfyClient, folders: ComfyFolders | None) -> dict[str, Any]:
+        """The input picture in ComfyUI's folder, and the LoRAs as it knows them."""
+        generation = self._generation
+        folder = job_folder(generation.process_id)
+        parts: dict[str, Any] = {
+            "folder": folder,
+            "loras": await self._loras(client, folders),
+            "model": await self._model(client),
+        }
+        if generation.image is not None:
+            picture = generation.scratch / "input.png"
+            await asyncio.to_thread(
+                fitted, generation.image, picture, width=generation.width, height=generation.height
+            )
+            parts["image"] = await client.upload(picture, subfolder=folder)
+        return parts
+
+    async def _loras(self, client: ComfyClient, folders: ComfyFolders | None) -> Sequence[NamedLora]:
+        loras = self._generation.loras
+        if not loras:
+            return []
+        if folders is not None:
+            job = self._generation.process_id
+            return [NamedLora(name=folders.lend(lora, job), weight=lora.weight) for lora in loras]
+        listed = await client.listed("loras")
+        named = []
+        for lora in loras:
+            if (name := listed_name(lora.path.name, listed)) is None:
+                raise Unsupported(
+                    f"ComfyUI has no LoRA named {lora.path.name}, and its folders cannot be reached from here.",
+                    hint="Put it into ComfyUI's models/loras, or set COMFYUI_PATH.",
+                )
+            named.append(NamedLora(name=name, weight=lora.weight))
+        return named
+
+    async def _model(self, client: ComfyClient) -> str | None:
+        """The model as ComfyUI lists it; as it is asked for where it lists none like it, which it then refuses."""
+        wanted = self._generation.model
+        for folder in _MODEL_FOLDERS:
+            if wanted is not None and (name := listed_name(wanted, await client.listed(folder))) is not None:
+                return name
+        return None
+
+    async def _picture(self, client: ComfyClient, parts: Mapping[str, Any], index: int) -> None:
+        composed = compose(self._generation, self._template, Parts(**parts, index=index))
+        self._warn(composed.warnings)
+        try:
+            await self._prompt(client, composed, index)
+        except OutputGone:
+            # ComfyUI took a result from its cache whose file is not there any more.
+            self._run.log("ComfyUI names results that are gone; it makes them again")
+            forget_cached(composed.graph, secrets.token_hex(8))
+            await self._prompt(client, composed, index)
+
+    async def _prompt(self, client: ComfyClient, composed: Composed, index: int) -> None:
+        total = self._generation.num_images
+        prompt_id = f"{self._generation.process_id}-{index}-{secrets.token_hex(4)}"
+        self._prompt_ids.append(prompt_id)
+        watch = PromptWatch(
+            client,
+            prompt_id=prompt_id,
+            limits=self._limits,
+            progress=PromptProgress(composed.graph, image=index + 1, total_images=total),
+            tell=self._run.tell,
+            stopped=self._run.stopped,
+            check_server=self._check_server,
+        )
+        self._run.tell(GenerationProgress(image=index + 1, total_images=total, detail="waiting for ComfyUI"))
+        ended = await watch.run(composed.graph, self._generation.comfy_org_api_key)
+        outputs = outputs_in(ended.entry)
+        self._temporary += outputs.files
+        check_end(ended.entry)
+        self._judge(ended, outputs)
+        began_s = time.monotonic()
+        try:
+            paths = await collect(
+                client,
+                outputs.wanted,
+                outputs.texts,
+                self._generation.folder,
+                patience_s=self._patience_s(ended),
+            )
+        finally:
+            self._collect_s += time.monotonic() - began_s
+        self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
+
+    def _judge(self, ended: Ended, outputs: Outputs) -> None:
+        """What ComfyUI left out is a warning as long as something was saved.
+
+        Raises:
+            InvalidInput: nothing is left, or nothing but previews.
+        """
+        problems = list(ended.accepted.problems)
+        if problems and not outputs.kept:
+            raise problems_found(problems)
+        self._warn(
+            f"ComfyUI left out the outputs of node {', '.join(problem['outputs'])}: {problem['error']}."
+            for problem in problems
+        )
+        if not outputs.wanted and not outputs.texts:
+            raise InvalidInput(
+                "The workflow ended, but made no file.",
+                hint="It needs a node that saves into ComfyUI's folder, such as SaveImage or SaveVideo.",
+            )
+
+    def _patience_s(self, ended: Ended) -> float:
+        """How long a file may be on its way: not at all where ComfyUI made nothing but remembered."""
+        messages = (ended.entry.get("status") or {}).get("messages") or ()
+        cached = {
+            node for kind, data in messages if kind == "execution_cached" for node in data.get("nodes", ())
+        }
+        limits = self._limits
+        fresh = set(ended.entry.get("outputs") or ()) - cached
+        return limits.history_attempts * limits.history_delay_s if fresh else 0.0
+
+    def _warn(self, sentences: Any) -> None:
+        self._warnings |= dict.fromkeys(sentences)
+
+    async def _clean_up(self, client: ComfyClient, folders: ComfyFolders | None) -> None:
+        """Remove what the job left in ComfyUI; what cannot be removed is no failure of the job."""
+        with suppress(WorkerError):
+            for prompt_id in self._prompt_ids:
+                await client.forget(prompt_id)
+        if folders is not None:
+            await asyncio.to_thread(folders.remove_job, self._generation.process_id, self._temporary)

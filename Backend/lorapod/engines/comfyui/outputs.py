@@ -1,0 +1,90 @@
+"""What a finished prompt made, as its history lists it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Kept for good, against shown once; `input` is what somebody gave it.
+OUTPUT = "output"
+TEMPORARY = "temp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFile:
+    """One file in ComfyUI's folders; what kind it is, only its name tells: videos stand under `images` too."""
+
+    node: str
+    filename: str
+    subfolder: str
+    #: `output` or `temp`.
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputText:
+    """A text that a node shows."""
+
+    node: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Everything that a prompt made."""
+
+    files: Sequence[OutputFile]
+    texts: Sequence[OutputText]
+
+    @property
+    def kept(self) -> Sequence[OutputFile]:
+        """The files that nodes saved."""
+        return [file for file in self.files if file.type == OUTPUT]
+
+    @property
+    def wanted(self) -> Sequence[OutputFile]:
+        """The files that nodes saved; previews only where there is nothing else at all."""
+        if self.kept:
+            return self.kept
+        return [] if self.texts else [file for file in self.files if file.type == TEMPORARY]
+
+
+def outputs_in(entry: Mapping[str, Any]) -> Outputs:
+    """The outputs of a history entry, in the order of its nodes.
+
+    Extensions have keys of their own beside `images`, `gifs`, `audio` and `latents`: whatever has a filename is a file.
+    """
+    outputs = entry.get("outputs")
+    found = [
+        (str(node), item)
+        for node, shown in (outputs.items() if isinstance(outputs, Mapping) else ())
+        for item in _items(shown)
+    ]
+    files = {
+        (file.type, file.subfolder, file.filename): file
+        for node, item in found
+        if isinstance(item, Mapping) and (file := _file(node, item)) is not None
+    }
+    texts = [
+        OutputText(node=node, text=item) for node, item in found if isinstance(item, str) and item.strip()
+    ]
+    return Outputs(files=list(files.values()), texts=texts)
+
+
+def _items(shown: Any) -> Iterator[Any]:
+    """What a node shows: files under any key, texts under `text`."""
+    for key, items in shown.items() if isinstance(shown, Mapping) else ():
+        if key == "text" and isinstance(items, str):
+            yield items
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, Mapping) or (key == "text" and isinstance(item, str)):
+                yield item
+
+
+def _file(node: str, item: Mapping[str, Any]) -> OutputFile | None:
+    filename, subfolder = item.get("filename"), item.get("subfolder") or ""
+    kind = item.get("type") or OUTPUT
+    if not isinstance(filename, str) or not filename or not isinstance(subfolder, str):
+        return None
+    return OutputFile(node=node, filename=filename, subfolder=subfolder, type=str(kind))

@@ -1,0 +1,76 @@
+"""How far a prompt is, by what its socket tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lorapod.engines.comfyui.graph import Graph, title_of
+from lorapod.engines.port import GenerationProgress
+
+
+class PromptProgress:
+    """Follows one prompt: which nodes are done, which is at work, and how far.
+
+    A node counts as much as it has steps, others once: most of the time goes into the samplers.
+    """
+
+    def __init__(self, graph: Graph, *, image: int, total_images: int) -> None:
+        """Begin with nothing done; `image` counts from 1."""
+        self._graph = graph
+        self._image = image
+        self._total_images = total_images
+        self._weights = {node_id: _weight(node["inputs"]) for node_id, node in graph.items()}
+        #: By node, from 0 to 1.
+        self._done: dict[str, float] = {}
+        self._node: str | None = None
+        self._step: tuple[int, int] | None = None
+
+    def read(self, kind: str, data: Mapping[str, Any]) -> GenerationProgress | None:
+        """What an event tells; None where it tells nothing new."""
+        before = (dict(self._done), self._node, self._step)
+        match kind:
+            case "execution_cached":
+                self._done |= dict.fromkeys(data.get("nodes") or (), 1.0)
+            case "progress_state":
+                for node_id, state in (data.get("nodes") or {}).items():
+                    self._see(state.get("real_node_id") or node_id, state)
+            case "progress":
+                self._see(data.get("node"), {**data, "state": "running"})
+            case "executing":
+                self._begin(data.get("display_node") or data.get("node"))
+        return self._told() if (self._done, self._node, self._step) != before else None
+
+    def _begin(self, node_id: Any) -> None:
+        if isinstance(node_id, str) and node_id != self._node:
+            self._node, self._step = node_id, None
+
+    def _see(self, node_id: Any, state: Mapping[str, Any]) -> None:
+        value, most = state.get("value"), state.get("max")
+        if (
+            not isinstance(node_id, str)
+            or not isinstance(value, int | float)
+            or not isinstance(most, int | float)
+        ):
+            return
+        self._done[node_id] = min(1.0, max(0.0, value / most)) if most > 0 else 0.0
+        if state.get("state") == "running" and most > 1:
+            self._node, self._step = node_id, (int(value), int(most))
+
+    def _told(self) -> GenerationProgress:
+        whole = sum(self._weights.values())
+        done = sum(weight * self._done.get(node_id, 0.0) for node_id, weight in self._weights.items())
+        step, total_steps = self._step or (None, None)
+        return GenerationProgress(
+            step=step,
+            total_steps=total_steps,
+            image=self._image,
+            total_images=self._total_images,
+            node=title_of(self._graph, self._node) if self._node else None,
+            percent=round(100 * (self._image - 1 + done / whole) / self._total_images, 1),
+        )
+
+
+def _weight(inputs: Mapping[str, Any]) -> float:
+    steps = inputs.get("steps")
+    return float(max(1, steps)) if isinstance(steps, int) and not isinstance(steps, bool) else 1.0

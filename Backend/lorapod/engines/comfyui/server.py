@@ -1,0 +1,201 @@
+"""The ComfyUI server that jobs are sent to: one that runs already, or one that this worker starts and starts again."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from yarl import URL
+
+from lorapod.engines.comfyui.address import is_local
+from lorapod.engines.comfyui.installation import Installation, find_installation, find_root
+from lorapod.engines.comfyui.look import ServerView, look_at
+from lorapod.engines.comfyui.server_child import ServerChild
+from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
+from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
+from lorapod.settings import Settings
+from lorapod.trainers.port import LaunchSpec
+
+logger = logging.getLogger(__name__)
+
+#: How long an answer is waited for when it is only asked whether it is there.
+ASK_S = 0.1
+#: How often a server that is starting is asked.
+_STARTING_S = 0.1
+#: After so many ends in a row, without a job done between them, it is left alone for a while.
+CRASHES_MAX = 3
+CRASHES_REST_S = 300.0
+
+
+class ServerDied(UpstreamError):
+    """ComfyUI ended by itself."""
+
+
+class ComfyServer:
+    """Finds or starts the server; used by one generation at a time, looked at by any thread."""
+
+    def __init__(self, settings: Settings, workspace: Path) -> None:
+        """Start nothing yet."""
+        self.url = settings.comfyui_url.rstrip("/")
+        self._settings = settings
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._child: ServerChild | None = None
+        #: The GPU that the child was started for.
+        self._devices: str | None = None
+        self._crashes = 0
+        self._crashed_s = 0.0
+        self._closed = False
+
+    @property
+    def root(self) -> Path | None:
+        """The installation whose folders the server uses; None where they cannot be reached from here."""
+        if not is_local(self.url):
+            return None
+        return find_root(self._settings.comfyui_path, self._workspace)
+
+    def find(self) -> tuple[Installation | None, str]:
+        """The ComfyUI of this machine, and a sentence about it."""
+        settings = self._settings
+        return find_installation(settings.comfyui_path, settings.comfyui_python, self._workspace)
+
+    def look(self, timeout_s: float = ASK_S) -> ServerView:
+        """Ask what is at the address; any thread."""
+        return look_at(self.url, timeout_s)
+
+    @property
+    def owned(self) -> bool:
+        """Whether the server is this worker's own child, and runs."""
+        return self._child is not None and self._child.alive
+
+    def ready(self, run: GenerationRun) -> Mapping[str, Any]:
+        """Have a server that answers; starts it where there is none. Answers its `system_stats`.
+
+        Raises:
+            Stopped: the generation was stopped meanwhile; the server goes on starting.
+            ServerDied: it ended while it started.
+            WorkerTimeout: it does not answer within `STARTUP_TIMEOUT`.
+            UpstreamError: there is none, or it ended again and again, or something else has its port.
+            OSError: it cannot be started.
+        """
+        until_s = time.monotonic() + self._settings.startup_timeout
+        self._leave_other_gpu(run)
+        before, started = self._child, False
+        while True:
+            view = self.look(ASK_S if not started else 1.0)
+            if view.stats is not None:
+                return view.stats
+            if view.foreign:
+                raise UpstreamError(
+                    f"At {self.url} is something else than ComfyUI.", hint="Give COMFYUI_URL another port."
+                )
+            self._check_start(before)
+            if not view.listens and not self.owned:
+                self._start(run)
+            if not started:
+                run.tell(GenerationProgress(detail="starting ComfyUI"))
+                started = True
+            self._wait_a_little(run, until_s)
+
+    def check(self) -> bool:
+        """Whether the server is known to live: true of a child that runs, of any other it is not known.
+
+        Raises:
+            ServerDied: the child has ended.
+            OutOfMemory: the system killed it, as it does where memory ends.
+        """
+        child = self._child
+        if child is None or child.alive:
+            return child is not None
+        self._child = None
+        self._crashes += 1
+        self._crashed_s = time.monotonic()
+        assert child.exit is not None
+        if child.exit.signal == signal.SIGKILL and not self._closed:
+            raise OutOfMemory(
+                "ComfyUI was killed: most likely the machine ran out of memory.",
+                hint="Take a machine with more memory, or smaller models.",
+            )
+        how = f"signal {child.exit.signal}" if child.exit.signal else f"exit code {child.exit.exit_code}"
+        raise ServerDied(f"ComfyUI ended with {how}. Its last words: {child.last_words[:300] or 'none'}")
+
+    def worked(self) -> None:
+        """A job came to its end: whatever crashed before is forgotten."""
+        self._crashes = 0
+
+    def listen(self, listener: Callable[[str], None] | None) -> None:
+        """Have the child's output go to `listener` from now on."""
+        if self._child is not None:
+            self._child.listener = listener
+
+    def stop(self) -> None:
+        """End the child, where there is one; a server that was there already is left alone. Any thread."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            child.stop()
+
+    def close(self) -> None:
+        """End the child, and start none any more."""
+        self._closed = True
+        self.stop()
+
+    def _leave_other_gpu(self, run: GenerationRun) -> None:
+        """A child that was started for another GPU than this generation's is of no use."""
+        if self.owned and self._devices != run.slot.visible_devices:
+            self.stop()
+
+    def _check_start(self, before: ServerChild | None) -> None:
+        """As `check`, but that a child which was there `before` has died since its last job is no failure of this one."""
+        found = self._child
+        try:
+            self.check()
+        except WorkerError as error:
+            if found is not before:
+                raise
+            logger.warning("comfyui ended between jobs", extra={"reason": error.message})
+
+    def _start(self, run: GenerationRun) -> None:
+        installation, detail = self.find()
+        if installation is None:
+            raise UpstreamError(f"No ComfyUI answers at {self.url}. {detail}")
+        if self._crashes >= CRASHES_MAX and time.monotonic() - self._crashed_s < CRASHES_REST_S:
+            raise UpstreamError(
+                f"ComfyUI ended {self._crashes} times in a row and is left alone for a while.",
+                hint="Its last output is in the logs of the generations that it failed.",
+            )
+        spec = self._spec(installation, cpu=run.slot.gpu is None)
+        with self._lock:
+            if self._closed:
+                raise Stopped
+            self._devices = run.slot.visible_devices
+            self._child = ServerChild.start(spec, run.environment)
+            self._child.listener = run.log
+        logger.info("comfyui started", extra={"root": str(installation.root), "gpu": run.slot.gpu})
+
+    def _spec(self, installation: Installation, *, cpu: bool) -> LaunchSpec:
+        address = URL(self.url)
+        own = ["--listen", address.host or "127.0.0.1", "--port", str(address.port), "--disable-auto-launch"]
+        asked = shlex.split(self._settings.comfyui_args)
+        if cpu and "--cpu" not in asked:
+            own.append("--cpu")
+        return LaunchSpec(
+            argv=(str(installation.python), str(installation.entry), *own, *asked), cwd=installation.root
+        )
+
+    def _wait_a_little(self, run: GenerationRun, until_s: float) -> None:
+        if run.stopped():
+            raise Stopped
+        if time.monotonic() >= until_s:
+            slow = "is still starting" if self.owned else "does not answer"
+            raise WorkerTimeout(
+                f"ComfyUI {slow} after {self._settings.startup_timeout:.0f} s.",
+                hint="Raise STARTUP_TIMEOUT where its models and extensions need longer.",
+            )
+        time.sleep(_STARTING_S)

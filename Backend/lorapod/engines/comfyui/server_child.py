@@ -1,0 +1,90 @@
+"""The ComfyUI that this worker started: its output, its life and its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from lorapod.processes.child import Child, Exit, start_child
+from lorapod.processes.pump import Pump
+from lorapod.trainers.port import LaunchSpec
+
+logger = logging.getLogger(__name__)
+
+#: It holds no lease: its guard ends it when the worker is gone, not when a heartbeat is late.
+_FENCE_S = 1e9
+#: From SIGINT to SIGKILL; a server has nothing to save.
+STOP_GRACE_S = 3.0
+_KEPT_LINES = 60
+_PAUSE_S = 1.0
+
+
+class ServerChild:
+    """One running server."""
+
+    def __init__(self, child: Child) -> None:
+        """Read its output from now on."""
+        self._child = child
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._over = threading.Event()
+        #: How it ended, once it has.
+        self.exit: Exit | None = None
+        #: Gets each line of its output while a job runs.
+        self.listener: Callable[[str], None] | None = None
+        threading.Thread(target=self._read, name="comfyui-output", daemon=True).start()
+
+    @classmethod
+    def start(cls, spec: LaunchSpec, environment: Mapping[str, str]) -> Self:
+        """Start it, with a guard that ends it when this worker is gone.
+
+        Raises:
+            OSError: its program does not exist, or the machine has no room for another process.
+        """
+        return cls(start_child(spec, environment, fence_s=_FENCE_S))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return not self._over.is_set()
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it wrote; empty where it wrote none."""
+        return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    def stop(self) -> None:
+        """End it, and everything that it started; returns when nothing of it is left."""
+        self._child.signal(signal.SIGINT)
+        if not self._over.wait(STOP_GRACE_S):
+            self._child.signal(signal.SIGKILL)
+            self._over.wait()
+
+    def _read(self) -> None:
+        with Pump(self._child, self._wake) as pump:
+            while not pump.exited:
+                for line in pump.lines(_PAUSE_S):
+                    self._hear(line.text, repainted=line.repainted)
+            # What it wrote last is in the pipes; a program that outlived it may hold them open.
+            until_s = time.monotonic() + _PAUSE_S
+            while pump.open and time.monotonic() < until_s:
+                for line in pump.lines(0.05):
+                    self._hear(line.text, repainted=line.repainted)
+            self._child.end_group()
+            self.exit = self._child.reap()
+        os.close(self._wake)
+        logger.info("comfyui ended", extra={"exit_code": self.exit.exit_code, "signal": self.exit.signal})
+        self._over.set()
+
+    def _hear(self, text: str, *, repainted: bool) -> None:
+        if repainted:
+            return
+        self._lines.append(text)
+        if (listener := self.listener) is not None:
+            listener(text)

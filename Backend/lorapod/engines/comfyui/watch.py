@@ -1,0 +1,260 @@
+"""A prompt, from its submission to its end.
+
+The history is the truth, the socket only says when to look: a socket may close, or fall silent while it stays open, and
+its last event comes before the history has the prompt. So it is looked for whenever an event says that something ended,
+and once a second whatever the socket does. Each prompt has a socket and a client id of its own, because ComfyUI serves
+only the newest socket of an id, and none once an older one of that id closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+
+from lorapod.engines.comfyui.client import ComfyClient, ServerAway
+from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.progress import PromptProgress
+from lorapod.engines.comfyui.refusals import Accepted
+from lorapod.engines.port import GenerationProgress
+from lorapod.errors import UpstreamError, WorkerTimeout
+
+#: How often a stop is asked for.
+TICK_S = 0.2
+#: How often the history is looked at while the socket says nothing, and once it is closed.
+POLL_S = 1.0
+POLL_CLOSED_S = 0.25
+#: Silence after which the queue is asked whether the prompt is still there.
+SILENCE_S = 3.0
+#: For so long a server that cannot be reached may come back.
+AWAY_S = 60.0
+#: How long a prompt may take to end after it was cancelled, and how often that is said again: ComfyUI forgets an
+#: interrupt that comes just before a prompt begins.
+CANCEL_S = 8.0
+CANCEL_AGAIN_S = 1.0
+_FIRST_WAIT_S = 0.001
+
+_ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+
+
+class PromptLost(UpstreamError):
+    """ComfyUI knows nothing of the prompt any more: it was started anew meanwhile."""
+
+
+class PromptStuck(UpstreamError):
+    """ComfyUI goes on with a prompt that was cancelled."""
+
+
+class PromptCancelled(Exception):
+    """The prompt is over because it was to be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long a prompt is waited for."""
+
+    #: On the monotonic clock: when it is given up.
+    deadline_s: float
+    #: How often, and how far apart, the history is asked for a prompt that has ended.
+    history_attempts: int
+    history_delay_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A prompt that ended, somehow."""
+
+    prompt_id: str
+    entry: Mapping[str, Any]
+    accepted: Accepted
+
+
+class PromptWatch:
+    """Submits one prompt and sees it to its end."""
+
+    def __init__(
+        self,
+        client: ComfyClient,
+        *,
+        prompt_id: str,
+        limits: Limits,
+        progress: PromptProgress,
+        tell: Callable[[GenerationProgress], None],
+        stopped: Callable[[], bool],
+        check_server: Callable[[], bool],
+    ) -> None:
+        """Watch, but submit nothing yet.
+
+        Args:
+            client: the server's.
+            prompt_id: the id that the prompt will have.
+            limits: how long it may take.
+            progress: what reads its events.
+            tell: called with what they tell.
+            stopped: whether it is to be cancelled.
+            check_server: whether a server that cannot be reached is known to live; raises when it has died.
+        """
+        self._client = client
+        self._prompt_id = prompt_id
+        self._limits = limits
+        self._progress = progress
+        self._tell = tell
+        self._stopped = stopped
+        self._check_server = check_server
+        self._hint = asyncio.Event()
+        self._over = False
+        self._closed = False
+        self._heard_s = self._seen_s = time.monotonic()
+
+    async def run(self, graph: Graph, key: SecretStr | None) -> Ended:
+        """Submit the workflow, and wait for its end.
+
+        Raises:
+            PromptCancelled: it was to be stopped.
+            WorkerTimeout: it did not end before the deadline, and was cancelled.
+            PromptStuck: it was cancelled, and goes on all the same.
+            PromptLost: the server does not know it any more.
+            ServerAway: the server cannot be reached any more.
+            InvalidInput: ComfyUI refuses the workflow.
+        """
+        client_id = uuid.uuid4().hex
+        async with AsyncExitStack() as stack:
+            socket = await stack.enter_async_context(self._client.socket(client_id))
+            listener = asyncio.create_task(self._listen(socket))
+            stack.push_async_callback(_end, listener)
+            accepted = await self._client.submit(
+                graph, prompt_id=self._prompt_id, client_id=client_id, key=key
+            )
+            entry = await self._wait()
+        return Ended(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
+
+    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Pass events on until the socket closes; whatever happens to it, the history is still asked."""
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._read(message.data)
+        finally:
+            self._closed = True
+            self._hint.set()
+
+    def _read(self, text: str) -> None:
+        try:
+            event = json.loads(text)
+            kind, data = event["type"], event["data"]
+        except (ValueError, LookupError, TypeError):
+            return
+        if not isinstance(data, Mapping) or data.get("prompt_id") != self._prompt_id:
+            return
+        self._heard_s = time.monotonic()
+        if kind in _ENDS or (kind == "executing" and data.get("node") is None):
+            self._over = self._over or kind == "executing"
+            self._hint.set()
+        elif (told := self._progress.read(kind, data)) is not None:
+            self._tell(told)
+
+    async def _wait(self) -> Mapping[str, Any]:
+        looked_s = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hint.wait(), TICK_S)
+            now_s = time.monotonic()
+            if self._stopped():
+                await self._cancel()
+                raise PromptCancelled
+            if now_s >= self._limits.deadline_s:
+                await self._cancel()
+                raise WorkerTimeout(
+                    "ComfyUI did not finish in time, and was told to stop.",
+                    hint="Make it smaller, or raise GENERATION_TIMEOUT.",
+                )
+            hinted = self._hint.is_set()
+            if hinted or now_s - looked_s >= (POLL_CLOSED_S if self._closed else POLL_S):
+                self._hint.clear()
+                entry = await (self._look_closely() if hinted else self._look())
+                if entry is not None:
+                    return entry
+                looked_s = time.monotonic()
+                await self._look_for_loss(looked_s)
+
+    async def _look(self) -> Mapping[str, Any] | None:
+        """Ask the history; a server that is away for a while is none that has died."""
+        try:
+            entry = await self._client.history(self._prompt_id)
+        except ServerAway:
+            lives = self._check_server()
+            if not lives and time.monotonic() - self._seen_s > AWAY_S:
+                raise
+            # It may come back as one that knows nothing of the prompt.
+            self._over = False
+            return None
+        self._seen_s = time.monotonic()
+        return entry
+
+    async def _look_closely(self) -> Mapping[str, Any] | None:
+        """Ask the history at once, and again and again where the prompt is known to be over."""
+        wait_s, late = _FIRST_WAIT_S, 0
+        while (entry := await self._look()) is None:
+            if wait_s >= self._limits.history_delay_s:
+                if not self._over:
+                    return None
+                late += 1
+            if late >= self._limits.history_attempts:
+                raise UpstreamError("ComfyUI says that the workflow ended, but its history does not have it.")
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, self._limits.history_delay_s)
+        return entry
+
+    async def _look_for_loss(self, now_s: float) -> None:
+        """Ask the queue, where nothing was heard for a while.
+
+        Raises:
+            PromptLost: the prompt neither waits nor runs, and has not ended either.
+        """
+        if self._seen_s < now_s - POLL_S or now_s - self._heard_s < SILENCE_S:
+            return
+        self._heard_s = now_s
+        try:
+            gone = not await self._client.is_queued(self._prompt_id)
+            if gone and await self._client.history(self._prompt_id) is None:
+                raise PromptLost
+        except ServerAway:
+            self._check_server()
+
+    async def _cancel(self) -> None:
+        """Have the prompt end, and see it end.
+
+        Raises:
+            PromptStuck: it did not, within `CANCEL_S`.
+        """
+        until_s = time.monotonic() + CANCEL_S
+        said_s = 0.0
+        while (now_s := time.monotonic()) < until_s:
+            try:
+                async with asyncio.timeout(until_s - now_s):
+                    if now_s - said_s >= CANCEL_AGAIN_S:
+                        await self._client.cancel(self._prompt_id)
+                        said_s = now_s
+                    if not await self._client.is_queued(self._prompt_id):
+                        return
+            except ServerAway:
+                self._check_server()
+            except TimeoutError:
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hint.wait(), TICK_S / 4)
+            self._hint.clear()
+        raise PromptStuck
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

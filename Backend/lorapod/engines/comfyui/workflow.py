@@ -1,0 +1,173 @@
+"""From a generation to the workflow that ComfyUI is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lorapod.engines.comfyui.graph import Graph, is_link, title_of
+from lorapod.engines.comfyui.knobs import set_knobs
+from lorapod.engines.comfyui.loras import PLACE, NamedLora, lora_places, place_loras
+from lorapod.engines.comfyui.placeholders import fill, placeholders_in
+from lorapod.engines.comfyui.prefixes import set_prefixes
+from lorapod.engines.port import Generation
+from lorapod.errors import InvalidInput
+from lorapod.wire.validation import nearest
+
+IMAGE = "INPUT_IMAGE"
+MODEL = "MODEL"
+PROMPTS = ("PROMPT", "VIDEO_PROMPT")
+NEGATIVE = "NEGATIVE_PROMPT"
+#: Placeholders of a generation's own fields, beside those above.
+_FIELDS = ("width", "height", "length", "seed", "steps", "guidance_scale", "strength")
+#: What a request has to give where its workflow has the placeholder.
+_NEEDED = {
+    IMAGE: "image",
+    MODEL: "model",
+    **dict.fromkeys(PROMPTS, "prompt"),
+    **{name.upper(): name for name in _FIELDS},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What is only known once the job runs; as it stands, good enough for a first look."""
+
+    #: The input picture as ComfyUI's `LoadImage` names it.
+    image: str = "input.png"
+    #: The model as its loaders list it; None: as the request names it.
+    model: str | None = None
+    loras: Sequence[NamedLora] | None = None
+    #: Where its nodes save, below ComfyUI's output folder.
+    folder: str = "lorapod/job"
+    #: Which picture of the generation it is, from 0.
+    index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A workflow that can be sent."""
+
+    graph: Graph
+    #: The seed that makes the same again, where one number says it.
+    seed: int | None
+    #: What of the request no node took, a sentence each.
+    warnings: Sequence[str] = field(default=())
+
+
+def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
+    """Fill a template for one picture of a generation; `template` stays as it is.
+
+    Raises:
+        InvalidInput: the workflow needs what the request has not, or the request has what would be lost silently.
+    """
+    values = _values(generation, parts)
+    _check(generation, template, values)
+    addressed, named = _split(generation.params, template)
+    filled = fill(template, values | named)
+    graph = filled.graph
+    for (node_id, name), value in addressed.items():
+        graph[node_id]["inputs"][name] = _as_data(value)
+    knobs = {name: getattr(generation, name) for name in _FIELDS if getattr(generation, name) is not None}
+    knobs["seed"] = generation.seed + parts.index
+    taken = {name for name in knobs if name.upper() in filled.used} | {"seed"}
+    if generation.image is not None:
+        # The input picture is made in that size.
+        taken |= {"width", "height"}
+    lost = set_knobs(graph, knobs) - taken
+    loras = parts.loras
+    if loras is None:
+        loras = [NamedLora(name=lora.path.name, weight=lora.weight) for lora in generation.loras]
+    place_loras(graph, loras)
+    set_prefixes(graph, parts.folder)
+    warnings = [f"No node of the workflow takes {name}: it was not used." for name in sorted(lost)]
+    warnings += _unused(generation, filled.used)
+    warnings += _unknown(generation.params, template, set(named) & filled.used)
+    return Composed(graph=graph, seed=knobs["seed"], warnings=warnings)
+
+
+def _values(generation: Generation, parts: Parts) -> dict[str, Any]:
+    given: dict[str, Any] = {name.upper(): getattr(generation, name) for name in _FIELDS}
+    given["SEED"] = generation.seed + parts.index
+    given |= dict.fromkeys(PROMPTS, generation.prompt or None)
+    given[NEGATIVE] = generation.negative_prompt or ""
+    given[MODEL] = parts.model or generation.model
+    given[IMAGE] = parts.image if generation.image is not None else None
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _check(generation: Generation, template: Graph, values: Mapping[str, Any]) -> None:
+    there = placeholders_in(template)
+    params = {name.upper() for name in generation.params}
+    for name in sorted(there - set(values) - params - {PLACE}):
+        if name in _NEEDED:
+            raise InvalidInput(f"The workflow has {{{{ {name} }}}}, but the request has no {_NEEDED[name]}.")
+        if generation.workflow is None:
+            raise InvalidInput(f"The workflow has {{{{ {name} }}}}, but params has no {name.lower()}.")
+    if generation.image is not None and IMAGE not in there:
+        raise InvalidInput(
+            "The request has an image, but its workflow has no place for one.",
+            hint=f"Give the image of a LoadImage node as {{{{ {IMAGE} }}}}.",
+        )
+    if generation.loras and not lora_places(template):
+        raise InvalidInput(
+            "The request has LoRAs, but its workflow has no place for them.",
+            hint=f"Give the lora_name of a LoraLoader node as {{{{ {PLACE} }}}}: it becomes one node a LoRA.",
+        )
+
+
+def _split(params: Mapping[str, Any], graph: Graph) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """Parameters that name an input of a node, `NODE.input`, and those that name a placeholder."""
+    addressed: dict[tuple[str, str], Any] = {}
+    named: dict[str, Any] = {}
+    for key, value in params.items():
+        places = _places(key, graph)
+        addressed |= dict.fromkeys(places, value)
+        if not places:
+            named[key.upper()] = value
+    return addressed, named
+
+
+def _places(key: str, graph: Graph) -> list[tuple[str, str]]:
+    """The inputs that `NODE.input` names; the node by its id, its title or its class."""
+    node, dot, name = key.rpartition(".")
+    if not dot:
+        return []
+    matches = [
+        node_id
+        for node_id in graph
+        if node in {node_id, title_of(graph, node_id), graph[node_id]["class_type"]}
+    ]
+    return [(node_id, name) for node_id in matches if name in graph[node_id]["inputs"]]
+
+
+def _as_data(value: Any) -> Any:
+    """A value that ComfyUI takes for one, even where it looks like a link."""
+    return {"__value__": value} if is_link(value) else value
+
+
+def _unused(generation: Generation, used: frozenset[str]) -> list[str]:
+    """What of the texts and names had no placeholder to go to."""
+    given = {
+        "prompt": (bool(generation.prompt), PROMPTS),
+        "negative_prompt": (bool(generation.negative_prompt), (NEGATIVE,)),
+        "model": (generation.model is not None, (MODEL,)),
+    }
+    return [
+        f"The workflow has no {{{{ {places[0]} }}}}: {name} was not used."
+        for name, (there, places) in given.items()
+        if there and not used & set(places)
+    ]
+
+
+def _unknown(params: Mapping[str, Any], graph: Graph, used: set[str]) -> list[str]:
+    inputs = {f"{node_id}.{name}" for node_id, node in graph.items() for name in node["inputs"]}
+    warnings = []
+    for key in params:
+        if key.upper() in used or _places(key, graph):
+            continue
+        meant = nearest(key, inputs | {name.lower() for name in placeholders_in(graph)})
+        guess = f"; did you mean {meant!r}?" if meant else "."
+        warnings.append(f"The workflow has no placeholder or NODE.input for the parameter {key!r}{guess}")
+    return warnings

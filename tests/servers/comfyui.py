@@ -1,0 +1,211 @@
+"""A stand-in for ComfyUI, as the real server 0.3.64 was seen to behave, its traps included; each can be made certain."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from tests.servers.comfyui_nodes import NODES, missing, problem_with
+from tests.servers.comfyui_work import PromptWork, is_link
+from tests.servers.http_thread import serving
+
+MOST_BYTES = 100 << 20
+VERSION = "0.3.64"
+
+
+class ComfyUIStandIn(PromptWork):
+    """One server."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.root = root
+        for name in ("input", "output", "temp", "models/loras"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        self.port = 0
+        self.requests: list[tuple[str, str, Any]] = []
+        #: So many interrupts are forgotten, as one is that comes just before a prompt begins.
+        self.forget_interrupts = 0
+        #: So many downloads break off half way.
+        self.break_views = 0
+        #: What is asked from now on is never answered.
+        self.frozen = False
+        self.freed = 0
+        #: The ids of every socket there was.
+        self.clients: set[str] = set()
+        self._number = 0
+        self._shut_down = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=MOST_BYTES, middlewares=[self._seen])
+        for method, path, handler in (
+            ("GET", "/ws", self._socket),
+            ("GET", "/system_stats", self._stats),
+            ("GET", "/queue", self._queue),
+            ("GET", "/history/{id}", self._history),
+            ("GET", "/view", self._view),
+            ("GET", "/models/{folder}", self._models),
+            ("POST", "/prompt", self._prompt),
+            ("POST", "/queue", self._delete_queued),
+            ("POST", "/interrupt", self._interrupt),
+            ("POST", "/history", self._delete_history),
+            ("POST", "/free", self._free),
+            ("POST", "/upload/image", self._upload),
+        ):
+            application.router.add_route(method, path, handler)
+        application.cleanup_ctx.append(self.work)
+        application.on_shutdown.append(self._end)
+        return application
+
+    async def _end(self, _application: web.Application) -> None:
+        self._shut_down.set()
+
+    @web.middleware
+    async def _seen(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        body = await request.text() if request.content_type == "application/json" else None
+        self.requests.append((request.method, request.path, body))
+        if self.frozen:
+            await self._shut_down.wait()
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        client = request.query.get("clientId") or uuid.uuid4().hex
+        self.sockets[client] = socket
+        self.clients.add(client)
+        await self.send(client, "status", {"status": {"exec_info": {}}, "sid": client})
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            # Also where a newer socket has taken the id over: it goes silent.
+            self.sockets.pop(client, None)
+        return socket
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        system = {"os": "posix", "comfyui_version": VERSION, "argv": ["main.py"]}
+        return web.json_response({"system": system, "devices": [{"name": "cpu", "type": "cpu"}]})
+
+    async def _queue(self, _request: web.Request) -> web.Response:
+        running = [] if self.running is None else [list(self.running)]
+        return web.json_response(
+            {"queue_running": running, "queue_pending": [list(item) for item in self.queue]}
+        )
+
+    async def _history(self, request: web.Request) -> web.Response:
+        identity = request.match_info["id"]
+        return web.json_response({identity: self.history[identity]} if identity in self.history else {})
+
+    async def _models(self, request: web.Request) -> web.Response:
+        folder = self.root / "models" / request.match_info["folder"]
+        found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return web.json_response(sorted(found))
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        graph, prompt_id = body.get("prompt"), str(body.get("prompt_id") or uuid.uuid4())
+        for node, known in graph.items():
+            if known.get("class_type") not in NODES:
+                message = f"Cannot execute because node {known.get('class_type')} does not exist."
+                return self._refusal("invalid_prompt", message, f"Node ID '#{node}'", {})
+        outputs = [node for node in graph if NODES[graph[node]["class_type"]].output_node]
+        if not outputs:
+            return self._refusal("prompt_no_outputs", "Prompt has no outputs", "", {})
+        errors: dict[str, Any] = {}
+        good = [output for output in outputs if self._is_valid(graph, output, output, errors)]
+        if not good:
+            message = "Prompt outputs failed validation"
+            return self._refusal("prompt_outputs_failed_validation", message, "", errors)
+        extra = {**body.get("extra_data", {}), "client_id": body.get("client_id")}
+        self._number += 1
+        self.queue.append((self._number, prompt_id, graph, extra, good))
+        return web.json_response({"prompt_id": prompt_id, "number": self._number, "node_errors": errors})
+
+    def _is_valid(self, graph: Any, node: str, output: str, errors: dict[str, Any]) -> bool:
+        kind, inputs = NODES[graph[node]["class_type"]], graph[node]["inputs"]
+        problems = [missing(name) for name in kind.required if name not in inputs]
+        for name, least in kind.required.items():
+            if name in inputs and not is_link(inputs[name]):
+                problem = problem_with(name, inputs[name], least, self.folders)
+                problems += [] if problem is None else [problem]
+        if problems:
+            entry = {"errors": problems, "dependent_outputs": [], "class_type": graph[node]["class_type"]}
+            errors.setdefault(node, entry)["dependent_outputs"].append(output)
+        sources = [value[0] for value in inputs.values() if is_link(value)]
+        valid = [self._is_valid(graph, source, output, errors) for source in sources]
+        return all(valid) and not problems
+
+    @staticmethod
+    def _refusal(kind: str, message: str, details: str, node_errors: dict[str, Any]) -> web.Response:
+        error = {"type": kind, "message": message, "details": details, "extra_info": {}}
+        return web.json_response({"error": error, "node_errors": node_errors}, status=400)
+
+    async def _delete_queued(self, request: web.Request) -> web.Response:
+        gone = (await request.json()).get("delete", ())
+        self.queue = [item for item in self.queue if item[1] not in gone]
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        wanted = (await request.json()).get("prompt_id")
+        if self.running is not None and wanted in {None, self.running[1]}:
+            if self.forget_interrupts:
+                self.forget_interrupts -= 1
+            else:
+                self.interrupted = True
+        return web.Response()
+
+    async def _delete_history(self, request: web.Request) -> web.Response:
+        for identity in (await request.json()).get("delete", ()):
+            self.history.pop(identity, None)
+        return web.Response()
+
+    async def _free(self, _request: web.Request) -> web.Response:
+        self.freed += 1
+        self.cache.clear()
+        return web.Response()
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        image, subfolder = form["image"], str(form.get("subfolder", ""))
+        assert isinstance(image, web.FileField)
+        path = self.root / "input" / subfolder / image.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.file.read())
+        return web.json_response({"name": path.name, "subfolder": subfolder, "type": "input"})
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        folder = self.folders.of(request.query.get("type", "output"))
+        if folder is None or ".." in request.query["filename"]:
+            return web.Response(status=400)
+        path = folder / request.query.get("subfolder", "") / request.query["filename"]
+        if not path.is_file():
+            return web.Response(status=404)
+        if self.break_views:
+            self.break_views -= 1
+            response = web.StreamResponse()
+            response.content_length = path.stat().st_size
+            await response.prepare(request)
+            await response.write(path.read_bytes()[:10])
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        return web.FileResponse(path)
+
+
+@contextmanager
+def running_comfyui(root: Path) -> Iterator[ComfyUIStandIn]:
+    """A server with its folders in `root`."""
+    server = ComfyUIStandIn(root)
+    with serving(server.application) as port:
+        server.port = port
+        yield server

@@ -1,0 +1,164 @@
+"""The few nodes of the ComfyUI stand-in: none needs a model, each answers as the real one of its name does."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+#: How long one `ImageSharpen` takes.
+SHARPEN_S = 0.15
+_LISTS: dict[str, list[str]] = {"ckpt_name": [], "lora_name": []}
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A batch of pictures of one colour."""
+
+    width: int
+    height: int
+    count: int
+    colour: int
+
+    def save(self, path: Path, kind: str | None = None, **more: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rgb = (self.colour >> 16 & 255, self.colour >> 8 & 255, self.colour & 255)
+        Image.new("RGB", (self.width, self.height), rgb).save(path, format=kind, **more)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the server reads and writes."""
+
+    root: Path
+
+    def of(self, kind: str) -> Path | None:
+        return self.root / kind if kind in {"input", "output", "temp"} else None
+
+    def next_file(self, prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
+        """A free name in the output folder, and how results name it."""
+        subfolder, _, stem = prefix.rpartition("/")
+        folder = self.root / "output" / subfolder
+        number = 1
+        while (path := folder / f"{stem}_{number:05d}_{suffix}").exists():
+            number += 1
+        return path, {"filename": path.name, "subfolder": subfolder, "type": "output"}
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """What the server knows of a class: its required inputs (with the least value of numbers), and what it does."""
+
+    required: Mapping[str, float | None]
+    run: Callable[[dict[str, Any], Folders], tuple[tuple[Any, ...], dict[str, Any] | None]]
+    output_node: bool = False
+
+
+def _save(suffix: str, extra: dict[str, Any] | None = None, key: str = "images") -> Any:
+    def run(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        path, shown = folders.next_file(inputs["filename_prefix"], suffix)
+        source = next((value for value in inputs.values() if isinstance(value, Shade)), None)
+        if suffix == ".png" and source is not None:
+            source.save(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"\0" * 64)
+        return (), {key: [shown], **(extra or {})}
+
+    return run
+
+
+def _preview(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    name = f"ComfyUI_temp_abcde_{time.monotonic_ns()}_.png"
+    inputs["images"].save(folders.root / "temp" / name)
+    return (), {"images": [{"filename": name, "subfolder": "", "type": "temp"}]}
+
+
+def _sharpen(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    time.sleep(SHARPEN_S)
+    return (inputs["image"],), None
+
+
+def _invert(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    image = inputs["image"]
+    return (Shade(image.width, image.height, image.count, image.colour ^ 0xFFFFFF),), None
+
+
+def _load(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], None]:
+    with Image.open(folders.root / "input" / inputs["image"]) as opened:
+        red, green, blue = opened.convert("RGB").getpixel((0, 0))  # type: ignore[misc] # RGB has three
+        return (Shade(*opened.size, 1, red << 16 | green << 8 | blue), None), None
+
+
+def _empty(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    return (Shade(inputs["width"], inputs["height"], inputs["batch_size"], inputs.get("color", 0)),), None
+
+
+def _regex(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    return (re.sub(inputs["regex_pattern"], inputs["replace"], str(inputs["string"])),), None
+
+
+def _through(name: str) -> Any:
+    return lambda inputs, _folders: ((inputs[name], inputs[name], inputs[name]), None)
+
+
+_AUDIO = {"audio": None, "filename_prefix": None}
+_PICTURES = {"images": None, "filename_prefix": None}
+NODES: dict[str, NodeClass] = {
+    "EmptyImage": NodeClass({"width": 1, "height": 1, "batch_size": 1, "color": 0}, _empty),
+    "EmptyLatentImage": NodeClass({"width": 16, "height": 16, "batch_size": 1}, _empty),
+    "EmptyAudio": NodeClass({"duration": 0}, _through("duration")),
+    "LoadImage": NodeClass({"image": None}, _load),
+    "ImageInvert": NodeClass({"image": None}, _invert),
+    "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),
+    "RegexReplace": NodeClass({"string": None, "regex_pattern": None, "replace": None}, _regex),
+    "CheckpointLoaderSimple": NodeClass({"ckpt_name": None}, _through("ckpt_name")),
+    "PreviewImage": NodeClass({"images": None}, _preview, output_node=True),
+    "PreviewAny": NodeClass(
+        {"source": None}, lambda inputs, _: ((), {"text": [str(inputs["source"])]}), output_node=True
+    ),
+    "CreateVideo": NodeClass({"images": None, "fps": 1}, _through("images")),
+    "SaveImage": NodeClass(_PICTURES, _save(".png"), output_node=True),
+    "SaveVideo": NodeClass(
+        {"video": None, "filename_prefix": None, "format": None, "codec": None},
+        _save(".mp4", {"animated": [True]}),
+        output_node=True,
+    ),
+    "SaveAudio": NodeClass(_AUDIO, _save(".flac", key="audio"), output_node=True),
+    "SaveLatent": NodeClass(
+        {"samples": None, "filename_prefix": None}, _save(".latent", key="latents"), output_node=True
+    ),
+    "VHS_VideoCombine": NodeClass(_PICTURES, _save(".mp4", key="gifs"), output_node=True),
+}
+
+
+def problem_with(name: str, value: Any, least: float | None, folders: Folders) -> dict[str, Any] | None:
+    """What is wrong with an input's value, as the real server says it."""
+    info = {"input_name": name, "received_value": value}
+    if name in _LISTS and value not in _LISTS[name]:
+        return _problem(
+            "value_not_in_list", "Value not in list", f"{name}: '{value}' not in {_LISTS[name]}", info
+        )
+    if name == "image" and isinstance(value, str) and not (folders.root / "input" / value).is_file():
+        message = "Custom validation failed for node"
+        return _problem("custom_validation_failed", message, f"{name} - Invalid image file: {value}", info)
+    if least is not None and not isinstance(value, int | float):
+        message = "Failed to convert an input value to a INT value"
+        return _problem("invalid_input_type", message, f"{name}, {value}, invalid literal", info)
+    if least is not None and value < least:
+        return _problem("value_smaller_than_min", f"Value {value} smaller than min of {least}", name, info)
+    return None
+
+
+def missing(name: str) -> dict[str, Any]:
+    """The problem of an input that is not there."""
+    return _problem("required_input_missing", "Required input is missing", name, {"input_name": name})
+
+
+def _problem(kind: str, message: str, details: str, info: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "message": message, "details": details, "extra_info": info}

@@ -1,0 +1,62 @@
+"""A real ComfyUI, where one is installed: COMFYUI_PATH, COMFYUI_PYTHON and COMFYUI_ARGS as the worker reads them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lorapod.engines.comfyui.installation import Installation, find_installation
+from lorapod.engines.comfyui.look import look_at
+
+START_S = 120
+
+
+def real_installation() -> tuple[Installation | None, str]:
+    """The ComfyUI that COMFYUI_PATH names, and why there is none."""
+    path, python = os.environ.get("COMFYUI_PATH"), os.environ.get("COMFYUI_PYTHON")
+    if not path:
+        return None, "no ComfyUI: set COMFYUI_PATH to a checkout"
+    return find_installation(Path(path), Path(python) if python else None, Path(path))
+
+
+def real_arguments() -> list[str]:
+    return shlex.split(os.environ.get("COMFYUI_ARGS", ""))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_real(installation: Installation, base: Path) -> Iterator[str]:
+    """A server on the processor, with its folders in `base`; yields its address."""
+    (base / "custom_nodes").mkdir(parents=True)
+    for name in ("input", "output", "models/loras", "models/checkpoints"):
+        (base / name).mkdir(parents=True)
+    port = free_port()
+    command = [str(installation.python), str(installation.entry), "--cpu", "--port", str(port)]
+    command += ["--base-directory", str(base), *real_arguments()]
+    url = f"http://127.0.0.1:{port}"
+    with (base / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=installation.root, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            until_s = time.monotonic() + START_S
+            while look_at(url, 1.0).stats is None:
+                assert server.poll() is None, (base / "server.log").read_text()[-2000:]
+                assert time.monotonic() < until_s, "ComfyUI does not answer"
+                time.sleep(0.2)
+            yield url
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
