@@ -16,6 +16,7 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
 from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
+from lorapod.engines.comfyui.adapter import ComfyUIEngine
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
@@ -99,6 +100,7 @@ class Worker:
         engines = engines or EngineRegistry(
             [
                 DiffusersEngine(settings=settings, workspace=workspace, clock=clock, starter=starter),
+                ComfyUIEngine(settings=settings, workspace=workspace),
                 SwarmUIEngine(swarm, clock=clock, session=swarm_session),
                 AIToolkitEngine(settings=settings, workspace=workspace),
             ],

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers import comfyui_graphs as graphs
+from tests.servers.comfyui import running_comfyui
+from tests.servers.comfyui_real import shared_real
 from tests.servers.swarmui import SwarmStandIn
 from tests.servers.toolkit_stand_in import install_stand_in
 from tests.tiny_models import ENVIRONMENT, place_tiny
 
 from lorapod.clock import SystemClock
 from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
+from lorapod.engines.comfyui.adapter import ComfyUIEngine
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Engine, Generation
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
@@ -124,6 +128,26 @@ def _diffusers(root: Path) -> Iterator[Engine]:
     engine.close()
 
 
+def _comfyui(root: Path) -> Iterator[Engine]:
+    """The engine on a stand-in that runs."""
+    with running_comfyui(root.parent / "comfyui") as server:
+        yield from _comfyui_at(server.url, root)
+
+
+def _real_comfyui(root: Path) -> Iterator[Engine]:
+    try:
+        url = shared_real()
+    except LookupError as missing:
+        pytest.skip(str(missing))
+    yield from _comfyui_at(url, root)
+
+
+def _comfyui_at(url: str, root: Path) -> Iterator[Engine]:
+    engine = ComfyUIEngine(settings=Settings(comfyui_url=url), workspace=Workspace(root=root))
+    yield engine
+    engine.close()
+
+
 _TINY = {"prompt": "a box", "model": "tiny", "width": 64, "height": 64, "steps": 2}
 
 
@@ -134,6 +158,15 @@ def _toolkit_config(prompt: str, **asked: Any) -> dict[str, Any]:
     }
     return {"job": "generate", "config": {"name": "gen", "process": [process]}}
 
+
+_COMFYUI: dict[str, Any] = {
+    "quick": {"workflow": graphs.picture(), "num_images": 2},
+    "long": {"workflow": graphs.slow()},
+    "bad": {"workflow": {"nodes": [], "links": []}},
+    "failing": {"workflow": graphs.failing()},
+    # Its pictures have their workflow in them, which names the process.
+    "repeatable": False,
+}
 
 CASES = [
     EngineCase(
@@ -169,6 +202,8 @@ CASES = [
         failing={**_TINY, "params": {"scheduler": "none"}},
         marks=("torch",),
     ),
+    EngineCase(name="comfyui", open=_comfyui, **_COMFYUI),
+    EngineCase(name="real comfyui", open=_real_comfyui, marks=("slow",), **_COMFYUI),
 ]
 
 

@@ -13,7 +13,15 @@ from PIL import Image
 
 #: How long one `ImageSharpen` takes.
 SHARPEN_S = 0.15
-_LISTS: dict[str, list[str]] = {"ckpt_name": [], "lora_name": []}
+_LISTS: dict[str, list[str]] = {
+    "ckpt_name": [],
+    "unet_name": [
+        "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors",
+    ],
+    "clip_name": ["umt5_xxl_fp8_e4m3fn_scaled.safetensors"],
+    "vae_name": ["wan_2.1_vae.safetensors"],
+}
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,21 @@ def _through(name: str) -> Any:
     return lambda inputs, _folders: ((inputs[name], inputs[name], inputs[name]), None)
 
 
+def _wan(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    """The canvas has the size that is asked for, and the input picture's colour."""
+    canvas = Shade(inputs["width"], inputs["height"], inputs["length"], inputs["start_image"].colour)
+    return (inputs["positive"], inputs["negative"], canvas), None
+
+
+_LORA: dict[str, float | None] = {"model": None, "lora_name": None, "strength_model": -100}
+_SAMPLER: dict[str, float | None] = {
+    **dict.fromkeys(("model", "positive", "negative", "latent_image", "sampler_name", "scheduler")),
+    "noise_seed": 0,
+    "steps": 1,
+    "cfg": 0,
+    "start_at_step": 0,
+    "end_at_step": 0,
+}
 _AUDIO = {"audio": None, "filename_prefix": None}
 _PICTURES = {"images": None, "filename_prefix": None}
 NODES: dict[str, NodeClass] = {
@@ -118,6 +141,26 @@ NODES: dict[str, NodeClass] = {
     "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),
     "RegexReplace": NodeClass({"string": None, "regex_pattern": None, "replace": None}, _regex),
     "CheckpointLoaderSimple": NodeClass({"ckpt_name": None}, _through("ckpt_name")),
+    "UNETLoader": NodeClass({"unet_name": None, "weight_dtype": None}, _through("unet_name")),
+    "CLIPLoader": NodeClass({"clip_name": None, "type": None}, _through("clip_name")),
+    "VAELoader": NodeClass({"vae_name": None}, _through("vae_name")),
+    "LoraLoaderModelOnly": NodeClass(_LORA, _through("model")),
+    "ModelSamplingSD3": NodeClass({"model": None, "shift": 0}, _through("model")),
+    "CLIPTextEncode": NodeClass({"text": None, "clip": None}, _through("text")),
+    "WanImageToVideo": NodeClass(
+        {
+            "positive": None,
+            "negative": None,
+            "vae": None,
+            "width": 16,
+            "height": 16,
+            "length": 1,
+            "batch_size": 1,
+        },
+        _wan,
+    ),
+    "KSamplerAdvanced": NodeClass(_SAMPLER, _through("latent_image")),
+    "VAEDecode": NodeClass({"samples": None, "vae": None}, _through("samples")),
     "PreviewImage": NodeClass({"images": None}, _preview, output_node=True),
     "PreviewAny": NodeClass(
         {"source": None}, lambda inputs, _: ((), {"text": [str(inputs["source"])]}), output_node=True

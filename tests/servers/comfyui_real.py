@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import os
 import shlex
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +40,26 @@ def free_port() -> int:
         return port
 
 
+@functools.cache
+def shared_real() -> str:
+    """The address of one real server for this whole process, which ends with it.
+
+    Raises:
+        LookupError: there is no ComfyUI; says why.
+    """
+    installation, missing = real_installation()
+    if installation is None:
+        raise LookupError(missing)
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return stack.enter_context(running_real(installation, base))
+
+
 @contextmanager
 def running_real(installation: Installation, base: Path) -> Iterator[str]:
     """A server on the processor, with its folders in `base`; yields its address."""
-    (base / "custom_nodes").mkdir(parents=True)
-    for name in ("input", "output", "models/loras", "models/checkpoints"):
+    for name in ("custom_nodes", "input", "output", "models/loras", "models/checkpoints"):
         (base / name).mkdir(parents=True)
     port = free_port()
     command = [str(installation.python), str(installation.entry), "--cpu", "--port", str(port)]

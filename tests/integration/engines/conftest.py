@@ -75,7 +75,10 @@ def open_bench(tmp_path: Path) -> Iterator[OpenBench]:
     workspace = Workspace.create(tmp_path / "workspace")
 
     def open_one(url: str, root: Path, **settings: Any) -> Bench:
-        given = Settings(comfyui_url=url, comfyui_path=root, comfy_history_delay_seconds=0.1, **settings)
+        # The environment may name a real ComfyUI, for the tests that want it.
+        plain: dict[str, Any] = {"comfyui_python": Path("/nowhere"), "comfyui_args": ""}
+        plain |= {"comfyui_url": url, "comfyui_path": root, "comfy_history_delay_seconds": 0.1}
+        given = Settings(**{**plain, **settings})
         opened.append(ComfyUIEngine(settings=given, workspace=workspace))
         return Bench(engine=opened[-1], workspace=workspace, scratch=tmp_path / f"scratch-{len(opened)}")
 

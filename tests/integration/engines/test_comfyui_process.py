@@ -220,7 +220,7 @@ from lorapod.engines.comfyui.server import ComfyServer
 from lorapod.settings import Settings
 from lorapod.testing.engine import RecordedRun
 root, url = sys.argv[1:]
-settings = Settings(comfyui_url=url, comfyui_path=root, comfyui_python=sys.executable)
+settings = Settings(comfyui_url=url, comfyui_path=root, comfyui_python=sys.executable, comfyui_args="")
 ComfyServer(settings, Path(root)).ready(RecordedRun())
 print("ready", flush=True)
 time.sleep(600)
@@ -260,7 +260,7 @@ def test_the_real_one_is_started_killed_and_started_again(tmp_path: Path, open_b
     )
     killer = killing(bench, signal.SIGTERM)
 
-    made = bench.make(workflow=graphs.slow(nodes=12))
+    made = bench.make(workflow=graphs.slow(nodes=60))
 
     killer.join(DEADLINE_S)
     assert made.files

@@ -1,0 +1,189 @@
+"""The whole worker with ComfyUI: what image-to-video callers send, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from tests.integration.engines.conftest import Target
+from tests.servers import comfyui_graphs as graphs
+from tests.servers.comfyui import ComfyUIStandIn
+from tests.servers.comfyui_real import free_port
+
+from lorapod.actions.action import Job
+from lorapod.engines.comfyui.templates import TemplateShelf
+from lorapod.settings import Settings
+from lorapod.worker import Worker
+
+KEY = "comfy-org-key-that-must-not-leak"
+WORKFLOW = "video_wan2_2_14B_i2v"
+
+
+def picture(colour: str = "red", size: tuple[int, int] = (90, 60)) -> str:
+    content = io.BytesIO()
+    Image.new("RGB", size, colour).save(content, format="PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
+class Caller:
+    """Sends jobs to one worker, and keeps the progress that they send."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.updates: list[Any] = []
+
+    async def send(self, **job_input: Any) -> dict[str, Any]:
+        job = Job(job_id="job-1", progress=self.updates.append)
+        return await self.worker.answer({"id": "job-1", "input": job_input}, job)
+
+
+def settings(root: Path, url: str, **more: Any) -> Settings:
+    return Settings(
+        workspace_path=root,
+        scratch_path=root.parent / "scratch",
+        comfyui_url=url,
+        allow_cpu=True,
+        disk_min_free_bytes=0,
+        min_free_memory_bytes=0,
+        warm_trainer=False,
+        progress_interval_s=0.05,
+        **more,
+    )
+
+
+@pytest.fixture
+async def caller(tmp_path: Path, stand_in: ComfyUIStandIn) -> AsyncIterator[Caller]:
+    worker = Worker.create(settings(tmp_path / "workspace", stand_in.url, comfyui_path=stand_in.root))
+    worker.start()
+    yield Caller(worker)
+    await asyncio.to_thread(worker.close)
+
+
+async def test_an_image_to_video_caller_gets_its_video(caller: Caller, stand_in: ComfyUIStandIn) -> None:
+    answer = await caller.send(
+        prompt='A fox "runs"',
+        image=picture(),
+        width=64,
+        height=48,
+        length=33,
+        comfyui_workflow_name=WORKFLOW,
+        comfy_org_api_key=KEY,
+    )
+
+    assert answer.keys() == {"output"}
+    assert answer["output"]["images"] == []
+    [video] = answer["output"]["videos"]
+    assert video["type"] == "base64"
+    assert video["filename"].endswith(".mp4")
+    assert base64.b64decode(video["data"])
+    [sent] = [json.loads(body) for _, path, body in stand_in.requests if path == "/prompt"]
+    nodes = {node["_meta"]["title"]: node["inputs"] for node in sent["prompt"].values()}
+    assert nodes["Prompt"]["text"] == 'A fox "runs"'
+    assert [nodes["First frame and canvas"][name] for name in ("width", "height", "length")] == [64, 48, 33]
+    assert nodes["Shift of high noise"]["model"] == ["3", 0]
+
+
+async def test_the_paid_apis_key_is_kept_nowhere(caller: Caller, stand_in: ComfyUIStandIn) -> None:
+    await caller.send(prompt="a fox", image=picture(), width=64, height=64, comfy_org_api_key=KEY)
+
+    root = caller.worker.services.workspace.root
+    held = [path for path in (*root.rglob("*"), *stand_in.root.rglob("*")) if path.is_file()]
+    assert held
+    assert [path for path in held if KEY.encode() in path.read_bytes()] == []
+    assert KEY not in repr(caller.updates)
+
+
+async def test_progress_reaches_the_runpod_job_node_by_node(caller: Caller) -> None:
+    answer = await caller.send(type="generate", workflow=graphs.slow(nodes=6))
+
+    assert answer["engine"] == "comfyui"
+    nodes = {update.get("progress", {}).get("node") for update in caller.updates if isinstance(update, dict)}
+    assert "ImageSharpen" in nodes
+
+
+async def test_a_failure_is_one_sentence(caller: Caller) -> None:
+    answer = await caller.send(type="generate", workflow=graphs.failing())
+
+    assert answer["code"] == "upstream_error"
+    assert answer["error"].startswith("Node 1 (RegexReplace) failed")
+
+
+async def test_a_refused_input_names_its_field(caller: Caller) -> None:
+    answer = await caller.send(prompt="a fox", image="bm90IGEgcGljdHVyZQ==")
+
+    assert answer["code"] == "invalid_input"
+    assert "image" in answer["error"]
+
+
+async def test_an_unknown_workflow_is_answered_with_those_there_are(caller: Caller) -> None:
+    answer = await caller.send(prompt="a fox", image=picture(), comfyui_workflow_name="nothing")
+
+    assert answer["code"] == "not_found"
+    assert WORKFLOW in answer["error"]
+
+
+async def test_no_room_is_said_before_anything_starts(tmp_path: Path, stand_in: ComfyUIStandIn) -> None:
+    tight = settings(tmp_path / "workspace", stand_in.url).model_copy(update={"disk_min_free_bytes": 1 << 60})
+    worker = Worker.create(tight)
+
+    answer = await Caller(worker).send(prompt="a fox", image=picture())
+
+    assert answer["code"] == "insufficient_storage"
+    assert [path for _, path, _ in stand_in.requests if path == "/prompt"] == []
+    await asyncio.to_thread(worker.close)
+
+
+async def test_health_shows_the_engine(caller: Caller) -> None:
+    health = await caller.send(type="health")
+
+    [engine] = [each for each in health["engines"] if each["name"] == "comfyui"]
+    assert engine["available"]
+    assert engine["version"] == "0.3.64"
+
+
+async def test_a_worker_without_comfyui_says_so(tmp_path: Path) -> None:
+    worker = Worker.create(
+        settings(tmp_path / "workspace", f"http://127.0.0.1:{free_port()}", comfyui_path=tmp_path / "nowhere")
+    )
+
+    answer = await Caller(worker).send(prompt="a fox", image=picture())
+
+    assert answer["code"] == "unsupported"
+    assert "COMFYUI_PATH" in answer["error"]
+    await asyncio.to_thread(worker.close)
+
+
+@pytest.mark.parametrize("name", ["text_to_image", "image_to_image", WORKFLOW])
+def test_the_real_server_knows_every_node_and_input_of_the_templates(
+    real_comfyui: Target, tmp_path: Path, name: str
+) -> None:
+    """It has no models, and refuses the workflow for their names; not for anything else."""
+    graph = TemplateShelf(tmp_path).load(name)
+    (real_comfyui.base / "input/in.png").write_bytes(base64.b64decode(picture()))
+    for node in graph.values():
+        node["inputs"] |= {"image": "in.png"} if node["class_type"] == "LoadImage" else {}
+
+    answer = httpx.post(f"{real_comfyui.url}/prompt", json={"prompt": graph}, timeout=30)
+
+    assert answer.status_code == 400
+    found = answer.json()["node_errors"].values()
+    problems = [
+        (problem["type"], problem["extra_info"]["input_name"]) for each in found for problem in each["errors"]
+    ]
+    assert problems
+    assert {kind for kind, _ in problems} == {"value_not_in_list"}
+    assert {field for _, field in problems} <= {
+        "ckpt_name",
+        "lora_name",
+        "unet_name",
+        "clip_name",
+        "vae_name",
+    }
