@@ -84,6 +84,8 @@ async def _serve(descriptor: int) -> None:
     settings = Settings()
     write_journal(settings.log_level, Redactor(settings.secret_values()))
     worker = await asyncio.to_thread(start_worker, settings)
+    # From here on it masks what jobs bring with them, too.
+    write_journal(settings.log_level, worker.services.redactor)
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
