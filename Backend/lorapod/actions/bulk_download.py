@@ -26,7 +26,7 @@ class BulkDownloadRequest(PartRequest):
     process_ids: list[ProcessId] = Field(
         default_factory=list,
         max_length=1000,
-        description="Processes whose checkpoints, samples, config and log are wished.",
+        description="Processes whose checkpoints, samples, pictures, config and log are wished.",
     )
     file_paths: list[PathText] = Field(
         default_factory=list,
@@ -105,6 +105,8 @@ def _files(request: BulkDownloadRequest, services: Services) -> Iterator[tuple[s
 def _process_files(process_id: str, services: Services) -> Iterator[tuple[str, Path]]:
     workspace = services.workspace
     record = services.processes.get(process_id)
+    for path in artifacts.left_by_a_task(record, workspace):
+        yield f"{process_id}/{path.name}", path
     folder = record.run_folder(workspace)
     for checkpoint in artifacts.checkpoints(folder, record.name):
         yield f"{process_id}/{checkpoint.path.name}", checkpoint.path
@@ -112,7 +114,7 @@ def _process_files(process_id: str, services: Services) -> Iterator[tuple[str, P
         yield f"{process_id}/samples/{sample.path.name}", sample.path
     for name, path in (
         ("config.yaml", record.config_path(workspace)),
-        ("training.log", workspace.log_path(process_id)),
+        ("training.log" if record.trainer else "process.log", workspace.log_path(process_id)),
     ):
         if path.is_file():
             yield f"{process_id}/{name}", path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from pydantic import Field
 
@@ -10,9 +11,12 @@ from lorapod import weights
 from lorapod.actions.action import Action, Job
 from lorapod.actions.download_file import DownloadResult, PartRequest, part_of
 from lorapod.actions.services import Services
-from lorapod.errors import Conflict
+from lorapod.errors import Conflict, NotFound
+from lorapod.processes import artifacts
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.wire.model import ProcessId
+from lorapod.workspace import Workspace
 
 
 class DownloadRequest(PartRequest):
@@ -34,8 +38,27 @@ def _download(request: DownloadRequest, services: Services, job: Job) -> Downloa
             hint="`process_status` names its checkpoints; `download_file` fetches them.",
             details=[{"field": "process_id", "status": record.status.value}],
         )
-    path = record.run_folder(services.workspace) / (record.name + weights.SUFFIX)
-    return part_of(path, request, services, job)
+    return part_of(_artifact(record, services.workspace), request, services, job)
+
+
+def _artifact(record: ProcessRecord, workspace: Workspace) -> Path:
+    """The one file that a completed process was started for.
+
+    Raises:
+        NotFound: it has left none.
+        Conflict: it has left several.
+    """
+    if record.trainer:
+        return record.run_folder(workspace) / (record.name + weights.SUFFIX)
+    left = artifacts.left_by_a_task(record, workspace)
+    if not left:
+        raise NotFound(f"{record.process_id} has left no file.")
+    if len(left) > 1:
+        raise Conflict(
+            f"{record.process_id} has left {len(left)} files.",
+            hint="`bulk_download` brings them all; `download_file` each, by its path in `process_status`.",
+        )
+    return left[0]
 
 
 ACTION = Action(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lorapod.processes.record import ProcessRecord
+from lorapod.workspace import Workspace
+
 _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
 
 #: A run folder's parts that are nobody's result.
@@ -68,6 +71,14 @@ def samples(run_folder: Path) -> Sequence[Sample]:
         if (match := _SAMPLE.fullmatch(entry.name))
     )
     return sorted(found, key=lambda sample: (sample.step, sample.index, sample.path))
+
+
+def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path]:
+    """The files that a task names in its outcome, and that are there: `files`, each with a `path`, or one `path`."""
+    outcome = record.outcome
+    named = [file["path"] for file in outcome.get("files", ())] or [outcome.get("path")]
+    found = [workspace.root / path for path in named if isinstance(path, str)]
+    return [path for path in found if path.is_file()]
 
 
 def output_files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import dataclasses
 import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,20 @@ class TestThereIsNoRoom:
         answer = desk.ask(type="generate", prompt="a")
         assert answer["code"] == "insufficient_memory"
         assert "16000000000" in answer["error"]
+
+
+def test_what_was_made_is_downloaded_like_any_artifact(desk: Desk) -> None:
+    one = desk.ask(type="generate", prompt="a square", seed=3)
+    several = desk.ask(type="generate", prompt="a square", num_images=2)
+
+    part = desk.ask(type="download", process_id=one["process_id"])
+    assert part["data"] == one["images"][0]["data"]
+    refused = desk.ask(type="download", process_id=several["process_id"])
+    assert (refused["code"], "has left 2 files" in refused["error"]) == ("conflict", True)
+    archive = desk.ask(type="bulk_download", process_ids=[several["process_id"]])
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(archive["data"]))) as packed:
+        names = {name.partition("/")[2] for name in packed.namelist()}
+    assert names == {"image_000.png", "image_001.png", "process.log"}
 
 
 def test_an_engine_that_needs_a_gpu_is_refused_without_one(
