@@ -189,6 +189,9 @@ class Settings(BaseSettings):
         default=False,
         description="Fetch from addresses of private networks too; only where every caller is trusted.",
     )
+    max_model_bytes: PositiveInt = Field(
+        default=200_000_000_000, description="Largest model that download_model fetches, in bytes."
+    )
     allow_pickled_models: bool = Field(
         default=False,
         description="Let download_model fetch .ckpt, .pt, .pth, .bin and .gguf files too; pickled ones can run "

@@ -31,8 +31,10 @@ from lorapod.events.courier import Courier
 from lorapod.events.opening import open_sinks
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
+from lorapod.models.download import ModelDownloads
 from lorapod.models.links import begin_linking
 from lorapod.models.shelf import ModelShelf
+from lorapod.models.task import DownloadKind
 from lorapod.processes.announcer import Announcer
 from lorapod.processes.console import Console
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
@@ -158,6 +160,12 @@ class Worker:
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
+        downloads = ModelDownloads(workspace=workspace, settings=settings, digests=digests)
+        engine_downloads = {
+            SwarmUIEngine.name: SwarmDownloads(
+                swarm.url, swarm_session, ModelAddresses.from_settings(settings)
+            )
+        }
         services = Services(
             settings=settings,
             clock=clock,
@@ -174,7 +182,8 @@ class Worker:
                         workspace=workspace,
                         scratch=settings.scratch_root,
                         free_gpu_memory=telemetry.free_gpu_memory,
-                    )
+                    ),
+                    DownloadKind(downloads, engine_downloads),
                 ],
             ),
             trainers=trainers,
@@ -185,11 +194,6 @@ class Worker:
             models=ModelShelf(workspace=workspace, digests=digests),
             engine_shelves={
                 SwarmUIEngine.name: SwarmShelf(swarm.url, swarm_session, named=swarm.address is not None)
-            },
-            engine_downloads={
-                SwarmUIEngine.name: SwarmDownloads(
-                    swarm.url, swarm_session, ModelAddresses.from_settings(settings)
-                )
             },
             archives=ArchiveShelf(
                 workspace=workspace,

@@ -53,6 +53,8 @@ class HubStandIn:
         self.break_downloads = 0
         self.break_after = 0
         self.ranges: list[str | None] = []
+        #: Of each download, whether it came with a token.
+        self.authorized: list[bool] = []
 
     @property
     def url(self) -> str:
@@ -205,6 +207,10 @@ class HubStandIn:
         start = request.http_range.start or 0
         response = web.StreamResponse(status=206 if start else 200)
         response.content_length = len(content) - start
+        response.headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+        if start:
+            response.headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.authorized.append("Authorization" in request.headers)
         await response.prepare(request)
         if self.break_downloads:
             self.break_downloads -= 1

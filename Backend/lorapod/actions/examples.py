@@ -45,6 +45,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "keep_alive": {"until_idle": True, "duration_s": 3600},
         "list_models": {"kind": "lora"},
         "describe_model": {"model": "models/loras/my-cat.safetensors"},
+        "download_model": {
+            "source": "hf://stabilityai/sdxl-turbo/sd_xl_turbo_1.0_fp16.safetensors",
+            "kind": "checkpoint",
+        },
         "edit_model": {
             "model": "my-cat",
             "title": "My cat",

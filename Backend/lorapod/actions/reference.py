@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lorapod.actions.examples import EXAMPLES
-from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.events.models import DATA, Event, EventData, EventStatus, EventType, ProgressData
 from lorapod.settings import Settings
@@ -46,7 +46,7 @@ def pages() -> Mapping[str, str]:
             )
         )
     return {
-        "actions.md": actions_page(actions, later=sorted(UNSUPPORTED_TYPES), shapes=SHAPES),
+        "actions.md": actions_page(actions, shapes=SHAPES),
         "errors.md": errors_page(),
         "events.md": _events_page(),
         "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),

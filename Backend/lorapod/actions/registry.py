@@ -12,6 +12,7 @@ from lorapod.actions import (
     describe_model,
     download,
     download_file,
+    download_model,
     edit_model,
     generate,
     health,
@@ -66,13 +67,7 @@ ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
             list_models,
             describe_model,
             edit_model,
+            download_model,
         )
-    }
-)
-
-#: Types of the contract that this version does not answer yet.
-UNSUPPORTED_TYPES = frozenset(
-    {
-        "download_model",
     }
 )

@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from lorapod.actions.action import Job
-from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
 from lorapod.errors import (
     InsufficientStorage,
     InternalError,
     UnknownType,
-    Unsupported,
     UpstreamError,
     WorkerError,
 )
@@ -78,11 +77,9 @@ class Router:
 
 
 def _no_action(wanted: str) -> WorkerError:
-    if wanted in UNSUPPORTED_TYPES:
-        return Unsupported(f"This version of the worker does not answer {wanted!r} yet.")
     known = sorted(ACTIONS)
     shown = wanted if len(wanted) <= 80 else f"{wanted[:77]}..."
-    meant = nearest(wanted, [*known, *UNSUPPORTED_TYPES])
+    meant = nearest(wanted, known)
     return UnknownType(
         f"There is no type {shown!r}{f', did you mean {meant!r}?' if meant else '.'}",
         hint=f"The types are: {', '.join(known)}.",

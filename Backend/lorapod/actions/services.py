@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lorapod.events.courier import Courier
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
-    from lorapod.models.port import Downloads, Shelf
+    from lorapod.models.port import Shelf
     from lorapod.models.shelf import ModelShelf
     from lorapod.processes.manager import RealProcessManager
     from lorapod.safety.redaction import Redactor
@@ -51,5 +51,3 @@ class Services:
     models: ModelShelf
     #: Shelves of programs that keep their own, by engine.
     engine_shelves: Mapping[str, Shelf] = field(default_factory=dict)
-    #: What fetches models for such programs, by engine.
-    engine_downloads: Mapping[str, Downloads] = field(default_factory=dict)

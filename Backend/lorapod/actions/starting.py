@@ -34,8 +34,8 @@ from lorapod.wire.storage import UploadTargets
 
 #: RunPod stops an idle worker a few seconds after its last job.
 _DETACHED = (
-    "This worker is stopped soon after its last job, and the training with it: it would then be `interrupted`, "
-    "with a checkpoint, and `resume` goes on. Send `wait: true`, or hold the worker with `keep_alive`."
+    "This worker is stopped soon after its last job, and the process with it: it would then be `interrupted`, "
+    "a training with a checkpoint, and `resume` goes on. Send `wait: true`, or hold the worker with `keep_alive`."
 )
 
 

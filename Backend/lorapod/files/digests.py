@@ -66,6 +66,15 @@ class DigestBook:
             raise NotFound(f"There is no file {path.name}.") from error
         return digest
 
+    def learn(self, path: Path, sha256: str) -> None:
+        """Keep the digest of a file that was just written whole, so that it need not be read for it.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        # Nobody writes to it any more, so its time has settled, however new it is.
+        self._remember(self._identity(path), sha256)
+
     def _identity(self, path: Path) -> _Identity:
         state = path.stat()
         return _Identity(

@@ -45,6 +45,9 @@ _WORTHWHILE_BYTES = 64 << 10
 #: Called with the bytes that have come, and those of the whole where they are known.
 Progress = Callable[[int, int | None], None]
 
+#: Called with the name that the server gives the file, where it does, before any of its bytes are kept.
+Named = Callable[[str | None], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class FetchLimits:
@@ -118,6 +121,7 @@ class Fetcher:
         known: Version | None = None,
         headers: Mapping[str, str] | None = None,
         progress: Progress | None = None,
+        named: Named | None = None,
     ) -> Fetched | None:
         """Fetch one file; None where it is still the `known` version.
 
@@ -130,6 +134,7 @@ class Fetcher:
             known: what a former fetch of the same address answered.
             headers: sent to the address's own origin only, not to where it redirects.
             progress: see `Progress`; what it raises ends the fetch.
+            named: see `Named`; what it raises ends the fetch.
 
         Raises:
             UnsafeUrl: the address, or one that it leads to, is not one that may be asked.
@@ -146,7 +151,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._limits.total_s):
                 await asyncio.to_thread(part.open)
-                return await self._persist(_Errand(url, part, known, headers or {}, progress))
+                return await self._persist(_Errand(url, part, known, headers or {}, progress, named))
         except TimeoutError:
             raise WorkerTimeout(
                 f"{shown_url(url)} was not fetched within {self._limits.total_s:.0f} s.",
@@ -201,6 +206,8 @@ class Fetcher:
                 part.restart(Version())
                 raise Again("the server has something else than before")
             check_status(response, shown_url(errand.url), wait_max_s=self._limits.retry_after_max_s)
+            if errand.named is not None:
+                errand.named(response.content_disposition.filename if response.content_disposition else None)
             version = Version(
                 etag=response.headers.get("ETag"), last_modified=response.headers.get("Last-Modified")
             )
@@ -252,6 +259,7 @@ class _Errand:
     known: Version | None
     headers: Mapping[str, str]
     progress: Progress | None
+    named: Named | None
 
     def conditions(self) -> dict[str, str]:
         """Headers that ask for the rest of what has come, or only for what is new."""

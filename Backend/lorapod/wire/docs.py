@@ -45,12 +45,11 @@ class ActionPage:
     example: Mapping[str, Any] | None = None
 
 
-def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str], shapes: Sequence[Shape] = ()) -> str:
+def actions_page(actions: Sequence[ActionPage], *, shapes: Sequence[Shape] = ()) -> str:
     """`actions.md`: every action with its fields, its answer and an example.
 
     Args:
         actions: in the order of the page.
-        later: types still to come.
         shapes: what may come without a type.
     """
     lines = [
@@ -70,9 +69,6 @@ def actions_page(actions: Sequence[ActionPage], *, later: Sequence[str], shapes:
         ),
         "",
     ]
-    if later:
-        names = ", ".join(f"`{name}`" for name in later)
-        lines += [f"This version answers `unsupported` to: {names}.", ""]
     if shapes:
         lines += _without_type(shapes)
     for action in actions:

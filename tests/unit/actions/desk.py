@@ -99,6 +99,7 @@ class Desk:
             "download": process,
             "bulk_download": {"process_ids": [trained["process_id"]]},
             "describe_model": {"model": "models/loras/cat.safetensors"},
+            "download_model": {"source": "http://127.0.0.1:9/x.safetensors", "kind": "lora"},
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.unit.actions.desk import SECRETS, Desk
 
-from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.registry import ACTIONS
 from lorapod.errors import ErrorCode
 from lorapod.trainers import presets
 
-TYPES = sorted({*ACTIONS, *UNSUPPORTED_TYPES})
+TYPES = sorted(ACTIONS)
 
 #: Ways out of the workspace.
 ESCAPES = [
@@ -175,7 +175,7 @@ def check(desk: Desk, answer: Any) -> None:
 #: They need a process that has not ended, or one that ended before its time.
 NEED_A_LIVE_PROCESS = {"cancel", "resume", "save_now", "sample_now"}
 #: They need a server that this worker may ask.
-NEED_A_SERVER = {"train_from_urls", "train_from_supabase"}
+NEED_A_SERVER = {"train_from_urls", "train_from_supabase", "download_model"}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.unit.actions.desk import Desk
 
 from lorapod.actions import ping, router
 from lorapod.actions.action import Action
-from lorapod.actions.registry import ACTIONS, UNSUPPORTED_TYPES
+from lorapod.actions.registry import ACTIONS
 from lorapod.errors import Conflict
 from lorapod.processes.store.port import StoreRefused, StoreUnavailable
 from lorapod.wire import envelope
@@ -33,11 +33,6 @@ def test_a_type_of_any_length_stays_short_in_the_answer(desk: Desk) -> None:
     answer = desk.ask(type="x" * 100_000)
     assert answer["code"] == "unknown_type"
     assert len(answer["error"]) < 200
-
-
-@pytest.mark.parametrize("name", sorted(UNSUPPORTED_TYPES))
-def test_a_type_that_is_still_to_come_is_unsupported(desk: Desk, name: str) -> None:
-    assert desk.ask(type=name, anything=1)["code"] == "unsupported"
 
 
 def test_a_prompt_alone_is_generate(desk: Desk) -> None:

@@ -1,0 +1,84 @@
+"""`download_model`: bring a model onto the volume, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lorapod.actions import starting
+from lorapod.actions.action import Action, Job
+from lorapod.actions.engine_shelf import ShelfEngine, ShelfRequest
+from lorapod.actions.services import Services
+from lorapod.actions.starting import Finished, Started
+from lorapod.processes.order import TaskOrder
+from lorapod.wire.model import Result
+
+
+class DownloadModelRequest(ShelfRequest):
+    """Which model, and where to."""
+
+    source: str = Field(
+        min_length=1,
+        max_length=8192,
+        description="`hf://owner/repository/file`, with `@revision` at the end where it is not main, or an https address.",
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Its name below the folder of its `kind`, with or without suffix; else as its source calls it.",
+    )
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")] | None = Field(
+        default=None, description="What it must be; the Hub's own digest is checked in any case."
+    )
+    overwrite: bool = Field(default=False, description="Take the place of a model of that name.")
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="What SwarmUI is to keep beside it as its description; for `swarmui` only."
+    )
+    wait: bool | None = Field(
+        default=None,
+        description="Keep the RunPod job open until the end; by default so on a serverless worker.",
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Two requests with the same key start one download.",
+    )
+    job_id: str | None = Field(
+        default=None, max_length=200, description="Your own id of the job, echoed back."
+    )
+
+    @model_validator(mode="after")
+    def _metadata_is_an_engine_s(self) -> Self:
+        if self.metadata is not None and self.engine is not ShelfEngine.SWARMUI:
+            raise ValueError("metadata is for `engine: swarmui`; use edit_model for the workspace's models")
+        return self
+
+
+async def download_model(request: DownloadModelRequest, services: Services, job: Job) -> Result:
+    """Start the process; it needs no GPU, so it does not wait for one."""
+    own = request.engine is not ShelfEngine.SWARMUI
+    wanted = request.model_dump(
+        mode="json", exclude_none=True, include={"source", "kind", "name", "sha256", "overwrite", "metadata"}
+    )
+    order = TaskOrder(
+        input=wanted if own else {**wanted, "engine": request.engine},
+        job_id=request.job_id,
+        idempotency_key=request.idempotency_key,
+        asked_by=starting.asking(services, job),
+    )
+    accepted = await asyncio.to_thread(services.processes.submit, "download", order)
+    return await starting.answer(accepted, None, services, job, wait=request.wait)
+
+
+ACTION = Action(
+    type="download_model",
+    summary="Fetch a model from the HuggingFace Hub or an address onto the volume; a process with progress.",
+    request=DownloadModelRequest,
+    result=Started,
+    other_results=(Finished,),
+    run=download_model,
+)

@@ -1,0 +1,284 @@
+"""Brings models onto the shelf: fetched beside it, checked, and put in their place in one step.
+
+```
+models/.incoming/<process_id>/model        what has come so far; the next run of the same process goes on from it
+models/<folder of its kind>/<name>         the model, once it is whole and what it should be
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lorapod import weights
+from lorapod.atomic import sync_folder
+from lorapod.errors import Conflict, InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.files.digests import DigestBook
+from lorapod.kinds import suffix_of
+from lorapod.models.card import edit_card
+from lorapod.models.hub import HubFacts, look_up
+from lorapod.models.kinds import ModelKind, folder_of
+from lorapod.models.order import ModelOrder
+from lorapod.models.sources import HubFile, WebFile, parse_source
+from lorapod.settings import Settings
+from lorapod.storage.hub_access import HubAccess
+from lorapod.storage.patience import Patience
+from lorapod.workspace import Workspace, safe_name
+
+if TYPE_CHECKING:
+    from lorapod.safety.fetch import Fetched
+
+INCOMING = ".incoming"
+
+#: What nobody has gone on with for so long is swept away.
+ABANDONED_S = 7 * 86_400
+
+#: Formats that may hold code which runs when they are loaded, and one that the worker cannot check.
+OTHER_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".gguf"})
+
+MODEL_SUFFIXES = OTHER_SUFFIXES | {weights.SUFFIX}
+
+PUBLIC_HUB = "https://huggingface.co"
+
+#: Called with the bytes that have come, and those of the whole where they are known.
+Tell = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Errand:
+    """What is asked of which server."""
+
+    address: str
+    headers: Mapping[str, str]
+    allow_private: bool
+    facts: HubFacts | None = None
+
+
+class ModelDownloads:
+    """Every method but `fetch` blocks for a moment at most; any thread may call them."""
+
+    def __init__(self, *, workspace: Workspace, settings: Settings, digests: DigestBook) -> None:
+        """Put models under `workspace.models`."""
+        self._workspace = workspace
+        self._settings = settings
+        self._digests = digests
+
+    def check(self, wanted: ModelOrder) -> Path | None:
+        """Where the model will be, where that can be told before it is asked for; asks nobody.
+
+        Raises:
+            InvalidInput: the source or the name is none.
+            UnsafeUrl: the address is not one that may be asked.
+            Unsupported: it is of a format that this endpoint does not take, or the Hub is never asked.
+            Conflict: there is a model of that name.
+        """
+        source = parse_source(wanted.source, allow_private=self._settings.allow_private_urls)
+        if isinstance(source, HubFile):
+            HubAccess.from_settings(self._settings)
+        if wanted.name is not None:
+            _parts(wanted.name)
+        told = source.file_name or ""
+        settled = suffix_of(wanted.name or told) in MODEL_SUFFIXES or suffix_of(told) in MODEL_SUFFIXES
+        # Else the server tells the name, or what it ends in.
+        return self._place(self._name(wanted, source, None), wanted) if settled else None
+
+    async def fetch(self, wanted: ModelOrder, process_id: str, tell: Tell) -> Mapping[str, Any]:
+        """Fetch it, check it, and put it in its place; what is known of it then, as JSON values.
+
+        Cancelled or broken off, it leaves what has come, and the next call for the same process goes on.
+
+        Raises:
+            WorkerError: it cannot be had, or is not what it should be.
+            OSError: the disk failed.
+        """
+        folder = self._workspace.models / INCOMING / process_id
+        self._sweep(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        source = parse_source(wanted.source, allow_private=self._settings.allow_private_urls)
+        try:
+            target, fetched = await self._fetch(wanted, source, folder / "model", tell)
+            path, kind = self._shelve(folder / "model", target, wanted, fetched)
+        except WorkerError as error:
+            # What another try would need stays.
+            if not error.retryable:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        edit_card(path, {"source": source.shown})
+        return {
+            "path": self._workspace.relative(path),
+            "name": path.name,
+            "kind": kind.value,
+            "size_bytes": fetched.size_bytes,
+            "sha256": fetched.sha256,
+            "source": source.shown,
+        }
+
+    async def _fetch(
+        self, wanted: ModelOrder, source: HubFile | WebFile, part: Path, tell: Tell
+    ) -> tuple[str, Fetched]:
+        """The name that it will have, and what has come."""
+        # Imported here: a worker that fetches no model needs no HTTP client.
+        import asyncio
+
+        from lorapod.safety.fetch import Fetcher, FetchLimits
+
+        errand = await asyncio.to_thread(self._errand, source)
+        names: list[str] = []
+
+        def named(told: str | None) -> None:
+            names[:] = [self._name(wanted, source, told)]
+            self._place(names[0], wanted)
+
+        limits = FetchLimits(
+            max_bytes=self._settings.max_model_bytes, keep_free_bytes=self._settings.disk_min_free_bytes
+        )
+        async with Fetcher(allow_private=errand.allow_private, limits=limits) as fetcher:
+            fetched = await fetcher.fetch(
+                errand.address, part, headers=errand.headers, progress=tell, named=named
+            )
+        assert fetched is not None, "no former version was named"
+        expected = (
+            wanted.sha256 or (errand.facts.sha256 if errand.facts else None) or fetched.sha256
+        ).lower()
+        if fetched.sha256 != expected:
+            raise UpstreamError(
+                f"What came from {source.shown} has the sha256 {fetched.sha256}, expected was {expected}.",
+                hint="Nothing was kept. Check the source and the digest, then try again.",
+            )
+        return names[0], fetched
+
+    def _errand(self, source: HubFile | WebFile) -> _Errand:
+        settings = self._settings
+        if isinstance(source, WebFile):
+            return _Errand(
+                address=source.address,
+                headers=_civitai(source.address, settings),
+                allow_private=settings.allow_private_urls,
+            )
+        access = HubAccess.from_settings(settings)
+        facts = look_up(source, access, Patience(total_s=settings.store_patience_s))
+        return _Errand(
+            address=source.address(access.endpoint, facts.commit),
+            headers=access.headers(),
+            # Who runs the worker has named the mirror.
+            allow_private=settings.allow_private_urls or access.endpoint != PUBLIC_HUB,
+            facts=facts,
+        )
+
+    def _name(self, wanted: ModelOrder, source: HubFile | WebFile, told: str | None) -> str:
+        """The name of the file: as asked, else as the server tells it, else as the address ends."""
+        known = source.file_name if isinstance(source, HubFile) else told or source.file_name
+        if wanted.name is None:
+            if known is None:
+                raise InvalidInput(f"{source.shown} does not tell what it is called.", hint="Give a `name`.")
+            # A server's name is no more than a wish: no folders, no hidden files.
+            return known.replace("\\", "/").rpartition("/")[2].lstrip(".-_ ")
+        if suffix_of(wanted.name) in MODEL_SUFFIXES:
+            return wanted.name
+        return wanted.name + suffix_of(known or "")
+
+    def _place(self, name: str, wanted: ModelOrder) -> Path | None:
+        """Where a model of that name goes; None where its kind is told by its content."""
+        parts = _parts(name)
+        self._check_suffix(suffix_of(parts[-1]))
+        if wanted.kind is None:
+            return None
+        target = self._workspace.models.joinpath(folder_of(wanted.kind), *parts)
+        if target.exists() and not wanted.overwrite:
+            raise _taken(self._workspace.relative(target))
+        return target
+
+    def _check_suffix(self, suffix: str) -> None:
+        if suffix == weights.SUFFIX:
+            return
+        if suffix not in OTHER_SUFFIXES:
+            raise InvalidInput(
+                f"A file that ends in {suffix!r} is no model.",
+                hint="Give a `name` that ends in .safetensors.",
+            )
+        if not self._settings.allow_pickled_models:
+            raise Unsupported(
+                f"This endpoint fetches safetensors files only, not {suffix} files: those can run code when loaded.",
+                hint="Look for a .safetensors version, or set ALLOW_PICKLED_MODELS=true.",
+            )
+
+    def _shelve(self, part: Path, name: str, wanted: ModelOrder, fetched: Fetched) -> tuple[Path, ModelKind]:
+        kind = wanted.kind or ModelKind.CHECKPOINT
+        if suffix_of(name) == weights.SUFFIX:
+            header = weights.read_header(part)
+            if not header.whole:
+                raise UpstreamError("What came is a safetensors file that is cut off; nothing was kept.")
+            if wanted.kind is None and header.is_lora:
+                kind = ModelKind.LORA
+        target = self._workspace.models.joinpath(folder_of(kind), *PurePosixPath(name).parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(self._workspace.root):
+            raise Conflict(f"The folder of {self._workspace.relative(target)} leads outside the workspace.")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        if wanted.overwrite:
+            part.replace(target)
+        else:
+            self._move_if_free(part, target)
+        sync_folder(target.parent)
+        self._digests.learn(target, fetched.sha256)
+        return target, kind
+
+    def _move_if_free(self, part: Path, target: Path) -> None:
+        """Give it its name unless there is one of that name: also where two do so at once."""
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            raise _taken(self._workspace.relative(target)) from None
+        except OSError:
+            # A file system without hard links.
+            if target.exists():
+                raise _taken(self._workspace.relative(target)) from None
+            part.rename(target)
+        else:
+            part.unlink()
+
+    def _sweep(self, mine: Path) -> None:
+        with contextlib.suppress(OSError):
+            for folder in mine.parent.iterdir():
+                newest = max(
+                    (path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime
+                )
+                if folder != mine and time.time() - newest > ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the name in it.
+
+    Raises:
+        InvalidInput: one of them is no plain name.
+    """
+    return [safe_name(part, field="name") for part in PurePosixPath(name).parts]
+
+
+def _civitai(address: str, settings: Settings) -> Mapping[str, str]:
+    from yarl import URL
+
+    url = URL(address, encoded=address.isascii())
+    host = url.host or ""
+    if settings.civitai_token is None or url.scheme != "https":
+        return {}
+    if host != "civitai.com" and not host.endswith(".civitai.com"):
+        return {}
+    return {"Authorization": f"Bearer {settings.civitai_token.get_secret_value()}"}
+
+
+def _taken(path: str) -> Conflict:
+    return Conflict(
+        f"There is a model {path} already.",
+        hint="Give another `name`, or `overwrite: true` to have it replaced.",
+    )
