@@ -58,6 +58,9 @@ from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
+#: What events have at the end, however long the processes took: that they were stopped is news.
+LAST_EVENTS_S = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -237,7 +240,7 @@ class Worker:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
         until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
-        self.announcer.close(max(0.0, until - time.monotonic()))
+        self.announcer.close(max(LAST_EVENTS_S, until - time.monotonic()))
         self.services.engines.close()
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:

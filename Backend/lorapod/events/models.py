@@ -56,7 +56,8 @@ class EventStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class EventData(WireModel):
+# Built when they are first used: a worker's start need not wait for them.
+class EventData(WireModel, defer_build=True):
     """What every event tells."""
 
     status: EventStatus = Field(description="How the training is, in one word.")
@@ -149,7 +150,7 @@ DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
 )
 
 
-class Event(WireModel):
+class Event(WireModel, defer_build=True):
     """One thing that happened to one training. Fields without a value are left out."""
 
     event_type: EventType = Field(description="What happened.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -43,7 +44,9 @@ class Page:
     newest: str
 
 
-_ADAPTER = TypeAdapter(Position)
+@cache
+def _adapter() -> TypeAdapter[Position]:
+    return TypeAdapter(Position)
 
 
 class Outbox:
@@ -125,7 +128,7 @@ class Outbox:
     def delivered(self, sink: str) -> Position | None:
         """How far a sink has come; None where it never had anything to do with the process, or nobody knows."""
         try:
-            return _ADAPTER.validate_json((self.folder / f"{sink}.json").read_bytes())
+            return _adapter().validate_json((self.folder / f"{sink}.json").read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
@@ -135,7 +138,7 @@ class Outbox:
         Raises:
             OSError: the disk is full or not writable.
         """
-        replace_file(self.folder / f"{sink}.json", _ADAPTER.dump_json(position))
+        replace_file(self.folder / f"{sink}.json", _adapter().dump_json(position))
 
     def sinks(self) -> Sequence[str]:
         """The sinks that have something to do with the process."""

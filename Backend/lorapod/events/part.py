@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,7 +33,9 @@ class Header:
     previous_bytes: int = 0
 
 
-_ADAPTER = TypeAdapter(Header)
+@cache
+def _adapter() -> TypeAdapter[Header]:
+    return TypeAdapter(Header)
 
 
 class Part:
@@ -47,7 +50,7 @@ class Part:
         """
         self.path = path
         self._lock = threading.Lock()
-        line = _ADAPTER.dump_json(header) + b"\n"
+        line = _adapter().dump_json(header) + b"\n"
         self._size_bytes = len(line)
         with path.open("xb") as file:
             file.write(line)
@@ -76,7 +79,7 @@ def read_header(path: Path) -> Header | None:
     with path.open("rb") as file:
         line = file.readline()
     try:
-        return _ADAPTER.validate_json(line) if line.endswith(b"\n") else None
+        return _adapter().validate_json(line) if line.endswith(b"\n") else None
     except ValidationError:
         logger.warning("header of events cannot be read", extra={"path": str(path)})
         return None

@@ -103,7 +103,7 @@ def end(record: ProcessRecord, workspace: Workspace) -> EventData:
             return CompletedData(
                 **_common(record, EventStatus.COMPLETED),
                 artifacts=[
-                    workspace.relative(path)
+                    _text(workspace.relative(path))
                     for path in artifacts.output_files(record.output_folder(workspace))
                 ],
                 model=workspace.relative(final[0]) if final else None,
@@ -139,6 +139,11 @@ def _current_step(record: ProcessRecord) -> str:
         total = f"/{record.fetch.total_files}" if record.fetch.total_files else ""
         return f"Fetching {record.fetch.files}{total} files"
     return f"Step {now.step}/{now.total_steps}" if now.total_steps else f"Step {now.step}"
+
+
+def _text(path: str) -> str:
+    """A path as JSON can tell it, should its name not be Unicode."""
+    return path.encode(errors="replace").decode()
 
 
 def _finite(number: float | None) -> float | None:
