@@ -1,6 +1,6 @@
-"""The single-purpose handler as its callers know it: their own payloads, the real SDK loop, the real trainer.
+"""The single-purpose handler as its callers know it: their own payloads, the real SDK loop, trainer and RabbitMQ.
 
-Only the base model is another than theirs, and the zip lies on this machine.
+Only the base model is another than theirs, and their site and Supabase are on this machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import httpx
 import pytest
 import yaml
 from aiohttp import web
+from tests.servers.consumer import Consumer
 from tests.servers.http_thread import serving as serving_files
+from tests.servers.rabbitmq import RunningRabbitMQ
+from tests.servers.receiver import Receiver
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
 from tests.unit.datasets.shelf import packed
 
@@ -31,6 +34,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 240.0
+CALLBACK_PATH = "/api/training/events"
+TOKEN = "<temporary-auth-token>"
 
 #: AI Toolkit's own example, with paths of the machine that it was written on.
 CONFIG = """
@@ -83,9 +88,32 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+class Site:
+    """Who sends the jobs: has the zip, and takes the callbacks."""
+
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        self.url = url
+        self.receiver = receiver
+
+    def job(self, *, steps: int = 4) -> dict[str, Any]:
+        return {
+            "internal_job_id": "12345",
+            "config": CONFIG.format(name="hartsy-dreambooth", steps=steps),
+            "dataset_urls": [f"{self.url}/api/training/downloads/dataset.zip"],
+            "callback_base_url": self.url,
+            "callback_token": TOKEN,
+        }
+
+    def events_of(self, process_id: str) -> list[dict[str, Any]]:
+        """What its callback was told."""
+        events = [posted.event for posted in self.receiver.posted]
+        return [event for event in events if event["process_id"] == process_id]
+
+
 @pytest.fixture(scope="module")
-def dataset_url(pictures: dict[str, bytes]) -> Iterator[str]:
+def site(pictures: dict[str, bytes]) -> Iterator[Site]:
     content = packed({f"dataset/{name}": data for name, data in pictures.items()})
+    receiver = Receiver()
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=content, content_type="application/zip")
@@ -93,10 +121,16 @@ def dataset_url(pictures: dict[str, bytes]) -> Iterator[str]:
     def app() -> web.Application:
         built = web.Application()
         built.router.add_get("/api/training/downloads/dataset.zip", answer)
+        built.router.add_post(CALLBACK_PATH, receiver.answer)
         return built
 
     with serving_files(app) as port:
-        yield f"http://127.0.0.1:{port}/api/training/downloads/dataset.zip"
+        yield Site(f"http://127.0.0.1:{port}", receiver)
+
+
+@pytest.fixture(scope="module")
+def consumer(rabbitmq_server: RunningRabbitMQ) -> Consumer:
+    return Consumer(rabbitmq_server, "hartsy.training")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +168,10 @@ class Endpoint:
 
 @pytest.fixture(scope="module", params=["SimpleBackend/handler.py", "Backend/rp_handler.py"])
 def endpoint(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, supabase: SupabaseStandIn
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    supabase: SupabaseStandIn,
+    rabbitmq_server: RunningRabbitMQ,
 ) -> Iterator[Endpoint]:
     volume = tmp_path_factory.mktemp("volume")
     tiny = [
@@ -151,6 +188,8 @@ def endpoint(
             "NETWORK_VOLUME_PATH": str(volume),
             "SUPABASE_URL": supabase.url,
             "SUPABASE_SERVICE_KEY": SERVICE_KEY,
+            "RABBITMQ_URL": rabbitmq_server.url.get_secret_value(),
+            "CALLBACK_PATH": CALLBACK_PATH,
             "ALLOW_PRIVATE_URLS": "true",
             "TRAINER": "builtin",
             "OMP_NUM_THREADS": "1",
@@ -163,18 +202,25 @@ def endpoint(
         yield Endpoint(served.url, volume)
 
 
-def from_urls(url: str, *, steps: int = 4) -> dict[str, Any]:
-    return {
-        "internal_job_id": "12345",
-        "config": CONFIG.format(name="hartsy-dreambooth", steps=steps),
-        "dataset_urls": [url],
-        "callback_base_url": "https://hartsy.com",
-        "callback_token": "<temporary-auth-token>",
-    }
+def events_until(consumer: Consumer, last: str, job_id: str) -> list[dict[str, Any]]:
+    """The events of a job's training that RabbitMQ has brought, when the last one is among them."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        events = [event for event in consumer.drain() if event.get("job_id") == job_id]
+        if events and events[-1]["event_type"] == last:
+            return events
+        assert time.monotonic() < deadline, events
+        time.sleep(0.1)
 
 
-def test_a_zip_becomes_a_lora_on_the_volume(endpoint: Endpoint, dataset_url: str) -> None:
-    answer = endpoint.until(endpoint.run(from_urls(dataset_url)), "COMPLETED", "FAILED")
+def lasting(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but progress, of which a way that is slow for a moment brings the newest alone."""
+    return [event for event in events if event["event_type"] != "training.progress"]
+
+
+def test_a_zip_becomes_a_lora_on_the_volume(endpoint: Endpoint, site: Site, consumer: Consumer) -> None:
+    consumer.bodies.clear()
+    answer = endpoint.until(endpoint.run(site.job()), "COMPLETED", "FAILED")
 
     output = answer["output"]
     assert answer["status"] == "COMPLETED", answer
@@ -197,8 +243,35 @@ def test_a_zip_becomes_a_lora_on_the_volume(endpoint: Endpoint, dataset_url: str
     assert process["training_folder"] == str(session / "output")
     assert [dataset["folder_path"] for dataset in process["datasets"]] == [str(session / "dataset")]
 
+    events = events_until(consumer, "training.completed", "12345")
+    kinds = [event["event_type"] for event in events]
+    assert kinds[0] == "training.started"
+    assert {"training.progress", "training.sample", "training.checkpoint"} <= set(kinds)
+    assert events[0]["data"]["config_path"] == f"{session.name}/config.yaml"
+    assert {"status", "progress", "current_step"} <= events[kinds.index("training.progress")]["data"].keys()
+    artifacts = events[-1]["data"]["artifacts"]
+    assert sorted(artifacts) == sorted(str(path.relative_to(endpoint.volume)) for path in visible)
 
-def test_supabase_to_supabase_live(endpoint: Endpoint, supabase: SupabaseStandIn) -> None:
+
+def test_its_callback_is_told_the_same(endpoint: Endpoint, site: Site, consumer: Consumer) -> None:
+    consumer.bodies.clear()
+    site.receiver.posted.clear()
+    endpoint.until(endpoint.run(site.job(steps=2)), "COMPLETED", "FAILED")
+    events = events_until(consumer, "training.completed", "12345")
+    deadline = time.monotonic() + DEADLINE_S
+    while not (told := site.events_of(events[0]["process_id"])) or told[-1] != events[-1]:
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
+
+    assert lasting(told) == lasting(events)
+    assert {posted.headers["Authorization"] for posted in site.receiver.posted} == {f"Bearer {TOKEN}"}
+    left = [
+        path for path in endpoint.volume.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
+    ]
+    assert left == []
+
+
+def test_supabase_to_supabase_live(endpoint: Endpoint, supabase: SupabaseStandIn, consumer: Consumer) -> None:
     results = supabase.buckets["training-outputs"]
     results.clear()
     job_input = {
@@ -206,7 +279,8 @@ def test_supabase_to_supabase_live(endpoint: Endpoint, supabase: SupabaseStandIn
         "dataset_config": {"bucket_name": "training-datasets", "folder_path": "my-dataset-folder"},
         "upload_config": {"bucket_name": "training-outputs", "folder_path": "training-session-123456"},
     }
-    answer = endpoint.until(endpoint.run(job_input), "COMPLETED", "FAILED")
+    job_id = endpoint.run(job_input)
+    answer = endpoint.until(job_id, "COMPLETED", "FAILED")
 
     assert answer["status"] == "COMPLETED", answer
     output = answer["output"]
@@ -226,10 +300,11 @@ def test_supabase_to_supabase_live(endpoint: Endpoint, supabase: SupabaseStandIn
     stored = results["training-session-123456/my_model/checkpoints/my_model.safetensors"]
     assert stored.content == final.read_bytes()
     assert not [key for key in results if key.endswith("config.yaml")]
+    assert events_until(consumer, "training.completed", job_id)[0]["event_type"] == "training.started"
 
 
-def test_a_wrong_config_is_refused_in_the_same_shape(endpoint: Endpoint, dataset_url: str) -> None:
-    wrong = from_urls(dataset_url) | {"config": CONFIG.format(name="a", steps="many")}
+def test_a_wrong_config_is_refused_in_the_same_shape(endpoint: Endpoint, site: Site) -> None:
+    wrong = site.job() | {"config": CONFIG.format(name="a", steps="many")}
     answer = endpoint.until(endpoint.run(wrong), "COMPLETED", "FAILED")
 
     assert answer["status"] == "FAILED"
@@ -237,8 +312,11 @@ def test_a_wrong_config_is_refused_in_the_same_shape(endpoint: Endpoint, dataset
     assert answer["output"] == {"success": False, "session_id": None, "job_id": "12345"}
 
 
-def test_a_cancelled_job_stops_its_training_with_a_checkpoint(endpoint: Endpoint, dataset_url: str) -> None:
-    job_id = endpoint.run(from_urls(dataset_url, steps=100_000))
+def test_a_cancelled_job_stops_its_training_with_a_checkpoint(
+    endpoint: Endpoint, site: Site, consumer: Consumer
+) -> None:
+    consumer.bodies.clear()
+    job_id = endpoint.run(site.job(steps=100_000))
     deadline = time.monotonic() + DEADLINE_S
     while not (update := endpoint.status(job_id).get("output") or {}).get("progress", {}).get("step"):
         assert time.monotonic() < deadline, update
@@ -251,3 +329,4 @@ def test_a_cancelled_job_stops_its_training_with_a_checkpoint(endpoint: Endpoint
         time.sleep(0.1)
     assert end["resumable"] is True
     assert end["checkpoints"][-1]["path"].startswith(end["output_path"])
+    assert events_until(consumer, "training.cancelled", "12345")[-1]["process_id"] == update["process_id"]

@@ -32,16 +32,17 @@ class ResumeRequest(ProcessRequest):
 
 async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
+    callback = wanted_callback(request.callback_url, request.callback_token, services)
     accepted = await asyncio.to_thread(
         services.processes.resume,
         request.process_id,
         asked_by=starting.asking(services, job),
         job_s3=job.s3,
-        callback=wanted_callback(request.callback_url, request.callback_token, services),
+        callback=callback,
     )
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None
-    return await starting.answer(accepted, dataset, services, job, wait=request.wait)
+    return await starting.answer(accepted, dataset, services, job, wait=request.wait, callback=callback)
 
 
 ACTION = Action(

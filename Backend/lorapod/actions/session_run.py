@@ -15,6 +15,7 @@ from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, StartRequest
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
+from lorapod.events.port import SealedCallback
 from lorapod.processes.manager import Accepted
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.status import ProcessStatus
@@ -44,8 +45,8 @@ async def run_to_the_end(
         WorkerError: it could not be started, or did not end well; `details` then names the session and the process.
     """
     submit = partial(_submit, config, request, services, job, parent)
-    accepted, session = await begin(submit, services)
-    process = await starting.answer(accepted, None, services, job, wait=True)
+    accepted, (session, callback) = await begin(submit, services)
+    process = await starting.answer(accepted, None, services, job, wait=True, callback=callback)
     assert isinstance(process, Finished), "it was waited for"
     if process.status != ProcessStatus.COMPLETED:
         raise _failure(process, session, job)
@@ -54,7 +55,7 @@ async def run_to_the_end(
 
 def _submit(
     config: str | Mapping[str, Any], request: StartRequest, services: Services, job: Job, parent: str
-) -> tuple[Accepted, Session]:
+) -> tuple[Accepted, tuple[Session, SealedCallback | None]]:
     parsed = parse_config(config, max_bytes=services.settings.max_config_bytes)
     order = starting.order_for(parsed, request, services, job)
     session = begin_session(services.workspace, services.clock, parent=parent)
@@ -67,10 +68,10 @@ def _submit(
         drop_session(session, services.workspace)
         raise
     if accepted.record.session == session.folder:
-        return accepted, session
+        return accepted, (session, order.callback)
     # The same job began it on a worker that did not live to answer.
     drop_session(session, services.workspace)
-    return accepted, Session(folder=accepted.record.session or "")
+    return accepted, (Session(folder=accepted.record.session or ""), order.callback)
 
 
 def _in_session(order: TrainingOrder, session: Session) -> TrainingOrder:

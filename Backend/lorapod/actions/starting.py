@@ -131,8 +131,8 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
     """
     if request.dry_run:
         return await asyncio.to_thread(_rehearse, config, request, services, job)
-    accepted, dataset = await begin(partial(_submit, config, request, services, job), services)
-    return await answer(accepted, dataset, services, job, wait=request.wait)
+    accepted, order = await begin(partial(_submit, config, request, services, job), services)
+    return await answer(accepted, order.dataset, services, job, wait=request.wait, callback=order.callback)
 
 
 def order_for(
@@ -152,9 +152,18 @@ def asking(services: Services, job: Job) -> str | None:
 
 
 async def answer(
-    accepted: Accepted, dataset: DatasetView | None, services: Services, job: Job, *, wait: bool | None
+    accepted: Accepted,
+    dataset: DatasetView | None,
+    services: Services,
+    job: Job,
+    *,
+    wait: bool | None,
+    callback: SealedCallback | None = None,
 ) -> Result:
-    """Tell of a process that was started or taken up again, now or when it has ended."""
+    """Tell of a process that was started or taken up again, now or when it has ended.
+
+    `callback` is the request's: what its first worker knew of it may have died with that.
+    """
     record, warnings, workspace = accepted.record, list(accepted.warnings), services.workspace
     if services.settings.waits_for_training if wait is None else wait:
         ended = await stay_attached(record.process_id, services, job)
@@ -166,6 +175,7 @@ async def answer(
                     record.process_id,
                     asked_by=asking(services, job),
                     job_s3=job.s3,
+                    callback=callback,
                 )
             ended = await stay_attached(record.process_id, services, job)
         warnings += await wait_for_uploads(record.process_id, services)
@@ -254,9 +264,9 @@ class _Order:
 
 def _submit(
     config: Mapping[str, Any], request: StartRequest, services: Services, job: Job
-) -> tuple[Accepted, DatasetView | None]:
+) -> tuple[Accepted, _Order]:
     order = _Order.check(config, request, services, job)
-    return services.processes.submit("train", order.training(asking(services, job))), order.dataset
+    return services.processes.submit("train", order.training(asking(services, job))), order
 
 
 def _look_at(asked: DatasetRef, services: Services, job: Job) -> DatasetView:

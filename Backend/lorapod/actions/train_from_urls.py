@@ -55,10 +55,11 @@ class TrainedFromUrls(Result):
 
 async def train_from_urls(request: TrainFromUrlsRequest, services: Services, job: Job) -> TrainedFromUrls:
     """Train to the end."""
+    job_id = request.internal_job_id or job.job_id or None
     callback_url = callback_below(request.callback_base_url, services)
     start = StartRequest(
         dataset=DatasetRef(urls=request.dataset_urls[:1]),
-        job_id=request.internal_job_id,
+        job_id=job_id,
         callback_url=callback_url,
         callback_token=request.callback_token if callback_url is not None else None,
     )
@@ -69,7 +70,7 @@ async def train_from_urls(request: TrainFromUrlsRequest, services: Services, job
         message=end.message,
         session_id=end.session.id,
         model_name=end.process.name,
-        job_id=request.internal_job_id or job.job_id or None,
+        job_id=job_id,
         images_downloaded=(end.process.dataset.images or 0) if end.process.dataset else 0,
         files_uploaded=len(files),
     )
