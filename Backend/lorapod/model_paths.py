@@ -17,10 +17,10 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPaths:
-    """Where models may lie: anywhere in the workspace, and in folders of the operator's choice."""
+    """Where models may lie: anywhere in the workspace, and in other folders."""
 
     workspace: Workspace
-    #: Folders outside the workspace that hold models.
+    #: Folders in which a model's name is looked for; those outside the workspace are the operator's.
     folders: Sequence[Path] = ()
 
     def find(self, text: str) -> Path | None:

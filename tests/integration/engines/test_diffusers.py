@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 from PIL import Image
-from tests.tiny_models import ENVIRONMENT, place_tiny, write_lora
+from tests.single_file import write_single_file
+from tests.tiny_models import ENVIRONMENT, place_tiny, tiny_model, write_lora
 
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
@@ -304,6 +305,17 @@ class TestModels:
         assert studio.picture(run=run) == small
         assert sum(line.startswith("loaded") for line in run.lines) >= 2
         assert not any(line.startswith("started") for line in run.lines[1:])
+
+    def test_a_single_file_with_its_configuration_beside_it(self, studio: Studio) -> None:
+        path = write_single_file(tiny_model(), studio.workspace.models / "checkpoints" / "whole.safetensors")
+        with pytest.raises(InvalidInput, match="configuration of its kind is not on this worker") as refused:
+            studio.generate(model="whole.safetensors")
+        assert "Put a folder whole beside it" in refused.value.hint
+
+        folder = place_tiny(path.with_suffix(""))
+        for weights in folder.rglob("*.safetensors"):
+            weights.unlink()
+        assert studio.picture(model="whole.safetensors") == studio.picture()
 
     def test_its_own_code_is_not_run(self, studio: Studio, tmp_path: Path) -> None:
         folder = place_tiny(studio.workspace.models / "coded")

@@ -37,6 +37,8 @@ _WARM = WarmSpec(
         for name in ("engines", "atomic.py", "errors.py", "library_errors.py", "safety", "weights.py")
     ),
 )
+#: Where whole models lie in the workspace's `models`, beside that folder itself.
+_FOLDERS = ("diffusers", "checkpoints")
 _LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
 
 
@@ -68,8 +70,10 @@ class DiffusersEngine:
         self._settings = settings
         self._clock = clock
         self._starter = starter
-        models = settings.trainer_environment().get("MODELS_PATH")
-        self._paths = ModelPaths(workspace=workspace, folders=[Path(models)] if models else [])
+        folders = [workspace.models / name for name in _FOLDERS]
+        if models := settings.trainer_environment().get("MODELS_PATH"):
+            folders.append(Path(models))
+        self._paths = ModelPaths(workspace=workspace, folders=folders)
         self._output = Output(clock)
         self._lock = threading.Lock()
         self._resident: Resident | None = None

@@ -69,7 +69,11 @@ def stamp_of(paths: Iterable[Path]) -> str:
 
 def _local(path: Path) -> ModelSource:
     if path.is_file():
-        _whole(path, f"model: {path.name}")
+        if _whole(path, f"model: {path.name}").is_lora:
+            raise InvalidInput(
+                f"model: {path.name} is a LoRA, not a base model.",
+                hint="Name it in loras, beside its base model.",
+            )
         config = path.with_suffix("")
         beside = config if (config / _INDEX).is_file() else None
         return ModelSource(model=str(path), config=beside, stamp=stamp_of([path]))

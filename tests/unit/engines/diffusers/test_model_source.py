@@ -97,7 +97,9 @@ def test_folders_and_files_that_cannot_be_loaded(find: Find, workspace: Workspac
     (workspace.models / "old.ckpt").touch()
     (workspace.models / "wrong.safetensors").write_bytes(b"no")
     weights(workspace.models / "torn.safetensors", "w", cut_bytes=1)
+    weights(workspace.models / "lora.safetensors", "a.lora_A.weight")
     said = {
+        "lora.safetensors": "is a LoRA, not a base model",
         "empty": "no model_index.json",
         "pickled": "no .safetensors weights",
         "coded": "own code",
