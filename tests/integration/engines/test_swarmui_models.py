@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.servers.fault_server import Fault, FaultServer, serving
+from tests.servers.fault_server import Fault, FaultServer
+from tests.servers.fault_thread import FaultThread
 from tests.servers.swarmui import SwarmStandIn
 
 from lorapod.engines.swarmui.addresses import ModelAddresses
@@ -170,37 +170,9 @@ class TestEdits:
         assert server.fields_of("EditModelMetadata") == []
 
 
-class Origin:
-    """A file server that SwarmUI could fetch from, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.server = FaultServer(b"")
-        self._over: asyncio.Event | None = None
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
-
-    async def _serve(self) -> None:
-        self._over = asyncio.Event()
-        async with serving(self.server):
-            self._ready.set()
-            await self._over.wait()
-
-    def __enter__(self) -> FaultServer:
-        self._thread.start()
-        self._ready.wait()
-        return self.server
-
-    def __exit__(self, *_error: object) -> None:
-        assert self._over is not None
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
-        self._loop.close()
-
-
 @pytest.fixture
 def origin(server: SwarmStandIn) -> Iterator[FaultServer]:
-    with Origin() as found:
+    with FaultThread() as found:
         server.models.sources[found.url("/m.safetensors")] = b"x" * 5000
         server.models.sources[found.url("/m.gguf")] = b"x" * 5000
         yield found

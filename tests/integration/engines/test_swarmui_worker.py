@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.servers.fault_server import FaultServer
+from tests.servers.fault_thread import FaultThread
 from tests.servers.swarmui import Fault, SwarmStandIn
 from tests.unit.actions.desk import QuickTrainer
 
@@ -31,10 +33,12 @@ class Desk:
         self.server = server
         self.root = root
         self.updates: list[Any] = []
+        self.jobs = 0
 
     def ask(self, **fields: Any) -> dict[str, Any]:
-        job = Job(job_id="job-1", progress=self.updates.append)
-        return asyncio.run(self.worker.answer({"id": "job-1", "input": fields}, job))
+        self.jobs += 1
+        job = Job(job_id=f"job-{self.jobs}", progress=self.updates.append)
+        return asyncio.run(self.worker.answer({"id": job.job_id, "input": fields}, job))
 
 
 @pytest.fixture
@@ -53,6 +57,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
                 disk_min_free_bytes=0,
                 min_free_memory_bytes=0,
                 progress_interval_s=0.1,
+                allow_private_urls=True,
             ),
             trainers=TrainerRegistry([QuickTrainer()]),
         )
@@ -69,6 +74,12 @@ def shown(image: dict[str, Any]) -> tuple[int, int, int]:
         return int(red), int(green), int(blue)
 
 
+@pytest.fixture
+def origin() -> Iterator[FaultServer]:
+    with FaultThread() as server:
+        yield server
+
+
 def page_events() -> list[dict[str, Any]]:
     """Every event on the page about SwarmUI."""
     text = (Path(__file__).parents[3] / "docs" / "howto" / "swarmui.md").read_text(encoding="utf-8")
@@ -83,16 +94,20 @@ def page_events() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fields", page_events())
-def test_what_the_page_shows_does_what_it_says(desk: Desk, fields: dict[str, Any]) -> None:
+def test_what_the_page_shows_does_what_it_says(
+    desk: Desk, origin: FaultServer, fields: dict[str, Any]
+) -> None:
     desk.server.models.add("Stable-Diffusion", "OfficialStableDiffusion/sd_xl_base_1.0.safetensors")
     desk.server.models.root = desk.root / "Models"
     desk.server.model_root = str(desk.root / "Models")
     for folder in ("Models/Lora", "models/loras"):
         (desk.root / folder).mkdir(parents=True, exist_ok=True)
     (desk.root / "models/loras/cat.safetensors").write_bytes(b"weights")
-    shorter: dict[str, Any] = {name: 1 for name in ("duration", "duration_s") if name in fields}
+    desk.server.models.sources[origin.url("/m.safetensors")] = b"weights"
+    here: dict[str, Any] = {"duration": 1, "duration_s": 1}
+    here |= {name: origin.url("/m.safetensors") for name in ("source", "url")}
 
-    answer = desk.ask(**{**fields, **shorter})
+    answer = desk.ask(**{**fields, **{name: value for name, value in here.items() if name in fields}})
 
     assert "error" not in answer, answer
     assert not answer.get("warnings") or answer["warnings"] == [
@@ -166,6 +181,24 @@ class TestOwnRequests:
         answer = desk.ask(type="edit_model", model="x", params={"date": "2026"})
 
         assert answer["code"] == "unsupported"
+
+    def test_a_download_is_cancelled_at_swarmui(self, desk: Desk, origin: FaultServer) -> None:
+        desk.server.models.sources[origin.url("/m.safetensors")] = b"x" * 1_000_000
+        desk.server.models.chunk_s = 0.05
+        begun = desk.ask(
+            type="download_model",
+            engine="swarmui",
+            source=origin.url("/m.safetensors"),
+            kind="lora",
+            name="new",
+            wait=False,
+        )
+        wait_for(lambda: bool(desk.server.models.downloads))
+
+        desk.ask(type="cancel", process_id=begun["process_id"])
+
+        wait_for(lambda: status(desk, begun) == "cancelled")
+        assert desk.server.models.cancelled == 1
 
     def test_a_training_gets_the_gpu_and_its_lora_is_used(self, desk: Desk) -> None:
         desk.ask(type="generate", engine="swarmui", prompt="x", model="tiny")
@@ -253,6 +286,30 @@ class TestRequestsOfAWorkerForSwarmUI:
         assert (described["success"], described["title"]) == (True, "Cat")
         assert (edited["success"], edited["title"], edited["tags"]) == (True, "The cat", ["pet", "fur"])
         assert (missing["success"], missing["code"]) == (False, "not_found")
+
+    def test_a_model_that_swarmui_fetches(self, desk: Desk, origin: FaultServer) -> None:
+        desk.server.models.sources[origin.url("/m.safetensors")] = b"x" * 5000
+
+        begun = desk.ask(
+            action="download_model",
+            url=origin.url("/m.safetensors"),
+            model_name="new",
+            model_type="LoRA",
+            metadata={"modelspec.title": "New"},
+        )
+        wait_for(lambda: status(desk, begun) not in {"queued", "preparing", "running"})
+        told = desk.ask(type="process_status", process_id=begun["process_id"])
+        again = desk.ask(
+            action="download_model",
+            payload={"url": origin.url("/m.safetensors"), "model_name": "new", "model_type": "LoRA"},
+            wait=True,
+        )
+
+        assert (begun["success"], told["status"]) == (True, "completed")
+        assert "new.safetensors" in desk.server.models.sets["LoRA"]
+        assert desk.ask(action="describe_model", model_name="new", subtype="LoRA")["success"] is True
+        assert (again["success"], again["status"]) == (False, "failed")
+        assert again["failure"]["code"] == "conflict"
 
     def test_keeping_it_alive_pings_swarmui(self, desk: Desk) -> None:
         answer = desk.ask(action="keep_alive", duration=1.2, interval=1)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import quote
 
 import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
 from lorapod import __version__
-from lorapod.errors import InvalidInput, NotFound, UnsafeUrl, UpstreamError
+from lorapod.errors import NotFound, UnsafeUrl, UpstreamError
+from lorapod.models.download import PUBLIC_HUB
+from lorapod.models.sources import HubFile, parse_source
 from lorapod.safety.http_answers import REDIRECTS, reason
 from lorapod.safety.urls import (
     MALFORMED,
@@ -31,14 +31,12 @@ MAX_REDIRECTS = 5
 #: How long each server on the way may take to answer.
 ANSWER_S = 30.0
 
-_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+?))?/(?P<path>[^@]+)", re.ASCII)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAddresses:
     """Finds where a model's bytes are, so that SwarmUI needs no redirect, and none of the worker's secrets."""
 
-    hf_endpoint: str = "https://huggingface.co"
+    hf_endpoint: str = PUBLIC_HUB
     hf_token: SecretStr | None = None
     allow_private: bool = False
     lookup: Lookup = field(default=system_lookup)
@@ -53,21 +51,20 @@ class ModelAddresses:
         )
 
     def plain(self, source: str) -> str:
-        """`hf://owner/repo[@revision]/file` as an https address; others as they are.
+        """The https address of a source, `hf://owner/repository/file` or an address already.
 
         Raises:
             InvalidInput: it is neither.
+            UnsafeUrl: it is not on the public internet.
         """
-        if not source.startswith("hf://"):
-            return source
-        match = _HUB.fullmatch(source)
-        if match is None:
-            raise InvalidInput(
-                "source: it is not of the form hf://owner/repository/file.",
-                hint="Example: hf://stabilityai/sdxl-turbo/sd_xl_turbo_1.0.safetensors",
-            )
-        revision = quote(match["revision"] or "main", safe="")
-        return f"{self.hf_endpoint.rstrip('/')}/{match['repo']}/resolve/{revision}/{quote(match['path'])}"
+        parsed = parse_source(source, allow_private=self.allow_private)
+        if isinstance(parsed, HubFile):
+            return parsed.address(self.hf_endpoint.rstrip("/"), parsed.revision)
+        return parsed.address
+
+    def _may_be_private(self, source: str) -> bool:
+        """Whether addresses of private networks may be asked: a mirror of the Hub is the operator's own word."""
+        return self.allow_private or (source.startswith("hf://") and self.hf_endpoint != PUBLIC_HUB)
 
     async def final(self, source: str) -> str:
         """Where the bytes are at last: every redirect followed and judged, gated ones of the Hub with its token.
@@ -79,8 +76,9 @@ class ModelAddresses:
             NotFound: there is nothing.
             UpstreamError: a server on the way fails or refuses.
         """
-        first = url = check_url(self.plain(source), allow_private=self.allow_private)
-        async with self._http() as http:
+        private = self._may_be_private(source)
+        first = url = check_url(self.plain(source), allow_private=private)
+        async with self._http(private) as http:
             for _ in range(MAX_REDIRECTS + 1):
                 try:
                     response = await http.get(url, headers=self._headers(url), allow_redirects=False)
@@ -96,14 +94,14 @@ class ModelAddresses:
                     led = url.join(URL(location, encoded=location.isascii()))
                 except MALFORMED:
                     raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
-                url = check_url(str(led), allow_private=self.allow_private)
+                url = check_url(str(led), allow_private=private)
         raise UnsafeUrl(f"{shown_url(first)} redirects more than {MAX_REDIRECTS} times.")
 
-    def _http(self) -> aiohttp.ClientSession:
+    def _http(self, private: bool) -> aiohttp.ClientSession:  # noqa: FBT001 - one of two, and its only argument
         connector = aiohttp.TCPConnector(
-            resolver=CheckedResolver(self.lookup, allow_private=self.allow_private),
+            resolver=CheckedResolver(self.lookup, allow_private=private),
             use_dns_cache=False,
-            socket_factory=partial(checked_socket, allow_private=self.allow_private),
+            socket_factory=partial(checked_socket, allow_private=private),
         )
         return aiohttp.ClientSession(
             connector=connector,

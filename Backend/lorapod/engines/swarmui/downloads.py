@@ -15,7 +15,7 @@ from lorapod.engines.swarmui.link import linked
 from lorapod.engines.swarmui.model_cards import subtype_of
 from lorapod.engines.swarmui.session import Caller, Session
 from lorapod.engines.swarmui.stopping import stoppable
-from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.errors import Unsupported, UpstreamError, WorkerError
 from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
 from lorapod.safety.urls import shown_url
 from lorapod.workspace import safe_name
@@ -42,10 +42,7 @@ class SwarmDownloads:
         """
         if subtype_of(wanted.kind) is None:
             raise Unsupported(f"SwarmUI keeps no models of the kind {wanted.kind}.")
-        source = self._addresses.plain(wanted.source)
-        if not source.startswith(("http://", "https://")):
-            raise InvalidInput("source: it is no http or https address.")
-        return f"{_plain_name(wanted.name)}.{_suffix(source)}"
+        return f"{_plain_name(wanted.name)}.{_suffix(self._addresses.plain(wanted.source))}"
 
     def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
         """Fetch it; the name that it has at SwarmUI then.

@@ -138,8 +138,9 @@ def _download(sent: Fields) -> Fields:
             metadata = json.loads(metadata)
         except ValueError as error:
             raise InvalidInput("metadata: must be an object, or JSON of one.") from error
-    made = {"engine": _ENGINE, "kind": _kind(fields), "name": _model(fields)}
+    made: dict[str, Any] = {"engine": _ENGINE, "kind": _kind(fields), "name": _model(fields)}
     made["source"] = _first(fields, "url", "source")
+    made |= {name: fields[name] for name in ("wait", "job_id", "idempotency_key") if name in fields}
     return made if metadata is None else {**made, "metadata": metadata}
 
 
@@ -175,6 +176,12 @@ def _keeping(sent: Fields) -> Fields:
 def _told(_sent: Fields, answer: Fields) -> Fields:
     """Whether it went well, beside the worker's own answer."""
     return {"success": "error" not in answer, **answer}
+
+
+def _told_download(sent: Fields, answer: Fields) -> Fields:
+    """A download that was waited for may have failed, which its process tells."""
+    ended_badly = answer.get("status") in {"failed", "cancelled", "interrupted"}
+    return {**_told(sent, answer), **({"success": False} if ended_badly else {})}
 
 
 def _told_generation(sent: Fields, answer: Fields) -> Fields:
@@ -256,7 +263,7 @@ SWARM_DOWNLOAD = Shape(
     type="download_model",
     recognise=_known_by(frozenset({"download_model"}), _MODEL_MARKS | {"url"}),
     fields=_download,
-    answer=_told,
+    answer=_told_download,
 )
 
 SWARM_EDIT = Shape(
