@@ -148,6 +148,8 @@ def _files(opened: zipfile.ZipFile, limits: ArchiveLimits) -> Iterator[zipfile.Z
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
+    if entry.header_offset < 0:
+        raise zipfile.BadZipFile("an entry begins before the archive")
     # The name as it was stored: zipfile cuts `filename` at a NUL byte.
     stored = entry.orig_filename
     shown = stored if len(stored) <= 80 else f"{stored[:77]}..."

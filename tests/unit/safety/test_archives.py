@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lorapod.errors import ErrorCode, InsufficientStorage, InvalidInput, UnsafeArchive, WorkerError
@@ -198,6 +198,7 @@ NAMES = st.one_of(
 )
 
 
+@example([("0", b"")], [96])  # an entry that begins before the archive
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(NAMES, st.binary(max_size=40)), max_size=5),

@@ -91,7 +91,9 @@ class TestFaults:
     async def test_a_reset_at_every_part(self, server: FaultServer, target: Path, part: int) -> None:
         server.faults += [Fault(reset_after=part * len(CONTENT) // 6)]
         assert whole(target, await fetch(server, target))
-        assert server.sent_bytes <= len(CONTENT) + (1 << 20)
+        # What the reset met unread in a socket is lost, all of it at worst; that it goes on, the next test shows.
+        assert len(server.seen) == 2
+        assert server.sent_bytes <= len(CONTENT) + part * len(CONTENT) // 6
 
     async def test_many_resets_that_each_bring_something(self, server: FaultServer, target: Path) -> None:
         server.faults += [Fault(reset_after=200_000) for _ in range(10)]
