@@ -35,6 +35,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SILENCE_S", 0.3)
     monkeypatch.setattr(watch, "POLL_S", 0.2)
     monkeypatch.setattr(watch, "CANCEL_S", 1.0)
+    monkeypatch.setattr(watch, "LOOK_S", 0.3)
     monkeypatch.setattr(memory, "ANSWER_S", 0.3)
 
 
@@ -205,6 +206,21 @@ def test_a_server_that_freezes_does_not_hold_a_job_beyond_its_time(
 
     with meanwhile(stand_in, freeze), pytest.raises(WorkerTimeout, match="neither finished in time nor"):
         bench.make(workflow=graphs.slow())
+
+
+def test_a_stop_ends_a_job_on_a_server_that_froze(bench: Bench, stand_in: ComfyUIStandIn) -> None:
+    """Within the time that every engine has, though an answer would be waited for longer."""
+    run = bench.run()
+
+    def freeze_and_stop() -> None:
+        stand_in.frozen = True
+        run.stop.set()
+
+    with meanwhile(stand_in, freeze_and_stop):
+        began_s = time.monotonic()
+        with pytest.raises(Stopped):
+            bench.engine.generate(bench.generation(workflow=graphs.slow()), run)
+    assert time.monotonic() - began_s < 20
 
 
 def test_a_download_that_breaks_off_is_begun_again(bench: Bench, stand_in: ComfyUIStandIn) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -28,6 +27,10 @@ _CHUNK_BYTES = 1 << 20
 
 class ServerAway(UpstreamError):
     """ComfyUI cannot be reached."""
+
+
+class ServerSlow(ServerAway):
+    """ComfyUI does not answer, but is there."""
 
 
 class OutputGone(UpstreamError):
@@ -168,8 +171,8 @@ async def connected(url: str) -> AsyncIterator[ComfyClient]:
 
 
 def _away(error: BaseException) -> ServerAway:
-    if isinstance(error, asyncio.TimeoutError):
-        return ServerAway("ComfyUI does not answer.")
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ServerSlow()
     return ServerAway(f"ComfyUI cannot be reached: {type(error).__name__}.")
 
 

@@ -42,7 +42,7 @@ async def collect(
     made = [await _fetch(client, file, folder, patience_s) for file in files]
     for text in texts:
         path = _free(folder, f"text_{text.node}.txt")
-        await asyncio.to_thread(path.write_text, text.text, "utf-8")
+        path.write_text(text.text, "utf-8")
         made.append(path)
     return made
 
@@ -68,7 +68,8 @@ async def _download(client: ComfyClient, file: OutputFile, folder: Path) -> Path
     try:
         with part.open("xb") as target:
             async for chunk in client.download(file):
-                await asyncio.to_thread(target.write, chunk)
+                # Not in another thread: this loop is the job's own, and has nothing else to do.
+                target.write(chunk)
         path = _free(folder, file.filename)
         part.rename(path)
     finally:

@@ -26,6 +26,8 @@ from lorapod.engines.port import Generated, GeneratedFile, Generation, Generatio
 from lorapod.errors import InvalidInput, Unsupported, WorkerError
 from lorapod.wire.validation import problems_found
 
+#: How long a server may take to forget what it was asked.
+_CLEAN_UP_S = 1.0
 #: Where a model may be that a request names.
 _MODEL_FOLDERS = ("checkpoints", "diffusion_models")
 
@@ -175,6 +177,7 @@ class ComfyJob:
         check_end(ended.entry)
         self._judge(ended, outputs)
         began_s = time.monotonic()
+        forgetting = asyncio.ensure_future(self._forget(client, prompt_id))
         try:
             paths = await collect(
                 client,
@@ -184,6 +187,7 @@ class ComfyJob:
                 patience_s=self._patience_s(ended),
             )
         finally:
+            await forgetting
             self._collect_s += time.monotonic() - began_s
         self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
 
@@ -221,8 +225,15 @@ class ComfyJob:
 
     async def _clean_up(self, client: ComfyClient, folders: ComfyFolders | None) -> None:
         """Remove what the job left in ComfyUI; what cannot be removed is no failure of the job."""
-        with suppress(WorkerError):
-            for prompt_id in self._prompt_ids:
-                await client.forget(prompt_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLEAN_UP_S):
+                for prompt_id in list(self._prompt_ids):
+                    await self._forget(client, prompt_id)
         if folders is not None:
-            await asyncio.to_thread(folders.remove_job, self._generation.process_id, self._temporary)
+            # Not in another thread: this loop is the job's own, and the job is over.
+            folders.remove_job(self._generation.process_id, self._temporary)
+
+    async def _forget(self, client: ComfyClient, prompt_id: str) -> None:
+        with suppress(WorkerError):
+            await client.forget(prompt_id)
+            self._prompt_ids.remove(prompt_id)

@@ -12,7 +12,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from lorapod.engines.comfyui.client import ComfyClient, ServerAway
+from lorapod.engines.comfyui.client import ComfyClient, ServerAway, ServerSlow
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.progress import PromptProgress
 from lorapod.engines.comfyui.refusals import Accepted
@@ -34,6 +34,8 @@ POLL_S = 1.0
 POLL_CLOSED_S = 0.25
 #: Silence after which the queue is asked whether the prompt is still there.
 SILENCE_S = 3.0
+#: Longest wait for one look.
+LOOK_S = 5.0
 #: For so long a server that cannot be reached may come back.
 AWAY_S = 60.0
 #: How long a prompt may take to end after it was cancelled, and how often that is said again: ComfyUI forgets an
@@ -130,8 +132,8 @@ class PromptWatch:
             socket = await stack.enter_async_context(self._client.socket(client_id))
             listener = asyncio.create_task(self._listen(socket))
             stack.push_async_callback(_end, listener)
-            accepted = await self._client.submit(
-                graph, prompt_id=self._prompt_id, client_id=client_id, key=key
+            accepted = await self._unless_stopped(
+                self._client.submit(graph, prompt_id=self._prompt_id, client_id=client_id, key=key)
             )
             entry = await self._wait()
         return Ended(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
@@ -161,6 +163,16 @@ class PromptWatch:
         elif (told := self._progress.read(kind, data)) is not None:
             self._tell(told)
 
+    async def _unless_stopped(self, submitting: Coroutine[Any, Any, Accepted]) -> Accepted:
+        """Submit, or give up where it is to be stopped: a server that hangs must not hold it."""
+        task = asyncio.ensure_future(submitting)
+        while not (await asyncio.wait({task}, timeout=TICK_S))[0]:
+            if self._stopped():
+                await _end(task)
+                await self._cancel()
+                raise PromptCancelled
+        return await task
+
     async def _wait(self) -> Mapping[str, Any]:
         looked_s = time.monotonic()
         while True:
@@ -188,7 +200,12 @@ class PromptWatch:
     async def _look(self) -> Mapping[str, Any] | None:
         """Ask the history; a server that is away for a while is none that has died."""
         try:
-            entry = await self._client.history(self._prompt_id)
+            async with asyncio.timeout(LOOK_S):
+                entry = await self._client.history(self._prompt_id)
+        except (ServerSlow, TimeoutError):
+            # It may be loading a model; the deadline ends that, should it not.
+            self._check_server()
+            return None
         except ServerAway:
             lives = self._check_server()
             if not lives and time.monotonic() - self._seen_s > AWAY_S:
@@ -223,10 +240,11 @@ class PromptWatch:
             return
         self._heard_s = now_s
         try:
-            gone = not await self._client.is_queued(self._prompt_id)
-            if gone and await self._client.history(self._prompt_id) is None:
-                raise PromptLost
-        except ServerAway:
+            async with asyncio.timeout(LOOK_S):
+                gone = not await self._client.is_queued(self._prompt_id)
+                if gone and await self._client.history(self._prompt_id) is None:
+                    raise PromptLost
+        except (ServerAway, TimeoutError):
             self._check_server()
 
     async def _cancel(self) -> None:
@@ -255,6 +273,6 @@ class PromptWatch:
         raise PromptStuck
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _end(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
