@@ -139,6 +139,7 @@ NODES: dict[str, NodeClass] = {
     "LoadImage": NodeClass({"image": None}, _load),
     "ImageInvert": NodeClass({"image": None}, _invert),
     "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),
+    "ImageAddNoise": NodeClass({"image": None, "seed": 0, "strength": 0}, _through("image")),
     "RegexReplace": NodeClass({"string": None, "regex_pattern": None, "replace": None}, _regex),
     "CheckpointLoaderSimple": NodeClass({"ckpt_name": None}, _through("ckpt_name")),
     "UNETLoader": NodeClass({"unet_name": None, "weight_dtype": None}, _through("unet_name")),

@@ -63,6 +63,8 @@ class Generation:
     guidance_scale: float | None = None
     #: Of the first picture; picture `i` (from 0) has `seed + i`. Chosen already where the caller left it open.
     seed: int
+    #: Whether the caller chose it: else a workflow's own seeds may stay.
+    seed_given: bool = True
     num_images: int = 1
     loras: Sequence[LoraUse] = ()
     #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.

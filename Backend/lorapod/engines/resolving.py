@@ -67,11 +67,13 @@ def resolve(
     config: Mapping[str, Any] | None = None
     if request.config is not None:
         config = parse_config(request.config, max_bytes=max_config_bytes)
-    seed = request.seed
+    seed = None if request.seed == ANY_SEED else request.seed
     return Generation(
         process_id="",
         prompt=request.prompt or "",
-        seed=secrets.randbits(_SEED_BITS) if seed is None or seed == ANY_SEED else seed,
+        seed=secrets.randbits(_SEED_BITS) if seed is None else seed,
+        # -1 asks for one to be chosen.
+        seed_given=request.seed is not None,
         loras=tuple(_lora(each, workspace, find) for each in request.loras),
         image=image,
         workflow_name=request.comfyui_workflow_name,

@@ -124,8 +124,10 @@ class GenerationKind:
             if not file.path.is_relative_to(generation.folder) or not file.path.is_file():
                 raise InternalError(f"{engine.name} named the result {file.path.name}, which is not there.")
             files.append({"path": self._workspace.relative(file.path), "seed": file.seed})
+        # A workflow of the caller's own may have kept a seed of its own.
+        told = made.files[0].seed if made.files else None
         return {
-            "seed": generation.seed,
+            "seed": generation.seed if told is None else told,
             "files": files,
             "warnings": [*prepared, *made.warnings],
             "timings": {name: round(seconds, 3) for name, seconds in made.timings.items()},

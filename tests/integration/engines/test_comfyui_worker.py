@@ -109,6 +109,17 @@ async def test_progress_reaches_the_runpod_job_node_by_node(caller: Caller) -> N
     assert "ImageSharpen" in nodes
 
 
+async def test_a_workflow_keeps_its_own_seed_until_one_is_asked_for(caller: Caller) -> None:
+    graph = {**graphs.picture(), "4": graphs.node("ImageAddNoise", image=["2", 0], seed=5, strength=0.1)}
+    graph["3"]["inputs"]["images"] = ["4", 0]
+
+    kept = await caller.send(type="generate", workflow=graph)
+    asked = await caller.send(type="generate", workflow=graph, seed=9)
+
+    assert (kept["seed"], kept["images"][0]["seed"]) == (5, 5)
+    assert (asked["seed"], asked["images"][0]["seed"]) == (9, 9)
+
+
 async def test_a_failure_is_one_sentence(caller: Caller) -> None:
     answer = await caller.send(type="generate", workflow=graphs.failing())
 

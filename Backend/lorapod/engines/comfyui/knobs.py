@@ -32,6 +32,16 @@ def set_knobs(graph: Graph, values: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, value in values.items() if not _KNOBS[name](graph, value))
 
 
+def shift_seeds(graph: Graph, by: int) -> int | None:
+    """Add to every seed of the workflow's own, in place; the one that all of them are now, if it is one."""
+    found = set()
+    for inputs in _inputs(graph):
+        for name in _SEEDS:
+            if isinstance(inputs.get(name), int) and _put(inputs, name, inputs[name] + by):
+                found.add(inputs[name])
+    return found.pop() if len(found) == 1 else None
+
+
 def _canvas(*names: str) -> Callable[[Graph, Any], bool]:
     return lambda graph, value: _put_all(filter(_makes_canvas, _inputs(graph)), names, value)
 

@@ -35,12 +35,12 @@ POLL_CLOSED_S = 0.25
 #: Silence after which the queue is asked whether the prompt is still there.
 SILENCE_S = 3.0
 #: Longest wait for one look.
-LOOK_S = 5.0
+LOOK_S = 2.0
 #: For so long a server that cannot be reached may come back.
 AWAY_S = 60.0
 #: How long a prompt may take to end after it was cancelled, and how often that is said again: ComfyUI forgets an
 #: interrupt that comes just before a prompt begins.
-CANCEL_S = 8.0
+CANCEL_S = 5.0
 CANCEL_AGAIN_S = 1.0
 _FIRST_WAIT_S = 0.001
 

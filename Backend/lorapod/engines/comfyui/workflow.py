@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorapod.engines.comfyui.graph import Graph, is_link, title_of
-from lorapod.engines.comfyui.knobs import set_knobs
+from lorapod.engines.comfyui.knobs import set_knobs, shift_seeds
 from lorapod.engines.comfyui.loras import PLACE, NamedLora, lora_places, place_loras
 from lorapod.engines.comfyui.placeholders import fill, placeholders_in
 from lorapod.engines.comfyui.prefixes import set_prefixes
@@ -70,12 +70,13 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
     for (node_id, name), value in addressed.items():
         graph[node_id]["inputs"][name] = _as_data(value)
     knobs = {name: getattr(generation, name) for name in _FIELDS if getattr(generation, name) is not None}
-    knobs["seed"] = generation.seed + parts.index
-    taken = {name for name in knobs if name.upper() in filled.used} | {"seed"}
+    del knobs["seed"]
+    taken = {name for name in knobs if name.upper() in filled.used}
     if generation.image is not None:
         # The input picture is made in that size.
         taken |= {"width", "height"}
     lost = set_knobs(graph, knobs) - taken
+    seed = _seed(generation, graph, parts.index)
     loras = parts.loras
     if loras is None:
         loras = [NamedLora(name=lora.path.name, weight=lora.weight) for lora in generation.loras]
@@ -84,7 +85,15 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
     warnings = [f"No node of the workflow takes {name}: it was not used." for name in sorted(lost)]
     warnings += _unused(generation, filled.used)
     warnings += _unknown(generation.params, template, set(named) & filled.used)
-    return Composed(graph=graph, seed=knobs["seed"], warnings=warnings)
+    return Composed(graph=graph, seed=seed, warnings=warnings)
+
+
+def _seed(generation: Generation, graph: Graph, index: int) -> int | None:
+    """Seed every sampler; a caller's own workflow keeps its seeds where the request has none."""
+    if generation.workflow is None or generation.seed_given:
+        set_knobs(graph, {"seed": generation.seed + index})
+        return generation.seed + index
+    return shift_seeds(graph, index)
 
 
 def _values(generation: Generation, parts: Parts) -> dict[str, Any]:

@@ -116,3 +116,29 @@ def test_each_picture_has_the_next_seed() -> None:
 
 def test_the_size_of_a_picture_that_is_only_scaled_is_no_warning() -> None:
     assert composed(graphs.from_input(), image=Path("/in.png"), width=64, height=64).warnings == []
+
+
+def test_a_workflow_of_the_callers_own_keeps_its_seeds_where_the_request_has_none() -> None:
+    graph = {"1": graphs.node("KSampler", seed=5), "2": graphs.node("SaveImage", filename_prefix="x")}
+    asked = generation(workflow=graph, seed=40, seed_given=False)
+
+    made = [compose(asked, graph, Parts(index=index)) for index in range(2)]
+
+    assert [each.graph["1"]["inputs"]["seed"] for each in made] == [5, 6]
+    assert [each.seed for each in made] == [5, 6]
+
+
+def test_a_template_gets_the_seed_that_was_chosen() -> None:
+    graph = {"1": graphs.node("KSampler", seed=0), "2": graphs.node("SaveImage", filename_prefix="x")}
+
+    made = compose(generation(seed=40, seed_given=False), graph, Parts())
+
+    assert made.graph["1"]["inputs"]["seed"] == 40
+
+
+def test_several_seeds_of_a_workflow_are_told_as_none() -> None:
+    graph = {"1": graphs.node("KSampler", seed=5), "2": graphs.node("RandomNoise", noise_seed=6)}
+
+    made = compose(generation(workflow=graph, seed_given=False), graph, Parts())
+
+    assert made.seed is None
