@@ -153,7 +153,9 @@ async def linked(address: str) -> AsyncIterator[Link]:
     """
     if not address.startswith(("http://", "https://")):
         raise Unsupported("SWARMUI_API_URL is not an http or https address.")
+    # The system's resolver: it knows the names of containers, and costs nothing where there is nothing to look up.
     async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         headers={"User-Agent": f"lorapod/{__version__}"},
