@@ -95,7 +95,7 @@ async def test_events_are_published_ten_times_as_fast_as_with_a_connection_for_e
 
 async def training_s(root: Path, config: dict[str, Any], *sinks: RabbitMQSink, told: bool) -> float:
     """From the first to the last seen step."""
-    room = Newsroom(root, *sinks, interval_s=1.0, silent=not told)
+    room = Newsroom(root, *sinks, interval_s=2.0, silent=not told)
     record = room.train(**config)
     seen: list[float] = []
 

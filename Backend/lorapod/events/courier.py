@@ -28,6 +28,8 @@ TICK_S = 1.0
 SETTLE_TICK_S = 0.05
 #: How long sinks may take to let go.
 CLOSE_S = 3.0
+#: How long its own tasks and threads may take.
+LET_GO_S = 2.0
 
 
 class Teller(Protocol):
@@ -144,7 +146,8 @@ class Courier:
             return
         self._grace_s = grace_s
         self._call(self._closing.set)
-        self._thread.join()
+        # A volume that does not answer must not keep the worker.
+        self._thread.join(grace_s + CLOSE_S + LET_GO_S)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         if self._loop is not None:

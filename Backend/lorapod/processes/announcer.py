@@ -10,7 +10,7 @@ from datetime import datetime
 
 from lorapod.clock import Clock
 from lorapod.errors import NotFound
-from lorapod.events.courier import Courier
+from lorapod.events.courier import TICK_S, Courier
 from lorapod.events.models import CheckpointData, Event, EventData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
 from lorapod.events.part import Part
@@ -72,12 +72,13 @@ class Announcer:
     def __init__(
         self, *, workspace: Workspace, store: StateStore, courier: Courier, clock: Clock, interval_s: float
     ) -> None:
-        """Tell progress every `interval_s` seconds, if anything moves."""
+        """Tell progress at least every `interval_s` seconds, if anything moves."""
         self._workspace = workspace
         self._store = store
         self._courier = courier
         self._clock = clock
-        self._interval_s = interval_s
+        # Looks are `TICK_S` apart: the last one in time must find it due.
+        self._interval_s = max(0.0, interval_s - TICK_S)
         self._holds: Callable[[str], bool] = lambda _process_id: True
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
@@ -233,6 +234,8 @@ class Announcer:
         """Begin a part of this worker's own, behind what was told before, by whomever."""
         record = run.latest
         outbox = Outbox(self._workspace, record.process_id)
+        # Whatever can fail comes before the file is made: this is tried again and again.
+        callback = self._callback(record.process_id)
         part = outbox.begin(record.generation)
         run.sequence = 0
         for event in outbox.history():
@@ -241,7 +244,7 @@ class Announcer:
                 run.sightings.know(event.data.path)
         if run.sequence == 0:
             run.sequence = (record.generation - 1) * SEQUENCES_OF_A_RUN
-        self._courier.begin(outbox, part.path.name, self._callback(record.process_id))
+        self._courier.begin(outbox, part.path.name, callback)
         run.part = part
         return part
 

@@ -35,7 +35,7 @@ def programs(page: str) -> list[str]:
 
 async def test_the_consumer_prints_each_event_once(rabbitmq_server: RunningRabbitMQ, tmp_path: Path) -> None:
     (program,) = programs("rabbitmq.md")
-    assert len([line for line in program.splitlines() if line.strip()]) <= 22
+    assert len([line for line in program.splitlines() if line.strip()]) <= 20
     path = tmp_path / "consumer.py"
     path.write_text(program)
     environment = {**os.environ, "RABBITMQ_URL": rabbitmq_server.url.get_secret_value()}

@@ -22,7 +22,7 @@ from lorapod.testing.manager import ended, open_manager
 from lorapod.workspace import Workspace
 
 #: Progress is told that often at most.
-INTERVAL_S = 0.3
+INTERVAL_S = 1.3
 
 
 class Newsroom:

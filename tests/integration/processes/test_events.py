@@ -18,14 +18,16 @@ from tests.unit.events.post_office import eventually
 from lorapod.errors import InvalidInput
 from lorapod.events import courier, part
 from lorapod.events.models import CheckpointData, EventType, ProgressData, SampleData
+from lorapod.events.outbox import Outbox
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordStore
+from lorapod.processes.store.port import RecordStore, StoreUnavailable
 from lorapod.testing.events import MemorySink
 from lorapod.testing.manager import until
 from lorapod.testing.records import make_record
+from lorapod.testing.store import open_memory_store
 from lorapod.testing.supply import ScriptedSupply
 
 CANCEL = ControlRequest(save=True, grace_s=10)
@@ -144,7 +146,7 @@ async def test_the_fetching_of_a_dataset_is_told(tmp_path: Path, sink: MemorySin
 
 
 async def test_progress_is_told_now_and_then(tmp_path: Path, sink: MemorySink) -> None:
-    room = Newsroom(tmp_path / "workspace", sink, interval_s=0.5)
+    room = Newsroom(tmp_path / "workspace", sink, interval_s=1.5)
     record = await room.ended(room.train(steps=100, step_s=0.02))
     room.close()
     times = [event.timestamp for event in room.told(record) if event.event_type is EventType.PROGRESS]
@@ -298,3 +300,45 @@ async def test_without_what_earlier_runs_told_the_count_begins_behind_it(room: N
     record = make_record(generation=3, status=ProcessStatus.INTERRUPTED)
     room.announcer.changed(record)
     assert [event.sequence for event in room.told(record)] == [2_000_001]
+
+
+async def test_workers_without_a_common_volume_tell_of_one_training_in_order(
+    tmp_path: Path, sink: MemorySink
+) -> None:
+    store = open_memory_store()
+    first = Newsroom(tmp_path / "one", sink, store=store)
+    record = first.train(steps=5000)
+    await until(first.manager, record, running)
+    await asyncio.to_thread(first.close)
+    second = Newsroom(tmp_path / "other", sink, store=store)
+    second.manager.resume(record.process_id)
+    await until(second.manager, record, running)
+    second.manager.ask(record.process_id, CANCEL)
+    await second.ended(record)
+    await asyncio.to_thread(second.close)
+    numbers = [event.sequence for event in sink.events]
+    assert numbers == sorted(set(numbers))
+    begun = [event.sequence for event in sink.events if event.event_type is EventType.STARTED]
+    assert begun == [1, 1_000_001]
+    assert [event.event_type for event in sink.events if event.event_type.last] == [
+        EventType.INTERRUPTED,
+        EventType.CANCELLED,
+    ]
+
+
+async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
+    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = room.store.orders.read
+
+    def away(process_id: str) -> bytes | None:
+        raise StoreUnavailable("nobody answers")
+
+    record = make_record(status=ProcessStatus.INTERRUPTED)
+    monkeypatch.setattr(room.store.orders, "read", away)
+    room.announcer.changed(record)
+    for _ in range(3):
+        room.announcer.tick()
+    assert Outbox(room.workspace, record.process_id).newest() == ""
+    monkeypatch.setattr(room.store.orders, "read", read)
+    await eventually(lambda: [event.event_type for event in sink.events] == [EventType.INTERRUPTED])
