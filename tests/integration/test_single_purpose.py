@@ -17,6 +17,7 @@ import yaml
 from aiohttp import web
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.servers.http_thread import serving
+from tests.servers.receiver import receiving
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
 from tests.unit.datasets.shelf import packed, picture
 
@@ -301,11 +302,18 @@ async def test_actions_find_what_lies_in_a_session(volume: Volume, dataset_url: 
     assert refused["output"]["code"] == "conflict"
 
 
-async def test_a_killed_workers_training_goes_on_in_its_session(tmp_path: Path, dataset_url: str) -> None:
+async def test_a_killed_workers_training_goes_on_in_its_session_and_tells_its_site(
+    tmp_path: Path, dataset_url: str
+) -> None:
     root = tmp_path / "volume"
-    async with serve(root, SINGLE_PURPOSE, workers=2) as endpoint, Caller(endpoint.url) as caller:
+    async with (
+        receiving() as site,
+        serve(root, SINGLE_PURPOSE, workers=2, environment={"CALLBACK_PATH": "/events"}) as endpoint,
+        Caller(endpoint.url) as caller,
+    ):
         volume = Volume(root, endpoint, caller)
-        job_id = await volume.send(from_urls(dataset_url, steps=400, save_every=20))
+        told = {"callback_base_url": f"http://127.0.0.1:{site.port}/", "callback_token": "temporary-token"}
+        job_id = await volume.send(from_urls(dataset_url, steps=400, save_every=20) | told)
         process_id = await volume.process_of(job_id)
         status = await volume.until_training(process_id, 30)
         (holder,) = [each.pid for each in endpoint.workers if each.worker_id == status["worker_id"]]
@@ -317,6 +325,17 @@ async def test_a_killed_workers_training_goes_on_in_its_session(tmp_path: Path, 
         end = await volume.ask("process_status", process_id=process_id)
         assert end["worker_id"] != status["worker_id"]
         assert end["resumed_from_step"] >= 20
+
+        def completed() -> bool:
+            return any(posted.event["event_type"] == "training.completed" for posted in site.posted)
+
+        # The token lies on no disk: the second worker knows it from the job, which it got as well.
+        await eventually(completed, "the site hears of the end")
+        assert {posted.path for posted in site.posted} == {"/events"}
+        assert {posted.headers["Authorization"] for posted in site.posted} == {"Bearer temporary-token"}
+        kinds = [posted.event["event_type"] for posted in site.posted]
+        assert "training.interrupted" in kinds
+        assert kinds.count("training.started") == 2
 
 
 async def test_a_stopped_worker_says_how_to_go_on(single: Volume, dataset_url: str) -> None:
