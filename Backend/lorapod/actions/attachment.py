@@ -86,7 +86,8 @@ def _stop_orphan(submitted: asyncio.Future[StartedT], services: Services) -> Non
     if submitted.cancelled() or submitted.exception() is not None:
         return
     accepted = submitted.result()[0]
-    if not accepted.retried:
+    # What another request began is not this one's to stop.
+    if accepted.begun or accepted.retried:
         threading.Thread(target=_cancel, args=(accepted.record.process_id, services), name="orphan").start()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from pydantic import Field, SecretStr
 
 from lorapod.actions import starting
 from lorapod.actions.action import Action, Job
+from lorapod.actions.attachment import begin
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, Started
@@ -33,13 +34,14 @@ class ResumeRequest(ProcessRequest):
 async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
     callback = wanted_callback(request.callback_url, request.callback_token, services)
-    accepted = await asyncio.to_thread(
+    submit = partial(
         services.processes.resume,
         request.process_id,
         asked_by=starting.asking(services, job),
         job_s3=job.s3,
         callback=callback,
     )
+    accepted, _ = await begin(lambda: (submit(), None), services)
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None
     return await starting.answer(accepted, dataset, services, job, wait=request.wait, callback=callback)

@@ -59,14 +59,24 @@ async def test_a_refusal_goes_on() -> None:
         await begin(refuse, services(Manager()))
 
 
-@pytest.mark.parametrize("retried", [False, True])
-async def test_a_job_that_is_cancelled_while_it_begins_leaves_no_process_behind(*, retried: bool) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "stopped"),
+    [
+        (Accepted(record=RECORD, begun=True), True),
+        (Accepted(record=RECORD, retried=True), True),
+        # Another request began it, with the same idempotency key.
+        (Accepted(record=RECORD), False),
+    ],
+)
+async def test_a_job_that_is_cancelled_while_it_begins_leaves_no_process_behind(
+    accepted: Accepted, *, stopped: bool
+) -> None:
     manager, go_on, begun = Manager(), threading.Event(), threading.Event()
 
     def submit() -> tuple[Accepted, None]:
         begun.set()
         assert go_on.wait(10)
-        return Accepted(record=RECORD, retried=retried), None
+        return accepted, None
 
     job = asyncio.create_task(begin(submit, services(manager)))
     assert await asyncio.to_thread(begun.wait, 10)
@@ -75,6 +85,5 @@ async def test_a_job_that_is_cancelled_while_it_begins_leaves_no_process_behind(
         await job
     assert manager.asked == []
     go_on.set()
-    # What another run of the same job began is not this one's to stop.
-    assert await asyncio.to_thread(manager.heard.wait, 0.5 if retried else 10) is not retried
-    assert manager.asked == ([] if retried else [RECORD.process_id])
+    assert await asyncio.to_thread(manager.heard.wait, 10 if stopped else 0.5) is stopped
+    assert manager.asked == ([RECORD.process_id] if stopped else [])
