@@ -19,7 +19,6 @@ from tests.servers.swarmui_models import SwarmModels
 from tests.servers.swarmui_work import SwarmWork
 
 Fields = dict[str, Any]
-Send = Callable[[Fields], Awaitable[None]]
 
 SESSIONLESS = frozenset({"GetNewSession"})
 SOCKETS = frozenset({"GenerateText2ImageWS", "DoModelDownloadWS"})
