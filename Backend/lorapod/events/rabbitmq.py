@@ -22,6 +22,7 @@ from aiormq.exceptions import (
     ProbableAuthenticationError,
 )
 from pydantic import SecretStr
+from yarl import URL
 
 from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
@@ -150,7 +151,7 @@ class RabbitMQSink:
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                connection = await aio_pika.connect(self._url.get_secret_value())
+                connection = await aio_pika.connect(_address(self._url))
                 exchange = await self._declare(connection)
         except (ProbableAuthenticationError, AuthenticationError) as error:
             raise LoginRefused("the broker refuses the name or password") from error
@@ -185,6 +186,18 @@ class RabbitMQSink:
         """Half a sentence without the address, which holds the password."""
         told = next(told for kinds, told in _REASONS if isinstance(error, kinds))
         return told.format(exchange=self._exchange, timeout_s=TIMEOUT_S)
+
+
+def _address(url: SecretStr) -> URL:
+    """The broker's address; the client leaves loose ends behind where it finds out by itself that it is none.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = URL(url.get_secret_value())
+    if address.scheme not in {"amqp", "amqps"} or not address.host:
+        raise ValueError("not an address of a broker")
+    return address
 
 
 async def _publish(exchange: AbstractExchange, events: Sequence[Event]) -> tuple[int, BaseException | None]:

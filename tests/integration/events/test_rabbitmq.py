@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -137,11 +138,15 @@ async def test_a_wrong_password_is_told_apart(rabbitmq_server: RunningRabbitMQ) 
     await sink.close()
 
 
-async def test_what_is_no_address_is_told_without_its_password() -> None:
-    sink = RabbitMQSink(SecretStr("no address with secret-password"), EXCHANGE)
+@pytest.mark.parametrize(
+    "text", ["no address with secret-password", "secret-password", "http://host/", "amqp://"]
+)
+async def test_what_is_no_address_is_told_without_its_password(text: str) -> None:
+    sink = RabbitMQSink(SecretStr(text), EXCHANGE)
     why, _ = await took(sink)
     assert why == "RABBITMQ_URL is not an address such as amqp://user:password@host:5672/"
     await sink.close()
+    gc.collect()  # what the client leaves behind is told here, not in a later test
 
 
 async def test_a_missing_exchange_is_made_durable(rabbitmq_server: RunningRabbitMQ) -> None:
