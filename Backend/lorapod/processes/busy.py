@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lorapod.errors import Conflict
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
+from lorapod.trainers.port import Phase
 
 
 def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
@@ -21,7 +22,7 @@ def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
     """
     if len(holders) < slots:
         return
-    holding = [record for record in holders if record.status is not ProcessStatus.QUEUED]
+    holding = [record for record in holders if not _waits(record)]
     etas = [record.progress.eta_s for record in holding if record.progress.eta_s is not None]
     waiting = len(holders) - len(holding)
     names = ", ".join(record.process_id for record in holding) or "a process that is about to start"
@@ -38,3 +39,7 @@ def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
         hint='Send the request again later, or with "if_busy": "wait".',
         details=[detail],
     )
+
+
+def _waits(record: ProcessRecord) -> bool:
+    return record.status is ProcessStatus.QUEUED or record.phase is Phase.WAITING

@@ -22,7 +22,7 @@ CONTACT_SHEET = "dataset.png"
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What is done for one run between its turn and its launch, in the supervisor's thread."""
+    """What is done for one run before its launch, in the supervisor's thread."""
 
     order: TrainingOrder
     #: What was planned while the request was open.
@@ -30,25 +30,31 @@ class Preparation:
     #: What the trainer makes of the order once the dataset is there.
     replan: Callable[[], TrainingPlan]
 
-    def run(
+    def fetch(
         self, around: Surroundings, ledger: Ledger, log: ProcessLog, stopped: Callable[[], bool]
     ) -> TrainingPlan:
-        """The plan to launch; the old one where it was stopped on the way.
+        """Have the dataset there, checked, which needs no GPU; the plan with it, the old one where it was stopped.
 
         Raises:
             LeaseLost: another worker has taken the process up meanwhile.
             WorkerError: the dataset cannot be had or trained on, or the trainer refuses the config with it.
             OSError: the disk failed.
         """
-        plan = self.plan
-        if self.order.dataset_source is not None:
-            known = self._fetch(self.order.dataset_source, around, ledger, log, stopped)
-            if ledger.lost:
-                raise LeaseLost(ledger.record.process_id)
-            if known is None:
-                return plan
-            ledger.change(ledger.record.changed(dataset=known, phase=Phase.STARTING))
-            plan = self.replan()
+        source = self.order.dataset_source
+        known = None if source is None else self._fetch(source, around, ledger, log, stopped)
+        if ledger.lost:
+            raise LeaseLost(ledger.record.process_id)
+        if known is None:
+            return self.plan
+        ledger.change(ledger.record.changed(dataset=known))
+        return self.replan()
+
+    def finish(self, around: Surroundings, ledger: Ledger, plan: TrainingPlan) -> None:
+        """Draw the dataset, and have what the training will write sent; once its GPU is there.
+
+        Raises:
+            OSError: the disk failed.
+        """
         self._draw(around, ledger)
         around.mirrors.begin(
             plan.process_id,
@@ -63,7 +69,6 @@ class Preparation:
             upload=self.order.upload,
             job_s3=self.order.job_s3,
         )
-        return plan
 
     def _fetch(
         self,

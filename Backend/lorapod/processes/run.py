@@ -11,13 +11,14 @@ from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.pump import Pump
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.slots import Slot
+from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
 from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
-from lorapod.trainers.port import Capability, Control, LaunchSpec, WarmSpec
+from lorapod.trainers.port import Capability, Control, LaunchSpec, Phase, WarmSpec
 
 #: Between two looks at the run's files, and at what is due.
 TICK_S = 1.0
@@ -37,7 +38,7 @@ class Run:
         around: Surroundings,
         ledger: Ledger,
         log: ProcessLog,
-        slot: Slot,
+        turn: Turn,
         *,
         stop: Callable[[], StopRequest | None],
         waker: Waker,
@@ -49,7 +50,7 @@ class Run:
             around: what every process of the worker shares.
             ledger: its record.
             log: its log.
-            slot: the GPU that it holds; one without for work that needs none.
+            turn: its place in line, and the GPU that it holds.
             stop: answers the newest stop request.
             waker: ends a wait for the child's output early.
             listener: what the worker's pulse knows the process by.
@@ -57,7 +58,7 @@ class Run:
         self.around = around
         self.ledger = ledger
         self.log = log
-        self.slot = slot
+        self._turn = turn
         #: What other threads have asked the work for.
         self.wanted: set[Capability] = set()
         self._stop = stop
@@ -71,6 +72,11 @@ class Run:
         return self.ledger.record
 
     @property
+    def slot(self) -> Slot:
+        """The GPU that it holds; one without for work that needs none, or has none yet."""
+        return self._turn.slot
+
+    @property
     def stop(self) -> StopRequest | None:
         """How it is to be stopped; None: it is not. Any thread."""
         return self._stop()
@@ -79,6 +85,24 @@ class Run:
     def environment(self) -> Mapping[str, str]:
         """What a child of it inherits."""
         return self.around.child_environment(self.slot)
+
+    def take_slot(self, resident: Resident | None) -> bool:
+        """Wait for a GPU, once all is fetched; False: it was stopped meanwhile.
+
+        Raises:
+            LeaseLost: another worker has taken the process up meanwhile.
+        """
+        self._turn.change(self.around.slots)
+        if self.stop is not None:
+            return False
+        self.ledger.change(self.record.changed(phase=Phase.WAITING))
+        if not self._turn.wait(resident):
+            return False
+        self.ledger.change(self.record.changed(phase=Phase.STARTING))
+        self.ledger.flush()
+        if self.ledger.lost:
+            raise LeaseLost(self.record.process_id)
+        return True
 
     def heard(self, beat_s: float) -> None:
         """Pass this worker's heartbeat on to the child's guard. Any thread."""

@@ -35,7 +35,7 @@ class SlotPool:
     new holder's own. One resident is never on two GPUs: its next process waits for the one where it is.
     """
 
-    def __init__(self, gpus: Sequence[int]) -> None:
+    def __init__(self, gpus: Sequence[int | None]) -> None:
         """One slot a GPU; where there is none, a single one without."""
         self._free = [Slot(gpu=gpu) for gpu in gpus] or [Slot(gpu=None)]
         self.count = len(self._free)

@@ -8,9 +8,9 @@ from enum import StrEnum
 class ProcessStatus(StrEnum):
     """What was last observed of a process; never what was asked for."""
 
-    #: Accepted; waits for a slot (a GPU).
+    #: Accepted; waits for its turn: a slot (a GPU), or first to fetch its dataset, which needs none.
     QUEUED = "queued"
-    #: Holds a slot; its dataset and config are being put in place.
+    #: Its dataset and config are being put in place; it holds a slot, or waits for one with a dataset just fetched.
     PREPARING = "preparing"
     #: Its child is alive.
     RUNNING = "running"

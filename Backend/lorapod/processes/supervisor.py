@@ -10,11 +10,11 @@ from lorapod.errors import ErrorCode
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import Run
-from lorapod.processes.slots import Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
 from lorapod.processes.work import Ending, Work
 from lorapod.trainers.port import Capability, Failure, Phase
@@ -39,6 +39,8 @@ class Supervisor:
             record, surroundings.store.records, surroundings.pulse, surroundings.clock, on_change
         )
         self._stop: StopRequest | None = None
+        first = surroundings.fetches if work.fetches else surroundings.slots
+        self._turn = Turn(first, lambda: self._stop is not None)
         self._waker = Waker()
         self._running: Run | None = None
         self._closing = threading.Event()
@@ -52,7 +54,8 @@ class Supervisor:
     @property
     def needs_slot(self) -> bool:
         """Whether it holds a GPU, or waits for one."""
-        return self._work.needs_slot and not self.record.status.final
+        in_line = self._work.needs_slot and self._turn.line is self._around.slots
+        return in_line and not self.record.status.final
 
     @property
     def current(self) -> bool:
@@ -85,6 +88,7 @@ class Supervisor:
         if request.reason is StopReason.SHUTDOWN:
             self._closing.set()
         self._around.slots.wake()
+        self._around.fetches.wake()
         self._waker.wake()
 
     def want(self, capability: Capability) -> None:
@@ -125,20 +129,16 @@ class Supervisor:
             self._ledger.settle(self._closing)
 
     def _wait_and_work(self) -> None:
-        if not self._work.needs_slot:
-            self._do(Slot(gpu=None))
-            return
-        slots = self._around.slots
-        slot = slots.acquire(lambda: self._stop is not None, self._work.resident)
-        if slot is None:
-            self._end(Ending.stopped(self._stop))
-            return
+        work = self._work
         try:
-            self._do(slot)
+            if work.needs_slot and not self._turn.wait(None if work.fetches else work.resident):
+                self._end(Ending.stopped(self._stop))
+                return
+            self._do()
         finally:
-            slots.release(slot)
+            self._turn.end()
 
-    def _do(self, slot: Slot) -> None:
+    def _do(self) -> None:
         around = self._around
         self._ledger.move(ProcessStatus.PREPARING, started_at=around.clock.now(), phase=Phase.STARTING)
         with around.open_log(self.record.process_id) as log:
@@ -146,7 +146,7 @@ class Supervisor:
                 around,
                 self._ledger,
                 log,
-                slot,
+                self._turn,
                 stop=lambda: self._stop,
                 waker=self._waker,
                 listener=self.heard,

@@ -22,6 +22,9 @@ from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.port import Failure, WarmSpec
 from lorapod.workspace import Workspace
 
+#: Datasets that a worker fetches and checks at the same time: each may take a gigabyte of memory for a large picture.
+FETCHES_AT_ONCE = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
@@ -37,6 +40,8 @@ class Surroundings:
     max_log_bytes: int
     redactor: Redactor = field(default_factory=Redactor)
     starter: Starter = field(default_factory=ColdStarter)
+    #: Whose turn it is to fetch a dataset, which needs no GPU.
+    fetches: SlotPool = field(default_factory=lambda: SlotPool([None] * FETCHES_AT_ONCE))
     #: None: this worker fetches no datasets, and draws none.
     datasets: DatasetSupply | None = None
     #: Sends artifacts while their training runs.

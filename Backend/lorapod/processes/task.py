@@ -116,6 +116,8 @@ Task = Callable[[TaskRun], Mapping[str, Any]]
 class TaskWork:
     """A task as the work of a process."""
 
+    fetches = False
+
     def __init__(
         self,
         task: Task,

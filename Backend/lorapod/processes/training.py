@@ -112,6 +112,7 @@ class Training:
     def __init__(self, preparation: Preparation, trainer: Trainer, around: Surroundings) -> None:
         """Nothing happens before `run`."""
         self.secrets = preparation.order.secrets
+        self.fetches = preparation.order.dataset_source is not None
         self._preparation = preparation
         self._plan = preparation.plan
         self._trainer = trainer
@@ -130,7 +131,11 @@ class Training:
         try:
             self._write_config(run)
             around.news.started(run.record)
-            self._plan = self._preparation.run(around, run.ledger, log, lambda: run.stop is not None)
+            if self.fetches:
+                self._plan = self._preparation.fetch(around, run.ledger, log, lambda: run.stop is not None)
+                if not run.take_slot(self.resident):
+                    return Ending.stopped(run.stop)
+            self._preparation.finish(around, run.ledger, self._plan)
             around.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
                 return Ending.stopped(run.stop)

@@ -56,6 +56,8 @@ class Work(Protocol):
 
     #: Whether it waits for a GPU.
     needs_slot: bool
+    #: Whether it fetches something before: its turn to do so comes first, and it asks for its GPU by `Run.take_slot`.
+    fetches: bool
     #: What stays on the GPU when it is done; None: nothing.
     resident: Resident | None
     #: What must not be written to logs and records while it runs.

@@ -33,6 +33,8 @@ class Phase(StrEnum):
     STARTING = "starting"
     #: Its dataset comes from elsewhere; the trainer has not been started yet.
     FETCHING = "fetching"
+    #: Its dataset is there and checked; another process holds the GPU.
+    WAITING = "waiting"
     LOADING_MODEL = "loading_model"
     PREPARING_DATASET = "preparing_dataset"
     SAMPLING = "sampling"

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.errors import ErrorCode, InvalidInput
+from lorapod.clock import SystemClock
+from lorapod.errors import Conflict, ErrorCode, InvalidInput
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.testing.manager import ended, open_manager, until
+from lorapod.processes.store.file import open_file_store
+from lorapod.testing.manager import ended, open_manager, task_on, train_on, until
 from lorapod.testing.supply import ScriptedSupply
+from lorapod.testing.task import CountingKind
 from lorapod.trainers.port import Phase
 from lorapod.workspace import Workspace
 
@@ -36,7 +39,7 @@ def supply(workspace: Workspace) -> ScriptedSupply:
 
 @pytest.fixture
 def manager(workspace: Workspace, supply: ScriptedSupply) -> Iterator[RealProcessManager]:
-    opened = open_manager(workspace.root, datasets=supply)
+    opened = open_manager(workspace.root, datasets=supply, kinds=[CountingKind()])
     yield opened
     opened.close(5)
 
@@ -50,6 +53,14 @@ def train(manager: RealProcessManager) -> ProcessRecord:
         dataset={"path": DATASET},
     )
     return manager.submit("train", order).record
+
+
+def running(record: ProcessRecord) -> bool:
+    return record.status is ProcessStatus.RUNNING and record.progress.step > 0
+
+
+def waiting(record: ProcessRecord) -> bool:
+    return record.phase is Phase.WAITING
 
 
 def fetching(record: ProcessRecord) -> bool:
@@ -96,6 +107,96 @@ async def test_a_cancel_ends_the_fetch_and_a_resume_takes_it_up(
     manager.resume(record.process_id)
     assert (await ended(manager, record)).status is ProcessStatus.COMPLETED
     assert supply.fetched_for == [record.process_id] * 2
+
+
+async def test_one_trains_while_the_next_ones_fetch_and_wait(
+    manager: RealProcessManager, supply: ScriptedSupply
+) -> None:
+    first = train_on(manager, steps=100_000)
+    await until(manager, first, running)
+    supply.endless = True
+    second, third, fourth = train(manager), train(manager), train(manager)
+    for record in (second, third):
+        await until(manager, record, fetching)
+    # Two at a time.
+    assert manager.get(fourth.process_id).status is ProcessStatus.QUEUED
+    seen: list[tuple[str, ProcessStatus]] = []
+    for record in (first, second, third, fourth):
+        manager.listeners.add(record.process_id, lambda now: seen.append((now.process_id, now.status)))
+    supply.endless = False
+    for record in (second, third, fourth):
+        now = await until(manager, record, waiting)
+        assert (now.status, now.pid, now.dataset["images"]) == (ProcessStatus.PREPARING, None, 1)
+    assert manager.get(first.process_id).status is ProcessStatus.RUNNING
+    manager.ask(first.process_id, ControlRequest(save=False, grace_s=0))
+    records = [await ended(manager, record) for record in (first, second, third, fourth)]
+    assert [record.status for record in records] == [ProcessStatus.CANCELLED] + [ProcessStatus.COMPLETED] * 3
+    training = {first.process_id}
+    for process_id, status in seen:
+        if status is ProcessStatus.RUNNING:
+            training.add(process_id)
+        if status.final:
+            training.discard(process_id)
+        assert len(training) <= 1, seen
+
+
+async def test_a_cancel_ends_the_wait_for_the_gpu_and_for_the_fetch(
+    manager: RealProcessManager, supply: ScriptedSupply
+) -> None:
+    first = train_on(manager, steps=100_000)
+    await until(manager, first, running)
+    second = train(manager)
+    await until(manager, second, waiting)
+    supply.endless = True
+    fetchers = [train(manager), train(manager)]
+    for record in fetchers:
+        await until(manager, record, fetching)
+    behind = train(manager)
+    for record in (second, behind, *fetchers):
+        manager.ask(record.process_id, ControlRequest(grace_s=5))
+        assert (await ended(manager, record)).status is ProcessStatus.CANCELLED
+    assert behind.process_id not in supply.fetched_for
+    assert manager.get(first.process_id).status is ProcessStatus.RUNNING
+    supply.endless = False
+    manager.ask(first.process_id, ControlRequest(save=False, grace_s=0))
+    manager.resume(second.process_id)
+    assert (await ended(manager, second)).status is ProcessStatus.COMPLETED
+
+
+async def test_a_fetch_keeps_nobody_from_the_gpu(manager: RealProcessManager, supply: ScriptedSupply) -> None:
+    supply.endless = True
+    record = train(manager)
+    await until(manager, record, fetching)
+    # It would be refused if it had to wait.
+    assert (
+        await ended(manager, task_on(manager, "count", steps=2, refuse_if_busy=True))
+    ).status is ProcessStatus.COMPLETED
+    first = train_on(manager, steps=100_000)
+    await until(manager, first, running)
+    supply.endless = False
+    await until(manager, record, waiting)
+    with pytest.raises(Conflict, match=rf"taken by {first.process_id}, and 1 more wait"):
+        task_on(manager, "count", steps=2, refuse_if_busy=True)
+
+
+async def test_who_was_taken_up_elsewhere_while_it_waited_starts_nothing(
+    manager: RealProcessManager, workspace: Workspace
+) -> None:
+    first = train_on(manager, steps=100_000)
+    await until(manager, first, running)
+    record = train(manager)
+    await until(manager, record, waiting)
+    store = open_file_store(workspace.processes, SystemClock()).records
+    now = store.load(record.process_id)
+    assert now is not None
+    # What another worker does that takes this one for dead.
+    store.create(now.moved(ProcessStatus.INTERRUPTED, generation=now.generation + 1))
+    manager.ask(first.process_id, ControlRequest(save=False, grace_s=0))
+    await ended(manager, first)
+    await asyncio.to_thread(manager.close, 5)
+    end = manager.get(record.process_id)
+    assert (end.status, end.generation, end.pid) == (ProcessStatus.INTERRUPTED, 2, None)
+    assert not (workspace.process_folder(record.process_id) / "config.json").exists()
 
 
 async def test_a_worker_that_is_stopped_leaves_it_interrupted(
