@@ -204,6 +204,8 @@ async def test_a_failure_is_no_other_for_the_same_job(manager: RealProcessManage
 async def test_nothing_private_is_kept(manager: RealProcessManager, workspace: Workspace) -> None:
     order = TaskOrder(input={"steps": 1}, private={"key": SecretStr("planted-secret")})
     await ended(manager, manager.submit("count", order).record)
+    # Nothing is written, and no mark removed, while it is looked through.
+    await asyncio.to_thread(manager.close, 5)
 
     kept = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert kept
