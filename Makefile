@@ -66,7 +66,7 @@ acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
 	@$(PYTEST) tests/acceptance $(ARGS)
 
 .PHONY: bench
-bench: venv ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
+bench: venv servers ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
 	@$(PY) -m pytest tests/benchmarks -m benchmark $(ARGS)
 
 .PHONY: chaos
