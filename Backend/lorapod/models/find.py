@@ -57,7 +57,7 @@ class _Shelf:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._own = (workspace.models, workspace.output)
+        self._own = (workspace.models, workspace.output, *session_outputs(workspace))
 
     def models(self) -> Iterator[FoundModel]:
         root = self._workspace.models

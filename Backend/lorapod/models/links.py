@@ -4,6 +4,7 @@
 <ComfyUI>/models/loras         -> <workspace>/models/loras        one link a folder, where the folder is not in use
 <SwarmUI>/Models/Lora/x        -> <workspace>/models/loras/x      else one for each model
 models/loras/trained           -> output/                         so that a LoRA just trained is there at once
+models/loras/training_session_… -> training_session_…/output       those of sessions
 models/loras/y                 -> comfyui/models/loras/y          models of an older layout of the volume
 ```
 
@@ -23,6 +24,7 @@ from threading import Thread
 from lorapod.models.find import TRAINED
 from lorapod.models.kinds import FOLDERS, SWARMUI_NAMES, ModelKind, folder_of
 from lorapod.models.symlinks import LinkReport, drop_dangling, entries, link, link_entries
+from lorapod.sessions import PREFIX, session_outputs
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
@@ -72,15 +74,30 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
             shelf = workspace.models / SWARMUI_NAMES.get(name, name)
             shelf.mkdir(exist_ok=True)
             if shelf.name == folder_of(ModelKind.LORA):
-                link(shelf / TRAINED, workspace.output, workspace.root, report)
+                _show_trained(shelf, workspace, report)
             _link_folder(folder / name, shelf, workspace.root, report)
     return report
+
+
+def _show_trained(shelf: Path, workspace: Workspace, report: LinkReport) -> None:
+    """What was trained here, among the LoRAs; a session's folder shows from the next run on."""
+    link(shelf / TRAINED, workspace.output, workspace.root, report)
+    for output in session_outputs(workspace):
+        link(shelf / output.parent.name, output, workspace.root, report)
+    for place in entries(shelf):
+        # A session that was deleted, wherever it lay.
+        if place.is_symlink() and place.name.startswith(PREFIX) and not place.exists():
+            place.unlink(missing_ok=True)
+            report.removed.append(f"{place}: the session is gone")
 
 
 def name_in_engines(path: Path, workspace: Workspace) -> str | None:
     """What ComfyUI and SwarmUI call a model file, suffix included; None where they do not see it."""
     if path.is_relative_to(workspace.output):
         return f"{TRAINED}/{path.relative_to(workspace.output).as_posix()}"
+    for output in session_outputs(workspace):
+        if path.is_relative_to(output):
+            return f"{output.parent.name}/{path.relative_to(output).as_posix()}"
     if path.is_relative_to(workspace.models):
         parts = path.relative_to(workspace.models).parts
         return "/".join(parts[1:]) or None

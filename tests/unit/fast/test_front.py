@@ -132,16 +132,16 @@ async def test_a_job_waits_and_hears_of_every_step(bench: Bench) -> None:
 
 async def test_how_long_is_told_to_whoever_does_not_wait(bench: Bench) -> None:
     half = Stage(step=Step.INSTALLING, detail="96 packages")
-    bench.backstage.show(Status.PREPARING, stage=half, since_s=time.monotonic() - 60)
+    bench.backstage.show(Status.PREPARING, stage=half, since_s=time.monotonic() - 35)
     refused = await bench.ask(type="train", if_preparing="refuse")
     assert refused["code"] == "conflict"
     (detail,) = refused["details"]
-    assert detail["percent"] == 60.0
-    assert detail["remaining_s"] == pytest.approx(40, abs=2)
-    assert "in about 40 s" in refused["hint"]
+    assert detail["percent"] == 35.0
+    assert detail["remaining_s"] == pytest.approx(65, abs=2)
+    assert "in about 65 s" in refused["hint"]
     bench.backstage.known_s = 300.0
     (detail,) = (await bench.ask(type="train", if_preparing="refuse"))["details"]
-    assert detail["remaining_s"] == pytest.approx(240, abs=2)
+    assert detail["remaining_s"] == pytest.approx(265, abs=2)
 
 
 async def test_a_failure_is_told_without_secrets_and_tried_again_after_a_while(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,22 @@ def test_a_lora_just_trained_is_there_without_another_run(workspace: Workspace, 
     # As ComfyUI looks for models.
     found = [place for place, _, names in os.walk(comfyui / "models/loras", followlinks=True) if names]
     assert found == [str(comfyui / f"models/loras/trained/{PROCESS}/cat")]
+
+
+def test_sessions_are_among_them_too(workspace: Workspace, comfyui: Path) -> None:
+    path = put_model(workspace.root / "training/training_session_1760000000/output/cat/cat.safetensors")
+    run(workspace, comfyui)
+    name = name_in_engines(path, workspace)
+    assert name == "training_session_1760000000/cat/cat.safetensors"
+    assert (comfyui / "models/loras" / name).samefile(path)
+    shelf = ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace))
+    # Once, though two ways lead there.
+    assert [view.path for view in shelf.page(kind=None, limit=9, cursor=None).models] == [
+        "training/training_session_1760000000/output/cat/cat.safetensors"
+    ]
+    shutil.rmtree(path.parents[2])
+    assert len(run(workspace, comfyui).removed) == 1
+    assert not (workspace.models / "loras/training_session_1760000000").is_symlink()
 
 
 def test_names_in_engines(workspace: Workspace, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ _PIN = re.compile(r"^[A-Za-z0-9]")
 _COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (?P<what>[^\s;(]+)")
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _NO_NETWORK = ("NewConnectionError", "Name or service not known", "Temporary failure in name resolution")
+
+#: Between two looks at what is installed.
+LOOK_S = 2.0
 
 #: Lines of pip that an error may need.
 _KEPT = 60
@@ -41,6 +45,10 @@ def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
     ]
     last: deque[str] = deque(maxlen=_KEPT)
     seen = 0
+    over = threading.Event()
+    watcher = threading.Thread(
+        target=_watch, args=(python, packages, tell, over), name="installed", daemon=True
+    )
     with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -57,10 +65,28 @@ def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
                 seen += 1
                 tell(Stage(step=Step.FETCHING, part=seen / max(1, packages), detail=found["what"][:80]))
             elif line.startswith("Installing collected packages"):
-                tell(Stage(step=Step.INSTALLING, detail=f"{packages} packages"))
+                watcher.start()
+    over.set()
+    if watcher.ident is not None:
+        watcher.join()
     if pip.returncode:
         raise _failure(list(last), pip.returncode)
     return packages
+
+
+def _watch(python: Path, packages: int, tell: Callable[[Stage], None], over: threading.Event) -> None:
+    """Tell how many packages are there: pip says nothing while it unpacks gigabytes."""
+    while True:
+        there = sum(1 for _ in python.parent.parent.glob("lib/python*/site-packages/*.dist-info"))
+        tell(
+            Stage(
+                step=Step.INSTALLING,
+                part=min(there / max(1, packages), 1.0),
+                detail=f"{there} of {packages} packages",
+            )
+        )
+        if over.wait(LOOK_S):
+            return
 
 
 def _failure(lines: list[str], exit_code: int) -> WorkerError:

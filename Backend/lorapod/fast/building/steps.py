@@ -16,12 +16,12 @@ class Step(StrEnum):
     CHECKING = "checking"
 
 
-#: Shares of the whole time at which the steps begin, as measured with the project's own lock.
+#: Shares of the whole time at which the steps begin: between those of a package index nearby and of one far away.
 BEGINS = {
     Step.WAITING: 0.0,
     Step.CREATING: 0.0,
     Step.FETCHING: 0.02,
-    Step.INSTALLING: 0.60,
+    Step.INSTALLING: 0.35,
     Step.CHECKING: 0.95,
 }
 _ENDS = dict(zip(BEGINS, [*list(BEGINS.values())[1:], 1.0], strict=True))

@@ -1,0 +1,75 @@
+"""What a list of thousands of models costs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lorapod.files.digests import DigestBook
+from lorapod.models.kinds import ModelKind
+from lorapod.models.shelf import ModelShelf
+from lorapod.workspace import Workspace
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(300)]
+
+MODELS = 2000
+
+#: As many tensors as a small LoRA has.
+TENSORS = 300
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {line}")
+
+    return write
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace.create(tmp_path / "workspace")
+    header = {"__metadata__": {"ss_network_dim": "16"}} | {
+        f"unet.block.{number}.lora_A.weight": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}
+        for number in range(TENSORS)
+    }
+    text = json.dumps(header).encode()
+    content = struct.pack("<Q", len(text)) + text + bytes(2)
+    for number in range(MODELS):
+        folder = workspace.models / f"loras/{number // 100}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.safetensors").write_bytes(content)
+    return workspace
+
+
+def listed_s(shelf: ModelShelf, limit: int) -> float:
+    began = time.perf_counter()
+    page = shelf.page(kind=ModelKind.LORA, limit=limit, cursor=None)
+    assert len(page.models) == limit
+    return time.perf_counter() - began
+
+
+def test_a_page_costs_its_own_headers_and_a_second_worker_none(workspace: Workspace, report: Report) -> None:
+    """Against reading every header: a first page at most 0.2, a whole list by a second worker at most 0.35."""
+    first_page = listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), 100)
+    every_header = listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS)
+    second = [
+        listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS)
+        for _ in range(3)
+    ]
+    report(
+        f"{MODELS} LoRAs: first page of 100 {first_page:.2f} s, all headers {every_header:.2f} s, "
+        f"all by a second worker {statistics.median(second):.2f} s"
+    )
+    assert first_page <= 0.2 * every_header
+    assert statistics.median(second) <= 0.35 * every_header
