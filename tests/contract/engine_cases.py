@@ -180,7 +180,7 @@ CASES = [
     EngineCase(
         name="ai-toolkit",
         open=_ai_toolkit,
-        quick={"config": _toolkit_config("a square"), "num_images": 2},
+        quick={"config": _toolkit_config("a square")},
         long={"config": _toolkit_config("slow square")},
         bad={"config": _toolkit_config("a square", width="wide")},
         failing={"config": _toolkit_config("fail")},

@@ -14,7 +14,7 @@ from lorapod.engines.ai_toolkit.config import (
     need_config,
     pictures_of,
     prepare_config,
-    process_of,
+    seed_of,
 )
 from lorapod.engines.ai_toolkit.results import results_of, tidy
 from lorapod.engines.port import (
@@ -99,8 +99,8 @@ class AIToolkitEngine:
             ),
             lambda text: _tell(text, total, run),
         )
-        files = results_of(generation.folder, before=before)
-        tidy(generation.folder, keep_prompts=self._wants_prompts(generation))
+        files = results_of(generation.folder, before=before, seed=seed_of(config))
+        tidy(generation.folder)
         _judge(child, made=len(files))
         return Generated(files=files, timings={"generate_s": time.monotonic() - began_s})
 
@@ -119,11 +119,6 @@ class AIToolkitEngine:
             vocabulary(installation.root, installation.version),
             legacy_works=legacy_works(installation.root),
         )
-
-    @staticmethod
-    def _wants_prompts(generation: Generation) -> bool:
-        asked = process_of(generation.config or {}).get("generate") or {}
-        return bool(asked.get("prompt_file"))
 
     def _find(self) -> tuple[Installation | None, str]:
         settings = self._settings

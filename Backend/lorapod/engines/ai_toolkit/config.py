@@ -100,6 +100,12 @@ def pictures_of(config: Mapping[str, Any]) -> int:
     return len(asked["prompts"]) * int(asked.get("num_repeats", 1))
 
 
+def seed_of(config: Mapping[str, Any]) -> int | None:
+    """The seed of every picture that it makes; None: each has another, and nobody tells which."""
+    seed: int = process_of(config)["generate"]["seed"]
+    return None if seed == -1 else seed
+
+
 def environment_of(generation: Generation) -> dict[str, str]:
     """From this number AI Toolkit draws the seeds that a config leaves open."""
     return {"SEED": str(generation.seed % _SEEDS)}
@@ -138,13 +144,17 @@ def _fill(asked: dict[str, Any], generation: Generation, problems: Problems) -> 
         if key in asked and (type(asked[key]) is not int or asked[key] < 1):
             problems.add(f"{_PROCESS}.generate.{key}", "is not a whole number from 1 up")
             asked[key] = 1
-    prompts = asked.get("prompts")
-    single = isinstance(prompts, list) and len(prompts) == 1 and asked.get("num_repeats", 1) == 1
-    if asked.get("seed", -1) == -1 and single:
-        # With one seed for all, several pictures would be the same: those draw their own, see `environment_of`.
-        asked["seed"] = generation.seed % _SEEDS
-    # Beside each picture, it tells the seed.
-    asked["prompt_file"] = True
+    if asked.setdefault("seed", -1) == -1:
+        if asked.get("num_repeats", 1) == 1:
+            asked["seed"] = generation.seed % _SEEDS
+        else:
+            # With one seed for all they would be the same picture: each draws its own, see `environment_of`.
+            problems.warn(
+                "AI Toolkit draws the seeds of repeated pictures from the request's, and does not tell them: the same "
+                "request with the same seed makes the same pictures."
+            )
+    if type(asked["seed"]) is not int or not -1 <= asked["seed"] < _SEEDS:
+        problems.add(f"{_PROCESS}.generate.seed", "is not a whole number from -1 to 4294967295")
 
 
 def _check_prompts(asked: Mapping[str, Any], problems: Problems) -> None:

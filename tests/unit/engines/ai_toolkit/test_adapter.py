@@ -71,33 +71,42 @@ def test_it_tells_the_installation(engine: AIToolkitEngine, toolkit: Path) -> No
     assert "AI_TOOLKIT_PATH" in engine.probe().detail
 
 
-def test_a_config_becomes_pictures_with_their_seeds(engine: AIToolkitEngine, workspace: Workspace) -> None:
+def colours(made: Generated) -> list[Any]:
+    found = []
+    for file in made.files:
+        with Image.open(file.path) as image:
+            found.append(image.getpixel((0, 0)))
+    return found
+
+
+def test_a_config_becomes_pictures(engine: AIToolkitEngine, workspace: Workspace) -> None:
     asked = generation(workspace, config=config("a", "b", num_repeats=2))
     run = RecordedRun()
 
+    assert "draws the seeds" in engine.prepare(asked)[0]
     made = run_on(engine, asked, run)
 
-    assert len({file.seed for file in made.files}) == 4
-    assert made.files[0].seed is not None
-    for file in made.files:
-        assert file.path.parent == asked.folder
-        assert file.seed is not None
-        with Image.open(file.path) as image:
-            assert image.getpixel((0, 0)) == (file.seed & 255, file.seed >> 8 & 255, file.seed >> 16 & 255)
+    assert [file.seed for file in made.files] == [None] * 4
+    assert len(set(colours(made))) == 4
+    assert all(file.path.parent == asked.folder for file in made.files)
     assert sorted(path.name for path in asked.folder.iterdir()) == sorted(
         file.path.name for file in made.files
     )
     assert [told.percent for told in run.told if told.percent is not None] == [0, 25, 50, 75, 100]
     # The same seed makes the same four again.
     again = run_on(engine, generation(workspace, config=config("a", "b", num_repeats=2)))
-    assert [file.seed for file in again.files] == [file.seed for file in made.files]
+    assert colours(again) == colours(made)
+    other = run_on(engine, generation(workspace, seed=8, config=config("a", "b", num_repeats=2)))
+    assert colours(other) != colours(made)
     assert {file.path for file in again.files}.isdisjoint(file.path for file in made.files)
 
 
-def test_the_seed_of_one_picture_is_the_requests_unless_the_config_has_its_own(
+def test_the_seed_is_the_requests_unless_the_config_has_its_own(
     engine: AIToolkitEngine, workspace: Workspace
 ) -> None:
-    assert run_on(engine, generation(workspace)).files[0].seed == 70_000
+    made = run_on(engine, generation(workspace, config=config("a", "b")))
+    assert [file.seed for file in made.files] == [70_000, 70_000]
+    assert set(colours(made)) == {(70_000 & 255, 70_000 >> 8 & 255, 70_000 >> 16 & 255)}
     own = run_on(engine, generation(workspace, config=config(seed=5)))
     assert [file.seed for file in own.files] == [5]
 
@@ -150,6 +159,7 @@ def test_prompt_files_stay_where_they_are_wished(engine: AIToolkitEngine, worksp
         ({"config": config(prompts="/etc/passwd")}, "name of a file"),
         ({"config": config(random_prompts=True)}, "ten thousand"),
         ({"config": config(width="wide")}, "whole number"),
+        ({"config": config(seed="4")}, "seed"),
         ({"config": config(prompts=[])}, "a list of texts"),
         ({"strength": 0.5, "length": 9}, "cannot be used"),
         ({"loras": (LoraUse(path=Path("/x.safetensors"), name="x"),)}, "cannot be used"),
