@@ -74,6 +74,10 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
         with Image.open(out / name) as picture:
             assert picture.format == "PNG"
     assert len(list((out / "samples").iterdir())) == 18
+    (drawn,) = (out / "generated").iterdir()
+    assert str(drawn) in told
+    with Image.open(drawn) as picture:
+        assert "<lora:demo:1>" in picture.info["parameters"]
     assert "Altogether" in told
 
 

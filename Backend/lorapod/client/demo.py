@@ -33,6 +33,8 @@ _STOP_GRACE_S = 30.0
 
 _LOG_LINES = 25
 
+_SEED = 7
+
 console = Console()
 
 
@@ -80,6 +82,8 @@ class Demo:
                 self.results["LoRA"] = training.download(self.out)
                 losses = training.metrics().get("loss/loss", [])
                 samples = self._fetch_samples(client, process)
+            with self.part("Picture with the LoRA"):
+                self._generate(client, training)
         with self.part("Report"):
             self._draw(process, losses, samples)
 
@@ -128,6 +132,31 @@ class Demo:
             (client.download(sample["path"], folder), sample["step"], sample["index"])
             for sample in process.get("samples", ())
         ]
+
+    def _generate(self, client: Client, training: Training) -> None:
+        """Draw with what was just trained, by the worker that trained it."""
+        recipe, folder = self.recipe, self.out / "generated"
+        shutil.rmtree(folder, ignore_errors=True)
+        prompt = next(iter(recipe.examples()))
+        try:
+            made = client.generate(
+                prompt,
+                to=folder,
+                engine="diffusers",
+                model=recipe.model,
+                loras=[{"process_id": training.process_id}],
+                width=recipe.resolution,
+                height=recipe.resolution,
+                steps=recipe.sample_steps,
+                guidance_scale=recipe.guidance_scale,
+                seed=_SEED,
+            )
+        except LorapodError as error:
+            # Not every model that can be trained is one that the embedded engine knows: the LoRA is there all the same.
+            console.print(f"  none: {error}", style="yellow", markup=False)
+            return
+        console.print(f"  {prompt!r}, seed {made.seed}", markup=False)
+        self.results["Picture with the LoRA"] = made.files[0]
 
     def _draw(
         self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
