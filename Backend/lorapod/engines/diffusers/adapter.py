@@ -17,7 +17,15 @@ from lorapod.engines.diffusers.messages import Generate, Load, Lora
 from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
 from lorapod.engines.diffusers.output import Output
 from lorapod.engines.diffusers.resident import Resident
-from lorapod.engines.port import EngineStatus, Generated, GeneratedFile, Generation, GenerationProgress, GenerationRun, Stopped
+from lorapod.engines.port import (
+    EngineStatus,
+    Generated,
+    GeneratedFile,
+    Generation,
+    GenerationProgress,
+    GenerationRun,
+    Stopped,
+)
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.model_paths import ModelPaths
 from lorapod.processes.starting import Starter
