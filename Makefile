@@ -33,9 +33,10 @@ format: venv ## Is the code formatted? (`make fmt` does it)
 	@$(PY) -m ruff format --check $(SOURCES)
 
 .PHONY: lint
-lint: venv ## ruff on the Python, shellcheck on the shell
+lint: venv ## ruff on the Python, shellcheck on the shell, hadolint on the Dockerfile
 	@$(PY) -m ruff check $(SOURCES)
-	@$(VENV)/bin/shellcheck .ci/run scripts/*.sh
+	@$(VENV)/bin/shellcheck .ci/run startup.sh scripts/*.sh
+	@$(VENV)/bin/hadolint Dockerfile
 
 .PHONY: types
 types: venv ## mypy --strict
@@ -68,6 +69,11 @@ acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
 .PHONY: bench
 bench: venv servers ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
 	@$(PY) -m pytest tests/benchmarks -m benchmark $(ARGS)
+
+.PHONY: image-test
+image-test: venv ## Build the images without a container engine, start them and train in one (as root) [ARGS=]
+	@bash scripts/image-tools.sh
+	@$(PY) -m pytest tests/images -m image $(ARGS)
 
 .PHONY: chaos
 chaos: venv ## Kill, stop and freeze workers under a crowd of callers [CHAOS_TRAININGS= CHAOS_WORKERS= CHAOS_SEED=]

@@ -1,0 +1,173 @@
+# syntax=docker/dockerfile:1
+# Images of the worker. Targets: worker (the default), comfyui, swarmui, fast, full; and light, the worker without a
+# trainer of its own. docs/howto/image.md says how to build and choose.
+
+# CUDA 13.0 as AI Toolkit's own image has it; its wheels bring the other CUDA libraries. Host driver 580 or newer.
+ARG BASE_IMAGE=nvidia/cuda:13.0.3-runtime-ubuntu24.04
+ARG FAST_BASE_IMAGE=python:3.12-slim-bookworm
+
+# --- base: the system, and a user to run as -----------------------------------------------------------------------
+FROM ${BASE_IMAGE} AS base
+ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# tini: something must reap what ComfyUI and trainers leave behind. git, curl: startup.sh installs and asks with them.
+# Versions are those of the base image's release, which is pinned.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates curl git procps python3 python3-venv tini util-linux \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --create-home --shell /usr/sbin/nologin lorapod
+
+# --- lorapod: the package in a virtual environment of its own -----------------------------------------------------
+FROM base AS lorapod
+# Extras of the package: `builtin` brings the embedded trainer and engine, with torch.
+ARG EXTRAS=redis
+WORKDIR /app
+# First what is installed, which changes seldom; then what is ours.
+COPY pyproject.toml requirements.lock ./
+COPY scripts/requirements.py scripts/
+RUN python3 -m venv /opt/lorapod \
+    && python3 scripts/requirements.py "${EXTRAS}" >/tmp/requirements.txt \
+    && /opt/lorapod/bin/pip install --constraint requirements.lock --requirement /tmp/requirements.txt \
+    && rm /tmp/requirements.txt
+COPY README.md LICENSE ./
+COPY Backend Backend
+RUN /opt/lorapod/bin/pip install --no-deps . && rm -rf build
+COPY SimpleBackend SimpleBackend
+COPY FastBackend FastBackend
+COPY startup.sh ./
+
+# --- light: the worker, without a trainer of its own --------------------------------------------------------------
+FROM lorapod AS light
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="lorapod" \
+      org.opencontainers.image.description="RunPod serverless worker for LoRA trainings" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# At DEBUG, its default, RunPod's SDK prints every answer whole.
+ENV RUNPOD_DEBUG_LEVEL=INFO PATH=/opt/lorapod/bin:${PATH}
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30m --retries=3 CMD ["/app/startup.sh", "healthy"]
+ENTRYPOINT ["tini", "--", "/app/startup.sh"]
+
+# --- ai-toolkit: the trainer, in an environment of its own --------------------------------------------------------
+FROM base AS ai-toolkit
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential cmake ffmpeg libgl1 libglib2.0-0 python3-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /app/ai-toolkit
+# 0.12.26. The commit's hash is the checksum of all that is fetched.
+ARG AI_TOOLKIT_COMMIT=27a03a91f23eb1b757d5ec2e80ee3e129cfcc350
+ARG AI_TOOLKIT_REPOSITORY=https://github.com/ostris/ai-toolkit.git
+# torch by itself: gigabytes that stay the same when the rest moves. These three go together (cu130 builds).
+RUN python3 -m venv venv \
+    && venv/bin/pip install torch==2.13.0 torchvision==0.28.0 torchaudio==2.11.0
+RUN git init -q . \
+    && git fetch -q --depth 1 "${AI_TOOLKIT_REPOSITORY}" "${AI_TOOLKIT_COMMIT}" \
+    && git checkout -q FETCH_HEAD -- requirements.txt requirements_base.txt \
+    && venv/bin/pip install --requirement requirements.txt \
+    && venv/bin/pip install setuptools==69.5.1 torchcodec==0.15.0
+# Its user interface and what it needs (Node) stay out.
+RUN git checkout -q --detach FETCH_HEAD && rm -rf ui .git
+
+# --- comfyui-source: ComfyUI, in an environment of its own --------------------------------------------------------
+FROM base AS comfyui-source
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential ffmpeg libgl1 libglib2.0-0 python3-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /app/ComfyUI
+# 0.3.64
+ARG COMFYUI_COMMIT=a125cd84b054a57729b5eecab930ca9408719832
+ARG COMFYUI_REPOSITORY=https://github.com/comfyanonymous/ComfyUI.git
+RUN python3 -m venv .venv \
+    && .venv/bin/pip install torch==2.13.0 torchvision==0.28.0 torchaudio==2.11.0
+RUN git init -q . \
+    && git fetch -q --depth 1 "${COMFYUI_REPOSITORY}" "${COMFYUI_COMMIT}" \
+    && git checkout -q FETCH_HEAD -- requirements.txt \
+    && .venv/bin/pip install --requirement requirements.txt
+RUN git checkout -q --detach FETCH_HEAD && rm -rf .git
+
+# --- swarmui-source: SwarmUI, built -------------------------------------------------------------------------------
+FROM base AS swarmui-source
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends dotnet-sdk-8.0 \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /app/SwarmUI
+# 0.9.8.2
+ARG SWARMUI_COMMIT=062407c7bb488fc76ac61044cb929f0d0a30e60f
+ARG SWARMUI_REPOSITORY=https://github.com/mcmonkeyprojects/SwarmUI.git
+# It asks git which commit it runs, so that stays.
+RUN git init -q . \
+    && git fetch -q --depth 1 "${SWARMUI_REPOSITORY}" "${SWARMUI_COMMIT}" \
+    && git checkout -q --detach FETCH_HEAD \
+    && dotnet build src/SwarmUI.csproj --configuration Release -o src/bin/live_release \
+    && git rev-parse HEAD >src/bin/last_build \
+    && rm -rf src/obj
+
+# --- comfyui: generation with ComfyUI -----------------------------------------------------------------------------
+FROM light AS comfyui
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential ffmpeg libgl1 libglib2.0-0 python3-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=comfyui-source --chown=lorapod:lorapod /app/ComfyUI /app/ComfyUI
+ENV START_COMFYUI=true COMFYUI_PATH=/app/ComfyUI ENGINE=comfyui
+
+# --- swarmui: generation with SwarmUI, which has ComfyUI do the work ----------------------------------------------
+FROM comfyui AS swarmui
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends aspnetcore-runtime-8.0 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=swarmui-source --chown=lorapod:lorapod /app/SwarmUI /app/SwarmUI
+ENV START_SWARMUI=true SWARMUI_PATH=/app/SwarmUI ENGINE=swarmui
+
+# --- full: everything ---------------------------------------------------------------------------------------------
+FROM swarmui AS full
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=ai-toolkit --chown=lorapod:lorapod /app/ai-toolkit /app/ai-toolkit
+# Which servers run is the endpoint's choice here.
+ENV START_COMFYUI=false START_SWARMUI=false ENGINE=auto AI_TOOLKIT_PATH=/app/ai-toolkit
+
+# --- fast: answers at once, and prepares the rest on the volume ---------------------------------------------------
+FROM ${FAST_BASE_IMAGE} AS fast
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="lorapod-fast" \
+      org.opencontainers.image.description="RunPod serverless worker for LoRA trainings, on a slim Python" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates curl procps tini util-linux \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --shell /usr/sbin/nologin lorapod
+WORKDIR /app
+COPY FastBackend/requirements.lock FastBackend/
+# Nothing but the SDK: the rest is installed on the volume, by the lock.
+RUN python3 -m venv /opt/lorapod \
+    && /opt/lorapod/bin/pip install --constraint FastBackend/requirements.lock runpod
+COPY Backend Backend
+COPY FastBackend FastBackend
+COPY startup.sh ./
+ENV HANDLER=fast RUNPOD_DEBUG_LEVEL=INFO
+HEALTHCHECK --interval=30s --timeout=15s --start-period=5m --retries=3 CMD ["/app/startup.sh", "healthy"]
+ENTRYPOINT ["tini", "--", "/app/startup.sh"]
+
+# --- worker: trainings with AI Toolkit; last, so that it is what a plain build makes --------------------------------
+FROM light AS worker
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential cmake ffmpeg libgl1 libglib2.0-0 python3-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=ai-toolkit --chown=lorapod:lorapod /app/ai-toolkit /app/ai-toolkit
+ENV AI_TOOLKIT_PATH=/app/ai-toolkit
