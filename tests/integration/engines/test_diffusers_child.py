@@ -18,8 +18,8 @@ from tests.integration.engines import script_diffusers_child
 
 from lorapod.engines.diffusers import conversation
 from lorapod.engines.diffusers.adapter import DiffusersEngine
-from lorapod.engines.port import Generated, Generation, Stopped
-from lorapod.errors import GpuUnavailable, InternalError, OutOfMemory, WorkerTimeout
+from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
+from lorapod.errors import GpuUnavailable, InternalError, NotFound, OutOfMemory, WorkerTimeout
 from lorapod.processes.child import Child
 from lorapod.processes.starting import ColdStarter
 from lorapod.settings import Settings
@@ -298,6 +298,14 @@ def test_on_another_gpu_it_is_another_child(bench: Bench) -> None:
 
     assert bench.pid != first
     assert not psutil.pid_exists(first)
+
+
+def test_a_lora_that_is_gone_by_then_is_named(bench: Bench, tmp_path: Path) -> None:
+    gone = LoraUse(path=tmp_path / "gone.safetensors", name="gone")
+    generation = replace(bench.generation("a box"), loras=[gone])
+    with pytest.raises(NotFound, match="The LoRA gone"):
+        bench.engine.generate(generation, RecordedRun(environment=ENVIRONMENT))
+    assert not bench.starter.children
 
 
 def test_out_of_memory_is_told_and_the_child_stays(bench: Bench) -> None:

@@ -165,7 +165,9 @@ class DiffusersEngine:
             self.release()
 
     def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
+        # Once more: it may have waited for hours since it was prepared.
         source = self._source(generation)
+        check_loras(generation.loras)
         began_s = time.monotonic()
         conversation = self._conversation(run)
         started_s = time.monotonic()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 from lorapod.engines.diffusers.child.failures import failed
 from lorapod.errors import ErrorCode, InvalidInput
 
@@ -17,6 +19,13 @@ def test_memory_has_a_hint() -> None:
     assert gpu.hint
     assert not gpu.fatal
     assert failed(MemoryError()).code is ErrorCode.INSUFFICIENT_MEMORY
+
+
+def test_a_full_disk_is_called_so() -> None:
+    answer = failed(OSError(errno.ENOSPC, "No space left on device"))
+    assert answer.code is ErrorCode.INSUFFICIENT_STORAGE
+    assert answer.message.startswith("The workspace's disk is full")
+    assert answer.hint
 
 
 def test_after_an_error_of_cuda_the_process_is_of_no_use() -> None:

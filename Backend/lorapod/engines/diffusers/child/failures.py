@@ -15,6 +15,7 @@ _HINTS = {
 _SENTENCES = {
     ErrorCode.OUT_OF_MEMORY: "The GPU ran out of memory",
     ErrorCode.INSUFFICIENT_MEMORY: "The machine ran out of memory",
+    ErrorCode.INSUFFICIENT_STORAGE: "The workspace's disk is full",
 }
 
 
