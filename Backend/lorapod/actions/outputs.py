@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 #: What an answer holds beside the bytes of its files: names, warnings, and the envelope around it.
 _ROOM_BYTES = 100_000
 
-#: More warnings or longer ones are cut.
+#: What one file takes beside its bytes, a signed address among it.
+_FILE_BYTES = 2_000
+
 _OCTETS = "application/octet-stream"
 
 
@@ -58,6 +60,12 @@ def outputs_of(
     warnings: list[str] = []
     made = list(_found(files, services, warnings))
     budget = services.settings.max_reply_bytes - _ROOM_BYTES
+    if len(made) > (shown := budget // _FILE_BYTES):
+        warnings.append(
+            f"There are {len(made)} files, more than one answer can name: `list_files` shows all."
+        )
+        made = made[:shown]
+    budget -= _FILE_BYTES * len(made)
     whole = sum(_encoded_bytes(each) for each in made)
     if delivery in {None, Delivery.BASE64} and whole > budget:
         delivery = Delivery.URL if _has_store(services, job) else delivery

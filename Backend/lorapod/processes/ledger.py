@@ -97,8 +97,10 @@ class Ledger:
         Raises:
             OSError: it cannot be written.
         """
+        stops = self._pulse.stops
         try:
             self._store.save(self.record)
+            self._stops = stops
         except LeaseLost:
             self.lost = True
         return not self.lost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.run import TICK_S, Run
 from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.work import Ending, Resumption
 from lorapod.trainers.port import ChildExit, Failure, LaunchSpec, Phase
 from lorapod.wire.dataset import FetchProgress
@@ -47,7 +49,7 @@ class TaskRun:
             now_s = self._run.around.clock.monotonic()
             if now_s >= self._look_due:
                 self._look_due = now_s + TICK_S
-                self._run.ledger.flush()
+                self._look()
             if self._run.ledger.lost:
                 return True
             if self._run.stop is None:
@@ -101,6 +103,13 @@ class TaskRun:
             launched_at=launched_at,
             last_lines=run.log.tail,
         )
+
+    def _look(self) -> None:
+        """Write what is not written yet; after a standstill, see whether another worker has taken it up meanwhile."""
+        self._run.ledger.flush()
+        if not self._run.ledger.current:
+            with contextlib.suppress(LeaseLost, OSError):
+                self._run.confirm()
 
     def _change(self, **changes: Any) -> None:
         with self._lock:

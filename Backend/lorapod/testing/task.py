@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -20,8 +22,8 @@ from lorapod.trainers.port import Capability, LaunchSpec
 class CountingKind:
     """A `lorapod.processes.work.Kind`.
 
-    Keys of an order's `input`: `steps`, `step_s`; `fail`, a sentence; `deaf`: it never asks whether to stop; `child`:
-    a Python program that it runs.
+    Keys of an order's `input`: `steps`, `step_s`; `fail`, a sentence; `deaf`: it never asks whether to stop; `mute`: it
+    never tells how far it is; `full`: the disk is; `child`: a Python program that it runs.
     """
 
     not_resumable = "A count is not taken up again: begin a new one."
@@ -86,7 +88,11 @@ def _count(run: TaskRun, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         time.sleep(asked.get("step_s", 0.01))
         if not asked.get("deaf") and run.stopped():
             raise TaskStopped
+        if asked.get("mute"):
+            continue
         run.progress(Progress(step=step, total_steps=steps, eta_s=(steps - step) * asked.get("step_s", 0.01)))
+    if asked.get("full"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if sentence := asked.get("fail"):
         raise UpstreamError(sentence)
     run.log(f"counted to {steps}")

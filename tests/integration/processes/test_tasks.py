@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +107,39 @@ async def test_a_failure_keeps_its_code_and_its_sentence(
     assert end.failure is not None
     assert (end.failure.code, end.failure.message) == (ErrorCode.UPSTREAM_ERROR, "The counter is away.")
     assert kind.cleaned == [end.process_id]
+
+
+async def test_a_full_disk_is_told(manager: RealProcessManager) -> None:
+    end = await ended(manager, task_on(manager, "count", full=True))
+    assert end.failure is not None
+    assert end.failure.code is ErrorCode.INSUFFICIENT_STORAGE
+
+
+async def test_a_worker_that_was_frozen_does_not_go_on_with_what_another_has_buried(
+    workspace: Workspace,
+) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from lorapod.testing.manager import open_manager, task_on\n"
+        "from lorapod.testing.task import CountingKind\n"
+        "kind = CountingKind()\n"
+        "manager = open_manager(pathlib.Path(sys.argv[1]), kinds=[kind], worker_id='worker-2')\n"
+        "task_on(manager, 'count', steps=10_000, step_s=0.05, mute=True)\n"
+        "while not kind.cleaned:\n"
+        "    time.sleep(0.05)\n"
+    )
+    manager = open_manager(workspace.root, kinds=[CountingKind()])
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(workspace.root))
+    await soon(lambda: manager.page(status=ProcessStatus.RUNNING, limit=1, before=None)[0])
+    (record,), _ = manager.page(status=None, limit=1, before=None)
+
+    worker.send_signal(signal.SIGSTOP)
+    assert (await ended(manager, record)).status is ProcessStatus.INTERRUPTED
+    worker.send_signal(signal.SIGCONT)
+
+    assert await asyncio.wait_for(worker.wait(), SOON_S) == 0
+    assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
+    manager.close(5)
 
 
 async def test_a_running_task_is_cancelled(manager: RealProcessManager) -> None:

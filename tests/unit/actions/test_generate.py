@@ -200,7 +200,7 @@ class TestAnAnswerThatIsTooLarge:
     def settings(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Settings:
         services = desk.worker.services
         # Room for one picture of these, and not for three.
-        small = services.settings.model_copy(update={"max_reply_bytes": 100_000 + 150})
+        small = services.settings.model_copy(update={"max_reply_bytes": 100_000 + 3 * 2_000 + 150})
         router = desk.worker.router
         monkeypatch.setattr(router, "_services", dataclasses.replace(services, settings=small))
         return small
