@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lorapod.actions.action import Action, Job
-from lorapod.actions.attachment import stay_attached
+from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.outputs import outputs_of
 from lorapod.actions.services import Services
 from lorapod.actions.starting import asking
@@ -16,7 +16,7 @@ from lorapod.engines.port import Engine
 from lorapod.engines.resolving import resolve
 from lorapod.engines.task import Sketch
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
-from lorapod.processes.manager import Accepted
+from lorapod.processes.accepted import Accepted
 from lorapod.processes.order import TaskOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
@@ -41,7 +41,7 @@ async def generate(request: GenerateRequest, services: Services, job: Job) -> Ge
     begun = False
     try:
         order = await asyncio.to_thread(_order, request, engine, image, services, job)
-        accepted = await asyncio.to_thread(services.processes.submit, "generate", order)
+        accepted, _ = await begin(lambda: (services.processes.submit("generate", order), None), services)
         begun = accepted.begun
         if not request.wait:
             answer = await asyncio.to_thread(_answer, accepted, request, services, job)
@@ -51,7 +51,7 @@ async def generate(request: GenerateRequest, services: Services, job: Job) -> Ge
         ended = await stay_attached(accepted.record.process_id, services, job)
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
             # The worker that this job was on before is dead beyond doubt now.
-            accepted = await asyncio.to_thread(services.processes.submit, "generate", order)
+            accepted, _ = await begin(lambda: (services.processes.submit("generate", order), None), services)
             begun = accepted.begun
             ended = await stay_attached(accepted.record.process_id, services, job)
     finally:

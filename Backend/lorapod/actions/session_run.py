@@ -16,7 +16,7 @@ from lorapod.actions.starting import Finished, StartRequest
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
 from lorapod.events.port import SealedCallback
-from lorapod.processes.manager import Accepted
+from lorapod.processes.accepted import Accepted
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.sessions import Session, begin_session, drop_session

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import Conflict, Unsupported
 from lorapod.events.port import SealedCallback
+from lorapod.processes.accepted import Accepted, is_retry
 from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.keeper import Keeper
+from lorapod.processes.kinds import Kinds
 from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
 from lorapod.processes.order import Order, TaskOrder, TrainingOrder, keep_order, read_order
@@ -33,19 +34,6 @@ KILL_GRACE_S = 2.0
 
 #: How long a run whose end is known may take to let go of its process.
 LET_GO_S = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accepted:
-    """A process that a request led to."""
-
-    record: ProcessRecord
-    #: What the caller should know but need not change, a sentence each.
-    warnings: Sequence[str] = ()
-    #: The same RunPod job has asked for it before, on a worker that did not live to answer.
-    retried: bool = False
-    #: Whether this very request began a run; else it found one.
-    begun: bool = False
 
 
 class RealProcessManager(Roster):
@@ -71,11 +59,8 @@ class RealProcessManager(Roster):
         """
         super().__init__(surroundings.store.records)
         self._around = surroundings
-        self._trainings = TrainingKind(
-            trainers, workspace=surroundings.workspace, scratch=scratch, around=surroundings
-        )
-        known: list[Kind] = [self._trainings, *kinds]
-        self._kinds = {kind.name: kind for kind in known}
+        self._trainings = TrainingKind(trainers, surroundings, scratch=scratch)
+        self._kinds = Kinds([self._trainings, *kinds], surroundings, worker_id=worker_id)
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self._closing = False
@@ -134,7 +119,7 @@ class RealProcessManager(Roster):
                     continue
                 process_id = owner
                 plan = kind.plan(process_id, order)
-            record = self._first_record(kind, process_id, plan, order)
+            record = self._kinds.first_record(kind, process_id, plan, order)
             try:
                 self._hold(record, plan, order)
             except RecordExists:
@@ -164,17 +149,17 @@ class RealProcessManager(Roster):
             WorkerError: what the trainer, or whoever else is to do it, refuses now.
         """
         record = self.get(process_id)
-        if _is_retry(record, asked_by) and record.status is not ProcessStatus.INTERRUPTED:
-            return Accepted(record=record, retried=True)
+        if is_retry(record, asked_by) and record.status is not ProcessStatus.INTERRUPTED:
+            return Accepted.found(record, asked_by)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        kind = self._kind_of(record)
+        kind = self._kinds.of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
         order = read_order(kind.order_type, self._around.store.orders, process_id)
         order = order.with_s3(job_s3).told_to(callback)
         self._around.check_s3(order.job_s3)
-        return self._take_up(record, order, asked_by=asked_by)
+        return self._take_up(record, order, asked_by)
 
     def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
         """Have a live process stopped, saved or sampled, by whatever worker holds it; returns at once.
@@ -186,7 +171,7 @@ class RealProcessManager(Roster):
         """
         record = self.get(process_id)
         wanted = request.capability
-        if wanted is not None and wanted not in self._kind_of(record).capabilities(record):
+        if wanted is not None and wanted not in self._kinds.of(record).capabilities(record):
             who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
             raise Unsupported(f"{who} cannot {wanted} on request.")
         if record.status is ProcessStatus.INTERRUPTED and wanted is None:
@@ -220,37 +205,6 @@ class RealProcessManager(Roster):
         self._around.starter.close()
         self._around.pulse.close()
 
-    def _first_record(self, kind: Kind, process_id: str, plan: Plan, order: Order) -> ProcessRecord:
-        """The record of a process that waits for its turn."""
-        return ProcessRecord(
-            process_id=process_id,
-            type=kind.name,
-            name=plan.name,
-            folder=plan.folder,
-            status=ProcessStatus.QUEUED,
-            created_at=self._around.clock.now(),
-            worker_id=self._worker_id,
-            holder=self._around.pulse.holder,
-            host=this_host(),
-            progress=Progress(total_steps=plan.total_steps),
-            job_id=order.job_id,
-            idempotency_key=order.idempotency_key,
-            key=order.key,
-            asked_by=order.asked_by,
-            **plan.record,
-        )
-
-    def _kind_of(self, record: ProcessRecord) -> Kind:
-        """What its type is.
-
-        Raises:
-            Unsupported: this worker knows no such type: a later version began the process.
-        """
-        kind = self._kinds.get(record.type)
-        if kind is None:
-            raise Unsupported(f"This worker knows nothing of processes of type {record.type!r}.")
-        return kind
-
     def _again(self, process_id: str, order: Order) -> Accepted:
         """What has become of a process whose key is used again."""
         record = self.get(process_id)
@@ -259,20 +213,19 @@ class RealProcessManager(Roster):
             # Whoever began the process was killed before it could keep the order, or is just about to.
             keep_order(order.made_again(record), orders, process_id)
         if not record.status.unfinished:
-            return Accepted(record=record, retried=_is_retry(record, order.asked_by))
-        if self._kind_of(record).resumable:
+            return Accepted.found(record, order.asked_by)
+        if self._kinds.of(record).resumable:
             return self.resume(
                 process_id, asked_by=order.asked_by, job_s3=order.job_s3, callback=order.callback
             )
-        if _is_retry(record, order.asked_by) and record.status is not ProcessStatus.INTERRUPTED:
-            return Accepted(record=record, retried=True)
+        if is_retry(record, order.asked_by) and record.status is not ProcessStatus.INTERRUPTED:
+            return Accepted.found(record, order.asked_by)
         # The request is here again with all that was not kept of it.
-        keep_order(order, orders, process_id)
-        return self._take_up(record, order, asked_by=order.asked_by)
+        return self._take_up(record, order, order.asked_by)
 
-    def _take_up(self, record: ProcessRecord, order: Order, *, asked_by: str | None) -> Accepted:
+    def _take_up(self, record: ProcessRecord, order: Order, asked_by: str | None) -> Accepted:
         """Begin a further run of an unfinished process."""
-        plan = self._kind_of(record).plan(record.process_id, order)
+        plan = self._kinds.of(record).plan(record.process_id, order)
         resumption = plan.work.resumption()
         queued = record.taken_up(
             worker_id=self._worker_id,
@@ -285,8 +238,7 @@ class RealProcessManager(Roster):
             self._hold(queued, plan, order)
         except RecordExists:
             raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
-        noted = [resumption.warning] if resumption.warning else []
-        return Accepted(record=queued, warnings=[*plan.warnings, *noted], begun=True)
+        return Accepted(record=queued, warnings=[*plan.warnings, *resumption.warnings], begun=True)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
@@ -346,7 +298,3 @@ class RealProcessManager(Roster):
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]
         self.listeners.tell(record)
-
-
-def _is_retry(record: ProcessRecord, asked_by: str | None) -> bool:
-    return asked_by is not None and record.asked_by == asked_by

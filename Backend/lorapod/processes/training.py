@@ -34,7 +34,6 @@ from lorapod.trainers.port import (
     TrainingPlan,
     TrainingRequest,
 )
-from lorapod.workspace import Workspace
 
 
 class TrainingKind:
@@ -45,12 +44,10 @@ class TrainingKind:
     resumable = True
     not_resumable = ""
 
-    def __init__(
-        self, trainers: Mapping[str, Trainer], *, workspace: Workspace, scratch: Path, around: Surroundings
-    ) -> None:
+    def __init__(self, trainers: Mapping[str, Trainer], around: Surroundings, *, scratch: Path) -> None:
         """Take charge of trainers by name; `scratch` is a folder on local disk."""
         self._trainers = trainers
-        self._workspace = workspace
+        self._workspace = around.workspace
         self._scratch = scratch
         self._around = around
 
@@ -123,7 +120,7 @@ class Training:
         step = step_to_resume(self._plan.run_folder, self._plan.name)
         if step:
             return Resumption(step=step)
-        return Resumption(warning="There is no whole checkpoint, so it begins anew.")
+        return Resumption(warnings=["There is no whole checkpoint, so it begins anew."])
 
     def run(self, run: Run) -> Ending:
         """Get it ready, start the child, and see it through."""

@@ -47,8 +47,8 @@ class Resumption:
     """Where a further run of a process goes on."""
 
     step: int = 0
-    #: What the caller should know of it, in one sentence.
-    warning: str = ""
+    #: What the caller should know of it, a sentence each.
+    warnings: Sequence[str] = ()
 
 
 class Work(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from lorapod.actions.attachment import begin
 from lorapod.actions.services import Services
 from lorapod.errors import Conflict
-from lorapod.processes.manager import Accepted
+from lorapod.processes.accepted import Accepted
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
