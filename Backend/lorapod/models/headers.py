@@ -21,6 +21,9 @@ FILE_NAME = ".headers.json"
 #: Of the stored form, and of what is read from a header.
 VERSION = 1
 
+#: Longest text of a header that a list tells.
+LINE_CHARACTERS = 300
+
 #: More files than these are read again each time a worker starts.
 MAX_KEPT = 50_000
 
@@ -100,6 +103,11 @@ def _read(path: Path) -> HeaderNotes:
         is_lora=header.is_lora,
         rank=header.rank,
         step=weights.step_of(header),
-        base_model=header.base_model,
-        trigger_word=header.trigger_word,
+        base_model=_line(header.base_model),
+        trigger_word=_line(header.trigger_word),
     )
+
+
+def _line(text: str | None) -> str | None:
+    """As much of a text as a list can hold; a header may have megabytes of it."""
+    return text if text is None else text[:LINE_CHARACTERS]

@@ -20,9 +20,12 @@ from lorapod.models.find import FoundModel, find_models
 from lorapod.models.headers import HeaderBook, HeaderNotes
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelPage
-from lorapod.models.training_notes import shown_metadata, training_notes
+from lorapod.models.training_notes import SHOWN_NOTES, noted, shown_metadata, training_notes
 from lorapod.wire.shelf import ModelCardView, ModelView
 from lorapod.workspace import Workspace
+
+#: A page ends here even below its limit: cards can be long, and an answer must fit one reply.
+PAGE_MAX_BYTES = 2_000_000
 
 #: Models of one name that an error lists.
 SHOWN_MATCHES = 20
@@ -48,6 +51,7 @@ class ModelShelf:
         after = _opened(cursor)
         views: list[ModelView] = []
         last = ""
+        page_bytes = 0
         try:
             for found in find_models(self._workspace):
                 if after is not None and found.path.parts <= (*self._workspace.root.parts, *after):
@@ -59,9 +63,10 @@ class ModelShelf:
                     view = self._view(found)
                     if kind is not None and view.kind != kind:
                         continue
-                    if len(views) == limit:
+                    if len(views) == limit or page_bytes > PAGE_MAX_BYTES:
                         return ModelPage(models=views, next_cursor=_sealed(last))
                     views.append(view)
+                    page_bytes += len(view.model_dump_json())
                     last = self._workspace.relative(found.path)
             return ModelPage(models=views)
         finally:
@@ -131,15 +136,15 @@ class ModelShelf:
         }
         if header is not None:
             told |= {
-                "architecture": header.metadata.get("modelspec.architecture"),
+                "architecture": noted(header, "modelspec.architecture"),
                 "tensor_count": header.tensor_count,
-                "dtypes": dict(header.dtypes),
+                "dtypes": dict(list(header.dtypes.items())[:SHOWN_NOTES]),
                 "is_lora": header.is_lora,
                 "training": training_notes(header),
                 "metadata": shown_metadata(header.metadata),
             }
-            told["author"] = told["author"] or header.metadata.get("modelspec.author")
-            told["description"] = told["description"] or header.metadata.get("modelspec.description")
+            told["author"] = told["author"] or noted(header, "modelspec.author")
+            told["description"] = told["description"] or noted(header, "modelspec.description")
         if digest and not found.diffusers:
             told["sha256"] = self._digests.sha256(found.path)
         if card_path(found.path).exists():

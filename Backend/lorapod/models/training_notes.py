@@ -44,6 +44,12 @@ def training_notes(header: WeightsHeader) -> TrainingNotes | None:
     return TrainingNotes(**told) if told else None
 
 
+def noted(header: WeightsHeader, key: str) -> str | None:
+    """One text of the metadata, not more of it than an answer can hold."""
+    text = header.metadata.get(key)
+    return text[:SHOWN_CHARACTERS] if text else None
+
+
 def shown_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The notes as an answer holds them: JSON in them opened, long texts cut."""
     return {key[:200]: _shown(value) for key, value in list(metadata.items())[:SHOWN_NOTES]}

@@ -160,6 +160,40 @@ def test_pages_neither_repeat_nor_miss(shelf: ModelShelf, workspace: Workspace) 
     assert len(seen) == len(names) + 1
 
 
+def test_a_page_and_a_card_fit_a_reply_whatever_a_file_says(shelf: ModelShelf, workspace: Workspace) -> None:
+    long = "x" * 3_000_000
+    keys = (
+        "trigger_word",
+        "base_model",
+        "modelspec.description",
+        "modelspec.author",
+        "modelspec.architecture",
+    )
+    for number in range(3):
+        path = workspace.models / f"loras/{number}.safetensors"
+        put_model(path, metadata=dict.fromkeys(keys, long))
+        words = ["y" * 300] * 100
+        card_path(path).write_text(
+            json.dumps({"description": "z" * 20_000, "trigger_words": words, "tags": words})
+        )
+    page = shelf.page(kind=None, limit=9, cursor=None)
+    assert sum(len(view.model_dump_json()) for view in page.models) < 300_000
+    card = shelf.describe("0", kind=None, digest=False)
+    assert len(card.model_dump_json()) < 200_000
+
+
+def test_a_page_ends_before_it_is_too_large(
+    shelf: ModelShelf, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorapod.models.shelf.PAGE_MAX_BYTES", 500)
+    for number in range(9):
+        put_model(workspace.models / f"loras/{number}.safetensors")
+    first = shelf.page(kind=None, limit=9, cursor=None)
+    assert 1 <= len(first.models) < 9
+    second = shelf.page(kind=None, limit=9, cursor=first.next_cursor)
+    assert second.models[0].name == str(len(first.models))
+
+
 @pytest.mark.parametrize("cursor", ["x", "", "W10=", "eyJhIjoxfQ==", "[" * 100_000])
 def test_a_cursor_of_somebody_elses_is_refused(shelf: ModelShelf, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
