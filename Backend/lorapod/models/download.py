@@ -12,14 +12,21 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lorapod import weights
 from lorapod.atomic import sync_folder
-from lorapod.errors import Conflict, InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.errors import (
+    Conflict,
+    InvalidInput,
+    UnsafePath,
+    Unsupported,
+    UpstreamError,
+    WorkerError,
+)
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
@@ -106,12 +113,14 @@ class ModelDownloads:
             target, fetched = await self._fetch(wanted, source, folder / "model", tell)
             path, kind = self._shelve(folder / "model", target, wanted, fetched)
         except WorkerError as error:
-            # What another try would need stays.
-            if not error.retryable:
+            # What another try would need stays; what came whole and is not what it should be is of no use.
+            if not error.retryable or (folder / "model").exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
-        edit_card(path, {"source": source.shown})
+        # The model is there, whatever becomes of its card.
+        with contextlib.suppress(OSError):
+            edit_card(path, {"source": source.shown})
         return {
             "path": self._workspace.relative(path),
             "name": path.name,
@@ -191,9 +200,17 @@ class ModelDownloads:
         self._check_suffix(suffix_of(parts[-1]))
         if wanted.kind is None:
             return None
-        target = self._workspace.models.joinpath(folder_of(wanted.kind), *parts)
+        target = self._target(wanted.kind, parts)
         if target.exists() and not wanted.overwrite:
             raise _taken(self._workspace.relative(target))
+        return target
+
+    def _target(self, kind: ModelKind, parts: Sequence[str]) -> Path:
+        target = self._workspace.models.joinpath(folder_of(kind), *parts)
+        if not target.parent.resolve().is_relative_to(self._workspace.root):
+            raise UnsafePath(
+                f"The folder of {self._workspace.relative(target)} is a link that leads outside the workspace."
+            )
         return target
 
     def _check_suffix(self, suffix: str) -> None:
@@ -218,10 +235,8 @@ class ModelDownloads:
                 raise UpstreamError("What came is a safetensors file that is cut off; nothing was kept.")
             if wanted.kind is None and header.is_lora:
                 kind = ModelKind.LORA
-        target = self._workspace.models.joinpath(folder_of(kind), *PurePosixPath(name).parts)
+        target = self._target(kind, _parts(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.parent.resolve().is_relative_to(self._workspace.root):
-            raise Conflict(f"The folder of {self._workspace.relative(target)} leads outside the workspace.")
         with part.open("rb") as file:
             os.fsync(file.fileno())
         if wanted.overwrite:
@@ -262,7 +277,10 @@ def _parts(name: str) -> list[str]:
     Raises:
         InvalidInput: one of them is no plain name.
     """
-    return [safe_name(part, field="name") for part in PurePosixPath(name).parts]
+    parts = PurePosixPath(name).parts
+    if not parts:
+        raise InvalidInput(f"name: {name!r} is not a plain name.")
+    return [safe_name(part, field="name") for part in parts]
 
 
 def _civitai(address: str, settings: Settings) -> Mapping[str, str]:

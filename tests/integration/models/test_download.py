@@ -19,7 +19,7 @@ from tests.integration.endpoint_caller import eventually
 from tests.servers.fault_server import Fault, FaultServer, serving
 from tests.servers.hub import TOKEN, HubStandIn, Repo, running_hub
 
-from lorapod.errors import Conflict, InvalidInput, UnsafeUrl, Unsupported
+from lorapod.errors import Conflict, InvalidInput, UnsafePath, UnsafeUrl, Unsupported
 from lorapod.files.digests import DigestBook
 from lorapod.models.card import read_card
 from lorapod.models.download import ABANDONED_S, INCOMING, ModelDownloads
@@ -191,13 +191,22 @@ class TestNames:
         record = await bench.get(server.url("/api/1"), kind="lora")
         assert record.outcome["path"] == f"models/loras/{expected}"
 
-    @pytest.mark.parametrize("name", ["../stray", "/stray", ".stray", "a//../../b", "a\0b", "-rf"])
+    @pytest.mark.parametrize(
+        "name", ["../stray", "/stray", ".stray", "a//../../b", "a\0b", "-rf", ".", "./."]
+    )
     def test_a_caller_s_that_is_none_is_refused_at_once(
         self, bench: Bench, server: FaultServer, name: str
     ) -> None:
         with pytest.raises(InvalidInput, match="name"):
             bench.start(server.url("/x.safetensors"), kind="lora", name=name)
         assert server.seen == []
+
+    @pytest.mark.parametrize("told", ["..", "/", "._-"])
+    async def test_a_server_s_that_is_none_is_told(
+        self, bench: Bench, server: FaultServer, told: str
+    ) -> None:
+        server.faults.append(named(told))
+        assert (await bench.failed(server.url("/api/1"), kind="lora"))[0] == "invalid_input"
 
     async def test_none_at_all_is_told(self, bench: Bench, server: FaultServer) -> None:
         code, message = await bench.failed(server.url("/api/123"), kind="lora")
@@ -234,7 +243,7 @@ class TestRefusals:
 
     async def test_another_digest(self, bench: Bench, server: FaultServer) -> None:
         code, message = await bench.failed(server.url("/x.safetensors"), kind="lora", sha256="0" * 64)
-        assert code == "upstream_error"
+        assert (code, bench.files()) == ("upstream_error", [])
         assert SHA256 in message
 
     async def test_a_page_instead_of_a_model(self, bench: Bench, server: FaultServer) -> None:
@@ -245,7 +254,19 @@ class TestRefusals:
     async def test_a_file_that_is_cut_off(self, bench: Bench, server: FaultServer) -> None:
         server.content = CONTENT[:-1]
         code, message = await bench.failed(server.url("/x.safetensors"), kind="lora")
-        assert (code, "cut off" in message) == ("upstream_error", True)
+        assert (code, "cut off" in message, bench.files()) == ("upstream_error", True, [])
+
+    async def test_a_folder_that_leads_outside(
+        self, bench: Bench, server: FaultServer, tmp_path: Path
+    ) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (bench.workspace.models / "loras").symlink_to(outside)
+        with pytest.raises(UnsafePath):
+            bench.start(server.url("/x.safetensors"), kind="lora", name="deep/x")
+        # Its kind is known only by its content.
+        assert (await bench.failed(server.url("/x.safetensors"), name="deep/x"))[0] == "unsafe_path"
+        assert list(outside.iterdir()) == []
 
     async def test_one_that_is_too_large(self, open_bench: Callable[..., Bench], server: FaultServer) -> None:
         bench = open_bench(max_model_bytes=1_000_000)
