@@ -163,12 +163,13 @@ class TestLoras:
             [use(one), use(two)],
             [use(one), use(two, 0.4)],
         ]
+        studio.picture()
         run = RecordedRun()
         pictures = [studio.picture(run=run, loras=loras) for loras in mixtures]
 
         assert len(set(pictures)) == len(mixtures)
         assert [studio.picture(loras=loras) for loras in reversed(mixtures)] == pictures[::-1]
-        assert not any(line.startswith("loaded") for line in run.lines[1:])
+        assert not any(line.startswith("loaded") for line in run.lines)
 
     def test_no_weight_is_as_none(self, studio: Studio) -> None:
         assert studio.picture(loras=[use(studio.lora, 0.0)]) == studio.picture()
@@ -201,6 +202,14 @@ class TestLoras:
             with pytest.raises(InvalidInput, match="LoRA for-sdxl does not fit the model tiny"):
                 studio.generate(loras=[use(studio.lora), use(wrong)])
             assert studio.picture(loras=[use(studio.lora)]) == before
+
+    def test_also_on_a_model_that_has_had_none(self, studio: Studio) -> None:
+        wrong = write_lora(studio.workspace.models / "for-sdxl.safetensors", arch="sdxl")
+        before = studio.picture()
+        studio.engine.release()
+        with pytest.raises(InvalidInput, match="does not fit"):
+            studio.generate(loras=[use(wrong)])
+        assert studio.picture() == before
 
     def test_a_whole_model_is_no_lora(self, studio: Studio) -> None:
         weights = next((studio.workspace.models / "tiny" / "unet").glob("*.safetensors"))

@@ -17,6 +17,8 @@ from lorapod.library_errors import code_of
 #: So many stay loaded, beside those in use. One that is not in use costs memory, but no time.
 KEPT = 4
 
+#: Of each layer's tensors, the one that is counted.
+_LOKR = (".lokr_w1", ".lokr_w1_a")
 _DOWN = (".lora_A.", ".lora_down.", ".lora.down.", "_lora.down.")
 
 
@@ -109,7 +111,11 @@ class LoraShelf:
             if hasattr(part, "modules")
             for module in part.modules()
         )
-        return sum(name in getattr(module, "lora_A", {}) for module in modules)
+        # LoRA and LoKr keep their weights under names of their own, which each layer of peft's tells.
+        return sum(
+            any(name in getattr(module, kind, ()) for kind in getattr(module, "adapter_layer_names", ()))
+            for module in modules
+        )
 
     def _remove(self, adapter: str) -> None:
         """Take away what a load that failed may have left."""
@@ -138,4 +144,5 @@ class LoraShelf:
 def _layers_in(path: Path) -> int:
     """How many layers a LoRA's file is for."""
     with safe_open(path, framework="numpy") as file:
-        return sum(any(part in name for part in _DOWN) for name in file.keys())  # noqa: SIM118 - it is no mapping
+        names = list(file.keys())
+    return sum(name.endswith(_LOKR) or any(part in name for part in _DOWN) for name in names)
