@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     )
     comfyui_url: str = Field(
         default="http://127.0.0.1:8188",
+        pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
         description="ComfyUI's address: the one that runs there is used, else one is started there.",
     )
     comfyui_python: Path | None = Field(

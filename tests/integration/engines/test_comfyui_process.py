@@ -14,14 +14,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.engines.conftest import Bench, OpenBench
+from tests.integration.engines.conftest import ENVIRONMENT, Bench, OpenBench
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui_process import install
 from tests.servers.comfyui_real import free_port, real_arguments, real_installation
 
 from lorapod.engines.comfyui import server as server_module
+from lorapod.engines.port import Stopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerTimeout
 from lorapod.processes.slots import Slot
+from lorapod.testing.engine import RecordedRun
 
 DEADLINE_S = 60.0
 
@@ -213,6 +215,36 @@ def test_no_secret_of_the_worker_reaches_it(bench: Bench, monkeypatch: pytest.Mo
     assert "BUCKET_SECRET_ACCESS_KEY" not in server.environ()
 
 
+def test_an_engine_that_is_closed_at_work_ends_and_starts_nothing(bench: Bench) -> None:
+    failures: list[BaseException] = []
+
+    def generate() -> None:
+        try:
+            bench.make(workflow=graphs.slow())
+        except (Stopped, UpstreamError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=generate)
+    thread.start()
+    until_it_works(bench)
+
+    bench.engine.close()
+
+    thread.join(DEADLINE_S)
+    assert [type(failure) for failure in failures] == [Stopped]
+    assert servers_of(os.getpid()) == []
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_the_server(bench: Bench) -> None:
+    class FullLog(RecordedRun):
+        def log(self, text: str) -> None:
+            raise OSError(28, "No space left on device")
+
+    run = FullLog(environment=ENVIRONMENT)
+
+    assert bench.engine.generate(bench.generation(workflow=graphs.picture()), run).files
+
+
 _WORKER = """
 import sys, time
 from pathlib import Path
@@ -266,4 +298,4 @@ def test_the_real_one_is_started_killed_and_started_again(tmp_path: Path, open_b
     assert made.files
     assert "once more" in " ".join(bench.runs[0].lines)
     bench.engine.release()
-    assert not list((base / "output").iterdir())
+    assert not list((base / "output").glob("lorapod/*"))

@@ -146,6 +146,8 @@ class ComfyUIEngine:
         try:
             return job.make(self._server.url, stats)
         except (PromptLost, ServerAway, ServerDied) as error:
+            if run.stopped():
+                raise Stopped from None
             run.log(f"{error.message} It is tried once more.")
         stats = self._server.ready(run)
         self._server.listen(run.log)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from lorapod.engines.comfyui.outputs import TEMPORARY, OutputFile
-from lorapod.engines.comfyui.prefixes import ROOT, job_folder
+from lorapod.engines.comfyui.prefixes import job_folder
 from lorapod.engines.port import LoraUse
 
 _LORAS = "loras"
@@ -60,10 +60,8 @@ class ComfyFolders:
     def remove_job(self, job: str, files: Sequence[OutputFile]) -> None:
         """Remove what a job left: its own folders, and the previews that its prompts made. Never anything else."""
         for place in (self.input, self.output, self.temp, self.loras):
+            # The folder around it stays: another job may be making its own in it at this moment.
             shutil.rmtree(place / job_folder(job), ignore_errors=True)
-            # The next job may be making its folder in it at this moment.
-            with suppress(OSError):
-                (place / ROOT).rmdir()
         for file in files:
             if file.type == TEMPORARY and (path := _inside(self.temp, file)) is not None:
                 with suppress(OSError):

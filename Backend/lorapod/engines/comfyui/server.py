@@ -107,9 +107,11 @@ class ComfyServer:
         """Whether the server is known to live: true of a child that runs, of any other it is not known.
 
         Raises:
-            ServerDied: the child has ended.
+            ServerDied: the child has ended, or was ended with the worker.
             OutOfMemory: the system killed it, as it does where memory ends.
         """
+        if self._closed:
+            raise ServerDied("ComfyUI was ended with its worker.")
         child = self._child
         if child is None or child.alive:
             return child is not None
@@ -117,7 +119,7 @@ class ComfyServer:
         self._crashes += 1
         self._crashed_s = time.monotonic()
         assert child.exit is not None
-        if child.exit.signal == signal.SIGKILL and not self._closed:
+        if child.exit.signal == signal.SIGKILL:
             raise OutOfMemory(
                 "ComfyUI was killed: most likely the machine ran out of memory.",
                 hint="Take a machine with more memory, or smaller models.",
@@ -132,7 +134,7 @@ class ComfyServer:
     def listen(self, listener: Callable[[str], None] | None) -> None:
         """Have the child's output go to `listener` from now on."""
         if self._child is not None:
-            self._child.listener = listener
+            self._child.listen(listener)
 
     def stop(self) -> None:
         """End the child, where there is one; a server that was there already is left alone. Any thread."""
@@ -176,7 +178,7 @@ class ComfyServer:
                 raise Stopped
             self._devices = run.slot.visible_devices
             self._child = ServerChild.start(spec, run.environment)
-            self._child.listener = run.log
+            self._child.listen(run.log)
         logger.info("comfyui started", extra={"root": str(installation.root), "gpu": run.slot.gpu})
 
     def _spec(self, installation: Installation, *, cpu: bool) -> LaunchSpec:

@@ -9,8 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Self
 
+from lorapod.errors import WorkerError
 from lorapod.processes.child import Child, Exit, start_child
 from lorapod.processes.pump import Pump
 from lorapod.trainers.port import LaunchSpec
@@ -36,8 +38,8 @@ class ServerChild:
         self._over = threading.Event()
         #: How it ended, once it has.
         self.exit: Exit | None = None
-        #: Gets each line of its output while a job runs.
-        self.listener: Callable[[str], None] | None = None
+        self._listener: Callable[[str], None] | None = None
+        self._listening = threading.Lock()
         threading.Thread(target=self._read, name="comfyui-output", daemon=True).start()
 
     @classmethod
@@ -58,6 +60,11 @@ class ServerChild:
     def last_words(self) -> str:
         """The last line that it wrote; empty where it wrote none."""
         return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    def listen(self, listener: Callable[[str], None] | None) -> None:
+        """Have each line go to `listener` from now on; the one before is not called any more when this returns."""
+        with self._listening:
+            self._listener = listener
 
     def stop(self) -> None:
         """End it, and everything that it started; returns when nothing of it is left."""
@@ -86,5 +93,7 @@ class ServerChild:
         if repainted:
             return
         self._lines.append(text)
-        if (listener := self.listener) is not None:
-            listener(text)
+        # Its output is read whatever becomes of it: a full pipe would stop the server.
+        with self._listening, suppress(OSError, WorkerError):
+            if self._listener is not None:
+                self._listener(text)
