@@ -39,13 +39,16 @@ def text(value: str = "{{ PROMPT }}") -> Graph:
     return {"1": source, "2": node("PreviewAny", source=["1", 0])}
 
 
-def slow(nodes: int = 200, side: int = 384) -> Graph:
-    """Many nodes, each of which takes a while; one can be interrupted between any two."""
+def slow(nodes: int = 50, side: int = 768) -> Graph:
+    """Nodes that take a while each; it can be interrupted between any two.
+
+    Not too many in a row: real ComfyUI then spends seconds on its cache before the first, and hears nothing.
+    """
     graph = {"0": canvas(side)}
     for number in range(1, nodes + 1):
         source = [str(number - 1), 0]
         graph[str(number)] = node(
-            "ImageSharpen", image=source, sharpen_radius=5, sigma=2.0 + number / 1000, alpha=1.0
+            "ImageSharpen", image=source, sharpen_radius=9, sigma=2.0 + number / 1000, alpha=1.0
         )
     graph["save"] = node("SaveImage", images=[str(nodes), 0], filename_prefix="slow")
     return graph

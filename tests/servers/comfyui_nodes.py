@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 #: How long one `ImageSharpen` takes.
-SHARPEN_S = 0.15
+SHARPEN_S = 0.25
 _LISTS: dict[str, list[str]] = {
     "ckpt_name": [],
     "unet_name": [
@@ -184,6 +184,10 @@ NODES: dict[str, NodeClass] = {
 def problem_with(name: str, value: Any, least: float | None, folders: Folders) -> dict[str, Any] | None:
     """What is wrong with an input's value, as the real server says it."""
     info = {"input_name": name, "received_value": value}
+    loras = folders.root / "models/loras"
+    if name == "lora_name" and not (loras / value).is_file():
+        listed = [path.relative_to(loras).as_posix() for path in loras.rglob("*") if path.is_file()]
+        return _problem("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {listed}", info)
     if name in _LISTS and value not in _LISTS[name]:
         return _problem(
             "value_not_in_list", "Value not in list", f"{name}: '{value}' not in {_LISTS[name]}", info

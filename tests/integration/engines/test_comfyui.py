@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from tests.integration.engines.conftest import Bench, OpenBench, Target
 from tests.servers import comfyui_graphs as graphs
 
-from lorapod.engines.port import Stopped
-from lorapod.errors import InvalidInput, UpstreamError, WorkerTimeout
+from lorapod.engines.port import LoraUse, Stopped
+from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerTimeout
 
 KEY = "comfy-org-key-that-must-not-leak"
 DEADLINE_S = 60.0
@@ -176,7 +176,10 @@ def test_nothing_but_a_preview_is_no_success_where_outputs_were_left_out(bench: 
         ({"1": graphs.canvas(0)}, ["workflow.1.width", "EmptyImage", "0 smaller than min of 1"]),
         ({"2": graphs.node("ImageInvert")}, ["workflow.2.image", "ImageInvert image", "missing"]),
         (
-            {"2": graphs.node("CheckpointLoaderSimple", ckpt_name="no.safetensors")},
+            {
+                "2": graphs.node("CheckpointLoaderSimple", ckpt_name="no.safetensors"),
+                "3": graphs.node("PreviewAny", source=["2", 0]),
+            },
             ["ckpt_name", "not in []"],
         ),
         ({"3": graphs.node("ImageInvert", image=["2", 0])}, ["no node that saves"]),
@@ -244,6 +247,41 @@ def test_the_key_of_paid_nodes_goes_no_further(
     if target.stand_in is not None:
         [sent] = [body for method, path, body in target.stand_in.requests if path == "/prompt"]
         assert json.loads(sent)["extra_data"] == {"api_key_comfy_org": KEY}
+
+
+def test_a_lora_that_lies_elsewhere_is_found_while_the_job_runs(
+    bench: Bench, target: Target, tmp_path: Path
+) -> None:
+    """There is no model here to put it on: the workflow is refused for that, and for nothing else."""
+    lora = tmp_path / "output/train_000000000001/fox.safetensors"
+    lora.parent.mkdir(parents=True)
+    lora.write_bytes(b"not looked into")
+    graph = {
+        "1": graphs.node("UNETLoader", unet_name="none.safetensors", weight_dtype="default"),
+        "2": graphs.node("LoraLoaderModelOnly", model=["1", 0], lora_name="{{ LORA }}", strength_model=1.0),
+        "3": graphs.node("PreviewAny", source=["2", 0]),
+    }
+
+    with pytest.raises(InvalidInput) as refused:
+        bench.make(workflow=graph, loras=[LoraUse(path=lora, name="fox", weight=0.5)])
+
+    assert [problem["input"] for problem in refused.value.details] == ["unet_name"]
+    assert lora.exists()
+    assert files_in(target) & {"fox.safetensors"} == set()
+
+
+def test_a_lora_that_comfyui_has_not_is_refused_where_its_folders_are_out_of_reach(
+    target: Target, open_bench: OpenBench, tmp_path: Path
+) -> None:
+    bench = open_bench(target.url, tmp_path / "elsewhere")
+    graph = {
+        "1": graphs.node("LoraLoaderModelOnly", model=["2", 0], lora_name="{{ LORA }}", strength_model=1.0),
+        "2": graphs.node("UNETLoader", unet_name="none.safetensors", weight_dtype="default"),
+        "3": graphs.node("PreviewAny", source=["1", 0]),
+    }
+
+    with pytest.raises(Unsupported, match="no LoRA named fox"):
+        bench.make(workflow=graph, loras=[LoraUse(path=tmp_path / "fox.safetensors", name="fox")])
 
 
 def test_progress_names_the_nodes(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -44,19 +43,22 @@ def behave(root: Path, **how: object) -> None:
     (root / "behaviour.json").write_text(json.dumps(how))
 
 
-def servers_of(pid: int) -> list[psutil.Process]:
-    """The running ComfyUI servers that a process started."""
-    found = []
+def servers_on(url: str, pid: int | None = None) -> list[psutil.Process]:
+    """The ComfyUI servers for an address that run below a process, this one where none is named."""
+    port, found = url.rpartition(":")[2], []
     for child in psutil.Process(pid).children(recursive=True):
         try:
-            if (
-                any(word.endswith("main.py") for word in child.cmdline())
-                and child.status() != psutil.STATUS_ZOMBIE
-            ):
+            words = child.cmdline()
+            if "main.py" in " ".join(words) and port in words and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def servers_of(bench: Bench) -> list[psutil.Process]:
+    """Those of an engine."""
+    return servers_on(bench.engine._server.url)
 
 
 def until_it_works(bench: Bench) -> psutil.Process:
@@ -65,7 +67,7 @@ def until_it_works(bench: Bench) -> psutil.Process:
     while not any(told.node for run in bench.runs for told in run.told):
         assert time.monotonic() < until_s, "no node ever ran"
         time.sleep(0.01)
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
     return server
 
 
@@ -79,21 +81,21 @@ def killing(bench: Bench, number: signal.Signals) -> threading.Thread:
 def test_it_is_started_when_it_is_needed_and_kept(bench: Bench) -> None:
     status = bench.engine.probe()
     assert (status.available, status.version, status.resident) == (True, "0.3.64", False)
-    assert servers_of(os.getpid()) == []
+    assert servers_of(bench) == []
 
     first = bench.make(workflow=graphs.picture())
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
     second = bench.make(workflow=graphs.picture())
 
     assert first.files
     assert second.files
-    assert servers_of(os.getpid()) == [server]
+    assert servers_of(bench) == [server]
     assert second.timings["start_s"] < first.timings["start_s"]
 
 
 def test_it_ends_with_the_engine(bench: Bench) -> None:
     bench.make(workflow=graphs.picture())
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
 
     bench.engine.close()
 
@@ -122,7 +124,7 @@ def test_a_server_that_was_killed_most_likely_ran_out_of_memory(bench: Bench) ->
 
 def test_a_server_that_died_between_jobs_is_started_again(bench: Bench) -> None:
     bench.make(workflow=graphs.picture())
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
     # Not waited for here: its exit is the engine's to see.
     server.kill()
 
@@ -179,13 +181,13 @@ def test_a_server_without_a_python_is_not_available(root: Path, open_bench: Open
 
 def test_a_generation_on_another_gpu_gets_a_server_of_its_own(bench: Bench) -> None:
     bench.make(workflow=graphs.picture())
-    [before] = servers_of(os.getpid())
+    [before] = servers_of(bench)
     run = bench.run()
     run.slot = Slot(gpu=1)
 
     bench.engine.generate(bench.generation(workflow=graphs.picture()), run)
 
-    [after] = servers_of(os.getpid())
+    [after] = servers_of(bench)
     assert after != before
     assert "--cpu" in before.cmdline() if before.is_running() else True
     assert "--cpu" not in after.cmdline()
@@ -195,14 +197,14 @@ def test_a_server_that_does_not_give_the_gpu_up_is_ended(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.make(workflow=graphs.picture())
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
     monkeypatch.setattr("lorapod.engines.comfyui.memory.ANSWER_S", 0.2)
     monkeypatch.setattr("lorapod.engines.comfyui.memory.RELEASE_S", 0.5)
     server.suspend()
 
     bench.engine.release()
 
-    assert servers_of(os.getpid()) == []
+    assert servers_of(bench) == []
     assert bench.make(workflow=graphs.picture()).files
 
 
@@ -211,7 +213,7 @@ def test_no_secret_of_the_worker_reaches_it(bench: Bench, monkeypatch: pytest.Mo
 
     bench.make(workflow=graphs.picture())
 
-    [server] = servers_of(os.getpid())
+    [server] = servers_of(bench)
     assert "BUCKET_SECRET_ACCESS_KEY" not in server.environ()
 
 
@@ -232,7 +234,7 @@ def test_an_engine_that_is_closed_at_work_ends_and_starts_nothing(bench: Bench) 
 
     thread.join(DEADLINE_S)
     assert [type(failure) for failure in failures] == [Stopped]
-    assert servers_of(os.getpid()) == []
+    assert servers_of(bench) == []
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_server(bench: Bench) -> None:
@@ -260,11 +262,12 @@ time.sleep(600)
 
 
 def test_it_ends_when_its_worker_is_killed(root: Path) -> None:
-    command = [sys.executable, "-c", _WORKER, str(root), f"http://127.0.0.1:{free_port()}"]
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-c", _WORKER, str(root), url]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
     assert worker.stdout.readline() == "ready\n"
-    servers = servers_of(worker.pid)
+    servers = servers_on(url, worker.pid)
     assert servers
 
     worker.kill()
@@ -292,7 +295,7 @@ def test_the_real_one_is_started_killed_and_started_again(tmp_path: Path, open_b
     )
     killer = killing(bench, signal.SIGTERM)
 
-    made = bench.make(workflow=graphs.slow(nodes=60))
+    made = bench.make(workflow=graphs.slow(nodes=15))
 
     killer.join(DEADLINE_S)
     assert made.files
