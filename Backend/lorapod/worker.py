@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from lorapod.actions.action import Job
@@ -32,7 +33,7 @@ from lorapod.events.opening import open_sinks
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.models.download import ModelDownloads
-from lorapod.models.links import begin_linking
+from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.shelf import ModelShelf
 from lorapod.models.task import DownloadKind
 from lorapod.processes.announcer import Announcer
@@ -186,7 +187,9 @@ class Worker:
                         scratch=settings.scratch_root,
                         free_gpu_memory=telemetry.free_gpu_memory,
                     ),
-                    DownloadKind(downloads, engine_downloads),
+                    DownloadKind(
+                        downloads, engine_downloads, shelved=partial(link_and_log, settings, workspace)
+                    ),
                 ],
             ),
             trainers=trainers,

@@ -43,7 +43,7 @@ OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "S
 
 
 def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | None) -> LinkReport:
-    """Link what there is; no file is deleted, moved or written.
+    """Link what there is; no model is deleted, moved or written to.
 
     A folder of ComfyUI's or SwarmUI's that nobody uses becomes a link; one with models of its own stays, and the
     workspace's appear in it one by one. A name that stands for two things is told, and both are left alone.
@@ -126,10 +126,11 @@ def link_from_settings(settings: Settings, workspace: Workspace) -> LinkReport:
 
 def begin_linking(settings: Settings, workspace: Workspace) -> None:
     """Link in a thread of its own: a worker's first answer does not wait for a volume with many models."""
-    Thread(target=_link_and_log, args=(settings, workspace), name="link-models", daemon=True).start()
+    Thread(target=link_and_log, args=(settings, workspace), name="link-models", daemon=True).start()
 
 
-def _link_and_log(settings: Settings, workspace: Workspace) -> None:
+def link_and_log(settings: Settings, workspace: Workspace) -> None:
+    """Link, and tell the worker's log of it; what cannot be linked is no more than a warning."""
     try:
         report = link_from_settings(settings, workspace)
     except OSError as error:

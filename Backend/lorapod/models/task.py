@@ -23,6 +23,10 @@ from lorapod.wire.dataset import FetchProgress
 TELL_S = 0.5
 
 
+def _nothing() -> None:
+    """Where nobody waits for models."""
+
+
 class DownloadKind:
     """Processes of type `download`; their order's input is a `ModelOrder`."""
 
@@ -30,10 +34,23 @@ class DownloadKind:
     resumable = True
     not_resumable = ""
 
-    def __init__(self, downloads: ModelDownloads, engines: Mapping[str, Downloads]) -> None:
-        """Fetch with `downloads`, or have an engine do it that keeps its own models."""
+    def __init__(
+        self,
+        downloads: ModelDownloads,
+        engines: Mapping[str, Downloads],
+        *,
+        shelved: Callable[[], None] = _nothing,
+    ) -> None:
+        """Fetch with `downloads`, or have an engine do it that keeps its own models.
+
+        Args:
+            downloads: onto the workspace's shelf.
+            engines: by name.
+            shelved: called after each model that has come there.
+        """
         self._downloads = downloads
         self._engines = engines
+        self._shelved = shelved
 
     @property
     def order_type(self) -> type[Order]:
@@ -80,6 +97,7 @@ class DownloadKind:
         except Stopped:
             raise TaskStopped from None
         teller.done(known["size_bytes"])
+        self._shelved()
         run.note(f"the model is at {known['path']}")
         return known
 

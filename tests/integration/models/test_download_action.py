@@ -21,8 +21,9 @@ from lorapod.worker import Worker
 class Desk:
     """Asks one worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, comfyui: Path) -> None:
         self.worker = worker
+        self.comfyui = comfyui
         self.updates: list[Mapping[str, Any]] = []
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
@@ -36,7 +37,11 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    comfyui = tmp_path / "comfyui"
+    (comfyui / "models/loras").mkdir(parents=True)
+    (comfyui / "models/loras/own.safetensors").write_bytes(CONTENT)
     settings = Settings(
+        comfyui_path=comfyui,
         workspace_path=tmp_path / "workspace",
         scratch_path=tmp_path / "scratch",
         allow_private_urls=True,
@@ -47,7 +52,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     )
     worker = Worker.create(settings)
     worker.start()
-    yield Desk(worker)
+    yield Desk(worker, comfyui)
     await asyncio.to_thread(worker.close)
 
 
@@ -63,6 +68,10 @@ async def test_it_is_waited_for_and_then_on_the_shelf(desk: Desk, server: FaultS
     assert desk.updates[0]["process_id"] == answer["process_id"]
     (model,) = (await desk.ask(type="list_models", kind="lora"))["models"]
     assert (model["path"], model["trigger_words"]) == ("models/loras/cat.safetensors", ["ohwx"])
+    # ComfyUI's folder is in use, so each model has a link of its own there.
+    assert (desk.comfyui / "models/loras/cat.safetensors").samefile(
+        desk.worker.services.workspace.models / "loras/cat.safetensors"
+    )
     card = await desk.ask(type="describe_model", model="cat")
     assert (card["sha256"], card["source"]) == (SHA256, server.url("/cat.safetensors"))
 
