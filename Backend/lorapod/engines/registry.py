@@ -57,7 +57,9 @@ class EngineRegistry(Mapping[str, Engine]):
             status = engine.probe()
             if status.available:
                 return engine
-            details.append(f"{engine.name}: {status.detail}")
+            details.append(f"{engine.name} is not available: {status.detail}")
+        if name != AUTO:
+            raise Unsupported(f"The engine {details[0]}")
         raise Unsupported("No engine is available on this worker: " + "; ".join(details or ["it has none"]))
 
     def _candidates(self) -> Sequence[Engine]:

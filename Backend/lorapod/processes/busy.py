@@ -14,7 +14,7 @@ def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
     """Let a process pass that would have a GPU at once.
 
     Args:
-        holders: the processes that hold one, or wait for one.
+        holders: the processes that hold one, or wait for one, in the order in which they came.
         slots: how many GPUs there are.
 
     Raises:
@@ -22,10 +22,11 @@ def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
     """
     if len(holders) < slots:
         return
-    holding = [record for record in holders if not _waits(record)]
+    # Who came first and is still queued is about to get one.
+    by_turn = sorted(holders, key=_waits)
+    holding, waiting = by_turn[:slots], len(holders) - slots
     etas = [record.progress.eta_s for record in holding if record.progress.eta_s is not None]
-    waiting = len(holders) - len(holding)
-    names = ", ".join(record.process_id for record in holding) or "a process that is about to start"
+    names = ", ".join(record.process_id for record in holding)
     ahead = f", and {waiting} more wait" if waiting else ""
     detail: dict[str, object] = {"field": "if_busy", "error": "the GPU is taken", "ahead": len(holders)}
     if etas:

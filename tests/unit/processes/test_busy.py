@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from lorapod.errors import Conflict
+from lorapod.processes.busy import refuse_if_busy
+from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.status import ProcessStatus
+from lorapod.testing.records import make_record
+
+
+def process(number: int, status: ProcessStatus, eta_s: float | None = None) -> ProcessRecord:
+    return make_record(process_id=f"train_00000000000{number}", status=status, progress=Progress(eta_s=eta_s))
+
+
+RUNNING = process(1, ProcessStatus.RUNNING, 120)
+SILENT = process(2, ProcessStatus.RUNNING)
+QUEUED = process(3, ProcessStatus.QUEUED)
+
+
+@pytest.mark.parametrize(("holders", "slots"), [([], 1), ([RUNNING], 2)])
+def test_a_free_gpu_lets_it_pass(holders: list[ProcessRecord], slots: int) -> None:
+    refuse_if_busy(holders, slots)
+
+
+@pytest.mark.parametrize(
+    ("holders", "slots", "told", "wait_s"),
+    [
+        ([RUNNING], 1, "train_000000000001: for about 120 s", 120),
+        ([RUNNING, QUEUED], 1, "train_000000000001, and 1 more wait: for at least 120 s", 120),
+        ([RUNNING, SILENT], 2, "train_000000000001, train_000000000002: for at least 120 s", 120),
+        ([SILENT], 1, "train_000000000002: nobody can say yet for how long", None),
+        ([QUEUED], 1, "train_000000000003: nobody can say yet for how long", None),
+        ([QUEUED, RUNNING], 1, "train_000000000001, and 1 more wait", 120),
+    ],
+)
+def test_a_taken_one_is_told_with_the_time(
+    holders: list[ProcessRecord], slots: int, told: str, wait_s: float | None
+) -> None:
+    with pytest.raises(Conflict) as refused:
+        refuse_if_busy(holders, slots)
+    assert told in refused.value.message
+    (detail,) = refused.value.details
+    assert (detail["ahead"], detail.get("estimated_wait_s")) == (len(holders), wait_s)
