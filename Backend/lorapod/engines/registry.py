@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 from lorapod.engines.port import Engine, EngineStatus
 from lorapod.errors import InvalidInput, Unsupported
@@ -27,6 +28,7 @@ class EngineRegistry(Mapping[str, Engine]):
         """
         self._engines = {engine.name: engine for engine in engines}
         self._preferred = preferred
+        self._open = list(self._engines.values())
 
     def __getitem__(self, name: str) -> Engine:
         """The engine of that name."""
@@ -70,9 +72,10 @@ class EngineRegistry(Mapping[str, Engine]):
         return {name: engine.probe() for name, engine in self._engines.items()}
 
     def close(self) -> None:
-        """End what the engines have started."""
-        for engine in self._engines.values():
-            engine.close()
+        """End what the engines have started, every one of them; closing twice is no error."""
+        with ExitStack() as closing:
+            while self._open:
+                closing.callback(self._open.pop().close)
 
 
 def name_asked_for(request: GenerateRequest) -> str | None:

@@ -73,10 +73,21 @@ def test_an_engine_that_is_not_there_is_refused_with_its_reason() -> None:
         EngineRegistry([]).choose(asking(prompt="a cat"))
 
 
-def test_all_are_closed() -> None:
-    first, second = FakeEngine("first"), FakeEngine("second")
+def test_all_are_closed_once_whatever_becomes_of_the_others() -> None:
+    class Stuck(FakeEngine):
+        closings = 0
 
-    EngineRegistry([first, second]).close()
+        def close(self) -> None:
+            self.closings += 1
+            raise OSError("stuck")
+
+    first, stuck, last = FakeEngine("first"), Stuck("stuck"), FakeEngine("last")
+    engines = EngineRegistry([first, stuck, last])
+
+    with pytest.raises(OSError, match="stuck"):
+        engines.close()
+    engines.close()
 
     assert first.closed
-    assert second.closed
+    assert last.closed
+    assert stuck.closings == 1
