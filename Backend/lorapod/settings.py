@@ -11,10 +11,13 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-from lorapod.wire.storage import UploadTargets
+from lorapod.setting_groups.engines import EngineSettings
+from lorapod.setting_groups.events import EventSettings
+from lorapod.setting_groups.models import ModelSettings
+from lorapod.setting_groups.stores import StoreSettings
 
 SERVERLESS_VOLUME = Path("/runpod-volume")
 POD_VOLUME = Path("/workspace")
@@ -45,7 +48,7 @@ class TrainWait(StrEnum):
     FALSE = "false"
 
 
-class Settings(BaseSettings):
+class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
     """The worker's settings, one environment variable each (the field's name in capitals)."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
@@ -76,54 +79,8 @@ class Settings(BaseSettings):
         description="Where FastBackend makes its environments; else .environments in the workspace, or on local disk "
         "where there is none.",
     )
-    comfyui_path: Path | None = Field(
-        default=None,
-        description="ComfyUI's root, which is run from there, and its model folders linked to the workspace's; else /comfyui, "
-        "/app/ComfyUI, <workspace>/ComfyUI.",
-    )
-    swarmui_path: Path | None = Field(
-        default=None,
-        description="SwarmUI's root, whose model folders are linked to the workspace's; else /app/SwarmUI, "
-        "<workspace>/SwarmUI.",
-    )
-    comfyui_url: str = Field(
-        default="http://127.0.0.1:8188",
-        pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
-        description="ComfyUI's address: the one that runs there is used, else one is started there.",
-    )
-    comfyui_python: Path | None = Field(
-        default=None, description="The Python that runs ComfyUI; else the virtual environment in its root."
-    )
-    comfyui_args: str = Field(
-        default="", description="More arguments for the ComfyUI that is started, as on a command line."
-    )
-    comfy_history_attempts: PositiveInt = Field(
-        default=20,
-        description="How often ComfyUI is asked for the results of a prompt that has ended, before it counts as failed.",
-    )
-    comfy_history_delay_seconds: PositiveFloat = Field(
-        default=0.5, description="Seconds between two of those questions."
-    )
-    swarmui_api_url: str | None = Field(
-        default=None, description="SwarmUI's address; else it is looked for at http://127.0.0.1:7801."
-    )
-    swarmui_models_path: Path | None = Field(
-        default=None,
-        description="SwarmUI's model folder as the worker sees it, for LoRAs; else the one that SwarmUI names.",
-    )
-    startup_timeout: PositiveFloat = Field(
-        default=1800.0, description="Seconds that an engine which is being started is waited for."
-    )
-    generation_timeout: PositiveFloat = Field(
-        default=600.0, description="Seconds that one generation may take, once its engine is ready."
-    )
     trainer: str = Field(
         default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
-    )
-    engine: str = Field(
-        default="auto",
-        description="Engine where a request neither names nor implies one: auto (the first that is there), diffusers, "
-        "comfyui, swarmui, ai-toolkit.",
     )
     train_wait: TrainWait = Field(
         default=TrainWait.AUTO,
@@ -174,14 +131,6 @@ class Settings(BaseSettings):
     auto_resume: bool = Field(
         default=False, description="Take interrupted trainings up again when a worker starts."
     )
-    diffusers_model: str | None = Field(
-        default=None,
-        description="Base model of the diffusers engine where a request names none: a path in the workspace, or a hub id.",
-    )
-    engine_idle_s: PositiveFloat = Field(
-        default=300.0,
-        description="Seconds after which an engine that nobody uses gives the GPU's memory back.",
-    )
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
@@ -190,28 +139,11 @@ class Settings(BaseSettings):
         default=False,
         description="Fetch from addresses of private networks too; only where every caller is trusted.",
     )
-    max_model_bytes: PositiveInt = Field(
-        default=200_000_000_000, description="Largest model that download_model fetches, in bytes."
-    )
-    allow_pickled_models: bool = Field(
-        default=False,
-        description="Let download_model fetch .ckpt, .pt, .pth, .bin and .gguf files too; pickled ones can run "
-        "code on whoever loads them.",
-    )
-    civitai_token: SecretStr | None = Field(
-        default=None, description="Civitai API key, sent with downloads from civitai.com only."
-    )
     max_fetch_bytes: PositiveInt = Field(
         default=50_000_000_000, description="Largest single file that is fetched from an address, in bytes."
     )
     max_archive_bytes: PositiveInt = Field(
         default=50_000_000_000, description="Largest zip that `bulk_download` builds, in bytes."
-    )
-    url_expires_s: int = Field(
-        default=86_400,
-        ge=60,
-        le=604_800,
-        description="Seconds for which an address of a file works, where one is asked for; a week at most.",
     )
     disk_min_free_bytes: int = Field(
         default=1_000_000_000,
@@ -228,82 +160,10 @@ class Settings(BaseSettings):
         default_factory=lambda: os.environ.get("CUDA_VISIBLE_DEVICES"),
         description="The GPUs that this worker may use, as in CUDA; else all of the machine.",
     )
-    hf_token: SecretStr | None = Field(
-        default=None,
-        validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
-        description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
-    )
-    hf_endpoint: str = Field(
-        default="https://huggingface.co", description="The HuggingFace Hub, or a mirror of it."
-    )
-    hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
-    bucket_endpoint_url: str | None = Field(
-        default=None,
-        description="S3 server, with or without the bucket in its path; else Amazon's, once BUCKET_NAME is set.",
-    )
-    bucket_access_key_id: str | None = Field(default=None, description="S3 access key.")
-    bucket_secret_access_key: SecretStr | None = Field(default=None, description="S3 secret key.")
-    bucket_name: str | None = Field(default=None, description="S3 bucket where a request names none.")
-    bucket_region: str | None = Field(default=None, description="S3 region; us-east-1 where it is left out.")
-    supabase_url: str | None = Field(
-        default=None, description="Supabase project, for example https://abc.supabase.co."
-    )
-    supabase_service_key: SecretStr | None = Field(
-        default=None, description="Supabase service key; it may read and write every bucket."
-    )
-    supabase_bucket: str | None = Field(
-        default=None,
-        description="Supabase bucket for files that are asked for as addresses, where there is no BUCKET_NAME.",
-    )
-    store_patience_s: PositiveFloat = Field(
-        default=300.0, description="Seconds for which an object store that is away is asked again and again."
-    )
-    upload_targets: UploadTargets | None = Field(
-        default=None,
-        description="Where artifacts of trainings go live whose request has no `upload`, in its form as JSON; each "
-        "process has a folder of its own there, named after its id.",
-    )
-    upload_grace_s: float = Field(
-        default=300.0,
-        ge=0,
-        description="Seconds that a waiting `train` or `resume` stays open after the end, for what is still to be sent.",
-    )
     stream_trainer_log: bool = Field(
         default=False,
         description="Show what trainers say on the worker's own output, line by line; the single-purpose handler does "
         "so unless this is false.",
-    )
-    rabbitmq_url: SecretStr | None = Field(
-        default=None,
-        description="RabbitMQ broker that events go to, for example amqps://user:password@host:5671/; else to callbacks "
-        "and the log only.",
-    )
-    rabbitmq_exchange: str = Field(
-        default="hartsy.training",
-        min_length=1,
-        max_length=255,
-        description="Topic exchange that events are published on; made where it is missing.",
-    )
-    require_events: bool = Field(
-        default=False,
-        description="Do not start without RABBITMQ_URL, nor where the broker refuses its name and password.",
-    )
-    callback_path: str | None = Field(
-        default=None,
-        description="Added to the `callback_base_url` of a job, for example /api/training/events; else such a job has "
-        "no callback.",
-    )
-    callback_secret: SecretStr | None = Field(
-        default=None,
-        description="Signs the events that callbacks get, and seals callback tokens so that other workers can go on.",
-    )
-    callback_patience_s: PositiveFloat = Field(
-        default=86_400.0,
-        description="Seconds after which an event is given up that a callback does not take.",
-    )
-    event_sinks: str | None = Field(
-        default=None,
-        description="More ways for events: `module:name`, several with spaces between; see the guide to other transports.",
     )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")

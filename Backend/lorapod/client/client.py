@@ -5,150 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import httpx
+from typing import Any
 
 from lorapod.client import download, files, generation, training, upload
 from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
 from lorapod.client.generation import Generated
 from lorapod.client.job import Job
+from lorapod.client.queue import QueueClient
 from lorapod.client.training import OnProcess, Training
-from lorapod.client.transport import RetryPolicy, Timeouts, Transport
-
-#: Largest bodies that RunPod's queue takes.
-RUN_BODY_MAX_BYTES = 10_000_000
-RUNSYNC_BODY_MAX_BYTES = 20_000_000
-
-#: How long `/runsync` may hold its answer back.
-RUNSYNC_WAIT_MIN_S = 1.0
-RUNSYNC_WAIT_MAX_S = 300.0
 
 _POLL_FIRST_S = 0.1
 _POLL_LONGEST_S = 3.0
 
-#: Actions whose repetition would do the work twice: not sent again where the first attempt's fate is unknown.
-_ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
 
-
-class Client:
-    """Talks to one queue endpoint, RunPod's or the local one.
+class Client(QueueClient):
+    """Talks to one queue endpoint, RunPod's or the local one, and through it to its workers.
 
     Safe to use from several threads. Each method raises `LorapodError` where it cannot do what it says.
     """
-
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None = None,
-        *,
-        retries: RetryPolicy | None = None,
-        timeouts: Timeouts | None = None,
-        s3_config: Mapping[str, str] | None = None,
-        http: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Build the client; connects at the first request.
-
-        Args:
-            url: `https://api.runpod.ai/v2/<endpoint_id>`, or `http://127.0.0.1:<port>/v2/<id>`.
-            api_key: RunPod's; the local endpoint wants none.
-            retries: how long to go on asking an endpoint that is away or busy.
-            timeouts: how long one exchange may take.
-            s3_config: a bucket of your own, sent with every job: `endpointUrl`, `accessId`, `accessSecret`,
-                `bucketName`.
-            http: another way to send requests, for tests.
-
-        Raises:
-            ValueError: `url` is not an HTTP address, or holds a password.
-        """
-        self._retries = retries or RetryPolicy()
-        self._s3_config = dict(s3_config) if s3_config else None
-        self._transport = Transport(
-            url, api_key, retries=self._retries, timeouts=timeouts or Timeouts(), http=http
-        )
-
-    @classmethod
-    def runpod(cls, endpoint_id: str, api_key: str, *, retries: RetryPolicy | None = None) -> Self:
-        """The client of a serverless endpoint on RunPod."""
-        return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key, retries=retries)
-
-    @property
-    def url(self) -> str:
-        """The endpoint's address; it holds no key."""
-        return self._transport.url
-
-    def __repr__(self) -> str:
-        return f"Client({self.url!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._transport.close()
-
-    # The queue
-
-    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> Job:  # noqa: A002 -- the queue's own word
-        """Put a job into the queue; answers at once. The result is kept for 30 minutes.
-
-        Args:
-            input: the action's `type` and fields, 10 MB of JSON at most.
-            policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
-        """
-        body = self._body(input, policy)
-        repeatable = _repeatable(input)
-        return Job.read(
-            self._transport.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
-        )
-
-    def runsync(
-        self,
-        input: Mapping[str, Any],  # noqa: A002 -- the queue's own word
-        *,
-        policy: Mapping[str, Any] | None = None,
-        wait_s: float = 90.0,
-    ) -> Job:
-        """Put a job into the queue and wait for it, `wait_s` at most: it may still be IN_PROGRESS.
-
-        Args:
-            input: the action's `type` and fields, 20 MB of JSON at most.
-            policy: RunPod's.
-            wait_s: 1 to 300 seconds. The result is kept for a minute.
-        """
-        held_s = min(max(wait_s, RUNSYNC_WAIT_MIN_S), RUNSYNC_WAIT_MAX_S)
-        answer = self._transport.post(
-            "/runsync",
-            self._body(input, policy),
-            limit_bytes=RUNSYNC_BODY_MAX_BYTES,
-            params={"wait": str(int(held_s * 1000))},
-            wait_s=held_s,
-            repeatable=_repeatable(input),
-        )
-        return Job.read(answer)
-
-    def status(self, job_id: str) -> Job:
-        """The job as it is now; `output` of one IN_PROGRESS is its newest progress update."""
-        return Job.read(self._transport.get(f"/status/{job_id}"))
-
-    def cancel(self, job_id: str) -> Job:
-        """Cancel a job of the queue; an attached training stops with it, checkpoint first."""
-        return Job.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
-
-    def health(self) -> dict[str, Any]:
-        """Counts of the endpoint's jobs and workers; asks no worker."""
-        return self._transport.get("/health")
-
-    # The worker
 
     def call(
         self,
@@ -322,11 +196,3 @@ class Client:
     def list_files(self, path: str | None = None, **filters: Any) -> list[dict[str, Any]]:
         """Every file below `path`, page by page; `filters` as the action has them (kind, pattern, recursive)."""
         return files.list_files(self, path, **filters)
-
-    def _body(self, wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
-        beside = {"policy": dict(policy) if policy else None, "s3Config": self._s3_config}
-        return {"input": dict(wish)} | {name: value for name, value in beside.items() if value}
-
-
-def _repeatable(wish: Mapping[str, Any]) -> bool:
-    return wish.get("type") not in _ONCE or "idempotency_key" in wish

@@ -10,7 +10,7 @@ import pytest
 
 from lorapod.client import Client, Conflict, Unreachable, UploadProgress
 from lorapod.client import upload as upload_module
-from lorapod.client.client import RUN_BODY_MAX_BYTES
+from lorapod.client.queue import RUN_BODY_MAX_BYTES
 from lorapod.testing.fake_queue import FakeQueue
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +27,7 @@ def smoke(
     size: Annotated[int, typer.Option(min=16, help="Side of the picture in pixels.")] = 512,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, help="Seconds, a cold start among them.")
+        float, typer.Option("--timeout", min=1, help="Seconds for the first answer; a cold start is in it.")
     ] = 1800,
     to: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path(),
     as_json: AsJson = False,
@@ -38,38 +37,22 @@ def smoke(
         began = time.perf_counter()
         session.client.call("ping", timeout_s=timeout_s)
         pinged_s = time.perf_counter() - began
-        answer = session.client.call(
-            "generate",
-            timeout_s=timeout_s,
-            prompt=prompt,
-            model=model,
-            engine=engine,
-            width=size,
-            height=size,
-            steps=steps,
-            **_IN_THE_ANSWER,
+        made = session.client.generate(
+            prompt, to=to, model=model, engine=engine, width=size, height=size, steps=steps, **_IN_THE_ANSWER
         )
         took_s = time.perf_counter() - began
-        if not answer["images"]:
+        if not made.files:
             raise LorapodError("The endpoint answered without a picture.")
-        to.mkdir(parents=True, exist_ok=True)
-        saved = []
-        for picture in answer["images"]:
-            path = to / Path(picture["filename"]).name
-            path.write_bytes(base64.b64decode(picture["data"]))
-            saved.append(path)
         if as_json:
             session.screen.answer(
                 {
-                    "files": [str(path) for path in saved],
+                    "files": [str(path) for path in made.files],
                     "ping_s": round(pinged_s, 3),
                     "took_s": round(took_s, 3),
-                    "timings": answer["timings"],
+                    "timings": dict(made.timings),
                 }
             )
             return
-        session.screen.line(
-            f"answered after {pinged_s:.1f} s, picture after {took_s:.1f} s ({answer['engine']})"
-        )
-        for path in saved:
+        session.screen.line(f"answered after {pinged_s:.1f} s, picture after {took_s:.1f} s ({made.engine})")
+        for path in made.files:
             session.screen.line(str(path))

@@ -1,0 +1,31 @@
+"""Where models come from."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class ModelSettings(BaseSettings):
+    """Where models come from."""
+
+    hf_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
+    )
+    hf_endpoint: str = Field(
+        default="https://huggingface.co", description="The HuggingFace Hub, or a mirror of it."
+    )
+    hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
+    civitai_token: SecretStr | None = Field(
+        default=None, description="Civitai API key, sent with downloads from civitai.com only."
+    )
+    allow_pickled_models: bool = Field(
+        default=False,
+        description="Let download_model fetch .ckpt, .pt, .pth, .bin and .gguf files too; pickled ones can run "
+        "code on whoever loads them.",
+    )
+    max_model_bytes: PositiveInt = Field(
+        default=200_000_000_000, description="Largest model that download_model fetches, in bytes."
+    )
