@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiohttp import web
 from tests.servers.comfyui import VERSION, ComfyUIStandIn
+from tests.servers.comfyui_real import free_port
+
+from lorapod.engines.comfyui.look import look_at
 
 
 def install(root: Path) -> None:
@@ -18,6 +25,23 @@ def install(root: Path) -> None:
     here = Path(__file__).parents[2]
     start = f"import sys; sys.path[:0] = [{str(here)!r}]\nfrom tests.servers.comfyui_process import main; main()\n"
     (root / "main.py").write_text(start)
+
+
+@contextmanager
+def running_process(root: Path) -> Iterator[str]:
+    """The stand-in in a process of its own, as servers are; yields its address."""
+    install(root)
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "main.py", "--listen", "127.0.0.1", "--port", url.rpartition(":")[2]]
+    server = subprocess.Popen(command, cwd=root)
+    try:
+        while look_at(url, 1.0).stats is None:
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
 
 
 def main() -> None:

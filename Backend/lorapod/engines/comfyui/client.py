@@ -166,7 +166,9 @@ class ComfyClient:
 async def connected(url: str) -> AsyncIterator[ComfyClient]:
     """A client of the server at `url`; nothing is asked of it yet."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+    # Threads, made when a name is looked up: the address is a number most of the time.
+    connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
         yield ComfyClient(session, url)
 
 

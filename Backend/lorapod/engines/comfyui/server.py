@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 ASK_S = 0.1
 #: How often a server that is starting is asked.
 _STARTING_S = 0.1
+#: For so long a server that has done a job is taken to be there.
+BELIEVED_S = 10.0
 #: After so many ends in a row, without a job done between them, it is left alone for a while.
 CRASHES_MAX = 3
 CRASHES_REST_S = 300.0
@@ -49,6 +51,9 @@ class ComfyServer:
         self._child: ServerChild | None = None
         #: The GPU that the child was started for.
         self._devices: str | None = None
+        #: What the server said of itself when it was last asked, and until when that is believed.
+        self._stats: Mapping[str, Any] = {}
+        self._believed_s = 0.0
         self._crashes = 0
         self._crashed_s = 0.0
         self._closed = False
@@ -77,6 +82,8 @@ class ComfyServer:
     def ready(self, run: GenerationRun) -> Mapping[str, Any]:
         """Have a server that answers; starts it where there is none. Answers its `system_stats`.
 
+        One that has just done a job is not asked again; should it be gone, the job finds that out.
+
         Raises:
             Stopped: the generation was stopped meanwhile; the server goes on starting.
             ServerDied: it ended while it started.
@@ -87,9 +94,13 @@ class ComfyServer:
         until_s = time.monotonic() + self._settings.startup_timeout
         self._leave_other_gpu(run)
         before, started = self._child, False
+        if time.monotonic() < self._believed_s and (before is None or before.alive):
+            self._believed_s = 0.0
+            return self._stats
         while True:
             view = self.look(ASK_S if not started else 1.0)
             if view.stats is not None:
+                self._stats = view.stats
                 return view.stats
             if view.foreign:
                 raise UpstreamError(
@@ -128,8 +139,9 @@ class ComfyServer:
         raise ServerDied(f"ComfyUI ended with {how}. Its last words: {child.last_words[:300] or 'none'}")
 
     def worked(self) -> None:
-        """A job came to its end: whatever crashed before is forgotten."""
+        """A job came to its end: whatever crashed before is forgotten, and the server believed in for a moment."""
         self._crashes = 0
+        self._believed_s = time.monotonic() + BELIEVED_S
 
     def listen(self, listener: Callable[[str], None] | None) -> None:
         """Have the child's output go to `listener` from now on."""
@@ -138,6 +150,7 @@ class ComfyServer:
 
     def stop(self) -> None:
         """End the child, where there is one; a server that was there already is left alone. Any thread."""
+        self._believed_s = 0.0
         with self._lock:
             child, self._child = self._child, None
         if child is not None:

@@ -43,6 +43,7 @@ AWAY_S = 60.0
 CANCEL_S = 5.0
 CANCEL_AGAIN_S = 1.0
 _FIRST_WAIT_S = 0.001
+_AFTER_END_S = 0.02
 
 _ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
@@ -157,9 +158,12 @@ class PromptWatch:
         if not isinstance(data, Mapping) or data.get("prompt_id") != self._prompt_id:
             return
         self._heard_s = time.monotonic()
-        if kind in _ENDS or (kind == "executing" and data.get("node") is None):
-            self._over = self._over or kind == "executing"
+        if kind == "executing" and data.get("node") is None:
+            self._over = True
             self._hint.set()
+        elif kind in _ENDS:
+            # The event above comes right after it, once the history has the prompt; or it never comes.
+            asyncio.get_running_loop().call_later(_AFTER_END_S, self._hint.set)
         elif (told := self._progress.read(kind, data)) is not None:
             self._tell(told)
 
