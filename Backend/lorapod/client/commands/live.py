@@ -73,8 +73,8 @@ def sparkline(values: Sequence[float], width: int = SPARKLINE_WIDTH) -> str:
     edges = [round(index * len(values) / bins) for index in range(bins + 1)]
     means = [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]
     low, high = min(means), max(means)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((mean - low) * scale)] for mean in means)
+    span = high - low or 1.0
+    return "".join(_BARS[round((mean - low) / span * (len(_BARS) - 1))] for mean in means)
 
 
 def _state(process: Mapping[str, Any]) -> str:

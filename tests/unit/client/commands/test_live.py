@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -42,6 +42,7 @@ class TestSparkline:
     def test_what_never_changes_is_flat(self) -> None:
         assert sparkline([2.0, 2.0, 2.0]) == "▁▁▁"
 
+    @example([2.2250738585072014e-308, 0.0], 2)
     @given(st.lists(st.floats(0, 1e6), max_size=500), st.integers(1, 80))
     def test_it_is_never_wider_than_asked(self, values: list[float], width: int) -> None:
         assert len(sparkline(values, width)) == min(width, len(values))
