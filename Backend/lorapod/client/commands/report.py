@@ -29,9 +29,14 @@ def report(
 ) -> None:
     """Write a page with a training's loss curve, samples, config and dataset; its pictures lie beside it as PNG."""
     with open_session(context, as_json=as_json) as session:
+        process = session.client.process_status(process_id, log_tail=40)
+        if "trainer" not in process:
+            raise LorapodError(
+                f"{process_id} is no training but of type {process.get('type')}: there is nothing to draw.",
+                hint=f"Fetch what it made: lorapod download {process_id}",
+            )
         folder = to or Path(process_id)
         folder.mkdir(parents=True, exist_ok=True)
-        process = session.client.process_status(process_id, log_tail=40)
         page = Page(
             process=process,
             config=_text(session.client, process["config_path"]),

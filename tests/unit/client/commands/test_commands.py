@@ -216,3 +216,14 @@ def test_completion_and_version_are_there() -> None:
 
     assert "--install-completion" in runner.invoke(app, ["--help"]).output
     assert runner.invoke(app, ["--version"]).output.strip()
+
+
+def test_a_report_of_something_else_than_a_training_is_refused(
+    call: Any, queue: FakeQueue, tmp_path: Path
+) -> None:
+    queue.actions["process_status"] = lambda wish: {"process_id": wish["process_id"], "type": "generate"}
+
+    told = call("report", "generate_0123456789ab", code=1)
+
+    assert "is no training but of type generate" in told
+    assert list(tmp_path.iterdir()) == []
