@@ -30,16 +30,15 @@ from lorapod.errors import (
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
-from lorapod.models.hub import HubFacts, look_up
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.models.order import ModelOrder
 from lorapod.models.sources import HubFile, WebFile, parse_source
 from lorapod.settings import Settings
-from lorapod.storage.hub_access import HubAccess
 from lorapod.storage.patience import Patience
 from lorapod.workspace import Workspace, safe_name
 
 if TYPE_CHECKING:
+    from lorapod.models.hub import HubFacts
     from lorapod.safety.fetch import Fetched
 
 INCOMING = ".incoming"
@@ -88,6 +87,8 @@ class ModelDownloads:
         """
         source = parse_source(wanted.source, allow_private=self._settings.allow_private_urls)
         if isinstance(source, HubFile):
+            from lorapod.storage.hub_access import HubAccess
+
             HubAccess.from_settings(self._settings)
         if wanted.name is not None:
             _parts(wanted.name)
@@ -172,6 +173,10 @@ class ModelDownloads:
                 headers=_civitai(source.address, settings),
                 allow_private=settings.allow_private_urls,
             )
+        # Imported here: the Hub's library takes as long as the worker's whole start.
+        from lorapod.models.hub import look_up
+        from lorapod.storage.hub_access import HubAccess
+
         access = HubAccess.from_settings(settings)
         facts = look_up(source, access, Patience(total_s=settings.store_patience_s))
         return _Errand(
