@@ -30,6 +30,8 @@ class ComfyUIStandIn(PromptWork):
         self.requests: list[tuple[str, str, Any]] = []
         #: So many interrupts are forgotten, as one is that comes just before a prompt begins.
         self.forget_interrupts = 0
+        #: There is no socket at all, as behind some proxies.
+        self.refuse_sockets = False
         #: So many downloads break off half way.
         self.break_views = 0
         #: What is asked from now on is never answered.
@@ -78,6 +80,8 @@ class ComfyUIStandIn(PromptWork):
         return response
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        if self.refuse_sockets:
+            raise web.HTTPNotFound
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         client = request.query.get("clientId") or uuid.uuid4().hex

@@ -112,6 +112,12 @@ def test_a_socket_that_stays_open_and_silent_hangs_no_job(bench: Bench, stand_in
     assert bench.make(workflow=graphs.picture()).files
 
 
+def test_a_server_without_a_socket_is_asked_all_the_same(bench: Bench, stand_in: ComfyUIStandIn) -> None:
+    stand_in.refuse_sockets = True
+
+    assert bench.make(workflow=graphs.picture()).files
+
+
 def test_every_prompt_has_a_client_id_of_its_own(bench: Bench, stand_in: ComfyUIStandIn) -> None:
     bench.make(workflow=graphs.picture(), num_images=3)
 

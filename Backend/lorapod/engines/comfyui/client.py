@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -134,9 +135,10 @@ class ComfyClient:
         """A socket that gets the events of this client's prompts."""
         address = (self._url / "ws").with_scheme({"https": "wss"}.get(self._url.scheme, "ws"))
         try:
-            socket = await self._session.ws_connect(
-                address.with_query(clientId=client_id), max_msg_size=MESSAGE_BYTES_MAX
-            )
+            async with asyncio.timeout(CONNECT_S):
+                socket = await self._session.ws_connect(
+                    address.with_query(clientId=client_id), max_msg_size=MESSAGE_BYTES_MAX
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _away(error) from error
         async with socket:

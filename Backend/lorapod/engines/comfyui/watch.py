@@ -130,9 +130,14 @@ class PromptWatch:
         """
         client_id = uuid.uuid4().hex
         async with AsyncExitStack() as stack:
-            socket = await stack.enter_async_context(self._client.socket(client_id))
-            listener = asyncio.create_task(self._listen(socket))
-            stack.push_async_callback(_end, listener)
+            try:
+                socket = await stack.enter_async_context(self._client.socket(client_id))
+            except ServerAway:
+                # The history is asked all the same; a server that is gone does not take the prompt either.
+                self._closed = True
+            else:
+                listener = asyncio.create_task(self._listen(socket))
+                stack.push_async_callback(_end, listener)
             accepted = await self._unless_stopped(
                 self._client.submit(graph, prompt_id=self._prompt_id, client_id=client_id, key=key)
             )
