@@ -179,6 +179,8 @@ class Transport:
             raise EndpointError(
                 reason, hint="The request may have had its effect: look before you send it again."
             ) from error
+        # An answer and its stream hold each other: apart, both bodies go at once and not at some garbage collection.
+        response.stream = httpx.ByteStream(b"")
         return self._read(response, repeatable=repeatable)
 
     def _read(self, response: httpx.Response, *, repeatable: bool) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import httpx
 import pytest
 
@@ -13,9 +16,12 @@ from lorapod.client import (
     Unauthorized,
     Unreachable,
 )
+from lorapod.client.transport import Timeouts, Transport
 from lorapod.testing.fake_queue import FakeQueue
 
 PONG = {"pong": True}
+
+PART_BYTES = 1_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +127,27 @@ def test_nobody_listening_is_unreachable(free_port_url: str) -> None:
     retries = RetryPolicy(attempts=2, first_wait_s=0.001)
     with Client(free_port_url, retries=retries) as client, pytest.raises(Unreachable, match="Cannot connect"):
         client.health()
+
+
+def test_an_exchange_is_forgotten_at_once() -> None:
+    """A file of any size passes through in parts: none may wait for the garbage collector, which rarely comes."""
+    transport = Transport(
+        "https://worker.test",
+        None,
+        retries=RetryPolicy(),
+        timeouts=Timeouts(),
+        http=httpx.MockTransport(lambda _request: httpx.Response(200, json={"data": "x" * PART_BYTES})),
+    )
+    transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
+        kept_bytes, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+        transport.close()
+    assert kept_bytes < PART_BYTES
