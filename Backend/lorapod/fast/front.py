@@ -13,7 +13,7 @@ from lorapod.errors import Conflict, InternalError, InvalidInput, WorkerError
 from lorapod.fast.backstage import Backstage, Status
 from lorapod.fast.settings import FastSettings
 from lorapod.safety.redaction import Redactor
-from lorapod.wire.envelope import Call, error_answer, open_envelope
+from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,24 +31,25 @@ Update = Callable[[Mapping[str, Any]], None]
 class Front:
     """The entry's answers; belongs to one event loop."""
 
-    def __init__(self, settings: FastSettings, backstage: Backstage) -> None:
-        """Answer at once what can be, and the rest through `backstage`."""
+    def __init__(self, settings: FastSettings, backstage: Backstage, redactor: Redactor) -> None:
+        """Answer at once what can be, and the rest through `backstage`; `redactor` learns what jobs bring with them."""
         self._settings = settings
         self._backstage = backstage
-        self._redactor = Redactor(settings.secrets)
+        self._redactor = redactor
         self._began_s = time.monotonic()
         self._waiting = 0
 
     async def answer(self, event: Any, update: Update) -> dict[str, Any]:
         """The answer to one event; `update` sends progress to whoever polls its RunPod job."""
-        try:
-            return await self._answer(event, update)
-        except WorkerError as error:
-            answered: dict[str, Any] = self._redactor.record(error_answer(error))
-            return answered
-        except Exception:
-            logger.exception("the entry failed")
-            return error_answer(InternalError())
+        with self._redactor.holding(secrets_of(event)):
+            try:
+                return await self._answer(event, update)
+            except WorkerError as error:
+                answered: dict[str, Any] = self._redactor.record(error_answer(error))
+                return answered
+            except Exception:
+                logger.exception("the entry failed")
+                return error_answer(InternalError())
 
     async def _answer(self, event: Any, update: Update) -> dict[str, Any]:
         call = open_envelope(event)
@@ -57,7 +58,7 @@ class Front:
                 _take_only(call, frozenset())
                 return {"pong": True, "worker_id": self._settings.worker_id}
             case "echo":
-                return {"echo": dict(call.fields), "worker_id": self._settings.worker_id}
+                return {"echo": self._redactor.answer(dict(call.fields)), "worker_id": self._settings.worker_id}
             case "health":
                 return await self._health(event, call, update)
             case "setup_environment":

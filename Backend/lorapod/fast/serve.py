@@ -29,6 +29,8 @@ class Entry:
     """One worker's life between the SDK's loop and what lies behind."""
 
     settings: FastSettings
+    #: Shared with the journal.
+    redactor: Redactor
     backstage: Backstage | None = None
     front: Front | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -38,7 +40,7 @@ class Entry:
         if self.front is None:
             recipe = Recipe(lock=self.settings.lock, backend=BACKEND, environments=self.settings.environments)
             self.backstage = Backstage(self.settings, EnvironmentShelf(recipe))
-            self.front = Front(self.settings, self.backstage)
+            self.front = Front(self.settings, self.backstage, self.redactor)
             self._tasks.add(asyncio.create_task(self._begin_later(self.backstage)))
             self._close_at_sigterm(self.backstage)
         return self.front
@@ -74,8 +76,9 @@ class Entry:
 def serve(settings: FastSettings | None = None) -> None:
     """Serve RunPod jobs until the platform stops the worker."""
     settings = settings or FastSettings.from_environment(os.environ)
-    write_journal(settings.log_level, Redactor(settings.secrets))
-    entry = Entry(settings=settings)
+    redactor = Redactor(settings.secrets)
+    write_journal(settings.log_level, redactor)
+    entry = Entry(settings=settings, redactor=redactor)
     runpod = import_runpod()
 
     def concurrency(_current: int) -> int:

@@ -16,6 +16,9 @@ S3_CONFIG = "s3Config"
 #: Its field that may never be told; `accessId` stands in every presigned address.
 S3_CONFIG_SECRET = "accessSecret"  # noqa: S105 - the field's name
 
+#: Fields of an input whose values may never be told.
+SECRET_FIELDS = frozenset({"callback_token", "comfy_org_api_key"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
@@ -69,11 +72,14 @@ def open_envelope(event: object) -> Call:
 
 def secrets_of(event: object) -> frozenset[str]:
     """The secrets that an event brings with it, whatever else is wrong with it."""
-    s3_config = event.get(S3_CONFIG) if isinstance(event, Mapping) else None
-    if not isinstance(s3_config, Mapping):
+    if not isinstance(event, Mapping):
         return frozenset()
-    secret = s3_config.get(S3_CONFIG_SECRET)
-    return frozenset({secret}) if isinstance(secret, str) else frozenset()
+    job_input = event.get("input")
+    places = [job_input, *job_input.values()] if isinstance(job_input, Mapping) else []
+    found = [place[name] for place in places if isinstance(place, Mapping) for name in SECRET_FIELDS & place.keys()]
+    if isinstance(s3_config := event.get(S3_CONFIG), Mapping):
+        found.append(s3_config.get(S3_CONFIG_SECRET))
+    return frozenset(secret for secret in found if isinstance(secret, str))
 
 
 def _take_type(fields: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from lorapod.fast.building.steps import Stage, Step
 from lorapod.fast.front import Front, Update
 from lorapod.fast.inner import InnerWorker
 from lorapod.fast.settings import FastSettings
+from lorapod.safety.redaction import Redactor
 
 PASSWORD = "planted-in-an-index-address"
 
@@ -58,7 +59,7 @@ class Bench:
         (folder / "lock.txt").write_text("a==1\n")
         recipe = Recipe(lock=folder / "lock.txt", backend=folder, environments=folder / "envs")
         self.backstage = FakeBackstage(self.settings, EnvironmentShelf(recipe))
-        self.front = Front(self.settings, self.backstage)
+        self.front = Front(self.settings, self.backstage, Redactor(self.settings.secrets))
         self.updates: list[Mapping[str, Any]] = []
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
@@ -157,6 +158,29 @@ async def test_a_failure_is_told_without_secrets_and_tried_again_after_a_while(b
     assert (refused["code"], bench.backstage.begun) == ("conflict", [False])
 
 
+async def test_what_a_job_brings_is_masked_in_all_that_is_said_of_it(bench: Bench) -> None:
+    token, key, bucket = (f"planted-with-a-job-{number}" for number in range(3))
+    failure = UpstreamError(f"They say {token}, {key} and {bucket}.")
+    event = {
+        "id": "job-1",
+        "input": {"type": "train", "callback_token": token, "payload": {"comfy_org_api_key": key}},
+        "s3Config": {"accessSecret": bucket},
+    }
+    job = asyncio.create_task(bench.front.answer(event, bench.updates.append))
+    await _turns()
+    bench.backstage.show(Status.PREPARING, stage=Stage(step=Step.FETCHING, part=0.5, detail=token))
+    await _turns()
+    bench.backstage.show(Status.FAILED, failure=failure)
+    answer = await job
+    assert answer["error"] == "They say ***, *** and ***."
+    assert any("***" in update["environment"]["detail"] for update in bench.updates)
+    assert "planted" not in str(bench.updates)
+    echo = await bench.front.answer({**event, "input": {**event["input"], "type": "echo"}}, bench.updates.append)
+    assert echo["echo"] == {"callback_token": "***", "payload": {"comfy_org_api_key": "***"}}
+    # Whoever sends another job is not told what this one's secrets were.
+    assert (await bench.ask(type="echo", a=token))["echo"] == {"a": token}
+
+
 async def test_setup_environment_begins_and_waits(bench: Bench) -> None:
     answer = await bench.ask(type="setup_environment", wait=False)
     assert answer["environment"]["status"] == "preparing"
@@ -186,7 +210,7 @@ async def test_a_worker_that_is_stopped_answers_whoever_waits(bench: Bench) -> N
 
 async def test_an_environment_on_no_volume_is_told(bench: Bench, tmp_path: Path) -> None:
     settings = dataclasses.replace(bench.settings, shared=False)
-    front = Front(settings, bench.backstage)
+    front = Front(settings, bench.backstage, Redactor())
     health = await front.answer({"input": {"type": "health"}}, bench.updates.append)
     assert "every new worker" in health["environment"]["warning"]
 
