@@ -36,6 +36,8 @@ class Router:
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
         """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
         redactor = self._services.redactor
+        tell = job.progress
+        job = replace(job, progress=lambda update: tell(redactor.answer(dict(update))))
         with redactor.holding(secrets_of(event)):
             answered: dict[str, Any] = redactor.answer(await self._answer(event, job))
         return answered

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lorapod.errors import ErrorCode, WorkerError
@@ -60,7 +61,13 @@ class TaskRun:
 
     def progress(self, progress: Progress, phase: Phase | None = None) -> None:
         """Show how far it is."""
-        self._change(progress=progress, **({} if phase is None else {"phase": phase}))
+        text = self._run.around.redactor.text
+        masked = replace(
+            progress,
+            node=None if progress.node is None else text(progress.node),
+            detail=None if progress.detail is None else text(progress.detail),
+        )
+        self._change(progress=masked, **({} if phase is None else {"phase": phase}))
 
     def fetched(self, news: FetchProgress) -> None:
         """Show how much has come of what is fetched."""
@@ -171,7 +178,8 @@ class TaskWork:
         try:
             run.confirm()
             run.ledger.move(ProcessStatus.RUNNING)
-            outcome = self._task(TaskRun(run))
+            # Whatever it quotes of others, the record is kept.
+            outcome = run.around.redactor.record(self._task(TaskRun(run)))
         except TaskStopped:
             return Ending.stopped(run.stop)
         except (OSError, WorkerError) as error:

@@ -161,7 +161,7 @@ async def test_a_failure_is_told_without_secrets_and_tried_again_after_a_while(b
 async def test_what_a_job_brings_is_masked_in_all_that_is_said_of_it(bench: Bench) -> None:
     token, key, bucket = (f"planted-with-a-job-{number}" for number in range(3))
     failure = UpstreamError(f"They say {token}, {key} and {bucket}.")
-    event = {
+    event: dict[str, Any] = {
         "id": "job-1",
         "input": {"type": "train", "callback_token": token, "payload": {"comfy_org_api_key": key}},
         "s3Config": {"accessSecret": bucket},
