@@ -34,7 +34,7 @@ LARGE_BYTES = 2_000_000_000
 #: It passes through the worker in less than this on top of what it takes anyway, and through the client in less than
 #: that: a few parts, each as bytes, as base64 and as JSON.
 MOST_MEMORY_BYTES = 400_000_000
-MOST_CLIENT_BYTES = 200_000_000
+MOST_CLIENT_BYTES = 250_000_000
 
 Report = Callable[[str], None]
 

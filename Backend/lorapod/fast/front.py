@@ -58,7 +58,10 @@ class Front:
                 _take_only(call, frozenset())
                 return {"pong": True, "worker_id": self._settings.worker_id}
             case "echo":
-                return {"echo": self._redactor.answer(dict(call.fields)), "worker_id": self._settings.worker_id}
+                return {
+                    "echo": self._redactor.answer(dict(call.fields)),
+                    "worker_id": self._settings.worker_id,
+                }
             case "health":
                 return await self._health(event, call, update)
             case "setup_environment":

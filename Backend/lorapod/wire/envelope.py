@@ -76,7 +76,9 @@ def secrets_of(event: object) -> frozenset[str]:
         return frozenset()
     job_input = event.get("input")
     places = [job_input, *job_input.values()] if isinstance(job_input, Mapping) else []
-    found = [place[name] for place in places if isinstance(place, Mapping) for name in SECRET_FIELDS & place.keys()]
+    found = [
+        place[name] for place in places if isinstance(place, Mapping) for name in SECRET_FIELDS & place.keys()
+    ]
     if isinstance(s3_config := event.get(S3_CONFIG), Mapping):
         found.append(s3_config.get(S3_CONFIG_SECRET))
     return frozenset(secret for secret in found if isinstance(secret, str))

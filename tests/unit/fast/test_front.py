@@ -175,7 +175,9 @@ async def test_what_a_job_brings_is_masked_in_all_that_is_said_of_it(bench: Benc
     assert answer["error"] == "They say ***, *** and ***."
     assert any("***" in update["environment"]["detail"] for update in bench.updates)
     assert "planted" not in str(bench.updates)
-    echo = await bench.front.answer({**event, "input": {**event["input"], "type": "echo"}}, bench.updates.append)
+    echo = await bench.front.answer(
+        {**event, "input": {**event["input"], "type": "echo"}}, bench.updates.append
+    )
     assert echo["echo"] == {"callback_token": "***", "payload": {"comfy_org_api_key": "***"}}
     # Whoever sends another job is not told what this one's secrets were.
     assert (await bench.ask(type="echo", a=token))["echo"] == {"a": token}
