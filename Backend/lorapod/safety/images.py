@@ -120,6 +120,9 @@ def measure(path: Path) -> Picture:
 def verify(path: Path, *, name: str | None = None) -> Picture:
     """Decode the whole picture once, to know that a trainer can.
 
+    A PNG's checksums alone would cost a fiftieth, and a WebP has none; but what they cover may still be no picture, and
+    that would be seen only once a GPU waits for it.
+
     Args:
         path: the file.
         name: what to call it, and whose suffix it must fit; the file's own name where it is left out.
