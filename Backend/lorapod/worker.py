@@ -44,6 +44,7 @@ from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.open import open_store
+from lorapod.processes.store.port import StateStore
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
@@ -100,10 +101,10 @@ class Worker:
         trainers = trainers or TrainerRegistry(
             [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
         )
-        # In the order of preference.
         swarm, swarm_session = SwarmOptions.from_settings(settings, workspace), Session()
         starter = TemplatePool() if settings.warm_trainer else ColdStarter()
         engines = engines or EngineRegistry(
+            # In the order of preference.
             [
                 DiffusersEngine(settings=settings, workspace=workspace, clock=clock, starter=starter),
                 ComfyUIEngine(settings=settings, workspace=workspace),
@@ -120,19 +121,7 @@ class Worker:
         )
         stores = ObjectStores(settings=settings, workspace=workspace, redactor=redactor)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
-        # A mirror tries again by itself, and tells meanwhile what failed.
-        patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
-        hasty = settings.model_copy(update={"store_patience_s": patience_s})
-        mirrors = Mirrors(
-            workspace=workspace,
-            clock=clock,
-            scratch=settings.scratch_root,
-            open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=redactor).open,
-            default=settings.upload_targets,
-            has_ended=lambda process_id: (
-                not ((known := store.records.load(process_id)) and not known.status.final)
-            ),
-        )
+        mirrors = _mirrors(settings, workspace, store, clock, redactor)
         courier = Courier(
             workspace=workspace,
             clock=clock,
@@ -164,12 +153,18 @@ class Worker:
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
-        downloads = ModelDownloads(workspace=workspace, settings=settings, digests=digests)
-        engine_downloads = {
-            SwarmUIEngine.name: SwarmDownloads(
-                swarm.url, swarm_session, ModelAddresses.from_settings(settings)
-            )
-        }
+        generations = GenerationKind(
+            workspace=workspace, scratch=settings.scratch_root, free_gpu_memory=telemetry.free_gpu_memory
+        )
+        downloads = DownloadKind(
+            ModelDownloads(workspace=workspace, settings=settings, digests=digests),
+            {
+                SwarmUIEngine.name: SwarmDownloads(
+                    swarm.url, swarm_session, ModelAddresses.from_settings(settings)
+                )
+            },
+            shelved=partial(link_and_log, settings, workspace),
+        )
         services = Services(
             settings=settings,
             clock=clock,
@@ -181,16 +176,7 @@ class Worker:
                 trainers,
                 worker_id=settings.worker_id,
                 scratch=settings.scratch_root,
-                kinds=[
-                    GenerationKind(
-                        workspace=workspace,
-                        scratch=settings.scratch_root,
-                        free_gpu_memory=telemetry.free_gpu_memory,
-                    ),
-                    DownloadKind(
-                        downloads, engine_downloads, shelved=partial(link_and_log, settings, workspace)
-                    ),
-                ],
+                kinds=[generations, downloads],
             ),
             trainers=trainers,
             engines=engines,
@@ -248,3 +234,24 @@ class Worker:
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:
             self.surroundings.console.close()
+
+
+def _mirrors(
+    settings: Settings, workspace: Workspace, store: StateStore, clock: Clock, redactor: Redactor
+) -> Mirrors:
+    """What sends artifacts. A mirror tries again by itself, and tells meanwhile what failed: its stores need no patience."""
+    patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
+    hasty = settings.model_copy(update={"store_patience_s": patience_s})
+
+    def has_ended(process_id: str) -> bool:
+        record = store.records.load(process_id)
+        return record is None or record.status.final
+
+    return Mirrors(
+        workspace=workspace,
+        clock=clock,
+        scratch=settings.scratch_root,
+        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=redactor).open,
+        default=settings.upload_targets,
+        has_ended=has_ended,
+    )
