@@ -101,13 +101,15 @@ class Pulse:
     def follow(self, listener: Callable[[float], None]) -> float:
         """Beat, and call `listener` with the time of every heartbeat that was written, until `unfollow`.
 
-        Returns the time of the first one, in seconds of the monotonic clock, taken before it was written.
+        Returns the time of the newest one, in seconds of the monotonic clock, taken before it was written. It is never
+        older than the time between two: a heart that rested beats first, else a guard that counts from the beat before
+        the rest would end its child at once.
 
         Raises:
             OSError: the heartbeat cannot be written, so nothing may be held.
         """
         with self._lock:
-            if not self.holding:
+            if self._last_s is None or self._clock.monotonic() >= self._last_s + self.times.beat_s:
                 self._beat()
             self._listeners.add(listener)
             if self._thread is None:

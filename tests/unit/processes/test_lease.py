@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.processes.lease import LeaseTimes, Obituary
+from lorapod.processes.lease import LeaseTimes, Obituary, Pulse
 from lorapod.processes.store.port import Heartbeat
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.store import MemoryHeartbeats
@@ -25,6 +25,14 @@ class SlowHeartbeats(MemoryHeartbeats):
         return beat
 
 
+def one(_beat_s: float) -> None:
+    """A guard that is told of heartbeats."""
+
+
+def another(_beat_s: float) -> None:
+    """And a second one."""
+
+
 @pytest.mark.parametrize("passed_s", [TIMES.expiry_s - 0.1, TIMES.expiry_s])
 def test_a_heart_that_stands_still_for_long_enough_is_dead(passed_s: float) -> None:
     clock = FakeClock()
@@ -44,3 +52,34 @@ def test_who_stands_still_himself_takes_nobody_for_dead() -> None:
     assert not obituary.is_dead("other")
     hearts.standstill_s = 3 * TIMES.lease_s
     assert not obituary.is_dead("other")
+
+
+@pytest.mark.parametrize("rested_s", [TIMES.beat_s, TIMES.fence_s - 0.1, TIMES.fence_s, TIMES.lease_s])
+def test_whoever_begins_to_rely_on_a_heart_that_rested_gets_a_fresh_beat(rested_s: float) -> None:
+    clock = FakeClock()
+    hearts = MemoryHeartbeats()
+    pulse = Pulse(hearts, "me", TIMES, clock)
+    try:
+        pulse.follow(first := list[float]().append)
+        pulse.unfollow(first)
+        clock.advance(rested_s)
+        # A guard counts from this time: with an old one it would end its child before the next beat.
+        assert pulse.follow(another) == clock.monotonic()
+        beat = hearts.read("me")
+        assert beat is not None
+        assert beat.count == 2
+        assert pulse.stops == 0
+    finally:
+        pulse.close()
+
+
+def test_a_heart_that_beats_is_not_asked_for_a_beat_more() -> None:
+    clock = FakeClock()
+    hearts = MemoryHeartbeats()
+    pulse = Pulse(hearts, "me", TIMES, clock)
+    try:
+        began_s = pulse.follow(one)
+        clock.advance(TIMES.beat_s / 2)
+        assert pulse.follow(another) == began_s
+    finally:
+        pulse.close()
