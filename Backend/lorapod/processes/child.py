@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -148,6 +149,21 @@ def signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
     except ProcessLookupError:
         return
+
+
+def end_stray(pid: int, started: float | None, *, patience_s: float) -> bool:
+    """Kill the group of a child that outlived its worker and its guard; whether the child is seen to be gone."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if not same_process(pid, started):
+            return True
+        signal_group(pid, signal.SIGKILL)
+        return bool(select.select([descriptor], [], [], patience_s)[0])
+    finally:
+        os.close(descriptor)
 
 
 def process_started(pid: int) -> float | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 from collections.abc import Callable
 
 from lorapod.clock import Clock
-from lorapod.processes.child import same_process, signal_group
+from lorapod.processes.child import end_stray
 from lorapod.processes.lease import LeaseTimes, Obituary, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -17,6 +16,9 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
+
+#: How long a sweep waits for a killed child to be gone; the next sweep looks again.
+STRAY_GRACE_S = 1.0
 
 
 class Keeper:
@@ -137,13 +139,14 @@ class Keeper:
 
     def _bury(self, record: ProcessRecord) -> None:
         """Say of a process whose worker is dead that it was interrupted; of several workers, one does."""
+        # Where it is still there, its guard died too, or has only just ended it.
         if (
             record.host == this_host()
             and record.pid is not None
-            and same_process(record.pid, record.pid_started)
+            and not end_stray(record.pid, record.pid_started, patience_s=STRAY_GRACE_S)
         ):
-            # Its guard died too.
-            signal_group(record.pid, signal.SIGKILL)
+            logger.warning("child does not die", extra={"process_id": record.process_id, "pid": record.pid})
+            return
         requests = ControlRequest.all_of(self._store.mailbox.take(record.process_id))
         cancelled = any(request.capability is None for request in requests)
         ended = record.moved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -147,6 +148,17 @@ async def test_a_killed_worker_takes_its_child_along_and_is_noticed(
     assert end.worker_id == "other"
     assert end.generation == 2
     assert time.monotonic() - began < LEASE_S
+
+
+async def test_a_child_that_outlived_its_worker_and_its_guard_is_gone_before_it_is_called_interrupted(
+    manager: RealProcessManager, other: OtherWorker
+) -> None:
+    record = await running(manager, other.process_id)
+    (guard,) = guards_of(record)
+    os.kill(guard, signal.SIGKILL)
+    other.popen.kill()
+    assert (await ended(manager, record)).status is ProcessStatus.INTERRUPTED
+    assert gone(record)
 
 
 async def test_a_frozen_workers_training_is_over_before_another_may_take_it_up(
