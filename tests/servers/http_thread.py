@@ -29,14 +29,18 @@ def serving(build: Callable[[], web.Application], *, port: int = 0) -> Iterator[
         assert server is not None
         await runner.cleanup()
         # Connections that came at the last moment, made or still being made; a process that ends breaks them off.
-        for _ in range(10):
-            await asyncio.sleep(0)
-            for connection in server.connections:
-                connection.force_close()
+        await break_off(server)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await break_off(server)
+
+    async def break_off(server: web.Server) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+            for connection in server.connections:
+                connection.force_close()
 
     def run() -> None:
         try:
