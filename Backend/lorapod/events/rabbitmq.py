@@ -127,7 +127,10 @@ class RabbitMQSink:
         return delivered
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """Let the connection go, also one that is about to be made."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         link, self._link = self._link, None
         if link is not None:
             self._let_go(link.connection)
@@ -148,17 +151,22 @@ class RabbitMQSink:
             self._link = task.result()
 
     async def _open(self) -> _Link:
-        connection: AbstractConnection | None = None
+        try:
+            connection = aio_pika.Connection(_address(self._url))
+        except ValueError as error:
+            raise SinkUnavailable(self._reason(error)) from error
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                connection = await aio_pika.connect(_address(self._url))
+                await connection.connect()
                 exchange = await self._declare(connection)
-        except (ProbableAuthenticationError, AuthenticationError) as error:
-            raise LoginRefused("the broker refuses the name or password") from error
-        except _FAILURES as error:
-            if connection is not None:
-                self._let_go(connection)
-            raise SinkUnavailable(self._reason(error)) from error
+        except BaseException as error:
+            # Also one that was never open: whatever thread lets it go for good would begin to close it, without a loop.
+            self._let_go(connection)
+            if isinstance(error, ProbableAuthenticationError | AuthenticationError):
+                raise LoginRefused("the broker refuses the name or password") from error
+            if isinstance(error, _FAILURES):
+                raise SinkUnavailable(self._reason(error)) from error
+            raise
         return _Link(connection=connection, exchange=exchange)
 
     async def _declare(self, connection: AbstractConnection) -> AbstractExchange:

@@ -6,11 +6,14 @@ import asyncio
 import gc
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aio_pika import Connection
 from pydantic import SecretStr
 from tests.integration.processes.newsroom import Newsroom
 from tests.servers.consumer import Consumer
@@ -147,6 +150,54 @@ async def test_what_is_no_address_is_told_without_its_password(text: str) -> Non
     assert why == "RABBITMQ_URL is not an address such as amqp://user:password@host:5672/"
     await sink.close()
     gc.collect()  # what the client leaves behind is told here, not in a later test
+
+
+class TestAConnectionThatNeverOpened:
+    """Whatever thread lets go of one that is not closed begins to close it, without a loop to do so."""
+
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+        """Every connection, open or not."""
+        known: list[Connection] = []
+        begin = Connection.__init__
+
+        def noted(connection: Connection, *arguments: Any, **more: Any) -> None:
+            known.append(connection)
+            begin(connection, *arguments, **more)
+
+        monkeypatch.setattr(Connection, "__init__", noted)
+        return known
+
+    async def test_is_closed_where_nobody_listens(self, made: list[Connection]) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            sink = RabbitMQSink(SecretStr(address(listener)), EXCHANGE)
+
+            why, _ = await took(sink)
+            await sink.close()
+
+        assert why == "the broker cannot be reached"
+        assert [connection.is_closed for connection in made] == [True]
+
+    async def test_is_closed_with_the_sink_while_it_waits(self, made: list[Connection]) -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            sink = RabbitMQSink(SecretStr(address(silent)), EXCHANGE)
+            check = asyncio.create_task(sink.check())
+            await eventually(lambda: bool(made))
+            began = time.monotonic()
+
+            await sink.close()
+
+            assert time.monotonic() - began < TIMEOUT_S / 2
+            assert [connection.is_closed for connection in made] == [True]
+            with pytest.raises(asyncio.CancelledError):
+                await check
+
+
+def address(listener: socket.socket) -> str:
+    return f"amqp://guest:guest@127.0.0.1:{listener.getsockname()[1]}/"
 
 
 async def test_a_missing_exchange_is_made_durable(rabbitmq_server: RunningRabbitMQ) -> None:
