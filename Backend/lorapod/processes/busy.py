@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from lorapod.errors import Conflict
 from lorapod.processes.record import ProcessRecord
+from lorapod.processes.slots import Resident
 from lorapod.processes.status import ProcessStatus
 from lorapod.trainers.port import Phase
 
 
-def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
+class Holder(Protocol):
+    """A process that holds a GPU, or waits for one."""
+
+    @property
+    def record(self) -> ProcessRecord:
+        """Its present record."""
+
+    @property
+    def resident(self) -> Resident | None:
+        """What it leaves on the GPU."""
+
+
+def refuse_if_busy(holders: Sequence[Holder], slots: int, resident: Resident | None = None) -> None:
     """Let a process pass that would have a GPU at once.
 
     Args:
-        holders: the processes that hold one, or wait for one, in the order in which they came.
+        holders: who holds one, or waits for one, in the order in which they came.
         slots: how many GPUs there are.
+        resident: what the process will leave on its own: it is never on two, so it waits for whoever has it.
 
     Raises:
-        Conflict: all are taken; with the time until one is free, as far as that is known.
+        Conflict: all are taken, or the only one that it can have; with the time until then, as far as that is known.
     """
-    if len(holders) < slots:
-        return
+    records = [holder.record for holder in holders]
+    if len(records) >= slots:
+        raise _refusal(records, slots)
+    if resident is not None and (own := [each.record for each in holders if each.resident is resident]):
+        raise _refusal(own, 1)
+
+
+def _refusal(holders: Sequence[ProcessRecord], slots: int) -> Conflict:
     # Who came first and is still queued is about to get one.
     by_turn = sorted(holders, key=_waits)
     holding, waiting = by_turn[:slots], len(holders) - slots
@@ -35,7 +56,7 @@ def refuse_if_busy(holders: Sequence[ProcessRecord], slots: int) -> None:
         until = f"for {least}{min(etas):.0f} s"
     else:
         until = "nobody can say yet for how long"
-    raise Conflict(
+    return Conflict(
         f"The GPU is taken by {names}{ahead}: {until}.",
         hint='Send the request again later, or with "if_busy": "wait".',
         details=[detail],

@@ -263,8 +263,8 @@ class RealProcessManager(Roster):
             if record.process_id in self.supervisors:
                 raise RecordExists(record.process_id)
             if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
-                holders = [other.record for other in self.supervisors.values() if other.needs_slot]
-                refuse_if_busy(holders, around.slots.count)
+                holders = [other for other in self.supervisors.values() if other.needs_slot]
+                refuse_if_busy(holders, around.slots.count, plan.work.resident)
             # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
             self.supervisors[record.process_id] = supervisor
         try:

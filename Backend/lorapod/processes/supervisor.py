@@ -10,6 +10,7 @@ from lorapod.errors import ErrorCode
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import Run
+from lorapod.processes.slots import Resident
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import LeaseLost
@@ -56,6 +57,11 @@ class Supervisor:
         """Whether it holds a GPU, or waits for one."""
         in_line = self._work.needs_slot and self._turn.line is self._around.slots
         return in_line and not self.record.status.final
+
+    @property
+    def resident(self) -> Resident | None:
+        """What it leaves on the GPU."""
+        return self._work.resident
 
     @property
     def current(self) -> bool:

@@ -293,6 +293,21 @@ class TestTheGpu:
             await ended(manager, record)
         await ended(manager, task_on(manager, "count", refuse_if_busy=True))
 
+    async def test_another_one_is_no_use_to_an_engine_that_is_busy(self, workspace: Workspace) -> None:
+        engines = [CountingKind("count", resident=Lodger()), CountingKind("paint", resident=Lodger())]
+        manager = open_manager(workspace.root, kinds=engines, gpus=(0, 1))
+        first = task_on(manager, "count", steps=1000, step_s=0.02)
+        await until(manager, first, running)
+
+        with pytest.raises(Conflict, match=f"taken by {first.process_id}: for about"):
+            task_on(manager, "count", refuse_if_busy=True)
+
+        other = task_on(manager, "paint", refuse_if_busy=True)
+        assert (await ended(manager, other)).status is ProcessStatus.COMPLETED
+        cancel(manager, first)
+        await ended(manager, first)
+        manager.close(5)
+
 
 class TestAChildOfATask:
     async def test_is_run_to_its_end(self, manager: RealProcessManager, workspace: Workspace) -> None:

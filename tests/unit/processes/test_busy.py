@@ -1,25 +1,48 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from lorapod.errors import Conflict
 from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.slots import Resident
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.records import make_record
 
 
-def process(number: int, status: ProcessStatus, eta_s: float | None = None) -> ProcessRecord:
-    return make_record(process_id=f"train_00000000000{number}", status=status, progress=Progress(eta_s=eta_s))
+@dataclass(frozen=True, kw_only=True)
+class InLine:
+    record: ProcessRecord
+    resident: Resident | None = None
+
+
+class Lodger:
+    def release(self) -> None:
+        pass
+
+
+ENGINE = Lodger()
+
+
+def process(
+    number: int, status: ProcessStatus, eta_s: float | None = None, resident: Resident | None = None
+) -> InLine:
+    record = make_record(
+        process_id=f"train_00000000000{number}", status=status, progress=Progress(eta_s=eta_s)
+    )
+    return InLine(record=record, resident=resident)
 
 
 RUNNING = process(1, ProcessStatus.RUNNING, 120)
 SILENT = process(2, ProcessStatus.RUNNING)
 QUEUED = process(3, ProcessStatus.QUEUED)
+GENERATING = process(4, ProcessStatus.RUNNING, 30, ENGINE)
 
 
 @pytest.mark.parametrize(("holders", "slots"), [([], 1), ([RUNNING], 2)])
-def test_a_free_gpu_lets_it_pass(holders: list[ProcessRecord], slots: int) -> None:
+def test_a_free_gpu_lets_it_pass(holders: list[InLine], slots: int) -> None:
     refuse_if_busy(holders, slots)
 
 
@@ -35,10 +58,18 @@ def test_a_free_gpu_lets_it_pass(holders: list[ProcessRecord], slots: int) -> No
     ],
 )
 def test_a_taken_one_is_told_with_the_time(
-    holders: list[ProcessRecord], slots: int, told: str, wait_s: float | None
+    holders: list[InLine], slots: int, told: str, wait_s: float | None
 ) -> None:
     with pytest.raises(Conflict) as refused:
         refuse_if_busy(holders, slots)
     assert told in refused.value.message
     (detail,) = refused.value.details
     assert (detail["ahead"], detail.get("estimated_wait_s")) == (len(holders), wait_s)
+
+
+def test_a_free_gpu_is_no_use_to_an_engine_that_is_busy_on_another() -> None:
+    with pytest.raises(Conflict, match="taken by train_000000000004: for about 30 s"):
+        refuse_if_busy([RUNNING, GENERATING], 3, ENGINE)
+
+    refuse_if_busy([RUNNING, GENERATING], 3, Lodger())
+    refuse_if_busy([RUNNING, GENERATING], 3)
