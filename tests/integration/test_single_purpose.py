@@ -302,6 +302,19 @@ async def test_actions_find_what_lies_in_a_session(volume: Volume, dataset_url: 
     assert refused["output"]["code"] == "conflict"
 
 
+async def test_comfyui_sees_what_was_trained_in_a_session_at_once(tmp_path: Path, dataset_url: str) -> None:
+    root, comfyui = tmp_path / "volume", tmp_path / "comfyui"
+    async with (
+        serve(root, SINGLE_PURPOSE, environment={"COMFYUI_PATH": str(comfyui)}) as endpoint,
+        Caller(endpoint.url) as caller,
+    ):
+        answer = await Volume(root, endpoint, caller).end(from_urls(dataset_url))
+        assert answer["status"] == "COMPLETED", answer
+        session = answer["output"]["session_id"]
+        place = comfyui / "models/loras" / session / "hartsy-dreambooth/hartsy-dreambooth.safetensors"
+        assert place.samefile(root / session / "output/hartsy-dreambooth/hartsy-dreambooth.safetensors")
+
+
 async def test_a_killed_workers_training_goes_on_in_its_session_and_tells_its_site(
     tmp_path: Path, dataset_url: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from lorapod.actions.starting import Finished, StartRequest
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
 from lorapod.events.port import SealedCallback
+from lorapod.models.links import link_and_log
 from lorapod.processes.accepted import Accepted
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.status import ProcessStatus
@@ -48,6 +50,7 @@ async def run_to_the_end(
     accepted, (session, callback) = await begin(submit, services)
     process = await starting.answer(accepted, None, services, job, wait=True, callback=callback)
     assert isinstance(process, Finished), "it was waited for"
+    await asyncio.to_thread(link_and_log, services.settings, services.workspace)
     if process.status != ProcessStatus.COMPLETED:
         raise _failure(process, session, job)
     return SessionEnd(session=session, message=_message(process.uploads), process=process)

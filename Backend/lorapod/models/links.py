@@ -80,7 +80,7 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
 
 
 def _show_trained(shelf: Path, workspace: Workspace, report: LinkReport) -> None:
-    """What was trained here, among the LoRAs; a session's folder shows from the next run on."""
+    """What was trained here, among the LoRAs; a session's folder shows from the next run on, at its end at the latest."""
     link(shelf / TRAINED, workspace.output, workspace.root, report)
     for output in session_outputs(workspace):
         link(shelf / output.parent.name, output, workspace.root, report)

@@ -20,7 +20,11 @@ from tests.unit.datasets.shelf import packed, picture
 from tests.unit.events.post_office import eventually
 
 from lorapod.actions.action import Job
+from lorapod.actions.callbacks import wanted_callback
+from lorapod.actions.starting import answer
 from lorapod.events import lane
+from lorapod.processes.accepted import Accepted
+from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -121,6 +125,32 @@ async def test_a_resume_keeps_the_callback_or_gets_another(desk: Desk, receiver:
         assert receiver.posted[0].headers["Authorization"] == ("Bearer another-token" if resume else BEARER)
         assert receiver.posted[0].path == ("/events/new" if resume else "/events")
     await desk.ask(type="cancel", process_id=process_id)
+
+
+async def test_a_job_that_comes_again_before_its_process_is_called_interrupted_brings_the_token_along(
+    desk: Desk, receiver: Receiver
+) -> None:
+    services = desk.worker.services
+    started = await desk.ask(type="train", config={"steps": 300, "save_every": 5}, callback_url=receiver.url)
+    await eventually(lambda: "checkpoint" in kinds(receiver))
+    record = services.processes.get(started["process_id"])
+    again = asyncio.create_task(
+        answer(
+            Accepted(record=record, retried=True),
+            None,
+            services,
+            Job(job_id="job"),
+            wait=True,
+            callback=wanted_callback(receiver.url, SecretStr(TOKEN), services),
+        )
+    )
+    # As when its worker had died.
+    stop = StopRequest(reason=StopReason.SHUTDOWN, save=True, grace_s=5)
+    services.processes.supervisors[record.process_id].stop(stop)
+    assert (await again).model_dump()["status"] == "completed"
+    await eventually(lambda: "completed" in kinds(receiver))
+    (begun,) = [posted for posted in receiver.posted if posted.event["data"].get("run") == 2]
+    assert begun.headers["Authorization"] == BEARER
 
 
 @pytest.mark.parametrize(
