@@ -49,6 +49,7 @@ from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
 from lorapod.safety.vault import Vault
+from lorapod.scratch import Scratch
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
 from lorapod.storage.shares import FileShares
@@ -72,6 +73,7 @@ class Worker:
     router: Router
     surroundings: Surroundings
     announcer: Announcer
+    scratch: Scratch
 
     @classmethod
     def create(
@@ -87,12 +89,13 @@ class Worker:
         `clock`, `trainers` and `engines` take the place of the machine's own.
 
         Raises:
-            OSError: the workspace cannot be written, or the state store refuses this worker.
+            OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
             ValueError: `STATE_URL` is not of a form that is known, or events cannot go where the settings say.
         """
         clock = clock or SystemClock()
         redactor = Redactor(settings.secret_values())
         workspace = Workspace.create(settings.workspace_root)
+        scratch = Scratch.open(settings.scratch_root)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
         store = open_store(settings, workspace, clock)
         pulse = Pulse(
@@ -154,7 +157,7 @@ class Worker:
         )
         digests = DigestBook(workspace=workspace)
         generations = GenerationKind(
-            workspace=workspace, scratch=settings.scratch_root, free_gpu_memory=telemetry.free_gpu_memory
+            workspace=workspace, scratch=scratch.path, free_gpu_memory=telemetry.free_gpu_memory
         )
         downloads = DownloadKind(
             ModelDownloads(workspace=workspace, settings=settings, digests=digests),
@@ -170,6 +173,7 @@ class Worker:
             clock=clock,
             started_at=clock.now(),
             workspace=workspace,
+            scratch=scratch.path,
             redactor=redactor,
             processes=RealProcessManager(
                 surroundings,
@@ -198,13 +202,20 @@ class Worker:
             mirrors=mirrors,
             courier=courier,
         )
-        return cls(services=services, router=Router(services), surroundings=surroundings, announcer=announcer)
+        return cls(
+            services=services,
+            router=Router(services),
+            surroundings=surroundings,
+            announcer=announcer,
+            scratch=scratch,
+        )
 
     def start(self) -> None:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
         self.announcer.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
+        threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
         self._warm_up()
         if self.services.settings.auto_resume:
@@ -234,6 +245,7 @@ class Worker:
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:
             self.surroundings.console.close()
+        self.scratch.close()
 
 
 def _mirrors(

@@ -91,9 +91,9 @@ def _check(request: GenerateRequest, services: Services, job: Job) -> Engine:
 async def _image(request: GenerateRequest, services: Services) -> Path | None:
     if request.image is None:
         return None
-    settings = services.settings
-    folder = settings.scratch_root / "inputs"
-    return await bring_picture(request.image, folder, allow_private=settings.allow_private_urls)
+    return await bring_picture(
+        request.image, services.scratch / "inputs", allow_private=services.settings.allow_private_urls
+    )
 
 
 def _order(

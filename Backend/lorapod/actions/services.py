@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lorapod.clock import Clock
     from lorapod.datasets.fetching import DatasetFetcher
     from lorapod.datasets.library import DatasetLibrary
@@ -35,6 +37,8 @@ class Services:
     clock: Clock
     started_at: datetime
     workspace: Workspace
+    #: On local disk, this worker's alone, gone after it.
+    scratch: Path
     redactor: Redactor
     processes: RealProcessManager
     trainers: TrainerRegistry

@@ -75,6 +75,7 @@ class Bench:
             clock=SystemClock(),
             started_at=datetime.now(UTC),
             workspace=self.workspace,
+            scratch=cast("Any", None),
             redactor=Redactor(),
             processes=cast("Any", self.processes),
             trainers=cast("Any", None),

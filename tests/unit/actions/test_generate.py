@@ -23,9 +23,10 @@ from lorapod.testing.objects import MemoryObjects
 @pytest.fixture(autouse=True)
 def nothing_left(desk: Desk) -> Iterator[None]:
     yield
-    inputs = desk.scratch / "lorapod" / "inputs"
+    left = [path for path in desk.worker.scratch.path.iterdir() if path.name != "inputs"]
+    inputs = desk.worker.scratch.path / "inputs"
+    assert left == []
     assert not inputs.exists() or not list(inputs.iterdir())
-    assert not list((desk.scratch / "lorapod").glob("generate_*"))
 
 
 def picture(suffix: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:

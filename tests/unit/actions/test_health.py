@@ -110,6 +110,7 @@ async def ask(
             clock=clock,
             started_at=started_at,
             workspace=workspace,
+            scratch=cast("Any", None),
             redactor=Redactor(),
             processes=cast("Any", FakeProcesses()),
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
