@@ -13,7 +13,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +29,14 @@ from lorapod.errors import (
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
+from lorapod.models.errand import errand_to
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.models.order import ModelOrder
 from lorapod.models.sources import HubFile, WebFile, parse_source
 from lorapod.settings import Settings
-from lorapod.storage.patience import Patience
 from lorapod.workspace import Workspace, safe_name
 
 if TYPE_CHECKING:
-    from lorapod.models.hub import HubFacts
     from lorapod.safety.fetch import Fetched
 
 INCOMING = ".incoming"
@@ -51,20 +49,8 @@ OTHER_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".gguf"})
 
 MODEL_SUFFIXES = OTHER_SUFFIXES | {weights.SUFFIX}
 
-PUBLIC_HUB = "https://huggingface.co"
-
 #: Called with the bytes that have come, and those of the whole where they are known.
 Tell = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Errand:
-    """What is asked of which server."""
-
-    address: str
-    headers: Mapping[str, str]
-    allow_private: bool
-    facts: HubFacts | None = None
 
 
 class ModelDownloads:
@@ -140,7 +126,7 @@ class ModelDownloads:
 
         from lorapod.safety.fetch import Fetcher, FetchLimits
 
-        errand = await asyncio.to_thread(self._errand, source)
+        errand = await asyncio.to_thread(errand_to, source, self._settings)
         names: list[str] = []
 
         def named(told: str | None) -> None:
@@ -164,28 +150,6 @@ class ModelDownloads:
                 hint="Nothing was kept. Check the source and the digest, then try again.",
             )
         return names[0], fetched
-
-    def _errand(self, source: HubFile | WebFile) -> _Errand:
-        settings = self._settings
-        if isinstance(source, WebFile):
-            return _Errand(
-                address=source.address,
-                headers=_civitai(source.address, settings),
-                allow_private=settings.allow_private_urls,
-            )
-        # Imported here: the Hub's library takes as long as the worker's whole start.
-        from lorapod.models.hub import look_up
-        from lorapod.storage.hub_access import HubAccess
-
-        access = HubAccess.from_settings(settings)
-        facts = look_up(source, access, Patience(total_s=settings.store_patience_s))
-        return _Errand(
-            address=source.address(access.endpoint, facts.commit),
-            headers=access.headers(),
-            # Who runs the worker has named the mirror.
-            allow_private=settings.allow_private_urls or access.endpoint != PUBLIC_HUB,
-            facts=facts,
-        )
 
     def _name(self, wanted: ModelOrder, source: HubFile | WebFile, told: str | None) -> str:
         """The name of the file: as asked, else as the server tells it, else as the address ends."""
@@ -286,18 +250,6 @@ def _parts(name: str) -> list[str]:
     if not parts:
         raise InvalidInput(f"name: {name!r} is not a plain name.")
     return [safe_name(part, field="name") for part in parts]
-
-
-def _civitai(address: str, settings: Settings) -> Mapping[str, str]:
-    from yarl import URL
-
-    url = URL(address, encoded=address.isascii())
-    host = url.host or ""
-    if settings.civitai_token is None or url.scheme != "https":
-        return {}
-    if host != "civitai.com" and not host.endswith(".civitai.com"):
-        return {}
-    return {"Authorization": f"Bearer {settings.civitai_token.get_secret_value()}"}
 
 
 def _taken(path: str) -> Conflict:

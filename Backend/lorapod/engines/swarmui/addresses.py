@@ -11,7 +11,7 @@ from yarl import URL
 
 from lorapod import __version__
 from lorapod.errors import NotFound, UnsafeUrl, UpstreamError
-from lorapod.models.download import PUBLIC_HUB
+from lorapod.models.errand import PUBLIC_HUB
 from lorapod.models.sources import HubFile, parse_source
 from lorapod.safety.http_answers import REDIRECTS, reason
 from lorapod.safety.urls import (
