@@ -227,6 +227,8 @@ def test_a_failure_is_told_in_each(shape: Any) -> None:
     [
         {"action": "generate_image", "payload": "a cat"},
         {"action": "generate", "raw_input": "a cat"},
+        {"action": "generate", "prompt": "a cat", "install_only": True},
+        {"action": "generate_image", "payload": {"install_only": True}},
         {"action": "edit_model_metadata", "model_name": "x", "metadata": "Cat"},
         {"action": "describe_model", "model_name": 7},
     ],

@@ -100,6 +100,10 @@ def _generation(sent: Fields) -> Fields:
     raw = _first(fields, "raw_input", "rawInput")
     if raw is not None and not isinstance(raw, Mapping):
         raise InvalidInput("raw_input: must be an object.")
+    if _first(fields, "install_only"):
+        raise InvalidInput(
+            "install_only: a job installs nothing here.", hint="`keep_alive` has the worker ready and warm."
+        )
     asked = {**{name: value for name, value in fields.items() if name not in _CONTROL}, **(raw or {})}
     images = _first(fields, "images")
     made: dict[str, Any] = {
