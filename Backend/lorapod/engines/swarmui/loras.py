@@ -7,10 +7,12 @@ they fit. Through a link, that would change what a training made, and its checks
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ from lorapod.errors import InsufficientStorage, Unsupported, UpstreamError
 
 #: The worker's own folder among SwarmUI's LoRAs.
 OWN_FOLDER = "lorapod"
+
+#: After so long a time without use a copy is removed: it can be made again.
+UNUSED_S = 7 * 86_400
 
 #: It ignores a refresh within ten seconds of the last one.
 SEEN_S = 15.0
@@ -54,8 +59,9 @@ class LoraFolder:
         identity = f"{real}\n{state.st_size}\n{state.st_mtime_ns}".encode()
         name = f"{_plain(lora.name)}-{hashlib.sha256(identity).hexdigest()[:12]}{real.suffix}"
         target = folder / OWN_FOLDER / name
-        if not target.exists():
+        if not _noted_as_used(target):
             target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target.parent)
             self._copy(real, target, state.st_size)
         return f"{OWN_FOLDER}/{name}"
 
@@ -74,6 +80,26 @@ class LoraFolder:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _noted_as_used(copy: Path) -> bool:
+    """Whether it is there; the time of its last reading says from now on that it is used."""
+    try:
+        os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        # SwarmUI, as another user, has written it anew.
+        return True
+    return True
+
+
+def _sweep(own: Path) -> None:
+    """Remove what nobody has used for long, and what killed workers have half copied; what cannot be removed stays."""
+    for path in own.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_atime > UNUSED_S:
+                path.unlink()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from lorapod.engines.port import LoraUse
-from lorapod.engines.swarmui.loras import LoraFolder
+from lorapod.engines.swarmui.loras import OWN_FOLDER, UNUSED_S, LoraFolder
 from lorapod.errors import InsufficientStorage
 
 
@@ -62,6 +63,33 @@ def test_other_weights_of_the_same_path_are_another_lora(folder: LoraFolder, tra
     assert after != before
     assert (folder.path / after).read_bytes() == b"WEIGHTS"
     assert (folder.path / before).read_bytes() == b"weights"
+
+
+def test_a_copy_that_nobody_has_used_for_long_makes_room_for_the_next(
+    folder: LoraFolder, trained: LoraUse, tmp_path: Path
+) -> None:
+    def long_ago(path: Path) -> None:
+        path.touch()
+        at_s = time.time() - UNUSED_S - 60
+        os.utime(path, (at_s, at_s))
+
+    used = folder.path / folder.place(trained)
+    own = folder.path / OWN_FOLDER
+    users = folder.path / "people" / "dog.safetensors"
+    users.parent.mkdir()
+    unused, broken_off = own / "dog-0123456789ab.safetensors", own / ".dog-0123456789ab.safetensors.1f.tmp"
+    for path in (used, unused, broken_off, users):
+        long_ago(path)
+    written = used.stat().st_mtime_ns
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"others")
+
+    assert folder.path / folder.place(trained) == used
+    copy = folder.path / folder.place(LoraUse(path=other, name="other"))
+
+    assert files(folder) == sorted([used.name, users.name, copy.name])
+    # SwarmUI reads a header anew that seems to have changed.
+    assert used.stat().st_mtime_ns == written
 
 
 def test_one_of_swarmuis_own_stays_where_it_is(folder: LoraFolder) -> None:
