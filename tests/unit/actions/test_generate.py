@@ -63,6 +63,13 @@ def test_a_prompt_becomes_pictures(desk: Desk) -> None:
     assert "trainer" not in status
 
 
+def test_a_prompt_without_a_type_is_enough(desk: Desk) -> None:
+    answer = desk.ask(prompt="a square", seed=5)
+
+    assert answer["status"] == "completed"
+    assert shown(answer["images"][0]).getpixel((0, 0)) == (5, 0, 0)
+
+
 def test_a_seed_is_chosen_and_told(desk: Desk) -> None:
     first, second = (desk.ask(type="generate", prompt="a square", seed=seed) for seed in (None, -1))
     assert first["seed"] != second["seed"]
