@@ -62,7 +62,23 @@ async def test_a_broker_that_is_killed_in_the_middle_gets_every_event_in_order(
     broker: RunningRabbitMQ, tmp_path: Path
 ) -> None:
     consumer = Consumer(broker, EXCHANGE)
-    office = PostOffice(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    bodies = await told_to_a_broker_that_is_killed(broker, consumer, tmp_path / "workspace")
+    if len({body["event_id"] for body in bodies}) < 2000 and consumer.queue not in broker.bindings():
+        # The killed broker has forgotten that the queue was bound: then nobody listened, which is not what is tested.
+        consumer = Consumer(broker, EXCHANGE)
+        bodies = await told_to_a_broker_that_is_killed(broker, consumer, tmp_path / "again")
+    assert len({body["event_id"] for body in bodies}) == 2000, broker.control("list_queues")
+    for process_id in PROCESSES:
+        first_seen = dict.fromkeys(body["sequence"] for body in bodies if body["process_id"] == process_id)
+        assert list(first_seen) == sorted(first_seen)
+        assert len(first_seen) == EVENTS_EACH
+
+
+async def told_to_a_broker_that_is_killed(
+    broker: RunningRabbitMQ, consumer: Consumer, workspace: Path
+) -> list[dict[str, Any]]:
+    """What a consumer has of 2,000 events, when the broker was killed and started again in the middle."""
+    office = PostOffice(workspace, RabbitMQSink(broker.url, EXCHANGE))
     office.start()
     for process_id in PROCESSES:
         office.begin(process_id=process_id)
@@ -82,13 +98,8 @@ async def test_a_broker_that_is_killed_in_the_middle_gets_every_event_in_order(
         while any(office.marked(process_id) for process_id in PROCESSES):  # noqa: ASYNC110 - on the disk
             await asyncio.sleep(0.05)
     bodies = await asyncio.to_thread(consumer.drain)
-    ids = [body["event_id"] for body in bodies]
-    assert len(set(ids)) == 2000
-    for process_id in PROCESSES:
-        first_seen = dict.fromkeys(body["sequence"] for body in bodies if body["process_id"] == process_id)
-        assert list(first_seen) == sorted(first_seen)
-        assert len(first_seen) == EVENTS_EACH
     await asyncio.to_thread(office.courier.close, 5)
+    return bodies
 
 
 async def test_messages_are_as_the_contract_says(rabbitmq_server: RunningRabbitMQ) -> None:
