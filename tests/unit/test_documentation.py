@@ -56,3 +56,10 @@ def test_there_are_events_on_the_pages() -> None:
     assert {"howto/datasets.md", "howto/live-uploads.md", "howto/object-stores.md"} <= {
         page for page, _ in EVENTS
     }
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name
+)
+def test_no_page_holds_the_mark_of_an_unfinished_merge(page: Path) -> None:
+    assert not re.findall(r"^(?:<{7}|={7}|>{7})(?: |$)", page.read_text(encoding="utf-8"), re.MULTILINE)
