@@ -52,7 +52,9 @@ docs-check: venv ## Is docs/reference what the code's models say? (`make docs` w
 
 .PHONY: tests
 tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
-	@$(PYTEST) tests $(ARGS)
+	@$(PYTEST) tests $(ARGS) || { status=$$?; [ $$status = 1 ] || exit $$status; \
+		printf '\n== What failed beside others, once more alone (a test that fails twice has failed)\n'; \
+		$(PY) -m pytest tests --last-failed --last-failed-no-failures none $(ARGS); }
 
 ##@ Parts and upkeep
 
