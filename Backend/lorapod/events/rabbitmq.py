@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -31,6 +33,8 @@ from lorapod.events.port import Callback, Parcel, SinkUnavailable
 TIMEOUT_S = 3.0
 #: Events that are on their way at a time.
 IN_FLIGHT = 64
+#: Events that are written at a time: what the client takes up at once. More of them, and each waits for the others.
+BURST = 8
 #: How long a connection that is given up may take to end in good order.
 CLOSE_S = 1.0
 
@@ -70,7 +74,10 @@ class _Link:
     """An open way to the exchange."""
 
     connection: AbstractConnection
-    exchange: AbstractExchange
+    #: The client's own, below `aio_pika`: there a publish need not wait until the one before has left the machine.
+    channel: aiormq.Channel
+    #: Whose turn it is to write.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class RabbitMQSink:
@@ -117,7 +124,7 @@ class RabbitMQSink:
         delivered = 0
         for begin in range(0, len(parcel.events), IN_FLIGHT):
             some = parcel.events[begin : begin + IN_FLIGHT]
-            confirmed, error = await _publish(link.exchange, some)
+            confirmed, error = await self._publish(link, some)
             delivered += confirmed
             if error is not None:
                 self._let_go(link.connection)
@@ -135,6 +142,33 @@ class RabbitMQSink:
         if link is not None:
             self._let_go(link.connection)
         await asyncio.gather(*self._closing)
+
+    async def _publish(self, link: _Link, events: Sequence[Event]) -> tuple[int, BaseException | None]:
+        """How many were confirmed before the first that was not, and why that was not."""
+        sent: list[asyncio.Task[object]] = []
+        try:
+            async with link.turn:
+                for begin in range(0, len(events), BURST):
+                    for event in events[begin : begin + BURST]:
+                        publishing = link.channel.basic_publish(
+                            event.body(),
+                            exchange=self._exchange,
+                            routing_key=event.event_type.value,
+                            properties=_properties(event),
+                            wait=False,
+                        )
+                        sent.append(asyncio.create_task(publishing))
+                    # They run until each waits for its confirmation.
+                    await asyncio.sleep(0)
+            _, late = await asyncio.wait(sent, timeout=TIMEOUT_S)
+        finally:
+            for task in sent:
+                task.cancel()
+            results = await asyncio.gather(*sent, return_exceptions=True)
+        for count, result in enumerate(results):
+            if isinstance(result, BaseException):
+                return count, TimeoutError() if sent[count] in late else result
+        return len(events), None
 
     async def _linked(self) -> _Link:
         """The connection; several that need it at once wait for one attempt."""
@@ -158,7 +192,8 @@ class RabbitMQSink:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await connection.connect()
-                exchange = await self._declare(connection)
+                channel = await self._declare(connection)
+                underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
         except BaseException as error:
             # Also one that was never open: whatever thread lets it go for good would begin to close it, without a loop.
             self._let_go(connection)
@@ -167,16 +202,18 @@ class RabbitMQSink:
             if isinstance(error, _FAILURES):
                 raise SinkUnavailable(self._reason(error)) from error
             raise
-        return _Link(connection=connection, exchange=exchange)
+        return _Link(connection=connection, channel=underlay)
 
-    async def _declare(self, connection: AbstractConnection) -> AbstractExchange:
+    async def _declare(self, connection: AbstractConnection) -> AbstractChannel:
+        """A channel, when the exchange is there."""
+        channel = await self._channel(connection)
         try:
-            channel = await self._channel(connection)
-            return await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+            await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
         except ChannelAccessRefused:
             # It may not be made with these rights; it may be there.
             channel = await self._channel(connection)
-            return await channel.get_exchange(self._exchange, ensure=True)
+            await channel.get_exchange(self._exchange, ensure=True)
+        return channel
 
     @staticmethod
     async def _channel(connection: AbstractConnection) -> AbstractChannel:
@@ -208,28 +245,14 @@ def _address(url: SecretStr) -> URL:
     return address
 
 
-async def _publish(exchange: AbstractExchange, events: Sequence[Event]) -> tuple[int, BaseException | None]:
-    """How many were confirmed before the first that was not, and why that was not."""
-    results = await asyncio.gather(
-        *(
-            exchange.publish(_message(event), event.event_type.value, mandatory=False, timeout=TIMEOUT_S)
-            for event in events
-        ),
-        return_exceptions=True,
-    )
-    failures = ((count, result) for count, result in enumerate(results) if isinstance(result, BaseException))
-    return next(failures, (len(events), None))
-
-
-def _message(event: Event) -> aio_pika.Message:
-    return aio_pika.Message(
-        event.body(),
+def _properties(event: Event) -> aiormq.spec.Basic.Properties:
+    return aiormq.spec.Basic.Properties(
         content_type="application/json",
         content_encoding="utf-8",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=event.event_id,
         timestamp=event.timestamp,
-        type=event.event_type.value,
+        message_type=event.event_type.value,
         app_id="lorapod",
     )
 
