@@ -6,6 +6,7 @@ next part and says in its header how much of the one before counts. What a late 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -63,14 +64,18 @@ class Part:
             OSError: the disk is full or not writable.
         """
         line = event.body() + b"\n"
-        with self._lock, self.path.open("r+b") as file:
-            # What a failed attempt may have left is written over.
-            file.truncate(self._size_bytes)
-            file.seek(self._size_bytes)
-            file.write(line)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+        with self._lock:
+            # Bare system calls: whatever else the worker does may run between any two of them, and then they wait.
+            descriptor = os.open(self.path, os.O_WRONLY)
+            try:
+                # What a failed attempt may have left is written over.
+                os.ftruncate(descriptor, self._size_bytes)
+                if os.pwrite(descriptor, line, self._size_bytes) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             self._size_bytes += len(line)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,24 @@ def test_a_full_disk_leaves_the_part_as_it_was(outbox: Outbox, monkeypatch: pyte
             part.append(sample_event(2), durable=True)
     tell(part, 2)
     assert sequences(outbox) == [1, 2]
+
+
+def test_half_an_event_is_none(outbox: Outbox) -> None:
+    """The system writes what there is room for, and says how much that was."""
+    part = outbox.begin(1)
+    tell(part, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (part.path.stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space"):
+            part.append(sample_event(2), durable=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert sequences(outbox) == [1]
+    tell(part, 2, 3)
+    assert sequences(outbox) == [1, 2, 3]
 
 
 def test_how_far_each_sink_has_come_is_kept(outbox: Outbox) -> None:
