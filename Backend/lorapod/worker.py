@@ -30,6 +30,7 @@ from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.events.courier import Courier
 from lorapod.events.opening import open_sinks
+from lorapod.events.runpod import RunPodSink
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
 from lorapod.models.download import ModelDownloads
@@ -125,10 +126,11 @@ class Worker:
         stores = ObjectStores(settings=settings, workspace=workspace, redactor=redactor)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
         mirrors = _mirrors(settings, workspace, store, clock, redactor)
+        updates = RunPodSink(clock, interval_s=settings.progress_interval_s)
         courier = Courier(
             workspace=workspace,
             clock=clock,
-            sinks=open_sinks(settings),
+            sinks=open_sinks(settings, updates),
             vault=Vault(settings.callback_secret),
         )
         announcer = Announcer(
@@ -201,6 +203,7 @@ class Worker:
             room=room,
             mirrors=mirrors,
             courier=courier,
+            updates=updates,
         )
         return cls(
             services=services,

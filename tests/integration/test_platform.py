@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -52,6 +53,23 @@ async def test_an_attached_training_reports_at_once_and_answers_whole(one: Worke
     assert (output["status"], output["progress"]["percent"]) == ("completed", 100.0)
     assert [checkpoint["step"] for checkpoint in output["checkpoints"]] == [50, 100, 150, 150]
     assert output["worker_id"] == answer["workerId"]
+
+
+async def test_whoever_looks_at_the_job_sees_the_newest_checkpoint(one: Worker, tmp_path: Path) -> None:
+    job_id = await one.start("train", job_id="12345", **LONG)
+
+    async def last_event() -> Any:
+        event = ((await one.caller.status(job_id)).get("output") or {}).get("last_event")
+        return event if event is not None and event["event_type"] == "training.checkpoint" else None
+
+    event = await eventually(last_event, "an update with a checkpoint")
+    assert event["job_id"] == "12345"
+    assert (tmp_path / "workspace" / event["data"]["path"]).stat().st_size == event["data"]["size_bytes"]
+    update = (await one.caller.status(job_id))["output"]
+    assert update["process_id"] == event["process_id"]
+    assert update["progress"]["step"] >= event["data"]["checkpoint_step"]
+    await one.caller.call("POST", f"/cancel/{job_id}")
+    await one.until_status(event["process_id"], "cancelled")
 
 
 async def test_cancelling_the_job_stops_the_training_with_a_checkpoint(one: Worker) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 from lorapod.actions.services import Services
@@ -26,8 +27,16 @@ class Job:
     job_id: str
     #: Sends a progress update to whoever polls the RunPod job; may be called from any thread, never blocks.
     progress: Callable[[Mapping[str, Any]], None] = field(default=_no_progress)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1), init=False, repr=False, compare=False)
     #: The S3 server that it brought with it, for datasets, uploads and addresses that are in S3.
     s3: JobS3 | None = field(default=None, repr=False)
+
+    def show(self, view: Mapping[str, Any]) -> None:
+        """Send a numbered update; of calls that follow each other, the higher number is the newer one.
+
+        RunPod's SDK sends each in a thread of its own, so they can overtake each other.
+        """
+        self.progress({**view, "sequence": next(self._numbers)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,47 +6,20 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from lorapod.actions.action import Job
 from lorapod.actions.process_view import summary
 from lorapod.actions.services import Services
-from lorapod.clock import Clock
 from lorapod.errors import Conflict
+from lorapod.events.port import Updates
 from lorapod.processes.accepted import Accepted
 from lorapod.processes.listening import wait_until
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 
 logger = logging.getLogger(__name__)
-
-
-class ProgressReporter:
-    """Sends numbered progress updates: at once, at every change of state or phase, else now and then.
-
-    RunPod's SDK sends each update in a thread of its own, so they can overtake each other: `sequence` tells the order.
-    """
-
-    def __init__(self, job: Job, clock: Clock, *, interval_s: float) -> None:
-        """Send to `job`, at least `interval_s` seconds apart where only the progress changed."""
-        self._job = job
-        self._clock = clock
-        self._interval_s = interval_s
-        self._sequence = 0
-        self._last: tuple[object, object] | None = None
-        self._due = 0.0
-
-    def report(self, record: ProcessRecord) -> None:
-        """Send the record's state, where it is time."""
-        state = (record.status, record.phase)
-        if state == self._last and self._clock.monotonic() < self._due:
-            return
-        self._last = state
-        self._due = self._clock.monotonic() + self._interval_s
-        self._sequence += 1
-        self._job.progress(
-            {**summary(record).model_dump(mode="json", exclude_none=True), "sequence": self._sequence}
-        )
 
 
 StartedT = TypeVar("StartedT", bound=tuple[Accepted, object])
@@ -71,15 +44,22 @@ async def stay_attached(process_id: str, services: Services, job: Job) -> Proces
     A cancelled or timed-out RunPod job cancels this coroutine: then the process is stopped, with a checkpoint where
     its trainer can write one, and the cancellation goes on.
     """
-    reporter = ProgressReporter(job, services.clock, interval_s=services.settings.progress_interval_s)
     try:
-        return await wait_until(
-            services.processes, process_id, lambda record: record.status.final, reporter.report
-        )
+        with services.updates.attach(process_id, job.show) as updates:
+            return await wait_until(
+                services.processes, process_id, lambda record: record.status.final, partial(_show, updates)
+            )
     except asyncio.CancelledError:
         logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})
         await asyncio.shield(asyncio.to_thread(_cancel, process_id, services))
         raise
+
+
+def _show(updates: Updates, record: ProcessRecord) -> None:
+    updates.show(
+        (record.status, record.phase),
+        lambda: summary(record).model_dump(mode="json", exclude_none=True),
+    )
 
 
 def _stop_orphan(submitted: asyncio.Future[StartedT], services: Services) -> None:

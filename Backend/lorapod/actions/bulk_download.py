@@ -77,7 +77,7 @@ class _Packing:
         if self._given_up.is_set():
             raise _GivenUp
         if self._pace.due():
-            self._job.progress(
+            self._job.show(
                 {"phase": "packing", "packed_bytes": packed_bytes, "total_bytes": self._total_bytes}
             )
 

@@ -150,7 +150,7 @@ def _address_of(path: Path, services: Services, job: Job) -> DownloadResult:
 
     def uploaded(sent_bytes: int) -> None:
         if told.due():
-            job.progress({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
+            job.show({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
 
     shared = services.shares.share(path, sha256=sha256, job_s3=job.s3, progress=uploaded)
     return DownloadResult(

@@ -73,7 +73,7 @@ async def keep_alive(request: KeepAliveRequest, services: Services, job: Job) ->
             )
         if clock.monotonic() >= due_s:
             due_s = clock.monotonic() + request.interval_s
-            job.progress(_update(services, kept_s))
+            job.show(_update(services, kept_s))
             await asyncio.to_thread(warmth.ping)
             continue
         left_s = LOOK_S if request.duration_s is None else request.duration_s - kept_s

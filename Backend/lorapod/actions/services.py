@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lorapod.datasets.library import DatasetLibrary
     from lorapod.engines.registry import EngineRegistry
     from lorapod.events.courier import Courier
+    from lorapod.events.port import Attaching
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
     from lorapod.models.port import Shelf
@@ -52,6 +53,7 @@ class Services:
     room: Room
     mirrors: Mirrors
     courier: Courier
+    updates: Attaching
     models: ModelShelf
     #: Shelves of programs that keep their own, by engine.
     engine_shelves: Mapping[str, Shelf] = field(default_factory=dict)

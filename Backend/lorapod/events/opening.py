@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from lorapod.events.callback import CallbackSink
 from lorapod.events.log import LogSink
 from lorapod.events.port import EventSink, SinkUnavailable
+from lorapod.events.runpod import RunPodSink
 from lorapod.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ logger = logging.getLogger(__name__)
 _SINK = ("name", "durable", "patience_s", "wants", "deliver", "close")
 
 
-def open_sinks(settings: Settings) -> Sequence[EventSink]:
+def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
     """The sinks that the settings ask for; connects to nothing, but for the broker where `REQUIRE_EVENTS` is set.
+
+    `updates` is one of them; jobs attach to it.
 
     Raises:
         ValueError: `REQUIRE_EVENTS` is set, and there is no `RABBITMQ_URL`, or the broker refuses it; or `EVENT_SINKS`
@@ -33,6 +36,7 @@ def open_sinks(settings: Settings) -> Sequence[EventSink]:
     """
     sinks: list[EventSink] = [
         LogSink(),
+        updates,
         CallbackSink(
             secret=settings.callback_secret,
             allow_private=settings.allow_private_urls,

@@ -7,9 +7,10 @@ another worker, with the same `event_id`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -47,6 +48,29 @@ class Parcel:
     process_id: str
     events: Sequence[Event]
     callback: Callback | None = None
+
+
+#: Sends one update to whoever looks at an open job; never blocks.
+SendUpdate = Callable[[Mapping[str, Any]], None]
+
+
+class Updates(Protocol):
+    """What an open job shows of the process that it waits for."""
+
+    def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
+        """Say how the process is now.
+
+        Args:
+            state: where it differs from the one before, whoever looks must see it at once.
+            view: the process as answers show it, made where it is sent.
+        """
+
+
+class Attaching(Protocol):
+    """The way by which events, and how a process is, come to jobs that wait for it; safe for any thread."""
+
+    def attach(self, process_id: str, send: SendUpdate) -> AbstractContextManager[Updates]:
+        """Have `send` called with updates of a process, as long as the context is open."""
 
 
 class EventSink(Protocol):

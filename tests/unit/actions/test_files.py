@@ -87,6 +87,7 @@ class Bench:
             engines=cast("Any", None),
             room=cast("Any", None),
             archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
+            updates=cast("Any", None),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),
             courier=cast("Any", None),

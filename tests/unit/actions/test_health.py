@@ -122,6 +122,7 @@ async def ask(
             room=cast("Any", None),
             digests=cast("Any", None),
             archives=cast("Any", None),
+            updates=cast("Any", None),
             shares=cast("Any", None),
             telemetry=cast("Any", telemetry),
             courier=cast("Any", courier or FakeCourier()),
