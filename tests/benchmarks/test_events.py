@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
 
 EVENTS = 2000
 PROCESSES = [f"train_{number:012x}" for number in range(8)]
-ROUNDS = 3
+ROUNDS = 5
 PAIRS = 7
 
 Report = Callable[[str], None]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 from tests.servers.comfyui import VERSION, ComfyUIStandIn
-from tests.servers.comfyui_real import free_port
+from tests.servers.ports import free_port
 
 from lorapod.engines.comfyui.look import look_at
 

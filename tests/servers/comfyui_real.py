@@ -8,7 +8,6 @@ import functools
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,8 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lorapod.engines.comfyui.installation import Installation, find_installation
+from tests.servers.ports import free_port
+
+from lorapod.engines.comfyui.installation import find_installation
 from lorapod.engines.comfyui.look import look_at
+from lorapod.installations import Installation
 
 START_S = 120
 
@@ -32,12 +34,6 @@ def real_installation() -> tuple[Installation | None, str]:
 
 def real_arguments() -> list[str]:
     return shlex.split(os.environ.get("COMFYUI_ARGS", ""))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @functools.cache

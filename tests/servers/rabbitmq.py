@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
+from tests.servers.ports import free_ports
 
 READY_S = 60.0
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
@@ -27,7 +28,7 @@ class RunningRabbitMQ:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port, node_port, names_port = _free_ports(3)
+        self.port, node_port, names_port = free_ports(3)
         node = f"lorapod{secrets.token_hex(4)}@localhost"
         settings = folder / "rabbitmq.conf"
         settings.write_text(
@@ -136,16 +137,6 @@ class RunningRabbitMQ:
             connection.sendall(GREETING)
             return connection.recv(1) != b""
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @contextmanager

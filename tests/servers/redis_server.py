@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
+from tests.servers.ports import free_port
 
 READY_S = 20.0
 
@@ -23,9 +24,7 @@ class RunningRedis:
     def __init__(self, folder: Path, *, password: str | None = None) -> None:
         self._folder = folder
         self._password = password
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._popen: subprocess.Popen[bytes] | None = None
         self.start()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 from mypy_boto3_s3 import S3Client
 from pydantic import SecretStr
+from tests.servers.ports import free_ports
 
 from lorapod.storage.s3_access import S3Access
 from lorapod.storage.s3_client import make_client
@@ -36,16 +36,6 @@ PORTS = (
     "s3.port",
     "s3.port.grpc",
 )
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports: list[int] = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 class RunningS3:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.ports import free_port
 
 from lorapod.client import Client
 from lorapod.client.serving import serving
@@ -52,12 +52,6 @@ port = int(sys.argv[sys.argv.index("--port") + 1])
 print("options", *sys.argv[1:], flush=True)
 http.server.HTTPServer(("127.0.0.1", port), Answers).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

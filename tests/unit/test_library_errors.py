@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from lorapod.errors import ErrorCode, NotFound
-from lorapod.library_errors import code_of
+from lorapod.library_errors import DISK_FULL, code_of, system_error
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,21 @@ from lorapod.library_errors import code_of
 )
 def test_errors_have_a_code(error: Exception, code: ErrorCode) -> None:
     assert code_of(error) is code
+
+
+@pytest.mark.parametrize("number", sorted(DISK_FULL))
+def test_no_room_is_told_as_that(number: int) -> None:
+    error = system_error(OSError(number, "?"), "The trainer could not be started")
+    assert (error.code, error.message) == (ErrorCode.INSUFFICIENT_STORAGE, "The workspace's disk is full.")
+    assert "volume" in error.hint
+
+
+def test_what_could_not_be_done_is_told_with_the_reason() -> None:
+    error = system_error(
+        PermissionError(errno.EACCES, "Permission denied"), "The trainer could not be started"
+    )
+    assert (error.code, error.message) == (
+        ErrorCode.INTERNAL,
+        "The trainer could not be started: Permission denied.",
+    )
+    assert system_error(OSError()).message == "The worker's disk or network failed: OSError."

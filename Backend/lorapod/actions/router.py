@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,12 +11,12 @@ from lorapod.actions.action import Job
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
 from lorapod.errors import (
-    InsufficientStorage,
     InternalError,
     UnknownType,
     UpstreamError,
     WorkerError,
 )
+from lorapod.library_errors import system_error
 from lorapod.processes.store.port import StoreRefused, StoreUnavailable
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
@@ -89,11 +88,6 @@ def _no_action(wanted: str) -> WorkerError:
 
 
 def _system_error(error: OSError) -> WorkerError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InsufficientStorage(
-            "The workspace's disk is full.",
-            hint="Delete old outputs or attach a larger volume, then try again.",
-        )
     if isinstance(error, StoreRefused):
         return UpstreamError(
             "The state store (STATE_URL) refused what this worker asked of it.",
@@ -104,4 +98,4 @@ def _system_error(error: OSError) -> WorkerError:
             "The state store (STATE_URL) does not answer, so nothing can be started or looked up now.",
             hint="Try again; if it lasts, check that the server is up and can be reached from the workers.",
         )
-    return InternalError(f"The worker's disk or network failed: {error.strerror or type(error).__name__}.")
+    return system_error(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -12,14 +11,13 @@ from pathlib import Path
 from lorapod.datasets.captions import check_caption
 from lorapod.errors import InsufficientStorage, InvalidInput
 from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images
 from lorapod.safety.images import Picture
 
 ARCHIVE_SUFFIX = ".zip"
 TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
 TAKEN_SUFFIXES = images.SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def fresh_path(folder: Path) -> Path:
 
 def is_full(error: OSError) -> bool:
     """Whether the disk, a quota or a size limit is what failed."""
-    return error.errno in _FULL
+    return error.errno in DISK_FULL
 
 
 def disk_full(name: str) -> InsufficientStorage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import secrets
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, TooLarge
 from lorapod.files.archive import Entry, Packed, archive_key, write_archive
+from lorapod.library_errors import DISK_FULL
 from lorapod.workspace import Workspace
 
 #: Below `output/`; no process is called so.
@@ -29,7 +29,6 @@ KEEP_MOST = 20
 _ENTRY_BYTES = 1024
 
 _LOOK_S = 0.1
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ArchiveShelf:
@@ -128,7 +127,7 @@ def _build(path: Path, entries: Sequence[Entry], packed: Packed) -> None:
         os.utime(temporary, ns=(time.time_ns(), newest_ns))
         temporary.replace(path)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise InsufficientStorage(
                 "The workspace's disk ran full while the archive was built; nothing of it was kept.",
                 hint="Delete old outputs, or fetch the files one by one with `download_file`.",

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorapod.models.sources import HubFile, WebFile
+from lorapod.setting_groups.models import PUBLIC_HUB
 from lorapod.settings import Settings
 from lorapod.storage.patience import Patience
 
 if TYPE_CHECKING:
     from lorapod.models.hub import HubFacts
-
-PUBLIC_HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lorapod.errors import ErrorCode, WorkerError
+from lorapod.errors import WorkerError
+from lorapod.processes.failures import failure_of
 from lorapod.processes.lines import Line
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.run import TICK_S, Run
@@ -17,7 +17,7 @@ from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.work import Ending, Resumption
-from lorapod.trainers.port import ChildExit, Failure, LaunchSpec, Phase
+from lorapod.trainers.port import ChildExit, LaunchSpec, Phase
 from lorapod.wire.dataset import FetchProgress
 
 
@@ -186,28 +186,15 @@ class TaskWork:
             run.log.note(f"failed: {error}")
             if run.stop is not None or not run.around.pulse.holding:
                 return Ending.stopped(run.stop)
-            return Ending(status=ProcessStatus.FAILED, failure=_failure(error))
+            return Ending(
+                status=ProcessStatus.FAILED, failure=failure_of(error, "The work could not be finished")
+            )
         return Ending(status=ProcessStatus.COMPLETED, changes={"outcome": outcome})
 
     def _clean(self) -> None:
         clean_up, self._clean_up = self._clean_up, None
         if clean_up is not None:
             clean_up()
-
-
-def _failure(error: OSError | WorkerError) -> Failure:
-    if isinstance(error, WorkerError):
-        return Failure(code=error.code, message=error.message, hint=error.hint)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure(
-            code=ErrorCode.INSUFFICIENT_STORAGE,
-            message="The disk is full.",
-            hint="Delete old outputs or attach a larger volume, then try again.",
-        )
-    return Failure(
-        code=ErrorCode.INTERNAL,
-        message=f"The worker's disk or network failed: {error.strerror or type(error).__name__}.",
-    )
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lorapod.atomic import write_atomically
 from lorapod.errors import WorkerError
 from lorapod.processes.child import Child, Exit
-from lorapod.processes.launch_failure import launch_failure
+from lorapod.processes.failures import failure_of
 from lorapod.processes.lines import Line
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.preparing import Preparation
@@ -141,7 +141,9 @@ class Training:
         except (OSError, WorkerError) as error:
             log.note(f"cannot start: {error}")
             if around.pulse.holding:
-                return Ending(status=ProcessStatus.FAILED, failure=launch_failure(error))
+                return Ending(
+                    status=ProcessStatus.FAILED, failure=failure_of(error, "The trainer could not be started")
+                )
             # Cut off from the other workers: one of them, or this one later, may try again.
             return Ending(status=ProcessStatus.INTERRUPTED)
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")

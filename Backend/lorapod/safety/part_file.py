@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -14,13 +13,12 @@ from typing import IO
 
 from lorapod.atomic import replace_file
 from lorapod.errors import InsufficientStorage, TooLarge
+from lorapod.library_errors import DISK_FULL
 
 _CHUNK_BYTES = 1 << 20
 
 #: Between two looks at the free space while bytes come in.
 _LOOK_EVERY_BYTES = 32 << 20
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +182,7 @@ class PartFile:
 
     @staticmethod
     def _told(error: OSError) -> Exception:
-        if error.errno not in _FULL:
+        if error.errno not in DISK_FULL:
             return error
         return InsufficientStorage(
             "The workspace's disk ran full in a download; nothing of it was kept.",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pydantic import AliasChoices, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
+#: Where models and datasets are, unless a mirror of it is named.
+PUBLIC_HUB = "https://huggingface.co"
+
 
 class ModelSettings(BaseSettings):
     """Where models come from."""
@@ -14,9 +17,7 @@ class ModelSettings(BaseSettings):
         validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
         description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
     )
-    hf_endpoint: str = Field(
-        default="https://huggingface.co", description="The HuggingFace Hub, or a mirror of it."
-    )
+    hf_endpoint: str = Field(default=PUBLIC_HUB, description="The HuggingFace Hub, or a mirror of it.")
     hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
     civitai_token: SecretStr | None = Field(
         default=None, description="Civitai API key, sent with downloads from civitai.com only."

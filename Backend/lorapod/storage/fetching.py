@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lorapod.errors import InsufficientStorage, UpstreamError
+from lorapod.library_errors import DISK_FULL
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
 
 #: Takes the next piece of the content; only one call at a time, from whatever thread.
 Write = Callable[[bytes], None]
 #: Writes the content from an offset on, in order. Raises `StoreUnavailable`, and whatever `Write` raises.
 ReadFrom = Callable[[int, Write], None]
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def fetch(
@@ -59,7 +58,7 @@ def fetch(
                     if file.tell() <= begun_at:
                         raise
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if error.errno not in DISK_FULL:
             raise
         part.unlink(missing_ok=True)
         raise _disk_full(wanted) from error

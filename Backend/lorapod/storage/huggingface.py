@@ -17,6 +17,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from lorapod.errors import Unsupported
+from lorapod.setting_groups.models import PUBLIC_HUB
 from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.http_bodies import write_from
 from lorapod.storage.hub_access import HubAccess, NoRepository, answered, missing, told
@@ -25,7 +26,6 @@ from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUs
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 MAIN = "main"
-PUBLIC_HUB = "https://huggingface.co"
 #: Written by the Hub itself into every repository.
 HUB_FILES = {".gitattributes"}
 

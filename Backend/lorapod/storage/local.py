@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, NotFound, Unsupported
+from lorapod.library_errors import DISK_FULL
 from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.port import Progress, StoredObject, StoreRefused, UrlUse, checked_key
 
@@ -142,7 +142,7 @@ class LocalObjects:
                 f"The object {key!r} cannot be written in the folder ({error.strerror})."
             ) from error
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            if error.errno not in DISK_FULL:
                 raise
             free = shutil.disk_usage(self._folder).free
             raise InsufficientStorage(

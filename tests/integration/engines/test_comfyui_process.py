@@ -16,7 +16,8 @@ import pytest
 from tests.integration.engines.conftest import ENVIRONMENT, Bench, OpenBench
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui_process import install
-from tests.servers.comfyui_real import free_port, real_arguments, real_installation
+from tests.servers.comfyui_real import real_arguments, real_installation
+from tests.servers.ports import free_port
 
 from lorapod.engines.comfyui import server as server_module
 from lorapod.engines.port import Stopped

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.integration.engines.conftest import Target
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn
-from tests.servers.comfyui_real import free_port
+from tests.servers.ports import free_port
 
 from lorapod.actions.action import Job
 from lorapod.engines.comfyui.templates import TemplateShelf

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.servers.ports import free_port
 from tests.servers.swarmui import Fault, SwarmStandIn
 
 from lorapod.clock import SystemClock
@@ -656,13 +657,6 @@ class silent_port:  # noqa: N801 - used as the function that it stands for
 
     def __exit__(self, *_error: object) -> None:
         self._socket.close()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def wait_for(holds: Any, *, within_s: float = 20.0) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.servers.ports import free_port
 from tests.servers.swarmui import Fault, SwarmStandIn
 
 from lorapod.clock import SystemClock
@@ -27,13 +28,6 @@ def server() -> Iterator[SwarmStandIn]:
     stand_in = SwarmStandIn()
     with stand_in.running():
         yield stand_in
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class TestTheStandInIsAsStrictAsTheRealOne:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from tests.servers.flaky_proxy import flaky_proxy
 from tests.servers.hub import TOKEN, running_hub
-from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, free_ports, running_s3
+from tests.servers.ports import free_port
+from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, running_s3
 
 from lorapod import marks
 from lorapod.actions.action import Job
@@ -96,7 +97,7 @@ class Way:
     """A port of its own that leads to a server, and can be closed in the middle of everything."""
 
     def __init__(self, target_port: int) -> None:
-        [self._port] = free_ports(1)
+        self._port = free_port()
         self._target_port = target_port
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -362,7 +363,7 @@ async def test_resets_at_every_part_and_answers_to_come_back_later_only_delay(
 
 
 async def test_what_is_late_is_told_and_sent_by_another_worker(tmp_path: Path, s3_server: RunningS3) -> None:
-    [nobody] = free_ports(1)
+    nobody = free_port()
     prefix = f"late-{tmp_path.name}"
     away = {**s3_settings(s3_server), "bucket_endpoint_url": f"http://127.0.0.1:{nobody}"}
     with working(tmp_path, upload_grace_s=0.5, **away) as attempt:

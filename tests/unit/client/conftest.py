@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.servers.ports import free_port
 
 from lorapod.client import Client, RetryPolicy
 from lorapod.testing.fake_queue import FakeQueue
@@ -29,6 +29,4 @@ def client(queue: FakeQueue) -> Iterator[Client]:
 @pytest.fixture
 def free_port_url() -> str:
     """The address of a port where nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/v2/local"
+    return f"http://127.0.0.1:{free_port()}/v2/local"

@@ -26,8 +26,9 @@ from lorapod.engines.port import (
     Stopped,
 )
 from lorapod.errors import InternalError, Unsupported, error_of
+from lorapod.installations import Installation
 from lorapod.settings import Settings
-from lorapod.trainers.ai_toolkit.find import Installation, find_installation
+from lorapod.trainers.ai_toolkit.find import find_installation
 from lorapod.trainers.ai_toolkit.outcome import failure_of
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary

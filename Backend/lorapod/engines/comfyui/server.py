@@ -14,11 +14,12 @@ from typing import Any
 from yarl import URL
 
 from lorapod.engines.comfyui.address import is_local
-from lorapod.engines.comfyui.installation import Installation, find_installation, find_root
+from lorapod.engines.comfyui.installation import find_installation, find_root
 from lorapod.engines.comfyui.look import ServerView, look_at
 from lorapod.engines.comfyui.server_child import ServerChild
 from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
+from lorapod.installations import Installation
 from lorapod.settings import Settings
 from lorapod.trainers.port import LaunchSpec
 

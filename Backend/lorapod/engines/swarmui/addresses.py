@@ -11,7 +11,6 @@ from yarl import URL
 
 from lorapod import __version__
 from lorapod.errors import NotFound, UnsafeUrl, UpstreamError
-from lorapod.models.errand import PUBLIC_HUB
 from lorapod.models.sources import HubFile, parse_source
 from lorapod.safety.http_answers import REDIRECTS, reason
 from lorapod.safety.urls import (
@@ -24,6 +23,7 @@ from lorapod.safety.urls import (
     system_lookup,
     unreachable,
 )
+from lorapod.setting_groups.models import PUBLIC_HUB
 from lorapod.settings import Settings
 
 MAX_REDIRECTS = 5

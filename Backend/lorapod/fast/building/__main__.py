@@ -7,7 +7,6 @@ process and pip, which share a session.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from lorapod.fast.building.pip import install
 from lorapod.fast.building.shelf import EnvironmentShelf, Prepared, Recipe
 from lorapod.fast.building.steps import Stage, Step
 from lorapod.fast.building.turn import Turn
+from lorapod.library_errors import DISK_FULL
 
 #: Between two looks at another builder.
 LOOK_S = 0.5
@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _disk_error(error: OSError) -> WorkerError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if error.errno in DISK_FULL:
         return InsufficientStorage(
             "The disk ran full while the environment was made.",
             hint="Free disk or attach a larger volume, then send `setup_environment`.",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lorapod.errors import Unsupported
+from lorapod.installations import Installation
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
 from lorapod.trainers.ai_toolkit.control import RunControl
-from lorapod.trainers.ai_toolkit.find import Installation, find_installation
+from lorapod.trainers.ai_toolkit.find import find_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorapod.trainers.ai_toolkit.find import Installation
+from lorapod.installations import Installation
 from lorapod.trainers.port import WarmSpec
 
 #: Runs under AI Toolkit's Python, so it is a path here, not a module.

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.installations import Installation
 from lorapod.trainers.ai_toolkit import find
-from lorapod.trainers.ai_toolkit.find import Installation, find_installation
+from lorapod.trainers.ai_toolkit.find import find_installation
 
 
 @pytest.fixture(autouse=True)
