@@ -7,7 +7,6 @@ import contextlib
 import json
 import secrets
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.benchmarks.report import Report
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui_process import running_process
 from tests.servers.comfyui_real import shared_real
@@ -30,17 +30,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 #: The quietest of several rounds counts: whatever else the machine does, it only adds.
 ROUNDS = 4
 PROMPTS = 25
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 @pytest.fixture(params=["stand-in", "real"])

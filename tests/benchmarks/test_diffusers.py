@@ -7,10 +7,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.benchmarks.report import Report
 from tests.tiny_models import ENVIRONMENT, place_tiny, write_lora
 
 from lorapod.clock import SystemClock
@@ -46,17 +46,6 @@ generator = torch.Generator("cpu").manual_seed(1)
 image = pipeline("a box", width=64, height=64, num_inference_steps=int({steps}), generator=generator).images[0]
 image.save(out)
 """
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 class Atelier:

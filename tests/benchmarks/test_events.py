@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pika
 import pytest
+from tests.benchmarks.report import Report
 from tests.integration.processes.newsroom import Newsroom
 from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
@@ -28,17 +27,6 @@ EVENTS = 2000
 PROCESSES = [f"train_{number:012x}" for number in range(8)]
 ROUNDS = 5
 PAIRS = 7
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 def a_connection_for_each_per_s(server: RunningRabbitMQ, exchange: str, count: int) -> float:

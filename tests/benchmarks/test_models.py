@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import statistics
 import struct
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.benchmarks.report import Report
 
 from lorapod.files.digests import DigestBook
 from lorapod.models.kinds import ModelKind
@@ -23,17 +22,6 @@ MODELS = 2000
 
 #: As many tensors as a small LoRA has.
 TENSORS = 300
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.benchmarks.report import Report
 
 from lorapod.client import Client
 from lorapod.client.serving import serving
@@ -35,17 +35,6 @@ LARGE_BYTES = 2_000_000_000
 #: that: a few parts, each as bytes, as base64 and as JSON.
 MOST_MEMORY_BYTES = 400_000_000
 MOST_CLIENT_BYTES = 250_000_000
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 def config(handler: str, workspace: Path) -> EndpointConfig:

@@ -6,11 +6,11 @@ import os
 import re
 import selectors
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
+from tests.benchmarks.report import Report
 from tests.integration.builtin_runs import DEADLINE_S, ENVIRONMENT, PROCESS_ID, Bench, config
 
 from lorapod.processes.starting import ColdStarter, Starter
@@ -28,17 +28,6 @@ BOUND = 0.30
 ROUNDS = 3
 
 _STEP = re.compile(rb"bench: [^\r\n]*\| [1-9]\d*/")
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.benchmarks.report import Report
 from tests.integration.endpoint_caller import Caller
 
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
@@ -27,17 +27,6 @@ ROOT = Path(__file__).parents[2]
 FIVE_LINES = ROOT / "tests/benchmarks/five_line_handler.py"
 WORKER = ROOT / "Backend/rp_handler.py"
 FAST = ROOT / "FastBackend/handler_fast.py"
-
-Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 async def first_answer_s(handler: Path, workspace: Path) -> float:
