@@ -43,7 +43,7 @@ from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
-from lorapod.processes.starting import ColdStarter
+from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.open import open_store
 from lorapod.processes.store.port import StateStore
 from lorapod.processes.surroundings import Surroundings
@@ -93,96 +93,64 @@ class Worker:
             OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
             ValueError: `STATE_URL` is not of a form that is known, or events cannot go where the settings say.
         """
-        clock = clock or SystemClock()
-        redactor = Redactor(settings.secret_values())
-        workspace = Workspace.create(settings.workspace_root)
-        scratch = Scratch.open(settings.scratch_root)
-        telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
-        store = open_store(settings, workspace, clock)
-        pulse = Pulse(
-            store.heartbeats, new_holder(settings.worker_id), LeaseTimes(lease_s=settings.lease_s), clock
-        )
-        trainers = trainers or TrainerRegistry(
-            [AIToolkitTrainer(settings=settings, workspace=workspace), BuiltinTrainer(settings=settings)]
-        )
-        swarm, swarm_session = SwarmOptions.from_settings(settings, workspace), Session()
-        starter = TemplatePool() if settings.warm_trainer else ColdStarter()
-        engines = engines or EngineRegistry(
-            # In the order of preference.
-            [
-                DiffusersEngine(settings=settings, workspace=workspace, clock=clock, starter=starter),
-                ComfyUIEngine(settings=settings, workspace=workspace),
-                SwarmUIEngine(swarm, clock=clock, session=swarm_session),
-                AIToolkitEngine(settings=settings, workspace=workspace),
-            ],
-            preferred=settings.engine,
-        )
-        room = Room(
-            telemetry=telemetry,
-            root=workspace.root,
-            min_free_memory_bytes=settings.min_free_memory_bytes,
-            min_free_disk_bytes=settings.disk_min_free_bytes,
-        )
-        stores = ObjectStores(settings=settings, workspace=workspace, redactor=redactor)
+        ground = _Ground.open(settings, clock or SystemClock())
+        workspace, starter = ground.workspace, TemplatePool() if settings.warm_trainer else ColdStarter()
+        swarm = _Swarm(options=SwarmOptions.from_settings(settings, workspace), session=Session())
+        trainers = trainers or _trainers(ground)
+        engines = engines or _engines(ground, starter, swarm)
+        stores = ObjectStores(settings=settings, workspace=workspace, redactor=ground.redactor)
         fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
-        mirrors = _mirrors(settings, workspace, store, clock, redactor)
-        updates = RunPodSink(clock, interval_s=settings.progress_interval_s)
+        mirrors = _mirrors(ground)
+        updates = RunPodSink(ground.clock, interval_s=settings.progress_interval_s)
         courier = Courier(
             workspace=workspace,
-            clock=clock,
+            clock=ground.clock,
             sinks=open_sinks(settings, updates),
             vault=Vault(settings.callback_secret),
         )
         announcer = Announcer(
             workspace=workspace,
-            store=store,
+            store=ground.store,
             courier=courier,
-            clock=clock,
+            clock=ground.clock,
             interval_s=settings.progress_interval_s,
         )
         surroundings = Surroundings(
             workspace=workspace,
-            store=store,
-            pulse=pulse,
-            slots=SlotPool([gpu.index for gpu in first_report(telemetry).gpus]),
-            clock=clock,
+            store=ground.store,
+            pulse=Pulse(
+                ground.store.heartbeats,
+                new_holder(settings.worker_id),
+                LeaseTimes(lease_s=settings.lease_s),
+                ground.clock,
+            ),
+            slots=SlotPool([gpu.index for gpu in first_report(ground.telemetry).gpus]),
+            clock=ground.clock,
             environment=settings.trainer_environment(),
             max_log_bytes=settings.max_log_bytes,
-            redactor=redactor,
+            redactor=ground.redactor,
             starter=starter,
             datasets=FetchingSupply(fetcher, workspace),
             mirrors=mirrors,
             check_s3=stores.check,
-            check_room=room.check,
+            check_room=ground.room.check,
             news=announcer,
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
-        generations = GenerationKind(
-            workspace=workspace, scratch=scratch.path, free_gpu_memory=telemetry.free_gpu_memory
-        )
-        downloads = DownloadKind(
-            ModelDownloads(workspace=workspace, settings=settings, digests=digests),
-            {
-                SwarmUIEngine.name: SwarmDownloads(
-                    swarm.url, swarm_session, ModelAddresses.from_settings(settings)
-                )
-            },
-            shelved=partial(link_and_log, settings, workspace),
-        )
         services = Services(
             settings=settings,
-            clock=clock,
-            started_at=clock.now(),
+            clock=ground.clock,
+            started_at=ground.clock.now(),
             workspace=workspace,
-            scratch=scratch.path,
-            redactor=redactor,
+            scratch=ground.scratch.path,
+            redactor=ground.redactor,
             processes=RealProcessManager(
                 surroundings,
                 trainers,
                 worker_id=settings.worker_id,
                 scratch=settings.scratch_root,
-                kinds=[generations, downloads],
+                kinds=[_generations(ground), _downloads(ground, digests, swarm)],
             ),
             trainers=trainers,
             engines=engines,
@@ -190,17 +158,15 @@ class Worker:
             remote_datasets=fetcher,
             digests=digests,
             models=ModelShelf(workspace=workspace, digests=digests),
-            engine_shelves={
-                SwarmUIEngine.name: SwarmShelf(swarm.url, swarm_session, named=swarm.address is not None)
-            },
+            engine_shelves={SwarmUIEngine.name: swarm.shelf()},
             archives=ArchiveShelf(
                 workspace=workspace,
                 max_bytes=settings.max_archive_bytes,
                 keep_free_bytes=settings.disk_min_free_bytes,
             ),
-            shares=FileShares(settings=settings, clock=clock, open_store=stores.open),
-            telemetry=telemetry,
-            room=room,
+            shares=FileShares(settings=settings, clock=ground.clock, open_store=stores.open),
+            telemetry=ground.telemetry,
+            room=ground.room,
             mirrors=mirrors,
             courier=courier,
             updates=updates,
@@ -210,7 +176,7 @@ class Worker:
             router=Router(services),
             surroundings=surroundings,
             announcer=announcer,
-            scratch=scratch,
+            scratch=ground.scratch,
         )
 
     def start(self) -> None:
@@ -251,22 +217,110 @@ class Worker:
         self.scratch.close()
 
 
-def _mirrors(
-    settings: Settings, workspace: Workspace, store: StateStore, clock: Clock, redactor: Redactor
-) -> Mirrors:
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What the parts of a worker stand on."""
+
+    settings: Settings
+    clock: Clock
+    redactor: Redactor
+    workspace: Workspace
+    scratch: Scratch
+    telemetry: Telemetry
+    room: Room
+    store: StateStore
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> Self:
+        """Make the folders, and open the state store; raises as `Worker.create`."""
+        workspace = Workspace.create(settings.workspace_root)
+        telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
+        return cls(
+            settings=settings,
+            clock=clock,
+            redactor=Redactor(settings.secret_values()),
+            workspace=workspace,
+            scratch=Scratch.open(settings.scratch_root),
+            telemetry=telemetry,
+            room=Room(
+                telemetry=telemetry,
+                root=workspace.root,
+                min_free_memory_bytes=settings.min_free_memory_bytes,
+                min_free_disk_bytes=settings.disk_min_free_bytes,
+            ),
+            store=open_store(settings, workspace, clock),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Swarm:
+    """SwarmUI, as all parts that speak to it share it."""
+
+    options: SwarmOptions
+    session: Session
+
+    def shelf(self) -> SwarmShelf:
+        """The models that it keeps itself."""
+        return SwarmShelf(self.options.url, self.session, named=self.options.address is not None)
+
+
+def _trainers(ground: _Ground) -> TrainerRegistry:
+    """In the order of preference."""
+    return TrainerRegistry(
+        [
+            AIToolkitTrainer(settings=ground.settings, workspace=ground.workspace),
+            BuiltinTrainer(settings=ground.settings),
+        ]
+    )
+
+
+def _engines(ground: _Ground, starter: Starter, swarm: _Swarm) -> EngineRegistry:
+    """In the order of preference."""
+    settings, workspace = ground.settings, ground.workspace
+    return EngineRegistry(
+        [
+            DiffusersEngine(settings=settings, workspace=workspace, clock=ground.clock, starter=starter),
+            ComfyUIEngine(settings=settings, workspace=workspace),
+            SwarmUIEngine(swarm.options, clock=ground.clock, session=swarm.session),
+            AIToolkitEngine(settings=settings, workspace=workspace),
+        ],
+        preferred=settings.engine,
+    )
+
+
+def _generations(ground: _Ground) -> GenerationKind:
+    return GenerationKind(
+        workspace=ground.workspace,
+        scratch=ground.scratch.path,
+        free_gpu_memory=ground.telemetry.free_gpu_memory,
+    )
+
+
+def _downloads(ground: _Ground, digests: DigestBook, swarm: _Swarm) -> DownloadKind:
+    settings, workspace = ground.settings, ground.workspace
+    addresses = ModelAddresses.from_settings(settings)
+    return DownloadKind(
+        ModelDownloads(workspace=workspace, settings=settings, digests=digests),
+        {SwarmUIEngine.name: SwarmDownloads(swarm.options.url, swarm.session, addresses)},
+        shelved=partial(link_and_log, settings, workspace),
+    )
+
+
+def _mirrors(ground: _Ground) -> Mirrors:
     """What sends artifacts. A mirror tries again by itself, and tells meanwhile what failed: its stores need no patience."""
+    settings, workspace = ground.settings, ground.workspace
     patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
     hasty = settings.model_copy(update={"store_patience_s": patience_s})
 
     def has_ended(process_id: str) -> bool:
-        record = store.records.load(process_id)
+        record = ground.store.records.load(process_id)
         return record is None or record.status.final
 
     return Mirrors(
         workspace=workspace,
-        clock=clock,
+        clock=ground.clock,
         scratch=settings.scratch_root,
-        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=redactor).open,
+        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=ground.redactor).open,
         default=settings.upload_targets,
         has_ended=has_ended,
     )

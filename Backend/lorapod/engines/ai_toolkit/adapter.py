@@ -25,10 +25,9 @@ from lorapod.engines.port import (
     GenerationRun,
     Stopped,
 )
-from lorapod.errors import InternalError, Unsupported, error_of
-from lorapod.installations import Installation
+from lorapod.errors import InternalError, error_of
 from lorapod.settings import Settings
-from lorapod.trainers.ai_toolkit.find import find_installation
+from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.outcome import failure_of
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
@@ -60,7 +59,7 @@ class AIToolkitEngine:
 
     def probe(self) -> EngineStatus:
         """Whether an installation is there; two or three looks at the file system."""
-        installation, detail = self._find()
+        installation, detail = configured_installation(self._settings, self._workspace)
         version = installation.version if installation is not None else None
         return EngineStatus(available=installation is not None, version=version, detail=detail)
 
@@ -86,7 +85,7 @@ class AIToolkitEngine:
         config = for_slot(prepared, run.slot)
         path = generation.scratch / "config.yaml"
         write_atomically(path, dump_config(config).encode())
-        installation = self._installed()
+        installation = needed_installation(self._settings, self._workspace)
         total = pictures_of(config)
         run.tell(GenerationProgress(total_images=total, detail="starting AI Toolkit"))
         # A run of this very process may have been cut short.
@@ -113,23 +112,13 @@ class AIToolkitEngine:
 
     def _config(self, generation: Generation) -> tuple[dict[str, object], list[str]]:
         need_config(generation)
-        installation = self._installed()
+        installation = needed_installation(self._settings, self._workspace)
         return prepare_config(
             generation,
             worker_rules(self._settings, self._workspace, installation.root),
             vocabulary(installation.root, installation.version),
             legacy_works=legacy_works(installation.root),
         )
-
-    def _find(self) -> tuple[Installation | None, str]:
-        settings = self._settings
-        return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, self._workspace.root)
-
-    def _installed(self) -> Installation:
-        installation, detail = self._find()
-        if installation is None:
-            raise Unsupported(detail)
-        return installation
 
 
 def _tell(text: str, total: int, run: GenerationRun) -> None:

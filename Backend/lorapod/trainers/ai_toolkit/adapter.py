@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorapod.errors import Unsupported
-from lorapod.installations import Installation
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
 from lorapod.trainers.ai_toolkit.control import RunControl
-from lorapod.trainers.ai_toolkit.find import find_installation
+from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
@@ -48,7 +46,7 @@ class AIToolkitTrainer:
 
     def probe(self) -> TrainerStatus:
         """Whether an installation is there; two or three looks at the file system."""
-        installation, detail = self._find()
+        installation, detail = configured_installation(self._settings, self._workspace)
         if installation is None:
             return TrainerStatus(available=False, detail=detail)
         return TrainerStatus(available=True, version=installation.version, detail=detail)
@@ -60,7 +58,7 @@ class AIToolkitTrainer:
             InvalidInput: AI Toolkit would refuse the config, or train something else than it says.
             Unsupported: AI Toolkit is not installed here.
         """
-        installation = self._installed()
+        installation = needed_installation(self._settings, self._workspace)
         problems = Problems()
         config = prepare_config(request, problems)
         if config is None:
@@ -97,7 +95,7 @@ class AIToolkitTrainer:
             Unsupported: AI Toolkit is gone.
             OSError: the control table cannot be written.
         """
-        installation = self._installed()
+        installation = needed_installation(self._settings, self._workspace)
         ControlTable.create(plan.control_path, plan.process_id, name=plan.name, total_steps=plan.total_steps)
         return LaunchSpec(
             argv=(str(installation.python), str(installation.entry), str(config_path)),
@@ -120,15 +118,5 @@ class AIToolkitTrainer:
     @property
     def warm(self) -> WarmSpec | None:
         """How it is kept warm; None where it is not installed."""
-        installation, _ = self._find()
+        installation, _ = configured_installation(self._settings, self._workspace)
         return None if installation is None else warm_spec(installation)
-
-    def _find(self) -> tuple[Installation | None, str]:
-        settings = self._settings
-        return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, self._workspace.root)
-
-    def _installed(self) -> Installation:
-        installation, detail = self._find()
-        if installation is None:
-            raise Unsupported(detail)
-        return installation

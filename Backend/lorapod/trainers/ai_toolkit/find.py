@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from lorapod.errors import Unsupported
 from lorapod.installations import Installation, Program
+from lorapod.settings import Settings
+from lorapod.workspace import Workspace
 
 #: Where the project's own image has it.
 IMAGE_ROOT = Path("/app/ai-toolkit")
@@ -31,3 +34,20 @@ def find_installation(
     """
     places = [path] if path is not None else [IMAGE_ROOT, workspace / "ai-toolkit"]
     return AI_TOOLKIT.find(places, python, otherwise=Path(sys.executable))
+
+
+def configured_installation(settings: Settings, workspace: Workspace) -> tuple[Installation | None, str]:
+    """As `find_installation`, by the settings."""
+    return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, workspace.root)
+
+
+def needed_installation(settings: Settings, workspace: Workspace) -> Installation:
+    """The installation to use.
+
+    Raises:
+        Unsupported: there is none; says what is missing.
+    """
+    installation, detail = configured_installation(settings, workspace)
+    if installation is None:
+        raise Unsupported(detail)
+    return installation
