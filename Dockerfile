@@ -79,9 +79,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential ffmpeg libgl1 libglib2.0-0 python3-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app/ComfyUI
-# 0.3.64
-ARG COMFYUI_COMMIT=a125cd84b054a57729b5eecab930ca9408719832
-ARG COMFYUI_REPOSITORY=https://github.com/comfyanonymous/ComfyUI.git
+# 0.38.1; every release since 0.3.64 is served.
+ARG COMFYUI_COMMIT=20ca544ee0436721d8eb5f544665e490609f72c8
+ARG COMFYUI_REPOSITORY=https://github.com/Comfy-Org/ComfyUI.git
 RUN python3 -m venv .venv \
     && .venv/bin/pip install torch==2.13.0 torchvision==0.28.0 torchaudio==2.11.0
 RUN git init -q . \

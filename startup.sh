@@ -114,7 +114,7 @@ clone() {
 }
 
 install_comfyui() {
-    clone "${COMFYUI_REPOSITORY:-https://github.com/comfyanonymous/ComfyUI.git}" "$COMFYUI_COMMIT" "$1"
+    clone "${COMFYUI_REPOSITORY:-https://github.com/Comfy-Org/ComfyUI.git}" "$COMFYUI_COMMIT" "$1"
     "$python" -m venv "$1/.venv"
     "$1/.venv/bin/python" -m pip install -q --no-cache-dir -r "$1/requirements.txt"
 }

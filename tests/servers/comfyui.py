@@ -1,4 +1,7 @@
-"""A stand-in for ComfyUI, as the real server 0.3.64 was seen to behave, its traps included; each can be made certain."""
+"""A stand-in for ComfyUI, as the real servers behave, their traps included; each trap can be made certain.
+
+It behaves as the newest release; `version = OLD_VERSION` brings back what the oldest one that is served does otherwise.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,17 @@ from tests.servers.comfyui_work import PromptWork, is_link
 from tests.servers.http_thread import serving
 
 MOST_BYTES = 100 << 20
-VERSION = "0.3.64"
+VERSION = "0.38.1"
+#: Takes any text as a `prompt_id`; since 0.25.0 it must be a UUID.
+OLD_VERSION = "0.3.64"
+_UUID_DETAILS = "prompt_id must be a UUID in canonical lowercase form with hyphens"
+
+
+def is_canonical_uuid(value: object) -> bool:
+    try:
+        return str(uuid.UUID(str(value))) == value
+    except ValueError:
+        return False
 
 
 class ComfyUIStandIn(PromptWork):
@@ -26,6 +39,7 @@ class ComfyUIStandIn(PromptWork):
         self.root = root
         for name in ("input", "output", "temp", "models/loras"):
             (root / name).mkdir(parents=True, exist_ok=True)
+        self.version = VERSION
         self.port = 0
         self.requests: list[tuple[str, str, Any]] = []
         #: So many interrupts are forgotten, as one is that comes just before a prompt begins.
@@ -97,7 +111,7 @@ class ComfyUIStandIn(PromptWork):
         return socket
 
     async def _stats(self, _request: web.Request) -> web.Response:
-        system = {"os": "posix", "comfyui_version": VERSION, "argv": ["main.py"]}
+        system = {"os": "posix", "comfyui_version": self.version, "argv": ["main.py"]}
         return web.json_response({"system": system, "devices": [{"name": "cpu", "type": "cpu"}]})
 
     async def _queue(self, _request: web.Request) -> web.Response:
@@ -117,7 +131,9 @@ class ComfyUIStandIn(PromptWork):
 
     async def _prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
-        graph, prompt_id = body.get("prompt"), str(body.get("prompt_id") or uuid.uuid4())
+        graph, prompt_id = body.get("prompt"), body.get("prompt_id") or str(uuid.uuid4())
+        if self.version != OLD_VERSION and not is_canonical_uuid(prompt_id):
+            return self._refusal("invalid_prompt_id", "prompt_id must be a valid UUID", _UUID_DETAILS, {})
         for node, known in graph.items():
             if known.get("class_type") not in NODES:
                 message = f"Cannot execute because node {known.get('class_type')} does not exist."

@@ -15,11 +15,13 @@ from PIL import Image
 from pydantic import SecretStr
 from tests.integration.engines.conftest import Bench, OpenBench, Target
 from tests.servers import comfyui_graphs as graphs
+from tests.servers.comfyui import OLD_VERSION, VERSION, ComfyUIStandIn
 
 from lorapod.engines.port import LoraUse, Stopped
 from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerTimeout
 
 KEY = "comfy-org-key-that-must-not-leak"
+OTHER_ID = "00000000-0000-4000-8000-000000000001"
 DEADLINE_S = 60.0
 
 
@@ -60,14 +62,33 @@ def test_nothing_of_a_job_is_left_in_comfyui(bench: Bench, target: Target, tmp_p
     bench.make(workflow=graph, image=image, width=64, height=64)
 
     assert files_in(target) == before
-    assert not [entry for entry in asked_history(target) if entry.startswith("generate_")]
+    assert not [entry for entry in history_of(target).values() if "process_id" in entry["prompt"][3]]
     assert not list(target.base.glob("*/lorapod/*"))
 
 
-def asked_history(target: Target) -> list[str]:
+def history_of(target: Target) -> dict[str, Any]:
     if target.stand_in is not None:
-        return list(target.stand_in.history)
-    return list(asked(target, "history"))
+        return target.stand_in.history
+    history: dict[str, Any] = asked(target, "history")
+    return history
+
+
+@pytest.mark.parametrize("version", [OLD_VERSION, VERSION])
+def test_the_oldest_and_the_newest_release_are_served(
+    version: str, stand_in: ComfyUIStandIn, open_bench: OpenBench
+) -> None:
+    stand_in.version = version
+    bench = open_bench(stand_in.url, stand_in.root)
+
+    assert bench.engine.probe().version == version
+    assert bench.make(workflow=graphs.picture()).files
+
+
+def test_a_prompt_names_the_process_that_it_belongs_to(bench: Bench, stand_in: ComfyUIStandIn) -> None:
+    bench.make(workflow=graphs.picture())
+
+    [body] = [json.loads(body) for method, path, body in stand_in.requests if path == "/prompt"]
+    assert body["extra_data"]["process_id"].startswith("generate_")
 
 
 def test_the_input_picture_is_made_to_fit(bench: Bench, tmp_path: Path) -> None:
@@ -206,7 +227,7 @@ def test_a_node_that_fails_is_named_without_its_traceback(bench: Bench) -> None:
 
 
 def test_a_stop_interrupts_the_prompt_and_no_other(bench: Bench, target: Target) -> None:
-    other = {"prompt": graphs.picture("waits"), "prompt_id": "another"}
+    other = {"prompt": graphs.picture("waits"), "prompt_id": OTHER_ID}
     run = bench.run()
 
     def queue_another_and_stop() -> None:
@@ -219,9 +240,9 @@ def test_a_stop_interrupts_the_prompt_and_no_other(bench: Bench, target: Target)
         bench.engine.generate(bench.generation(workflow=graphs.slow()), run)
 
     until_s = time.monotonic() + DEADLINE_S
-    while not asked(target, "history/another") and time.monotonic() < until_s:
+    while not asked(target, f"history/{OTHER_ID}") and time.monotonic() < until_s:
         time.sleep(0.05)
-    assert asked(target, "history/another")["another"]["status"]["status_str"] == "success"
+    assert asked(target, f"history/{OTHER_ID}")[OTHER_ID]["status"]["status_str"] == "success"
     assert queue_is_empty(target)
 
 
@@ -246,7 +267,7 @@ def test_the_key_of_paid_nodes_goes_no_further(
     assert all(KEY.encode() not in file.path.read_bytes() for file in made.files)
     if target.stand_in is not None:
         [sent] = [body for method, path, body in target.stand_in.requests if path == "/prompt"]
-        assert json.loads(sent)["extra_data"] == {"api_key_comfy_org": KEY}
+        assert json.loads(sent)["extra_data"]["api_key_comfy_org"] == KEY
 
 
 def test_a_lora_that_lies_elsewhere_is_found_while_the_job_runs(

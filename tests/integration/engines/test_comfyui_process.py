@@ -15,6 +15,7 @@ import psutil
 import pytest
 from tests.integration.engines.conftest import ENVIRONMENT, Bench, OpenBench
 from tests.servers import comfyui_graphs as graphs
+from tests.servers.comfyui import VERSION
 from tests.servers.comfyui_process import install
 from tests.servers.comfyui_real import real_arguments, real_installation
 from tests.servers.ports import free_port
@@ -81,7 +82,7 @@ def killing(bench: Bench, number: signal.Signals) -> threading.Thread:
 
 def test_it_is_started_when_it_is_needed_and_kept(bench: Bench) -> None:
     status = bench.engine.probe()
-    assert (status.available, status.version, status.resident) == (True, "0.3.64", False)
+    assert (status.available, status.version, status.resident) == (True, VERSION, False)
     assert servers_of(bench) == []
 
     first = bench.make(workflow=graphs.picture())

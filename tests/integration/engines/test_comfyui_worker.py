@@ -152,12 +152,15 @@ async def test_no_room_is_said_before_anything_starts(tmp_path: Path, stand_in: 
     await asyncio.to_thread(worker.close)
 
 
-async def test_health_shows_the_engine(caller: Caller) -> None:
+async def test_health_shows_the_version_that_the_server_reports(
+    caller: Caller, stand_in: ComfyUIStandIn
+) -> None:
+    stand_in.version = "0.99.1"
     health = await caller.send(type="health")
 
     [engine] = [each for each in health["engines"] if each["name"] == "comfyui"]
     assert engine["available"]
-    assert engine["version"] == "0.3.64"
+    assert engine["version"] == "0.99.1"
 
 
 async def test_a_worker_without_comfyui_says_so(tmp_path: Path) -> None:

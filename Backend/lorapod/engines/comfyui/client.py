@@ -47,23 +47,25 @@ class ComfyClient:
         self._url = URL(url)
 
     async def submit(
-        self, graph: Graph, *, prompt_id: str, client_id: str, key: SecretStr | None
+        self, graph: Graph, *, prompt_id: str, client_id: str, process_id: str, key: SecretStr | None
     ) -> Accepted:
-        """Queue a workflow under ids of ours.
+        """Queue a workflow under an id of our own.
 
         Args:
             graph: the workflow.
-            prompt_id: how it is asked for from now on.
-            client_id: whose socket gets its events.
+            prompt_id: a UUID in canonical form (ComfyUI since 0.25.0 refuses any other); names the prompt in later calls.
+            client_id: the client whose socket receives the events.
+            process_id: kept in the prompt's `extra_data`, so that a person can tell whose prompt it is.
             key: for nodes of ComfyUI's paid API.
 
         Raises:
             InvalidInput: ComfyUI refuses it; every node's problem is in `details`.
             ServerAway: it cannot be reached.
         """
-        body: dict[str, Any] = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
+        extra = {"process_id": process_id}
         if key is not None:
-            body["extra_data"] = {"api_key_comfy_org": key.get_secret_value()}
+            extra["api_key_comfy_org"] = key.get_secret_value()
+        body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id, "extra_data": extra}
         async with self._request("POST", "prompt", json=body) as response:
             if response.status == HTTPStatus.OK:
                 return Accepted.of(await response.json(), graph)

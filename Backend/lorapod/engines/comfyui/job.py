@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -159,11 +160,12 @@ class ComfyJob:
 
     async def _prompt(self, client: ComfyClient, composed: Composed, index: int) -> None:
         total = self._generation.num_images
-        prompt_id = f"{self._generation.process_id}-{index}-{secrets.token_hex(4)}"
+        prompt_id = str(uuid.uuid4())
         self._prompt_ids.append(prompt_id)
         watch = PromptWatch(
             client,
             prompt_id=prompt_id,
+            process_id=self._generation.process_id,
             limits=self._limits,
             progress=PromptProgress(composed.graph, image=index + 1, total_images=total),
             tell=self._run.tell,

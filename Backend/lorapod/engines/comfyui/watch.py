@@ -88,6 +88,7 @@ class PromptWatch:
         client: ComfyClient,
         *,
         prompt_id: str,
+        process_id: str,
         limits: Limits,
         progress: PromptProgress,
         tell: Callable[[GenerationProgress], None],
@@ -98,7 +99,8 @@ class PromptWatch:
 
         Args:
             client: the server's.
-            prompt_id: the id that the prompt will have.
+            prompt_id: the id that the prompt will have, a UUID.
+            process_id: the process that the prompt belongs to.
             limits: how long it may take.
             progress: what reads its events.
             tell: called with what they tell.
@@ -107,6 +109,7 @@ class PromptWatch:
         """
         self._client = client
         self._prompt_id = prompt_id
+        self._process_id = process_id
         self._limits = limits
         self._progress = progress
         self._tell = tell
@@ -139,7 +142,13 @@ class PromptWatch:
                 listener = asyncio.create_task(self._listen(socket))
                 stack.push_async_callback(_end, listener)
             accepted = await self._unless_stopped(
-                self._client.submit(graph, prompt_id=self._prompt_id, client_id=client_id, key=key)
+                self._client.submit(
+                    graph,
+                    prompt_id=self._prompt_id,
+                    client_id=client_id,
+                    process_id=self._process_id,
+                    key=key,
+                )
             )
             entry = await self._wait()
         return Ended(prompt_id=self._prompt_id, entry=entry, accepted=accepted)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.servers.comfyui import VERSION
 from tests.servers.comfyui_process import install
 
 from lorapod.engines.comfyui.installation import find_installation
@@ -20,8 +21,8 @@ def test_it_is_found_where_the_setting_says(root: Path, tmp_path: Path) -> None:
     found, detail = find_installation(root, Path(sys.executable), tmp_path / "elsewhere")
 
     assert found is not None
-    assert (found.root, found.version, found.entry) == (root, "0.3.64", root / "main.py")
-    assert detail == f"ComfyUI 0.3.64 at {root}."
+    assert (found.root, found.version, found.entry) == (root, VERSION, root / "main.py")
+    assert detail == f"ComfyUI {VERSION} at {root}."
 
 
 def test_it_is_found_in_the_workspace(root: Path) -> None:
