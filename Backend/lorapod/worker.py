@@ -29,6 +29,7 @@ from lorapod.engines.swarmui.shelf import SwarmShelf
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.events.courier import Courier
+from lorapod.events.emitter import EventEmitter
 from lorapod.events.opening import open_sinks
 from lorapod.events.runpod import RunPodSink
 from lorapod.files.archive_shelf import ArchiveShelf
@@ -37,7 +38,6 @@ from lorapod.models.download import ModelDownloads
 from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.shelf import ModelShelf
 from lorapod.models.task import DownloadKind
-from lorapod.processes.announcer import Announcer
 from lorapod.processes.console import Console
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
@@ -62,7 +62,7 @@ from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
-#: What events have at the end, however long the processes took: that they were stopped is news.
+#: Seconds that delivery gets at the end, however long the processes took to stop: their ends are events too.
 LAST_EVENTS_S = 1.0
 
 
@@ -73,7 +73,7 @@ class Worker:
     services: Services
     router: Router
     surroundings: Surroundings
-    announcer: Announcer
+    emitter: EventEmitter
     scratch: Scratch
 
     @classmethod
@@ -108,7 +108,7 @@ class Worker:
             sinks=open_sinks(settings, updates),
             vault=Vault(settings.callback_secret),
         )
-        announcer = Announcer(
+        emitter = EventEmitter(
             workspace=workspace,
             store=ground.store,
             courier=courier,
@@ -134,7 +134,8 @@ class Worker:
             mirrors=mirrors,
             check_s3=stores.check,
             check_room=ground.room.check,
-            news=announcer,
+            on_start=emitter.started,
+            on_change=emitter.changed,
             console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
         )
         digests = DigestBook(workspace=workspace)
@@ -175,13 +176,13 @@ class Worker:
             services=services,
             router=Router(services),
             surroundings=surroundings,
-            announcer=announcer,
+            emitter=emitter,
             scratch=ground.scratch,
         )
 
     def start(self) -> None:
         """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
-        self.announcer.start(self.services.processes.holds)
+        self.emitter.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
@@ -209,7 +210,7 @@ class Worker:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
         until = time.monotonic() + self.services.settings.shutdown_grace_s
         self.services.processes.close(self.services.settings.shutdown_grace_s)
-        self.announcer.close(max(LAST_EVENTS_S, until - time.monotonic()))
+        self.emitter.close(max(LAST_EVENTS_S, until - time.monotonic()))
         self.services.engines.close()
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
         if self.surroundings.console is not None:

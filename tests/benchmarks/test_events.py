@@ -11,10 +11,10 @@ from typing import Any
 import pika
 import pytest
 from tests.benchmarks.report import Report
-from tests.integration.processes.newsroom import Newsroom
+from tests.integration.events.event_room import EventRoom
 from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
-from tests.unit.events.post_office import PostOffice
+from tests.unit.events.courier_bench import CourierBench
 
 from lorapod.events.models import EventType
 from lorapod.events.rabbitmq import RabbitMQSink
@@ -48,7 +48,7 @@ def a_connection_for_each_per_s(server: RunningRabbitMQ, exchange: str, count: i
 async def through_the_outbox_per_s(server: RunningRabbitMQ, exchange: str, root: Path) -> float:
     """Events a second from their writing to the outbox to the last one's confirmation."""
     sink = RabbitMQSink(server.url, exchange)
-    office = PostOffice(root, sink)
+    office = CourierBench(root, sink)
     office.start()
     for process_id in PROCESSES:
         office.begin(process_id=process_id)
@@ -84,7 +84,7 @@ async def test_events_are_published_ten_times_as_fast_as_with_a_connection_for_e
 
 async def training_s(root: Path, config: dict[str, Any], *sinks: RabbitMQSink, told: bool) -> float:
     """From the first to the last seen step."""
-    room = Newsroom(root, *sinks, interval_s=2.0, silent=not told)
+    room = EventRoom(root, *sinks, interval_s=2.0, silent=not told)
     record = room.train(**config)
     seen: list[float] = []
 
@@ -120,9 +120,9 @@ async def test_a_training_whose_broker_is_away_is_as_fast_as_one_without_events(
         )
         await asyncio.to_thread(server.start)
         for turn in range(PAIRS):
-            room = Newsroom(tmp_path / f"True-{turn}", RabbitMQSink(server.url, "hartsy.training"))
+            room = EventRoom(tmp_path / f"True-{turn}", RabbitMQSink(server.url, "hartsy.training"))
             record = room.manager.page(status=None, limit=1, before=None)[0][0]
-            room.announcer.take_up(record.process_id)
+            room.emitter.take_up(record.process_id)
             await asyncio.to_thread(room.close, 20)
         kinds = [body["event_type"] for body in await asyncio.to_thread(consumer.drain)]
         assert kinds.count("training.started") == kinds.count("training.completed") == PAIRS

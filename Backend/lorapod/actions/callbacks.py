@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from lorapod.actions.services import Services
 from lorapod.errors import InvalidInput
-from lorapod.events.port import SealedCallback
+from lorapod.processes.order import SealedCallback
 from lorapod.safety.urls import check_url
 
 

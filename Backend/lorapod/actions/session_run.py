@@ -16,10 +16,9 @@ from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, StartRequest
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
-from lorapod.events.port import SealedCallback
 from lorapod.models.links import link_and_log
 from lorapod.processes.accepted import Accepted
-from lorapod.processes.order import TrainingOrder
+from lorapod.processes.order import SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.sessions import Session, begin_session, drop_session
 from lorapod.trainers.config_text import dump_config, parse_config

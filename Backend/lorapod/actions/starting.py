@@ -19,10 +19,9 @@ from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.datasets.supply import dataset_view
 from lorapod.errors import Conflict, GpuUnavailable, WorkerError
-from lorapod.events.port import SealedCallback
 from lorapod.processes.accepted import Accepted
 from lorapod.processes.ids import new_process_id
-from lorapod.processes.order import TrainingOrder
+from lorapod.processes.order import SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.storage.s3_access import JobS3
 from lorapod.trainers.port import Trainer

@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import SecretStr
 
 from lorapod.clock import Clock
-from lorapod.events.lane import Lane
+from lorapod.events.lane import DeliveredProcess, Lane
 from lorapod.events.outbox import Outbox, Position
-from lorapod.events.port import Callback, EventSink, SealedCallback
+from lorapod.events.port import Callback, EventSink
 from lorapod.marks import TOUCH_S, Marks
+from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
 from lorapod.workspace import Workspace
 
@@ -32,22 +33,10 @@ CLOSE_S = 3.0
 LET_GO_S = 2.0
 
 
-class Teller(Protocol):
-    """Who writes outboxes; called on a thread of the courier's, one call at a time."""
-
-    def tick(self) -> None:
-        """Look for what is new of this worker's processes; called about every second."""
-
-    def take_up(self, process_id: str) -> None:
-        """See to it that all is told of a process whose worker is gone, and begin with it here, if it has ended."""
-
-
 @dataclass(kw_only=True)
-class _Active:
-    """A process whose events this worker delivers; a `lane.Journey`."""
+class _Active(DeliveredProcess):
+    """A process whose events this worker delivers, with a lane for each sink."""
 
-    newest: str
-    callback: Callback | None
     lanes: dict[str, Lane] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -83,11 +72,17 @@ class Courier:
         self._grace_s = 0.0
         self._thread: threading.Thread | None = None
 
-    def start(self, teller: Teller) -> None:
-        """Begin to deliver, and to look after what other workers left undelivered; returns at once."""
+    def start(self, *, tick: Callable[[], None], take_up: Callable[[str], None]) -> None:
+        """Start to deliver, and to take over what dead workers left undelivered; returns at once.
+
+        Args:
+            tick: writes what is new of this worker's processes to their outboxes; called about every second.
+            take_up: called with a process whose worker is gone; if it has ended, completes its outbox and calls `begin`.
+                Both are called on one thread of the courier at a time.
+        """
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._run, args=(self._loop, teller), name="events", daemon=True
+            target=self._run, args=(self._loop, tick, take_up), name="events", daemon=True
         )
         self._thread.start()
 
@@ -155,16 +150,18 @@ class Courier:
                 # The loop is closed: the worker stops, and another goes on.
                 self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _run(self, loop: asyncio.AbstractEventLoop, teller: Teller) -> None:
+    def _run(
+        self, loop: asyncio.AbstractEventLoop, tick: Callable[[], None], take_up: Callable[[str], None]
+    ) -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             try:
-                runner.run(self._serve(teller))
+                runner.run(self._serve(tick, take_up))
             except Exception:
                 logger.exception("delivery of events failed")
 
-    async def _serve(self, teller: Teller) -> None:
-        ticks = asyncio.create_task(self._every(TICK_S, teller.tick))
-        sweeps = asyncio.create_task(self._every(TOUCH_S, lambda: self._sweep(teller)))
+    async def _serve(self, tick: Callable[[], None], take_up: Callable[[str], None]) -> None:
+        ticks = asyncio.create_task(self._every(TICK_S, tick))
+        sweeps = asyncio.create_task(self._every(TOUCH_S, lambda: self._sweep(take_up)))
         await self._closing.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace_s):
@@ -197,7 +194,7 @@ class Courier:
                 # As at a thread's top: the next round may do better.
                 logger.exception("upkeep of events failed")
 
-    def _sweep(self, teller: Teller) -> None:
+    def _sweep(self, take_up: Callable[[str], None]) -> None:
         """Touch the marks of what this worker delivers, and take up what nobody does."""
         for process_id, active in list(self._active.items()):
             if Outbox(self._workspace, process_id).newest() == active.newest:
@@ -212,7 +209,7 @@ class Courier:
             if not outbox.newest():
                 self._marks.remove(process_id)
             elif self._can_deliver(outbox):
-                teller.take_up(process_id)
+                take_up(process_id)
 
     def _can_deliver(self, outbox: Outbox) -> bool:
         """Whether any sink of this worker has something left to do."""

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from lorapod.clock import Clock
 from lorapod.events.models import Event, EventType
@@ -25,10 +25,11 @@ LONGEST_WAIT_S = 30.0
 DELIVER_S = 60.0
 
 
-class Journey(Protocol):
-    """What a lane needs to know of its process; the same for all of its lanes."""
+@dataclass(kw_only=True)
+class DeliveredProcess:
+    """A process whose events this worker delivers; shared by all lanes of the process."""
 
-    #: The newest part that this worker answers for; a newer one is another worker's, who then delivers everything.
+    #: The newest part that this worker wrote. If there is a newer one, another worker holds the process and delivers.
     newest: str
     callback: Callback | None
 
@@ -40,7 +41,7 @@ class Lane:
         self,
         sink: EventSink,
         outbox: Outbox,
-        journey: Journey,
+        process: DeliveredProcess,
         position: Position,
         *,
         clock: Clock,
@@ -56,7 +57,7 @@ class Lane:
         #: Whether there was nothing to deliver when it last looked.
         self.idle = False
         self._outbox = outbox
-        self._journey = journey
+        self._process = process
         self._clock = clock
         self._on_recovery = on_recovery
         self._news = asyncio.Event()
@@ -89,7 +90,7 @@ class Lane:
                 )
                 await self._rest()
                 continue
-            if page.newest != self._journey.newest:
+            if page.newest != self._process.newest:
                 self.given_up = True
                 return
             if page.events:
@@ -105,7 +106,7 @@ class Lane:
         parcel = Parcel(
             process_id=self._outbox.process_id,
             events=[event for event, _ in chosen],
-            callback=self._journey.callback,
+            callback=self._process.callback,
         )
         try:
             async with asyncio.timeout(DELIVER_S):

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lorapod.atomic import replace_file
 from lorapod.events.models import Event
-from lorapod.events.part import SUFFIX, Header, Part, parse, read_header, read_lines
+from lorapod.events.outbox_part import SUFFIX, OutboxPart, PartHeader, parse, read_header, read_lines
 from lorapod.workspace import Workspace
 
 FOLDER = "events"
@@ -57,7 +57,7 @@ class Outbox:
         self.process_id = process_id
         self.folder = workspace.process_folder(process_id) / FOLDER
 
-    def begin(self, generation: int) -> Part:
+    def begin(self, generation: int) -> OutboxPart:
         """Begin a part of this worker's own, behind all that counts so far.
 
         Raises:
@@ -68,12 +68,12 @@ class Outbox:
             before = self._parts()
             previous = before[-1] if before else None
             number = sum(name.startswith(f"{generation:06d}.") for name in before)
-            header = Header(
+            header = PartHeader(
                 previous=previous,
                 previous_bytes=self._whole_bytes(previous) if previous else 0,
             )
             with suppress(FileExistsError):
-                return Part(self.folder / f"{generation:06d}.{number:04d}{SUFFIX}", header)
+                return OutboxPart(self.folder / f"{generation:06d}.{number:04d}{SUFFIX}", header)
 
     def read(self, position: Position, limit: int) -> Page:
         """Up to `limit` events that follow a position.

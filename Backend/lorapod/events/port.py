@@ -22,15 +22,6 @@ class SinkUnavailable(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SealedCallback:
-    """Where the caller of one training wants its events, as it may lie on a disk."""
-
-    url: str
-    #: The bearer token as a `Vault` has sealed it.
-    token: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Callback:
     """Where the caller of one training wants its events."""
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lorapod.errors import Conflict, Unsupported
-from lorapod.events.port import SealedCallback
 from lorapod.processes.accepted import Accepted, is_retry
 from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.ids import new_process_id
@@ -15,7 +14,7 @@ from lorapod.processes.keeper import Keeper
 from lorapod.processes.kinds import Kinds
 from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
-from lorapod.processes.order import Order, TaskOrder, TrainingOrder, keep_order, read_order
+from lorapod.processes.order import Order, SealedCallback, TaskOrder, TrainingOrder, keep_order, read_order
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.roster import Roster
@@ -73,7 +72,7 @@ class RealProcessManager(Roster):
             held=lambda: frozenset(self.supervisors),
             current=self.holds,
             deliver=self._deliver,
-            buried=surroundings.news.changed,
+            buried=surroundings.on_change,
         )
 
     def start(self) -> None:
@@ -157,7 +156,7 @@ class RealProcessManager(Roster):
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
         order = read_order(kind.order_type, self._around.store.orders, process_id)
-        order = order.with_s3(job_s3).told_to(callback)
+        order = order.with_s3(job_s3).with_callback(callback)
         self._around.check_s3(order.job_s3)
         return self._take_up(record, order, asked_by)
 
@@ -246,7 +245,7 @@ class RealProcessManager(Roster):
             self._around.store.records.create(cancelled)
         except RecordExists:
             raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
-        self._around.news.changed(cancelled)
+        self._around.on_change(cancelled)
         return cancelled
 
     def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
@@ -293,7 +292,7 @@ class RealProcessManager(Roster):
     def _changed(self, record: ProcessRecord) -> None:
         supervisor = self.supervisors[record.process_id]
         if supervisor.certain:
-            self._around.news.changed(record)
+            self._around.on_change(record)
         if supervisor.settled:
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]

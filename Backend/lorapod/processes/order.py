@@ -10,12 +10,20 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.events.port import SealedCallback
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import OrderStore
 from lorapod.sessions import Session
 from lorapod.storage.s3_access import JobS3
 from lorapod.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedCallback:
+    """The URL that the caller of one training wants its events at, in the form that is stored."""
+
+    url: str
+    #: The bearer token, encrypted by a `Vault`.
+    token: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +68,7 @@ class Order:
             )
         return replace(self, job_s3=job_s3)
 
-    def told_to(self, callback: SealedCallback | None) -> Self:
+    def with_callback(self, callback: SealedCallback | None) -> Self:
         """The order with this callback; None: with the one that it has."""
         return self if callback is None else replace(self, callback=callback)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lorapod.clock import Clock
-from lorapod.processes.announcing import Announcing, NoAnnouncing
 from lorapod.processes.console import Console
 from lorapod.processes.lease import Pulse
 from lorapod.processes.log import ProcessLog
@@ -50,8 +49,10 @@ class Surroundings:
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
     #: Raises `WorkerError` where the machine has no room for another process.
     check_room: Callable[[], None] = lambda: None
-    #: Tells of what happens.
-    news: Announcing = field(default_factory=NoAnnouncing)
+    #: Called when the folder and config of a run stand, by the worker that holds the process. Any thread; never blocks.
+    on_start: Callable[[ProcessRecord], None] = lambda _: None
+    #: Called at each change of a process that this worker holds; with an end only once that is on the disk.
+    on_change: Callable[[ProcessRecord], None] = lambda _: None
     #: Where logs are shown while they are written, too.
     console: Console | None = None
 

@@ -127,7 +127,7 @@ class Training:
         around, log = run.around, run.log
         try:
             self._write_config(run)
-            around.news.started(run.record)
+            around.on_start(run.record)
             if self.fetches:
                 self._plan = self._preparation.fetch(around, run.ledger, log, lambda: run.stop is not None)
                 if not run.take_slot(self.resident):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.clock import SystemClock
-from lorapod.processes.announcing import Announcing, NoAnnouncing
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
@@ -43,7 +42,8 @@ def open_manager(
     datasets: DatasetSupply | None = None,
     mirrors: Mirroring | None = None,
     kinds: Sequence[Kind] = (),
-    news: Announcing | None = None,
+    on_start: Callable[[ProcessRecord], None] = lambda _: None,
+    on_change: Callable[[ProcessRecord], None] = lambda _: None,
 ) -> RealProcessManager:
     """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
     clock = SystemClock()
@@ -60,7 +60,8 @@ def open_manager(
         starter=TemplatePool() if warm else ColdStarter(),
         datasets=datasets,
         mirrors=mirrors or NoMirroring(),
-        news=news or NoAnnouncing(),
+        on_start=on_start,
+        on_change=on_change,
     )
     scratch = root.parent / "scratch"
     manager = RealProcessManager(

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from tests.servers.receiver import Receiver, receiving
-from tests.unit.events.post_office import PostOffice, eventually
+from tests.unit.events.courier_bench import CourierBench, eventually
 
 from lorapod.events import callback as module
 from lorapod.events import lane
 from lorapod.events.callback import CallbackSink
 from lorapod.events.models import EventType
-from lorapod.events.port import Callback, Parcel, SealedCallback, SinkUnavailable
+from lorapod.events.port import Callback, Parcel, SinkUnavailable
+from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
 from lorapod.testing.events import sample_event
 
@@ -143,7 +144,7 @@ async def test_a_receiver_that_fails_gets_all_later(
 ) -> None:
     monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.02)
     receiver.answers += [503, 500, 200, 502]
-    office = PostOffice(tmp_path / "workspace", CallbackSink(allow_private=True))
+    office = CourierBench(tmp_path / "workspace", CallbackSink(allow_private=True))
     office.start()
     office.callback = office.courier.seal(receiver.url, TOKEN)
     office.begin()
@@ -157,7 +158,7 @@ async def test_a_receiver_that_fails_gets_all_later(
 async def test_a_token_that_another_worker_has_sealed_is_not_guessed(
     receiver: Receiver, tmp_path: Path
 ) -> None:
-    office = PostOffice(tmp_path / "workspace", CallbackSink(allow_private=True))
+    office = CourierBench(tmp_path / "workspace", CallbackSink(allow_private=True))
     office.start()
     office.callback = SealedCallback(url=receiver.url, token=Vault().seal(TOKEN))
     office.begin()
@@ -176,7 +177,7 @@ async def test_a_token_that_another_worker_has_sealed_is_not_guessed(
 
 async def test_workers_with_the_same_secret_go_on_for_each_other(receiver: Receiver, tmp_path: Path) -> None:
     secret = SecretStr("secret of the endpoint")
-    office = PostOffice(tmp_path / "workspace", CallbackSink(allow_private=True), vault=Vault(secret))
+    office = CourierBench(tmp_path / "workspace", CallbackSink(allow_private=True), vault=Vault(secret))
     office.start()
     office.callback = SealedCallback(url=receiver.url, token=Vault(secret).seal(TOKEN))
     office.begin()

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.integration.processes.newsroom import Newsroom
+from tests.integration.events.event_room import EventRoom
 from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ
-from tests.unit.events.post_office import eventually
+from tests.unit.events.courier_bench import eventually
 
 from lorapod import marks
 from lorapod.events import courier, lane
@@ -32,10 +32,10 @@ WORKER = """
 import sys, threading
 from pathlib import Path
 from pydantic import SecretStr
-from tests.integration.processes.newsroom import Newsroom
+from tests.integration.events.event_room import EventRoom
 from lorapod.events.rabbitmq import RabbitMQSink
 sink = RabbitMQSink(SecretStr(sys.argv[2]), sys.argv[3])
-room = Newsroom(Path(sys.argv[1]), sink, worker_id="other", lease_s=float(sys.argv[4]))
+room = EventRoom(Path(sys.argv[1]), sink, worker_id="other", lease_s=float(sys.argv[4]))
 record = room.train(steps=int(sys.argv[5]), save_every=20)
 print(record.process_id, flush=True)
 threading.Event().wait()
@@ -85,9 +85,9 @@ def consumer(rabbitmq_server: RunningRabbitMQ, exchange: str) -> Consumer:
 
 
 @pytest.fixture
-def mine(tmp_path: Path, rabbitmq_server: RunningRabbitMQ, exchange: str) -> Iterator[Newsroom]:
+def mine(tmp_path: Path, rabbitmq_server: RunningRabbitMQ, exchange: str) -> Iterator[EventRoom]:
     sink = RabbitMQSink(rabbitmq_server.url, exchange)
-    room = Newsroom(tmp_path / "workspace", sink, worker_id="mine", lease_s=LEASE_S)
+    room = EventRoom(tmp_path / "workspace", sink, worker_id="mine", lease_s=LEASE_S)
     yield room
     room.close(0)
 
@@ -104,7 +104,7 @@ def arrived(consumer: Consumer) -> list[str]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSTOP])
 async def test_whoever_takes_a_dead_workers_training_up_delivers_what_it_left(
-    mine: Newsroom, consumer: Consumer, exchange: str, death: signal.Signals
+    mine: EventRoom, consumer: Consumer, exchange: str, death: signal.Signals
 ) -> None:
     other = OtherWorker(mine.workspace.root, AWAY, exchange, steps=400)
     try:
@@ -140,7 +140,7 @@ async def test_whoever_takes_a_dead_workers_training_up_delivers_what_it_left(
 
 @pytest.mark.timeout(180)
 async def test_what_a_dead_worker_had_not_delivered_of_an_ended_training_is_delivered_by_any(
-    mine: Newsroom, consumer: Consumer, exchange: str, monkeypatch: pytest.MonkeyPatch
+    mine: EventRoom, consumer: Consumer, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(marks, "ABANDONED_S", 12.0)
     other = OtherWorker(mine.workspace.root, AWAY, exchange, steps=5)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from tests.servers.rabbitmq import RunningRabbitMQ
-from tests.unit.events.post_office import eventually
+from tests.unit.events.courier_bench import eventually
 
 from lorapod.actions.action import Job
 from lorapod.events.callback import signature

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from aio_pika import Connection
 from pydantic import SecretStr
-from tests.integration.processes.newsroom import Newsroom
+from tests.integration.events.event_room import EventRoom
 from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
-from tests.unit.events.post_office import PostOffice, eventually
+from tests.unit.events.courier_bench import CourierBench, eventually
 
 from lorapod.events import lane
 from lorapod.events.models import EventType
@@ -78,7 +78,7 @@ async def told_to_a_broker_that_is_killed(
     broker: RunningRabbitMQ, consumer: Consumer, workspace: Path
 ) -> list[dict[str, Any]]:
     """What a consumer has of 2,000 events, when the broker was killed and started again in the middle."""
-    office = PostOffice(workspace, RabbitMQSink(broker.url, EXCHANGE))
+    office = CourierBench(workspace, RabbitMQSink(broker.url, EXCHANGE))
     office.start()
     for process_id in PROCESSES:
         office.begin(process_id=process_id)
@@ -263,7 +263,7 @@ async def test_a_broker_that_is_away_for_a_whole_training_gets_it_all_later(
 ) -> None:
     consumer = Consumer(broker, EXCHANGE)
     broker.kill()
-    room = Newsroom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    room = EventRoom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
     record = await room.ended(room.train(steps=100, step_s=0.01, save_every=20))
     assert record.status is ProcessStatus.COMPLETED
     assert room.courier.states()[0].error == "the broker cannot be reached"
@@ -280,7 +280,7 @@ async def test_a_broker_that_is_away_for_a_whole_training_gets_it_all_later(
 async def test_a_frozen_broker_holds_up_no_training_and_no_end(
     broker: RunningRabbitMQ, tmp_path: Path
 ) -> None:
-    room = Newsroom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
+    room = EventRoom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
     broker.signal(signal.SIGSTOP)
     record = await room.ended(room.train(steps=20, step_s=0.01))
     assert record.status is ProcessStatus.COMPLETED

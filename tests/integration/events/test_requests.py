@@ -17,7 +17,7 @@ from tests.servers.http_thread import serving
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.datasets.shelf import packed, picture
-from tests.unit.events.post_office import eventually
+from tests.unit.events.courier_bench import eventually
 
 from lorapod.actions.action import Job
 from lorapod.actions.callbacks import wanted_callback

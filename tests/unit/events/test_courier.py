@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from tests.unit.events.post_office import PostOffice, eventually
+from tests.unit.events.courier_bench import CourierBench, eventually
 
 from lorapod import marks
 from lorapod.events import courier, lane
 from lorapod.events.models import EventType
 from lorapod.events.outbox import Position
-from lorapod.events.port import Callback, SealedCallback
+from lorapod.events.port import Callback
+from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
 from lorapod.testing.events import PROCESS_ID, MemorySink
 
@@ -35,8 +36,8 @@ def sink() -> MemorySink:
 
 
 @pytest.fixture
-async def office(tmp_path: Path, sink: MemorySink) -> AsyncIterator[PostOffice]:
-    opened = PostOffice(tmp_path / "workspace", sink)
+async def office(tmp_path: Path, sink: MemorySink) -> AsyncIterator[CourierBench]:
+    opened = CourierBench(tmp_path / "workspace", sink)
     opened.start()
     yield opened
     await asyncio.to_thread(opened.courier.close, 0)
@@ -47,7 +48,7 @@ def sequences(sink: MemorySink, process_id: str = PROCESS_ID) -> list[int]:
 
 
 async def test_what_is_told_arrives_in_order_and_the_mark_goes_with_the_last(
-    office: PostOffice, sink: MemorySink
+    office: CourierBench, sink: MemorySink
 ) -> None:
     office.begin()
     assert office.marked()
@@ -61,7 +62,9 @@ async def test_what_is_told_arrives_in_order_and_the_mark_goes_with_the_last(
     assert sequences(sink) == [1, 2, 3, 4, 5]
 
 
-async def test_a_run_that_follows_is_delivered_behind_the_first(office: PostOffice, sink: MemorySink) -> None:
+async def test_a_run_that_follows_is_delivered_behind_the_first(
+    office: CourierBench, sink: MemorySink
+) -> None:
     office.begin(1)
     office.tell(STARTED, EventType.INTERRUPTED)
     await eventually(lambda: not office.marked())
@@ -72,7 +75,7 @@ async def test_a_run_that_follows_is_delivered_behind_the_first(office: PostOffi
     assert sequences(sink) == [1, 2, 3, 4]
 
 
-async def test_a_run_is_not_over_because_the_one_before_it_is(office: PostOffice, sink: MemorySink) -> None:
+async def test_a_run_is_not_over_because_the_one_before_it_is(office: CourierBench, sink: MemorySink) -> None:
     office.begin(1)
     office.tell(STARTED, EventType.INTERRUPTED)
     await eventually(lambda: not office.marked())
@@ -86,7 +89,7 @@ async def test_a_run_is_not_over_because_the_one_before_it_is(office: PostOffice
 
 
 async def test_a_sink_that_fails_gets_everything_later_but_progress_that_is_old(
-    office: PostOffice, sink: MemorySink
+    office: CourierBench, sink: MemorySink
 ) -> None:
     sink.failure = "away"
     office.begin()
@@ -103,7 +106,7 @@ async def test_a_sink_that_fails_gets_everything_later_but_progress_that_is_old(
     assert (office.courier.states()[0].undelivered, office.courier.states()[0].error) == (0, None)
 
 
-async def test_what_arrived_of_a_parcel_does_not_come_again(office: PostOffice, sink: MemorySink) -> None:
+async def test_what_arrived_of_a_parcel_does_not_come_again(office: CourierBench, sink: MemorySink) -> None:
     sink.at_once = 2
     office.begin()
     office.tell(STARTED, PROGRESS, CHECKPOINT, PROGRESS, COMPLETED)
@@ -112,7 +115,7 @@ async def test_what_arrived_of_a_parcel_does_not_come_again(office: PostOffice, 
 
 
 async def test_a_sink_with_a_defect_ends_nothing(
-    office: PostOffice, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+    office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, defects = sink.deliver, [ValueError("a defect")]
 
@@ -129,7 +132,7 @@ async def test_a_sink_with_a_defect_ends_nothing(
 
 
 async def test_a_sink_that_hangs_holds_up_no_other_process(
-    office: PostOffice, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+    office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = sink.deliver
     over = asyncio.Event()
@@ -156,7 +159,7 @@ async def test_a_sink_that_hangs_holds_up_no_other_process(
 async def test_one_sink_does_not_wait_for_another(tmp_path: Path) -> None:
     good, bad = MemorySink("good"), MemorySink("bad")
     bad.failure = "away"
-    office = PostOffice(tmp_path / "workspace", bad, good)
+    office = CourierBench(tmp_path / "workspace", bad, good)
     office.start()
     office.begin()
     office.tell(STARTED, COMPLETED)
@@ -170,7 +173,7 @@ async def test_one_sink_does_not_wait_for_another(tmp_path: Path) -> None:
 
 async def test_what_a_sink_without_a_memory_misses_it_misses(tmp_path: Path) -> None:
     log = MemorySink("log", durable=False)
-    office = PostOffice(tmp_path / "workspace", log)
+    office = CourierBench(tmp_path / "workspace", log)
     office.start()
     log.failure = "deaf"
     office.begin()
@@ -186,7 +189,7 @@ async def test_what_a_sink_without_a_memory_misses_it_misses(tmp_path: Path) -> 
 
 async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sink: MemorySink) -> None:
     sink.failure = "away"
-    dead = PostOffice(tmp_path / "workspace", sink)
+    dead = CourierBench(tmp_path / "workspace", sink)
     dead.start()
     dead.begin()
     dead.tell(STARTED, CHECKPOINT, COMPLETED)
@@ -195,7 +198,7 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
     assert dead.marked()
     sink.failure = None
 
-    other = PostOffice(tmp_path / "workspace", sink)
+    other = CourierBench(tmp_path / "workspace", sink)
     other.start()
     await eventually(lambda: len(other.courier._marks._seen) == 1)
     assert other.taken_up == []
@@ -210,28 +213,28 @@ async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
     tmp_path: Path, sink: MemorySink
 ) -> None:
     sink.failure = "away"
-    dead = PostOffice(tmp_path / "workspace", sink)
+    dead = CourierBench(tmp_path / "workspace", sink)
     dead.start()
     dead.begin()
     dead.tell(STARTED, COMPLETED)
     await eventually(lambda: sink.tries > 0)
     await asyncio.to_thread(dead.courier.close, 0)
-    poor = PostOffice(tmp_path / "workspace", MemorySink("log", durable=False))
-    poor.courier._sweep(poor)
+    poor = CourierBench(tmp_path / "workspace", MemorySink("log", durable=False))
+    poor.courier._sweep(poor.take_up)
     poor.clock.advance(marks.ABANDONED_S)
-    poor.courier._sweep(poor)
+    poor.courier._sweep(poor.take_up)
     assert poor.marked()
     assert poor.taken_up == []
 
 
 async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path: Path) -> None:
     mine, others = MemorySink(), MemorySink()
-    first = PostOffice(tmp_path / "workspace", mine)
+    first = CourierBench(tmp_path / "workspace", mine)
     first.start()
     first.begin(1)
     first.tell(STARTED)
     await eventually(lambda: sequences(mine) == [1])
-    second = PostOffice(tmp_path / "workspace", others)
+    second = CourierBench(tmp_path / "workspace", others)
     second.start()
     second.begin(2)
     second.tell(STARTED, COMPLETED)
@@ -246,7 +249,7 @@ async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path
 async def test_what_is_left_at_the_end_is_delivered_within_the_grace(
     tmp_path: Path, sink: MemorySink
 ) -> None:
-    office = PostOffice(tmp_path / "workspace", sink)
+    office = CourierBench(tmp_path / "workspace", sink)
     office.start()
     office.begin()
     office.tell(STARTED, *[CHECKPOINT] * 1000, COMPLETED)
@@ -256,7 +259,7 @@ async def test_what_is_left_at_the_end_is_delivered_within_the_grace(
 
 async def test_a_sink_that_is_away_does_not_hold_up_the_end(tmp_path: Path, sink: MemorySink) -> None:
     sink.failure = "away"
-    office = PostOffice(tmp_path / "workspace", sink)
+    office = CourierBench(tmp_path / "workspace", sink)
     office.start()
     office.begin()
     office.tell(STARTED)
@@ -270,7 +273,7 @@ async def test_a_sink_that_is_away_does_not_hold_up_the_end(tmp_path: Path, sink
 async def test_an_event_is_given_up_when_the_patience_of_its_sink_is_over(tmp_path: Path) -> None:
     sink = MemorySink(patience_s=60)
     sink.failure = "gone"
-    office = PostOffice(tmp_path / "workspace", sink)
+    office = CourierBench(tmp_path / "workspace", sink)
     office.start()
     office.begin()
     office.tell(STARTED, CHECKPOINT)
@@ -286,7 +289,7 @@ async def test_an_event_is_given_up_when_the_patience_of_its_sink_is_over(tmp_pa
 
 
 async def test_a_callback_is_opened_for_the_sinks_by_whoever_has_the_key(
-    office: PostOffice, sink: MemorySink, tmp_path: Path
+    office: CourierBench, sink: MemorySink, tmp_path: Path
 ) -> None:
     token = SecretStr("token-of-a-caller")
     office.callback = office.courier.seal("https://example.com/hook", token)

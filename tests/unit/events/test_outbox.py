@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorapod.events.outbox import Outbox, Position
-from lorapod.events.part import Header, Part
+from lorapod.events.outbox_part import OutboxPart, PartHeader
 from lorapod.testing.events import PROCESS_ID, sample_event
 from lorapod.workspace import Workspace
 
@@ -20,7 +20,7 @@ def outbox(tmp_path: Path) -> Outbox:
     return Outbox(Workspace.create(tmp_path / "workspace"), PROCESS_ID)
 
 
-def tell(part: Part, *sequences: int) -> None:
+def tell(part: OutboxPart, *sequences: int) -> None:
     for sequence in sequences:
         part.append(sample_event(sequence), durable=sequence % 2 == 0)
 
@@ -161,6 +161,6 @@ def test_how_far_each_sink_has_come_is_kept(outbox: Outbox) -> None:
 
 
 def test_a_part_is_made_by_one_writer(tmp_path: Path) -> None:
-    Part(tmp_path / "a.jsonl", Header())
+    OutboxPart(tmp_path / "a.jsonl", PartHeader())
     with pytest.raises(FileExistsError):
-        Part(tmp_path / "a.jsonl", Header())
+        OutboxPart(tmp_path / "a.jsonl", PartHeader())

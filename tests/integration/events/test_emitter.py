@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.integration.processes.newsroom import Newsroom
-from tests.unit.events.post_office import eventually
+from tests.integration.events.event_room import EventRoom
+from tests.unit.events.courier_bench import eventually
 
 from lorapod.errors import InvalidInput
-from lorapod.events import courier, part
+from lorapod.events import courier, outbox_part
 from lorapod.events.models import CheckpointData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
 from lorapod.processes.order import TrainingOrder
@@ -44,13 +44,13 @@ def sink() -> MemorySink:
 
 
 @pytest.fixture
-def room(tmp_path: Path, sink: MemorySink) -> Iterator[Newsroom]:
-    opened = Newsroom(tmp_path / "workspace", sink)
+def room(tmp_path: Path, sink: MemorySink) -> Iterator[EventRoom]:
+    opened = EventRoom(tmp_path / "workspace", sink)
     yield opened
     opened.close(0)
 
 
-def paths(room: Newsroom, record: ProcessRecord) -> list[str]:
+def paths(room: EventRoom, record: ProcessRecord) -> list[str]:
     told = [event.data for event in room.told(record)]
     return [data.path for data in told if isinstance(data, CheckpointData | SampleData)]
 
@@ -59,7 +59,7 @@ def running(record: ProcessRecord) -> bool:
     return record.progress.step > 0
 
 
-async def test_a_training_is_told_from_its_start_to_its_end(room: Newsroom, sink: MemorySink) -> None:
+async def test_a_training_is_told_from_its_start_to_its_end(room: EventRoom, sink: MemorySink) -> None:
     record = await room.ended(room.train(steps=40, step_s=0.02, save_every=20))
     await eventually(lambda: bool(sink.events) and sink.events[-1].event_type.last)
     told = [json.loads(event.body()) for event in sink.events]
@@ -106,16 +106,16 @@ async def test_a_training_is_told_from_its_start_to_its_end(room: Newsroom, sink
 
 
 async def test_config_and_folder_stand_when_the_start_is_told(
-    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+    room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
-    tell = room.announcer.started
+    tell = room.emitter.started
 
     def started(record: ProcessRecord) -> None:
         seen.append(record.config_path(room.workspace).is_file())
         tell(record)
 
-    monkeypatch.setattr(room.announcer, "started", started)
+    monkeypatch.setattr(room.emitter, "started", started)
     await room.ended(room.train())
     assert seen == [True]
 
@@ -123,7 +123,7 @@ async def test_config_and_folder_stand_when_the_start_is_told(
 async def test_the_fetching_of_a_dataset_is_told(tmp_path: Path, sink: MemorySink) -> None:
     supply = ScriptedSupply(tmp_path / "workspace")
     supply.endless = True
-    room = Newsroom(tmp_path / "workspace", sink, datasets=supply)
+    room = EventRoom(tmp_path / "workspace", sink, datasets=supply)
     order = TrainingOrder(
         trainer="script",
         config={"steps": 2},
@@ -146,7 +146,7 @@ async def test_the_fetching_of_a_dataset_is_told(tmp_path: Path, sink: MemorySin
 
 
 async def test_progress_is_told_now_and_then(tmp_path: Path, sink: MemorySink) -> None:
-    room = Newsroom(tmp_path / "workspace", sink, interval_s=1.5)
+    room = EventRoom(tmp_path / "workspace", sink, interval_s=1.5)
     record = await room.ended(room.train(steps=100, step_s=0.02))
     room.close()
     times = [event.timestamp for event in room.told(record) if event.event_type is EventType.PROGRESS]
@@ -156,7 +156,7 @@ async def test_progress_is_told_now_and_then(tmp_path: Path, sink: MemorySink) -
     assert all(0.4 < gap < 1.5 for gap in gaps[1:]), gaps
 
 
-async def test_a_failure_is_told_with_its_reason(room: Newsroom) -> None:
+async def test_a_failure_is_told_with_its_reason(room: EventRoom) -> None:
     record = await room.ended(room.train(behaviour="crash", steps=4))
     last = json.loads(room.told(record)[-1].body())
     assert last["event_type"] == "training.failed"
@@ -167,14 +167,14 @@ async def test_a_failure_is_told_with_its_reason(room: Newsroom) -> None:
 async def test_what_fails_before_the_trainer_starts_is_told(tmp_path: Path, sink: MemorySink) -> None:
     supply = ScriptedSupply(tmp_path / "workspace")
     supply.error = InvalidInput("a.png is cut off.")
-    room = Newsroom(tmp_path / "workspace", sink, datasets=supply)
+    room = EventRoom(tmp_path / "workspace", sink, datasets=supply)
     order = TrainingOrder(trainer="script", config={}, dataset_path="x", dataset_source={"path": "x"})
     record = await room.ended(room.manager.submit("train", order).record)
     room.close()
     assert room.kinds(record) == ["started", "failed"]
 
 
-async def test_runs_follow_each_other_and_nothing_is_told_twice(room: Newsroom, sink: MemorySink) -> None:
+async def test_runs_follow_each_other_and_nothing_is_told_twice(room: EventRoom, sink: MemorySink) -> None:
     record = room.train(steps=60, step_s=0.02, save_every=10)
     await until(room.manager, record, lambda now: now.progress.step >= 25)
     room.manager.ask(record.process_id, CANCEL)
@@ -197,7 +197,7 @@ async def test_runs_follow_each_other_and_nothing_is_told_twice(room: Newsroom, 
 
 
 async def test_a_cancel_in_the_line_is_told_without_a_start(tmp_path: Path, sink: MemorySink) -> None:
-    room = Newsroom(tmp_path / "workspace", sink, gpus=(0,))
+    room = EventRoom(tmp_path / "workspace", sink, gpus=(0,))
     before = room.train(steps=500)
     await until(room.manager, before, running)
     record = room.train()
@@ -210,12 +210,12 @@ async def test_a_cancel_in_the_line_is_told_without_a_start(tmp_path: Path, sink
 async def test_a_worker_that_is_stopped_tells_that_it_was_interrupted(
     tmp_path: Path, sink: MemorySink
 ) -> None:
-    room = Newsroom(tmp_path / "workspace", sink)
+    room = EventRoom(tmp_path / "workspace", sink)
     record = room.train(steps=5000, save_every=10)
     await until(room.manager, record, lambda now: now.progress.step > 10)
     await asyncio.to_thread(room.close)
     assert sink.events[-1].event_type is EventType.INTERRUPTED
-    other = Newsroom(tmp_path / "workspace", sink)
+    other = EventRoom(tmp_path / "workspace", sink)
     other.manager.ask(record.process_id, CANCEL)
     assert (await other.ended(record)).status is ProcessStatus.CANCELLED
     await asyncio.to_thread(other.close)
@@ -223,7 +223,7 @@ async def test_a_worker_that_is_stopped_tells_that_it_was_interrupted(
     assert [event.sequence for event in sink.events] == sorted({event.sequence for event in sink.events})
 
 
-async def test_samples_are_told_when_they_are_whole(room: Newsroom) -> None:
+async def test_samples_are_told_when_they_are_whole(room: EventRoom) -> None:
     record = room.train(steps=400, step_s=0.01)
     await until(room.manager, record, running)
     folder = record.run_folder(room.workspace) / "samples"
@@ -240,18 +240,18 @@ async def test_samples_are_told_when_they_are_whole(room: Newsroom) -> None:
 
 
 async def test_a_disk_that_takes_nothing_ends_no_training_and_loses_nothing(
-    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+    room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = part.Part.append
+    append = outbox_part.OutboxPart.append
 
     def full(*_arguments: Any, **_options: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(part.Part, "append", full)
+    monkeypatch.setattr(outbox_part.OutboxPart, "append", full)
     record = room.train(steps=20)
     end = await room.ended(record)
     assert end.status is ProcessStatus.COMPLETED
-    monkeypatch.setattr(part.Part, "append", append)
+    monkeypatch.setattr(outbox_part.OutboxPart, "append", append)
     await eventually(lambda: bool(sink.events) and sink.events[-1].event_type.last)
     assert [event.sequence for event in sink.events] == list(range(1, len(sink.events) + 1))
     assert {"started", "checkpoint", "completed"} <= set(room.kinds(record))
@@ -260,7 +260,7 @@ async def test_a_disk_that_takes_nothing_ends_no_training_and_loses_nothing(
 async def test_the_end_is_told_by_another_where_the_worker_did_not_live_to(
     tmp_path: Path, sink: MemorySink
 ) -> None:
-    room = Newsroom(tmp_path / "workspace", sink)
+    room = EventRoom(tmp_path / "workspace", sink)
     record = await room.ended(room.train(steps=3))
     await asyncio.to_thread(room.close)
     newest = max((room.workspace.process_folder(record.process_id) / "events").glob("*.jsonl"))
@@ -269,15 +269,15 @@ async def test_the_end_is_told_by_another_where_the_worker_did_not_live_to(
     ids = [event.event_id for event in sink.events]
     for _ in range(2):
         # However often it is told, it has the id that it had first.
-        other = Newsroom(tmp_path / "workspace", sink)
-        other.announcer.take_up(record.process_id)
+        other = EventRoom(tmp_path / "workspace", sink)
+        other.emitter.take_up(record.process_id)
         await asyncio.to_thread(other.close)
     assert [event.event_id for event in sink.events] == [*ids, ids[-1]]
     assert sink.events[-1].event_type is EventType.COMPLETED
 
 
 async def test_a_worker_that_has_lost_a_process_tells_nothing_of_it(tmp_path: Path, sink: MemorySink) -> None:
-    room = Newsroom(tmp_path / "workspace", sink)
+    room = EventRoom(tmp_path / "workspace", sink)
     record = room.train(steps=1000)
     await until(room.manager, record, running)
     records: RecordStore = room.store.records
@@ -289,16 +289,16 @@ async def test_a_worker_that_has_lost_a_process_tells_nothing_of_it(tmp_path: Pa
     await asyncio.to_thread(room.close)
 
 
-async def test_only_trainings_are_told_of(room: Newsroom) -> None:
+async def test_only_trainings_are_told_of(room: EventRoom) -> None:
     record = make_record(process_id="generate_0123456789ab", type="generate", status=ProcessStatus.COMPLETED)
-    room.announcer.started(record)
-    room.announcer.changed(record)
+    room.emitter.started(record)
+    room.emitter.changed(record)
     assert room.told(record) == []
 
 
-async def test_without_what_earlier_runs_told_the_count_begins_behind_it(room: Newsroom) -> None:
+async def test_without_what_earlier_runs_told_the_count_begins_behind_it(room: EventRoom) -> None:
     record = make_record(generation=3, status=ProcessStatus.INTERRUPTED)
-    room.announcer.changed(record)
+    room.emitter.changed(record)
     assert [event.sequence for event in room.told(record)] == [2_000_001]
 
 
@@ -306,11 +306,11 @@ async def test_workers_without_a_common_volume_tell_of_one_training_in_order(
     tmp_path: Path, sink: MemorySink
 ) -> None:
     store = open_memory_store()
-    first = Newsroom(tmp_path / "one", sink, store=store)
+    first = EventRoom(tmp_path / "one", sink, store=store)
     record = first.train(steps=5000)
     await until(first.manager, record, running)
     await asyncio.to_thread(first.close)
-    second = Newsroom(tmp_path / "other", sink, store=store)
+    second = EventRoom(tmp_path / "other", sink, store=store)
     second.manager.resume(record.process_id)
     await until(second.manager, record, running)
     second.manager.ask(record.process_id, CANCEL)
@@ -327,7 +327,7 @@ async def test_workers_without_a_common_volume_tell_of_one_training_in_order(
 
 
 async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
-    room: Newsroom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+    room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = room.store.orders.read
 
@@ -336,9 +336,9 @@ async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
 
     record = make_record(status=ProcessStatus.INTERRUPTED)
     monkeypatch.setattr(room.store.orders, "read", away)
-    room.announcer.changed(record)
+    room.emitter.changed(record)
     for _ in range(3):
-        room.announcer.tick()
+        room.emitter.tick()
     assert Outbox(room.workspace, record.process_id).newest() == ""
     monkeypatch.setattr(room.store.orders, "read", read)
     await eventually(lambda: [event.event_type for event in sink.events] == [EventType.INTERRUPTED])

@@ -9,8 +9,9 @@ from pathlib import Path
 from lorapod.events.courier import Courier
 from lorapod.events.models import EventType
 from lorapod.events.outbox import Outbox
-from lorapod.events.part import Part
-from lorapod.events.port import EventSink, SealedCallback
+from lorapod.events.outbox_part import OutboxPart
+from lorapod.events.port import EventSink
+from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.events import PROCESS_ID, sample_event
@@ -19,7 +20,7 @@ from lorapod.workspace import Workspace
 SOON_S = 10.0
 
 
-class PostOffice:
+class CourierBench:
     """One worker's courier, and the processes that it holds."""
 
     def __init__(self, root: Path, *sinks: EventSink, vault: Vault | None = None) -> None:
@@ -29,11 +30,11 @@ class PostOffice:
         self.taken_up: list[str] = []
         self.ended = True
         self.callback: SealedCallback | None = None
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, OutboxPart] = {}
         self._told = 0
 
     def start(self) -> None:
-        self.courier.start(self)
+        self.courier.start(tick=lambda: None, take_up=self.take_up)
 
     def outbox(self, process_id: str = PROCESS_ID) -> Outbox:
         return Outbox(self.workspace, process_id)
@@ -49,9 +50,6 @@ class PostOffice:
             event = sample_event(self._told, kind, process_id=process_id, timestamp=self.clock.now())
             self._parts[process_id].append(event, durable=False)
         self.courier.notify(process_id)
-
-    def tick(self) -> None:
-        """There is nothing that would not be told already."""
 
     def take_up(self, process_id: str) -> None:
         self.taken_up.append(process_id)

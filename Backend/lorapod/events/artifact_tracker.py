@@ -1,36 +1,39 @@
-"""Artifacts that have come since the last look."""
+"""Find the artifacts that are new since the last look."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from lorapod.events import event_texts
 from lorapod.events.models import CheckpointData, EventType, SampleData
-from lorapod.processes import artifacts, narration
+from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
 from lorapod.safety.images import is_cut_off
 from lorapod.weights import is_whole
 from lorapod.workspace import Workspace
 
 
-class Sightings:
-    """Remembers what was told of; for one thread at a time."""
+class ArtifactTracker:
+    """Remembers which artifacts were reported; for one thread at a time."""
 
     def __init__(self, workspace: Workspace) -> None:
-        """Begin knowing nothing."""
+        """Start with no artifact reported."""
         self._workspace = workspace
-        #: Paths, relative to the workspace, that were told of.
-        self._told: set[str] = set()
+        #: Paths, relative to the workspace.
+        self._reported: set[str] = set()
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def know(self, path: str) -> None:
-        """It was told of already."""
-        self._told.add(path)
+    def mark_reported(self, path: str) -> None:
+        """Never report this artifact again."""
+        self._reported.add(path)
 
-    def look(
+    def new_artifacts(
         self, record: ProcessRecord, *, still: bool
     ) -> Iterator[tuple[EventType, CheckpointData | SampleData]]:
-        """What is new and whole, each once; `still`: the training has ended, so no file changes any more.
+        """Yield each artifact that is new and complete, once.
+
+        `still`: the training has ended, so no file changes any more.
 
         Raises:
             OSError: the disk failed.
@@ -40,17 +43,17 @@ class Sightings:
             if path := self._new(picture.path, still=still):
                 if still and is_cut_off(picture.path):
                     continue
-                self.know(path)
-                yield EventType.SAMPLE, narration.sample(record, picture, path)
+                self.mark_reported(path)
+                yield EventType.SAMPLE, event_texts.sample(record, picture, path)
         for weights in artifacts.checkpoints(folder, record.name):
             if (path := self._new(weights.path, still=still)) and is_whole(weights.path):
-                self.know(path)
-                yield EventType.CHECKPOINT, narration.checkpoint(record, weights, path)
+                self.mark_reported(path)
+                yield EventType.CHECKPOINT, event_texts.checkpoint(record, weights, path)
 
     def _new(self, file: Path, *, still: bool) -> str | None:
-        """The path of a file that was not told of, and is as it was at the last look."""
+        """Return the path of a file that was not reported and has not changed since the last look, else None."""
         path = self._workspace.relative(file)
-        if path in self._told:
+        if path in self._reported:
             return None
         try:
             status = file.stat()

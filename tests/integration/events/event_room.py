@@ -1,4 +1,4 @@
-"""A worker's manager with its announcer and courier, on a workspace that several may share."""
+"""A worker's manager with its event emitter and courier, on a workspace that several may share."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.unit.events.post_office import eventually
+from tests.unit.events.courier_bench import eventually
 
 from lorapod.clock import SystemClock
 from lorapod.events.courier import Courier
+from lorapod.events.emitter import EventEmitter
 from lorapod.events.models import Event
 from lorapod.events.outbox import Outbox
-from lorapod.events.port import EventSink, SealedCallback
-from lorapod.processes.announcer import Announcer
-from lorapod.processes.order import TrainingOrder
+from lorapod.events.port import EventSink
+from lorapod.processes.order import SealedCallback, TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
@@ -25,8 +25,8 @@ from lorapod.workspace import Workspace
 INTERVAL_S = 1.3
 
 
-class Newsroom:
-    """Everything of a worker that tells of its trainings; `silent`: its manager tells nobody."""
+class EventRoom:
+    """Everything of a worker that emits the events of its trainings; `silent`: its manager calls no listener."""
 
     def __init__(
         self,
@@ -41,17 +41,20 @@ class Newsroom:
         self.workspace = Workspace.create(root)
         self.store = store or open_file_store(self.workspace.processes, clock)
         self.courier = Courier(workspace=self.workspace, clock=clock, sinks=sinks)
-        self.announcer = Announcer(
+        self.emitter = EventEmitter(
             workspace=self.workspace,
             store=self.store,
             courier=self.courier,
             clock=clock,
             interval_s=interval_s,
         )
-        self.manager = open_manager(
-            root, store=self.store, news=None if silent else self.announcer, **manager
-        )
-        self.announcer.start(self.manager.holds)
+        if not silent:
+            manager |= {
+                "on_start": lambda record: self.emitter.started(record),  # noqa: PLW0108 - a test may replace it
+                "on_change": lambda record: self.emitter.changed(record),  # noqa: PLW0108 - a test may replace it
+            }
+        self.manager = open_manager(root, store=self.store, **manager)
+        self.emitter.start(self.manager.holds)
 
     def train(
         self, *, job_id: str | None = "12345", callback: SealedCallback | None = None, **config: Any
@@ -75,4 +78,4 @@ class Newsroom:
 
     def close(self, grace_s: float = 10) -> None:
         self.manager.close(5)
-        self.announcer.close(grace_s)
+        self.emitter.close(grace_s)

@@ -26,7 +26,7 @@ SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Header:
+class PartHeader:
     """What a part says of itself."""
 
     #: The name of the part before it, and how many of its bytes count.
@@ -35,14 +35,14 @@ class Header:
 
 
 @cache
-def _adapter() -> TypeAdapter[Header]:
-    return TypeAdapter(Header)
+def _adapter() -> TypeAdapter[PartHeader]:
+    return TypeAdapter(PartHeader)
 
 
-class Part:
+class OutboxPart:
     """A part that this worker writes; safe for any thread."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: PartHeader) -> None:
         """Make the file, which must not be there.
 
         Raises:
@@ -79,7 +79,7 @@ class Part:
             self._size_bytes += len(line)
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path) -> PartHeader | None:
     """The header of a part; None where its writer did not live to write it."""
     with path.open("rb") as file:
         line = file.readline()

@@ -1,4 +1,4 @@
-"""From what happens to processes to the events in their outboxes."""
+"""Turn the changes of process records into events in their outboxes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from datetime import datetime
 
 from lorapod.clock import Clock
 from lorapod.errors import NotFound
+from lorapod.events import event_texts
+from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.courier import TICK_S, Courier
 from lorapod.events.models import CheckpointData, Event, EventData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
-from lorapod.events.part import Part
-from lorapod.events.port import SealedCallback
-from lorapod.processes import narration
-from lorapod.processes.order import TrainingOrder, read_order
+from lorapod.events.outbox_part import OutboxPart
+from lorapod.processes.order import SealedCallback, TrainingOrder, read_order
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.sightings import Sightings
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import StateStore
 from lorapod.workspace import Workspace
@@ -40,7 +39,7 @@ class _Draft:
     """An event that is not in the outbox yet."""
 
     event_type: EventType
-    #: See `narration.event_id`.
+    #: See `event_texts.event_id`.
     which: str
     data: EventData
     timestamp: datetime
@@ -51,10 +50,10 @@ class _Run:
     """What this worker has told of one run."""
 
     latest: ProcessRecord
-    sightings: Sightings
+    artifacts: ArtifactTracker
     lock: threading.Lock = field(default_factory=threading.Lock)
     #: None: nothing could be written yet.
-    part: Part | None = None
+    part: OutboxPart | None = None
     sequence: int = 0
     drafts: list[_Draft] = field(default_factory=list)
     #: The last progress that was told.
@@ -66,8 +65,8 @@ class _Run:
     complained: bool = False
 
 
-class Announcer:
-    """An `Announcing` and a `Teller`: the only writer of the outboxes of what this worker holds."""
+class EventEmitter:
+    """Writes the outboxes of the trainings that this worker holds; their only writer."""
 
     def __init__(
         self, *, workspace: Workspace, store: StateStore, courier: Courier, clock: Clock, interval_s: float
@@ -86,7 +85,7 @@ class Announcer:
     def start(self, holds: Callable[[str], bool]) -> None:
         """Begin; `holds` says whether a process that is not over is surely still this worker's own."""
         self._holds = holds
-        self._courier.start(self)
+        self._courier.start(tick=self.tick, take_up=self.take_up)
 
     def close(self, grace_s: float) -> None:
         """Stop; what can be delivered within `grace_s` seconds is."""
@@ -98,7 +97,10 @@ class Announcer:
             run = self._run(record)
             with run.lock:
                 self._draft(
-                    run, EventType.STARTED, str(record.generation), narration.started(record, self._workspace)
+                    run,
+                    EventType.STARTED,
+                    str(record.generation),
+                    event_texts.started(record, self._workspace),
                 )
                 self._flush(run)
 
@@ -137,7 +139,7 @@ class Announcer:
         outbox = Outbox(self._workspace, process_id)
         if record is not None:
             told = outbox.last_part()
-            end_id = narration.event_id(record, narration.ENDS[record.status], str(record.generation))
+            end_id = event_texts.event_id(record, event_texts.ENDS[record.status], str(record.generation))
             if not told or told[-1].event_id != end_id:
                 self.changed(record)
                 return
@@ -147,7 +149,7 @@ class Announcer:
         with self._lock:
             run = self._runs.get(record.process_id)
             if run is None or run.latest.generation != record.generation:
-                run = _Run(latest=record, sightings=Sightings(self._workspace))
+                run = _Run(latest=record, artifacts=ArtifactTracker(self._workspace))
                 self._runs[record.process_id] = run
             return run
 
@@ -163,7 +165,7 @@ class Announcer:
 
     def _look(self, run: _Run) -> None:
         self._sight(run, still=False)
-        data, now_s = narration.progress(run.latest), self._clock.monotonic()
+        data, now_s = event_texts.progress(run.latest), self._clock.monotonic()
         begins = run.told is None or (data.status, bool(data.fetch)) != (
             run.told.status,
             bool(run.told.fetch),
@@ -177,11 +179,11 @@ class Announcer:
             return
         record = run.latest
         try:
-            data = narration.end(record, self._workspace)
+            data = event_texts.end(record, self._workspace)
         except OSError as error:
             self._complain(run, error)
             return
-        self._draft(run, narration.ENDS[record.status], str(record.generation), data)
+        self._draft(run, event_texts.ENDS[record.status], str(record.generation), data)
         run.ended = True
 
     def _sight(self, run: _Run, *, still: bool) -> bool:
@@ -189,7 +191,7 @@ class Announcer:
         try:
             if run.part is None:
                 self._open(run)
-            for event_type, data in run.sightings.look(run.latest, still=still):
+            for event_type, data in run.artifacts.new_artifacts(run.latest, still=still):
                 self._draft(run, event_type, data.path, data)
         except OSError as error:
             self._complain(run, error)
@@ -222,7 +224,7 @@ class Announcer:
         which = draft.which or f"{record.generation}/{sequence}"
         return Event(
             event_type=draft.event_type,
-            event_id=narration.event_id(record, draft.event_type, which),
+            event_id=event_texts.event_id(record, draft.event_type, which),
             job_id=record.job_id,
             process_id=record.process_id,
             sequence=sequence,
@@ -230,7 +232,7 @@ class Announcer:
             data=draft.data,
         )
 
-    def _open(self, run: _Run) -> Part:
+    def _open(self, run: _Run) -> OutboxPart:
         """Begin a part of this worker's own, behind what was told before, by whomever."""
         record = run.latest
         outbox = Outbox(self._workspace, record.process_id)
@@ -241,7 +243,7 @@ class Announcer:
         for event in outbox.history():
             run.sequence = event.sequence
             if isinstance(event.data, CheckpointData | SampleData):
-                run.sightings.know(event.data.path)
+                run.artifacts.mark_reported(event.data.path)
         if run.sequence == 0:
             run.sequence = (record.generation - 1) * SEQUENCES_OF_A_RUN
         self._courier.begin(outbox, part.path.name, callback)
