@@ -12,7 +12,7 @@ BACKEND = Path(__file__).resolve().parents[1] / "Backend"
 if BACKEND.is_dir():
     sys.path.insert(0, str(BACKEND))
 
-from lorapod.fast.serve import serve  # noqa: E402 - the package is found only now
+from lorapod.fast.entry import serve  # noqa: E402 - the package is found only now
 
 if __name__ == "__main__":
     serve()

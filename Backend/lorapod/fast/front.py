@@ -10,8 +10,8 @@ from typing import Any
 
 from lorapod import __version__
 from lorapod.errors import Conflict, InternalError, InvalidInput, WorkerError
-from lorapod.fast.backstage import Backstage, Status
 from lorapod.fast.settings import FastSettings
+from lorapod.fast.worker_runner import Readiness, WorkerRunner
 from lorapod.safety.redaction import Redactor
 from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 
@@ -31,10 +31,10 @@ Update = Callable[[Mapping[str, Any]], None]
 class Front:
     """The entry's answers; belongs to one event loop."""
 
-    def __init__(self, settings: FastSettings, backstage: Backstage, redactor: Redactor) -> None:
-        """Answer at once what can be, and the rest through `backstage`; `redactor` learns what jobs bring with them."""
+    def __init__(self, settings: FastSettings, runner: WorkerRunner, redactor: Redactor) -> None:
+        """Answer at once what can be, and the rest through `runner`; `redactor` learns what jobs bring with them."""
         self._settings = settings
-        self._backstage = backstage
+        self._runner = runner
         self._redactor = redactor
         self._began_s = time.monotonic()
         self._waiting = 0
@@ -70,13 +70,13 @@ class Front:
         return await self._hand_on(event, update, patient=patient)
 
     async def _hand_on(self, event: Any, update: Update, *, patient: bool) -> dict[str, Any]:
-        backstage = self._backstage
-        if backstage.stale_failure():
-            backstage.begin()
-        if backstage.worker() is None and not patient:
+        runner = self._runner
+        if runner.stale_failure():
+            runner.begin()
+        if runner.worker() is None and not patient:
             raise self._not_yet()
         told = await self._until_up(update)
-        worker = backstage.worker()
+        worker = runner.worker()
         assert worker is not None
 
         def numbered(news: Mapping[str, Any]) -> None:
@@ -91,19 +91,19 @@ class Front:
         Raises:
             WorkerError: it does not come up.
         """
-        backstage = self._backstage
-        backstage.begin()
+        runner = self._runner
+        runner.begin()
         told, shown, due_s = 0, None, 0.0
         self._waiting += 1
         try:
-            while backstage.worker() is None:
+            while runner.worker() is None:
                 view = self._environment()
                 step = (view["status"], view.get("step"))
                 if step != shown or time.monotonic() >= due_s:
                     told, shown = told + 1, step
                     due_s = time.monotonic() + self._settings.progress_interval_s
                     update({"status": "preparing", "sequence": told, "environment": view})
-                await backstage.changed(LOOK_S)
+                await runner.changed(LOOK_S)
         finally:
             self._waiting -= 1
         return told
@@ -126,7 +126,7 @@ class Front:
     async def _health(self, event: Any, call: Call, update: Update) -> dict[str, Any]:
         _take_only(call, frozenset())
         view = self._environment()
-        if view["status"] == Status.READY and (worker := self._backstage.worker()) is not None:
+        if view["status"] == Readiness.READY and (worker := self._runner.worker()) is not None:
             answer = await worker.answer(event, update)
             return answer if "error" in answer else {**answer, "environment": view}
         return {
@@ -146,12 +146,12 @@ class Front:
     async def _setup(self, call: Call, update: Update) -> dict[str, Any]:
         _take_only(call, _SETUP_FIELDS)
         wait, force = (_flag(call, name, default) for name, default in (("wait", True), ("force", False)))
-        backstage = self._backstage
-        up = backstage.state.status is Status.READY
+        runner = self._runner
+        up = runner.state.status is Readiness.READY
         if force and up:
-            await backstage.rebuild()
+            await runner.rebuild()
         else:
-            backstage.begin(again=force)
+            runner.begin(again=force)
         if wait:
             await self._until_up(update)
         note = {"note": "Workers that start from now on use the new environment."} if force and up else {}
@@ -159,20 +159,20 @@ class Front:
 
     def _environment(self) -> dict[str, Any]:
         """How far it is, as `health` shows it."""
-        backstage, settings = self._backstage, self._settings
-        state, now_s = backstage.state, time.monotonic()
+        runner, settings = self._runner, self._settings
+        state, now_s = runner.state, time.monotonic()
         view: dict[str, Any] = {
             "status": state.status.value,
-            "key": backstage.shelf.key,
-            "path": str(backstage.shelf.folder),
+            "key": runner.store.key,
+            "path": str(runner.store.folder),
             "shared": settings.shared,
             "since_s": round(now_s - state.since_s, 1),
         }
         if not settings.shared:
             view["warning"] = "It lies on no volume: every new worker has to make its own."
-        if state.status is Status.PREPARING:
+        if state.status is Readiness.PREPARING:
             view |= {"step": state.stage.step.value, "percent": round(100 * state.stage.share, 1)}
-            if (left_s := state.remaining_s(now_s, backstage.known_s)) is not None:
+            if (left_s := state.remaining_s(now_s, runner.known_s)) is not None:
                 view["remaining_s"] = left_s
             if state.elsewhere:
                 view["elsewhere"] = True
@@ -193,16 +193,16 @@ class Front:
 
 def _told(view: Mapping[str, Any], detail: str) -> str:
     match view["status"]:
-        case Status.FAILED:
+        case Readiness.FAILED:
             return str(view["failure"]["error"])
-        case Status.PREPARING:
+        case Readiness.PREPARING:
             who = "another worker: " if view.get("elsewhere") else ""
             left_s = view.get("remaining_s")
             more = f", about {left_s:.0f} s left" if left_s is not None else ""
             return f"{who}{view['step']}{f' {detail}' if detail else ''}, {view['percent']} %{more}"
-        case Status.READY:
+        case Readiness.READY:
             return "The real worker takes jobs."
-        case Status.STARTING:
+        case Readiness.STARTING:
             return "The environment is there; the real worker starts."
     return "Not begun yet."
 

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.errors import ErrorCode, WorkerError
-from lorapod.fast.building.shelf import EnvironmentShelf
-from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.building.environments import EnvironmentStore
+from lorapod.fast.building.steps import BuildStage, BuildStep
 from lorapod.fast.settings import FastSettings
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
+class BuildProgress:
     """How far a build is."""
 
-    stage: Stage
+    stage: BuildStage
     #: Whether another worker makes it.
     elsewhere: bool = False
 
@@ -40,31 +40,31 @@ class BuildFailed(WorkerError):
 
 
 async def prepare(
-    settings: FastSettings, shelf: EnvironmentShelf, *, again: bool, tell: Callable[[News], None]
+    settings: FastSettings, store: EnvironmentStore, *, again: bool, tell: Callable[[BuildProgress], None]
 ) -> Path:
     """Have the environment there; its interpreter.
 
     Args:
         settings: the entry's.
-        shelf: where it will be.
+        store: where it will be.
         again: make a new one though there is one.
         tell: called with each step.
 
     Raises:
         WorkerError: it cannot be made.
     """
-    found = None if again else await asyncio.to_thread(shelf.ready)
+    found = None if again else await asyncio.to_thread(store.ready)
     if found is not None:
-        return shelf.python(found)
-    recipe = shelf.recipe
+        return store.python(found)
+    spec = store.spec
     options = ["--again"] if again else []
     builder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "lorapod.fast.building"),
-        *(str(recipe.lock), str(recipe.backend), str(recipe.environments)),
+        *(str(spec.lock), str(spec.backend), str(spec.environments)),
         *(str(settings.lease_s), str(settings.disk_min_free_bytes), *options),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(recipe.backend)},
+        env={**os.environ, "PYTHONPATH": str(spec.backend)},
         start_new_session=True,
     )
     assert builder.stdout is not None
@@ -74,8 +74,8 @@ async def prepare(
         async for line in builder.stdout:
             last = json.loads(line)
             if "step" in last:
-                stage = Stage(step=Step(last["step"]), part=last["part"], detail=last["detail"])
-                tell(News(stage=stage, elsewhere=last.get("elsewhere", False)))
+                stage = BuildStage(step=BuildStep(last["step"]), part=last["part"], detail=last["detail"])
+                tell(BuildProgress(stage=stage, elsewhere=last.get("elsewhere", False)))
         exit_code = await builder.wait()
         _end_group(builder.pid)
     finally:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LAST_ANSWERS_S = 5.0
 
 
-class Server:
+class JobServer:
     """Answers one entry's jobs."""
 
     def __init__(self, worker: Worker, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ async def _serve(descriptor: int) -> None:
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
-    await Server(worker, writer).serve(reader)
+    await JobServer(worker, writer).serve(reader)
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock, put_wheel
 
-from lorapod.fast.building.shelf import EnvironmentShelf, Recipe
+from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
 from lorapod.fast.settings import BACKEND
 
 DEADLINE_S = 100.0
@@ -51,13 +51,13 @@ class Yard:
         put_lock(self.lock, "heavy==1.0")
 
     @property
-    def shelf(self) -> EnvironmentShelf:
-        recipe = Recipe(lock=self.lock, backend=BACKEND, environments=self.environments)
-        return EnvironmentShelf(recipe)
+    def store(self) -> EnvironmentStore:
+        spec = EnvironmentSpec(lock=self.lock, backend=BACKEND, environments=self.environments)
+        return EnvironmentStore(spec)
 
     @property
     def builds(self) -> list[Path]:
-        return sorted(self.shelf.folder.glob("build_*"))
+        return sorted(self.store.folder.glob("build_*"))
 
     def gated(self) -> None:
         """Have pip stand still in the midst of it."""
@@ -139,9 +139,9 @@ def test_an_environment_that_runs_the_worker(yard: Yard) -> None:
         check=True,
     ).stdout.split()
     assert told == [str(BACKEND / "lorapod/__init__.py"), str(python.parent.parent)]
-    prepared = yard.shelf.ready()
+    prepared = yard.store.ready()
     assert prepared is not None
-    assert yard.shelf.python(prepared) == python
+    assert yard.store.python(prepared) == python
     assert prepared.packages == 1
 
 
@@ -182,7 +182,7 @@ def test_a_worker_that_is_killed_leaves_the_turn_to_the_next(yard: Yard) -> None
     first.process.stdin.close()
     assert first.process.wait(DEADLINE_S) == -signal.SIGKILL
     wait_for(lambda: group_is_gone(first.process.pid), "the end of pip")
-    assert yard.shelf.ready() is None
+    assert yard.store.ready() is None
     yard.gate.touch()
     second = Path(yard.start().end()["ready"])
     # What the first one left is swept away.
@@ -208,9 +208,9 @@ def test_a_frozen_builder_harms_nobody_when_it_wakes(yard: Yard) -> None:
     second = yard.start().end()
     os.killpg(first.process.pid, signal.SIGCONT)
     assert first.end() == second
-    prepared = yard.shelf.ready()
+    prepared = yard.store.ready()
     assert prepared is not None
-    assert str(yard.shelf.python(prepared)) == second["ready"]
+    assert str(yard.store.python(prepared)) == second["ready"]
     assert subprocess.run([second["ready"], "-I", "-c", "import lorapod.worker"], check=False).returncode == 0
     assert yard.builds == [Path(second["ready"]).parent.parent]
 
@@ -230,8 +230,8 @@ class TestFailures:
         assert told["hint"]
         # No half environment stays, and no turn.
         assert yard.builds == []
-        assert yard.shelf.ready() is None
-        assert not list(yard.shelf.folder.glob("*"))
+        assert yard.store.ready() is None
+        assert not list(yard.store.folder.glob("*"))
         return str(told["error"])
 
     def test_a_disk_that_runs_full(self, yard: Yard) -> None:

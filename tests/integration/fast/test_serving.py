@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.fast.inner import InnerWorker
+from lorapod.fast.real_worker import RealWorker
 
 BUCKET_SECRET = "planted-with-a-bucket"
 CALLBACK_TOKEN = "planted-with-a-callback"
@@ -20,7 +20,7 @@ async def test_its_log_holds_nothing_that_a_job_brought(
     monkeypatch.setenv("WORKSPACE_PATH", str(tmp_path / "workspace"))
     monkeypatch.setenv("SCRATCH_PATH", str(tmp_path / "scratch"))
     monkeypatch.setenv("WARM_TRAINER", "off")
-    inner = await InnerWorker.start(Path(sys.executable), worker_id="pod-1")
+    inner = await RealWorker.start(Path(sys.executable), worker_id="pod-1")
     try:
         # It says in its log which types nobody knows.
         answer = await inner.answer(

@@ -10,18 +10,18 @@ from typing import Any, cast
 import pytest
 
 from lorapod.errors import InternalError, UpstreamError
-from lorapod.fast.backstage import RETRY_AFTER_S, Backstage, State, Status
-from lorapod.fast.building.shelf import EnvironmentShelf, Recipe
-from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
+from lorapod.fast.building.steps import BuildStage, BuildStep
 from lorapod.fast.front import Front, Update
-from lorapod.fast.inner import InnerWorker
+from lorapod.fast.real_worker import RealWorker
 from lorapod.fast.settings import FastSettings
+from lorapod.fast.worker_runner import RETRY_AFTER_S, Readiness, RunnerState, WorkerRunner
 from lorapod.safety.redaction import Redactor
 
 PASSWORD = "planted-in-an-index-address"
 
 
-class FakeInner:
+class FakeRealWorker:
     """Answers every job with what it was asked."""
 
     async def answer(self, event: Any, update: Update) -> dict[str, Any]:
@@ -31,24 +31,24 @@ class FakeInner:
         return {"asked": event}
 
 
-class FakeBackstage(Backstage):
+class FakeRunner(WorkerRunner):
     """Goes through the states that a test tells it to."""
 
-    def __init__(self, settings: FastSettings, shelf: EnvironmentShelf) -> None:
-        super().__init__(settings, shelf)
+    def __init__(self, settings: FastSettings, store: EnvironmentStore) -> None:
+        super().__init__(settings, store)
         self.begun: list[bool] = []
 
     def begin(self, *, again: bool = False) -> None:
         self.begun.append(again)
-        if self.state.status in {Status.WAITING, Status.FAILED}:
-            self.show(Status.PREPARING)
+        if self.state.status in {Readiness.WAITING, Readiness.FAILED}:
+            self.show(Readiness.PREPARING)
 
     async def rebuild(self) -> None:
         self.begun.append(True)
 
-    def show(self, status: Status, **changes: Any) -> None:
-        self._set(State(status=status, **{"since_s": time.monotonic(), **changes}))
-        self._inner = cast("InnerWorker", FakeInner()) if status is Status.READY else None
+    def show(self, status: Readiness, **changes: Any) -> None:
+        self._set(RunnerState(status=status, **{"since_s": time.monotonic(), **changes}))
+        self._real_worker = cast("RealWorker", FakeRealWorker()) if status is Readiness.READY else None
 
 
 class Bench:
@@ -57,9 +57,9 @@ class Bench:
             {"WORKSPACE_PATH": str(folder), "RUNPOD_POD_ID": "pod-1", "PROGRESS_INTERVAL_S": "60"}
         )
         (folder / "lock.txt").write_text("a==1\n")
-        recipe = Recipe(lock=folder / "lock.txt", backend=folder, environments=folder / "envs")
-        self.backstage = FakeBackstage(self.settings, EnvironmentShelf(recipe))
-        self.front = Front(self.settings, self.backstage, Redactor(self.settings.secrets))
+        spec = EnvironmentSpec(lock=folder / "lock.txt", backend=folder, environments=folder / "envs")
+        self.runner = FakeRunner(self.settings, EnvironmentStore(spec))
+        self.front = Front(self.settings, self.runner, Redactor(self.settings.secrets))
         self.updates: list[Mapping[str, Any]] = []
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def test_what_needs_no_worker_is_answered_in_every_state(bench: Bench) -> None:
-    for status in Status:
-        failure = InternalError() if status is Status.FAILED else None
-        bench.backstage.show(status, failure=failure)
+    for status in Readiness:
+        failure = InternalError() if status is Readiness.FAILED else None
+        bench.runner.show(status, failure=failure)
         assert await bench.ask(type="ping") == {"pong": True, "worker_id": "pod-1"}
         assert await bench.ask(action="echo", a=[1]) == {"echo": {"a": [1]}, "worker_id": "pod-1"}
         health = await bench.ask(type="health")
@@ -101,25 +101,27 @@ async def test_what_is_refused(bench: Bench, fields: dict[str, Any]) -> None:
 
 
 async def test_a_job_is_handed_on_as_it_came_but_for_what_is_the_entry_s(bench: Bench) -> None:
-    bench.backstage.show(Status.READY)
+    bench.runner.show(Readiness.READY)
     answer = await bench.ask(type="train", steps=5, if_preparing="refuse")
     assert answer["asked"] == {"id": "job-1", "input": {"type": "train", "steps": 5}}
 
 
 async def test_a_job_without_a_type_is_the_worker_s_to_understand(bench: Bench) -> None:
-    bench.backstage.show(Status.READY)
+    bench.runner.show(Readiness.READY)
     assert (await bench.ask(prompt="a cat"))["asked"]["input"] == {"prompt": "a cat"}
 
 
 async def test_a_job_waits_and_hears_of_every_step(bench: Bench) -> None:
     job = asyncio.create_task(bench.ask(type="train"))
     await asyncio.sleep(0)
-    bench.backstage.show(Status.PREPARING, stage=Stage(step=Step.FETCHING, part=0.5, detail="torch"))
+    bench.runner.show(
+        Readiness.PREPARING, stage=BuildStage(step=BuildStep.FETCHING, part=0.5, detail="torch")
+    )
     await _turns()
-    bench.backstage.show(Status.STARTING)
+    bench.runner.show(Readiness.STARTING)
     await _turns()
     assert (await bench.ask(type="health"))["processes"] == {"queued": 1, "running": 0}
-    bench.backstage.show(Status.READY)
+    bench.runner.show(Readiness.READY)
     assert (await job)["asked"]["input"] == {"type": "train"}
     steps = [
         (update["environment"]["status"], update["environment"].get("step"))
@@ -132,30 +134,30 @@ async def test_a_job_waits_and_hears_of_every_step(bench: Bench) -> None:
 
 
 async def test_how_long_is_told_to_whoever_does_not_wait(bench: Bench) -> None:
-    half = Stage(step=Step.INSTALLING, detail="96 packages")
-    bench.backstage.show(Status.PREPARING, stage=half, since_s=time.monotonic() - 35)
+    half = BuildStage(step=BuildStep.INSTALLING, detail="96 packages")
+    bench.runner.show(Readiness.PREPARING, stage=half, since_s=time.monotonic() - 35)
     refused = await bench.ask(type="train", if_preparing="refuse")
     assert refused["code"] == "conflict"
     (detail,) = refused["details"]
     assert detail["percent"] == 35.0
     assert detail["remaining_s"] == pytest.approx(65, abs=2)
     assert "in about 65 s" in refused["hint"]
-    bench.backstage.known_s = 300.0
+    bench.runner.known_s = 300.0
     (detail,) = (await bench.ask(type="train", if_preparing="refuse"))["details"]
     assert detail["remaining_s"] == pytest.approx(265, abs=2)
 
 
 async def test_a_failure_is_told_without_secrets_and_tried_again_after_a_while(bench: Bench) -> None:
     failure = UpstreamError(f"pip could not install: https://me:{PASSWORD}@index/simple", hint="Look.")
-    bench.backstage.show(Status.FAILED, failure=failure)
+    bench.runner.show(Readiness.FAILED, failure=failure)
     for fields in ({"type": "train"}, {"type": "health"}):
         answer = await bench.ask(**fields)
         assert PASSWORD not in str(answer)
     assert (await bench.ask(type="train"))["code"] == "upstream_error"
-    assert bench.backstage.begun == []
-    bench.backstage.show(Status.FAILED, failure=failure, since_s=time.monotonic() - RETRY_AFTER_S)
+    assert bench.runner.begun == []
+    bench.runner.show(Readiness.FAILED, failure=failure, since_s=time.monotonic() - RETRY_AFTER_S)
     refused = await bench.ask(type="train", if_preparing="refuse")
-    assert (refused["code"], bench.backstage.begun) == ("conflict", [False])
+    assert (refused["code"], bench.runner.begun) == ("conflict", [False])
 
 
 async def test_what_a_job_brings_is_masked_in_all_that_is_said_of_it(bench: Bench) -> None:
@@ -168,9 +170,9 @@ async def test_what_a_job_brings_is_masked_in_all_that_is_said_of_it(bench: Benc
     }
     job = asyncio.create_task(bench.front.answer(event, bench.updates.append))
     await _turns()
-    bench.backstage.show(Status.PREPARING, stage=Stage(step=Step.FETCHING, part=0.5, detail=token))
+    bench.runner.show(Readiness.PREPARING, stage=BuildStage(step=BuildStep.FETCHING, part=0.5, detail=token))
     await _turns()
-    bench.backstage.show(Status.FAILED, failure=failure)
+    bench.runner.show(Readiness.FAILED, failure=failure)
     answer = await job
     assert answer["error"] == "They say ***, *** and ***."
     assert any("***" in update["environment"]["detail"] for update in bench.updates)
@@ -189,9 +191,9 @@ async def test_setup_environment_begins_and_waits(bench: Bench) -> None:
     job = asyncio.create_task(bench.ask(type="setup_environment", force=True))
     await _turns()
     assert not job.done()
-    bench.backstage.show(Status.READY)
+    bench.runner.show(Readiness.READY)
     assert (await job)["environment"]["status"] == "ready"
-    assert bench.backstage.begun[:2] == [False, True]
+    assert bench.runner.begun[:2] == [False, True]
 
 
 async def test_a_cancelled_job_stops_waiting(bench: Bench) -> None:
@@ -206,13 +208,13 @@ async def test_a_cancelled_job_stops_waiting(bench: Bench) -> None:
 async def test_a_worker_that_is_stopped_answers_whoever_waits(bench: Bench) -> None:
     job = asyncio.create_task(bench.ask(type="train"))
     await _turns()
-    bench.backstage.close()
+    bench.runner.close()
     assert "being stopped" in (await job)["error"]
 
 
 async def test_an_environment_on_no_volume_is_told(bench: Bench, tmp_path: Path) -> None:
     settings = dataclasses.replace(bench.settings, shared=False)
-    front = Front(settings, bench.backstage, Redactor())
+    front = Front(settings, bench.runner, Redactor())
     health = await front.answer({"input": {"type": "health"}}, bench.updates.append)
     assert "every new worker" in health["environment"]["warning"]
 

@@ -84,6 +84,6 @@ def _pins(lock: Path) -> set[str]:
 
 def test_the_entry_and_the_builder_need_nothing_but_the_standard_library() -> None:
     """On a Python without any site-packages."""
-    modules = "import lorapod.fast.serve, lorapod.fast.building.__main__, lorapod.fast.backstage"
+    modules = "import lorapod.fast.entry, lorapod.fast.building.__main__, lorapod.fast.worker_runner"
     code = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); {modules}"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)

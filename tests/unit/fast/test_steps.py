@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from lorapod.fast.building.pip import count_pins
-from lorapod.fast.building.steps import Stage, Step, remaining_s
+from lorapod.fast.building.steps import BuildStage, BuildStep, remaining_s
 
 
 def test_shares_grow_from_step_to_step() -> None:
-    shares = [Stage(step=step, part=part).share for step in Step for part in (0.0, 0.5, 1.0, 7.0)]
+    shares = [BuildStage(step=step, part=part).share for step in BuildStep for part in (0.0, 0.5, 1.0, 7.0)]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.errors import InsufficientStorage, InternalError, Unsupported, WorkerError
+from lorapod.fast.building.environments import BuiltEnvironment, EnvironmentSpec, EnvironmentStore
 from lorapod.fast.building.pip import install
-from lorapod.fast.building.shelf import EnvironmentShelf, Prepared, Recipe
-from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.building.steps import BuildStage, BuildStep
 from lorapod.fast.building.turn import Turn
 from lorapod.library_errors import DISK_FULL
 
@@ -40,15 +40,15 @@ CHECK = "import lorapod.worker"
 class Builder:
     """One build."""
 
-    def __init__(self, shelf: EnvironmentShelf, *, lease_s: float, keep_free_bytes: int) -> None:
+    def __init__(self, store: EnvironmentStore, *, lease_s: float, keep_free_bytes: int) -> None:
         """Nothing is done yet."""
-        self._shelf = shelf
+        self._store = store
         self._keep_free_bytes = keep_free_bytes
-        self._turn = Turn(shelf.folder, stale_s=lease_s)
+        self._turn = Turn(store.folder, stale_s=lease_s)
         self._beat_s = lease_s / 5
-        self._stage = Stage(step=Step.WAITING)
+        self._stage = BuildStage(step=BuildStep.WAITING)
 
-    def run(self, *, again: bool) -> Prepared:
+    def run(self, *, again: bool) -> BuiltEnvironment:
         """The environment, made here or by another worker meanwhile.
 
         Args:
@@ -58,10 +58,10 @@ class Builder:
             WorkerError: it cannot be made.
             OSError: the disk failed.
         """
-        before = self._shelf.ready()
-        self._shelf.folder.mkdir(parents=True, exist_ok=True)
+        before = self._store.ready()
+        self._store.folder.mkdir(parents=True, exist_ok=True)
         while True:
-            found = self._shelf.ready()
+            found = self._store.ready()
             if found is not None and not (again and found == before):
                 return found
             if not self._turn.take():
@@ -81,14 +81,14 @@ class Builder:
         """Let others have the turn at once; from any thread, just before the end."""
         self._turn.leave()
 
-    def _make(self, *, instead: Prepared | None) -> Prepared:
+    def _make(self, *, instead: BuiltEnvironment | None) -> BuiltEnvironment:
         # Another worker may have finished between our look and our turn.
-        found = self._shelf.ready()
+        found = self._store.ready()
         if found is not None and found != instead:
             return found
         began_s = time.monotonic()
-        folder = self._shelf.new_build()
-        self._shelf.sweep(folder)
+        folder = self._store.new_build()
+        self._store.sweep(folder)
         over = threading.Event()
         threading.Thread(target=self._keep_telling, args=(over,), name="turn", daemon=True).start()
         try:
@@ -98,30 +98,30 @@ class Builder:
             raise
         finally:
             over.set()
-        prepared = Prepared(
+        prepared = BuiltEnvironment(
             folder=folder.name, took_s=round(time.monotonic() - began_s, 1), packages=packages
         )
         # What is named as whole must outlive the machine.
         os.sync()
-        used = self._shelf.publish(prepared, instead=instead)
+        used = self._store.publish(prepared, instead=instead)
         if used != prepared:
             shutil.rmtree(folder, ignore_errors=True)
         return used
 
     def _fill(self, folder: Path) -> int:
-        free_bytes = shutil.disk_usage(self._shelf.folder).free
+        free_bytes = shutil.disk_usage(self._store.folder).free
         if free_bytes < self._keep_free_bytes:
             raise InsufficientStorage(
                 f"There are {free_bytes} bytes free for the environment; {self._keep_free_bytes} are kept.",
                 hint="Free disk or attach a larger volume, then send `setup_environment`.",
             )
-        self._tell(Stage(step=Step.CREATING))
+        self._tell(BuildStage(step=BuildStep.CREATING))
         venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
         python = folder / "bin/python"
-        packages = install(python, self._shelf.recipe.lock, self._tell)
-        self._tell(Stage(step=Step.CHECKING))
+        packages = install(python, self._store.spec.lock, self._tell)
+        self._tell(BuildStage(step=BuildStep.CHECKING))
         (site_packages,) = folder.glob("lib/python*/site-packages")
-        (site_packages / "lorapod.pth").write_text(f"{self._shelf.recipe.backend}\n", encoding="utf-8")
+        (site_packages / "lorapod.pth").write_text(f"{self._store.spec.backend}\n", encoding="utf-8")
         checked = subprocess.run(
             [str(python), "-I", "-c", CHECK],
             stdin=subprocess.DEVNULL,
@@ -137,7 +137,7 @@ class Builder:
             )
         return packages
 
-    def _tell(self, stage: Stage) -> None:
+    def _tell(self, stage: BuildStage) -> None:
         self._stage = stage
         _say(asdict(stage))
 
@@ -164,9 +164,9 @@ def main(arguments: list[str]) -> int:
     lock, backend, environments, lease_s, keep_free_bytes, *options = arguments
     os.nice(NICENESS)
     try:
-        recipe = Recipe(lock=Path(lock), backend=Path(backend), environments=Path(environments))
-        shelf = EnvironmentShelf(recipe)
-        builder = Builder(shelf, lease_s=float(lease_s), keep_free_bytes=int(keep_free_bytes))
+        spec = EnvironmentSpec(lock=Path(lock), backend=Path(backend), environments=Path(environments))
+        store = EnvironmentStore(spec)
+        builder = Builder(store, lease_s=float(lease_s), keep_free_bytes=int(keep_free_bytes))
         threading.Thread(target=_end_with_worker, args=(builder,), name="worker-gone", daemon=True).start()
         prepared = builder.run(again="--again" in options)
     except WorkerError as error:
@@ -175,7 +175,7 @@ def main(arguments: list[str]) -> int:
         failure = _disk_error(error)
         _say({"error": failure.message, "code": failure.code, "hint": failure.hint})
     else:
-        _say({"ready": str(shelf.python(prepared))})
+        _say({"ready": str(store.python(prepared))})
     return 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, UpstreamError, WorkerError
-from lorapod.fast.building.steps import Stage, Step
+from lorapod.fast.building.steps import BuildStage, BuildStep
 
 _PIN = re.compile(r"^[A-Za-z0-9]")
 _COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (?P<what>[^\s;(]+)")
@@ -30,7 +30,7 @@ def count_pins(lock: str) -> int:
     return sum(1 for line in lock.splitlines() if _PIN.match(line))
 
 
-def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
+def install(python: Path, lock: Path, tell: Callable[[BuildStage], None]) -> int:
     """Install what `lock` pins; how many packages that is. Options come from pip's own variables (`PIP_…`).
 
     Raises:
@@ -63,7 +63,11 @@ def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
             last.append(line)
             if found := _COLLECTING.match(line):
                 seen += 1
-                tell(Stage(step=Step.FETCHING, part=seen / max(1, packages), detail=found["what"][:80]))
+                tell(
+                    BuildStage(
+                        step=BuildStep.FETCHING, part=seen / max(1, packages), detail=found["what"][:80]
+                    )
+                )
             elif line.startswith("Installing collected packages"):
                 watcher.start()
     over.set()
@@ -74,13 +78,13 @@ def install(python: Path, lock: Path, tell: Callable[[Stage], None]) -> int:
     return packages
 
 
-def _watch(python: Path, packages: int, tell: Callable[[Stage], None], over: threading.Event) -> None:
+def _watch(python: Path, packages: int, tell: Callable[[BuildStage], None], over: threading.Event) -> None:
     """Tell how many packages are there: pip says nothing while it unpacks gigabytes."""
     while True:
         there = sum(1 for _ in python.parent.parent.glob("lib/python*/site-packages/*.dist-info"))
         tell(
-            Stage(
-                step=Step.INSTALLING,
+            BuildStage(
+                step=BuildStep.INSTALLING,
                 part=min(there / max(1, packages), 1.0),
                 detail=f"{there} of {packages} packages",
             )

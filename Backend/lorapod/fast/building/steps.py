@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Step(StrEnum):
+class BuildStep(StrEnum):
     """What a build is busy with, in this order."""
 
     WAITING = "waiting"
@@ -18,20 +18,20 @@ class Step(StrEnum):
 
 #: Shares of the whole time at which the steps begin: between those of a package index nearby and of one far away.
 BEGINS = {
-    Step.WAITING: 0.0,
-    Step.CREATING: 0.0,
-    Step.FETCHING: 0.02,
-    Step.INSTALLING: 0.35,
-    Step.CHECKING: 0.95,
+    BuildStep.WAITING: 0.0,
+    BuildStep.CREATING: 0.0,
+    BuildStep.FETCHING: 0.02,
+    BuildStep.INSTALLING: 0.35,
+    BuildStep.CHECKING: 0.95,
 }
 _ENDS = dict(zip(BEGINS, [*list(BEGINS.values())[1:], 1.0], strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class BuildStage:
     """One moment of a build."""
 
-    step: Step
+    step: BuildStep
     #: Of this step, 0 to 1, where it can be counted.
     part: float = 0.0
     #: In a few words, e.g. the package.

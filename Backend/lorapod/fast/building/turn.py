@@ -1,6 +1,6 @@
 """Whose turn it is to make an environment: one worker's of a volume, for as long as it shows that it lives.
 
-This saves work; it is not what keeps an environment whole (see `shelf`). A turn is a folder, which only one can make.
+This saves work; it is not what keeps an environment whole (see `environments`). A turn is a folder, which only one can make.
 Its holder counts a number up in it; whoever sees the number stand still for long enough, by its own clock, takes the
 turn for left, and takes the folder away by a rename, which again only one can do.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
-from lorapod.trainers.ai_toolkit.control import RunControl
+from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
@@ -109,7 +109,7 @@ class AIToolkitTrainer:
 
     def control(self, plan: TrainingPlan) -> Control:
         """Talks to one run."""
-        return RunControl(plan)
+        return ToolkitRunControl(plan)
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
         """What the exit meant."""

@@ -12,7 +12,7 @@ from lorapod.trainers.port import Phase, TrainingPlan
 _CLEAR_LOOKS = 2
 
 
-class RunControl:
+class ToolkitRunControl:
     """Asks one run for checkpoints and samples through its control table."""
 
     def __init__(self, plan: TrainingPlan) -> None:

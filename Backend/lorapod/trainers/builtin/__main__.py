@@ -19,11 +19,11 @@ from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, quiet_libraries, say
 from lorapod.trainers.builtin.dataset import find_pictures
-from lorapod.trainers.builtin.interrupt import Interrupt, Stopped, StopWished
+from lorapod.trainers.builtin.interrupt import Interrupt, StoppedBySignal, StopRequested
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.parsing import parse_config
-from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,12 +39,12 @@ def main(arguments: Sequence[str]) -> int:
         text, config = read_config(Path(arguments[0]))
         row = JobRow(config.process.sqlite_db_path)
         _run(config, text, row, interrupt)
-    except (KeyboardInterrupt, Stopped):
+    except (KeyboardInterrupt, StoppedBySignal):
         if row is not None:
             row.stopped()
         banner(STOPPED)
         return 0
-    except StopWished:
+    except StopRequested:
         if row is not None:
             row.stopped()
         say(f"{ERROR_LINE}{STOPPED}")
@@ -101,7 +101,7 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
     row.close()
 
 
-def _is_finished(folder: RunFolder, resumed: Checkpoint | None, steps: int) -> bool:
+def _is_finished(folder: RunFolder, resumed: RunCheckpoint | None, steps: int) -> bool:
     """Whether there is nothing left to do but to mark the final LoRA as this run's."""
     if resumed is None or resumed.step < steps or resumed.path != folder.final:
         return False
@@ -117,7 +117,7 @@ def _check_model_path(name_or_path: str) -> None:
         raise NotFound(f"The model {name_or_path} does not exist.")
 
 
-def _check_rank(resumed: Checkpoint | None, rank: int) -> None:
+def _check_rank(resumed: RunCheckpoint | None, rank: int) -> None:
     if resumed is not None and resumed.rank not in {None, rank}:
         raise InvalidInput(
             f"{resumed.path.name} has rank {resumed.rank}, the config asks for {rank}: "

@@ -10,7 +10,7 @@ from pathlib import Path
 import lorapod
 from lorapod.errors import Unsupported
 from lorapod.settings import Settings
-from lorapod.trainers.builtin.control import RunControl
+from lorapod.trainers.builtin.control import BuiltinRunControl
 from lorapod.trainers.builtin.outcome import judge
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.control_table import ControlTable
@@ -69,17 +69,17 @@ class BuiltinTrainer:
         if not status.available:
             raise Unsupported(f"The builtin trainer cannot run here: {status.detail}")
         # The config's models are built on import: a worker that trains nothing need not wait for them.
-        from lorapod.trainers.builtin.preparation import Preparation
+        from lorapod.trainers.builtin.preparation import ConfigPreparation
 
         models = self._settings.trainer_environment().get("MODELS_PATH")
-        prepared = Preparation(request=request, model_folders=[Path(models)] if models else []).run()
+        prepared = ConfigPreparation(request=request, model_folders=[Path(models)] if models else []).run()
         process, name = prepared.config.process, prepared.config.name
         return TrainingPlan(
             process_id=request.process_id,
             name=name,
             config=prepared.fields,
             run_folder=request.training_folder / name,
-            control_path=request.scratch / Preparation.CONTROL_FILE,
+            control_path=request.scratch / ConfigPreparation.CONTROL_FILE,
             total_steps=process.train.steps,
             trigger_word=process.trigger_word,
             base_model=process.model.name_or_path,
@@ -104,7 +104,7 @@ class BuiltinTrainer:
 
     def control(self, plan: TrainingPlan) -> Control:
         """Talks to one run."""
-        return RunControl(plan)
+        return BuiltinRunControl(plan)
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
         """What the exit meant."""

@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLP
 from peft import LoraConfig
 
 from lorapod.errors import InvalidInput, UpstreamError, WorkerError
-from lorapod.trainers.builtin.config import Model, Network
+from lorapod.trainers.builtin.config import ModelSection, NetworkSection
 from lorapod.trainers.builtin.values import Architecture, Precision
 from lorapod.weights import SUFFIX
 
@@ -57,7 +57,7 @@ class BaseModel:
         return {"encoder_hidden_states": prompts, "added_cond_kwargs": extra}
 
 
-def load_base_model(model: Model, *, device: torch.device, precision: Precision) -> BaseModel:
+def load_base_model(model: ModelSection, *, device: torch.device, precision: Precision) -> BaseModel:
     """Load and freeze the base model.
 
     Raises:
@@ -105,7 +105,7 @@ def _unloadable(name: str, error: Exception) -> WorkerError:
     )
 
 
-def attach_lora(unet: Any, network: Network) -> list[torch.nn.Parameter]:
+def attach_lora(unet: Any, network: NetworkSection) -> list[torch.nn.Parameter]:
     """Put a fresh LoRA on the UNet and return its weights, float32, the only ones that are trained."""
     unet.add_adapter(
         LoraConfig(r=network.linear, lora_alpha=network.linear_alpha, target_modules=list(LORA_TARGETS))

@@ -21,7 +21,7 @@ from lorapod.atomic import sync_folder
 from lorapod.errors import InvalidInput
 from lorapod.trainers.builtin.base_model import DTYPES
 from lorapod.trainers.builtin.config import BuiltinConfig
-from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
 from lorapod.trainers.builtin.values import Architecture
 
 _BASE_MODEL_VERSIONS = {Architecture.SD1: "sd_v1", Architecture.SDXL: "sdxl_base_v1-0"}
@@ -112,7 +112,7 @@ def save_checkpoint(
     sync_folder(folder.path)
 
 
-def load_lora(unet: Any, checkpoint: Checkpoint) -> None:
+def load_lora(unet: Any, checkpoint: RunCheckpoint) -> None:
     """Set the LoRA's weights to those of a checkpoint.
 
     Raises:

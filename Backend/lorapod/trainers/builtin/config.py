@@ -40,13 +40,13 @@ from lorapod.trainers.builtin.values import (
 )
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """One mapping of the config."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
 
 
-class Network(Section):
+class NetworkSection(ConfigSection):
     """The adapter that is trained."""
 
     type: Literal["lora"] = "lora"
@@ -56,7 +56,7 @@ class Network(Section):
     linear_alpha: float = Field(default=1.0, gt=0, validation_alias=AliasChoices("linear_alpha", "alpha"))
 
 
-class Save(Section):
+class SaveSection(ConfigSection):
     """Checkpoints."""
 
     dtype: PrecisionName = Precision.FP16
@@ -68,7 +68,7 @@ class Save(Section):
     push_to_hub: Off = False
 
 
-class Dataset(Section):
+class DatasetSection(ConfigSection):
     """One folder of pictures, with captions in text files of the same stem."""
 
     folder_path: str = Field(min_length=1)
@@ -96,7 +96,7 @@ class Dataset(Section):
         return "" if value is None else value
 
 
-class OptimizerParams(Section):
+class OptimizerSection(ConfigSection):
     """What the optimizer takes beside the learning rate."""
 
     weight_decay: float = Field(default=0.01, ge=0)
@@ -104,7 +104,7 @@ class OptimizerParams(Section):
     eps: float = Field(default=1e-8, gt=0)
 
 
-class Train(Section):
+class TrainSection(ConfigSection):
     """The training itself."""
 
     batch_size: int = Field(default=1, ge=1, le=1024)
@@ -119,7 +119,7 @@ class Train(Section):
     gradient_checkpointing: bool = True
     noise_scheduler: Literal["ddpm"] = "ddpm"
     optimizer: Literal["adamw", "adam"] = "adamw"
-    optimizer_params: OptimizerParams = OptimizerParams()
+    optimizer_params: OptimizerSection = OptimizerSection()
     lr: float = Field(default=1e-6, gt=0, le=1)
     lr_scheduler: Literal["constant"] = "constant"
     max_grad_norm: float = Field(default=1.0, gt=0)
@@ -144,7 +144,7 @@ class Train(Section):
         return value
 
     @model_validator(mode="after")
-    def _one_kind_of_accumulation(self) -> Train:
+    def _one_kind_of_accumulation(self) -> TrainSection:
         if self.gradient_accumulation > 1 and self.gradient_accumulation_steps > 1:
             raise PydanticCustomError(
                 "contradiction", "gradient_accumulation and gradient_accumulation_steps exclude one another"
@@ -152,7 +152,7 @@ class Train(Section):
         return self
 
 
-class Model(Section):
+class ModelSection(ConfigSection):
     """The base model: a folder in diffusers' layout, one `.safetensors` file, or a hub id."""
 
     name_or_path: str = Field(min_length=1)
@@ -174,13 +174,13 @@ class Model(Section):
         return {**known, "arch": Architecture.SDXL} if fields.get("is_xl") is True else known
 
     @model_validator(mode="after")
-    def _one_architecture(self) -> Model:
+    def _one_architecture(self) -> ModelSection:
         if self.is_xl is not None and self.is_xl != (self.arch is Architecture.SDXL):
             raise PydanticCustomError("contradiction", "is_xl and arch contradict one another")
         return self
 
 
-class Sample(Section):
+class SampleSection(ConfigSection):
     """Pictures made while training."""
 
     sampler: Literal["ddpm", "ddim", "euler", "euler_a"] = "ddpm"
@@ -203,7 +203,7 @@ class Sample(Section):
         return "" if value is None or value is False else value
 
 
-class Logging(Section):
+class LoggingSection(ConfigSection):
     """The loss log."""
 
     #: Steps between two entries.
@@ -214,19 +214,19 @@ class Logging(Section):
     use_wandb: Off = False
 
 
-class Process(Section):
+class ProcessSection(ConfigSection):
     """One training."""
 
     type: Literal["sd_trainer", "diffusion_trainer"]
     training_folder: str = Field(min_length=1)
-    model: Model
-    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    model: ModelSection
+    datasets: tuple[DatasetSection, ...] = Field(min_length=1)
     trigger_word: str | None = None
-    network: Network = Network()
-    save: Save = Save()
-    train: Train = Train()
-    sample: Sample = Sample()
-    logging: Logging = Logging()
+    network: NetworkSection = NetworkSection()
+    save: SaveSection = SaveSection()
+    train: TrainSection = TrainSection()
+    sample: SampleSection = SampleSection()
+    logging: LoggingSection = LoggingSection()
     #: SQLite file of the control table; used where it exists and `AITK_JOB_ID` is set.
     sqlite_db_path: str | None = None
     device: str | None = None
@@ -245,18 +245,18 @@ class Process(Section):
         return {**rest, "train": {"seed": fields["training_seed"], **train}}
 
 
-class Job(Section):
+class JobSection(ConfigSection):
     """What `config` holds."""
 
     name: Name
-    process: tuple[Process] = Field(description="Exactly one.")
+    process: tuple[ProcessSection] = Field(description="Exactly one.")
 
 
-class BuiltinConfig(Section):
+class BuiltinConfig(ConfigSection):
     """A whole config file."""
 
     job: Literal["extension"]
-    config: Job
+    config: JobSection
     meta: Any = None
 
     @property
@@ -265,6 +265,6 @@ class BuiltinConfig(Section):
         return self.config.name
 
     @property
-    def process(self) -> Process:
+    def process(self) -> ProcessSection:
         """The one training."""
         return self.config.process[0]

@@ -6,7 +6,7 @@ from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import TrainingPlan
 
 
-class RunControl:
+class BuiltinRunControl:
     """Asks one run for checkpoints and samples through its control table."""
 
     def __init__(self, plan: TrainingPlan) -> None:

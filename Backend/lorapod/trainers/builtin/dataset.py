@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lorapod.errors import InvalidInput, NotFound, TooLarge
 from lorapod.safety import images
-from lorapod.trainers.builtin.config import Dataset
+from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.console import say
 from lorapod.trainers.builtin.trigger import with_trigger
 
@@ -27,7 +27,7 @@ class TrainingPicture:
     repeats: int
 
 
-def find_pictures(datasets: Sequence[Dataset], trigger_word: str | None) -> list[TrainingPicture]:
+def find_pictures(datasets: Sequence[DatasetSection], trigger_word: str | None) -> list[TrainingPicture]:
     """Every picture of every data set, with its caption; damaged ones are passed over with a line on stdout.
 
     Raises:
@@ -111,7 +111,7 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _caption(path: Path, dataset: Dataset) -> str:
+def _caption(path: Path, dataset: DatasetSection) -> str:
     caption_file = path.with_suffix(f".{dataset.caption_ext.lstrip('.')}")
     try:
         return " ".join(caption_file.read_text("utf-8", errors="replace").split())

@@ -6,11 +6,11 @@ import signal
 from types import FrameType
 
 
-class Stopped(Exception):
+class StoppedBySignal(Exception):
     """SIGINT asked the job to stop."""
 
 
-class StopWished(Exception):
+class StopRequested(Exception):
     """The control table asked the job to stop."""
 
 
@@ -30,10 +30,10 @@ class Interrupt:
         """Stop here, if that was wished.
 
         Raises:
-            Stopped: it was.
+            StoppedBySignal: it was.
         """
         if self.wished:
-            raise Stopped
+            raise StoppedBySignal
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.wished = True

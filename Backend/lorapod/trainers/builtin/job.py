@@ -20,7 +20,7 @@ from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.loop import Loop, make_optimizer
 from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.trainers.builtin.objective import Objective
-from lorapod.trainers.builtin.run_folder import Checkpoint, RunFolder
+from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
 from lorapod.trainers.builtin.sampling import Sampler
 from lorapod.trainers.builtin.values import Precision
 
@@ -36,7 +36,7 @@ class TrainingJob:
         *,
         folder: RunFolder,
         pictures: Sequence[TrainingPicture],
-        resumed: Checkpoint | None,
+        resumed: RunCheckpoint | None,
         row: JobRow,
         interrupt: Interrupt,
     ) -> None:
@@ -136,7 +136,7 @@ class TrainingJob:
             seed=self._config.process.train.seed,
         )
 
-    def _resume(self, checkpoint: Checkpoint) -> None:
+    def _resume(self, checkpoint: RunCheckpoint) -> None:
         say(f"#### IMPORTANT RESUMING FROM {checkpoint.path} ####")
         say(f"Found step {checkpoint.step} in metadata, starting from there")
         load_lora(self._model.unet, checkpoint)

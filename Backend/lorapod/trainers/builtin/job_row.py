@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorapod.trainers.builtin.interrupt import StopWished
+from lorapod.trainers.builtin.interrupt import StopRequested
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _BUSY_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class ControlRequests:
     """What the supervisor asked for."""
 
     save: bool = False
@@ -59,26 +59,30 @@ class JobRow:
         """Say that the job was stopped; what counts from then on is the last step that was saved."""
         self._set("status = ?, info = ?, step = ?", "stopped", "Job stopped", self.saved_step)
 
-    def wishes(self) -> Wishes:
+    def requests(self) -> ControlRequests:
         """Read what is asked for; a wish stands until `saved` or `sampling` takes it back."""
         if self._connection is None:
-            return Wishes()
+            return ControlRequests()
         query = "SELECT save_now, sample_now, stop FROM Job WHERE id = ?"
         try:
             row = self._connection.execute(query, (self._id,)).fetchone()
         except sqlite3.OperationalError as error:
             logger.warning("the control table cannot be read: %s", error)
-            return Wishes()
-        return Wishes(save=row[0] == 1, sample=row[1] == 1, stop=row[2] == 1) if row else Wishes()
+            return ControlRequests()
+        return (
+            ControlRequests(save=row[0] == 1, sample=row[1] == 1, stop=row[2] == 1)
+            if row
+            else ControlRequests()
+        )
 
     def check(self) -> None:
         """Stop here, if that is wished.
 
         Raises:
-            StopWished: it is.
+            StopRequested: it is.
         """
-        if self.wishes().stop:
-            raise StopWished
+        if self.requests().stop:
+            raise StopRequested
 
     def saved(self, step: int) -> None:
         """Say that a checkpoint of that step is on disk; a wish for one is fulfilled."""

@@ -1,4 +1,4 @@
-"""The training loop: steps, and between them checkpoints, pictures, wishes and stops."""
+"""The training loop: steps, and between them checkpoints, pictures, requests and stops."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from lorapod.trainers.builtin.config import Logging, Sample, Save, Train
+from lorapod.trainers.builtin.config import LoggingSection, SampleSection, SaveSection, TrainSection
 from lorapod.trainers.builtin.console import say, training_bar
 from lorapod.trainers.builtin.dataset import Batches
-from lorapod.trainers.builtin.interrupt import Interrupt, StopWished
+from lorapod.trainers.builtin.interrupt import Interrupt, StopRequested
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.trainers.builtin.objective import Objective
 
 
-def make_optimizer(train: Train, weights: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(train: TrainSection, weights: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that the config names."""
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
     params = train.optimizer_params
@@ -31,10 +31,10 @@ class Loop:
     """One training from its first step, or the one it goes on from, to its last."""
 
     name: str
-    train: Train
-    save: Save
-    sample: Sample
-    logging: Logging
+    train: TrainSection
+    save: SaveSection
+    sample: SampleSection
+    logging: LoggingSection
     accelerator: Accelerator
     optimizer: Any
     weights: Sequence[torch.nn.Parameter]
@@ -54,8 +54,8 @@ class Loop:
         """Train to the end.
 
         Raises:
-            Stopped: SIGINT came; nothing was saved for it.
-            StopWished: the control table asked for it; nothing was saved for it.
+            StoppedBySignal: SIGINT came; nothing was saved for it.
+            StopRequested: the control table asked for it; nothing was saved for it.
             FloatingPointError: the loss is no number any more.
         """
         self.row.info("Training")
@@ -95,14 +95,14 @@ class Loop:
 
     def _between(self, step: int, *, last: bool) -> None:
         """What may happen after a step: the final checkpoint and pictures are not its business."""
-        wishes = self.row.wishes()
-        if wishes.save or (not last and self.save.save_every and step % self.save.save_every == 0):
+        requests = self.row.requests()
+        if requests.save or (not last and self.save.save_every and step % self.save.save_every == 0):
             self._save(step)
-        if wishes.stop:
-            raise StopWished
-        if wishes.sample:
+        if requests.stop:
+            raise StopRequested
+        if requests.sample:
             self.row.sampling()
-        if wishes.sample or self._is_sample_step(step, last=last):
+        if requests.sample or self._is_sample_step(step, last=last):
             self._sample(step)
         if not last:
             self.interrupt.check()

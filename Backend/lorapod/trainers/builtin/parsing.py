@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lorapod.trainers.builtin.config import BuiltinConfig, Job, Section
+from lorapod.trainers.builtin.config import BuiltinConfig, ConfigSection, JobSection
 from lorapod.wire.validation import nearest, problems_found
 
 
@@ -75,7 +75,7 @@ def _sentence(detail: ErrorDetails) -> str:
 
 
 def _known_keys() -> set[str]:
-    sections: tuple[type[Section], ...] = (BuiltinConfig, Job, *Section.__subclasses__())
+    sections: tuple[type[ConfigSection], ...] = (BuiltinConfig, JobSection, *ConfigSection.__subclasses__())
     return {key for section in sections for key in section.model_fields}
 
 

@@ -22,7 +22,7 @@ _PROCESS = "config.process[0]"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedConfig:
     """A config that is ready to be written down."""
 
     fields: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Prepared:
 
 
 @dataclass(kw_only=True)
-class Preparation:
+class ConfigPreparation:
     """The making of one config."""
 
     #: The control table's file in the process's scratch folder.
@@ -41,7 +41,7 @@ class Preparation:
     model_folders: Sequence[Path]
     _problems: list[dict[str, Any]] = field(default_factory=list)
 
-    def run(self) -> Prepared:
+    def run(self) -> PreparedConfig:
         """Build and check it.
 
         Raises:
@@ -61,7 +61,7 @@ class Preparation:
             raise problems_found([*error.details, *self._problems]) from None
         if self._problems:
             raise problems_found(self._problems)
-        return Prepared(fields=fields, config=config)
+        return PreparedConfig(fields=fields, config=config)
 
     def _set_names(self, job: dict[str, Any], process: dict[str, Any]) -> None:
         request = self.request

@@ -11,7 +11,7 @@ from lorapod.weights import SUFFIX, read_header, step_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class RunCheckpoint:
     """A whole checkpoint."""
 
     path: Path
@@ -61,12 +61,12 @@ class RunFolder:
         found = [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
         return sorted(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
-    def newest_checkpoint(self) -> tuple[Checkpoint | None, list[Path]]:
+    def newest_checkpoint(self) -> tuple[RunCheckpoint | None, list[Path]]:
         """The whole checkpoint of the highest step, and those files that were passed over as damaged.
 
         The step is the one in the file's metadata: times and names change when a folder is copied.
         """
-        best: Checkpoint | None = None
+        best: RunCheckpoint | None = None
         damaged: list[Path] = []
         for path in (*self.step_checkpoints(), self.final):
             try:
@@ -80,7 +80,7 @@ class RunFolder:
             if not header.whole or step is None:
                 damaged.append(path)
             elif best is None or step >= best.step:
-                best = Checkpoint(path=path, step=step, rank=header.rank)
+                best = RunCheckpoint(path=path, step=step, rank=header.rank)
         return best, damaged
 
     def prune(self, keep: int) -> None:

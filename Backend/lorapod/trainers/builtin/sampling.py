@@ -19,7 +19,7 @@ from PIL import Image
 from lorapod.atomic import sync_folder
 from lorapod.trainers.builtin.base_model import BaseModel
 from lorapod.trainers.builtin.cache import Prompt
-from lorapod.trainers.builtin.config import Sample
+from lorapod.trainers.builtin.config import SampleSection
 from lorapod.trainers.builtin.console import following
 from lorapod.trainers.builtin.trigger import with_trigger
 
@@ -35,7 +35,7 @@ _JPEG_QUALITY = 95
 class Sampler:
     """Makes the pictures of one config's prompts."""
 
-    def __init__(self, sample: Sample, trigger_word: str | None, folder: Path) -> None:
+    def __init__(self, sample: SampleSection, trigger_word: str | None, folder: Path) -> None:
         """Pictures go into `folder`, which is made when the first is there."""
         self._sample = sample
         self._folder = folder

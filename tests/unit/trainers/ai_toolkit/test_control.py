@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.trainers.ai_toolkit.control import RunControl
+from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Observation, Phase, TrainingPlan
 from lorapod.trainers.run_reader import RunReader
@@ -145,7 +145,7 @@ class TestControl:
         self, plan: TrainingPlan, table: ControlTable
     ) -> None:
         tell(table, status="running", info="Training")
-        control = RunControl(plan)
+        control = ToolkitRunControl(plan)
         assert not control.save_pending()
         control.request_save()
         assert control.save_pending()
@@ -161,7 +161,7 @@ class TestControl:
 
     def test_the_file_of_a_periodic_save_is_not_it(self, plan: TrainingPlan, table: ControlTable) -> None:
         tell(table, status="running", info="Training")
-        control = RunControl(plan)
+        control = ToolkitRunControl(plan)
         control.request_save()
         self.checkpoint(plan, 10)
         for _ in range(3):
@@ -174,19 +174,19 @@ class TestControl:
     def test_a_run_that_does_not_use_the_table_saves_nothing(
         self, plan: TrainingPlan, table: ControlTable
     ) -> None:
-        control = RunControl(plan)
+        control = ToolkitRunControl(plan)
         control.request_save()
         assert not control.save_pending()
 
     def test_a_run_that_has_ended_saves_nothing_more(self, plan: TrainingPlan, table: ControlTable) -> None:
         tell(table, status="running", info="Training")
-        control = RunControl(plan)
+        control = ToolkitRunControl(plan)
         control.request_save()
         tell(table, status="error")
         assert not control.save_pending()
 
     def test_samples(self, plan: TrainingPlan, table: ControlTable) -> None:
-        RunControl(plan).request_sample()
+        ToolkitRunControl(plan).request_sample()
         row = table.read()
         assert row is not None
         assert row.sample_now

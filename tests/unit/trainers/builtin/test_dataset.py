@@ -10,7 +10,7 @@ from PIL import Image
 
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.testing.pictures import draw_dataset
-from lorapod.trainers.builtin.config import Dataset
+from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.dataset import Batches, TrainingPicture, find_pictures
 
 
@@ -18,7 +18,7 @@ def test_pictures_get_the_captions_of_their_stem(tmp_path: Path) -> None:
     first, second, third = draw_dataset(tmp_path, count=3)
     second.with_suffix(".txt").unlink()
     third.with_suffix(".txt").write_text("two\n  lines of [trigger]\n", "utf-8")
-    dataset = Dataset(folder_path=str(tmp_path), default_caption="a thing", resolution=(64,))
+    dataset = DatasetSection(folder_path=str(tmp_path), default_caption="a thing", resolution=(64,))
     found = find_pictures([dataset], "zoe")
     assert [(picture.path, picture.caption) for picture in found] == [
         (first, "zoe a circle on a plain ground"),
@@ -29,7 +29,7 @@ def test_pictures_get_the_captions_of_their_stem(tmp_path: Path) -> None:
 
 def test_each_resolution_and_each_mirror_is_a_picture(tmp_path: Path) -> None:
     draw_dataset(tmp_path, count=2)
-    dataset = Dataset(folder_path=str(tmp_path), resolution=(64, 128), flip_x=True, num_repeats=3)
+    dataset = DatasetSection(folder_path=str(tmp_path), resolution=(64, 128), flip_x=True, num_repeats=3)
     found = find_pictures([dataset], None)
     assert Counter((picture.side, picture.mirrored, picture.repeats) for picture in found) == {
         (64, False, 3): 2,
@@ -44,14 +44,14 @@ def test_caches_and_hidden_files_are_no_data(tmp_path: Path) -> None:
     for name in ("_latent_cache", ".thumbs"):
         draw_dataset(tmp_path / name, count=1)
     kept.with_name(".a.png").write_bytes(kept.read_bytes())
-    dataset = Dataset(folder_path=str(tmp_path))
+    dataset = DatasetSection(folder_path=str(tmp_path))
     assert [picture.path for picture in find_pictures([dataset], None)] == [kept]
 
 
 def test_a_damaged_picture_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = draw_dataset(tmp_path, count=2)
     bad.write_bytes(bad.read_bytes()[:100])
-    found = find_pictures([Dataset(folder_path=str(tmp_path))], None)
+    found = find_pictures([DatasetSection(folder_path=str(tmp_path))], None)
     assert [picture.path for picture in found] == [good]
     output = capsys.readouterr().out
     assert f"  -  Skipping {bad.name}: " in output
@@ -60,10 +60,10 @@ def test_a_damaged_picture_is_passed_over(tmp_path: Path, capsys: pytest.Capture
 
 def test_no_folder_and_no_picture_are_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="No such file or directory"):
-        find_pictures([Dataset(folder_path=str(tmp_path / "none"))], None)
+        find_pictures([DatasetSection(folder_path=str(tmp_path / "none"))], None)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.gif")
     with pytest.raises(InvalidInput, match="no images found in"):
-        find_pictures([Dataset(folder_path=str(tmp_path))], None)
+        find_pictures([DatasetSection(folder_path=str(tmp_path))], None)
 
 
 def picture(side: int, repeats: int) -> TrainingPicture:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.trainers.builtin.interrupt import StopWished
-from lorapod.trainers.builtin.job_row import JobRow, Wishes
+from lorapod.trainers.builtin.interrupt import StopRequested
+from lorapod.trainers.builtin.job_row import ControlRequests, JobRow
 from lorapod.trainers.control_table import ControlRow, ControlTable
 
 
@@ -38,14 +38,14 @@ def test_it_tells_how_far_it_is(table: ControlTable, row: JobRow) -> None:
 
 
 def test_wishes_stand_until_they_are_fulfilled(table: ControlTable, row: JobRow) -> None:
-    assert row.wishes() == Wishes()
+    assert row.requests() == ControlRequests()
     table.request_save()
     table.request_sample()
-    assert row.wishes() == Wishes(save=True, sample=True)
+    assert row.requests() == ControlRequests(save=True, sample=True)
     row.sampling()
-    assert row.wishes() == Wishes(save=True)
+    assert row.requests() == ControlRequests(save=True)
     row.saved(7)
-    assert row.wishes() == Wishes()
+    assert row.requests() == ControlRequests()
 
 
 def test_a_stop_counts_from_the_last_save(table: ControlTable, row: JobRow) -> None:
@@ -53,7 +53,7 @@ def test_a_stop_counts_from_the_last_save(table: ControlTable, row: JobRow) -> N
     row.saved(5)
     row.progress(9, "")
     table.request_stop()
-    with pytest.raises(StopWished):
+    with pytest.raises(StopRequested):
         row.check()
     row.stopped()
     seen = read(table)
@@ -74,7 +74,7 @@ def test_without_a_file_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AITK_JOB_ID", "job-1")
     row = JobRow(str(tmp_path / "none.db"))
     row.progress(1, "")
-    assert row.wishes() == Wishes()
+    assert row.requests() == ControlRequests()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -89,6 +89,6 @@ def test_a_table_that_is_locked_costs_no_training(
     with closing(sqlite3.connect(table.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         row.progress(3, "")
-        assert row.wishes() == Wishes()
+        assert row.requests() == ControlRequests()
     assert "cannot be written" in caplog.text
     assert "cannot be read" in caplog.text

@@ -23,7 +23,7 @@ KILL_AFTER_S = 5.0
 Update = Callable[[Mapping[str, Any]], None]
 
 
-class InnerWorker:
+class RealWorker:
     """One child, from its start to its end; belongs to one event loop."""
 
     def __init__(

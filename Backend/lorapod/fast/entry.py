@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lorapod.fast.backstage import Backstage
-from lorapod.fast.building.shelf import EnvironmentShelf, Recipe
+from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
 from lorapod.fast.front import Front
 from lorapod.fast.settings import BACKEND, FastSettings
+from lorapod.fast.worker_runner import WorkerRunner
 from lorapod.journal import write_journal
 from lorapod.safety.redaction import Redactor
 from lorapod.sdk import import_runpod
@@ -25,24 +25,26 @@ BEGIN_AFTER_S = 1.0
 
 
 @dataclass(kw_only=True)
-class Entry:
+class FastEntry:
     """One worker's life between the SDK's loop and what lies behind."""
 
     settings: FastSettings
     #: Shared with the journal.
     redactor: Redactor
-    backstage: Backstage | None = None
+    runner: WorkerRunner | None = None
     front: Front | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(self) -> Front:
         """The front, made at the first call inside the event loop; what lies behind begins a little later."""
         if self.front is None:
-            recipe = Recipe(lock=self.settings.lock, backend=BACKEND, environments=self.settings.environments)
-            self.backstage = Backstage(self.settings, EnvironmentShelf(recipe))
-            self.front = Front(self.settings, self.backstage, self.redactor)
-            self._tasks.add(asyncio.create_task(self._begin_later(self.backstage)))
-            self._close_at_sigterm(self.backstage)
+            spec = EnvironmentSpec(
+                lock=self.settings.lock, backend=BACKEND, environments=self.settings.environments
+            )
+            self.runner = WorkerRunner(self.settings, EnvironmentStore(spec))
+            self.front = Front(self.settings, self.runner, self.redactor)
+            self._tasks.add(asyncio.create_task(self._begin_later(self.runner)))
+            self._close_at_sigterm(self.runner)
         return self.front
 
     async def answer(self, event: Any) -> dict[str, Any]:
@@ -55,12 +57,12 @@ class Entry:
         return await self.open().answer(event, update)
 
     @staticmethod
-    async def _begin_later(backstage: Backstage) -> None:
+    async def _begin_later(runner: WorkerRunner) -> None:
         await asyncio.sleep(BEGIN_AFTER_S)
-        backstage.begin()
+        runner.begin()
 
     @staticmethod
-    def _close_at_sigterm(backstage: Backstage) -> None:
+    def _close_at_sigterm(runner: WorkerRunner) -> None:
         """Have SIGTERM reach what lies behind, too: the SDK's own handler only waits for the jobs in flight."""
         before = signal.getsignal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
@@ -68,7 +70,7 @@ class Entry:
         def stop(number: int, frame: Any) -> None:
             if callable(before):
                 before(number, frame)
-            loop.call_soon_threadsafe(backstage.close)
+            loop.call_soon_threadsafe(runner.close)
 
         signal.signal(signal.SIGTERM, stop)
 
@@ -78,7 +80,7 @@ def serve(settings: FastSettings | None = None) -> None:
     settings = settings or FastSettings.from_environment(os.environ)
     redactor = Redactor(settings.secrets)
     write_journal(settings.log_level, redactor)
-    entry = Entry(settings=settings, redactor=redactor)
+    entry = FastEntry(settings=settings, redactor=redactor)
     runpod = import_runpod()
 
     def concurrency(_current: int) -> int:
@@ -87,5 +89,5 @@ def serve(settings: FastSettings | None = None) -> None:
         return settings.worker_concurrency
 
     runpod.serverless.start({"handler": entry.answer, "concurrency_modifier": concurrency})
-    if entry.backstage is not None:
-        entry.backstage.wait()
+    if entry.runner is not None:
+        entry.runner.wait()

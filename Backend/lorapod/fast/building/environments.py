@@ -30,7 +30,7 @@ _BUILD = "build_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class EnvironmentSpec:
     """What is in an environment, and all that it depends on."""
 
     lock: Path
@@ -56,7 +56,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class BuiltEnvironment:
     """An environment that is whole."""
 
     #: The name of its folder.
@@ -66,25 +66,25 @@ class Prepared:
     packages: int
 
 
-class EnvironmentShelf:
+class EnvironmentStore:
     """The environments of one key; any number of workers may look, and make one, at once."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, spec: EnvironmentSpec) -> None:
         """Make nothing yet."""
-        self.recipe = recipe
-        self.key = recipe.key
-        self.folder = recipe.environments / self.key
+        self.spec = spec
+        self.key = spec.key
+        self.folder = spec.environments / self.key
 
-    def ready(self) -> Prepared | None:
+    def ready(self) -> BuiltEnvironment | None:
         """The environment to use, where there is one."""
         try:
             stored = json.loads((self.folder / READY).read_bytes())
-            prepared = Prepared(**stored)
+            prepared = BuiltEnvironment(**stored)
         except (OSError, ValueError, TypeError):
             return None
         return prepared if self.python(prepared).exists() else None
 
-    def python(self, prepared: Prepared) -> Path:
+    def python(self, prepared: BuiltEnvironment) -> Path:
         """Its interpreter."""
         return self.folder / prepared.folder / "bin/python"
 
@@ -93,7 +93,7 @@ class EnvironmentShelf:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{_BUILD}{secrets.token_hex(6)}"
 
-    def publish(self, prepared: Prepared, *, instead: Prepared | None) -> Prepared:
+    def publish(self, prepared: BuiltEnvironment, *, instead: BuiltEnvironment | None) -> BuiltEnvironment:
         """Make a whole environment the one to use, unless another try was faster; answers which one is.
 
         Args:
@@ -136,7 +136,7 @@ class EnvironmentShelf:
     def former_duration_s(self) -> float | None:
         """How long it took to make an environment of another key here; the longest."""
         known = []
-        for path in self.recipe.environments.glob(f"*/{READY}"):
+        for path in self.spec.environments.glob(f"*/{READY}"):
             with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                 known.append(float(json.loads(path.read_bytes())["took_s"]))
         return max(known, default=None)
