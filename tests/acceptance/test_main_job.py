@@ -19,13 +19,13 @@ from PIL import Image
 import lorapod
 from lorapod import weights
 from lorapod.client import (
-    BodyTooLarge,
     Client,
-    Conflict,
-    InvalidInput,
+    ConflictError,
+    InvalidInputError,
     JobFailed,
-    NotFound,
+    NotFoundError,
     ProcessEnded,
+    RequestTooLarge,
     Training,
     UploadedDataset,
 )
@@ -242,7 +242,7 @@ def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: Upload
     with pytest.raises(ProcessEnded, match="cancelled"):
         training.wait(on_progress=cancel_at_work, interval_s=0.2, timeout_s=240)
     assert reached
-    with pytest.raises(Conflict, match="no final artifact"):
+    with pytest.raises(ConflictError, match="no final artifact"):
         training.download()
 
 
@@ -310,20 +310,20 @@ class TestPictures:
 
 class TestRefusals:
     def test_an_unknown_type_is_answered_with_the_nearest(self, client: Client) -> None:
-        with pytest.raises(InvalidInput, match="proces_status") as caught:
+        with pytest.raises(InvalidInputError, match="proces_status") as caught:
             client.call("proces_status")
         assert caught.value.code == "unknown_type"
         assert "process_status" in str(caught.value) + json.dumps(caught.value.details)
 
     def test_an_unknown_field_is_answered_with_the_nearest(self, client: Client) -> None:
-        with pytest.raises(InvalidInput, match="did you mean 'preset'") as caught:
+        with pytest.raises(InvalidInputError, match="did you mean 'preset'") as caught:
             client.call("train", prest="sd15")
         assert caught.value.details[0]["field"] == "prest"
 
     def test_what_the_trainer_cannot_do_is_refused_by_name(
         self, client: Client, dataset: UploadedDataset
     ) -> None:
-        with pytest.raises(InvalidInput, match="noise_schedule"):
+        with pytest.raises(InvalidInputError, match="noise_schedule"):
             client.train(
                 config=config(noise_schedule="x"), dataset={"training_name": NAME}, trainer="builtin"
             )
@@ -335,14 +335,14 @@ class TestRefusals:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_process_and_a_file_that_are_not_there(self, client: Client, tmp_path: Path) -> None:
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.process_status("train_000000000000")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.download("output/nothing.safetensors", tmp_path)
 
     def test_a_body_that_the_queue_does_not_take(self, client: Client) -> None:
         wish = {"type": "ping", "padding": "x" * 12_000_000}
-        with pytest.raises(BodyTooLarge, match="upload_dataset"):
+        with pytest.raises(RequestTooLarge, match="upload_dataset"):
             client.run(wish)
         refused = httpx.post(f"{client.url}/run", json={"input": wish}, timeout=60)
         assert refused.status_code == 413

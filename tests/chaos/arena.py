@@ -20,7 +20,7 @@ from tests.chaos.trouble import Pace, TroubleMaker
 from tests.chaos.witness import CROWDED_NAME
 from tests.integration.endpoint_caller import Caller, eventually
 
-from lorapod.endpoint import EndpointConfig, Limits, LocalEndpoint
+from lorapod.endpoint import EndpointConfig, EndpointLimits, LocalEndpoint
 from lorapod.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def open_endpoint(chaos: Round, workspace: Path, logs: Path) -> LocalEndpoint:
             restart_wait_s=0.2,
             restart_wait_max_s=0.2,
             log_folder=logs,
-            limits=Limits(max_attempts=1000),
+            limits=EndpointLimits(max_attempts=1000),
         )
     )
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.integration.endpoint_caller import COMMAND, Caller, eventually
 
-from lorapod.endpoint import EndpointConfig, Limits, LocalEndpoint, WorkerState
+from lorapod.endpoint import EndpointConfig, EndpointLimits, LocalEndpoint, WorkerState
 
 
 def config(**changes: Any) -> EndpointConfig:
@@ -56,7 +56,7 @@ async def test_a_job_of_a_killed_worker_runs_again_on_the_next(tmp_path: Path) -
 
 
 async def test_a_job_that_kills_every_worker_fails() -> None:
-    settings = config(limits=Limits(max_attempts=2))  # the third start would show nothing new
+    settings = config(limits=EndpointLimits(max_attempts=2))  # the third start would show nothing new
     async with LocalEndpoint(settings) as endpoint, Caller(endpoint.url) as caller:
         answer = await caller.runsync("crash")
         assert answer["status"] == "FAILED"
@@ -143,7 +143,7 @@ async def test_a_worker_without_heartbeat_is_unhealthy() -> None:
 
 
 async def test_an_execution_timeout_stops_the_handler(tmp_path: Path) -> None:
-    settings = config(limits=Limits(execution_timeout_s=1.0))
+    settings = config(limits=EndpointLimits(execution_timeout_s=1.0))
     async with LocalEndpoint(settings) as endpoint, Caller(endpoint.url) as caller:
         answer = await caller.runsync("sleep", seconds=600, cancelled=str(tmp_path / "cancelled"))
         assert answer["status"] == "TIMED_OUT"

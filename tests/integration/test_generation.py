@@ -14,7 +14,7 @@ from PIL import Image
 from tests.integration.endpoint_caller import Caller
 from tests.integration.served_worker import Worker, holder_pid, serve
 
-from lorapod.client import Client, Generated
+from lorapod.client import Client, GeneratedFiles
 
 #: Long enough to be cut short.
 LONG: dict[str, Any] = {"prompt": "a square", "steps": 600, "params": {"step_s": 0.05}}
@@ -58,7 +58,7 @@ async def test_a_job_tells_how_far_it_is_and_answers_with_pictures(one: Worker) 
 
 
 async def test_the_client_brings_pictures_home(one: Worker, tmp_path: Path) -> None:
-    def ask() -> Generated:
+    def ask() -> GeneratedFiles:
         with Client(one.endpoint.url) as client:
             return client.generate("a square", to=tmp_path / "pictures", seed=3, num_images=2, image=picture)
 

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.served_worker import LEASE_S, Worker, holder_pid, serve
 
-from lorapod.endpoint import Limits
+from lorapod.endpoint import EndpointLimits
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_cancelling_the_job_stops_the_training_with_a_checkpoint(one: Work
 
 
 async def test_the_execution_timeout_stops_the_training(tmp_path: Path) -> None:
-    limits = Limits(execution_timeout_s=4)
+    limits = EndpointLimits(execution_timeout_s=4)
     async with serve(tmp_path / "workspace", limits=limits) as endpoint, Caller(endpoint.url) as caller:
         worker = Worker(endpoint, caller)
         job_id = await worker.start("train", **LONG)

@@ -12,40 +12,39 @@ with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
 from lorapod.client.client import Client
 from lorapod.client.download import DownloadProgress
 from lorapod.client.errors import (
-    BodyTooLarge,
     Busy,
-    Conflict,
+    ConflictError,
     EndpointError,
-    InvalidInput,
+    EndpointUnreachable,
+    InvalidInputError,
     JobCancelled,
     JobError,
     JobFailed,
     JobNotFound,
     JobTimedOut,
     LorapodError,
-    NotFound,
+    NotFoundError,
     ProcessEnded,
+    RequestTooLarge,
     TransferFailed,
     Unauthorized,
-    Unreachable,
     WaitTimeout,
 )
-from lorapod.client.generation import Generated
-from lorapod.client.job import Job, JobStatus
+from lorapod.client.generation import GeneratedFiles
+from lorapod.client.job import JobStatus, QueueJob
 from lorapod.client.training import Training
 from lorapod.client.transport import RetryPolicy, Timeouts
 from lorapod.client.upload import UploadedDataset, UploadProgress
 
 __all__ = [
-    "BodyTooLarge",
     "Busy",
     "Client",
-    "Conflict",
+    "ConflictError",
     "DownloadProgress",
     "EndpointError",
-    "Generated",
-    "InvalidInput",
-    "Job",
+    "EndpointUnreachable",
+    "GeneratedFiles",
+    "InvalidInputError",
     "JobCancelled",
     "JobError",
     "JobFailed",
@@ -53,14 +52,15 @@ __all__ = [
     "JobStatus",
     "JobTimedOut",
     "LorapodError",
-    "NotFound",
+    "NotFoundError",
     "ProcessEnded",
+    "QueueJob",
+    "RequestTooLarge",
     "RetryPolicy",
     "Timeouts",
     "Training",
     "TransferFailed",
     "Unauthorized",
-    "Unreachable",
     "UploadProgress",
     "UploadedDataset",
     "WaitTimeout",

@@ -9,8 +9,8 @@ from typing import Any
 
 from lorapod.client import download, files, generation, training, upload
 from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
-from lorapod.client.generation import Generated
-from lorapod.client.job import Job
+from lorapod.client.generation import GeneratedFiles
+from lorapod.client.job import QueueJob
 from lorapod.client.queue import QueueClient
 from lorapod.client.training import OnProcess, Training
 
@@ -61,7 +61,7 @@ class Client(QueueClient):
             raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
         return answer
 
-    def _still_kept(self, job: Job) -> Job:
+    def _still_kept(self, job: QueueJob) -> QueueJob:
         try:
             return self.status(job.job_id)
         except JobNotFound as error:
@@ -155,7 +155,7 @@ class Client(QueueClient):
         to: str | Path = ".",
         execution_timeout_s: float = generation.EXECUTION_TIMEOUT_S,
         **fields: Any,
-    ) -> Generated:
+    ) -> GeneratedFiles:
         """Make pictures or videos, and have them in the folder `to`.
 
         Args:

@@ -22,7 +22,7 @@ from rich.table import Table
 
 import lorapod
 from lorapod.client.client import Client
-from lorapod.client.demo_recipe import Recipe, real_recipe, tiny_recipe
+from lorapod.client.demo_recipe import DemoRecipe, real_recipe, tiny_recipe
 from lorapod.client.errors import LorapodError, ProcessEnded
 from lorapod.client.serving import serving
 from lorapod.client.training import Training
@@ -42,7 +42,7 @@ console = Console()
 class Demo:
     """One run, and how long each part of it took."""
 
-    recipe: Recipe
+    recipe: DemoRecipe
     out: Path
     timings: dict[str, float] = field(default_factory=dict)
     results: dict[str, Path] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class Demo:
             self.results["Loss curve"] = report.loss_curve(
                 losses, self.out / "loss.png", title=f"{recipe.name}: loss", subtitle=subtitle
             )
-        samples = [report.Sample(path=path, step=step, index=index) for path, step, index in fetched]
+        samples = [report.SampleImage(path=path, step=step, index=index) for path, step, index in fetched]
         if not samples:
             return
         examples = recipe.examples()

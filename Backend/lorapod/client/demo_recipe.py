@@ -27,7 +27,7 @@ _MODEL_INDEX = "model_index.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class DemoRecipe:
     """One training of the demo."""
 
     name: str
@@ -132,9 +132,9 @@ def tiny_recipe(
     trainer: str,
     steps: int | None,
     resolution: int | None,
-) -> Recipe:
+) -> DemoRecipe:
     """A model of random weights and a few drawn pictures: it learns in a minute on any processor."""
-    return Recipe(
+    return DemoRecipe(
         name="demo",
         model=model or str(out / "workspace" / "models" / "tiny"),
         arch=arch,
@@ -165,11 +165,11 @@ def real_recipe(
     trainer: str,
     steps: int | None,
     resolution: int | None,
-) -> Recipe:
+) -> DemoRecipe:
     """A model of the caller's own, with settings that suit most; wants a GPU."""
     assert model is not None
     local = Path(model).resolve() if Path(model).exists() else None
-    return Recipe(
+    return DemoRecipe(
         name="demo",
         model=str(local or model),
         arch=arch,

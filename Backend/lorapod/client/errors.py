@@ -3,16 +3,16 @@
 ```
 LorapodError                what happened
 ├── EndpointError           the endpoint did not take the request
-│   ├── Unreachable         no connection, or it broke off
+│   ├── EndpointUnreachable no connection, or it broke off
 │   ├── Busy                it asks to come back later (429) or is in trouble (5xx)
 │   ├── Unauthorized        the key is missing or wrong
 │   ├── JobNotFound         no such job, or its result is no longer kept
-│   └── BodyTooLarge        the request is larger than the queue takes
+│   └── RequestTooLarge     the request is larger than the queue takes
 ├── JobError                the job did not end well
 │   ├── JobFailed           the worker answered with an error: see `code`, `hint`, `details`
-│   │   ├── InvalidInput    invalid_input, unknown_type
-│   │   ├── NotFound        not_found
-│   │   └── Conflict        conflict
+│   │   ├── InvalidInputError invalid_input, unknown_type
+│   │   ├── NotFoundError     not_found
+│   │   └── ConflictError     conflict
 │   ├── JobCancelled        it was cancelled
 │   └── JobTimedOut         it ran longer than its policy allows
 ├── ProcessEnded            a process that was waited for ended otherwise than `completed`
@@ -56,7 +56,7 @@ class EndpointError(LorapodError):
     """The endpoint did not take the request."""
 
 
-class Unreachable(EndpointError):
+class EndpointUnreachable(EndpointError):
     """No connection to the endpoint, or it broke off before the answer."""
 
     retryable = True
@@ -80,7 +80,7 @@ class JobNotFound(EndpointError):
     """The endpoint knows no such job, or no longer keeps its result."""
 
 
-class BodyTooLarge(EndpointError):
+class RequestTooLarge(EndpointError):
     """The request is larger than the queue takes."""
 
 
@@ -109,15 +109,15 @@ class JobFailed(JobError):
         return self.code in {None, "upstream_error", "timeout"}
 
 
-class InvalidInput(JobFailed):
+class InvalidInputError(JobFailed):
     """The worker does not accept the request as it is; `details` has one entry for each problem."""
 
 
-class NotFound(JobFailed):
+class NotFoundError(JobFailed):
     """The worker does not know the process or file."""
 
 
-class Conflict(JobFailed):
+class ConflictError(JobFailed):
     """The request does not fit the present state."""
 
 
@@ -162,10 +162,10 @@ class TransferFailed(LorapodError):
 
 
 _BY_CODE: dict[str | None, type[JobFailed]] = {
-    "invalid_input": InvalidInput,
-    "unknown_type": InvalidInput,
-    "not_found": NotFound,
-    "conflict": Conflict,
+    "invalid_input": InvalidInputError,
+    "unknown_type": InvalidInputError,
+    "not_found": NotFoundError,
+    "conflict": ConflictError,
 }
 
 

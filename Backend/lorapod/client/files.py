@@ -11,7 +11,7 @@ def list_files(caller: Caller, path: str | None, **filters: Any) -> list[dict[st
     """Every file below `path` (None: of the workspace), all pages of the answer.
 
     Raises:
-        NotFound: there is no such folder.
+        NotFoundError: there is no such folder.
     """
     found: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -27,6 +27,6 @@ def sha256_of(caller: Caller, path: str) -> str:
     """The sha256 of a file of the workspace, as the worker counted it, without fetching the file.
 
     Raises:
-        NotFound: there is no such file.
+        NotFoundError: there is no such file.
     """
     return str(caller.call("download_file", file_path=path, length=1)["sha256"])

@@ -21,7 +21,7 @@ _KINDS = ("images", "videos", "other")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generated:
+class GeneratedFiles:
     """What came of a generation."""
 
     process_id: str
@@ -50,7 +50,7 @@ def wish(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"idempotency_key": uuid.uuid4().hex, **fields, "image": image, "wait": True}
 
 
-def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> Generated:
+def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
     """Have everything that an answer holds or names in the folder `to`.
 
     Raises:
@@ -61,7 +61,7 @@ def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> Generated
     to.mkdir(parents=True, exist_ok=True)
     try:
         files = list(_save(caller, answer, to))
-        return Generated(
+        return GeneratedFiles(
             process_id=answer["process_id"],
             engine=answer["engine"],
             seed=answer.get("seed"),

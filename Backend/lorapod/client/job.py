@@ -33,7 +33,7 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class QueueJob:
     """One job at one moment."""
 
     job_id: str
@@ -46,7 +46,7 @@ class Job:
     execution_s: float | None = None
 
     @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> Job:
+    def read(cls, answer: Mapping[str, Any]) -> QueueJob:
         """The job in an endpoint's answer.
 
         Raises:

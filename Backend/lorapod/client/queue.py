@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from lorapod.client.job import Job
+from lorapod.client.job import QueueJob
 from lorapod.client.transport import RetryPolicy, Timeouts, Transport
 
 #: Largest bodies that RunPod's queue takes.
@@ -84,7 +84,7 @@ class QueueClient:
         """Give the connections back."""
         self._transport.close()
 
-    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> Job:  # noqa: A002 -- the queue's own word
+    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002 -- the queue's own word
         """Put a job into the queue; answers at once. The result is kept for 30 minutes.
 
         Args:
@@ -93,7 +93,7 @@ class QueueClient:
         """
         body = self._body(input, policy)
         repeatable = _repeatable(input)
-        return Job.read(
+        return QueueJob.read(
             self._transport.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
         )
 
@@ -103,7 +103,7 @@ class QueueClient:
         *,
         policy: Mapping[str, Any] | None = None,
         wait_s: float = 90.0,
-    ) -> Job:
+    ) -> QueueJob:
         """Put a job into the queue and wait for it, `wait_s` at most: it may still be IN_PROGRESS.
 
         Args:
@@ -120,15 +120,15 @@ class QueueClient:
             wait_s=held_s,
             repeatable=_repeatable(input),
         )
-        return Job.read(answer)
+        return QueueJob.read(answer)
 
-    def status(self, job_id: str) -> Job:
+    def status(self, job_id: str) -> QueueJob:
         """The job as it is now; `output` of one IN_PROGRESS is its newest progress update."""
-        return Job.read(self._transport.get(f"/status/{job_id}"))
+        return QueueJob.read(self._transport.get(f"/status/{job_id}"))
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str) -> QueueJob:
         """Cancel a job of the queue; an attached training stops with it, checkpoint first."""
-        return Job.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
+        return QueueJob.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
 
     def health(self) -> dict[str, Any]:
         """Counts of the endpoint's jobs and workers; asks no worker."""

@@ -29,7 +29,7 @@ _LABEL_LINES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class SampleImage:
     """One sample picture, on this machine."""
 
     path: Path
@@ -85,7 +85,7 @@ def loss_curve(points: Sequence[tuple[int, float]], to: Path, *, title: str, sub
 
 
 def sample_sheet(
-    samples: Sequence[Sample],
+    samples: Sequence[SampleImage],
     to: Path,
     *,
     title: str,

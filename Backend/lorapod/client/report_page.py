@@ -30,7 +30,7 @@ $sections
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class ReportPage:
     """What is told of one training; pictures are PNG files of this machine."""
 
     #: As `process_status` answers it.
@@ -42,7 +42,7 @@ class Page:
     dataset: Path | None = None
 
 
-def write_page(page: Page, to: Path) -> Path:
+def write_page(page: ReportPage, to: Path) -> Path:
     """Write the page; its pictures are in it.
 
     Raises:
@@ -89,7 +89,7 @@ def _row(name: str, value: Any) -> str:
     return f"<tr><td>{html.escape(name)}</td><td{style}>{html.escape(shown)}</td></tr>\n"
 
 
-def _sections(page: Page) -> Iterator[str]:
+def _sections(page: ReportPage) -> Iterator[str]:
     for title, picture in (("Loss", page.loss), ("Samples", page.samples), ("Dataset", page.dataset)):
         if picture is not None:
             data = base64.b64encode(picture.read_bytes()).decode()

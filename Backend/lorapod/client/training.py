@@ -14,7 +14,7 @@ import stamina
 from lorapod.client import download
 from lorapod.client.caller import Caller
 from lorapod.client.errors import EndpointError, LorapodError, ProcessEnded, WaitTimeout
-from lorapod.client.job import Job
+from lorapod.client.job import QueueJob
 
 #: How long an attached training may keep its RunPod job open; RunPod's own default of 600 s would cut it off.
 EXECUTION_TIMEOUT_S = 86_400.0
@@ -48,10 +48,10 @@ OnProcess = Callable[[dict[str, Any]], None]
 class Queue(Caller, Protocol):
     """What starting a training needs of the client."""
 
-    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> Job:  # noqa: A002
+    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002
         """Put a job into the queue."""
 
-    def status(self, job_id: str) -> Job:
+    def status(self, job_id: str) -> QueueJob:
         """The job as it is now."""
 
 
@@ -157,7 +157,7 @@ def _names_process(output: Any) -> bool:
     return isinstance(output, Mapping) and isinstance(output.get("process_id"), str)
 
 
-def _training(caller: Caller, job: Job, answer: Any, *, attached: bool) -> Training:
+def _training(caller: Caller, job: QueueJob, answer: Any, *, attached: bool) -> Training:
     if not _names_process(answer):
         raise EndpointError(
             "The worker's answer names no process.", hint="A dry run is a call, not a training."

@@ -12,13 +12,13 @@ import httpx
 import stamina
 
 from lorapod.client.errors import (
-    BodyTooLarge,
     Busy,
     EndpointError,
+    EndpointUnreachable,
     JobNotFound,
     LorapodError,
+    RequestTooLarge,
     Unauthorized,
-    Unreachable,
 )
 
 _SHOWN_CHARACTERS = 200
@@ -113,7 +113,7 @@ class Transport:
         """
         body = json.dumps(fields, separators=(",", ":")).encode()
         if limit_bytes is not None and len(body) > limit_bytes:
-            raise BodyTooLarge(
+            raise RequestTooLarge(
                 f"The request has {len(body)} bytes; {path} takes {limit_bytes}.",
                 hint="Send files in batches, large ones in parts: upload_dataset does both.",
             )
@@ -171,11 +171,11 @@ class Transport:
                 timeout=timeout,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unreachable(f"Cannot connect to {self.url}: {self._shown(str(error))}.") from error
+            raise EndpointUnreachable(f"Cannot connect to {self.url}: {self._shown(str(error))}.") from error
         except httpx.TransportError as error:
             reason = f"The connection to {self.url} broke off ({type(error).__name__})."
             if repeatable:
-                raise Unreachable(reason) from error
+                raise EndpointUnreachable(reason) from error
             raise EndpointError(
                 reason, hint="The request may have had its effect: look before you send it again."
             ) from error
@@ -199,7 +199,7 @@ class Transport:
             case 404:
                 raise JobNotFound(f"The endpoint does not know it: {said}")
             case 413:
-                raise BodyTooLarge(f"The endpoint finds the request too large: {said}")
+                raise RequestTooLarge(f"The endpoint finds the request too large: {said}")
             case 429:
                 raise Busy(f"The endpoint is busy: {said}", retry_after_s=_retry_after_s(response))
             case code if code >= 500 and repeatable:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.client.caller import Caller
-from lorapod.client.errors import Conflict, NotFound, TransferFailed
+from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
 from lorapod.client.files import list_files, sha256_of
 from lorapod.datasets.intake import TAKEN_SUFFIXES
 
@@ -88,7 +88,7 @@ def upload_dataset(
         LorapodError: the worker does not answer, or refuses the whole.
     """
     paths, skipped = _dataset_files(folder)
-    session = _Session(caller, training_name, trigger_word, paths, on_progress)
+    session = _Upload(caller, training_name, trigger_word, paths, on_progress)
     session.send()
     answer = session.answer
     return UploadedDataset(
@@ -114,7 +114,7 @@ def _dataset_files(folder: Path) -> tuple[list[Path], list[str]]:
     return paths, [path.name for path in entries if path not in wanted]
 
 
-class _Session:
+class _Upload:
     """One way through the files."""
 
     def __init__(
@@ -167,7 +167,7 @@ class _Session:
             return {}
         try:
             files = list_files(self._caller, f"training_data/{self._training_name}")
-        except NotFound:
+        except NotFoundError:
             return {}
         return {file["name"]: file for file in files}
 
@@ -187,7 +187,7 @@ class _Session:
                 part = _entry(path, file.read(PART_BYTES)) | whole | {"offset": offset}
                 try:
                     answer = self._request([part])
-                except Conflict as error:
+                except ConflictError as error:
                     corrections += 1
                     offset = _expected_offset(error, corrections)
                     continue
@@ -247,7 +247,7 @@ def _entry(path: Path, data: bytes) -> dict[str, Any]:
     return entry | ({"content_type": content_type} if content_type else {})
 
 
-def _expected_offset(error: Conflict, corrections: int) -> int:
+def _expected_offset(error: ConflictError, corrections: int) -> int:
     """Where the worker wants to go on; `error` again where it does not say, or says so too often."""
     for detail in error.details:
         if isinstance(offset := detail.get("expected_offset"), int) and corrections <= _CORRECTIONS:

@@ -11,8 +11,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from lorapod.endpoint import bodies, rawjson
-from lorapod.endpoint.jobs import Job
-from lorapod.endpoint.limits import SYNC_WAIT_MAX_MS, SYNC_WAIT_MIN_MS, Limits, Policy
+from lorapod.endpoint.jobs import EndpointJob
+from lorapod.endpoint.limits import SYNC_WAIT_MAX_MS, SYNC_WAIT_MIN_MS, EndpointLimits, Policy
 from lorapod.endpoint.pool import WorkerPool
 from lorapod.endpoint.registry import JobRegistry, Submission, UnknownJob
 
@@ -31,7 +31,7 @@ class CallerRoutes:
         *,
         registry: JobRegistry,
         pool: WorkerPool,
-        limits: Limits,
+        limits: EndpointLimits,
         endpoint_id: str,
         api_key: str | None,
     ) -> None:
@@ -142,7 +142,7 @@ class CallerRoutes:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), self._api_key.encode())
 
-    def _job(self, request: web.Request) -> Job:
+    def _job(self, request: web.Request) -> EndpointJob:
         return self._registry.get(request.match_info["job"])
 
     def _wait_s(self, request: web.Request) -> float:
@@ -153,7 +153,7 @@ class CallerRoutes:
             raise BadRequest(f"wait is {SYNC_WAIT_MIN_MS} to {SYNC_WAIT_MAX_MS} milliseconds, not {text!r}")
         return int(text) / 1000
 
-    async def _submit(self, request: web.Request, limit_bytes: int, *, sync: bool) -> Job:
+    async def _submit(self, request: web.Request, limit_bytes: int, *, sync: bool) -> EndpointJob:
         members = rawjson.split_object(await bodies.read(request, limit_bytes))
         if "input" not in members or not rawjson.is_object(members["input"]):
             raise BadRequest("the body needs an 'input', and it is an object: {\"input\": {…}}")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from lorapod.clock import Clock
-from lorapod.endpoint.jobs import Job
+from lorapod.endpoint.jobs import EndpointJob
 
 #: How long a stop signal is held back after the hand-over of its job. The SDK first queues a job and
 #: starts its task up to 0.1 s later; a stop signal that comes between the two is dropped by it, and the
@@ -70,7 +70,7 @@ class WorkerChannel:
             self.ready = True
             self.last_busy_at = self.last_poll_at
 
-    def stop_job(self, job: Job) -> None:
+    def stop_job(self, job: EndpointJob) -> None:
         """Have a stop signal sent for a job that this worker runs."""
         self.winding_down.add(job.id)
         self._stops[job.id] = (job.started_at or 0.0) + STOP_SIGNAL_DELAY_S
@@ -98,7 +98,7 @@ class WorkerChannel:
         for job_id in job_ids:
             self._stops.pop(job_id, None)
 
-    def pinged(self, reported: frozenset[str], running: Iterable[Job]) -> list[Job]:
+    def pinged(self, reported: frozenset[str], running: Iterable[EndpointJob]) -> list[EndpointJob]:
         """Note a heartbeat; the jobs among `running` that the worker has lost.
 
         A job is lost when two heartbeats in a row leave it out although the worker has asked for the next

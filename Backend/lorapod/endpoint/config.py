@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorapod.endpoint.limits import Limits
+from lorapod.endpoint.limits import EndpointLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class EndpointConfig:
     webhook_wait_s: float = 10.0
     webhook_attempts: int = 3
 
-    limits: Limits = field(default_factory=Limits)
+    limits: EndpointLimits = field(default_factory=EndpointLimits)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

@@ -53,7 +53,7 @@ class ForbiddenTransition(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class EndpointJob:
     """One job. Times are seconds of the endpoint's monotonic clock."""
 
     id: str
@@ -97,17 +97,17 @@ class Job:
         """Whether its present attempt is that worker's: only then does the worker's word count."""
         return self.state is JobState.IN_PROGRESS and self.worker_id == worker_id
 
-    def taken(self, worker_id: str, now: float) -> Job:
+    def taken(self, worker_id: str, now: float) -> EndpointJob:
         """The job, handed to a worker."""
         return replace(
             self._to(JobState.IN_PROGRESS), worker_id=worker_id, started_at=now, attempts=self.attempts + 1
         )
 
-    def progressed(self, output: RawJson) -> Job:
+    def progressed(self, output: RawJson) -> EndpointJob:
         """The job, with its handler's latest word."""
         return replace(self, output=output)
 
-    def requeued(self, *, counts: bool) -> Job:
+    def requeued(self, *, counts: bool) -> EndpointJob:
         """The job, back in the queue; `counts` says whether the attempt was one."""
         return replace(
             self._to(JobState.IN_QUEUE),
@@ -119,7 +119,7 @@ class Job:
 
     def ended(
         self, state: JobState, now: float, *, output: RawJson | None = None, error: str | None = None
-    ) -> Job:
+    ) -> EndpointJob:
         """The job at its end: a result replaces the progress, an end without one drops it.
 
         The input goes too: nobody asks for it again, and it may be large.
@@ -148,7 +148,7 @@ class Job:
             members["output"] = self.output
         return join_object(members)
 
-    def _to(self, state: JobState) -> Job:
+    def _to(self, state: JobState) -> EndpointJob:
         if state not in TRANSITIONS[self.state]:
             raise ForbiddenTransition(f"job {self.id} cannot go from {self.state} to {state}")
         return replace(self, state=state)

@@ -26,7 +26,7 @@ PolicyMs = Annotated[int, Field(ge=POLICY_MIN_MS, le=POLICY_MAX_MS, strict=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class EndpointLimits:
     """The limits of one endpoint; the defaults are RunPod's."""
 
     #: Body of `POST /run`, bytes.

@@ -53,7 +53,7 @@ class WorkerInfo:
     state: WorkerState
 
 
-class Slot:
+class WorkerSlot:
     """A place for one worker; one process after the other stands in it."""
 
     def __init__(self, number: int) -> None:
@@ -90,7 +90,7 @@ class WorkerPool:
         self._registry = registry
         self._clock = clock
         self._environment = environment
-        self._slots = [Slot(number) for number in range(1, config.workers + 1)]
+        self._slots = [WorkerSlot(number) for number in range(1, config.workers + 1)]
         self._channels: dict[str, tuple[str, WorkerChannel]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -180,7 +180,7 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _state(self, slot: Slot) -> WorkerState:
+    def _state(self, slot: WorkerSlot) -> WorkerState:
         channel = slot.channel
         if slot.process is None or channel is None:
             waits = slot.wanted.is_set() and slot.crashes
@@ -245,7 +245,7 @@ class WorkerPool:
             )
             process.kill()
 
-    async def _occupy(self, slot: Slot) -> None:
+    async def _occupy(self, slot: WorkerSlot) -> None:
         while not self._closing:
             await slot.wanted.wait()
             try:
@@ -258,7 +258,7 @@ class WorkerPool:
                 wait_s = self._config.restart_wait_s * 2.0 ** min(slot.crashes - 1, 16)
                 await asyncio.sleep(min(wait_s, self._config.restart_wait_max_s))
 
-    async def _run_once(self, slot: Slot) -> bool:
+    async def _run_once(self, slot: WorkerSlot) -> bool:
         """Run one process to its end; whether it ended as it should."""
         if self._closing:
             return True

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lorapod.clock import Clock
-from lorapod.endpoint.jobs import Job, JobState
-from lorapod.endpoint.limits import Limits, Policy
+from lorapod.endpoint.jobs import EndpointJob, JobState
+from lorapod.endpoint.limits import EndpointLimits, Policy
 from lorapod.endpoint.queue import JobQueue
 from lorapod.endpoint.rawjson import RawJson
 
@@ -49,10 +49,10 @@ class JobRegistry:
     def __init__(
         self,
         *,
-        limits: Limits,
+        limits: EndpointLimits,
         clock: Clock,
-        on_end: Callable[[Job], None],
-        on_stop: Callable[[Job], None],
+        on_end: Callable[[EndpointJob], None],
+        on_stop: Callable[[EndpointJob], None],
     ) -> None:
         """An empty registry.
 
@@ -67,19 +67,19 @@ class JobRegistry:
         self._clock = clock
         self._on_end = on_end
         self._on_stop = on_stop
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, EndpointJob] = {}
         self._queue = JobQueue()
         self._running: dict[str, set[str]] = {}
         self._streams: dict[str, list[RawJson]] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self._deadlines: list[tuple[float, str]] = []
 
-    def submit(self, submission: Submission) -> Job:
+    def submit(self, submission: Submission) -> EndpointJob:
         """Put a new job into the queue."""
         now = self._clock.monotonic()
         policy = submission.policy
         timeout_ms, ttl_ms = policy.execution_timeout_ms, policy.ttl_ms
-        job = Job(
+        job = EndpointJob(
             id=f"{'sync-' if submission.sync else ''}{uuid.uuid4()}",
             input=submission.input,
             s3_config=submission.s3_config,
@@ -95,7 +95,7 @@ class JobRegistry:
         self._queue.put(job.id)
         return job
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job_id: str) -> EndpointJob:
         """The job.
 
         Raises:
@@ -106,16 +106,16 @@ class JobRegistry:
         except KeyError:
             raise UnknownJob(job_id) from None
 
-    def queued(self) -> list[Job]:
+    def queued(self) -> list[EndpointJob]:
         """The jobs that wait, the next first."""
         return [self._jobs[job_id] for job_id in self._queue.ids()]
 
-    def running(self, worker_id: str | None = None) -> list[Job]:
+    def running(self, worker_id: str | None = None) -> list[EndpointJob]:
         """The jobs in progress, of one worker or of all."""
         workers = self._running if worker_id is None else [worker_id]
         return [self._jobs[job_id] for worker in workers for job_id in self._running.get(worker, ())]
 
-    async def take(self, worker_id: str, limit: int) -> list[Job]:
+    async def take(self, worker_id: str, limit: int) -> list[EndpointJob]:
         """Hand up to `limit` jobs to a worker, waiting for the first one; safe to cancel."""
         ids = await self._queue.take(limit)
         now = self._clock.monotonic()
@@ -125,7 +125,7 @@ class JobRegistry:
             self._keep(job)
         return taken
 
-    def give_back(self, jobs: Iterable[Job]) -> None:
+    def give_back(self, jobs: Iterable[EndpointJob]) -> None:
         """Take jobs back that never reached the worker they were handed to; not an attempt."""
         for job in jobs:
             if job.worker_id is not None and self.get(job.id).runs_on(job.worker_id):
@@ -158,7 +158,7 @@ class JobRegistry:
         self._end(job, JobState.COMPLETED if error is None else JobState.FAILED, output=output, error=error)
         return True
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str) -> EndpointJob:
         """Cancel a job; one that has ended stays as it ended.
 
         Raises:
@@ -182,7 +182,7 @@ class JobRegistry:
             self.attempt_lost(job, reason)
         self._running.pop(worker_id, None)
 
-    def attempt_lost(self, job: Job, reason: str) -> None:
+    def attempt_lost(self, job: EndpointJob, reason: str) -> None:
         """Take back a job whose worker lost it: queued again, or failed after the last attempt."""
         if job.attempts >= self.limits.max_attempts:
             self._end(job, JobState.FAILED, error=f"{reason}; given up after {job.attempts} attempts")
@@ -210,7 +210,7 @@ class JobRegistry:
                     error=f"the job ran longer than its execution timeout of {job.execution_timeout_s:g} s",
                 )
 
-    async def wait_end(self, job_id: str, timeout_s: float) -> Job:
+    async def wait_end(self, job_id: str, timeout_s: float) -> EndpointJob:
         """The job when it has ended, or as it stands after `timeout_s`."""
         event = self._ends.get(job_id)
         if event is not None:
@@ -221,18 +221,18 @@ class JobRegistry:
                 pass
         return self.get(job_id)
 
-    def _keep(self, job: Job) -> None:
+    def _keep(self, job: EndpointJob) -> None:
         self._jobs[job.id] = job
         heapq.heappush(self._deadlines, (job.deadline, job.id))
 
-    def _requeue(self, job: Job, *, counts: bool) -> None:
+    def _requeue(self, job: EndpointJob, *, counts: bool) -> None:
         self._leave_worker(job)
         self._streams.pop(job.id, None)
         self._keep(job.requeued(counts=counts))
         self._queue.put_back(job.id)
 
     def _end(
-        self, job: Job, state: JobState, *, output: RawJson | None = None, error: str | None = None
+        self, job: EndpointJob, state: JobState, *, output: RawJson | None = None, error: str | None = None
     ) -> None:
         was_running = job.state is JobState.IN_PROGRESS
         self._queue.discard(job.id)
@@ -246,10 +246,10 @@ class JobRegistry:
             self._on_stop(ended)
         self._on_end(ended)
 
-    def _leave_worker(self, job: Job) -> None:
+    def _leave_worker(self, job: EndpointJob) -> None:
         if job.worker_id is not None:
             self._running.get(job.worker_id, set()).discard(job.id)
 
-    def _forget(self, job: Job) -> None:
+    def _forget(self, job: EndpointJob) -> None:
         del self._jobs[job.id]
         self._streams.pop(job.id, None)

@@ -15,7 +15,7 @@ from aiohttp import web
 from lorapod.clock import Clock, SystemClock
 from lorapod.endpoint.caller_routes import CallerRoutes
 from lorapod.endpoint.config import EndpointConfig
-from lorapod.endpoint.jobs import Job
+from lorapod.endpoint.jobs import EndpointJob
 from lorapod.endpoint.pool import WorkerInfo, WorkerPool
 from lorapod.endpoint.registry import JobRegistry
 from lorapod.endpoint.webhook import Webhooks
@@ -153,7 +153,7 @@ class LocalEndpoint:
             self._pool.tick()
             await asyncio.sleep(TICK_S)
 
-    def _stop_job(self, job: Job) -> None:
+    def _stop_job(self, job: EndpointJob) -> None:
         channel = self._pool.channel_of(job.worker_id)
         if channel is not None:
             channel.stop_job(job)

@@ -8,7 +8,7 @@ import logging
 import aiohttp
 import stamina
 
-from lorapod.endpoint.jobs import Job
+from lorapod.endpoint.jobs import EndpointJob
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Webhooks:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
-    def announce(self, job: Job) -> None:
+    def announce(self, job: EndpointJob) -> None:
         """Start sending what `/status` answers for `job`, where it has a webhook."""
         if job.webhook is None:
             return
@@ -42,7 +42,7 @@ class Webhooks:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, job: Job, url: str) -> None:
+    async def _send(self, job: EndpointJob, url: str) -> None:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_S)
             self._session = aiohttp.ClientSession(timeout=timeout, raise_for_status=True)

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from lorapod.endpoint import bodies, rawjson
 from lorapod.endpoint.channel import WorkerChannel
-from lorapod.endpoint.jobs import Job
-from lorapod.endpoint.limits import Limits
+from lorapod.endpoint.jobs import EndpointJob
+from lorapod.endpoint.limits import EndpointLimits
 from lorapod.endpoint.pool import WorkerPool
 from lorapod.endpoint.registry import JobRegistry, UnknownJob
 
@@ -45,7 +45,7 @@ def worker_environment(
 class WorkerRoutes:
     """The handlers behind `/worker/<token>/…`."""
 
-    def __init__(self, *, registry: JobRegistry, pool: WorkerPool, limits: Limits) -> None:
+    def __init__(self, *, registry: JobRegistry, pool: WorkerPool, limits: EndpointLimits) -> None:
         """Serve the jobs of `registry` to the workers of `pool`."""
         self._registry = registry
         self._pool = pool
@@ -133,7 +133,7 @@ class WorkerRoutes:
             self._registry.attempt_lost(job, f"worker {channel.worker_id} no longer knows the job")
         return web.Response(status=200)
 
-    async def _take(self, request: web.Request, limit: int) -> list[Job]:
+    async def _take(self, request: web.Request, limit: int) -> list[EndpointJob]:
         channel = self._channel(request)
         channel.polled()
         try:
@@ -145,7 +145,7 @@ class WorkerRoutes:
             return []
 
     async def _hand_over(
-        self, request: web.Request, jobs: list[Job], pieces: list[rawjson.RawJson]
+        self, request: web.Request, jobs: list[EndpointJob], pieces: list[rawjson.RawJson]
     ) -> web.StreamResponse:
         if not jobs:
             return web.Response(status=204)

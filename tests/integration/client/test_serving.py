@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lorapod.client import Client, JobFailed, Unreachable
+from lorapod.client import Client, EndpointUnreachable, JobFailed
 from lorapod.client.serving import serving
 from lorapod.client.transport import RetryPolicy
 from lorapod.endpoint import EndpointConfig
@@ -44,7 +44,7 @@ def test_a_script_calls_a_worker_through_an_endpoint_of_its_own(config: Endpoint
         pids = [worker.pid for worker in endpoint.workers if worker.pid]
     assert pids
     assert not any(psutil.pid_exists(pid) for pid in pids)
-    with Client(url, "k", retries=RetryPolicy(attempts=1)) as late, pytest.raises(Unreachable):
+    with Client(url, "k", retries=RetryPolicy(attempts=1)) as late, pytest.raises(EndpointUnreachable):
         late.health()
 
 

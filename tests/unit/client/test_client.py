@@ -6,16 +6,16 @@ import time
 import pytest
 
 from lorapod.client import (
-    BodyTooLarge,
     Client,
-    Conflict,
+    ConflictError,
     EndpointError,
-    InvalidInput,
+    InvalidInputError,
     JobCancelled,
     JobFailed,
     JobStatus,
     JobTimedOut,
-    NotFound,
+    NotFoundError,
+    RequestTooLarge,
     WaitTimeout,
 )
 from lorapod.testing.fake_queue import FakeQueue
@@ -79,10 +79,10 @@ def test_call_with_a_timeout_gives_up_but_names_the_job(client: Client, queue: F
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("invalid_input", InvalidInput),
-        ("unknown_type", InvalidInput),
-        ("not_found", NotFound),
-        ("conflict", Conflict),
+        ("invalid_input", InvalidInputError),
+        ("unknown_type", InvalidInputError),
+        ("not_found", NotFoundError),
+        ("conflict", ConflictError),
         ("gpu_unavailable", JobFailed),
     ],
 )
@@ -140,7 +140,7 @@ def test_status_cancel_and_health(client: Client, queue: FakeQueue) -> None:
 def test_a_body_beyond_the_queues_limit_is_never_sent(
     client: Client, queue: FakeQueue, method: str, size_bytes: int
 ) -> None:
-    with pytest.raises(BodyTooLarge, match=f"takes {size_bytes}"):
+    with pytest.raises(RequestTooLarge, match=f"takes {size_bytes}"):
         getattr(client, method)({"type": "x", "content": "a" * size_bytes})
     assert queue.requests == []
 

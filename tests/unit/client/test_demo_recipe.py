@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from lorapod.client.demo_pictures import CAPTIONS, draw_pictures
-from lorapod.client.demo_recipe import EXAMPLES, Recipe, real_recipe, tiny_recipe
+from lorapod.client.demo_recipe import EXAMPLES, DemoRecipe, real_recipe, tiny_recipe
 
 
-def tiny(out: Path, dataset: Path | None = None) -> Recipe:
+def tiny(out: Path, dataset: Path | None = None) -> DemoRecipe:
     return tiny_recipe(
         out, model=None, arch="sd1", dataset=dataset, trainer="builtin", steps=None, resolution=None
     )

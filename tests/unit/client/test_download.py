@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lorapod.client import Client, DownloadProgress, NotFound, TransferFailed, Unreachable
+from lorapod.client import Client, DownloadProgress, EndpointUnreachable, NotFoundError, TransferFailed
 from lorapod.testing.fake_queue import FakeQueue
 
 CONTENT = bytes(range(256)) * 20
@@ -89,7 +89,7 @@ def test_a_transfer_that_broke_off_goes_on_where_it_was(
             queue.trouble = [httpx.ConnectError("gone")] * 4
 
     file.before_part = break_off
-    with pytest.raises(Unreachable):
+    with pytest.raises(EndpointUnreachable):
         client.download("x", to)
     assert (tmp_path / "style.safetensors.part").stat().st_size == 3000
     assert not (tmp_path / "style.safetensors").exists()
@@ -151,7 +151,7 @@ def test_a_name_with_a_folder_in_it_stays_in_the_target(
 
 def test_a_file_that_is_not_there_leaves_nothing(client: Client, queue: FakeQueue, tmp_path: Path) -> None:
     queue.actions["download_file"] = lambda _: {"error": "There is no file x.", "code": "not_found"}
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         client.download("x", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

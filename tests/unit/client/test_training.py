@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lorapod.client import Client, EndpointError, InvalidInput, ProcessEnded, WaitTimeout
+from lorapod.client import Client, EndpointError, InvalidInputError, ProcessEnded, WaitTimeout
 from lorapod.testing.fake_queue import FakeQueue
 
 PROCESS = "train_0123456789ab"
@@ -69,7 +69,7 @@ def test_a_refused_training_is_an_error(client: Client, queue: FakeQueue) -> Non
     queue.states = [
         {"status": "FAILED", "error": "steps: unknown field.", "output": {"code": "invalid_input"}}
     ]
-    with pytest.raises(InvalidInput, match="steps"):
+    with pytest.raises(InvalidInputError, match="steps"):
         client.train(preset="sd1")
 
 

@@ -7,14 +7,14 @@ import httpx
 import pytest
 
 from lorapod.client import (
-    BodyTooLarge,
     Busy,
     Client,
     EndpointError,
+    EndpointUnreachable,
     JobNotFound,
+    RequestTooLarge,
     RetryPolicy,
     Unauthorized,
-    Unreachable,
 )
 from lorapod.client.transport import Timeouts, Transport
 from lorapod.testing.fake_queue import FakeQueue
@@ -89,7 +89,7 @@ def test_an_idempotency_key_makes_it_safe_to_send_again(client: Client, queue: F
         (httpx.Response(401, text="no"), Unauthorized),
         (httpx.Response(403, text="no"), Unauthorized),
         (httpx.Response(404, json={"error": "job not found"}), JobNotFound),
-        (httpx.Response(413, json={"error": "too large"}), BodyTooLarge),
+        (httpx.Response(413, json={"error": "too large"}), RequestTooLarge),
         (httpx.Response(400, json={"error": "bad policy"}), EndpointError),
         (httpx.Response(302, headers={"Location": "https://elsewhere.test"}), EndpointError),
         (httpx.Response(200, text="<html>"), EndpointError),
@@ -125,7 +125,10 @@ def test_a_long_answer_is_cut(client: Client, queue: FakeQueue) -> None:
 
 def test_nobody_listening_is_unreachable(free_port_url: str) -> None:
     retries = RetryPolicy(attempts=2, first_wait_s=0.001)
-    with Client(free_port_url, retries=retries) as client, pytest.raises(Unreachable, match="Cannot connect"):
+    with (
+        Client(free_port_url, retries=retries) as client,
+        pytest.raises(EndpointUnreachable, match="Cannot connect"),
+    ):
         client.health()
 
 

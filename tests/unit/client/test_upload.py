@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lorapod.client import Client, Conflict, Unreachable, UploadProgress
+from lorapod.client import Client, ConflictError, EndpointUnreachable, UploadProgress
 from lorapod.client import upload as upload_module
 from lorapod.client.queue import RUN_BODY_MAX_BYTES
 from lorapod.testing.fake_queue import FakeQueue
@@ -231,7 +231,7 @@ def test_a_worker_that_will_not_take_the_next_part_is_not_asked_for_ever(
         "code": "conflict",
         "details": [{"field": "offset", "expected_offset": 0}],
     }
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         client.upload_dataset(tmp_path, "style")
     assert len(uploads(queue)) == 4
 
@@ -250,7 +250,7 @@ def test_an_endpoint_that_goes_away_is_an_error(
 ) -> None:
     write(tmp_path, a_png=b"a")
     queue.trouble = [httpx.ConnectError("gone")] * 4
-    with pytest.raises(Unreachable):
+    with pytest.raises(EndpointUnreachable):
         client.upload_dataset(tmp_path, "style")
 
 

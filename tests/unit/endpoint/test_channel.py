@@ -7,7 +7,7 @@ import pytest
 from tests.unit.endpoint.fake_clock import FakeClock
 
 from lorapod.endpoint.channel import WorkerChannel
-from lorapod.endpoint.jobs import Job
+from lorapod.endpoint.jobs import EndpointJob
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def channel(clock: FakeClock) -> WorkerChannel:
     return WorkerChannel("w", hold_s=30, clock=clock)
 
 
-def running(clock: FakeClock, job_id: str = "j") -> Job:
+def running(clock: FakeClock, job_id: str = "j") -> EndpointJob:
     fields: dict[str, Any] = {
         "submitted_at": 0.0,
         "expires_at": 1e9,
         "execution_timeout_s": 1e9,
         "kept_s": 60,
     }
-    return Job(id=job_id, input=b"{}", **fields).taken("w", clock.monotonic())
+    return EndpointJob(id=job_id, input=b"{}", **fields).taken("w", clock.monotonic())
 
 
 async def test_a_job_that_two_heartbeats_leave_out_is_lost(channel: WorkerChannel, clock: FakeClock) -> None:

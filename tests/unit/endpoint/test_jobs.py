@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from lorapod.endpoint.jobs import TRANSITIONS, ForbiddenTransition, Job, JobState
+from lorapod.endpoint.jobs import TRANSITIONS, EndpointJob, ForbiddenTransition, JobState
 from lorapod.endpoint.rawjson import RawJson
 
 FINAL = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.TIMED_OUT}
 
 
-def job(**changes: Any) -> Job:
-    return Job(
+def job(**changes: Any) -> EndpointJob:
+    return EndpointJob(
         **{
             "id": "j",
             "input": b'{"a":1}',
@@ -30,14 +30,14 @@ def text(pieces: list[RawJson]) -> Any:
     return json.loads(b"".join(pieces))
 
 
-def in_state(state: JobState) -> Job:
+def in_state(state: JobState) -> EndpointJob:
     if state is JobState.IN_QUEUE:
         return job()
     running = job().taken("w", 12.0)
     return running if state is JobState.IN_PROGRESS else running.ended(state, 15.0)
 
 
-def step(present: Job, state: JobState) -> Job:
+def step(present: EndpointJob, state: JobState) -> EndpointJob:
     if state is JobState.IN_QUEUE:
         return present.requeued(counts=True)
     if state is JobState.IN_PROGRESS:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from tests.unit.endpoint.fake_clock import FakeClock
 
-from lorapod.endpoint.jobs import Job, JobState
-from lorapod.endpoint.limits import Limits, Policy
+from lorapod.endpoint.jobs import EndpointJob, JobState
+from lorapod.endpoint.limits import EndpointLimits, Policy
 from lorapod.endpoint.registry import JobRegistry, Submission, UnknownJob
 
 
@@ -15,10 +15,10 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.ended: list[Job] = []
-        self.stopped: list[Job] = []
+        self.ended: list[EndpointJob] = []
+        self.stopped: list[EndpointJob] = []
         self.registry = JobRegistry(
-            limits=Limits(), clock=self.clock, on_end=self.ended.append, on_stop=self.stopped.append
+            limits=EndpointLimits(), clock=self.clock, on_end=self.ended.append, on_stop=self.stopped.append
         )
 
     def submit(self, *, sync: bool = False, **policy: int) -> str:

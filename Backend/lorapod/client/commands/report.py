@@ -10,8 +10,8 @@ import typer
 
 from lorapod.client.client import Client
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
-from lorapod.client.errors import LorapodError, NotFound
-from lorapod.client.report_page import Page, write_page
+from lorapod.client.errors import LorapodError, NotFoundError
+from lorapod.client.report_page import ReportPage, write_page
 
 #: Samples on the sheet; more would be too small to see.
 COLUMNS = 8
@@ -37,7 +37,7 @@ def report(
             )
         folder = to or Path(process_id)
         folder.mkdir(parents=True, exist_ok=True)
-        page = Page(
+        page = ReportPage(
             process=process,
             config=_text(session.client, process["config_path"]),
             loss=_loss(session.client, process, folder),
@@ -76,7 +76,7 @@ def _samples(client: Client, process: dict[str, Any], folder: Path) -> Path | No
     steps = drawing.spread(sorted({sample["step"] for sample in process["samples"]}), COLUMNS)
     with tempfile.TemporaryDirectory() as scratch:
         fetched = [
-            drawing.Sample(
+            drawing.SampleImage(
                 path=client.download(sample["path"], Path(scratch)),
                 step=sample["step"],
                 index=sample["index"],
@@ -104,5 +104,5 @@ def _fetched(client: Client, path: str, to: Path) -> Path | None:
     """The file; None where it is gone."""
     try:
         return client.download(path, to)
-    except NotFound:
+    except NotFoundError:
         return None

@@ -15,7 +15,7 @@ from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen
 from lorapod.client.errors import (
     EndpointError,
-    InvalidInput,
+    InvalidInputError,
     JobNotFound,
     LorapodError,
     ProcessEnded,
@@ -74,7 +74,7 @@ class Connection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class CommandSession:
     """One command's client and screen."""
 
     client: Client
@@ -82,7 +82,7 @@ class Session:
 
 
 @contextmanager
-def open_session(context: typer.Context, *, as_json: bool) -> Iterator[Session]:
+def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSession]:
     """The command's session; what goes wrong inside is told in a sentence and ends the command with its exit code.
 
     Raises:
@@ -92,7 +92,7 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[Session]:
     connection: Connection = context.obj
     try:
         with connection.client() as client:
-            yield Session(client=client, screen=screen)
+            yield CommandSession(client=client, screen=screen)
     except LorapodError as error:
         screen.tell_error(error)
         raise typer.Exit(exit_code(error)) from None
@@ -108,7 +108,7 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[Session]:
 def exit_code(error: LorapodError) -> ExitCode:
     """What a command that ended with this error exits with."""
     match error:
-        case InvalidInput():
+        case InvalidInputError():
             return ExitCode.USAGE
         case ProcessEnded():
             return ExitCode.PROCESS_ENDED

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.commands.live import follow
-from lorapod.client.commands.session import AsJson, ExitCode, Session, open_session
+from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.errors import LorapodError, ProcessEnded
 
 #: Seconds for which RunPod may keep a training's job: as long as it lets any.
@@ -108,7 +108,7 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
-def _rehearse(session: Session, fields: dict[str, Any]) -> None:
+def _rehearse(session: CommandSession, fields: dict[str, Any]) -> None:
     answer = session.client.call("train", dry_run=True, **fields)
     session.screen.warn(answer["warnings"])
     if session.screen.as_json:
