@@ -85,7 +85,7 @@ def measure(trainer: Trainer, bench: Bench, report: Report) -> None:
     pool = TemplatePool()
     began = time.perf_counter()
     pool.settle(trainer.warm, environment, lambda: False)
-    assert pool.resident_pids()
+    assert pool.template_pids()
     report(f"{trainer.name}: imports {time.perf_counter() - began:.2f} s")
     times: dict[Starter, list[float]] = {ColdStarter(): [], pool: []}
     try:

@@ -53,7 +53,7 @@ print(json.dumps({
 def warm_pool() -> TemplatePool:
     pool = TemplatePool()
     pool.settle(WARM, ENVIRONMENT, lambda: False)
-    assert pool.resident_pids()
+    assert pool.template_pids()
     return pool
 
 
@@ -72,7 +72,7 @@ class Started:
         spec = LaunchSpec(argv=(*WARM.python, *arguments), cwd=folder, environment={"OWN": "1"})
         self.child: Child = starter.start_child(spec, ENVIRONMENT, warm=WARM, fence_s=fence_s)
         if isinstance(starter, TemplatePool):
-            assert psutil.Process(self.child.pid).ppid() in starter.resident_pids()
+            assert psutil.Process(self.child.pid).ppid() in starter.template_pids()
 
     def read(self, stream: int) -> str:
         """All that comes until the stream is closed."""

@@ -17,7 +17,7 @@ from lorapod.errors import (
     WorkerError,
 )
 from lorapod.library_errors import system_error
-from lorapod.processes.store.port import StoreRefused, StoreUnavailable
+from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 from lorapod.wire.validation import nearest, parse
@@ -88,12 +88,12 @@ def _no_action(wanted: str) -> WorkerError:
 
 
 def _system_error(error: OSError) -> WorkerError:
-    if isinstance(error, StoreRefused):
+    if isinstance(error, StateStoreRefused):
         return UpstreamError(
             "The state store (STATE_URL) refused what this worker asked of it.",
             hint="The worker's log has the reason: most often a password, a permission, or a store that is full.",
         )
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StateStoreUnavailable):
         return UpstreamError(
             "The state store (STATE_URL) does not answer, so nothing can be started or looked up now.",
             hint="Try again; if it lasts, check that the server is up and can be reached from the workers.",

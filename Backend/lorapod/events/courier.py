@@ -16,9 +16,9 @@ from lorapod.clock import Clock
 from lorapod.events.lane import DeliveredProcess, Lane
 from lorapod.events.outbox import Outbox, Position
 from lorapod.events.port import Callback, EventSink
-from lorapod.marks import TOUCH_S, Marks
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
+from lorapod.work_marker import TOUCH_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Courier:
         self._clock = clock
         self._sinks = sinks
         self._vault = vault or Vault()
-        self._marks = Marks(workspace.processes / ".events", clock)
+        self._marker = WorkMarker(workspace.processes / ".events", clock)
         self._active: dict[str, _Active] = {}
         #: Tasks that end by themselves soon.
         self._departing: set[asyncio.Task[None]] = set()
@@ -106,7 +106,7 @@ class Courier:
                 # A worker that does not have this sink must not take the process for done.
                 positions[sink.name] = Position()
                 outbox.keep_delivered(sink.name, Position())
-        self._marks.set(outbox.process_id)
+        self._marker.set(outbox.process_id)
         self._call(self._begin, outbox, part, opened, positions)
 
     def seal(self, url: str, token: SecretStr | None) -> SealedCallback:
@@ -198,16 +198,16 @@ class Courier:
         """Touch the marks of what this worker delivers, and take up what nobody does."""
         for process_id, active in list(self._active.items()):
             if Outbox(self._workspace, process_id).newest() == active.newest:
-                self._marks.set(process_id)
+                self._marker.set(process_id)
             else:
                 # Another worker has it: the lanes see that when they look.
                 self._call(self._wake, process_id)
-        for process_id in self._marks.abandoned():
+        for process_id in self._marker.abandoned():
             if process_id in self._active:
                 continue
             outbox = Outbox(self._workspace, process_id)
             if not outbox.newest():
-                self._marks.remove(process_id)
+                self._marker.remove(process_id)
             elif self._can_deliver(outbox):
                 take_up(process_id)
 
@@ -278,4 +278,4 @@ class Courier:
         """Say that all has arrived, unless another worker has to see to that."""
         mine = {sink.name for sink in self._sinks}
         if outbox.newest() == active.newest and mine.issuperset(outbox.sinks()):
-            self._marks.remove(outbox.process_id)
+            self._marker.remove(outbox.process_id)

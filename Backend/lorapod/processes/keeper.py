@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from lorapod.clock import Clock
 from lorapod.processes.child import end_stray
-from lorapod.processes.lease import LeaseTimes, Obituary, this_host
+from lorapod.processes.lease import LeaseTimes, LivenessTracker, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore, StoreUnavailable
+from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore, StateStoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Keeper:
         held: Callable[[], frozenset[str]],
         current: Callable[[str], bool],
         deliver: Callable[[str, ControlRequest], None],
-        buried: Callable[[ProcessRecord], None],
+        marked_dead: Callable[[ProcessRecord], None],
     ) -> None:
         """Nothing happens before `start`.
 
@@ -46,7 +46,7 @@ class Keeper:
             held: the processes that this worker holds, or believes to hold.
             current: whether one of them is surely still its own; else its messages are for somebody else.
             deliver: gets every message about one of them.
-            buried: gets the record of every process whose worker has died, once it says so.
+            marked_dead: gets the record of every process whose worker has died, once it says so.
         """
         self._store = store
         self._times = times
@@ -55,8 +55,8 @@ class Keeper:
         self._held = held
         self._current = current
         self._deliver = deliver
-        self._buried = buried
-        self._obituary = Obituary(store.heartbeats, times, clock)
+        self._marked_dead = marked_dead
+        self._liveness = LivenessTracker(store.heartbeats, times, clock)
         #: What was marked as live at the last sweep, and had ended.
         self._ended: set[str] = set()
         self._closing = threading.Event()
@@ -93,17 +93,17 @@ class Keeper:
             elif self._forgotten(record) or (
                 record.holder != self._holder and self._is_dead(record.holder, dead)
             ):
-                self._bury(record)
+                self._mark_dead(record)
         self._unmark(ended)
         for holder in self._store.heartbeats.holders():
             if self._is_dead(holder, dead) and holder != self._holder:
                 self._store.heartbeats.forget(holder)
-        self._obituary.forget_all_but(dead)
+        self._liveness.forget_all_but(dead)
 
     def _is_dead(self, holder: str, known: dict[str, bool]) -> bool:
         """Asked once a sweep: all that a dead worker held is buried together, before its heartbeat is forgotten."""
         if holder not in known:
-            known[holder] = self._obituary.is_dead(holder)
+            known[holder] = self._liveness.is_dead(holder)
         return known[holder]
 
     def _unmark(self, ended: set[str]) -> None:
@@ -118,10 +118,10 @@ class Keeper:
         while not self._closing.wait(self._times.sweep_s):
             try:
                 self.sweep()
-            except StoreUnavailable as error:
+            except StateStoreUnavailable as error:
                 logger.warning("sweep failed", extra={"reason": str(error)})
                 # Nobody's heartbeat could be written either: who is alive must get the time to show it.
-                self._obituary.forget_all_but(set())
+                self._liveness.forget_all_but(set())
             except Exception:
                 logger.exception("sweep failed")
 
@@ -137,7 +137,7 @@ class Keeper:
             and self._store.records.load(record.process_id) == record
         )
 
-    def _bury(self, record: ProcessRecord) -> None:
+    def _mark_dead(self, record: ProcessRecord) -> None:
         """Say of a process whose worker is dead that it was interrupted; of several workers, one does."""
         # Where it is still there, its guard died too, or has only just ended it.
         if (
@@ -162,4 +162,4 @@ class Keeper:
         logger.warning(
             "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
         )
-        self._buried(ended)
+        self._marked_dead(ended)

@@ -172,7 +172,7 @@ class Pulse:
         self._last_s = began_s
 
 
-class Obituary:
+class LivenessTracker:
     """What this worker knows of the life of others; used by one thread."""
 
     def __init__(self, store: HeartbeatStore, times: LeaseTimes, clock: Clock) -> None:

@@ -72,7 +72,7 @@ class RealProcessManager(Roster):
             held=lambda: frozenset(self.supervisors),
             current=self.holds,
             deliver=self._deliver,
-            buried=surroundings.on_change,
+            marked_dead=surroundings.on_change,
         )
 
     def start(self) -> None:
@@ -264,7 +264,7 @@ class RealProcessManager(Roster):
             if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
                 holders = [other for other in self.supervisors.values() if other.needs_slot]
                 refuse_if_busy(holders, around.slots.count, plan.work.resident)
-            # First in RAM: whatever the store says this worker holds and it does not, the keeper buries.
+            # First in RAM: whatever the store says this worker holds and it does not, the keeper marks dead.
             self.supervisors[record.process_id] = supervisor
         try:
             around.pulse.follow(supervisor.heard)

@@ -9,7 +9,7 @@ from lorapod.errors import NotFound
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordStore, StoreUnavailable
+from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
 
 
@@ -33,7 +33,7 @@ class Roster:
             return supervisor.record
         try:
             record = self._records.load(process_id)
-        except StoreUnavailable:
+        except StateStoreUnavailable:
             if supervisor is None:
                 raise
             # Nobody can say more than what was known here last.

@@ -393,7 +393,7 @@ def test_released_nothing_of_it_is_left_but_what_has_the_imports(studio: Studio)
     studio.engine.release()
 
     assert not psutil.pid_exists(pid)
-    (template,) = studio.pool.resident_pids()
+    (template,) = studio.pool.template_pids()
     names = [file.path for file in psutil.Process(template).open_files()]
     assert not any(name.startswith("/dev/nvidia") for name in names)
 

@@ -17,7 +17,7 @@ from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.unit.events.courier_bench import eventually
 
-from lorapod import marks
+from lorapod import work_marker
 from lorapod.events import courier, lane
 from lorapod.events.outbox import Outbox
 from lorapod.events.rabbitmq import RabbitMQSink
@@ -142,7 +142,7 @@ async def test_whoever_takes_a_dead_workers_training_up_delivers_what_it_left(
 async def test_what_a_dead_worker_had_not_delivered_of_an_ended_training_is_delivered_by_any(
     mine: EventRoom, consumer: Consumer, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marks, "ABANDONED_S", 12.0)
+    monkeypatch.setattr(work_marker, "ABANDONED_S", 12.0)
     other = OtherWorker(mine.workspace.root, AWAY, exchange, steps=5)
     try:
         record = mine.manager.get(other.process_id)

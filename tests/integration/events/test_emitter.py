@@ -23,7 +23,7 @@ from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordStore, StoreUnavailable
+from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.testing.events import MemorySink
 from lorapod.testing.manager import until
 from lorapod.testing.records import make_record
@@ -332,7 +332,7 @@ async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
     read = room.store.orders.read
 
     def away(process_id: str) -> bytes | None:
-        raise StoreUnavailable("nobody answers")
+        raise StateStoreUnavailable("nobody answers")
 
     record = make_record(status=ProcessStatus.INTERRUPTED)
     monkeypatch.setattr(room.store.orders, "read", away)

@@ -23,7 +23,7 @@ from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.open import open_store
-from lorapod.processes.store.port import StateStore, StoreRefused, StoreUnavailable
+from lorapod.processes.store.port import StateStore, StateStoreRefused, StateStoreUnavailable
 from lorapod.processes.store.redis import open_redis_store
 from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_records import RedisRecords
@@ -110,7 +110,7 @@ class TestServer:
         with running_redis(password="right-one") as server:
             for url in (server.url_with("wr0ng-one"), server.url_with(None)):
                 settings = Settings(state_url=url, workspace_path=tmp_path)
-                with pytest.raises(StoreRefused, match="STATE_URL") as caught:
+                with pytest.raises(StateStoreRefused, match="STATE_URL") as caught:
                     open_store(settings, Workspace.create(tmp_path), SystemClock())
                 assert "wr0ng" not in str(caught.value)
                 assert f"127.0.0.1:{server.port}" in str(caught.value)
@@ -134,7 +134,7 @@ class TestServer:
     ) -> None:
         fragile.kill()
         store = open_state(fragile, prefix)
-        with pytest.raises(StoreUnavailable, match="does not answer"):
+        with pytest.raises(StateStoreUnavailable, match="does not answer"):
             store.records.ids()
         fragile.start()
         assert store.records.ids() == []
@@ -147,7 +147,7 @@ class TestServer:
             # The first over an open connection, the second over a new one.
             for ask in [lambda: store.heartbeats.forget("a"), store.records.live_ids] * 2:
                 began = time.monotonic()
-                with pytest.raises(StoreUnavailable):
+                with pytest.raises(StateStoreUnavailable):
                     ask()
                 assert time.monotonic() - began < beat_s
         assert store.records.live_ids() == []
@@ -197,18 +197,18 @@ class TestLateAndTwice:
 
         def lose(*arguments: Any) -> None:
             run(*arguments)
-            raise StoreUnavailable
+            raise StateStoreUnavailable
 
         for _ in range(2):
             with monkeypatch.context() as patched:
                 patched.setattr(server, "run", lose)
-                with pytest.raises(StoreUnavailable):
+                with pytest.raises(StateStoreUnavailable):
                     mailbox.take("train_1")
         mailbox.post("train_1", {"number": 2})
         assert mailbox.take("train_1") == [{"number": 1}, {"number": 2}]
         with monkeypatch.context() as patched:
             patched.setattr(server, "run", lose)
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StateStoreUnavailable):
                 mailbox.take("train_1")
         assert mailbox.take("train_1") == []
         assert RedisMailbox(server).take("train_1") == []
@@ -338,7 +338,7 @@ class TestWorkersApart:
             yield worker
             worker.kill()
 
-    async def test_the_dead_ones_process_is_buried_and_begun_anew_elsewhere(
+    async def test_the_dead_ones_process_is_marked_dead_and_begun_anew_elsewhere(
         self, mine: RealProcessManager, other: subprocess.Popen[str]
     ) -> None:
         assert other.stdout is not None

@@ -115,7 +115,7 @@ async def test_a_full_disk_is_told(manager: RealProcessManager) -> None:
     assert end.failure.code is ErrorCode.INSUFFICIENT_STORAGE
 
 
-async def test_a_worker_that_was_frozen_does_not_go_on_with_what_another_has_buried(
+async def test_a_worker_that_was_frozen_does_not_go_on_with_what_another_has_marked_dead(
     workspace: Workspace,
 ) -> None:
     program = (

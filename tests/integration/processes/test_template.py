@@ -87,7 +87,7 @@ class Bench:
 
     @property
     def resident(self) -> int | None:
-        pids = self.pool.resident_pids()
+        pids = self.pool.template_pids()
         assert len(pids) < 2
         return pids[0] if pids else None
 

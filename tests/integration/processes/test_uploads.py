@@ -19,7 +19,7 @@ from tests.servers.hub import TOKEN, running_hub
 from tests.servers.ports import free_port
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, running_s3
 
-from lorapod import marks
+from lorapod import work_marker
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
 from lorapod.storage.mirror import mirror, mirrors, settling
@@ -186,7 +186,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "DEBOUNCE_S", 0.2)
     monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(mirror, "LONGEST_WAIT_S", 0.5)
-    monkeypatch.setattr(marks, "ABANDONED_S", 1.0)
+    monkeypatch.setattr(work_marker, "ABANDONED_S", 1.0)
     monkeypatch.setattr(mirrors, "TOUCH_S", 0.2)
 
 

@@ -307,7 +307,7 @@ async def test_without_its_order_a_process_cannot_be_resumed(manager: RealProces
         manager.resume(record.process_id)
 
 
-async def test_a_process_that_was_begun_and_never_held_is_buried(
+async def test_a_process_that_was_begun_and_never_held_is_marked_dead(
     manager: RealProcessManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -343,10 +343,10 @@ async def test_no_guard_is_left_when_a_child_has_ended(manager: RealProcessManag
 
 def taken_over(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:
     """What another worker writes when this one has stood still for too long; then this one wakes."""
-    buried = record.moved(ProcessStatus.INTERRUPTED, generation=record.generation + 1, holder="another")
-    manager._around.store.records.create(buried)
+    marked = record.moved(ProcessStatus.INTERRUPTED, generation=record.generation + 1, holder="another")
+    manager._around.store.records.create(marked)
     manager._around.pulse.stops += 1
-    return buried
+    return marked
 
 
 async def test_a_worker_that_wakes_answers_from_the_store_and_passes_messages_on(
@@ -354,8 +354,8 @@ async def test_a_worker_that_wakes_answers_from_the_store_and_passes_messages_on
 ) -> None:
     first = train_on(manager, steps=5000)
     waiting = train_on(manager, steps=5)
-    buried = taken_over(manager, waiting)
-    taken_up = buried.moved(ProcessStatus.QUEUED, generation=3)
+    marked = taken_over(manager, waiting)
+    taken_up = marked.moved(ProcessStatus.QUEUED, generation=3)
     manager._around.store.records.create(taken_up)
     assert manager.get(waiting.process_id) == taken_up
     assert not manager.holds(waiting.process_id)
@@ -370,11 +370,11 @@ async def test_what_was_taken_over_while_it_waited_is_not_started(
     first = train_on(manager, steps=5000)
     await running(manager, first.process_id)
     waiting = train_on(manager, steps=5)
-    buried = taken_over(manager, waiting)
+    marked = taken_over(manager, waiting)
     await asyncio.to_thread(manager.supervisors[first.process_id].stop, CANCEL)
     supervisor = manager.supervisors[waiting.process_id]
     assert await asyncio.to_thread(supervisor.join, SOON_S)
-    assert manager.get(waiting.process_id) == buried
+    assert manager.get(waiting.process_id) == marked
     assert not (root / "output" / waiting.process_id / "model").exists()
     assert "started" not in (root / "logs" / f"{waiting.process_id}.log").read_text()
 

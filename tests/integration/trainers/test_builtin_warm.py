@@ -87,7 +87,7 @@ def warm(bench: Bench) -> Iterator[Worker]:
 
 def is_fork(worker: Worker, record: ProcessRecord) -> bool:
     assert isinstance(worker.starter, TemplatePool)
-    return psutil.Process(record.pid).ppid() in worker.starter.resident_pids()
+    return psutil.Process(record.pid).ppid() in worker.starter.template_pids()
 
 
 def trained(record: ProcessRecord, step: int = 0) -> bool:
@@ -168,7 +168,7 @@ def test_forks_draw_other_numbers_from_every_source(warm: Worker, tmp_path: Path
             LaunchSpec(argv=(*spec_.python, str(program)), cwd=tmp_path), environment, warm=spec_, fence_s=600
         )
         with child.streams[0] as stdout:
-            assert psutil.Process(child.pid).ppid() in warm.starter.resident_pids()  # type: ignore[attr-defined]
+            assert psutil.Process(child.pid).ppid() in warm.starter.template_pids()  # type: ignore[attr-defined]
             text = b""
             while chunk := stdout.read(1000):
                 text += chunk

@@ -10,7 +10,7 @@ from lorapod.actions import ping, router
 from lorapod.actions.action import Action
 from lorapod.actions.registry import ACTIONS
 from lorapod.errors import Conflict
-from lorapod.processes.store.port import StoreRefused, StoreUnavailable
+from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 from lorapod.wire import envelope
 from lorapod.wire.shapes.shape import Shape
 from lorapod.wire.shapes.table import recognised
@@ -83,8 +83,8 @@ def test_health_answers_on_this_machine(desk: Desk) -> None:
         (Conflict("Busy."), "conflict"),
         (OSError(errno.ENOSPC, "No space left on device"), "insufficient_storage"),
         (OSError(errno.EIO, "Input/output error"), "internal"),
-        (StoreUnavailable("the traceback's own address"), "upstream_error"),
-        (StoreRefused("the traceback's own reason"), "upstream_error"),
+        (StateStoreUnavailable("the traceback's own address"), "upstream_error"),
+        (StateStoreRefused("the traceback's own reason"), "upstream_error"),
         (ValueError("the traceback's own words"), "internal"),
     ],
 )

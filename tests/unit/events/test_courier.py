@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from tests.unit.events.courier_bench import CourierBench, eventually
 
-from lorapod import marks
+from lorapod import work_marker
 from lorapod.events import courier, lane
 from lorapod.events.models import EventType
 from lorapod.events.outbox import Position
@@ -200,9 +200,9 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
 
     other = CourierBench(tmp_path / "workspace", sink)
     other.start()
-    await eventually(lambda: len(other.courier._marks._seen) == 1)
+    await eventually(lambda: len(other.courier._marker._seen) == 1)
     assert other.taken_up == []
-    other.clock.advance(marks.ABANDONED_S)
+    other.clock.advance(work_marker.ABANDONED_S)
     await eventually(lambda: not other.marked())
     assert other.taken_up == [PROCESS_ID]
     assert sequences(sink) == [1, 2, 3]
@@ -221,7 +221,7 @@ async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
     await asyncio.to_thread(dead.courier.close, 0)
     poor = CourierBench(tmp_path / "workspace", MemorySink("log", durable=False))
     poor.courier._sweep(poor.take_up)
-    poor.clock.advance(marks.ABANDONED_S)
+    poor.clock.advance(work_marker.ABANDONED_S)
     poor.courier._sweep(poor.take_up)
     assert poor.marked()
     assert poor.taken_up == []

@@ -46,12 +46,12 @@ def open_keeper(store: StateStore, held: set[str]) -> Keeper:
         held=lambda: frozenset(held),
         current=lambda process_id: True,
         deliver=lambda process_id, message: None,
-        buried=lambda record: None,
+        marked_dead=lambda record: None,
     )
 
 
 @pytest.mark.parametrize(("ends", "status"), [(False, ProcessStatus.RUNNING), (True, ProcessStatus.FAILED)])
-def test_what_is_begun_during_a_sweep_is_not_buried(*, ends: bool, status: ProcessStatus) -> None:
+def test_what_is_begun_during_a_sweep_is_not_marked_dead(*, ends: bool, status: ProcessStatus) -> None:
     held: set[str] = set()
     records = BusyRecords(MINE, held, ends=ends)
     open_keeper(dataclasses.replace(open_memory_store(), records=records), held).sweep()
@@ -60,7 +60,7 @@ def test_what_is_begun_during_a_sweep_is_not_buried(*, ends: bool, status: Proce
     assert (found.generation, found.status) == (1, status)
 
 
-def test_what_names_this_worker_and_is_not_held_is_buried() -> None:
+def test_what_names_this_worker_and_is_not_held_is_marked_dead() -> None:
     store = open_memory_store()
     store.records.create(MINE)
     open_keeper(store, set()).sweep()

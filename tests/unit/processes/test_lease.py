@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.processes.lease import LeaseTimes, Obituary, Pulse
+from lorapod.processes.lease import LeaseTimes, LivenessTracker, Pulse
 from lorapod.processes.store.port import Heartbeat
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.store import MemoryHeartbeats
@@ -38,20 +38,20 @@ def test_a_heart_that_stands_still_for_long_enough_is_dead(passed_s: float) -> N
     clock = FakeClock()
     hearts = SlowHeartbeats(clock)
     hearts.write("other", BEAT)
-    obituary = Obituary(hearts, TIMES, clock)
-    assert not obituary.is_dead("other")
+    tracker = LivenessTracker(hearts, TIMES, clock)
+    assert not tracker.is_dead("other")
     clock.advance(passed_s)
-    assert obituary.is_dead("other") is (passed_s >= TIMES.expiry_s)
+    assert tracker.is_dead("other") is (passed_s >= TIMES.expiry_s)
 
 
 def test_who_stands_still_himself_takes_nobody_for_dead() -> None:
     clock = FakeClock()
     hearts = SlowHeartbeats(clock)
     hearts.write("other", BEAT)
-    obituary = Obituary(hearts, TIMES, clock)
-    assert not obituary.is_dead("other")
+    tracker = LivenessTracker(hearts, TIMES, clock)
+    assert not tracker.is_dead("other")
     hearts.standstill_s = 3 * TIMES.lease_s
-    assert not obituary.is_dead("other")
+    assert not tracker.is_dead("other")
 
 
 @pytest.mark.parametrize("rested_s", [TIMES.beat_s, TIMES.fence_s - 0.1, TIMES.fence_s, TIMES.lease_s])

@@ -22,11 +22,11 @@ class LeaseLost(Exception):
     """Another worker has begun a newer generation of the process; this one must not write any more."""
 
 
-class StoreUnavailable(OSError):
+class StateStoreUnavailable(OSError):
     """The server that keeps the state does not answer."""
 
 
-class StoreRefused(StoreUnavailable):
+class StateStoreRefused(StateStoreUnavailable):
     """The server that keeps the state answers with an error: a wrong password, no memory, a full disk."""
 
 

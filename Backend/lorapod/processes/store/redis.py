@@ -22,7 +22,7 @@ import logging
 from pydantic import SecretStr
 
 from lorapod.clock import Clock
-from lorapod.processes.store.port import StateStore, StoreRefused, StoreUnavailable
+from lorapod.processes.store.port import StateStore, StateStoreRefused, StateStoreUnavailable
 from lorapod.processes.store.redis_heartbeats import RedisHeartbeats
 from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_records import RedisOrders, RedisRecords
@@ -45,15 +45,15 @@ def open_redis_store(url: SecretStr, *, prefix: str, beat_s: float, clock: Clock
 
     Raises:
         ValueError: the URL is not one.
-        StoreRefused: the server does not take this worker's name and password.
+        StateStoreRefused: the server does not take this worker's name and password.
     """
     timeout_s = max(MIN_TIMEOUT_S, beat_s / 2)
     server = RedisServer(url, prefix=prefix, timeout_s=timeout_s, retries=1)
     try:
         server.call("PING")
-    except StoreRefused:
+    except StateStoreRefused:
         raise
-    except StoreUnavailable as error:
+    except StateStoreUnavailable as error:
         logger.warning("state store does not answer yet", extra={"reason": str(error)})
     return StateStore(
         records=RedisRecords(server, clock),

@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from lorapod.processes.store.port import StoreRefused, StoreUnavailable
+from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 
 SCHEMES = ("redis", "rediss")
 
@@ -39,8 +39,8 @@ class RedisServer:
     """One server, or one database of it; safe for any thread, and every method blocks for a known time at most.
 
     Methods raise:
-        StoreUnavailable: the server does not answer.
-        StoreRefused: it answers, with an error.
+        StateStoreUnavailable: the server does not answer.
+        StateStoreRefused: it answers, with an error.
     """
 
     def __init__(self, url: SecretStr, *, prefix: str, timeout_s: float, retries: int) -> None:
@@ -111,13 +111,15 @@ class RedisServer:
         try:
             yield
         except (AuthenticationError, AuthorizationError) as error:
-            raise StoreRefused(
+            raise StateStoreRefused(
                 f"Redis at {self.address} refuses the name or password in STATE_URL: {_reason(error)}"
             ) from None
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise StoreUnavailable(f"Redis at {self.address} does not answer: {_reason(error)}") from None
+            raise StateStoreUnavailable(
+                f"Redis at {self.address} does not answer: {_reason(error)}"
+            ) from None
         except RedisError as error:
-            raise StoreRefused(f"Redis at {self.address} refuses: {_reason(error)}") from None
+            raise StateStoreRefused(f"Redis at {self.address} refuses: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lorapod.processes.template import resident
+from lorapod.processes.template import process
 
 
 class Link:
@@ -49,7 +49,7 @@ class Link:
             OSError: the other end is gone, or silent.
         """
         message, descriptors, _, _ = socket.recv_fds(
-            self._ours, resident.MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+            self._ours, process.MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
         )
         if not message:
             raise ConnectionResetError("the resident process has ended")

@@ -109,7 +109,7 @@ class TemplatePool:
                     place.template.kill()
             self._places.clear()
 
-    def resident_pids(self) -> Sequence[int]:
+    def template_pids(self) -> Sequence[int]:
         """The resident processes that are alive."""
         with self._lock:
             templates = [place.template for place in self._places.values()]

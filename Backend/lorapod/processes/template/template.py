@@ -14,7 +14,7 @@ from typing import Any
 
 from lorapod.processes import guard
 from lorapod.processes.child import Child, GuardLine, process_started, signal_group
-from lorapod.processes.template import resident
+from lorapod.processes.template import process
 from lorapod.processes.template.imports import Imported, follow_imports
 from lorapod.processes.template.link import Link
 from lorapod.trainers.port import LaunchSpec, WarmSpec
@@ -167,7 +167,7 @@ class Template:
         return subprocess.Popen(
             [
                 *(*_GUARD, str(watch), str(_NEVER_S)),
-                *(*self._warm.python, resident.__file__, str(link), str(self._warm.preload)),
+                *(*self._warm.python, process.__file__, str(link), str(self._warm.preload)),
             ],
             cwd=self._warm.cwd,
             env=self._given,

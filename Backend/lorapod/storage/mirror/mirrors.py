@@ -14,7 +14,6 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
-from lorapod.marks import TOUCH_S, Marks
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.mirror import Mirror
@@ -23,6 +22,7 @@ from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import OpenStore
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.storage import Target, UploadTargets
+from lorapod.work_marker import TOUCH_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Mirrors:
         self._open = open_target
         self._default = default
         self._has_ended = has_ended
-        self._marks = Marks(workspace.processes / ".uploads", clock)
+        self._marker = WorkMarker(workspace.processes / ".uploads", clock)
         self._active: dict[str, _Active] = {}
         self._lock = threading.Lock()
         self._sending = threading.BoundedSemaphore(SENDS_AT_ONCE)
@@ -143,7 +143,7 @@ class Mirrors:
 
     def finished(self, process_id: str) -> bool:
         """Whether all of an ended process was sent that can be, by whatever worker."""
-        return not self._marks.stands(process_id)
+        return not self._marker.stands(process_id)
 
     def check(self, targets: UploadTargets, *, job_s3: JobS3 | None = None) -> None:
         """Look whether targets can be opened, without asking their servers; `job_s3` is the job's own, for S3.
@@ -184,12 +184,12 @@ class Mirrors:
                 active.given_up = True
                 active.wake()
             else:
-                self._marks.set(process_id)
-        for process_id in self._marks.abandoned():
+                self._marker.set(process_id)
+        for process_id in self._marker.abandoned():
             if process_id in mine:
                 continue
             if not self._workspace.process_folder(process_id).exists():
-                self._marks.remove(process_id)
+                self._marker.remove(process_id)
             elif self._has_ended(process_id):
                 logger.info("sending what another worker left", extra={"process_id": process_id})
                 self._send(process_id, _Active(still=True))
@@ -215,10 +215,10 @@ class Mirrors:
         """Have a thread for every ledger of a process."""
         ledgers = list(ledgers_of(self._workspace, process_id))
         if not ledgers:
-            self._marks.remove(process_id)
+            self._marker.remove(process_id)
             return
         with self._lock:
-            self._marks.set(process_id)
+            self._marker.set(process_id)
             before = self._active.get(process_id)
             self._active[process_id] = active
             if before is not None:
@@ -263,7 +263,7 @@ class Mirrors:
             if self._active.get(process_id) is active and (active.given_up or not active.unfinished):
                 del self._active[process_id]
                 if not active.given_up:
-                    self._marks.remove(process_id)
+                    self._marker.remove(process_id)
 
     def _mirror(self, mirror: Mirror, active: _Active, wake: threading.Event) -> bool:
         """Whether all was sent."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod import marks
+from lorapod import work_marker
 from lorapod.settings import Settings
 from lorapod.storage.mirror import mirror
 from lorapod.storage.mirror.mirrors import Mirrors
@@ -106,7 +106,7 @@ def test_what_a_lost_run_left_stays_marked_for_others(bench: Bench) -> None:
     assert not bench.mirrors.finished(PROCESS)
     other, bench.ended = bench.another(), True
     other.sweep()
-    bench.clock.advance(marks.ABANDONED_S)
+    bench.clock.advance(work_marker.ABANDONED_S)
     other.sweep()
     eventually(lambda: other.finished(PROCESS))
     assert bench.store.content(KEY) == WEIGHTS
@@ -119,7 +119,7 @@ def test_a_live_process_is_left_to_its_worker(bench: Bench) -> None:
     other = bench.another()
     for _ in range(3):
         other.sweep()
-        bench.clock.advance(marks.ABANDONED_S)
+        bench.clock.advance(work_marker.ABANDONED_S)
     assert not other.finished(PROCESS)
     assert list(bench.store.list_objects()) == []
     other.close(0)
@@ -134,7 +134,7 @@ def test_a_defect_ends_no_training_and_is_made_good_later(bench: Bench) -> None:
     assert not bench.mirrors.finished(PROCESS)
     bench.ended = True
     bench.mirrors.sweep()
-    bench.clock.advance(marks.ABANDONED_S)
+    bench.clock.advance(work_marker.ABANDONED_S)
     bench.mirrors.sweep()
     eventually(lambda: bench.mirrors.finished(PROCESS))
     assert bench.store.content(KEY) == WEIGHTS

@@ -35,20 +35,20 @@ def keep(store: StateStore, clock: FakeClock, *, mine: bool = True, **changes: A
         "held": frozenset,
         "current": lambda _id: mine,
         "deliver": deliver,
-        "buried": lambda _: None,
+        "marked_dead": lambda _: None,
         **changes,
     }
     return Keeper(store, TIMES, clock, holder="me", **arguments)
 
 
-def test_all_that_a_dead_worker_held_is_buried_at_once(clock: FakeClock) -> None:
+def test_all_that_a_dead_worker_held_is_marked_dead_at_once(clock: FakeClock) -> None:
     store = open_memory_store()
     store.heartbeats.write("dead", beat(7))
     ids = [f"train_{number:012x}" for number in range(3)]
     for process_id in ids:
         store.records.create(make_record(process_id=process_id, status=ProcessStatus.QUEUED, holder="dead"))
     told: list[ProcessRecord] = []
-    keeper = keep(store, clock, buried=told.append)
+    keeper = keep(store, clock, marked_dead=told.append)
     keeper.sweep()
     clock.advance(TIMES.expiry_s)
     keeper.sweep()

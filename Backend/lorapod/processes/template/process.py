@@ -1,6 +1,6 @@
 """The resident process: has a trainer's modules imported, and forks for each training.
 
-`python resident.py DESCRIPTOR PRELOAD` runs under the trainer's own Python, so nothing but the standard library is
+`python process.py DESCRIPTOR PRELOAD` runs under the trainer's own Python, so nothing but the standard library is
 used. It runs the script PRELOAD, which imports what is heavy, and then serves requests on DESCRIPTOR, one end of a
 Unix socket pair that keeps message boundaries. Each message is one JSON object:
 
@@ -73,7 +73,7 @@ class Program:
         exec(code, vars(main))  # noqa: S102 - this is what running a program means
 
 
-class Resident:
+class TemplateProcess:
     """Serves one worker."""
 
     def __init__(self, link: socket.socket) -> None:
@@ -207,7 +207,7 @@ def main() -> Program | None:
     gc.collect()
     gc.freeze()
     link.send(json.dumps({"environment": environment}).encode())
-    return Resident(link).serve()
+    return TemplateProcess(link).serve()
 
 
 if __name__ == "__main__":

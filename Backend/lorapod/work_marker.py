@@ -14,7 +14,7 @@ ABANDONED_S = 40.0
 TOUCH_S = 10.0
 
 
-class Marks:
+class WorkMarker:
     """A file for each process, touched by the worker that sends; its age is measured by the looker's own clock."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
