@@ -25,7 +25,7 @@ class Installation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Program:
+class ProgramSpec:
     """What an installation of a program is known by."""
 
     name: str

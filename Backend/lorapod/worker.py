@@ -23,9 +23,9 @@ from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.downloads import SwarmDownloads
+from lorapod.engines.swarmui.models import SwarmModels
 from lorapod.engines.swarmui.options import SwarmOptions
-from lorapod.engines.swarmui.session import Session
-from lorapod.engines.swarmui.shelf import SwarmShelf
+from lorapod.engines.swarmui.session import SwarmSession
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.events.courier import Courier
@@ -34,9 +34,9 @@ from lorapod.events.opening import open_sinks
 from lorapod.events.runpod import RunPodSink
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.download import ModelDownloads
 from lorapod.models.links import begin_linking, link_and_log
-from lorapod.models.shelf import ModelShelf
 from lorapod.models.task import DownloadKind
 from lorapod.processes.console import Console
 from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
@@ -95,7 +95,7 @@ class Worker:
         """
         ground = _Ground.open(settings, clock or SystemClock())
         workspace, starter = ground.workspace, TemplatePool() if settings.warm_trainer else ColdStarter()
-        swarm = _Swarm(options=SwarmOptions.from_settings(settings, workspace), session=Session())
+        swarm = _Swarm(options=SwarmOptions.from_settings(settings, workspace), session=SwarmSession())
         trainers = trainers or _trainers(ground)
         engines = engines or _engines(ground, starter, swarm)
         stores = ObjectStores(settings=settings, workspace=workspace, redactor=ground.redactor)
@@ -158,7 +158,7 @@ class Worker:
             datasets=DatasetLibrary(workspace=workspace, settings=settings),
             remote_datasets=fetcher,
             digests=digests,
-            models=ModelShelf(workspace=workspace, digests=digests),
+            models=WorkspaceModels(workspace=workspace, digests=digests),
             engine_shelves={SwarmUIEngine.name: swarm.shelf()},
             archives=ArchiveShelf(
                 workspace=workspace,
@@ -258,11 +258,11 @@ class _Swarm:
     """SwarmUI, as all parts that speak to it share it."""
 
     options: SwarmOptions
-    session: Session
+    session: SwarmSession
 
-    def shelf(self) -> SwarmShelf:
+    def shelf(self) -> SwarmModels:
         """The models that it keeps itself."""
-        return SwarmShelf(self.options.url, self.session, named=self.options.address is not None)
+        return SwarmModels(self.options.url, self.session, named=self.options.address is not None)
 
 
 def _trainers(ground: _Ground) -> TrainerRegistry:

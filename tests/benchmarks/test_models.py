@@ -12,8 +12,8 @@ import pytest
 from tests.benchmarks.report import Report
 
 from lorapod.files.digests import DigestBook
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
-from lorapod.models.shelf import ModelShelf
 from lorapod.workspace import Workspace
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(300)]
@@ -40,19 +40,21 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def listed_s(shelf: ModelShelf, limit: int) -> float:
+def listed_s(catalog: WorkspaceModels, limit: int) -> float:
     began = time.perf_counter()
-    page = shelf.page(kind=ModelKind.LORA, limit=limit, cursor=None)
+    page = catalog.page(kind=ModelKind.LORA, limit=limit, cursor=None)
     assert len(page.models) == limit
     return time.perf_counter() - began
 
 
 def test_a_page_costs_its_own_headers_and_a_second_worker_none(workspace: Workspace, report: Report) -> None:
     """Against reading every header: a first page at most 0.2, a whole list by a second worker at most 0.35."""
-    first_page = listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), 100)
-    every_header = listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS)
+    first_page = listed_s(WorkspaceModels(workspace=workspace, digests=DigestBook(workspace=workspace)), 100)
+    every_header = listed_s(
+        WorkspaceModels(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS
+    )
     second = [
-        listed_s(ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS)
+        listed_s(WorkspaceModels(workspace=workspace, digests=DigestBook(workspace=workspace)), MODELS)
         for _ in range(3)
     ]
     report(

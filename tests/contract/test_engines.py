@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.contract.engine_cases import CASES, EngineCase, opened
 
-from lorapod.engines.port import Engine, Stopped
+from lorapod.engines.port import Engine, GenerationStopped
 from lorapod.errors import WorkerError
 from lorapod.kinds import FileKind, kind_of
 from lorapod.testing.engine import RecordedRun
@@ -105,7 +105,7 @@ def test_it_ends_when_it_is_told_to(case: EngineCase, engine: Engine, root: Path
     stopper = threading.Timer(0.5, run.stop.set)
     stopper.start()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         engine.generate(case.generation(root, "generate_000000000001", case.long), run)
 
     assert time.monotonic() - began_s < 0.5 + STOP_S

@@ -18,7 +18,7 @@ from tests.unit.datasets.shelf import picture
 from tests.unit.models.model_files import put_model
 
 from lorapod.actions.action import Job
-from lorapod.engines.port import Generated, Generation, GenerationProgress, GenerationRun
+from lorapod.engines.port import Generation, GenerationProgress, GenerationResult, GenerationRun
 from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import UpstreamError
 from lorapod.journal import JournalFormatter
@@ -42,7 +42,7 @@ class GossipingEngine(FakeEngine):
     def prepare(self, generation: Generation) -> Sequence[str]:
         return [*super().prepare(generation), f"A warning of {key_of(generation)}."]
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         said = f"{key_of(generation)} and https://user:caller-7f3a@host/?token=caller-7f3a"
         run.log(f"I have {said}.")
         run.tell(GenerationProgress(detail=f"With {said}.", node=said))

@@ -9,7 +9,7 @@ from pydantic import Field
 from lorapod.actions.services import Services
 from lorapod.errors import Unsupported
 from lorapod.models.kinds import ModelKind
-from lorapod.models.port import Shelf
+from lorapod.models.port import ModelCatalog
 from lorapod.wire.model import Request
 
 
@@ -42,7 +42,7 @@ class ModelRequest(ShelfRequest):
     )
 
 
-def engine_shelf(engine: ShelfEngine | None, services: Services) -> Shelf:
+def engine_shelf(engine: ShelfEngine | None, services: Services) -> ModelCatalog:
     """The shelf of an engine, else the workspace's.
 
     Raises:

@@ -14,7 +14,7 @@ from lorapod.actions.starting import asking
 from lorapod.engines.pictures import bring_picture
 from lorapod.engines.port import Engine
 from lorapod.engines.resolving import resolve
-from lorapod.engines.task import Sketch
+from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
 from lorapod.processes.accepted import Accepted
 from lorapod.processes.order import TaskOrder
@@ -109,7 +109,7 @@ def _order(
     return TaskOrder(
         input=request.model_dump(mode="json", exclude_none=True, by_alias=True, exclude=_NOT_KEPT),
         refuse_if_busy=request.if_busy is IfBusy.REFUSE,
-        private=Sketch(engine=engine, generation=generation),
+        private=PendingGeneration(engine=engine, generation=generation),
         job_id=request.job_id,
         idempotency_key=request.idempotency_key,
         asked_by=asking(services, job),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lorapod.events.port import Attaching
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
-    from lorapod.models.port import Shelf
-    from lorapod.models.shelf import ModelShelf
+    from lorapod.models.catalog import WorkspaceModels
+    from lorapod.models.port import ModelCatalog
     from lorapod.processes.manager import RealProcessManager
     from lorapod.safety.redaction import Redactor
     from lorapod.settings import Settings
@@ -54,6 +54,6 @@ class Services:
     mirrors: Mirrors
     courier: Courier
     updates: Attaching
-    models: ModelShelf
+    models: WorkspaceModels
     #: Shelves of programs that keep their own, by engine.
-    engine_shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    engine_shelves: Mapping[str, ModelCatalog] = field(default_factory=dict)

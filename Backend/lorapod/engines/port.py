@@ -120,7 +120,7 @@ class GeneratedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generated:
+class GenerationResult:
     """What came of a generation."""
 
     #: In the order in which they are answered.
@@ -140,7 +140,7 @@ class GenerationRun(Protocol):
     environment: Mapping[str, str]
 
     def stopped(self) -> bool:
-        """Whether to end early, with `Stopped`; to be asked several times a second, and cheap."""
+        """Whether to end early, with `GenerationStopped`; to be asked several times a second, and cheap."""
 
     def tell(self, progress: GenerationProgress) -> None:
         """Show how far it is; as often as you like."""
@@ -160,7 +160,7 @@ class GenerationRun(Protocol):
         """
 
 
-class Stopped(Exception):
+class GenerationStopped(Exception):
     """The generation ended early because it was told to."""
 
 
@@ -187,11 +187,11 @@ class Engine(Protocol):
             WorkerError: it cannot be generated like this.
         """
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Make the pictures, and stay loaded for the next ones.
 
         Raises:
-            Stopped: `run.stopped()` said so. What is written by then stays.
+            GenerationStopped: `run.stopped()` said so. What is written by then stays.
             WorkerError: it failed; one sentence for the caller, no traceback.
             OSError: the disk failed.
         """

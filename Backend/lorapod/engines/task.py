@@ -12,10 +12,10 @@ from typing import Any
 
 from lorapod.engines.port import (
     Engine,
-    Generated,
     Generation,
     GenerationProgress,
-    Stopped,
+    GenerationResult,
+    GenerationStopped,
 )
 from lorapod.errors import InsufficientMemory, InternalError
 from lorapod.processes.order import Order, TaskOrder
@@ -31,7 +31,7 @@ FreeGpuMemory = Callable[[int], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sketch:
+class PendingGeneration:
     """A generation before it has a process: what a `TaskOrder` of type `generate` carries as `private`."""
 
     engine: Engine
@@ -58,15 +58,15 @@ class GenerationKind:
         return TaskOrder
 
     def plan(self, process_id: str, order: TaskOrder) -> Plan:
-        """What an engine makes of the sketch.
+        """What an engine makes of the pending.
 
         Raises:
             WorkerError: what it refuses.
         """
-        sketch: Sketch = order.private
-        engine = sketch.engine
+        pending: PendingGeneration = order.private
+        engine = pending.engine
         generation = replace(
-            sketch.generation,
+            pending.generation,
             process_id=process_id,
             folder=self._workspace.output_folder(process_id),
             scratch=self._scratch / process_id,
@@ -101,7 +101,7 @@ class GenerationKind:
         run.note(f"generating with {engine.name}, seed {generation.seed}")
         try:
             made = engine.generate(generation, EngineRun(run))
-        except Stopped:
+        except GenerationStopped:
             raise TaskStopped from None
         return self._outcome(engine, generation, made, prepared)
 
@@ -117,7 +117,7 @@ class GenerationKind:
             )
 
     def _outcome(
-        self, engine: Engine, generation: Generation, made: Generated, prepared: list[str]
+        self, engine: Engine, generation: Generation, made: GenerationResult, prepared: list[str]
     ) -> Mapping[str, Any]:
         files = []
         for file in made.files:

@@ -1,1 +1,1 @@
-"""The model shelf: what models lie on the workspace, what is known of them, how they come there."""
+"""The models of the workspace: find, describe, download and link them."""

@@ -1,4 +1,4 @@
-"""Brings models onto the shelf: fetched beside it, checked, and put in their place in one step.
+"""Download models into the workspace: fetch into a hidden folder, check, then move into place in one step.
 
 ```
 models/.incoming/<process_id>/model        what has come so far; the next run of the same process goes on from it
@@ -29,9 +29,9 @@ from lorapod.errors import (
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
-from lorapod.models.errand import errand_to
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.models.order import ModelOrder
+from lorapod.models.request import model_request
 from lorapod.models.sources import HubFile, WebFile, parse_source
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace, safe_name
@@ -126,7 +126,7 @@ class ModelDownloads:
 
         from lorapod.safety.fetch import Fetcher, FetchLimits
 
-        errand = await asyncio.to_thread(errand_to, source, self._settings)
+        request = await asyncio.to_thread(model_request, source, self._settings)
         names: list[str] = []
 
         def named(told: str | None) -> None:
@@ -136,13 +136,13 @@ class ModelDownloads:
         limits = FetchLimits(
             max_bytes=self._settings.max_model_bytes, keep_free_bytes=self._settings.disk_min_free_bytes
         )
-        async with Fetcher(allow_private=errand.allow_private, limits=limits) as fetcher:
+        async with Fetcher(allow_private=request.allow_private, limits=limits) as fetcher:
             fetched = await fetcher.fetch(
-                errand.address, part, headers=errand.headers, progress=tell, named=named
+                request.address, part, headers=request.headers, progress=tell, named=named
             )
         assert fetched is not None, "no former version was named"
         expected = (
-            wanted.sha256 or (errand.facts.sha256 if errand.facts else None) or fetched.sha256
+            wanted.sha256 or (request.facts.sha256 if request.facts else None) or fetched.sha256
         ).lower()
         if fetched.sha256 != expected:
             raise UpstreamError(

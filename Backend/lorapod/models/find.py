@@ -48,11 +48,11 @@ def find_models(workspace: Workspace) -> list[FoundModel]:
 
     Links are followed to wherever they lead inside the workspace, but not to what is found anyway.
     """
-    found = [*_Shelf(workspace).models(), *_trained(workspace)]
+    found = [*_ModelWalk(workspace).models(), *_trained(workspace)]
     return sorted(found, key=lambda model: model.path.parts)
 
 
-class _Shelf:
+class _ModelWalk:
     """One walk through `models/`."""
 
     def __init__(self, workspace: Workspace) -> None:

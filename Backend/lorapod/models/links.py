@@ -71,20 +71,20 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
     for folder, names in apps:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            shelf = workspace.models / SWARMUI_NAMES.get(name, name)
-            shelf.mkdir(exist_ok=True)
-            if shelf.name == folder_of(ModelKind.LORA):
-                _show_trained(shelf, workspace, report)
-            _link_folder(folder / name, shelf, workspace.root, report)
+            models = workspace.models / SWARMUI_NAMES.get(name, name)
+            models.mkdir(exist_ok=True)
+            if models.name == folder_of(ModelKind.LORA):
+                _show_trained(models, workspace, report)
+            _link_folder(folder / name, models, workspace.root, report)
     return report
 
 
-def _show_trained(shelf: Path, workspace: Workspace, report: LinkReport) -> None:
+def _show_trained(models: Path, workspace: Workspace, report: LinkReport) -> None:
     """What was trained here, among the LoRAs; a session's folder shows from the next run on, at its end at the latest."""
-    link(shelf / TRAINED, workspace.output, workspace.root, report)
+    link(models / TRAINED, workspace.output, workspace.root, report)
     for output in session_outputs(workspace):
-        link(shelf / output.parent.name, output, workspace.root, report)
-    for place in entries(shelf):
+        link(models / output.parent.name, output, workspace.root, report)
+    for place in entries(models):
         # A session that was deleted, wherever it lay.
         if place.is_symlink() and place.name.startswith(PREFIX) and not place.exists():
             place.unlink(missing_ok=True)
@@ -143,34 +143,34 @@ def link_and_log(settings: Settings, workspace: Workspace) -> None:
 
 
 def _take_in(workspace: Workspace, older: Path, report: LinkReport) -> None:
-    """Show the models of an older layout on the shelf."""
+    """Show the models of an older layout in the workspace's `models/`."""
     for folder in entries(older):
         name = SWARMUI_NAMES.get(folder.name, folder.name)
         if name not in COMFYUI_FOLDERS or folder.is_symlink() or not folder.is_dir():
             continue
-        shelf = workspace.models / name
+        models = workspace.models / name
         if any(not _is_placeholder(entry) for entry in entries(folder)):
-            shelf.mkdir(exist_ok=True)
-        if shelf.is_dir():
-            _show_own(shelf, folder, workspace, report)
+            models.mkdir(exist_ok=True)
+        if models.is_dir():
+            _show_own(models, folder, workspace, report)
 
 
-def _show_own(shelf: Path, folder: Path, workspace: Workspace, report: LinkReport) -> None:
+def _show_own(models: Path, folder: Path, workspace: Workspace, report: LinkReport) -> None:
     for entry in entries(folder):
         inside = entry.resolve().is_relative_to(workspace.models) or entry.resolve() == workspace.output
         if not inside and not _is_placeholder(entry) and entry.exists():
-            link(shelf / entry.name, entry, workspace.root, report)
-    drop_dangling(shelf, folder, report)
+            link(models / entry.name, entry, workspace.root, report)
+    drop_dangling(models, folder, report)
 
 
-def _link_folder(place: Path, shelf: Path, root: Path, report: LinkReport) -> None:
-    """Make a program's folder lead to the shelf's, or fill it with links where it is in use."""
+def _link_folder(place: Path, models: Path, root: Path, report: LinkReport) -> None:
+    """Make a program's folder a link to the workspace's, or fill it with links if it is in use."""
     if place.is_dir() and not place.is_symlink() and all(_is_placeholder(entry) for entry in place.iterdir()):
         _set_aside(place)
-    if place.is_dir() and not place.samefile(shelf):
-        link_entries(place, shelf, root, report)
+    if place.is_dir() and not place.samefile(models):
+        link_entries(place, models, root, report)
     else:
-        link(place, shelf, root, report)
+        link(place, models, root, report)
 
 
 def _set_aside(place: Path) -> None:

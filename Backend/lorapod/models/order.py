@@ -26,7 +26,7 @@ class ModelOrder:
     sha256: str | None = None
     #: Whether it may take the place of a model of that name.
     overwrite: bool = False
-    #: Who fetches it; None: the worker, onto its own shelf.
+    #: The engine that downloads it; None: the worker, into the workspace.
     engine: str | None = None
     #: What the engine is to keep beside it as its description.
     metadata: Mapping[str, Any] = field(default_factory=dict)

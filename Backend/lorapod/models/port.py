@@ -1,4 +1,4 @@
-"""A shelf of models: the worker's own, or that of a program which keeps its own list."""
+"""A catalog of models: the workspace's, or that of an engine that keeps its own list."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ModelPage:
     next_cursor: str | None = None
 
 
-class Shelf(Protocol):
+class ModelCatalog(Protocol):
     """Lists, describes and edits models. Every method blocks, and may be called by any thread."""
 
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
         """One page of the models, all kinds where none is given.
 
         Raises:
-            InvalidInput: the cursor is not one of this shelf.
+            InvalidInput: the cursor is not one of this catalog.
             UpstreamError: the program does not answer.
         """
 

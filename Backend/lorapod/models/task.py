@@ -44,7 +44,7 @@ class DownloadKind:
         """Fetch with `downloads`, or have an engine do it that keeps its own models.
 
         Args:
-            downloads: onto the workspace's shelf.
+            downloads: into the workspace.
             engines: by name.
             shelved: called after each model that has come there.
         """

@@ -14,12 +14,12 @@ from PIL import Image
 
 from lorapod.engines.port import (
     EngineStatus,
-    Generated,
     GeneratedFile,
     Generation,
     GenerationProgress,
+    GenerationResult,
     GenerationRun,
-    Stopped,
+    GenerationStopped,
 )
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.processes.slots import Slot
@@ -74,11 +74,11 @@ class FakeEngine:
         unknown = sorted(set(generation.params) - _KNOWN_PARAMS)
         return [f"{self.name} does not know the parameter {name!r}." for name in unknown]
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Draw, a step at a time.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: as `fail` says.
         """
         assert self._lock.acquire(blocking=False), "one generation at a time"
@@ -101,7 +101,7 @@ class FakeEngine:
         self.closed = True
         self.resident = False
 
-    def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def _generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         began_s = time.monotonic()
         if not self.resident:
             run.log("loading squares")
@@ -109,7 +109,7 @@ class FakeEngine:
             self.resident = True
         loaded_s = time.monotonic()
         files = [self._draw(generation, run, index) for index in range(generation.num_images)]
-        return Generated(
+        return GenerationResult(
             files=files,
             timings={"load_s": loaded_s - began_s, "generate_s": time.monotonic() - loaded_s},
         )
@@ -121,7 +121,7 @@ class FakeEngine:
             until_s = time.monotonic() + float(generation.params.get("step_s", 0.0))
             while True:
                 if run.stopped():
-                    raise Stopped
+                    raise GenerationStopped
                 if (left_s := until_s - time.monotonic()) <= 0:
                     break
                 time.sleep(min(0.05, left_s))

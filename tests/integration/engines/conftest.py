@@ -13,7 +13,7 @@ from tests.servers.comfyui_process import install
 from tests.servers.comfyui_real import real_installation, running_real
 
 from lorapod.engines.comfyui.adapter import ComfyUIEngine
-from lorapod.engines.port import Generated, Generation
+from lorapod.engines.port import Generation, GenerationResult
 from lorapod.settings import Settings
 from lorapod.testing.engine import RecordedRun
 from lorapod.workspace import Workspace
@@ -57,7 +57,7 @@ class Bench:
         self.runs.append(RecordedRun(environment=ENVIRONMENT))
         return self.runs[-1]
 
-    def make(self, **fields: Any) -> Generated:
+    def make(self, **fields: Any) -> GenerationResult:
         """Prepare and generate."""
         generation = self.generation(**fields)
         warnings = self.engine.prepare(generation)

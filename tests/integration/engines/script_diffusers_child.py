@@ -19,15 +19,15 @@ from lorapod.engines.diffusers.messages import (
     REQUESTS,
     Cancel,
     Cancelled,
+    ChildReady,
     Failed,
     Generate,
     Load,
     Loaded,
     Made,
-    Picture,
-    Progress,
-    Ready,
+    MadeImage,
     Request,
+    StepProgress,
 )
 from lorapod.errors import ErrorCode
 
@@ -57,7 +57,7 @@ def misbehave(word: str, connection: socket.socket) -> None:
 def generate(request: Generate, channel: Channel[Request]) -> Made | Cancelled | Failed:
     steps = 10_000 if "endless" in request.prompt else 3
     for step in range(1, steps + 1):
-        channel.send(Progress(job=request.job, step=step, total_steps=steps, image=1))
+        channel.send(StepProgress(job=request.job, step=step, total_steps=steps, image=1))
         if request.job in cancelled and "deaf" not in request.prompt:
             return Cancelled(job=request.job)
         time.sleep(0.01)
@@ -68,7 +68,7 @@ def generate(request: Generate, channel: Channel[Request]) -> Made | Cancelled |
     path = request.folder / "image_000.png"
     path.write_text(f"{os.getpid()}")
     return Made(
-        job=request.job, pictures=(Picture(path=path, seed=request.seed),), warnings=("It is a script.",)
+        job=request.job, pictures=(MadeImage(path=path, seed=request.seed),), warnings=("It is a script.",)
     )
 
 
@@ -92,7 +92,7 @@ def main() -> None:
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    channel.send(Ready())
+    channel.send(ChildReady())
     say("it runs")
     while True:
         request = inbox.get()

@@ -17,7 +17,7 @@ from tests.integration.engines.conftest import Bench, OpenBench, Target
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import OLD_VERSION, VERSION, ComfyUIStandIn
 
-from lorapod.engines.port import LoraUse, Stopped
+from lorapod.engines.port import GenerationStopped, LoraUse
 from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerTimeout
 
 KEY = "comfy-org-key-that-must-not-leak"
@@ -236,7 +236,7 @@ def test_a_stop_interrupts_the_prompt_and_no_other(bench: Bench, target: Target)
 
     threading.Timer(0.5, queue_another_and_stop).start()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         bench.engine.generate(bench.generation(workflow=graphs.slow()), run)
 
     until_s = time.monotonic() + DEADLINE_S

@@ -21,7 +21,7 @@ from tests.servers.comfyui_real import real_arguments, real_installation
 from tests.servers.ports import free_port
 
 from lorapod.engines.comfyui import server as server_module
-from lorapod.engines.port import Stopped
+from lorapod.engines.port import GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerTimeout
 from lorapod.processes.slots import Slot
 from lorapod.testing.engine import RecordedRun
@@ -225,7 +225,7 @@ def test_an_engine_that_is_closed_at_work_ends_and_starts_nothing(bench: Bench) 
     def generate() -> None:
         try:
             bench.make(workflow=graphs.slow())
-        except (Stopped, UpstreamError) as error:
+        except (GenerationStopped, UpstreamError) as error:
             failures.append(error)
 
     thread = threading.Thread(target=generate)
@@ -235,7 +235,7 @@ def test_an_engine_that_is_closed_at_work_ends_and_starts_nothing(bench: Bench) 
     bench.engine.close()
 
     thread.join(DEADLINE_S)
-    assert [type(failure) for failure in failures] == [Stopped]
+    assert [type(failure) for failure in failures] == [GenerationStopped]
     assert servers_of(bench) == []
 
 

@@ -17,7 +17,7 @@ from tests.servers.comfyui import ComfyUIStandIn, running_comfyui
 from tests.servers.http_thread import serving
 
 from lorapod.engines.comfyui import memory, watch
-from lorapod.engines.port import Stopped
+from lorapod.engines.port import GenerationStopped
 from lorapod.errors import UpstreamError, WorkerTimeout
 
 DEADLINE_S = 30.0
@@ -130,7 +130,7 @@ def test_an_interrupt_that_is_forgotten_is_said_again(bench: Bench, stand_in: Co
     stand_in.forget_interrupts = 1
     run = bench.run()
 
-    with meanwhile(stand_in, run.stop.set), pytest.raises(Stopped):
+    with meanwhile(stand_in, run.stop.set), pytest.raises(GenerationStopped):
         bench.engine.generate(bench.generation(workflow=graphs.slow()), run)
 
     assert stand_in.running is None
@@ -143,7 +143,7 @@ def test_a_prompt_that_waits_is_taken_out_of_the_queue(
     runs = first.run(), second.run()
 
     def generate() -> None:
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             first.engine.generate(first.generation(workflow=graphs.slow()), runs[0])
 
     thread = threading.Thread(target=generate)
@@ -151,7 +151,7 @@ def test_a_prompt_that_waits_is_taken_out_of_the_queue(
     until_running(stand_in)
     threading.Timer(0.3, runs[1].stop.set).start()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         second.engine.generate(second.generation(workflow=graphs.picture()), runs[1])
 
     assert stand_in.running is not None, "the other one was interrupted too"
@@ -163,7 +163,7 @@ def test_somebody_else_interrupting_it_is_no_failure(bench: Bench, stand_in: Com
     def interrupt() -> None:
         stand_in.interrupted = True
 
-    with meanwhile(stand_in, interrupt), pytest.raises(Stopped):
+    with meanwhile(stand_in, interrupt), pytest.raises(GenerationStopped):
         bench.make(workflow=graphs.slow())
 
 
@@ -224,7 +224,7 @@ def test_a_stop_ends_a_job_on_a_server_that_froze(bench: Bench, stand_in: ComfyU
 
     with meanwhile(stand_in, freeze_and_stop):
         began_s = time.monotonic()
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             bench.engine.generate(bench.generation(workflow=graphs.slow()), run)
     assert time.monotonic() - began_s < 20
 

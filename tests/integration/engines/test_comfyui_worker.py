@@ -19,7 +19,7 @@ from tests.servers.comfyui import ComfyUIStandIn
 from tests.servers.ports import free_port
 
 from lorapod.actions.action import Job
-from lorapod.engines.comfyui.templates import TemplateShelf
+from lorapod.engines.comfyui.templates import WorkflowTemplates
 from lorapod.settings import Settings
 from lorapod.worker import Worker
 
@@ -180,7 +180,7 @@ def test_the_real_server_knows_every_node_and_input_of_the_templates(
     real_comfyui: Target, tmp_path: Path, name: str
 ) -> None:
     """It has no models, and refuses the workflow for their names; not for anything else."""
-    graph = TemplateShelf(tmp_path).load(name)
+    graph = WorkflowTemplates(tmp_path).load(name)
     (real_comfyui.base / "input/in.png").write_bytes(base64.b64decode(picture()))
     for node in graph.values():
         node["inputs"] |= {"image": "in.png"} if node["class_type"] == "LoadImage" else {}

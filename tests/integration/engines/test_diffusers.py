@@ -18,7 +18,7 @@ from tests.tiny_models import ENVIRONMENT, place_tiny, tiny_model, write_lora
 
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
-from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
+from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import InvalidInput, NotFound, OutOfMemory
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
@@ -66,7 +66,7 @@ class Studio:
         } | fields
         return Generation(process_id=process_id, folder=folder, scratch=folder, **asked)
 
-    def generate(self, run: RecordedRun | None = None, **fields: Any) -> Generated:
+    def generate(self, run: RecordedRun | None = None, **fields: Any) -> GenerationResult:
         run = run or RecordedRun()
         run.environment = self.environment
         generation = self.generation(**fields)
@@ -350,7 +350,7 @@ def test_it_ends_at_its_next_step_when_it_is_told_to(studio: Studio) -> None:
     run = RecordedRun()
 
     def generate() -> None:
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             studio.generate(run, steps=900, num_images=50)
 
     thread = threading.Thread(target=generate)

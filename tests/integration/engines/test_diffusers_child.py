@@ -16,9 +16,9 @@ import psutil
 import pytest
 from tests.integration.engines import script_diffusers_child
 
-from lorapod.engines.diffusers import conversation
+from lorapod.engines.diffusers import client
 from lorapod.engines.diffusers.adapter import DiffusersEngine
-from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
+from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import GpuUnavailable, InternalError, NotFound, OutOfMemory, WorkerTimeout
 from lorapod.processes.child import Child
 from lorapod.processes.starting import ColdStarter
@@ -77,7 +77,7 @@ class Bench:
 
     def generate(
         self, prompt: str, run: RecordedRun | None = None, *, model: str = "model", **environment: str
-    ) -> Generated:
+    ) -> GenerationResult:
         run = run or RecordedRun()
         run.environment = {**ENVIRONMENT, **environment}
         return self.engine.generate(self.generation(prompt, model=model), run)
@@ -215,7 +215,7 @@ def test_a_hanging_start_or_load_is_ended_in_time(tmp_path: Path, fields: dict[s
 
 def test_a_generation_is_cancelled_at_its_next_step_and_the_child_stays(bench: Bench) -> None:
     run = RecordedRun()
-    thread = failing(bench, Stopped, "endless", run)
+    thread = failing(bench, GenerationStopped, "endless", run)
     until(lambda: any(told.step for told in run.told))
     run.stop.set()
     thread.join(SOON_S)
@@ -226,9 +226,9 @@ def test_a_generation_is_cancelled_at_its_next_step_and_the_child_stays(bench: B
 
 
 def test_one_that_takes_no_notice_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "CANCEL_S", 5.0)
+    monkeypatch.setattr(client, "CANCEL_S", 5.0)
     run = RecordedRun()
-    thread = failing(bench, Stopped, "endless deaf", run)
+    thread = failing(bench, GenerationStopped, "endless deaf", run)
     until(lambda: any(told.step for told in run.told))
     pid = bench.pid
     run.stop.set()
@@ -242,7 +242,7 @@ def test_one_that_takes_no_notice_is_ended(bench: Bench, monkeypatch: pytest.Mon
 
 def test_a_load_is_stopped_by_ending_the_child(bench: Bench) -> None:
     run = RecordedRun()
-    thread = failing(bench, Stopped, "a box", run, model="hang")
+    thread = failing(bench, GenerationStopped, "a box", run, model="hang")
     until(lambda: any(told.detail for told in run.told))
     run.stop.set()
     thread.join(SOON_S)
@@ -269,7 +269,7 @@ def test_it_unloads_when_it_is_idle(bench: Bench) -> None:
 
 def test_a_long_generation_is_not_idle(bench: Bench) -> None:
     run = RecordedRun()
-    thread = failing(bench, Stopped, "endless", run)
+    thread = failing(bench, GenerationStopped, "endless", run)
     until(lambda: any(told.step for told in run.told))
     bench.clock.advance(IDLE_S + 1)
     told = len(run.told)
@@ -327,7 +327,7 @@ def test_after_an_error_of_cuda_there_is_a_new_child(bench: Bench) -> None:
 
 def test_closed_in_the_middle_it_ends_its_child(bench: Bench) -> None:
     run = RecordedRun()
-    thread = failing(bench, Stopped, "endless", run)
+    thread = failing(bench, GenerationStopped, "endless", run)
     until(lambda: any(told.step for told in run.told))
     pid = bench.pid
     bench.engine.close()

@@ -17,10 +17,10 @@ from tests.servers.ports import free_port
 from tests.servers.swarmui import Fault, SwarmStandIn
 
 from lorapod.clock import SystemClock
-from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
+from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.engines.swarmui import adapter as adapter_module
+from lorapod.engines.swarmui import connection as connection_module
 from lorapod.engines.swarmui import generating as generating_module
-from lorapod.engines.swarmui import link as link_module
 from lorapod.engines.swarmui import options as options_module
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.loras import ModelRoots
@@ -62,7 +62,7 @@ class Bench:
         plain: dict[str, Any] = {"process_id": "generate_1", "prompt": "a cat", "model": "tiny", "seed": 7}
         return Generation(**{**plain, "folder": folder, "scratch": scratch, **fields})
 
-    def generate(self, **fields: Any) -> Generated:
+    def generate(self, **fields: Any) -> GenerationResult:
         return self.engine.generate(self.generation(**fields), self.run)
 
     def files(self) -> list[str]:
@@ -74,7 +74,7 @@ def bench(server: SwarmStandIn, tmp_path: Path) -> Bench:
     return Bench(server.url, tmp_path)
 
 
-def seeds(made: Generated) -> list[int | None]:
+def seeds(made: GenerationResult) -> list[int | None]:
     return [file.seed for file in made.files]
 
 
@@ -213,7 +213,7 @@ class TestWithoutWebsocket:
         server.work.step_s = 0.05
         threading.Timer(0.3, bench.run.stop.set).start()
 
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             bench.generate(steps=1000)
 
         assert server.work.interrupts == 1
@@ -271,7 +271,7 @@ class TestFailures:
     def test_a_server_that_dies_and_comes_back_is_waited_for(self, tmp_path: Path) -> None:
         server = SwarmStandIn()
         server.work.step_s = 0.05
-        results: list[Generated] = []
+        results: list[GenerationResult] = []
         with server.running():
             bench = Bench(server.url, tmp_path)
             thread = threading.Thread(target=lambda: results.append(bench.generate(num_images=2)))
@@ -333,7 +333,7 @@ class TestFailures:
     def test_a_server_that_freezes_under_way_is_noticed_and_waited_for(
         self, bench: Bench, server: SwarmStandIn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(link_module, "HEARTBEAT_S", 0.2)
+        monkeypatch.setattr(connection_module, "HEARTBEAT_S", 0.2)
         monkeypatch.setattr(generating_module, "INTERRUPT_S", 0.2)
         server.work.freeze_s = 1.5
         server.work.step_s = 0.01
@@ -367,7 +367,7 @@ class TestStops:
         threading.Timer(0.3, bench.run.stop.set).start()
         began_s = time.monotonic()
 
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             bench.generate(steps=1000)
 
         assert time.monotonic() - began_s < 5
@@ -382,7 +382,7 @@ class TestStops:
         threading.Timer(0.2, bench.run.stop.set).start()
         began_s = time.monotonic()
 
-        with pytest.raises(Stopped):
+        with pytest.raises(GenerationStopped):
             bench.generate()
 
         assert time.monotonic() - began_s < 5

@@ -14,11 +14,11 @@ from tests.servers.fault_thread import FaultThread
 from tests.servers.swarmui import SwarmStandIn
 
 from lorapod.engines.swarmui.addresses import ModelAddresses
-from lorapod.engines.swarmui.conversation import Dropped
+from lorapod.engines.swarmui.connection import SwarmUnreachable
 from lorapod.engines.swarmui.downloads import SwarmDownloads
-from lorapod.engines.swarmui.link import Unreachable
-from lorapod.engines.swarmui.session import Session
-from lorapod.engines.swarmui.shelf import SwarmShelf
+from lorapod.engines.swarmui.models import SwarmModels
+from lorapod.engines.swarmui.session import SwarmSession
+from lorapod.engines.swarmui.websocket import SocketDropped
 from lorapod.errors import (
     Conflict,
     InvalidInput,
@@ -43,18 +43,18 @@ def server() -> Iterator[SwarmStandIn]:
 
 
 @pytest.fixture
-def shelf(server: SwarmStandIn) -> SwarmShelf:
-    return SwarmShelf(server.url, Session())
+def catalog(server: SwarmStandIn) -> SwarmModels:
+    return SwarmModels(server.url, SwarmSession())
 
 
-def names(shelf: SwarmShelf, **fields: Any) -> list[str]:
-    page = shelf.page(**{"kind": None, "limit": 100, "cursor": None, **fields})
+def names(catalog: SwarmModels, **fields: Any) -> list[str]:
+    page = catalog.page(**{"kind": None, "limit": 100, "cursor": None, **fields})
     return [f"{model.kind}:{model.name}" for model in page.models]
 
 
 class TestLists:
-    def test_every_kind_is_listed(self, shelf: SwarmShelf) -> None:
-        assert names(shelf) == [
+    def test_every_kind_is_listed(self, catalog: SwarmModels) -> None:
+        assert names(catalog) == [
             "checkpoint:Official/tiny-turbo",
             "checkpoint:Official/tiny",
             "checkpoint:other",
@@ -63,15 +63,15 @@ class TestLists:
             "vae:dog",
         ]
 
-    def test_one_kind_is_listed(self, shelf: SwarmShelf, server: SwarmStandIn) -> None:
-        assert names(shelf, kind=ModelKind.LORA) == ["lora:dog", "lora:people/cat"]
+    def test_one_kind_is_listed(self, catalog: SwarmModels, server: SwarmStandIn) -> None:
+        assert names(catalog, kind=ModelKind.LORA) == ["lora:dog", "lora:people/cat"]
         assert [fields["subtype"] for fields in server.fields_of("ListModels")] == ["LoRA"]
-        assert names(shelf, kind=ModelKind.UPSCALE) == []
+        assert names(catalog, kind=ModelKind.UPSCALE) == []
 
-    def test_pages_follow_one_another(self, shelf: SwarmShelf) -> None:
-        whole, found, cursor = names(shelf), [], None
+    def test_pages_follow_one_another(self, catalog: SwarmModels) -> None:
+        whole, found, cursor = names(catalog), [], None
         for _ in range(10):
-            page = shelf.page(kind=None, limit=2, cursor=cursor)
+            page = catalog.page(kind=None, limit=2, cursor=cursor)
             found += [f"{model.kind}:{model.name}" for model in page.models]
             cursor = page.next_cursor
             if cursor is None:
@@ -80,51 +80,51 @@ class TestLists:
         assert found == whole
 
     @pytest.mark.parametrize("cursor", ["x", "AAAA", "e30=", "WzFd", "ü"])
-    def test_a_cursor_of_somebody_elses_is_refused(self, shelf: SwarmShelf, cursor: str) -> None:
+    def test_a_cursor_of_somebody_elses_is_refused(self, catalog: SwarmModels, cursor: str) -> None:
         with pytest.raises(InvalidInput, match="cursor"):
-            names(shelf, cursor=cursor)
+            names(catalog, cursor=cursor)
 
     def test_a_server_that_is_away_is_told(self) -> None:
         server = SwarmStandIn()
         with server.running():
             pass
 
-        with pytest.raises(Unreachable):
-            names(SwarmShelf(server.url, Session()))
+        with pytest.raises(SwarmUnreachable):
+            names(SwarmModels(server.url, SwarmSession()))
         with pytest.raises(Unsupported, match="This worker has no SwarmUI"):
-            names(SwarmShelf(server.url, Session(), named=False))
+            names(SwarmModels(server.url, SwarmSession(), named=False))
 
 
 class TestCards:
     @pytest.mark.parametrize("name", ["people/cat", "people/cat.safetensors", "cat", "cat.safetensors"])
-    def test_a_model_is_found_by_its_name(self, shelf: SwarmShelf, name: str) -> None:
-        found = shelf.describe(name, kind=None, digest=True)
+    def test_a_model_is_found_by_its_name(self, catalog: SwarmModels, name: str) -> None:
+        found = catalog.describe(name, kind=None, digest=True)
 
         assert (found.name, found.kind, found.title) == ("people/cat", "lora", "Cat")
 
-    def test_one_with_another_suffix_is_found_without_it(self, shelf: SwarmShelf) -> None:
-        assert shelf.describe("other", kind=None, digest=False).format == "gguf"
+    def test_one_with_another_suffix_is_found_without_it(self, catalog: SwarmModels) -> None:
+        assert catalog.describe("other", kind=None, digest=False).format == "gguf"
 
-    def test_a_kind_tells_two_apart(self, shelf: SwarmShelf) -> None:
-        assert shelf.describe("dog", kind=ModelKind.VAE, digest=False).kind == "vae"
-        assert shelf.describe("dog", kind=ModelKind.LORA, digest=False).kind == "lora"
+    def test_a_kind_tells_two_apart(self, catalog: SwarmModels) -> None:
+        assert catalog.describe("dog", kind=ModelKind.VAE, digest=False).kind == "vae"
+        assert catalog.describe("dog", kind=ModelKind.LORA, digest=False).kind == "lora"
 
-    def test_several_of_one_name_are_a_question(self, shelf: SwarmShelf, server: SwarmStandIn) -> None:
+    def test_several_of_one_name_are_a_question(self, catalog: SwarmModels, server: SwarmStandIn) -> None:
         server.models.add("LoRA", "animals/cat.safetensors")
 
         with pytest.raises(Conflict, match="2 models 'cat'") as refused:
-            shelf.describe("cat", kind=None, digest=False)
+            catalog.describe("cat", kind=None, digest=False)
 
         assert "animals/cat.safetensors, people/cat.safetensors" in refused.value.hint
 
-    def test_one_that_is_not_there(self, shelf: SwarmShelf) -> None:
+    def test_one_that_is_not_there(self, catalog: SwarmModels) -> None:
         with pytest.raises(NotFound, match="no model 'flux'"):
-            shelf.describe("flux", kind=None, digest=False)
+            catalog.describe("flux", kind=None, digest=False)
 
 
 class TestEdits:
-    def test_only_what_was_asked_for_changes(self, shelf: SwarmShelf, server: SwarmStandIn) -> None:
-        changed = shelf.edit(
+    def test_only_what_was_asked_for_changes(self, catalog: SwarmModels, server: SwarmStandIn) -> None:
+        changed = catalog.edit(
             "people/cat", kind=None, changes={"description": "A cat.", "tags": ["pet", "fur"]}
         )
 
@@ -134,12 +134,12 @@ class TestEdits:
         assert asked["model"] == "people/cat.safetensors"
         assert asked["subtype"] == "LoRA"
 
-    def test_null_removes(self, shelf: SwarmShelf) -> None:
-        changed = shelf.edit("people/cat", kind=None, changes={"title": None, "tags": None})
+    def test_null_removes(self, catalog: SwarmModels) -> None:
+        changed = catalog.edit("people/cat", kind=None, changes={"title": None, "tags": None})
 
         assert (changed.title, changed.tags, changed.author) == (None, None, "me")
 
-    def test_two_at_once_lose_nothing(self, shelf: SwarmShelf) -> None:
+    def test_two_at_once_lose_nothing(self, catalog: SwarmModels) -> None:
         fields: Sequence[dict[str, Any]] = [
             {"title": "New"},
             {"author": "you"},
@@ -147,7 +147,9 @@ class TestEdits:
             {"usage_hint": "x"},
         ]
         threads = [
-            threading.Thread(target=shelf.edit, args=("people/cat",), kwargs={"kind": None, "changes": each})
+            threading.Thread(
+                target=catalog.edit, args=("people/cat",), kwargs={"kind": None, "changes": each}
+            )
             for each in fields
         ]
         for thread in threads:
@@ -155,18 +157,20 @@ class TestEdits:
         for thread in threads:
             thread.join()
 
-        found = shelf.describe("people/cat", kind=None, digest=False)
+        found = catalog.describe("people/cat", kind=None, digest=False)
         assert (found.title, found.author, found.license, found.usage_hint) == ("New", "you", "MIT", "x")
 
-    def test_one_of_another_server_is_not_edited(self, shelf: SwarmShelf, server: SwarmStandIn) -> None:
+    def test_one_of_another_server_is_not_edited(self, catalog: SwarmModels, server: SwarmStandIn) -> None:
         server.models.add("LoRA", "far.safetensors", local=False)
 
         with pytest.raises(Unsupported, match="another server"):
-            shelf.edit("far", kind=None, changes={"title": "x"})
+            catalog.edit("far", kind=None, changes={"title": "x"})
 
-    def test_a_field_that_it_has_not_changes_nothing(self, shelf: SwarmShelf, server: SwarmStandIn) -> None:
+    def test_a_field_that_it_has_not_changes_nothing(
+        self, catalog: SwarmModels, server: SwarmStandIn
+    ) -> None:
         with pytest.raises(Unsupported, match="'source'"):
-            shelf.edit("people/cat", kind=None, changes={"source": "x"})
+            catalog.edit("people/cat", kind=None, changes={"source": "x"})
         assert server.fields_of("EditModelMetadata") == []
 
 
@@ -193,7 +197,7 @@ def download(
     told = told or Told()
     found = ModelAddresses(**{"allow_private": True, **addresses})
     wanted = WantedModel(source=source, kind=ModelKind.LORA, name=name, metadata={"modelspec.title": "New"})
-    return SwarmDownloads(server.url, Session(), found).download(
+    return SwarmDownloads(server.url, SwarmSession(), found).download(
         wanted, stopped=told.stop.is_set, tell=told.tell
     )
 
@@ -320,11 +324,11 @@ class TestDownloads:
     def test_a_connection_that_breaks_is_told(self, server: SwarmStandIn, origin: FaultServer) -> None:
         server.models.drop_after = 2
 
-        with pytest.raises(Dropped, match="may still fetch it"):
+        with pytest.raises(SocketDropped, match="may still fetch it"):
             download(server, origin.url("/m.safetensors"))
 
     def test_a_kind_that_it_has_not_is_refused(self, server: SwarmStandIn) -> None:
         wanted = WantedModel(source="https://example.org/x.safetensors", kind=ModelKind.UPSCALE, name="x")
 
         with pytest.raises(Unsupported, match="upscale"):
-            SwarmDownloads(server.url, Session(), ModelAddresses()).check(wanted)
+            SwarmDownloads(server.url, SwarmSession(), ModelAddresses()).check(wanted)

@@ -14,12 +14,12 @@ from tests.servers.ports import free_port
 from tests.servers.swarmui import Fault, SwarmStandIn
 
 from lorapod.clock import SystemClock
-from lorapod.engines.swarmui import link as link_module
-from lorapod.engines.swarmui.catalogue import catalogue
-from lorapod.engines.swarmui.conversation import Dropped
-from lorapod.engines.swarmui.link import NoSocket, Unreachable, linked
+from lorapod.engines.swarmui import connection as connection_module
+from lorapod.engines.swarmui.connection import NoSocket, SwarmUnreachable, connected
+from lorapod.engines.swarmui.inventory import inventory
 from lorapod.engines.swarmui.readiness import backends, ready
-from lorapod.engines.swarmui.session import Caller, Session
+from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
+from lorapod.engines.swarmui.websocket import SocketDropped
 from lorapod.errors import InvalidInput, TooLarge, Unsupported, UpstreamError, WorkerTimeout
 
 
@@ -78,10 +78,10 @@ class TestTheStandInIsAsStrictAsTheRealOne:
 
 class TestSessions:
     async def test_one_session_serves_many_requests(self, server: SwarmStandIn) -> None:
-        session = Session()
+        session = SwarmSession()
         for _ in range(3):
-            async with linked(server.url) as link:
-                await backends(Caller(link, session))
+            async with connected(server.url) as connection:
+                await backends(SwarmCaller(connection, session))
 
         assert server.sessions_given == 1
         assert session.granted is not None
@@ -90,9 +90,9 @@ class TestSessions:
     async def test_a_forgotten_session_is_renewed_and_the_request_repeated(
         self, server: SwarmStandIn
     ) -> None:
-        session = Session()
-        async with linked(server.url) as link:
-            caller = Caller(link, session)
+        session = SwarmSession()
+        async with connected(server.url) as connection:
+            caller = SwarmCaller(connection, session)
             await backends(caller)
             server.forget_sessions()
 
@@ -101,11 +101,11 @@ class TestSessions:
         assert server.sessions_given == 2
 
     def test_callers_in_many_threads_renew_it_once(self, server: SwarmStandIn) -> None:
-        session = Session()
+        session = SwarmSession()
 
         async def ask(times: int) -> None:
-            async with linked(server.url) as link:
-                await asyncio.gather(*(backends(Caller(link, session)) for _ in range(times)))
+            async with connected(server.url) as connection:
+                await asyncio.gather(*(backends(SwarmCaller(connection, session)) for _ in range(times)))
 
         asyncio.run(ask(1))
         server.forget_sessions()
@@ -120,31 +120,31 @@ class TestSessions:
     async def test_a_caller_that_is_cancelled_while_it_waits_blocks_nobody(
         self, server: SwarmStandIn
     ) -> None:
-        session = Session()
+        session = SwarmSession()
         server.faults["GetNewSession"] = [Fault(hang_s=0.3, drop=True)]
-        async with linked(server.url) as link:
-            slow = asyncio.create_task(session.get(link))
+        async with connected(server.url) as connection:
+            slow = asyncio.create_task(session.get(connection))
             await asyncio.sleep(0.05)
-            waiting = asyncio.create_task(session.get(link))
+            waiting = asyncio.create_task(session.get(connection))
             await asyncio.sleep(0.05)
             waiting.cancel()
-            with pytest.raises(Unreachable):
+            with pytest.raises(SwarmUnreachable):
                 await slow
 
-            assert (await session.get(link)).session_id
+            assert (await session.get(connection)).session_id
 
     async def test_a_server_that_refuses_its_own_session_is_told(self, server: SwarmStandIn) -> None:
         unknown = json.dumps({"error": "no", "error_id": "invalid_session_id"}).encode()
         # A fault is answered only once the session has been found good.
         server.faults["GetCurrentStatus"] = [Fault(status=401, body=unknown)] * 2
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(UpstreamError, match="refuses the session"):
-                await backends(Caller(link, Session()))
+                await backends(SwarmCaller(connection, SwarmSession()))
 
     async def test_a_forgotten_session_is_renewed_for_a_websocket_too(self, server: SwarmStandIn) -> None:
-        session = Session()
-        async with linked(server.url) as link:
-            caller = Caller(link, session)
+        session = SwarmSession()
+        async with connected(server.url) as connection:
+            caller = SwarmCaller(connection, session)
             await backends(caller)
             server.forget_sessions()
             fields = {"prompt": "x", "model": "tiny", "seed": 1, "images": 1}
@@ -156,37 +156,37 @@ class TestSessions:
 
     async def test_an_answer_without_session_is_no_session(self, server: SwarmStandIn) -> None:
         server.faults["GetNewSession"] = [Fault(body=b'{"session_id": null}')]
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(UpstreamError, match="gave no session"):
-                await Session().get(link)
+                await SwarmSession().get(connection)
 
 
 class TestFaults:
     async def test_nobody_there(self) -> None:
-        async with linked(f"http://127.0.0.1:{free_port()}") as link:
-            with pytest.raises(Unreachable, match="nothing answers there"):
-                await backends(Caller(link, Session()))
-            with pytest.raises(Unreachable, match="nothing answers there"):
-                async with link.socket("GenerateText2ImageWS"):
+        async with connected(f"http://127.0.0.1:{free_port()}") as connection:
+            with pytest.raises(SwarmUnreachable, match="nothing answers there"):
+                await backends(SwarmCaller(connection, SwarmSession()))
+            with pytest.raises(SwarmUnreachable, match="nothing answers there"):
+                async with connection.socket("GenerateText2ImageWS"):
                     pass
 
     async def test_an_address_that_is_none(self) -> None:
         with pytest.raises(Unsupported, match="SWARMUI_API_URL"):
-            async with linked("swarmui:7801"):
+            async with connected("swarmui:7801"):
                 pass
 
     async def test_its_password_is_not_told(self) -> None:
-        async with linked(f"http://user:hidden-password@127.0.0.1:{free_port()}") as link:
-            with pytest.raises(Unreachable) as refused:
-                await backends(Caller(link, Session()))
+        async with connected(f"http://user:hidden-password@127.0.0.1:{free_port()}") as connection:
+            with pytest.raises(SwarmUnreachable) as refused:
+                await backends(SwarmCaller(connection, SwarmSession()))
 
         assert "hidden-password" not in refused.value.message
 
     async def test_a_frozen_server(self, server: SwarmStandIn) -> None:
         server.faults["GetCurrentStatus"] = [Fault(hang_s=1.0, drop=True)]
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(WorkerTimeout, match="GetCurrentStatus within 0 s"):
-                await backends(Caller(link, Session()), timeout_s=0.1)
+                await backends(SwarmCaller(connection, SwarmSession()), timeout_s=0.1)
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
@@ -197,35 +197,35 @@ class TestFaults:
     )
     async def test_a_server_that_goes_away(self, server: SwarmStandIn, fault: Fault, sentence: str) -> None:
         server.faults["GetCurrentStatus"] = [fault]
-        async with linked(server.url) as link:
-            with pytest.raises(Unreachable, match=sentence):
-                await backends(Caller(link, Session()))
+        async with connected(server.url) as connection:
+            with pytest.raises(SwarmUnreachable, match=sentence):
+                await backends(SwarmCaller(connection, SwarmSession()))
 
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"<html>"])
     async def test_what_is_no_answer(self, server: SwarmStandIn, body: bytes) -> None:
         server.faults["GetCurrentStatus"] = [Fault(body=body)]
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(UpstreamError, match="no JSON object"):
-                await backends(Caller(link, Session()))
+                await backends(SwarmCaller(connection, SwarmSession()))
 
     async def test_an_error_in_a_200(self, server: SwarmStandIn) -> None:
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(InvalidInput, match="Missing required parameter 'path'"):
-                await Caller(link, Session()).call("ListModels", {"depth": 1})
+                await SwarmCaller(connection, SwarmSession()).call("ListModels", {"depth": 1})
 
     async def test_a_route_that_it_has_not(self, server: SwarmStandIn) -> None:
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(Unsupported, match="no route Whatever"):
-                await Caller(link, Session()).call("Whatever")
+                await SwarmCaller(connection, SwarmSession()).call("Whatever")
 
     async def test_an_answer_without_end(self, server: SwarmStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(link_module, "ANSWER_MAX_BYTES", 500)
-        async with linked(server.url) as link:
+        monkeypatch.setattr(connection_module, "ANSWER_MAX_BYTES", 500)
+        async with connected(server.url) as connection:
             with pytest.raises(TooLarge, match="ListT2IParams"):
-                await catalogue(Caller(link, Session()))
+                await inventory(SwarmCaller(connection, SwarmSession()))
 
     async def test_a_message_without_end(self, server: SwarmStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(link_module, "ANSWER_MAX_BYTES", 600)
+        monkeypatch.setattr(connection_module, "ANSWER_MAX_BYTES", 600)
         server.work.content = b"x" * 1000
         fields = {"prompt": "x", "model": "tiny", "images": 1, "donotsave": True}
         with pytest.raises(TooLarge, match="message in GenerateText2ImageWS"):
@@ -233,32 +233,32 @@ class TestFaults:
 
     async def test_no_websockets(self, server: SwarmStandIn) -> None:
         server.no_sockets = True
-        async with linked(server.url) as link:
+        async with connected(server.url) as connection:
             with pytest.raises(NoSocket):
-                async with link.socket("GenerateText2ImageWS"):
+                async with connection.socket("GenerateText2ImageWS"):
                     pass
 
     async def test_a_websocket_that_is_never_opened(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(link_module, "HANDSHAKE_S", 0.1)
+        monkeypatch.setattr(connection_module, "HANDSHAKE_S", 0.1)
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen()
-            async with linked(f"http://127.0.0.1:{silent.getsockname()[1]}") as link:
-                with pytest.raises(Unreachable, match="does not answer"):
-                    async with link.socket("GenerateText2ImageWS"):
+            async with connected(f"http://127.0.0.1:{silent.getsockname()[1]}") as connection:
+                with pytest.raises(SwarmUnreachable, match="does not answer"):
+                    async with connection.socket("GenerateText2ImageWS"):
                         pass
 
     async def test_a_websocket_that_breaks(self, server: SwarmStandIn) -> None:
         server.work.drop_after_images = 1
         fields = {"prompt": "x", "model": "tiny", "images": 2}
-        with pytest.raises(Dropped):
+        with pytest.raises(SocketDropped):
             await self.generate(server, fields)
 
     @staticmethod
     async def generate(server: SwarmStandIn, fields: dict[str, object]) -> None:
         async with (
-            linked(server.url) as link,
-            Caller(link, Session()).converse("GenerateText2ImageWS", fields) as talk,
+            connected(server.url) as connection,
+            SwarmCaller(connection, SwarmSession()).converse("GenerateText2ImageWS", fields) as talk,
         ):
             async for _ in talk.messages():
                 pass
@@ -267,8 +267,13 @@ class TestFaults:
 class TestReadiness:
     async def wait(self, server: SwarmStandIn, *, patience_s: float = 5.0) -> list[str]:
         told: list[str] = []
-        async with linked(server.url) as link:
-            await ready(Caller(link, Session()), patience_s=patience_s, clock=SystemClock(), tell=told.append)
+        async with connected(server.url) as connection:
+            await ready(
+                SwarmCaller(connection, SwarmSession()),
+                patience_s=patience_s,
+                clock=SystemClock(),
+                tell=told.append,
+            )
         return told
 
     async def test_a_server_that_runs_is_not_waited_for(self, server: SwarmStandIn) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lorapod.engines.port import Generated, GeneratedFile, Generation, GenerationRun
-from lorapod.engines.task import GenerationKind, Sketch
+from lorapod.engines.port import GeneratedFile, Generation, GenerationResult, GenerationRun
+from lorapod.engines.task import GenerationKind, PendingGeneration
 from lorapod.errors import ErrorCode
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
@@ -55,7 +55,7 @@ class _Closing:
 def generate(manager: RealProcessManager, engine: FakeEngine) -> Generate:
     def start(**fields: Any) -> ProcessRecord:
         generation = Generation(process_id="", seed=1, folder=Path(), scratch=Path(), **fields)
-        order = TaskOrder(input={}, private=Sketch(engine=engine, generation=generation))
+        order = TaskOrder(input={}, private=PendingGeneration(engine=engine, generation=generation))
         return manager.submit("generate", order).record
 
     return start
@@ -114,9 +114,9 @@ async def test_a_result_that_is_not_there_is_a_failure(
     where: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def lie(generation: Generation, _run: GenerationRun) -> Generated:
+    def lie(generation: Generation, _run: GenerationRun) -> GenerationResult:
         path = Path(__file__) if where == "outside" else generation.folder / "nothing.png"
-        return Generated(files=[GeneratedFile(path=path)])
+        return GenerationResult(files=[GeneratedFile(path=path)])
 
     monkeypatch.setattr(engine, "generate", lie)
     record = await ended(manager, generate())
@@ -127,7 +127,7 @@ async def test_a_result_that_is_not_there_is_a_failure(
 async def test_a_defect_of_an_engine_costs_its_process_and_nothing_else(
     manager: RealProcessManager, engine: FakeEngine, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_generation: Generation, _run: GenerationRun) -> Generated:
+    def broken(_generation: Generation, _run: GenerationRun) -> GenerationResult:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:

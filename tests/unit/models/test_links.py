@@ -11,9 +11,9 @@ import pytest
 from tests.unit.models.model_files import put_model
 
 from lorapod.files.digests import DigestBook
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
 from lorapod.models.links import COMFYUI_FOLDERS, SWARMUI_FOLDERS, link_models, name_in_engines
-from lorapod.models.shelf import ModelShelf
 from lorapod.models.symlinks import LinkReport
 from lorapod.workspace import Workspace
 
@@ -98,9 +98,9 @@ def test_sessions_are_among_them_too(workspace: Workspace, comfyui: Path) -> Non
     name = name_in_engines(path, workspace)
     assert name == "training_session_1760000000/cat/cat.safetensors"
     assert (comfyui / "models/loras" / name).samefile(path)
-    shelf = ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace))
+    catalog = WorkspaceModels(workspace=workspace, digests=DigestBook(workspace=workspace))
     # Once, though two ways lead there.
-    assert [view.path for view in shelf.page(kind=None, limit=9, cursor=None).models] == [
+    assert [view.path for view in catalog.page(kind=None, limit=9, cursor=None).models] == [
         "training/training_session_1760000000/output/cat/cat.safetensors"
     ]
     shutil.rmtree(path.parents[2])
@@ -191,8 +191,8 @@ class TestOlderLayouts:
         put_model(old / "text_encoders/umt5.safetensors")
         put_model(workspace.root / "Models/Stable-Diffusion/base.safetensors")
         run(workspace, comfyui)
-        shelf = ModelShelf(workspace=workspace, digests=DigestBook(workspace=workspace))
-        listed = {view.path: view.kind for view in shelf.page(kind=None, limit=99, cursor=None).models}
+        catalog = WorkspaceModels(workspace=workspace, digests=DigestBook(workspace=workspace))
+        listed = {view.path: view.kind for view in catalog.page(kind=None, limit=99, cursor=None).models}
         assert listed == {
             "models/checkpoints/base.safetensors": ModelKind.CHECKPOINT,
             "models/loras/wan/high.safetensors": ModelKind.LORA,

@@ -19,11 +19,11 @@ from lorapod.engines.ai_toolkit.config import (
 from lorapod.engines.ai_toolkit.results import results_of, tidy
 from lorapod.engines.port import (
     EngineStatus,
-    Generated,
     Generation,
     GenerationProgress,
+    GenerationResult,
     GenerationRun,
-    Stopped,
+    GenerationStopped,
 )
 from lorapod.errors import InternalError, error_of
 from lorapod.settings import Settings
@@ -73,11 +73,11 @@ class AIToolkitEngine:
         _, warnings = self._config(generation)
         return warnings
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Run the child, and collect what it has made.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: it failed, with what AI Toolkit said.
             OSError: it could not be started.
         """
@@ -102,7 +102,7 @@ class AIToolkitEngine:
         files = results_of(generation.folder, before=before, seed=seed_of(config))
         tidy(generation.folder)
         _judge(child, made=len(files))
-        return Generated(files=files, timings={"generate_s": time.monotonic() - began_s})
+        return GenerationResult(files=files, timings={"generate_s": time.monotonic() - began_s})
 
     def release(self) -> None:
         """Nothing stays."""
@@ -142,11 +142,11 @@ def _judge(child: ChildExit, *, made: int) -> None:
     """Let a success pass: exit code 0 is none where it was interrupted, or has written nothing.
 
     Raises:
-        Stopped: it was told to end.
+        GenerationStopped: it was told to end.
         WorkerError: it failed.
     """
     if child.stop_requested:
-        raise Stopped
+        raise GenerationStopped
     if child.exit_code != 0 or any(line.strip() == "Job stopped" for line in child.last_lines):
         failure = failure_of(child)
         raise error_of(failure.code, failure.message, hint=failure.hint)

@@ -11,15 +11,15 @@ from typing import Any
 
 from lorapod.engines.comfyui.address import is_local
 from lorapod.engines.comfyui.client import ServerAway
-from lorapod.engines.comfyui.ends import Interrupted
+from lorapod.engines.comfyui.ends import PromptInterrupted
 from lorapod.engines.comfyui.graph import Graph, parse_graph
 from lorapod.engines.comfyui.job import ComfyJob
 from lorapod.engines.comfyui.memory import free_memory
 from lorapod.engines.comfyui.server import ComfyServer, ServerDied
-from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, TemplateShelf
-from lorapod.engines.comfyui.watch import Limits, PromptCancelled, PromptLost, PromptStuck
+from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, WorkflowTemplates
+from lorapod.engines.comfyui.watch import PromptCancelled, PromptLimits, PromptLost, PromptStuck
 from lorapod.engines.comfyui.workflow import Parts, compose
-from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationRun, Stopped
+from lorapod.engines.port import EngineStatus, Generation, GenerationResult, GenerationRun, GenerationStopped
 from lorapod.errors import WorkerTimeout
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
@@ -37,7 +37,7 @@ class ComfyUIEngine:
     def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
         """Start nothing yet."""
         self._settings = settings
-        self._templates = TemplateShelf(workspace.root / "workflows")
+        self._templates = WorkflowTemplates(workspace.root / "workflows")
         self._server = ComfyServer(settings, workspace.root)
         #: A server on another machine has a GPU of its own.
         self.needs_gpu = is_local(self._server.url)
@@ -82,11 +82,11 @@ class ComfyUIEngine:
         """
         return compose(generation, self._template(generation), Parts()).warnings
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Run the workflow once for each picture.
 
         Raises:
-            Stopped: `run.stopped()` said so, or it was interrupted in ComfyUI itself.
+            GenerationStopped: `run.stopped()` said so, or it was interrupted in ComfyUI itself.
             WorkerError: it failed.
             OSError: the disk failed.
         """
@@ -94,12 +94,12 @@ class ComfyUIEngine:
         with self._busy:
             try:
                 return self._generate(generation, template, run)
-            except (PromptCancelled, Interrupted):
-                raise Stopped from None
+            except (PromptCancelled, PromptInterrupted):
+                raise GenerationStopped from None
             except PromptStuck:
                 self._end_stuck()
                 if run.stopped():
-                    raise Stopped from None
+                    raise GenerationStopped from None
                 raise WorkerTimeout(
                     "ComfyUI neither finished in time nor stopped when it was told to."
                 ) from None
@@ -119,7 +119,7 @@ class ComfyUIEngine:
         """End the server, where this worker started it."""
         self._server.close()
 
-    def _generate(self, generation: Generation, template: Graph, run: GenerationRun) -> Generated:
+    def _generate(self, generation: Generation, template: Graph, run: GenerationRun) -> GenerationResult:
         began_s = time.monotonic()
         stats = self._server.ready(run)
         started_s = time.monotonic() - began_s
@@ -130,7 +130,7 @@ class ComfyUIEngine:
             template,
             run,
             root=self._server.root,
-            limits=Limits(
+            limits=PromptLimits(
                 deadline_s=time.monotonic() + self._settings.generation_timeout,
                 history_attempts=self._settings.comfy_history_attempts,
                 history_delay_s=self._settings.comfy_history_delay_seconds,
@@ -141,13 +141,13 @@ class ComfyUIEngine:
         self._server.worked()
         return replace(made, timings={"start_s": round(started_s, 3), **made.timings})
 
-    def _make(self, job: ComfyJob, stats: Mapping[str, Any], run: GenerationRun) -> Generated:
+    def _make(self, job: ComfyJob, stats: Mapping[str, Any], run: GenerationRun) -> GenerationResult:
         """Run the job; a second time where the server died under it, or lost it."""
         try:
             return job.make(self._server.url, stats)
         except (PromptLost, ServerAway, ServerDied) as error:
             if run.stopped():
-                raise Stopped from None
+                raise GenerationStopped from None
             run.log(f"{error.message} It is tried once more.")
         stats = self._server.ready(run)
         self._server.listen(run.log)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.outputs import OutputFile
-from lorapod.engines.comfyui.refusals import Accepted, refused
+from lorapod.engines.comfyui.refusals import AcceptedPrompt, refused
 from lorapod.errors import InternalError, TooLarge, UpstreamError
 
 #: Longest wait for a connection, and for an answer: while it loads a model ComfyUI may not answer for long.
@@ -48,7 +48,7 @@ class ComfyClient:
 
     async def submit(
         self, graph: Graph, *, prompt_id: str, client_id: str, process_id: str, key: SecretStr | None
-    ) -> Accepted:
+    ) -> AcceptedPrompt:
         """Queue a workflow under an id of our own.
 
         Args:
@@ -68,7 +68,7 @@ class ComfyClient:
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id, "extra_data": extra}
         async with self._request("POST", "prompt", json=body) as response:
             if response.status == HTTPStatus.OK:
-                return Accepted.of(await response.json(), graph)
+                return AcceptedPrompt.of(await response.json(), graph)
             if response.status == HTTPStatus.BAD_REQUEST:
                 raise refused(await response.json(content_type=None), graph)
             if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -16,7 +16,7 @@ _OUT_OF_MEMORY = re.compile(
 _TENSOR = re.compile(r"tensor\([^()]*(?:\([^()]*\)[^()]*)*\)?", re.DOTALL)
 
 
-class Interrupted(Exception):
+class PromptInterrupted(Exception):
     """The prompt was interrupted, by whomever."""
 
 
@@ -24,7 +24,7 @@ def check_end(entry: Mapping[str, Any]) -> None:
     """Nothing, where the prompt succeeded.
 
     Raises:
-        Interrupted: it was interrupted.
+        PromptInterrupted: it was interrupted.
         OutOfMemory: a node did not find the memory.
         UpstreamError: a node failed.
     """
@@ -37,7 +37,7 @@ def check_end(entry: Mapping[str, Any]) -> None:
         if isinstance(message, list) and len(message) == 2 and isinstance(message[1], Mapping)
     }
     if "execution_interrupted" in messages:
-        raise Interrupted
+        raise PromptInterrupted
     if "execution_error" not in messages:
         raise NodeFailed("ComfyUI says that the workflow failed, but not why.")
     raise node_failure(messages["execution_error"])

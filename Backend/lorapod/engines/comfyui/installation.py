@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorapod.installations import Installation, Program
+from lorapod.installations import Installation, ProgramSpec
 
 #: Where images of this kind have it.
 IMAGE_ROOTS = (Path("/comfyui"), Path("/app/ComfyUI"))
 #: What runs it there.
 IMAGE_PYTHON = Path("/opt/venv/bin/python")
 
-COMFYUI = Program(
+COMFYUI = ProgramSpec(
     name="ComfyUI",
     prefix="COMFYUI",
     entry="main.py",

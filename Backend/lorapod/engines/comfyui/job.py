@@ -17,13 +17,19 @@ from lorapod.engines.comfyui.ends import check_end
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
-from lorapod.engines.comfyui.outputs import OutputFile, Outputs, outputs_in
+from lorapod.engines.comfyui.outputs import OutputFile, PromptOutputs, outputs_in
 from lorapod.engines.comfyui.pictures import fitted
 from lorapod.engines.comfyui.prefixes import forget_cached, job_folder
 from lorapod.engines.comfyui.progress import PromptProgress
-from lorapod.engines.comfyui.watch import Ended, Limits, PromptWatch
+from lorapod.engines.comfyui.watch import EndedPrompt, PromptLimits, PromptWatch
 from lorapod.engines.comfyui.workflow import Composed, Parts, compose
-from lorapod.engines.port import Generated, GeneratedFile, Generation, GenerationProgress, GenerationRun
+from lorapod.engines.port import (
+    GeneratedFile,
+    Generation,
+    GenerationProgress,
+    GenerationResult,
+    GenerationRun,
+)
 from lorapod.errors import InvalidInput, Unsupported, WorkerError
 from lorapod.wire.validation import problems_found
 
@@ -43,7 +49,7 @@ class ComfyJob:
         run: GenerationRun,
         *,
         root: Path | None,
-        limits: Limits,
+        limits: PromptLimits,
         check_server: Callable[[], bool],
     ) -> None:
         """Begin with nothing made.
@@ -69,7 +75,7 @@ class ComfyJob:
         self._prompt_ids: list[str] = []
         self._temporary: list[OutputFile] = []
 
-    def make(self, url: str, stats: Mapping[str, Any]) -> Generated:
+    def make(self, url: str, stats: Mapping[str, Any]) -> GenerationResult:
         """Generate; blocks.
 
         Args:
@@ -78,13 +84,13 @@ class ComfyJob:
 
         Raises:
             PromptCancelled, PromptStuck, PromptLost, WorkerTimeout, ServerAway: as `PromptWatch.run`.
-            Interrupted: somebody interrupted it.
+            PromptInterrupted: somebody interrupted it.
             WorkerError: it failed.
             OSError: the disk failed.
         """
         began_s = time.monotonic()
         asyncio.run(self._make(url, stats))
-        return Generated(
+        return GenerationResult(
             files=self._made,
             warnings=list(self._warnings),
             timings={
@@ -193,7 +199,7 @@ class ComfyJob:
             self._collect_s += time.monotonic() - began_s
         self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
 
-    def _judge(self, ended: Ended, outputs: Outputs) -> None:
+    def _judge(self, ended: EndedPrompt, outputs: PromptOutputs) -> None:
         """What ComfyUI left out is a warning as long as something was saved.
 
         Raises:
@@ -212,7 +218,7 @@ class ComfyJob:
                 hint="It needs a node that saves into ComfyUI's folder, such as SaveImage or SaveVideo.",
             )
 
-    def _patience_s(self, ended: Ended) -> float:
+    def _patience_s(self, ended: EndedPrompt) -> float:
         """How long a file may be on its way: not at all where ComfyUI made nothing but remembered."""
         messages = (ended.entry.get("status") or {}).get("messages") or ()
         cached = {

@@ -31,7 +31,7 @@ class OutputText:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class PromptOutputs:
     """Everything that a prompt made."""
 
     files: Sequence[OutputFile]
@@ -50,7 +50,7 @@ class Outputs:
         return [] if self.texts else [file for file in self.files if file.type == TEMPORARY]
 
 
-def outputs_in(entry: Mapping[str, Any]) -> Outputs:
+def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
     """The outputs of a history entry, in the order of its nodes.
 
     Extensions have keys of their own beside `images`, `gifs`, `audio` and `latents`: whatever has a filename is a file.
@@ -69,7 +69,7 @@ def outputs_in(entry: Mapping[str, Any]) -> Outputs:
     texts = [
         OutputText(node=node, text=item) for node, item in found if isinstance(item, str) and item.strip()
     ]
-    return Outputs(files=list(files.values()), texts=texts)
+    return PromptOutputs(files=list(files.values()), texts=texts)
 
 
 def _items(shown: Any) -> Iterator[Any]:

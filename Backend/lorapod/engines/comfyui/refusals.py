@@ -23,7 +23,7 @@ _PLAIN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted:
+class AcceptedPrompt:
     """A workflow that was queued."""
 
     #: One problem for each input because of which outputs were left out; the rest runs.

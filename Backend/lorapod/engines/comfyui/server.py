@@ -17,7 +17,7 @@ from lorapod.engines.comfyui.address import is_local
 from lorapod.engines.comfyui.installation import find_installation, find_root
 from lorapod.engines.comfyui.look import ServerView, look_at
 from lorapod.engines.comfyui.server_child import ServerChild
-from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
+from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
 from lorapod.installations import Installation
 from lorapod.settings import Settings
@@ -86,7 +86,7 @@ class ComfyServer:
         One that has just done a job is not asked again; should it be gone, the job finds that out.
 
         Raises:
-            Stopped: the generation was stopped meanwhile; the server goes on starting.
+            GenerationStopped: the generation was stopped meanwhile; the server goes on starting.
             ServerDied: it ended while it started.
             WorkerTimeout: it does not answer within `STARTUP_TIMEOUT`.
             UpstreamError: there is none, or it ended again and again, or something else has its port.
@@ -189,7 +189,7 @@ class ComfyServer:
         spec = self._spec(installation, cpu=run.slot.gpu is None)
         with self._lock:
             if self._closed:
-                raise Stopped
+                raise GenerationStopped
             self._devices = run.slot.visible_devices
             self._child = ServerChild.start(spec, run.environment)
             self._child.listen(run.log)
@@ -207,7 +207,7 @@ class ComfyServer:
 
     def _wait_a_little(self, run: GenerationRun, until_s: float) -> None:
         if run.stopped():
-            raise Stopped
+            raise GenerationStopped
         if time.monotonic() >= until_s:
             slow = "is still starting" if self.owned else "does not answer"
             raise WorkerTimeout(

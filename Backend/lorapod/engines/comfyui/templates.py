@@ -18,7 +18,7 @@ IMAGE_TO_VIDEO = "video_wan2_2_14B_i2v"
 TEXT_TO_IMAGE = "text_to_image"
 
 
-class TemplateShelf:
+class WorkflowTemplates:
     """Finds workflows; looks each time, so that files may come and go."""
 
     def __init__(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from lorapod.engines.comfyui.client import ComfyClient, ServerAway, ServerSlow
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.progress import PromptProgress
-from lorapod.engines.comfyui.refusals import Accepted
+from lorapod.engines.comfyui.refusals import AcceptedPrompt
 from lorapod.engines.port import GenerationProgress
 from lorapod.errors import UpstreamError, WorkerTimeout
 
@@ -61,7 +61,7 @@ class PromptCancelled(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class PromptLimits:
     """How long a prompt is waited for."""
 
     #: On the monotonic clock: when it is given up.
@@ -72,12 +72,12 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class EndedPrompt:
     """A prompt that ended, somehow."""
 
     prompt_id: str
     entry: Mapping[str, Any]
-    accepted: Accepted
+    accepted: AcceptedPrompt
 
 
 class PromptWatch:
@@ -89,7 +89,7 @@ class PromptWatch:
         *,
         prompt_id: str,
         process_id: str,
-        limits: Limits,
+        limits: PromptLimits,
         progress: PromptProgress,
         tell: Callable[[GenerationProgress], None],
         stopped: Callable[[], bool],
@@ -120,7 +120,7 @@ class PromptWatch:
         self._closed = False
         self._heard_s = self._seen_s = time.monotonic()
 
-    async def run(self, graph: Graph, key: SecretStr | None) -> Ended:
+    async def run(self, graph: Graph, key: SecretStr | None) -> EndedPrompt:
         """Submit the workflow, and wait for its end.
 
         Raises:
@@ -151,7 +151,7 @@ class PromptWatch:
                 )
             )
             entry = await self._wait()
-        return Ended(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
+        return EndedPrompt(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Pass events on until the socket closes; whatever happens to it, the history is still asked."""
@@ -181,7 +181,7 @@ class PromptWatch:
         elif (told := self._progress.read(kind, data)) is not None:
             self._tell(told)
 
-    async def _unless_stopped(self, submitting: Coroutine[Any, Any, Accepted]) -> Accepted:
+    async def _unless_stopped(self, submitting: Coroutine[Any, Any, AcceptedPrompt]) -> AcceptedPrompt:
         """Submit, or give up where it is to be stopped: a server that hangs must not hold it."""
         task = asyncio.ensure_future(submitting)
         while not (await asyncio.wait({task}, timeout=TICK_S))[0]:

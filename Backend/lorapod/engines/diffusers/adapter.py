@@ -12,19 +12,19 @@ from pathlib import Path
 
 import lorapod
 from lorapod.clock import Clock
-from lorapod.engines.diffusers.conversation import Conversation
+from lorapod.engines.diffusers.client import PipelineClient
 from lorapod.engines.diffusers.messages import Generate, Load, Lora
 from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
-from lorapod.engines.diffusers.output import Output
-from lorapod.engines.diffusers.resident import Resident
+from lorapod.engines.diffusers.output import ChildOutput
+from lorapod.engines.diffusers.resident import ResidentPipeline
 from lorapod.engines.port import (
     EngineStatus,
-    Generated,
     GeneratedFile,
     Generation,
     GenerationProgress,
+    GenerationResult,
     GenerationRun,
-    Stopped,
+    GenerationStopped,
 )
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.model_paths import ModelPaths
@@ -82,9 +82,9 @@ class DiffusersEngine:
         if models := settings.trainer_environment().get("MODELS_PATH"):
             folders.append(Path(models))
         self._paths = ModelPaths(workspace=workspace, folders=folders)
-        self._output = Output(clock)
+        self._output = ChildOutput(clock)
         self._lock = threading.Lock()
-        self._resident: Resident | None = None
+        self._resident: ResidentPipeline | None = None
         self._loaded: ModelSource | None = None
         self._busy = self._closed = False
         self._idle_since_s = 0.0
@@ -124,11 +124,11 @@ class DiffusersEngine:
             warnings.append("length has no effect: the diffusers engine makes pictures.")
         return warnings
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Make the pictures.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: it failed; the log has the traceback.
             OSError: the child could not be started.
         """
@@ -164,23 +164,23 @@ class DiffusersEngine:
         else:
             self.release()
 
-    def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def _generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         # Once more: it may have waited for hours since it was prepared.
         source = self._source(generation)
         check_loras(generation.loras)
         began_s = time.monotonic()
-        conversation = self._conversation(run)
+        client = self._client(run)
         started_s = time.monotonic()
         if self._loaded != source:
             self._loaded = None
             offline = self._settings.hf_hub_offline
-            loaded = conversation.load(Load(model=source.model, config=source.config, offline=offline))
+            loaded = client.load(Load(model=source.model, config=source.config, offline=offline))
             self._loaded = source
             run.log(f"loaded {source.model} as {loaded.pipeline} on {loaded.device} in {loaded.dtype}")
         loaded_s = time.monotonic()
         self._jobs += 1
-        made = conversation.generate(_request(generation, job=f"{generation.process_id}-{self._jobs}"))
-        return Generated(
+        made = client.generate(_request(generation, job=f"{generation.process_id}-{self._jobs}"))
+        return GenerationResult(
             files=[GeneratedFile(path=picture.path, seed=picture.seed) for picture in made.pictures],
             warnings=made.warnings,
             timings={
@@ -190,7 +190,7 @@ class DiffusersEngine:
             },
         )
 
-    def _conversation(self, run: GenerationRun) -> Conversation:
+    def _client(self, run: GenerationRun) -> PipelineClient:
         """With the child that is there, or with a new one."""
         resident = self._resident
         fresh = resident is None or resident.ended.is_set() or resident.environment != dict(run.environment)
@@ -198,7 +198,7 @@ class DiffusersEngine:
             self.release()
             resident = self._start(run)
         assert resident is not None
-        conversation = Conversation(
+        client = PipelineClient(
             resident=resident,
             run=run,
             clock=self._clock,
@@ -206,23 +206,23 @@ class DiffusersEngine:
             generation_timeout_s=self._settings.generation_timeout,
         )
         if fresh:
-            conversation.connect()
-        return conversation
+            client.connect()
+        return client
 
-    def _start(self, run: GenerationRun) -> Resident:
+    def _start(self, run: GenerationRun) -> ResidentPipeline:
         environment: Mapping[str, str] = dict(run.environment)
         run.tell(GenerationProgress(detail="starting"))
         self._starter.settle(_WARM, environment, run.stopped)
         with self._lock:
             if self._closed or run.stopped():
-                raise Stopped
-            self._resident = Resident(
+                raise GenerationStopped
+            self._resident = ResidentPipeline(
                 self._starter, _WARM, environment, write=self._output.write, tick=self._end_if_idle
             )
         run.log(f"started the diffusers process {self._resident.pid}")
         return self._resident
 
-    def _end_if_idle(self, resident: Resident) -> None:
+    def _end_if_idle(self, resident: ResidentPipeline) -> None:
         with self._lock:
             idle_s = self._clock.monotonic() - self._idle_since_s
             if not self._busy and idle_s >= self._settings.engine_idle_s:

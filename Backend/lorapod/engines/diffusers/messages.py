@@ -77,7 +77,7 @@ class Cancel(Message):
     job: str
 
 
-class Ready(Message):
+class ChildReady(Message):
     """Everything is imported."""
 
     kind: Literal["ready"] = "ready"
@@ -95,7 +95,7 @@ class Loaded(Message):
     dtype: str
 
 
-class Progress(Message):
+class StepProgress(Message):
     """How far a generation is."""
 
     kind: Literal["progress"] = "progress"
@@ -107,7 +107,7 @@ class Progress(Message):
     image: int
 
 
-class Picture(Message):
+class MadeImage(Message):
     """One picture that was written."""
 
     path: Path
@@ -119,7 +119,7 @@ class Made(Message):
 
     kind: Literal["made"] = "made"
     job: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[MadeImage, ...]
     warnings: tuple[str, ...]
 
 
@@ -143,7 +143,7 @@ class Failed(Message):
 
 Request = Annotated[Load | Generate | Cancel, Field(discriminator="kind")]
 Answer = Annotated[
-    Ready | Loaded | Progress | Made | Cancelled | Failed,
+    ChildReady | Loaded | StepProgress | Made | Cancelled | Failed,
     Field(discriminator="kind"),
 ]
 

@@ -14,7 +14,7 @@ from lorapod.processes.log import REPAINT_INTERVAL_S
 logger = logging.getLogger(__name__)
 
 
-class Output:
+class ChildOutput:
     """Takes lines from one thread, and is pointed elsewhere by another."""
 
     def __init__(self, clock: Clock) -> None:

@@ -46,7 +46,7 @@ class NotStarted(Exception):
     """The child ended, or did not call back, before it could be spoken to."""
 
 
-class Resident:
+class ResidentPipeline:
     """One child process; its output is read, and its exit seen, by a thread of its own."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Resident:
         environment: Mapping[str, str],
         *,
         write: Callable[[Line], None],
-        tick: Callable[[Resident], None],
+        tick: Callable[[ResidentPipeline], None],
     ) -> None:
         """Start it; `connect` comes next.
 

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Sequence
 
 from lorapod.clock import Clock
-from lorapod.engines.port import EngineStatus, Generated, Generation, GenerationRun
-from lorapod.engines.swarmui.link import Unreachable, linked
+from lorapod.engines.port import EngineStatus, Generation, GenerationResult, GenerationRun
+from lorapod.engines.swarmui.connection import SwarmUnreachable, connected
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.parameters import check
 from lorapod.engines.swarmui.readiness import RESTART_S, backends
-from lorapod.engines.swarmui.session import Caller, Session
+from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.engines.swarmui.work import SwarmWork
 from lorapod.errors import WorkerError
 from lorapod.safety.urls import shown_url
@@ -45,7 +45,7 @@ class SwarmUIEngine:
     needs_gpu = False
     min_gpu_memory_bytes = 0
 
-    def __init__(self, options: SwarmOptions, *, clock: Clock, session: Session | None = None) -> None:
+    def __init__(self, options: SwarmOptions, *, clock: Clock, session: SwarmSession | None = None) -> None:
         """Nothing is asked yet.
 
         Args:
@@ -55,8 +55,8 @@ class SwarmUIEngine:
         """
         self._options = options
         self._clock = clock
-        self._session = session or Session()
-        self._generating = Session()
+        self._session = session or SwarmSession()
+        self._generating = SwarmSession()
         self._began_s = clock.monotonic()
         self._answered = False
         self._busy = False
@@ -87,11 +87,11 @@ class SwarmUIEngine:
         """
         return check(generation)
 
-    def generate(self, generation: Generation, run: GenerationRun) -> Generated:
+    def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Wait for SwarmUI where it is not ready, and have it generate.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: it failed.
             OSError: the disk failed.
         """
@@ -106,7 +106,7 @@ class SwarmUIEngine:
             return
         try:
             asyncio.run(self._release())
-        except Unreachable:
+        except SwarmUnreachable:
             logger.info("SwarmUI is away, so it has no memory to free")
         except WorkerError as error:
             logger.warning("SwarmUI did not free its memory", extra={"reason": error.message})
@@ -132,9 +132,9 @@ class SwarmUIEngine:
             return EngineStatus(available=True, version=version, detail=f"SwarmUI at {where} generates")
         try:
             # Whoever has the session renewed at this moment may wait longer for it.
-            async with asyncio.timeout(2 * PROBE_S), linked(self._options.url) as link:
-                granted = await self._session.get(link, timeout_s=PROBE_S)
-                found = await backends(Caller(link, self._session), timeout_s=PROBE_S)
+            async with asyncio.timeout(2 * PROBE_S), connected(self._options.url) as connection:
+                granted = await self._session.get(connection, timeout_s=PROBE_S)
+                found = await backends(SwarmCaller(connection, self._session), timeout_s=PROBE_S)
         except WorkerError as error:
             return self._away(error.message)
         except TimeoutError:
@@ -154,10 +154,10 @@ class SwarmUIEngine:
             return EngineStatus(available=True, detail=detail)
         return EngineStatus(available=False, detail=why)
 
-    async def _generate(self, generation: Generation, run: GenerationRun) -> Generated:
-        async with linked(self._options.url) as link:
+    async def _generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
+        async with connected(self._options.url) as connection:
             work = SwarmWork(
-                caller=Caller(link, self._generating),
+                caller=SwarmCaller(connection, self._generating),
                 generation=generation,
                 run=run,
                 options=self._options,
@@ -170,12 +170,12 @@ class SwarmUIEngine:
 
     async def _keep_warm(self) -> None:
         known = self._session.granted
-        async with linked(self._options.url) as link:
-            await self._session.get(link, but=known.session_id if known else None, timeout_s=PING_S)
+        async with connected(self._options.url) as connection:
+            await self._session.get(connection, but=known.session_id if known else None, timeout_s=PING_S)
         self._answered = True
 
     async def _release(self) -> None:
-        async with linked(self._options.url) as link:
-            await Caller(link, self._session).call(
+        async with connected(self._options.url) as connection:
+            await SwarmCaller(connection, self._session).call(
                 "FreeBackendMemory", {"system_ram": False, "backend": "all"}, timeout_s=RELEASE_S
             )

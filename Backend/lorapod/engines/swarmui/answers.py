@@ -54,7 +54,7 @@ class SessionUnknown(Exception):
     """SwarmUI does not know the session any more."""
 
 
-class Interrupted(UpstreamError):
+class SwarmInterrupted(UpstreamError):
     """SwarmUI's generation was interrupted there."""
 
 
@@ -104,7 +104,7 @@ def told(text: str) -> WorkerError:
     """The error that a sentence of SwarmUI's stands for."""
     shown = text if len(text) <= _QUOTE_CHARACTERS else f"{text[: _QUOTE_CHARACTERS - 3]}..."
     if "interrupted" in text.lower():
-        return Interrupted(f"SwarmUI ended the generation: {shown}")
+        return SwarmInterrupted(f"SwarmUI ended the generation: {shown}")
     for pattern, kind, hint in _SENTENCES:
         if pattern.search(text):
             return kind(f"SwarmUI: {shown}", hint=hint)

@@ -7,14 +7,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from lorapod.engines.port import Stopped
+from lorapod.engines.port import GenerationStopped
 from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.answers import told
-from lorapod.engines.swarmui.conversation import Conversation, Dropped
-from lorapod.engines.swarmui.link import linked
+from lorapod.engines.swarmui.connection import connected
 from lorapod.engines.swarmui.model_cards import subtype_of
-from lorapod.engines.swarmui.session import Caller, Session
+from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.engines.swarmui.stopping import stoppable
+from lorapod.engines.swarmui.websocket import SocketDropped, SwarmSocket
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
 from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
 from lorapod.safety.urls import shown_url
@@ -27,7 +27,7 @@ DOWNLOAD_S = 6 * 3600.0
 class SwarmDownloads:
     """Has SwarmUI fetch models; each call blocks until it has, or has given up."""
 
-    def __init__(self, address: str, session: Session, addresses: ModelAddresses) -> None:
+    def __init__(self, address: str, session: SwarmSession, addresses: ModelAddresses) -> None:
         """Ask the server at `address` as `session`; `addresses` finds what it is to fetch."""
         self._address = address
         self._session = session
@@ -54,20 +54,20 @@ class SwarmDownloads:
         """
         try:
             return asyncio.run(self._download(wanted, stopped, tell))
-        except Stopped:
+        except GenerationStopped:
             raise DownloadStopped from None
 
     async def _download(self, wanted: WantedModel, stopped: Callable[[], bool], tell: TellDownload) -> str:
         name = self.check(wanted)
-        conversations: list[Conversation] = []
+        conversations: list[SwarmSocket] = []
 
         async def cancel() -> None:
             for talk in conversations:
                 await talk.send({"signal": "cancel"})
 
-        async with linked(self._address) as link:
+        async with connected(self._address) as connection:
             await stoppable(
-                self._follow(Caller(link, self._session), wanted, name, conversations, tell),
+                self._follow(SwarmCaller(connection, self._session), wanted, name, conversations, tell),
                 stopped=stopped,
                 interrupt=cancel,
                 within_s=DOWNLOAD_S,
@@ -77,10 +77,10 @@ class SwarmDownloads:
 
     async def _follow(
         self,
-        caller: Caller,
+        caller: SwarmCaller,
         wanted: WantedModel,
         name: str,
-        conversations: list[Conversation],
+        conversations: list[SwarmSocket],
         tell: TellDownload,
     ) -> None:
         address = await self._addresses.final(wanted.source)
@@ -100,8 +100,8 @@ class SwarmDownloads:
                     if message.get("success") is True:
                         return
                     tell(_number(message.get("current_percent")), _number(message.get("per_second")))
-        except Dropped as error:
-            raise Dropped(
+        except SocketDropped as error:
+            raise SocketDropped(
                 "The connection to SwarmUI broke while it fetched a model; it may still fetch it.",
                 hint="See in `list_models` with `engine: swarmui` whether it came; else ask again.",
             ) from error

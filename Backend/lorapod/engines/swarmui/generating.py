@@ -9,13 +9,13 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.engines.port import GeneratedFile, Generation, GenerationProgress, GenerationRun
-from lorapod.engines.swarmui.conversation import Dropped
-from lorapod.engines.swarmui.link import NoSocket
+from lorapod.engines.swarmui.connection import NoSocket
 from lorapod.engines.swarmui.parameters import alone, batch_size, seed_of
 from lorapod.engines.swarmui.pictures import save
 from lorapod.engines.swarmui.readiness import RESTART_S, ready
-from lorapod.engines.swarmui.session import Caller
+from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.engines.swarmui.stream import Arrival, Stream
+from lorapod.engines.swarmui.websocket import SocketDropped
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
 from lorapod.safety.part_file import Room
 
@@ -27,7 +27,7 @@ INTERRUPT_S = 5.0
 class Picturing:
     """The pictures of one generation, as they come."""
 
-    caller: Caller
+    caller: SwarmCaller
     generation: Generation
     run: GenerationRun
     #: What is asked for, but for the number of pictures.
@@ -52,7 +52,7 @@ class Picturing:
         except (NoSocket, Unsupported) as error:
             self.run.log(f"no websocket, so no progress: {error.message}")
             await self._one_by_one()
-        except Dropped as error:
+        except SocketDropped as error:
             self.run.log(f"{error.message} What is missing is asked for again.")
             await self._settle()
             await self._one_by_one()
@@ -86,7 +86,7 @@ class Picturing:
                     if stream.over:
                         break
             await asyncio.gather(*fetches)
-        except Dropped:
+        except SocketDropped:
             # What has been made by then is worth having.
             await asyncio.gather(*fetches, return_exceptions=True)
             raise
@@ -127,5 +127,7 @@ class Picturing:
     async def _keep(self, arrival: Arrival) -> None:
         seed = arrival.seed if arrival.seed is not None else seed_of(self.asked, arrival.index)
         stem = self.generation.folder / f"image_{arrival.index:03d}"
-        path = await save(self.caller.link, arrival.address, stem, room=self.room, timeout_s=self.within_s)
+        path = await save(
+            self.caller.connection, arrival.address, stem, room=self.room, timeout_s=self.within_s
+        )
         self._files[arrival.index] = GeneratedFile(path=path, seed=seed)

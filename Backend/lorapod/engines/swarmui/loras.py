@@ -20,8 +20,8 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.engines.port import LoraUse
-from lorapod.engines.swarmui.catalogue import Catalogue, catalogue, plain_model
-from lorapod.engines.swarmui.session import Caller
+from lorapod.engines.swarmui.inventory import SwarmInventory, inventory, plain_model
+from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.errors import InsufficientStorage, Unsupported, UpstreamError
 
 #: The worker's own folder among SwarmUI's LoRAs.
@@ -111,7 +111,7 @@ class ModelRoots:
     #: Where SwarmUI itself may be installed: it names its folders relative to its own.
     installations: Sequence[Path] = ()
 
-    async def lora_folder(self, caller: Caller) -> Path:
+    async def lora_folder(self, caller: SwarmCaller) -> Path:
         """SwarmUI's folder of LoRAs: below the named one, else where SwarmUI says.
 
         Raises:
@@ -132,7 +132,9 @@ class ModelRoots:
         )
 
 
-async def seen(caller: Caller, names: Sequence[str], known: Catalogue, clock: Clock) -> Catalogue:
+async def seen(
+    caller: SwarmCaller, names: Sequence[str], known: SwarmInventory, clock: Clock
+) -> SwarmInventory:
     """Wait until SwarmUI has all of `names` among its LoRAs; answers what it knows then.
 
     Raises:
@@ -145,7 +147,7 @@ async def seen(caller: Caller, names: Sequence[str], known: Catalogue, clock: Cl
                 f"SwarmUI does not find the LoRA {missing[0]!r} that was placed for it.",
                 hint="Check that SWARMUI_MODELS_PATH is the folder that SwarmUI's Paths.ModelRoot names.",
             )
-        known = await catalogue(caller, refresh=True)
+        known = await inventory(caller, refresh=True)
         if _missing(names, known):
             await asyncio.sleep(LOOK_S)
     return known
@@ -161,7 +163,7 @@ def _setting(told: Mapping[str, Any], section: str, name: str) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _missing(names: Sequence[str], known: Catalogue) -> list[str]:
+def _missing(names: Sequence[str], known: SwarmInventory) -> list[str]:
     there = {plain_model(name) for name in known.models.get("LoRA", ())}
     return [name for name in names if plain_model(name) not in there]
 

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from lorapod.engines.port import Generation
-from lorapod.engines.swarmui.catalogue import Catalogue, plain_name
+from lorapod.engines.swarmui.inventory import SwarmInventory, plain_name
 from lorapod.errors import InvalidInput, TooLarge, Unsupported
 
 #: SwarmUI's own limit of a request is 200 MiB unless it is set otherwise; base64 makes four bytes of three.
@@ -84,7 +84,7 @@ def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
     return {"prompt": "", **made, **generation.params}
 
 
-def unknown(asked: Mapping[str, Any], found: Catalogue) -> list[str]:
+def unknown(asked: Mapping[str, Any], found: SwarmInventory) -> list[str]:
     """A sentence for each parameter that SwarmUI leaves out, and for each model that it takes another for."""
     sentences = [f"SwarmUI does not know the parameter {name!r}: left out." for name in found.unknown(asked)]
     model = asked.get("model")

@@ -14,7 +14,7 @@ import aiohttp
 import stamina
 
 from lorapod.engines.swarmui.answers import read_answer
-from lorapod.engines.swarmui.link import Link, Unreachable
+from lorapod.engines.swarmui.connection import SwarmConnection, SwarmUnreachable
 from lorapod.errors import NotFound, UpstreamError, WorkerError
 from lorapod.safety.part_file import PartFile, Room
 
@@ -29,11 +29,13 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/webp": ".webp", "
 _ATTEMPTS = 4
 
 
-async def save(link: Link, address: str, stem: Path, *, room: Room, timeout_s: float) -> Path:
+async def save(
+    connection: SwarmConnection, address: str, stem: Path, *, room: Room, timeout_s: float
+) -> Path:
     """Save a picture as `stem` with the suffix of its kind; whole or not at all.
 
     Args:
-        link: where it is fetched.
+        connection: where it is fetched.
         address: `View/…`, `Output/…`, or a data URI.
         stem: the path without suffix.
         room: how large it may be, and what stays free on the disk.
@@ -47,10 +49,10 @@ async def save(link: Link, address: str, stem: Path, *, room: Room, timeout_s: f
     """
     target = stem.with_name(stem.name + suffix_of(address))
     async for attempt in stamina.retry_context(
-        on=Unreachable, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5
+        on=SwarmUnreachable, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5
     ):
         with attempt:
-            await _save(link, address, target, room, timeout_s)
+            await _save(connection, address, target, room, timeout_s)
     return target
 
 
@@ -63,14 +65,16 @@ def suffix_of(address: str) -> str:
     return found if _SUFFIX.fullmatch(found) else ".bin"
 
 
-async def _save(link: Link, address: str, target: Path, room: Room, timeout_s: float) -> None:
+async def _save(
+    connection: SwarmConnection, address: str, target: Path, room: Room, timeout_s: float
+) -> None:
     part = PartFile(target, address_digest="", room=room)
     await asyncio.to_thread(part.open)
     try:
         if address.startswith("data:"):
             await _write(part, _decoded(address))
         else:
-            async with link.view(address, timeout_s=timeout_s) as response:
+            async with connection.view(address, timeout_s=timeout_s) as response:
                 await _refuse_failure(response, address)
                 part.expect(response.content_length)
                 await _write(part, response.content.iter_chunked(_CHUNK_BYTES))

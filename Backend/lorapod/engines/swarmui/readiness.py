@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.clock import Clock
-from lorapod.engines.swarmui.link import Unreachable
-from lorapod.engines.swarmui.session import Caller
+from lorapod.engines.swarmui.connection import SwarmUnreachable
+from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.errors import UpstreamError, WorkerError, WorkerTimeout
 
 #: Between two looks at a server that is not ready.
@@ -77,13 +77,13 @@ class Backends:
         return self.status in _TAKING or (self.status == "errored" and not self.any_loading)
 
 
-async def backends(caller: Caller, *, timeout_s: float = _ANSWER_S) -> Backends:
-    """How the backends are now; raises as `Caller.call` does."""
+async def backends(caller: SwarmCaller, *, timeout_s: float = _ANSWER_S) -> Backends:
+    """How the backends are now; raises as `SwarmCaller.call` does."""
     return Backends.read(await caller.call("GetCurrentStatus", timeout_s=timeout_s))
 
 
 async def ready(
-    caller: Caller,
+    caller: SwarmCaller,
     *,
     patience_s: float,
     clock: Clock,
@@ -109,7 +109,7 @@ async def ready(
         why = "it does not answer"
         try:
             found = await backends(caller, timeout_s=min(_ANSWER_S, max(1.0, patience_s)))
-        except (Unreachable, WorkerTimeout):
+        except (SwarmUnreachable, WorkerTimeout):
             pass
         else:
             if (refusal := found.refusal()) is not None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.engines.swarmui.answers import SessionUnknown
-from lorapod.engines.swarmui.conversation import Conversation
-from lorapod.engines.swarmui.link import Link
+from lorapod.engines.swarmui.connection import SwarmConnection
+from lorapod.engines.swarmui.websocket import SwarmSocket
 from lorapod.errors import UpstreamError
 
 #: For routes that only look something up.
@@ -30,7 +30,7 @@ class Granted:
     version: str | None = None
 
 
-class Session:
+class SwarmSession:
     """One session, shared by any number of threads and event loops."""
 
     def __init__(self) -> None:
@@ -43,7 +43,9 @@ class Session:
         """The session as it is known at this moment; None: there is none yet."""
         return self._granted
 
-    async def get(self, link: Link, *, but: str | None = None, timeout_s: float = QUICK_S) -> Granted:
+    async def get(
+        self, connection: SwarmConnection, *, but: str | None = None, timeout_s: float = QUICK_S
+    ) -> Granted:
         """The session; a new one where there is none, or where it is the one with the id `but`.
 
         Of several callers that hold the same id that the server has forgotten, the first gets a new one for all.
@@ -54,49 +56,49 @@ class Session:
         try:
             known = self._granted
             if known is None or known.session_id == but:
-                known = self._granted = await _new_session(link, timeout_s)
+                known = self._granted = await _new_session(connection, timeout_s)
             return known
         finally:
             self._lock.release()
 
 
-class Caller:
+class SwarmCaller:
     """Asks SwarmUI's routes in the name of a session; renews it and asks once more where it has been forgotten."""
 
-    def __init__(self, link: Link, session: Session) -> None:
+    def __init__(self, connection: SwarmConnection, session: SwarmSession) -> None:
         """Ask over `link` as `session`."""
-        self.link = link
+        self.connection = connection
         self._session = session
 
     async def call(
         self, route: str, fields: Mapping[str, Any] | None = None, *, timeout_s: float = QUICK_S
     ) -> dict[str, Any]:
-        """The answer of a route; see `Link.post` for what it raises."""
+        """The answer of a route; see `SwarmConnection.post` for what it raises."""
         quick_s = min(timeout_s, QUICK_S)
-        granted = await self._session.get(self.link, timeout_s=quick_s)
+        granted = await self._session.get(self.connection, timeout_s=quick_s)
         try:
             return await self._post(route, fields, granted, timeout_s)
         except SessionUnknown:
-            granted = await self._session.get(self.link, but=granted.session_id, timeout_s=quick_s)
+            granted = await self._session.get(self.connection, but=granted.session_id, timeout_s=quick_s)
         try:
             return await self._post(route, fields, granted, timeout_s)
         except SessionUnknown:
             raise _refused() from None
 
     @asynccontextmanager
-    async def converse(self, route: str, fields: Mapping[str, Any]) -> AsyncIterator[Conversation]:
+    async def converse(self, route: str, fields: Mapping[str, Any]) -> AsyncIterator[SwarmSocket]:
         """Open a websocket route and say what is wanted; its messages follow.
 
         Raises:
-            NoSocket, Unreachable: see `Link.socket`.
+            NoSocket, SwarmUnreachable: see `SwarmConnection.socket`.
             WorkerError: the first message tells of an error.
         """
-        granted = await self._session.get(self.link)
+        granted = await self._session.get(self.connection)
         async with AsyncExitStack() as sockets:
             try:
                 talk = await self._begun(sockets, route, fields, granted)
             except SessionUnknown:
-                granted = await self._session.get(self.link, but=granted.session_id)
+                granted = await self._session.get(self.connection, but=granted.session_id)
                 try:
                     talk = await self._begun(sockets, route, fields, granted)
                 except SessionUnknown:
@@ -105,8 +107,8 @@ class Caller:
 
     async def _begun(
         self, sockets: AsyncExitStack, route: str, fields: Mapping[str, Any], granted: Granted
-    ) -> Conversation:
-        talk = Conversation(route, await sockets.enter_async_context(self.link.socket(route)))
+    ) -> SwarmSocket:
+        talk = SwarmSocket(route, await sockets.enter_async_context(self.connection.socket(route)))
         await talk.begin({**fields, "session_id": granted.session_id})
         return talk
 
@@ -114,12 +116,12 @@ class Caller:
         self, route: str, fields: Mapping[str, Any] | None, granted: Granted, timeout_s: float
     ) -> dict[str, Any]:
         body = {**(fields or {}), "session_id": granted.session_id}
-        return await self.link.post(route, body, timeout_s=timeout_s)
+        return await self.connection.post(route, body, timeout_s=timeout_s)
 
 
-async def _new_session(link: Link, timeout_s: float) -> Granted:
+async def _new_session(connection: SwarmConnection, timeout_s: float) -> Granted:
     try:
-        answer = await link.post("GetNewSession", {}, timeout_s=timeout_s)
+        answer = await connection.post("GetNewSession", {}, timeout_s=timeout_s)
     except SessionUnknown:
         raise _refused() from None
     session_id, version = answer.get("session_id"), answer.get("version")

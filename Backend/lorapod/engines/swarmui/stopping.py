@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from lorapod.engines.port import Stopped
+from lorapod.engines.port import GenerationStopped
 from lorapod.errors import WorkerError, WorkerTimeout
 
 Answer = TypeVar("Answer")
@@ -37,7 +37,7 @@ async def stoppable(
         what: what takes too long, for the error.
 
     Raises:
-        Stopped: `stopped` said so.
+        GenerationStopped: `stopped` said so.
         WorkerTimeout: it took too long.
     """
     task = asyncio.ensure_future(work)
@@ -54,7 +54,7 @@ async def stoppable(
                         f"{what} took longer than {within_s:.0f} s and was ended.",
                         hint="Ask for less, or raise GENERATION_TIMEOUT.",
                     )
-                raise Stopped
+                raise GenerationStopped
             await asyncio.wait({task}, timeout=LOOK_S)
         return task.result()
     finally:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.clock import Clock
-from lorapod.engines.port import Generated, Generation, GenerationProgress, GenerationRun
-from lorapod.engines.swarmui.catalogue import Catalogue, catalogue, plain_name
+from lorapod.engines.port import Generation, GenerationProgress, GenerationResult, GenerationRun
 from lorapod.engines.swarmui.generating import Picturing
+from lorapod.engines.swarmui.inventory import SwarmInventory, inventory, plain_name
 from lorapod.engines.swarmui.loras import LoraFolder, seen
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.parameters import batch_size, parameters, unknown
 from lorapod.engines.swarmui.readiness import ready
-from lorapod.engines.swarmui.session import Caller
+from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.safety.part_file import Room
 
@@ -29,7 +29,7 @@ _LORAS_S = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ready:
+class SwarmRequest:
     """What is asked of a server that can answer it."""
 
     #: The parameters, but for the number of pictures.
@@ -50,17 +50,17 @@ class Ready:
 class SwarmWork:
     """Has SwarmUI make what a generation asks for."""
 
-    caller: Caller
+    caller: SwarmCaller
     generation: Generation
     run: GenerationRun
     options: SwarmOptions
     clock: Clock
 
-    async def get_ready(self, patience_s: float) -> Ready:
+    async def get_ready(self, patience_s: float) -> SwarmRequest:
         """Wait for the server, and have every LoRA where it finds it.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: the server is not ready within `patience_s`, or a LoRA cannot be handed over.
             OSError: the disk failed.
         """
@@ -81,13 +81,13 @@ class SwarmWork:
         if _NO_PREVIEWS in known.parameters and _NO_PREVIEWS not in map(plain_name, asked):
             # Nobody looks at them, and each costs SwarmUI a decoding and a message.
             asked[_NO_PREVIEWS] = True
-        return Ready(asked=asked, warnings=warnings, ready_s=self.clock.monotonic() - began_s)
+        return SwarmRequest(asked=asked, warnings=warnings, ready_s=self.clock.monotonic() - began_s)
 
-    async def generate(self, ready: Ready) -> Generated:
+    async def generate(self, ready: SwarmRequest) -> GenerationResult:
         """Make the pictures.
 
         Raises:
-            Stopped: it was told to end.
+            GenerationStopped: it was told to end.
             WorkerError: SwarmUI refused, failed, or took too long.
             OSError: the disk failed.
         """
@@ -115,13 +115,13 @@ class SwarmWork:
                 f"SwarmUI made {len(files)} of {expected} pictures: the others were refused there."
             )
         took_s = self.clock.monotonic() - began_s
-        return Generated(
+        return GenerationResult(
             files=files,
             warnings=warnings,
             timings={"ready_s": round(ready.ready_s, 3), "generate_s": round(took_s, 3)},
         )
 
-    async def _get_ready(self, patience_s: float) -> tuple[Catalogue, Sequence[str]]:
+    async def _get_ready(self, patience_s: float) -> tuple[SwarmInventory, Sequence[str]]:
         """Answers what SwarmUI knows, and the LoRAs' names there."""
 
         def tell(sentence: str) -> None:
@@ -129,7 +129,7 @@ class SwarmWork:
             self.run.tell(GenerationProgress(detail="waiting for SwarmUI"))
 
         await ready(self.caller, patience_s=patience_s, clock=self.clock, tell=tell)
-        known = await catalogue(self.caller)
+        known = await inventory(self.caller)
         loras = self.generation.loras
         if not loras:
             return known, []

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from lorapod.errors import Unsupported
-from lorapod.installations import Installation, Program
+from lorapod.installations import Installation, ProgramSpec
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
 #: Where the project's own image has it.
 IMAGE_ROOT = Path("/app/ai-toolkit")
 
-AI_TOOLKIT = Program(
+AI_TOOLKIT = ProgramSpec(
     name="AI Toolkit",
     prefix="AI_TOOLKIT",
     entry="run.py",

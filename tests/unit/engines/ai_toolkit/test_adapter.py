@@ -11,7 +11,7 @@ from PIL import Image
 from tests.servers.toolkit_stand_in import install_stand_in
 
 from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
-from lorapod.engines.port import Generated, Generation, LoraUse, Stopped
+from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import ErrorCode, InvalidInput, Unsupported, WorkerError
 from lorapod.processes.slots import Slot
 from lorapod.settings import Settings
@@ -59,7 +59,7 @@ def generation(workspace: Workspace, **fields: Any) -> Generation:
     return Generation(**{**defaults, "config": config(), **fields})
 
 
-def run_on(engine: AIToolkitEngine, asked: Generation, run: RecordedRun | None = None) -> Generated:
+def run_on(engine: AIToolkitEngine, asked: Generation, run: RecordedRun | None = None) -> GenerationResult:
     engine.prepare(asked)
     return engine.generate(asked, run or RecordedRun())
 
@@ -71,7 +71,7 @@ def test_it_tells_the_installation(engine: AIToolkitEngine, toolkit: Path) -> No
     assert "AI_TOOLKIT_PATH" in engine.probe().detail
 
 
-def colours(made: Generated) -> list[Any]:
+def colours(made: GenerationResult) -> list[Any]:
     found = []
     for file in made.files:
         with Image.open(file.path) as image:
@@ -212,5 +212,5 @@ def test_an_interrupt_is_no_success_though_it_exits_with_0(
 ) -> None:
     run = RecordedRun()
     run.stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         run_on(engine, generation(workspace, config=config("slow")), run)

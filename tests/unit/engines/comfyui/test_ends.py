@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.engines.comfyui.ends import Interrupted, NodeFailed, check_end
+from lorapod.engines.comfyui.ends import NodeFailed, PromptInterrupted, check_end
 from lorapod.errors import OutOfMemory
 
 TENSOR = "tensor([[[[0.1, 0.2],\n [0.3, 0.4]]]], device='cuda:0')"
@@ -31,7 +31,7 @@ def test_success_says_nothing() -> None:
 
 
 def test_an_interrupt_is_told_from_an_error_by_its_message() -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(PromptInterrupted):
         check_end(entry(["execution_interrupted", {"node_id": "5"}]))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.servers import comfyui_graphs as graphs
 
-from lorapod.engines.comfyui.refusals import Accepted, refused
+from lorapod.engines.comfyui.refusals import AcceptedPrompt, refused
 
 
 def answer(**errors: Any) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_long_details_are_cut() -> None:
 
 
 def test_an_accepted_workflow_names_what_was_left_out() -> None:
-    accepted = Accepted.of(
+    accepted = AcceptedPrompt.of(
         {
             "node_errors": {
                 "4": {
@@ -96,5 +96,5 @@ def test_an_accepted_workflow_names_what_was_left_out() -> None:
     )
 
     assert accepted.problems[0]["outputs"] == ["5", "6"]
-    assert Accepted.of({"node_errors": {}}, {}).problems == ()
-    assert Accepted.of({}, {}).problems == ()
+    assert AcceptedPrompt.of({"node_errors": {}}, {}).problems == ()
+    assert AcceptedPrompt.of({}, {}).problems == ()

@@ -7,56 +7,58 @@ import pytest
 from tests.servers import comfyui_graphs as graphs
 from tests.unit.engines.comfyui.generations import generation
 
-from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, TemplateShelf
+from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, WorkflowTemplates
 from lorapod.engines.comfyui.workflow import Parts, compose
 from lorapod.engines.port import LoraUse
 from lorapod.errors import InvalidInput, NotFound, WorkerError
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> TemplateShelf:
-    return TemplateShelf(tmp_path)
+def templates(tmp_path: Path) -> WorkflowTemplates:
+    return WorkflowTemplates(tmp_path)
 
 
-def test_the_package_brings_its_own(shelf: TemplateShelf) -> None:
-    assert {IMAGE_TO_VIDEO, TEXT_TO_IMAGE, "image_to_image"} <= set(shelf.names())
+def test_the_package_brings_its_own(templates: WorkflowTemplates) -> None:
+    assert {IMAGE_TO_VIDEO, TEXT_TO_IMAGE, "image_to_image"} <= set(templates.names())
 
 
 @pytest.mark.parametrize("name", [IMAGE_TO_VIDEO, f"{IMAGE_TO_VIDEO}.json"])
-def test_the_suffix_may_stand_there(shelf: TemplateShelf, name: str) -> None:
-    assert "WanImageToVideo" in {node["class_type"] for node in shelf.load(name).values()}
+def test_the_suffix_may_stand_there(templates: WorkflowTemplates, name: str) -> None:
+    assert "WanImageToVideo" in {node["class_type"] for node in templates.load(name).values()}
 
 
-def test_the_workspace_adds_and_replaces(shelf: TemplateShelf, tmp_path: Path) -> None:
+def test_the_workspace_adds_and_replaces(templates: WorkflowTemplates, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps(graphs.picture("mine")))
     (tmp_path / f"{TEXT_TO_IMAGE}.json").write_text(json.dumps(graphs.picture("theirs")))
 
-    assert "mine" in shelf.names()
-    assert shelf.load("mine")["3"]["inputs"]["filename_prefix"] == "mine"
-    assert shelf.load(TEXT_TO_IMAGE)["3"]["inputs"]["filename_prefix"] == "theirs"
+    assert "mine" in templates.names()
+    assert templates.load("mine")["3"]["inputs"]["filename_prefix"] == "mine"
+    assert templates.load(TEXT_TO_IMAGE)["3"]["inputs"]["filename_prefix"] == "theirs"
 
 
-def test_an_unknown_one_is_answered_with_those_there_are(shelf: TemplateShelf) -> None:
+def test_an_unknown_one_is_answered_with_those_there_are(templates: WorkflowTemplates) -> None:
     with pytest.raises(NotFound, match=IMAGE_TO_VIDEO):
-        shelf.load("video_wan")
+        templates.load("video_wan")
 
 
 @pytest.mark.parametrize("name", ["../settings", "/etc/passwd", "a/b", "", ".hidden", "x\0"])
-def test_a_name_leads_nowhere_else(shelf: TemplateShelf, name: str) -> None:
+def test_a_name_leads_nowhere_else(templates: WorkflowTemplates, name: str) -> None:
     with pytest.raises(WorkerError):
-        shelf.load(name)
+        templates.load(name)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b'{"nodes": [], "links": []}'])
-def test_a_file_that_is_no_workflow_is_named(shelf: TemplateShelf, tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_workflow_is_named(
+    templates: WorkflowTemplates, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "odd.json").write_bytes(content)
 
     with pytest.raises(InvalidInput, match="odd"):
-        shelf.load("odd")
+        templates.load("odd")
 
 
 @pytest.mark.parametrize("name", [TEXT_TO_IMAGE, "image_to_image", IMAGE_TO_VIDEO])
-def test_every_template_takes_a_whole_request(shelf: TemplateShelf, name: str) -> None:
+def test_every_template_takes_a_whole_request(templates: WorkflowTemplates, name: str) -> None:
     has_image = name != TEXT_TO_IMAGE
     lora = LoraUse(path=Path("/workspace/fox.safetensors"), name="fox")
     asked = generation(
@@ -72,7 +74,7 @@ def test_every_template_takes_a_whole_request(shelf: TemplateShelf, name: str) -
         loras=[lora],
     )
 
-    composed = compose(asked, shelf.load(name), Parts())
+    composed = compose(asked, templates.load(name), Parts())
 
     assert composed.warnings == []
     assert "{{" not in json.dumps(composed.graph)

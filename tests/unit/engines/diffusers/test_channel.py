@@ -9,7 +9,15 @@ import pytest
 
 from lorapod.engines.diffusers import channel as module
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
-from lorapod.engines.diffusers.messages import ANSWERS, REQUESTS, Answer, Cancel, Generate, Ready, Request
+from lorapod.engines.diffusers.messages import (
+    ANSWERS,
+    REQUESTS,
+    Answer,
+    Cancel,
+    ChildReady,
+    Generate,
+    Request,
+)
 
 SOON_S = 10.0
 
@@ -71,10 +79,10 @@ def test_a_line_without_end_is_not_kept_forever(ends: Ends, monkeypatch: pytest.
 
 
 def test_the_others_end_is_seen_after_its_last_words(ends: Ends) -> None:
-    ends.child.send(Ready())
+    ends.child.send(ChildReady())
     ends.child.close()
 
-    assert ends.engine.receive(SOON_S) == Ready()
+    assert ends.engine.receive(SOON_S) == ChildReady()
     with pytest.raises(ChannelClosed):
         ends.engine.receive(SOON_S)
     with pytest.raises(ChannelClosed):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.engines.swarmui.answers import Interrupted, SessionUnknown, read_answer, told
+from lorapod.engines.swarmui.answers import SessionUnknown, SwarmInterrupted, read_answer, told
 from lorapod.errors import (
     Conflict,
     InvalidInput,
@@ -64,7 +64,7 @@ def test_a_route_that_it_has_not_is_told() -> None:
         ("Invalid URL.", InvalidInput),
         ("Model at that save path already exists.", Conflict),
         ("ComfyUI execution error: CUDA out of memory. Tried to allocate 20 MiB", OutOfMemory),
-        ("Generation session interrupted.", Interrupted),
+        ("Generation session interrupted.", SwarmInterrupted),
         ("Something went wrong while generating images.", UpstreamError),
     ],
 )

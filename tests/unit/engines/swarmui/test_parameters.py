@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from lorapod.engines.port import Generation, LoraUse
 from lorapod.engines.swarmui import parameters as module
-from lorapod.engines.swarmui.catalogue import Catalogue
+from lorapod.engines.swarmui.inventory import SwarmInventory
 from lorapod.engines.swarmui.parameters import alone, batch_size, check, parameters, seed_of, unknown
 from lorapod.errors import InvalidInput, TooLarge, Unsupported
 
@@ -121,7 +121,7 @@ def test_metadata_of_the_callers_own_may_be_an_object() -> None:
 
 
 def test_what_swarmui_leaves_out_or_takes_for_another_is_told() -> None:
-    found = Catalogue(
+    found = SwarmInventory(
         parameters=frozenset({"prompt", "model"}), models={"Stable-Diffusion": ["tiny-turbo.safetensors"]}
     )
 

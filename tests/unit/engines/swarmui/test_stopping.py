@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lorapod.engines.port import Stopped
+from lorapod.engines.port import GenerationStopped
 from lorapod.engines.swarmui import stopping
 from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.errors import NotFound, UpstreamError, WorkerTimeout
@@ -69,7 +69,7 @@ async def test_its_error_is_told() -> None:
 async def test_work_that_is_told_to_end_is_interrupted_first() -> None:
     server = Server()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         await run(server, stopped=True)
 
     assert server.interrupted.is_set()
@@ -80,7 +80,7 @@ async def test_work_that_does_not_hear_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stopping, "GRACE_S", 0.05)
     server = Server(deaf=True)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(GenerationStopped):
         await run(server, stopped=True)
 
     assert server.cancelled

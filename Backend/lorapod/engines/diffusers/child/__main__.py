@@ -20,12 +20,12 @@ from lorapod.engines.diffusers.messages import (
     REQUESTS,
     Cancel,
     Cancelled,
+    ChildReady,
     Generate,
     Load,
     Loaded,
     Made,
     Message,
-    Ready,
     Request,
 )
 from lorapod.errors import WorkerError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lorapod.engines.diffusers.child.painter import Painter
 
 
-class Server:
+class ChildServer:
     """Carries requests out one after the other, while a thread of its own listens for cancellations."""
 
     def __init__(self, channel: Channel[Request]) -> None:
@@ -60,7 +60,7 @@ class Server:
         """Carry requests out; ends with an exit code when the process is of no use any more."""
         from lorapod.engines.diffusers.child.failures import failed
 
-        self._channel.send(Ready())
+        self._channel.send(ChildReady())
         while True:
             request = self._inbox.get()
             try:
@@ -93,12 +93,12 @@ class Server:
         )
 
     def _generate(self, request: Generate) -> Message:
-        from lorapod.engines.diffusers.child.painter import Interrupted
+        from lorapod.engines.diffusers.child.painter import GenerationCancelled
 
         assert self._painter is not None, "nothing is loaded"
         try:
             return self._painter.paint(request, self._channel.send, lambda: request.job in self._cancelled)
-        except Interrupted:
+        except GenerationCancelled:
             return Cancelled(job=request.job)
         finally:
             self._cancelled.discard(request.job)
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(f"\0{arguments[0]}")
-    server = Server(Channel(connection, REQUESTS))
+    server = ChildServer(Channel(connection, REQUESTS))
     threading.Thread(target=server.listen, name="listener", daemon=True).start()
     try:
         _import_libraries()

@@ -11,19 +11,19 @@ from PIL import Image
 
 from lorapod.engines.diffusers.child.arguments import SCHEDULER, Arguments, arguments_for
 from lorapod.engines.diffusers.child.loading import LoadedModel
-from lorapod.engines.diffusers.child.lora_shelf import LoraShelf
+from lorapod.engines.diffusers.child.loras import LoadedLoras
 from lorapod.engines.diffusers.child.pictures import read_input, rounded, write_png
 from lorapod.engines.diffusers.child.schedulers import fresh, scheduler_named
-from lorapod.engines.diffusers.messages import Generate, Made, Picture, Progress
+from lorapod.engines.diffusers.messages import Generate, Made, MadeImage, StepProgress
 from lorapod.errors import InvalidInput, WorkerError
 
 #: Side of the pictures of a model that does not tell.
 _USUAL_SIDE = 1024
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[StepProgress], None]
 
 
-class Interrupted(Exception):
+class GenerationCancelled(Exception):
     """The generation was told to end."""
 
 
@@ -33,7 +33,7 @@ class Painter:
     def __init__(self, model: LoadedModel) -> None:
         """Paint with `model`."""
         self._model = model
-        self._loras = LoraShelf(model.text_to_image, model=model.name)
+        self._loras = LoadedLoras(model.text_to_image, model=model.name)
 
     def paint(self, request: Generate, tell: Tell, cancelled: Callable[[], bool]) -> Made:
         """Make every picture, one after the other: memory for one is enough, and each is what its seed alone gives.
@@ -44,7 +44,7 @@ class Painter:
             cancelled: asked after every step.
 
         Raises:
-            Interrupted: `cancelled` said so; pictures that are done stay.
+            GenerationCancelled: `cancelled` said so; pictures that are done stay.
             WorkerError: it cannot be made so.
             OSError: a picture could not be written.
         """
@@ -61,7 +61,7 @@ class Painter:
             path = request.folder / f"image_{index:03d}.png"
             facts = self._facts(pipeline, arguments)
             write_png(image, path, request, seed=seed, model=self._model.name, facts=facts)
-            pictures.append(Picture(path=path, seed=seed))
+            pictures.append(MadeImage(path=path, seed=seed))
             if index == 0:
                 _warn_of_other_size(image, arguments)
         return Made(job=request.job, pictures=tuple(pictures), warnings=tuple(arguments.warnings))
@@ -153,7 +153,7 @@ class _Watch:
         self._step += 1
         known = getattr(self._pipeline, "num_timesteps", None) or self._request.steps or self._step
         self._tell(
-            Progress(
+            StepProgress(
                 job=self._request.job,
                 step=self._step,
                 total_steps=max(int(known), self._step),
@@ -164,7 +164,7 @@ class _Watch:
 
     def _check(self) -> None:
         if self._cancelled():
-            raise Interrupted
+            raise GenerationCancelled
 
 
 def _side(pipeline: Any) -> int:

@@ -31,7 +31,7 @@ class Adapter:
     warning: str | None = None
 
 
-class LoraShelf:
+class LoadedLoras:
     """Adapters on one pipeline. The base model is never loaded again, and its weights never change."""
 
     def __init__(self, pipeline: Any, *, model: str) -> None:

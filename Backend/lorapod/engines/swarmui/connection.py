@@ -37,15 +37,15 @@ _GATEWAY = frozenset({502, 503, 504})
 HEARTBEAT_S = 20.0
 
 
-class Unreachable(UpstreamError):
+class SwarmUnreachable(UpstreamError):
     """Nothing answers where SwarmUI should be, or the connection broke."""
 
 
-class NoSocket(Unreachable):
+class NoSocket(SwarmUnreachable):
     """The server, or something before it, opens no websocket."""
 
 
-class Link:
+class SwarmConnection:
     """One SwarmUI as one event loop reaches it."""
 
     def __init__(self, address: str, http: aiohttp.ClientSession) -> None:
@@ -60,7 +60,7 @@ class Link:
 
         Raises:
             SessionUnknown: a new session is needed.
-            Unreachable: there was no answer.
+            SwarmUnreachable: there was no answer.
             WorkerTimeout: there was none in time.
             WorkerError: the answer tells of an error.
         """
@@ -94,7 +94,7 @@ class Link:
 
         Raises:
             NoSocket: there is a server, but none that opens it.
-            Unreachable: there is no server.
+            SwarmUnreachable: there is no server.
         """
         try:
             async with asyncio.timeout(HANDSHAKE_S):
@@ -118,7 +118,7 @@ class Link:
         """Open a file that SwarmUI named, `View/…` or `Output/…`, without its content.
 
         Raises:
-            Unreachable: there was no answer, or it broke off while it was read.
+            SwarmUnreachable: there was no answer, or it broke off while it was read.
             WorkerTimeout: it took too long.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S, sock_read=_IDLE_S)
@@ -133,9 +133,9 @@ class Link:
         except aiohttp.ClientError as error:
             raise self.unreachable(_reason(error)) from error
 
-    def unreachable(self, reason: str) -> Unreachable:
+    def unreachable(self, reason: str) -> SwarmUnreachable:
         """The error for a server that cannot be asked."""
-        return Unreachable(
+        return SwarmUnreachable(
             f"SwarmUI cannot be reached at {shown_url(self._address)}: {reason}.",
             hint="Check that SwarmUI runs, and that SWARMUI_API_URL is its address.",
         )
@@ -145,8 +145,8 @@ class Link:
 
 
 @asynccontextmanager
-async def linked(address: str) -> AsyncIterator[Link]:
-    """A link for the present event loop, until the end of the block.
+async def connected(address: str) -> AsyncIterator[SwarmConnection]:
+    """A connection for the present event loop, until the end of the block.
 
     Raises:
         Unsupported: the address is none of http or https.
@@ -160,7 +160,7 @@ async def linked(address: str) -> AsyncIterator[Link]:
         trust_env=False,
         headers={"User-Agent": f"lorapod/{__version__}"},
     ) as http:
-        yield Link(address, http)
+        yield SwarmConnection(address, http)
 
 
 async def _whole(response: aiohttp.ClientResponse, route: str) -> bytes:

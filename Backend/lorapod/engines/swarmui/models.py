@@ -1,4 +1,4 @@
-"""SwarmUI's own list of models; a `lorapod.models.port.Shelf`."""
+"""SwarmUI's own list of models; a `lorapod.models.port.ModelCatalog`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lorapod.engines.swarmui.catalogue import plain_model
-from lorapod.engines.swarmui.link import Unreachable, linked
+from lorapod.engines.swarmui.connection import SwarmUnreachable, connected
+from lorapod.engines.swarmui.inventory import plain_model
 from lorapod.engines.swarmui.model_cards import SUBTYPES, card, edited, subtype_of, view
-from lorapod.engines.swarmui.session import Caller, Session
+from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.errors import Conflict, InvalidInput, NotFound, Unsupported
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelPage
@@ -31,10 +31,10 @@ _LIST_S = 120.0
 _SHOWN = 20
 
 
-class SwarmShelf:
+class SwarmModels:
     """Asks SwarmUI each time; its answers are never kept."""
 
-    def __init__(self, address: str, session: Session, *, named: bool = True) -> None:
+    def __init__(self, address: str, session: SwarmSession, *, named: bool = True) -> None:
         """Ask the server at `address` as `session`; `named`: somebody said that there is one."""
         self._address = address
         self._session = session
@@ -60,7 +60,7 @@ class SwarmShelf:
         )
 
     def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:  # noqa: ARG002 - it tells no digest of the whole file
-        """All that SwarmUI tells of a model, by its name with or without suffix; see `Shelf.describe`."""
+        """All that SwarmUI tells of a model, by its name with or without suffix; see `ModelCatalog.describe`."""
         known, told = self._ask(self._found(model, kind))
         return card(told, known)
 
@@ -79,7 +79,7 @@ class SwarmShelf:
     def _ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         try:
             return asyncio.run(question)
-        except Unreachable as error:
+        except SwarmUnreachable as error:
             if self._named or self._session.granted is not None:
                 raise
             raise Unsupported(
@@ -88,18 +88,18 @@ class SwarmShelf:
             ) from error
 
     async def _listed(self, kinds: Sequence[ModelKind]) -> list[tuple[ModelKind, dict[str, Any]]]:
-        async with linked(self._address) as link:
-            return await _listed(Caller(link, self._session), kinds)
+        async with connected(self._address) as connection:
+            return await _listed(SwarmCaller(connection, self._session), kinds)
 
     async def _found(self, model: str, kind: ModelKind | None) -> tuple[ModelKind, dict[str, Any]]:
-        async with linked(self._address) as link:
-            return await _found(Caller(link, self._session), model, kind)
+        async with connected(self._address) as connection:
+            return await _found(SwarmCaller(connection, self._session), model, kind)
 
     async def _edited(
         self, model: str, kind: ModelKind | None, changes: Mapping[str, Any]
     ) -> tuple[ModelKind, dict[str, Any]]:
-        async with linked(self._address) as link:
-            caller = Caller(link, self._session)
+        async with connected(self._address) as connection:
+            caller = SwarmCaller(connection, self._session)
             known, told = await _found(caller, model, kind)
             if told.get("local") is False:
                 raise Unsupported(
@@ -111,7 +111,7 @@ class SwarmShelf:
             return await _found(caller, str(told["name"]), known)
 
 
-async def _listed(caller: Caller, kinds: Sequence[ModelKind]) -> list[tuple[ModelKind, dict[str, Any]]]:
+async def _listed(caller: SwarmCaller, kinds: Sequence[ModelKind]) -> list[tuple[ModelKind, dict[str, Any]]]:
     """Every model of some kinds, in order."""
     found: list[tuple[ModelKind, dict[str, Any]]] = []
     for kind in kinds:
@@ -127,7 +127,7 @@ async def _listed(caller: Caller, kinds: Sequence[ModelKind]) -> list[tuple[Mode
     return found
 
 
-async def _found(caller: Caller, model: str, kind: ModelKind | None) -> tuple[ModelKind, dict[str, Any]]:
+async def _found(caller: SwarmCaller, model: str, kind: ModelKind | None) -> tuple[ModelKind, dict[str, Any]]:
     """The one model that a caller means.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorapod.engines.swarmui.session import Caller
+from lorapod.engines.swarmui.session import SwarmCaller
 
 #: Names that it reads beside its parameters.
 _BESIDE = frozenset({"presets", "extrametadata", "sessionid"})
@@ -33,7 +33,7 @@ def plain_model(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class SwarmInventory:
     """One answer of `ListT2IParams`."""
 
     parameters: frozenset[str]
@@ -41,7 +41,7 @@ class Catalogue:
     models: Mapping[str, Sequence[str]]
 
     @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> Catalogue:
+    def read(cls, answer: Mapping[str, Any]) -> SwarmInventory:
         """Read it; what has another form is left out."""
         listed = answer.get("list")
         models = answer.get("models")
@@ -87,14 +87,14 @@ class Catalogue:
         return taken
 
 
-async def catalogue(caller: Caller, *, refresh: bool = False) -> Catalogue:
+async def inventory(caller: SwarmCaller, *, refresh: bool = False) -> SwarmInventory:
     """What SwarmUI knows now; `refresh`: after it has looked through its folders again, as far as it does.
 
     It ignores a refresh within ten seconds of the last one.
     """
     if refresh:
-        return Catalogue.read(await caller.call("TriggerRefresh", {"strong": True}, timeout_s=300.0))
-    return Catalogue.read(await caller.call("ListT2IParams"))
+        return SwarmInventory.read(await caller.call("TriggerRefresh", {"strong": True}, timeout_s=300.0))
+    return SwarmInventory.read(await caller.call("ListT2IParams"))
 
 
 def _names(entries: Any) -> list[str]:

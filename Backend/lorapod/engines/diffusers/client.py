@@ -18,10 +18,10 @@ from lorapod.engines.diffusers.messages import (
     Loaded,
     Made,
     Message,
-    Progress,
+    StepProgress,
 )
-from lorapod.engines.diffusers.resident import NotStarted, Resident
-from lorapod.engines.port import GenerationProgress, GenerationRun, Stopped
+from lorapod.engines.diffusers.resident import NotStarted, ResidentPipeline
+from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import (
     InternalError,
     OutOfMemory,
@@ -40,10 +40,10 @@ _LOOK_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conversation:
+class PipelineClient:
     """What one generation says to the child; whatever goes wrong leaves the child ended, or ready for the next."""
 
-    resident: Resident
+    resident: ResidentPipeline
     run: GenerationRun
     clock: Clock
     startup_timeout_s: float
@@ -53,7 +53,7 @@ class Conversation:
         """Wait for the child's imports.
 
         Raises:
-            Stopped: it was told to.
+            GenerationStopped: it was told to.
             WorkerError: the child ended, or took too long.
         """
         deadline = self.clock.monotonic() + self.startup_timeout_s
@@ -67,7 +67,7 @@ class Conversation:
         """Have a model loaded.
 
         Raises:
-            Stopped: it was told to.
+            GenerationStopped: it was told to.
             WorkerError: it could not be loaded.
         """
         self.run.tell(GenerationProgress(detail="loading the model"))
@@ -86,7 +86,7 @@ class Conversation:
         """Have pictures made.
 
         Raises:
-            Stopped: it was told to.
+            GenerationStopped: it was told to.
             WorkerError: they could not be made.
         """
         deadline = self.clock.monotonic() + self.generation_timeout_s
@@ -100,7 +100,7 @@ class Conversation:
             total_images=request.num_images,
         )
         if isinstance(answer, Cancelled):
-            raise Stopped
+            raise GenerationStopped
         assert isinstance(answer, Made)
         return answer
 
@@ -129,7 +129,7 @@ class Conversation:
                 answer = self.resident.receive(_LOOK_S)
             except ChannelClosed as error:
                 raise self._death() from error
-            if isinstance(answer, Progress):
+            if isinstance(answer, StepProgress):
                 self._tell(answer, total_images)
             elif isinstance(answer, Failed):
                 raise self._failure(answer)
@@ -142,7 +142,7 @@ class Conversation:
         except ChannelClosed as error:
             raise self._death() from error
 
-    def _tell(self, progress: Progress, total_images: int) -> None:
+    def _tell(self, progress: StepProgress, total_images: int) -> None:
         self.run.tell(
             GenerationProgress(
                 step=progress.step,
@@ -164,7 +164,7 @@ class Conversation:
             return self._death()
         self.resident.close()
         if self.run.stopped() or self.clock.monotonic() < deadline:
-            return Stopped()
+            return GenerationStopped()
         return WorkerTimeout(
             f"The diffusers process {failing} within {limit_s:g} s, and was ended.",
             hint="Ask for fewer or smaller pictures or fewer steps, or allow more time "
@@ -176,7 +176,7 @@ class Conversation:
         self.resident.ended.wait(_DEATH_S)
         if self.resident.killed:
             # The worker ends: nothing else ends it while it generates.
-            return Stopped()
+            return GenerationStopped()
         if not self.resident.ended.is_set():
             self.resident.close()
             return InternalError("The diffusers process is not understood any more, and was ended.")

@@ -1,4 +1,4 @@
-"""ModelShelf: lists, describes and edits the models of the workspace; a `lorapod.models.port.Shelf`."""
+"""WorkspaceModels: lists, describes and edits the models of the workspace; a `lorapod.models.port.ModelCatalog`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAGE_MAX_BYTES = 2_000_000
 SHOWN_MATCHES = 20
 
 
-class ModelShelf:
+class WorkspaceModels:
     """Every method blocks on the disk; any thread may call it, and several workers may use one workspace."""
 
     def __init__(self, *, workspace: Workspace, digests: DigestBook) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
+class ModelRequest:
     """What is asked of which server."""
 
     address: str
@@ -27,14 +27,14 @@ class Errand:
     facts: HubFacts | None = None
 
 
-def errand_to(source: HubFile | WebFile, settings: Settings) -> Errand:
+def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest:
     """Where a source leads; blocks while the Hub is asked about its file.
 
     Raises:
         WorkerError: the Hub does not tell.
     """
     if isinstance(source, WebFile):
-        return Errand(
+        return ModelRequest(
             address=source.address,
             headers=_civitai(source.address, settings),
             allow_private=settings.allow_private_urls,
@@ -45,7 +45,7 @@ def errand_to(source: HubFile | WebFile, settings: Settings) -> Errand:
 
     access = HubAccess.from_settings(settings)
     facts = look_up(source, access, Patience(total_s=settings.store_patience_s))
-    return Errand(
+    return ModelRequest(
         address=source.address(access.endpoint, facts.commit),
         headers=access.headers(),
         # Who runs the worker has named the mirror.

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from lorapod.engines.swarmui.answers import read_answer
-from lorapod.engines.swarmui.link import Unreachable
+from lorapod.engines.swarmui.connection import SwarmUnreachable
 from lorapod.errors import TooLarge
 
 _ENDS = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
@@ -18,11 +18,11 @@ _ENDS = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.C
 _TOO_BIG = 1009
 
 
-class Dropped(Unreachable):
+class SocketDropped(SwarmUnreachable):
     """The websocket ended before what was asked for was there."""
 
 
-class Conversation:
+class SwarmSocket:
     """The messages of one websocket, each a JSON object without an error."""
 
     def __init__(self, route: str, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -36,7 +36,7 @@ class Conversation:
 
         Raises:
             SessionUnknown: it is not.
-            Dropped: there was no message.
+            SocketDropped: there was no message.
             WorkerError: the message tells of an error.
         """
         await self.send(fields)
@@ -48,7 +48,7 @@ class Conversation:
         """Say something.
 
         Raises:
-            Dropped: there is no connection any more.
+            SocketDropped: there is no connection any more.
         """
         try:
             await self._socket.send_str(json.dumps(fields))
@@ -59,7 +59,7 @@ class Conversation:
         """What the server says, until it closes the connection in good order.
 
         Raises:
-            Dropped: the connection broke.
+            SocketDropped: the connection broke.
             WorkerError: a message tells of an error.
         """
         message, self._first = self._first, None
@@ -78,7 +78,7 @@ class Conversation:
             return None
         raise self._dropped()
 
-    def _dropped(self) -> Dropped:
-        return Dropped(
+    def _dropped(self) -> SocketDropped:
+        return SocketDropped(
             f"SwarmUI's websocket for {self._route} broke.", hint="SwarmUI's own log may say more."
         )
