@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.servers.comfyui import VERSION, ComfyUIStandIn
 from tests.servers.ports import free_port
 
-from lorapod.engines.comfyui.look import look_at
+from lorapod.engines.comfyui.server_probe import look_at
 
 
 def install(root: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.servers.ports import free_port
 
 from lorapod.engines.comfyui.installation import find_installation
-from lorapod.engines.comfyui.look import look_at
+from lorapod.engines.comfyui.server_probe import look_at
 from lorapod.installations import Installation
 
 START_S = 120

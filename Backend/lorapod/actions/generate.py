@@ -11,7 +11,7 @@ from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.outputs import outputs_of
 from lorapod.actions.services import Services
 from lorapod.actions.starting import asking
-from lorapod.engines.pictures import bring_picture
+from lorapod.engines.input_image import bring_picture
 from lorapod.engines.port import Engine
 from lorapod.engines.resolving import resolve
 from lorapod.engines.task import PendingGeneration

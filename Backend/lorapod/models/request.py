@@ -1,4 +1,4 @@
-"""Of which server a model is asked, and what is shown to it."""
+"""Which server to ask for a model, and with which headers."""
 
 from __future__ import annotations
 
@@ -12,35 +12,44 @@ from lorapod.settings import Settings
 from lorapod.storage.patience import Patience
 
 if TYPE_CHECKING:
-    from lorapod.models.hub import HubFacts
+    from lorapod.storage.hub_access import HubAccess
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFacts:
+    """What the HuggingFace Hub knows of one file in one commit."""
+
+    commit: str
+    size_bytes: int
+    #: Hexadecimal; None: the Hub knows it of large files only.
+    sha256: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """What is asked of which server."""
+    """One GET request for a model's bytes."""
 
     address: str
-    #: A token among them, for the server that it is meant for.
+    #: May hold a token, for the server of `address` alone.
     headers: Mapping[str, str]
     allow_private: bool
-    #: What the Hub tells of the file, where it is the Hub's.
+    #: None: the file is not the Hub's.
     facts: HubFacts | None = None
 
 
 def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest:
-    """Where a source leads; blocks while the Hub is asked about its file.
+    """Return the request for a source; block while the Hub is asked about its file.
 
     Raises:
-        WorkerError: the Hub does not tell.
+        WorkerError: the Hub does not answer, or has no such file.
     """
     if isinstance(source, WebFile):
         return ModelRequest(
             address=source.address,
-            headers=_civitai(source.address, settings),
+            headers=_civitai_headers(source.address, settings),
             allow_private=settings.allow_private_urls,
         )
     # Imported here: the Hub's library takes as long as the worker's whole start.
-    from lorapod.models.hub import look_up
     from lorapod.storage.hub_access import HubAccess
 
     access = HubAccess.from_settings(settings)
@@ -48,13 +57,42 @@ def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest
     return ModelRequest(
         address=source.address(access.endpoint, facts.commit),
         headers=access.headers(),
-        # Who runs the worker has named the mirror.
+        # A mirror of the Hub is named by the operator, who may have it in a private network.
         allow_private=settings.allow_private_urls or access.endpoint != PUBLIC_HUB,
         facts=facts,
     )
 
 
-def _civitai(address: str, settings: Settings) -> Mapping[str, str]:
+def look_up(file: HubFile, access: HubAccess, patience: Patience) -> HubFacts:
+    """Ask the Hub about a file.
+
+    Raises:
+        NotFound: there is no such file.
+        StoreRefused: there is no such repository, or the token may not see it.
+        StoreUnavailable: the Hub does not answer within `patience`.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    from lorapod.storage.hub_access import missing, told
+
+    token = access.token.get_secret_value() if access.token else False
+    api = HfApi(endpoint=access.endpoint, token=token)
+
+    def attempt() -> HubFacts:
+        with told(file.path, file.repo_id):
+            commit = api.repo_info(file.repo_id, revision=file.revision).sha or file.revision
+            found = api.get_paths_info(file.repo_id, [file.path], revision=commit)
+        for entry in found:
+            if isinstance(entry, RepoFile) and entry.path == file.path:
+                sha256 = entry.lfs.sha256 if entry.lfs is not None else None
+                return HubFacts(commit=commit, size_bytes=entry.size, sha256=sha256)
+        raise missing(file.path, file.repo_id)
+
+    return patience.call(attempt)
+
+
+def _civitai_headers(address: str, settings: Settings) -> Mapping[str, str]:
     from yarl import URL
 
     url = URL(address, encoded=address.isascii())

@@ -200,8 +200,8 @@ def test_a_server_that_does_not_give_the_gpu_up_is_ended(
 ) -> None:
     bench.make(workflow=graphs.picture())
     [server] = servers_of(bench)
-    monkeypatch.setattr("lorapod.engines.comfyui.memory.ANSWER_S", 0.2)
-    monkeypatch.setattr("lorapod.engines.comfyui.memory.RELEASE_S", 0.5)
+    monkeypatch.setattr("lorapod.engines.comfyui.server_probe.ANSWER_S", 0.2)
+    monkeypatch.setattr("lorapod.engines.comfyui.server_probe.RELEASE_S", 0.5)
     server.suspend()
 
     bench.engine.release()

@@ -16,7 +16,7 @@ from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn, running_comfyui
 from tests.servers.http_thread import serving
 
-from lorapod.engines.comfyui import memory, watch
+from lorapod.engines.comfyui import server_probe, watch
 from lorapod.engines.port import GenerationStopped
 from lorapod.errors import UpstreamError, WorkerTimeout
 
@@ -36,7 +36,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "POLL_S", 0.2)
     monkeypatch.setattr(watch, "CANCEL_S", 1.0)
     monkeypatch.setattr(watch, "LOOK_S", 0.3)
-    monkeypatch.setattr(memory, "ANSWER_S", 0.3)
+    monkeypatch.setattr(server_probe, "ANSWER_S", 0.3)
 
 
 def until_running(server: ComfyUIStandIn) -> None:

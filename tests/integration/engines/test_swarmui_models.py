@@ -14,11 +14,10 @@ from tests.servers.fault_thread import FaultThread
 from tests.servers.swarmui import SwarmStandIn
 
 from lorapod.engines.swarmui.addresses import ModelAddresses
-from lorapod.engines.swarmui.connection import SwarmUnreachable
+from lorapod.engines.swarmui.connection import SocketDropped, SwarmUnreachable
 from lorapod.engines.swarmui.downloads import SwarmDownloads
 from lorapod.engines.swarmui.models import SwarmModels
 from lorapod.engines.swarmui.session import SwarmSession
-from lorapod.engines.swarmui.websocket import SocketDropped
 from lorapod.errors import (
     Conflict,
     InvalidInput,

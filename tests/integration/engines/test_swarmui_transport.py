@@ -15,11 +15,10 @@ from tests.servers.swarmui import Fault, SwarmStandIn
 
 from lorapod.clock import SystemClock
 from lorapod.engines.swarmui import connection as connection_module
-from lorapod.engines.swarmui.connection import NoSocket, SwarmUnreachable, connected
+from lorapod.engines.swarmui.connection import NoSocket, SocketDropped, SwarmUnreachable, connected
 from lorapod.engines.swarmui.inventory import inventory
 from lorapod.engines.swarmui.readiness import backends, ready
 from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
-from lorapod.engines.swarmui.websocket import SocketDropped
 from lorapod.errors import InvalidInput, TooLarge, Unsupported, UpstreamError, WorkerTimeout
 
 

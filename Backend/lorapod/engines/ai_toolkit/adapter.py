@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from lorapod.atomic import write_atomically
 from lorapod.engines.ai_toolkit.config import (
@@ -16,9 +17,9 @@ from lorapod.engines.ai_toolkit.config import (
     prepare_config,
     seed_of,
 )
-from lorapod.engines.ai_toolkit.results import results_of, tidy
 from lorapod.engines.port import (
     EngineStatus,
+    GeneratedFile,
     Generation,
     GenerationProgress,
     GenerationResult,
@@ -42,6 +43,13 @@ _MILESTONES = {
     "Loading model...": "loading the model",
     "Compiling model...": "about to generate",
 }
+
+
+#: Milliseconds since the epoch, and the count; videos are WebP too, and a prompt may stand beside its picture.
+_RESULT = re.compile(r"(?P<milliseconds>\d+)_(?P<count>\d+)\.(?P<ending>\w+)")
+#: Where it stages files and keeps small pictures of them.
+_OWN_FOLDERS = (".tmp", ".thumbs")
+_PROMPT_ENDING = "txt"
 
 
 class AIToolkitEngine:
@@ -154,3 +162,22 @@ def _judge(child: ChildExit, *, made: int) -> None:
         raise InternalError(
             "AI Toolkit ended without an error, but has made nothing.", hint="The log has its last words."
         )
+
+
+def results_of(folder: Path, *, before: Collection[Path], seed: int | None) -> Sequence[GeneratedFile]:
+    """What is there and was not `before`, in the order in which it was made, with the seed of all of it."""
+    found = []
+    for path in folder.iterdir():
+        matched = _RESULT.fullmatch(path.name)
+        if matched and matched["ending"] != _PROMPT_ENDING and path not in before and path.is_file():
+            found.append((int(matched["count"]), int(matched["milliseconds"]), path))
+    return [GeneratedFile(path=path, seed=seed) for *_, path in sorted(found)]
+
+
+def tidy(folder: Path) -> None:
+    """Remove what is nobody's result."""
+    for name in _OWN_FOLDERS:
+        for path in sorted((folder / name).glob("*")):
+            path.unlink(missing_ok=True)
+        if (folder / name).is_dir():
+            (folder / name).rmdir()

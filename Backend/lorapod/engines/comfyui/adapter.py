@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lorapod.engines.comfyui.address import is_local
 from lorapod.engines.comfyui.client import ServerAway
-from lorapod.engines.comfyui.ends import PromptInterrupted
 from lorapod.engines.comfyui.graph import Graph, parse_graph
 from lorapod.engines.comfyui.job import ComfyJob
-from lorapod.engines.comfyui.memory import free_memory
+from lorapod.engines.comfyui.problems import PromptInterrupted
 from lorapod.engines.comfyui.server import ComfyServer, ServerDied
+from lorapod.engines.comfyui.server_probe import free_memory, is_local
 from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, WorkflowTemplates
 from lorapod.engines.comfyui.watch import PromptCancelled, PromptLimits, PromptLost, PromptStuck
 from lorapod.engines.comfyui.workflow import Parts, compose

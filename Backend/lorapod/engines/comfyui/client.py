@@ -15,7 +15,7 @@ from yarl import URL
 
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.outputs import OutputFile
-from lorapod.engines.comfyui.refusals import AcceptedPrompt, refused
+from lorapod.engines.comfyui.problems import AcceptedPrompt, refused
 from lorapod.errors import InternalError, TooLarge, UpstreamError
 
 #: Longest wait for a connection, and for an answer: while it loads a model ComfyUI may not answer for long.

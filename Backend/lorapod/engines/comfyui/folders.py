@@ -1,8 +1,13 @@
-"""ComfyUI's own folders, where they can be reached: it has no way to delete a file but its file system."""
+"""The folders of one job in ComfyUI: where its nodes save, where its inputs are, and how all of it is removed.
+
+ComfyUI can delete no file, so this needs access to its file system. Each job saves in a folder of its own, so that two
+jobs never meet, nor a job and a cached result.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,11 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from lorapod.engines.comfyui.graph import Graph, links_of
 from lorapod.engines.comfyui.outputs import TEMPORARY, OutputFile
-from lorapod.engines.comfyui.prefixes import job_folder
 from lorapod.engines.port import LoraUse
 
 _LORAS = "loras"
+
+
+#: The folder for this worker's jobs within ComfyUI's input and output folders.
+ROOT = "lorapod"
+_PLAIN = re.compile(r"[^A-Za-z0-9-]+")
+_NAME_CHARACTERS = 60
+#: An input that no node has: ComfyUI does not hand it on, but takes it into what a cached result is found by.
+_RERUN = "lorapod_rerun"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +102,29 @@ def _inside(folder: Path, file: OutputFile) -> Path | None:
     relative = PurePosixPath(file.subfolder) / file.filename
     path = Path(os.path.normpath(folder / relative))
     return path if path.is_relative_to(folder) and path.resolve().is_relative_to(folder.resolve()) else None
+
+
+def job_folder(job: str) -> str:
+    """The subfolder of one job, within ComfyUI's input and output folders."""
+    return f"{ROOT}/{job}"
+
+
+def set_prefixes(graph: Graph, folder: str) -> None:
+    """Have every node that saves under a prefix of plain text save in `folder`, in place."""
+    for node_id, node in graph.items():
+        prefix = node["inputs"].get("filename_prefix")
+        if isinstance(prefix, str):
+            node["inputs"]["filename_prefix"] = f"{folder}/{_name(prefix) or _name(node_id) or 'output'}"
+
+
+def forget_cached(graph: Graph, mark: str) -> None:
+    """Have ComfyUI run every last node again even where nothing about it changed, in place."""
+    linked = {link[0] for node in graph.values() for _, link in links_of(node)}
+    for node_id, node in graph.items():
+        if node_id not in linked:
+            node["inputs"][_RERUN] = mark
+
+
+def _name(text: Any) -> str:
+    """The last part of a prefix, less what ComfyUI would expand or a file system dislike."""
+    return _PLAIN.sub("_", str(text).replace("\\", "/").rpartition("/")[2]).strip("_")[:_NAME_CHARACTERS]

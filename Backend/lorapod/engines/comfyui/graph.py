@@ -1,10 +1,15 @@
-"""A workflow in ComfyUI's API format: nodes by their id, each with a class and inputs that are values or links."""
+"""A workflow in ComfyUI's API format: nodes by their id, each with a class and inputs that are values or links.
+
+Placeholders such as `{{ PROMPT }}` are filled in the parsed workflow: whatever a value contains, it stays one value.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
 from lorapod.errors import InvalidInput
@@ -17,6 +22,9 @@ NODES_MAX = 2000
 DEPTH_MAX = 32
 
 _EXPORT_HINT = "In ComfyUI, export it with Workflow > Export (API), and send that."
+
+
+PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}")
 
 
 def parse_graph(value: object, *, name: str) -> Graph:
@@ -117,3 +125,48 @@ def load_graph(text: str, *, name: str) -> Graph:
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{name} is not valid JSON: {error}.") from None
     return parse_graph(value, name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """A workflow after its placeholders were filled."""
+
+    graph: Graph
+    #: Names that were there and had a value.
+    used: frozenset[str]
+    #: Names that were there and had none; they stand as they were.
+    missing: frozenset[str]
+
+
+def placeholders_in(graph: Graph) -> frozenset[str]:
+    """The names of every placeholder in the inputs, in capitals."""
+    found: set[str] = set()
+    for node in graph.values():
+        _walk(node["inputs"], {}, found)
+    return frozenset(found)
+
+
+def fill(graph: Graph, values: Mapping[str, Any]) -> Filled:
+    """Put `values` in the place of the placeholders of their names, once: what a value holds is not looked at again.
+
+    An input that is nothing but a placeholder takes the value with its type; within a longer text its text is put in.
+    """
+    found: set[str] = set()
+    filled = {
+        node_id: {**node, "inputs": _walk(node["inputs"], values, found)} for node_id, node in graph.items()
+    }
+    return Filled(graph=filled, used=frozenset(found & set(values)), missing=frozenset(found - set(values)))
+
+
+def _walk(value: Any, values: Mapping[str, Any], found: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _walk(inner, values, found) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_walk(inner, values, found) for inner in value]
+    if not isinstance(value, str):
+        return value
+    found.update(name.upper() for name in PLACEHOLDER.findall(value))
+    whole = PLACEHOLDER.fullmatch(value.strip())
+    if whole:
+        return values.get(whole[1].upper(), value)
+    return PLACEHOLDER.sub(lambda match: str(values.get(match[1].upper(), match[0])), value)

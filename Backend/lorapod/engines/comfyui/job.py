@@ -13,13 +13,12 @@ from typing import Any
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
 from lorapod.engines.comfyui.collect import collect
-from lorapod.engines.comfyui.ends import check_end
-from lorapod.engines.comfyui.folders import ComfyFolders, argv_of
+from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
 from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.input_image import fitted
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
 from lorapod.engines.comfyui.outputs import OutputFile, PromptOutputs, outputs_in
-from lorapod.engines.comfyui.pictures import fitted
-from lorapod.engines.comfyui.prefixes import forget_cached, job_folder
+from lorapod.engines.comfyui.problems import check_end
 from lorapod.engines.comfyui.progress import PromptProgress
 from lorapod.engines.comfyui.watch import EndedPrompt, PromptLimits, PromptWatch
 from lorapod.engines.comfyui.workflow import Composed, Parts, compose

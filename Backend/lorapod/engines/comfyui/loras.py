@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorapod.engines.comfyui.graph import Graph, is_link, links_of, shown_node
-from lorapod.engines.comfyui.placeholders import PLACEHOLDER
+from lorapod.engines.comfyui.graph import PLACEHOLDER, Graph, is_link, links_of, shown_node
 from lorapod.errors import InvalidInput
 
 PLACE = "LORA"

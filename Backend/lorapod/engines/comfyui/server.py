@@ -13,10 +13,9 @@ from typing import Any
 
 from yarl import URL
 
-from lorapod.engines.comfyui.address import is_local
 from lorapod.engines.comfyui.installation import find_installation, find_root
-from lorapod.engines.comfyui.look import ServerView, look_at
 from lorapod.engines.comfyui.server_child import ServerChild
+from lorapod.engines.comfyui.server_probe import ServerView, is_local, look_at
 from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
 from lorapod.installations import Installation

@@ -22,8 +22,8 @@ from pydantic import SecretStr
 
 from lorapod.engines.comfyui.client import ComfyClient, ServerAway, ServerSlow
 from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.problems import AcceptedPrompt
 from lorapod.engines.comfyui.progress import PromptProgress
-from lorapod.engines.comfyui.refusals import AcceptedPrompt
 from lorapod.engines.port import GenerationProgress
 from lorapod.errors import UpstreamError, WorkerTimeout
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lorapod.engines.comfyui.graph import Graph, is_link, title_of
+from lorapod.engines.comfyui.folders import set_prefixes
+from lorapod.engines.comfyui.graph import Graph, fill, is_link, placeholders_in, title_of
 from lorapod.engines.comfyui.knobs import set_knobs, shift_seeds
 from lorapod.engines.comfyui.loras import PLACE, NamedLora, lora_places, place_loras
-from lorapod.engines.comfyui.placeholders import fill, placeholders_in
-from lorapod.engines.comfyui.prefixes import set_prefixes
 from lorapod.engines.port import Generation
 from lorapod.errors import InvalidInput
 from lorapod.wire.validation import nearest

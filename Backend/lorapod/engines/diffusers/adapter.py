@@ -15,8 +15,7 @@ from lorapod.clock import Clock
 from lorapod.engines.diffusers.client import PipelineClient
 from lorapod.engines.diffusers.messages import Generate, Load, Lora
 from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
-from lorapod.engines.diffusers.output import ChildOutput
-from lorapod.engines.diffusers.resident import ResidentPipeline
+from lorapod.engines.diffusers.resident import ChildOutput, ResidentPipeline
 from lorapod.engines.port import (
     EngineStatus,
     GeneratedFile,

@@ -10,14 +10,17 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import lorapod
+from lorapod.clock import Clock
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
 from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
 from lorapod.processes.child import Exit
 from lorapod.processes.lines import Line
+from lorapod.processes.log import REPAINT_INTERVAL_S
 from lorapod.processes.pump import Pump
 from lorapod.processes.starting import Starter
 from lorapod.processes.waker import Waker
@@ -201,3 +204,40 @@ class ResidentPipeline:
         with self._passed:
             self._passes += 1
             self._passed.notify_all()
+
+
+class ChildOutput:
+    """Takes lines from one thread, and is pointed elsewhere by another."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with the worker's log."""
+        self._clock = clock
+        self._log: Callable[[str], None] | None = None
+        self._repaint_due_s = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def into(self, log: Callable[[str], None]) -> Iterator[None]:
+        """Have lines written by `log`, and by nobody once this ends."""
+        with self._lock:
+            self._log = log
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._log = None
+
+    def write(self, line: Line) -> None:
+        """Pass one line on; of a bar that repaints itself, a picture now and then."""
+        if line.repainted:
+            if self._clock.monotonic() < self._repaint_due_s:
+                return
+            self._repaint_due_s = self._clock.monotonic() + REPAINT_INTERVAL_S
+        text = line.text.rstrip()
+        if not text:
+            return
+        with self._lock:
+            if self._log is not None:
+                self._log(text)
+            else:
+                logger.info("the diffusers process says", extra={"line": text})

@@ -10,11 +10,10 @@ from typing import Any
 from lorapod.engines.port import GenerationStopped
 from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.answers import told
-from lorapod.engines.swarmui.connection import connected
+from lorapod.engines.swarmui.connection import SocketDropped, SwarmSocket, connected
 from lorapod.engines.swarmui.model_cards import subtype_of
 from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.engines.swarmui.stopping import stoppable
-from lorapod.engines.swarmui.websocket import SocketDropped, SwarmSocket
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
 from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
 from lorapod.safety.urls import shown_url

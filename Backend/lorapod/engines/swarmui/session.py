@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.engines.swarmui.answers import SessionUnknown
-from lorapod.engines.swarmui.connection import SwarmConnection
-from lorapod.engines.swarmui.websocket import SwarmSocket
+from lorapod.engines.swarmui.connection import SwarmConnection, SwarmSocket
 from lorapod.errors import UpstreamError
 
 #: For routes that only look something up.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.servers import comfyui_graphs as graphs
 
-from lorapod.engines.comfyui.placeholders import fill, placeholders_in
+from lorapod.engines.comfyui.graph import fill, placeholders_in
 
 
 def filled(value: Any, **values: Any) -> Any:

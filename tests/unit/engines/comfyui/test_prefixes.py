@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.servers import comfyui_graphs as graphs
 
-from lorapod.engines.comfyui.prefixes import forget_cached, set_prefixes
+from lorapod.engines.comfyui.folders import forget_cached, set_prefixes
 
 
 @pytest.mark.parametrize(

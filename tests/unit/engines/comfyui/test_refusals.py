@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.servers import comfyui_graphs as graphs
 
-from lorapod.engines.comfyui.refusals import AcceptedPrompt, refused
+from lorapod.engines.comfyui.problems import AcceptedPrompt, refused
 
 
 def answer(**errors: Any) -> dict[str, Any]:

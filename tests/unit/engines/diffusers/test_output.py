@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from lorapod.engines.diffusers.output import ChildOutput
+from lorapod.engines.diffusers.resident import ChildOutput
 from lorapod.processes.lines import Line
 from lorapod.testing.clock import FakeClock
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lorapod.engines.port import GenerationProgress
-from lorapod.engines.swarmui.stream import Arrival, Stream
+from lorapod.engines.swarmui.generating import Arrival, Stream
 
 
 def progress(index: Any, share: Any) -> dict[str, Any]:

@@ -1,1 +1,15 @@
 """What runs in the resident child process; nothing else in the package may import from here."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' advice out of the output; call this before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Several LoRAs at once are what this engine is for.
+    warnings.filterwarnings("ignore", message="Already found a `peft_config`")

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
-from lorapod.engines.diffusers.child.console import quiet_libraries
+from lorapod.engines.diffusers.child import quiet_libraries
 from lorapod.engines.diffusers.messages import (
     REQUESTS,
     Cancel,

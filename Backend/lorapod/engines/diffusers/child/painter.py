@@ -9,11 +9,16 @@ from typing import Any
 import torch
 from PIL import Image
 
-from lorapod.engines.diffusers.child.arguments import SCHEDULER, Arguments, arguments_for
+from lorapod.engines.diffusers.child.arguments import (
+    SCHEDULER,
+    Arguments,
+    arguments_for,
+    fresh,
+    scheduler_named,
+)
 from lorapod.engines.diffusers.child.loading import LoadedModel
 from lorapod.engines.diffusers.child.loras import LoadedLoras
 from lorapod.engines.diffusers.child.pictures import read_input, rounded, write_png
-from lorapod.engines.diffusers.child.schedulers import fresh, scheduler_named
 from lorapod.engines.diffusers.messages import Generate, Made, MadeImage, StepProgress
 from lorapod.errors import InvalidInput, WorkerError
 

@@ -1,6 +1,6 @@
 """Imports what the child needs; run in a resident process, from which the child is forked."""
 
-from lorapod.engines.diffusers.child.console import quiet_libraries
+from lorapod.engines.diffusers.child import quiet_libraries
 
 quiet_libraries()
 

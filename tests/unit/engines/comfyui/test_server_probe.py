@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.engines.comfyui.address import is_local
-from lorapod.engines.comfyui.memory import held_bytes
+from lorapod.engines.comfyui.server_probe import held_bytes, is_local
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""What ComfyUI says of a workflow that it does not run, or not wholly, in sentences that name node and input."""
+"""Errors for a workflow that ComfyUI refuses, runs in part, or fails to run; they name node and input."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from lorapod.engines.comfyui.graph import Graph
-from lorapod.errors import InvalidInput
+from lorapod.errors import InvalidInput, OutOfMemory, UpstreamError, WorkerError
 from lorapod.wire.validation import problems_found
 
 _SHOWN_CHARACTERS = 300
@@ -20,6 +21,14 @@ _PLAIN = {
     "return_type_mismatch": "is linked to an output of another type ({details})",
     "exception_during_validation": "cannot be checked ({details})",
 }
+
+
+_MESSAGE_CHARACTERS = 500
+_OUT_OF_MEMORY = re.compile(
+    r"OutOfMemory|Allocation on device|CUDA out of memory|DefaultCPUAllocator", re.IGNORECASE
+)
+#: A tensor, written out: pages of numbers.
+_TENSOR = re.compile(r"tensor\([^()]*(?:\([^()]*\)[^()]*)*\)?", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +97,61 @@ def _problem(node_id: str, class_type: str, error: Mapping[str, Any], outputs: A
 def _short(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+
+
+class PromptInterrupted(Exception):
+    """The prompt was interrupted, by whomever."""
+
+
+def check_end(entry: Mapping[str, Any]) -> None:
+    """Nothing, where the prompt succeeded.
+
+    Raises:
+        PromptInterrupted: it was interrupted.
+        OutOfMemory: a node did not find the memory.
+        UpstreamError: a node failed.
+    """
+    status = entry.get("status")
+    if not isinstance(status, Mapping) or status.get("status_str") == "success":
+        return
+    messages = {
+        str(message[0]): message[1]
+        for message in status.get("messages") or ()
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], Mapping)
+    }
+    if "execution_interrupted" in messages:
+        raise PromptInterrupted
+    if "execution_error" not in messages:
+        raise NodeFailed("ComfyUI says that the workflow failed, but not why.")
+    raise node_failure(messages["execution_error"])
+
+
+class NodeFailed(UpstreamError):
+    """A node of the workflow failed."""
+
+    #: The same workflow will most likely fail again.
+    retryable = False
+
+
+def node_failure(event: Mapping[str, Any]) -> WorkerError:
+    """The error of an `execution_error`: its node and message; its traceback and inputs stay in ComfyUI's log."""
+    node = f"Node {event.get('node_id', '?')} ({event.get('node_type', 'unknown class')})"
+    kind = str(event.get("exception_type") or "an error")
+    message = " ".join(_TENSOR.sub("tensor(…)", str(event.get("exception_message") or "")).split())
+    if len(message) > _MESSAGE_CHARACTERS:
+        message = f"{message[: _MESSAGE_CHARACTERS - 3]}..."
+    details = [
+        {
+            "node": str(event.get("node_id", "")),
+            "class_type": str(event.get("node_type", "")),
+            "exception_type": kind,
+            "error": message,
+        }
+    ]
+    if _OUT_OF_MEMORY.search(f"{kind} {message}"):
+        return OutOfMemory(
+            f"{node} ran out of memory.",
+            hint="Make it smaller or shorter, or take a larger GPU.",
+            details=details,
+        )
+    return NodeFailed(f"{node} failed with {kind}: {message or 'no message'}", details=details)
