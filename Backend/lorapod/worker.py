@@ -34,13 +34,14 @@ from lorapod.events.opening import open_sinks
 from lorapod.events.runpod import RunPodSink
 from lorapod.files.archive_shelf import ArchiveShelf
 from lorapod.files.digests import DigestBook
+from lorapod.lease import LeaseTimes
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.download import ModelDownloads
 from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.console import Console
-from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter, Starter

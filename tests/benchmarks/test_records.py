@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lorapod.actions.action import Job
+from lorapod.lease import LeaseTimes
 from lorapod.processes import record as records
-from lorapod.processes.lease import LeaseTimes
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME
 from lorapod.settings import Settings

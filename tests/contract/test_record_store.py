@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from tests.contract.conftest import OpenState
 
+from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
 from lorapod.processes.record import Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME, FileRecords
-from lorapod.processes.store.port import LeaseLost, RecordExists, RecordStore
+from lorapod.processes.store.port import RecordExists, RecordStore
 from lorapod.testing.records import make_record
 
 OpenStore = Callable[[], RecordStore]

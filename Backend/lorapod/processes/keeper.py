@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable
 
 from lorapod.clock import Clock
+from lorapod.lease import LeaseLost, LeaseState, LeaseTimes
 from lorapod.processes.child import end_stray
-from lorapod.processes.lease import LeaseTimes, LivenessTracker, this_host
+from lorapod.processes.pulse import WorkerLiveness, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore, StateStoreUnavailable
+from lorapod.processes.store.port import RecordExists, StateStore, StateStoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Keeper:
         *,
         holder: str,
         held: Callable[[], frozenset[str]],
-        current: Callable[[str], bool],
+        lease: Callable[[str], LeaseState],
         deliver: Callable[[str, ControlRequest], None],
         marked_dead: Callable[[ProcessRecord], None],
     ) -> None:
@@ -44,7 +45,7 @@ class Keeper:
             clock: the time.
             holder: this worker, as records name it.
             held: the processes that this worker holds, or believes to hold.
-            current: whether one of them is surely still its own; else its messages are for somebody else.
+            lease: answers whether one of them is still its own; if it is not, its messages are for another worker.
             deliver: gets every message about one of them.
             marked_dead: gets the record of every process whose worker has died, once it says so.
         """
@@ -53,10 +54,10 @@ class Keeper:
         self._clock = clock
         self._holder = holder
         self._held = held
-        self._current = current
+        self._lease = lease
         self._deliver = deliver
         self._marked_dead = marked_dead
-        self._liveness = LivenessTracker(store.heartbeats, times, clock)
+        self._liveness = WorkerLiveness(store.heartbeats, times, clock)
         #: What was marked as live at the last sweep, and had ended.
         self._ended: set[str] = set()
         self._closing = threading.Event()
@@ -79,9 +80,10 @@ class Keeper:
             OSError: the store does not answer.
         """
         held = self._held()
-        for process_id in filter(self._current, held):
-            for request in ControlRequest.all_of(self._store.mailbox.take(process_id)):
-                self._deliver(process_id, request)
+        for process_id in held:
+            if self._lease(process_id) is LeaseState.HELD:
+                for request in ControlRequest.all_of(self._store.mailbox.take(process_id)):
+                    self._deliver(process_id, request)
         dead: dict[str, bool] = {}
         ended = set()
         for process_id in self._store.records.live_ids():

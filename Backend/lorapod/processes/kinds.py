@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lorapod.errors import Unsupported
-from lorapod.processes.lease import this_host
 from lorapod.processes.order import Order
+from lorapod.processes.pulse import this_host
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.surroundings import Surroundings

@@ -1,17 +1,19 @@
-"""The present record of one process, kept by its only writer."""
+"""The present record of one process, and the lease under which its only writer keeps it."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from lorapod.clock import Clock
-from lorapod.processes.lease import Pulse
+from lorapod.lease import LeaseLost, LeaseState
+from lorapod.processes.pulse import Pulse
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import LeaseLost, RecordStore
+from lorapod.processes.store.port import RecordStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ RETRY_INTERVAL_S = 2.0
 
 
 class Ledger:
-    """Holds a record in RAM, and writes it while this worker holds the process; for one thread."""
+    """The record in RAM, written to the store while this worker holds the process; for one thread, but for what says otherwise."""
 
     def __init__(
         self,
@@ -36,24 +38,20 @@ class Ledger:
     ) -> None:
         """Begin with a record that the store has; `on_change` is called after every change."""
         self.record = record
-        #: Another worker has taken the process up: nothing more may be written about it.
-        self.lost = False
+        #: Whether this worker still holds the process; if it is `LOST`, nothing more may be written about it.
+        self.lease = pulse.lease()
         self._saved = record
         self._save_due = self._retry_due = 0.0
-        self._stops = pulse.stops
         self._store = store
         self._pulse = pulse
         self._clock = clock
+        #: A record that comes later must not be overwritten by an earlier one.
+        self._writing = threading.Lock()
         self._on_change = on_change
 
     @property
-    def current(self) -> bool:
-        """Whether no other worker can have taken the process up since this one was last seen to hold it."""
-        return not self.lost and self._pulse.holding and self._pulse.stops == self._stops
-
-    @property
     def saved(self) -> bool:
-        """Whether the store holds the present record."""
+        """Return whether the store holds the present record."""
         return self._saved is self.record
 
     def move(self, status: ProcessStatus, **changes: Any) -> None:
@@ -84,47 +82,58 @@ class Ledger:
             self.save()
 
     def settle(self, give_up: threading.Event) -> None:
-        """See to it that an end is written which could not be when it came; until `give_up` is set."""
-        due = not (self.saved or self.lost)
-        while not (self.saved or self.lost or give_up.wait(SAVE_INTERVAL_S)):
+        """Retry to write an end that could not be written when it came, until `give_up` is set."""
+        due = self._unwritten
+        while self._unwritten and not give_up.wait(SAVE_INTERVAL_S):
             self.save()
         if due:
             self._on_change(self.record)
 
-    def confirm(self) -> bool:
-        """Whether this worker still holds the process, by writing the record once more.
+    def confirm(self) -> None:
+        """Make the lease certain by writing the record once more.
 
         Raises:
-            OSError: it cannot be written.
+            LeaseLost: another worker has taken the process up.
+            OSError: it cannot be written, so the lease stays as uncertain as it is.
         """
-        stops = self._pulse.stops
-        try:
-            self._store.save(self.record)
-            self._stops = stops
-        except LeaseLost:
-            self.lost = True
-        return not self.lost
+        self._write()
+        if self.lease.state is LeaseState.LOST:
+            raise LeaseLost(self.record.process_id)
+
+    def check_lease(self) -> LeaseState:
+        """Return the lease's state; if it is uncertain, try to make it certain first. Any thread."""
+        if self.lease.state is LeaseState.UNCERTAIN:
+            with contextlib.suppress(LeaseLost, OSError):
+                self.confirm()
+        return self.lease.state
 
     def save(self) -> None:
         """Write the present record, if it is not written yet and this worker holds the process."""
-        if self.saved or self.lost:
+        if not self._unwritten:
             return
         self._save_due = self._clock.monotonic() + SAVE_INTERVAL_S
         try:
-            if not self._pulse.holding:
-                # The worker was frozen or cut off: a sign of life first, then see who holds the process now.
-                self._pulse.revive()
-            stops = self._pulse.stops
-            self._store.save(self.record)
-            self._saved, self._stops = self.record, stops
-        except LeaseLost:
-            logger.warning(
-                "another worker has taken the process up", extra={"process_id": self.record.process_id}
-            )
-            self.lost = True
+            self._write()
         except OSError as error:
             # A full disk must not end a training; the next change tries again.
             self._retry_due = self._clock.monotonic() + RETRY_INTERVAL_S
             logger.warning(
                 "record cannot be saved", extra={"process_id": self.record.process_id, "reason": str(error)}
             )
+
+    @property
+    def _unwritten(self) -> bool:
+        return not self.saved and self.lease.state is not LeaseState.LOST
+
+    def _write(self) -> None:
+        # The worker may have been frozen or cut off: first a heartbeat, then see who holds the process now.
+        if self.lease.state is LeaseState.UNCERTAIN:
+            self._pulse.revive()
+        with self._writing:
+            record = self.record
+            if self.lease.confirm(lambda: self._store.save(record)) is LeaseState.LOST:
+                logger.warning(
+                    "another worker has taken the process up", extra={"process_id": record.process_id}
+                )
+            else:
+                self._saved = record

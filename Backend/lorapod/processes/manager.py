@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lorapod.errors import Conflict, Unsupported
+from lorapod.lease import LeaseState
 from lorapod.processes.accepted import Accepted, is_retry
 from lorapod.processes.busy import refuse_if_busy
 from lorapod.processes.ids import new_process_id
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.kinds import Kinds
-from lorapod.processes.lease import this_host
 from lorapod.processes.listening import Listeners
 from lorapod.processes.order import Order, SealedCallback, TaskOrder, TrainingOrder, keep_order, read_order
+from lorapod.processes.pulse import this_host
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.roster import Roster
@@ -70,7 +71,7 @@ class RealProcessManager(Roster):
             surroundings.clock,
             holder=surroundings.pulse.holder,
             held=lambda: frozenset(self.supervisors),
-            current=self.holds,
+            lease=self.check_lease,
             deliver=self._deliver,
             marked_dead=surroundings.on_change,
         )
@@ -291,9 +292,11 @@ class RealProcessManager(Roster):
 
     def _changed(self, record: ProcessRecord) -> None:
         supervisor = self.supervisors[record.process_id]
-        if supervisor.certain:
+        # An end is reported once it is on the disk: until then a crash would undo it.
+        told = supervisor.saved or not record.status.final
+        if told and supervisor.lease is LeaseState.HELD:
             self._around.on_change(record)
-        if supervisor.settled:
+        if supervisor.lease is LeaseState.LOST or (supervisor.saved and record.status.final):
             # From here on the store answers; another worker may take the process up.
             del self.supervisors[record.process_id]
         self.listeners.tell(record)

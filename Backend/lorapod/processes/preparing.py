@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.errors import Unsupported
+from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
 from lorapod.storage.model_card import TrainedModel
 from lorapod.trainers.port import Phase, TrainingPlan
@@ -42,7 +42,7 @@ class Preparation:
         """
         source = self.order.dataset_source
         known = None if source is None else self._fetch(source, around, ledger, log, stopped)
-        if ledger.lost:
+        if ledger.lease.state is LeaseState.LOST:
             raise LeaseLost(ledger.record.process_id)
         if known is None:
             return self.plan
@@ -93,7 +93,7 @@ class Preparation:
         known = around.datasets.fetch(
             source,
             ledger.record.process_id,
-            stopped=lambda: stopped() or ledger.lost,
+            stopped=lambda: stopped() or ledger.lease.state is LeaseState.LOST,
             tell=tell,
             folder=self.order.own_dataset(around.workspace),
             job_s3=self.order.job_s3,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lorapod.errors import NotFound
+from lorapod.lease import LeaseState
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
@@ -29,7 +30,7 @@ class Roster:
             NotFound: there is no such process.
         """
         supervisor = self.supervisors.get(process_id)
-        if supervisor is not None and supervisor.current:
+        if supervisor is not None and supervisor.lease is LeaseState.HELD:
             return supervisor.record
         try:
             record = self._records.load(process_id)
@@ -45,7 +46,12 @@ class Roster:
     def holds(self, process_id: str) -> bool:
         """Whether this worker runs the process, or has it in its line."""
         supervisor = self.supervisors.get(process_id)
-        return supervisor is not None and supervisor.current
+        return supervisor is not None and supervisor.lease is LeaseState.HELD
+
+    def check_lease(self, process_id: str) -> LeaseState:
+        """Return the state of this worker's lease of a process; if it is uncertain, look at the store first."""
+        supervisor = self.supervisors.get(process_id)
+        return LeaseState.LOST if supervisor is None else supervisor.check_lease()
 
     def page(
         self, *, status: ProcessStatus | None, limit: int, before: str | None

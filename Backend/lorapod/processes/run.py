@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 
+from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
@@ -14,7 +15,6 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
-from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
@@ -100,7 +100,7 @@ class Run:
             return False
         self.ledger.change(self.record.changed(phase=Phase.STARTING))
         self.ledger.flush()
-        if self.ledger.lost:
+        if self.ledger.lease.state is LeaseState.LOST:
             raise LeaseLost(self.record.process_id)
         return True
 
@@ -123,8 +123,7 @@ class Run:
         """
         # In this order: what happened before the beat is seen now; a longer standstill after it, the guard sees.
         beat_s = self.around.pulse.follow(self._listener)
-        if not self.ledger.confirm():
-            raise LeaseLost(self.record.process_id)
+        self.ledger.confirm()
         return beat_s
 
     def start_child(self, spec: LaunchSpec, beat_s: float, *, warm: WarmSpec | None = None) -> Child:
@@ -187,7 +186,7 @@ class Run:
     def _look(self, look: Callable[[], None]) -> None:
         look()
         self.ledger.flush()
-        if self.ledger.lost:
+        if self.ledger.lease.state is LeaseState.LOST:
             self.kill()
 
     def _advance(

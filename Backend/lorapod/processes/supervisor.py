@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 
 from lorapod.errors import ErrorCode
+from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import Run
 from lorapod.processes.slots import Resident
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
@@ -64,19 +64,18 @@ class Supervisor:
         return self._work.resident
 
     @property
-    def current(self) -> bool:
-        """Whether this worker surely still holds the process: it has not stood still since it last looked."""
-        return self._ledger.current
+    def lease(self) -> LeaseState:
+        """What this worker knows of its lease of the process."""
+        return self._ledger.lease.state
+
+    def check_lease(self) -> LeaseState:
+        """Return the same; if it is uncertain, look at the store first. Any thread."""
+        return self._ledger.check_lease()
 
     @property
-    def settled(self) -> bool:
-        """Whether the store can answer for the process from now on."""
-        return self._ledger.lost or (self.record.status.final and self._ledger.saved)
-
-    @property
-    def certain(self) -> bool:
-        """Whether the present record may be told: no other worker can have another one, and an end is on the disk."""
-        return self._ledger.current and (self._ledger.saved or not self.record.status.final)
+    def saved(self) -> bool:
+        """Whether the present record is in the store."""
+        return self._ledger.saved
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -129,7 +128,7 @@ class Supervisor:
                     )
                 )
         finally:
-            self._work.over(self.record, lost=self._ledger.lost)
+            self._work.over(self.record, lost=self.lease is LeaseState.LOST)
             self._around.pulse.unfollow(self.heard)
             self._waker.close()
             self._ledger.settle(self._closing)

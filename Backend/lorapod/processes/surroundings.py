@@ -8,9 +8,9 @@ from functools import partial
 
 from lorapod.clock import Clock
 from lorapod.processes.console import Console
-from lorapod.processes.lease import Pulse
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.mirroring import Mirroring, NoMirroring
+from lorapod.processes.pulse import Pulse
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from lorapod.errors import WorkerError
+from lorapod.lease import LeaseState
 from lorapod.processes.failures import failure_of
 from lorapod.processes.lines import Line
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.run import TICK_S, Run
 from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import LeaseLost
 from lorapod.processes.work import Ending, Resumption
 from lorapod.trainers.port import ChildExit, LaunchSpec, Phase
 from lorapod.wire.dataset import FetchProgress
@@ -51,7 +50,7 @@ class TaskRun:
             if now_s >= self._look_due:
                 self._look_due = now_s + TICK_S
                 self._look()
-            if self._run.ledger.lost:
+            if self._run.ledger.lease.state is LeaseState.LOST:
                 return True
             if self._run.stop is None:
                 return False
@@ -114,9 +113,7 @@ class TaskRun:
     def _look(self) -> None:
         """Write what is not written yet; after a standstill, see whether another worker has taken it up meanwhile."""
         self._run.ledger.flush()
-        if not self._run.ledger.current:
-            with contextlib.suppress(LeaseLost, OSError):
-                self._run.confirm()
+        self._run.ledger.check_lease()
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
@@ -184,7 +181,7 @@ class TaskWork:
             return Ending.stopped(run.stop)
         except (OSError, WorkerError) as error:
             run.log.note(f"failed: {error}")
-            if run.stop is not None or not run.around.pulse.holding:
+            if run.stop is not None or run.ledger.check_lease() is not LeaseState.HELD:
                 return Ending.stopped(run.stop)
             return Ending(
                 status=ProcessStatus.FAILED, failure=failure_of(error, "The work could not be finished")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lorapod.atomic import write_atomically
 from lorapod.errors import WorkerError
+from lorapod.lease import LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.failures import failure_of
 from lorapod.processes.lines import Line
@@ -136,11 +137,11 @@ class Training:
             around.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
                 return Ending.stopped(run.stop)
-            launched_at, stops = around.clock.now().timestamp(), around.pulse.stops
+            launched_at, breaks = around.clock.now().timestamp(), around.pulse.breaks
             child = self._launch(run)
         except (OSError, WorkerError) as error:
             log.note(f"cannot start: {error}")
-            if around.pulse.holding:
+            if run.ledger.check_lease() is LeaseState.HELD:
                 return Ending(
                     status=ProcessStatus.FAILED, failure=failure_of(error, "The trainer could not be started")
                 )
@@ -149,6 +150,7 @@ class Training:
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
         run.ledger.move(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started)
         exit_ = self._follow(child, run)
+        fenced = around.pulse.breaks > breaks or run.ledger.lease.state is not LeaseState.HELD
         outcome = self._trainer.outcome(
             self._plan,
             ChildExit(
@@ -160,7 +162,7 @@ class Training:
             ),
         )
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
-        return _meaning(run, exit_, outcome, fenced=around.pulse.stops > stops or not around.pulse.holding)
+        return _meaning(run, exit_, outcome, fenced=fenced)
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
         """Have the rest of its files sent."""

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.clock import SystemClock
-from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
+from lorapod.lease import LeaseTimes
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.mirroring import Mirroring, NoMirroring
 from lorapod.processes.order import TaskOrder, TrainingOrder
+from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lorapod.lease import LeaseLost
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.store.port import Heartbeat, LeaseLost, RecordExists, StateStore
+from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 
 
 def open_memory_store() -> StateStore:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tests.servers.redis_server import RunningRedis, running_redis
 
 from lorapod.clock import SystemClock
-from lorapod.processes.lease import LeaseTimes
+from lorapod.lease import LeaseTimes
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.requests import ControlRequest
@@ -44,7 +44,7 @@ import sys, threading
 from pathlib import Path
 from pydantic import SecretStr
 from lorapod.clock import SystemClock
-from lorapod.processes.lease import LeaseTimes
+from lorapod.lease import LeaseTimes
 from lorapod.processes.store.redis import open_redis_store
 from lorapod.testing.manager import open_manager, train_on
 root, url, prefix, lease_s = sys.argv[1:]

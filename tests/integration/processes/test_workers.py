@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorapod import lease
 from lorapod.errors import Conflict, NotFound
 from lorapod.processes import child as children
-from lorapod.processes import lease
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
@@ -345,7 +345,7 @@ def taken_over(manager: RealProcessManager, record: ProcessRecord) -> ProcessRec
     """What another worker writes when this one has stood still for too long; then this one wakes."""
     marked = record.moved(ProcessStatus.INTERRUPTED, generation=record.generation + 1, holder="another")
     manager._around.store.records.create(marked)
-    manager._around.pulse.stops += 1
+    manager._around.pulse._count.breaks += 1
     return marked
 
 

@@ -16,10 +16,11 @@ from safetensors import safe_open
 from tests.integration.builtin_runs import DEADLINE_S, ENVIRONMENT, Bench, config
 
 from lorapod.clock import SystemClock
-from lorapod.processes.lease import LeaseTimes, Pulse, new_holder
+from lorapod.lease import LeaseTimes
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
+from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.slots import SlotPool

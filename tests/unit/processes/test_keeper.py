@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from lorapod.clock import SystemClock
+from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.lease import LeaseTimes
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import StateStore
@@ -44,7 +44,7 @@ def open_keeper(store: StateStore, held: set[str]) -> Keeper:
         SystemClock(),
         holder="mine.1",
         held=lambda: frozenset(held),
-        current=lambda process_id: True,
+        lease=lambda process_id: LeaseState.HELD,
         deliver=lambda process_id, message: None,
         marked_dead=lambda record: None,
     )

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.lease import LeaseTimes
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
@@ -27,13 +27,15 @@ def beat(count: int) -> Heartbeat:
     return Heartbeat(count=count, host="another machine", pid=1, pid_started=None)
 
 
-def keep(store: StateStore, clock: FakeClock, *, mine: bool = True, **changes: Any) -> Keeper:
+def keep(
+    store: StateStore, clock: FakeClock, *, lease: LeaseState = LeaseState.HELD, **changes: Any
+) -> Keeper:
     def deliver(_process_id: str, _request: ControlRequest) -> None:
         raise AssertionError("nothing was posted for this worker")
 
     arguments = {
         "held": frozenset,
-        "current": lambda _id: mine,
+        "lease": lambda _id: lease,
         "deliver": deliver,
         "marked_dead": lambda _: None,
         **changes,
@@ -75,7 +77,7 @@ def test_messages_of_a_process_that_may_be_somebody_elses_by_now_are_left_alone(
     record = make_record(status=ProcessStatus.RUNNING, holder="me")
     store.records.create(record)
     store.mailbox.post(record.process_id, {"save": True})
-    keep(store, clock, mine=False, held=lambda: frozenset([record.process_id])).sweep()
+    keep(store, clock, lease=LeaseState.UNCERTAIN, held=lambda: frozenset([record.process_id])).sweep()
     assert len(store.mailbox.take(record.process_id)) == 1
 
 

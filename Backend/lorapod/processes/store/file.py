@@ -26,13 +26,14 @@ from pathlib import Path
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
+from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
 from lorapod.processes.ids import age_key
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file_heartbeats import FileHeartbeats
 from lorapod.processes.store.file_mailbox import FileMailbox
 from lorapod.processes.store.file_orders import FileOrders
-from lorapod.processes.store.port import LeaseLost, RecordExists, StateStore
+from lorapod.processes.store.port import RecordExists, StateStore
 
 logger = logging.getLogger(__name__)
 

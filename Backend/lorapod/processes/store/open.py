@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lorapod.clock import Clock
-from lorapod.processes.lease import LeaseTimes
+from lorapod.lease import LeaseTimes
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
 from lorapod.settings import Settings

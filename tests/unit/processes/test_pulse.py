@@ -2,27 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.processes.lease import LeaseTimes, LivenessTracker, Pulse
+from lorapod.lease import LeaseState, LeaseTimes
+from lorapod.processes.pulse import Pulse, WorkerLiveness, this_host
 from lorapod.processes.store.port import Heartbeat
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.store import MemoryHeartbeats
 
 TIMES = LeaseTimes(lease_s=10)
 BEAT = Heartbeat(count=1, host="another machine", pid=1, pid_started=None)
-
-
-class SlowHeartbeats(MemoryHeartbeats):
-    """Whoever reads stands still for a while, once the heartbeat has been read."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
-        self.standstill_s = 0.0
-        self._clock = clock
-
-    def read(self, holder: str) -> Heartbeat | None:
-        beat = super().read(holder)
-        self._clock.advance(self.standstill_s)
-        return beat
 
 
 def one(_beat_s: float) -> None:
@@ -36,22 +23,26 @@ def another(_beat_s: float) -> None:
 @pytest.mark.parametrize("passed_s", [TIMES.expiry_s - 0.1, TIMES.expiry_s])
 def test_a_heart_that_stands_still_for_long_enough_is_dead(passed_s: float) -> None:
     clock = FakeClock()
-    hearts = SlowHeartbeats(clock)
+    hearts = MemoryHeartbeats()
     hearts.write("other", BEAT)
-    tracker = LivenessTracker(hearts, TIMES, clock)
-    assert not tracker.is_dead("other")
+    workers = WorkerLiveness(hearts, TIMES, clock)
+    assert not workers.is_dead("other")
     clock.advance(passed_s)
-    assert tracker.is_dead("other") is (passed_s >= TIMES.expiry_s)
+    assert workers.is_dead("other") is (passed_s >= TIMES.expiry_s)
 
 
-def test_who_stands_still_himself_takes_nobody_for_dead() -> None:
+def test_who_left_no_heartbeat_is_dead_after_a_while() -> None:
     clock = FakeClock()
-    hearts = SlowHeartbeats(clock)
-    hearts.write("other", BEAT)
-    tracker = LivenessTracker(hearts, TIMES, clock)
-    assert not tracker.is_dead("other")
-    hearts.standstill_s = 3 * TIMES.lease_s
-    assert not tracker.is_dead("other")
+    workers = WorkerLiveness(MemoryHeartbeats(), TIMES, clock)
+    assert not workers.is_dead("other")
+    clock.advance(TIMES.expiry_s)
+    assert workers.is_dead("other")
+
+
+def test_who_ran_on_this_machine_and_is_gone_is_dead_at_once() -> None:
+    hearts = MemoryHeartbeats()
+    hearts.write("other", Heartbeat(count=1, host=this_host(), pid=2**22 + 1, pid_started=1.0))
+    assert WorkerLiveness(hearts, TIMES, FakeClock()).is_dead("other")
 
 
 @pytest.mark.parametrize("rested_s", [TIMES.beat_s, TIMES.fence_s - 0.1, TIMES.fence_s, TIMES.lease_s])
@@ -61,6 +52,7 @@ def test_whoever_begins_to_rely_on_a_heart_that_rested_gets_a_fresh_beat(rested_
     pulse = Pulse(hearts, "me", TIMES, clock)
     try:
         pulse.follow(first := list[float]().append)
+        lease = pulse.lease()
         pulse.unfollow(first)
         clock.advance(rested_s)
         # A guard counts from this time: with an old one it would end its child before the next beat.
@@ -68,7 +60,7 @@ def test_whoever_begins_to_rely_on_a_heart_that_rested_gets_a_fresh_beat(rested_
         beat = hearts.read("me")
         assert beat is not None
         assert beat.count == 2
-        assert pulse.stops == 0
+        assert lease.state is LeaseState.HELD
     finally:
         pulse.close()
 
@@ -81,5 +73,20 @@ def test_a_heart_that_beats_is_not_asked_for_a_beat_more() -> None:
         began_s = pulse.follow(one)
         clock.advance(TIMES.beat_s / 2)
         assert pulse.follow(another) == began_s
+    finally:
+        pulse.close()
+
+
+def test_a_heart_that_stood_still_makes_what_it_holds_uncertain() -> None:
+    clock = FakeClock()
+    pulse = Pulse(MemoryHeartbeats(), "me", TIMES, clock)
+    try:
+        pulse.follow(one)
+        lease = pulse.lease()
+        clock.advance(TIMES.fence_s + 0.1)
+        assert lease.state is LeaseState.UNCERTAIN
+        pulse.revive()
+        assert lease.state is LeaseState.UNCERTAIN
+        assert lease.confirm(lambda: None) is LeaseState.HELD
     finally:
         pulse.close()
