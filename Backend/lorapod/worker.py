@@ -1,4 +1,4 @@
-"""The composition root: builds every part of a worker once, and is the only place that knows them all."""
+"""The composition root: build every part of a worker once. No other module knows them all."""
 
 from __future__ import annotations
 
@@ -16,16 +16,8 @@ from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.supply import FetchingSupply
-from lorapod.engines.ai_toolkit.adapter import AIToolkitEngine
-from lorapod.engines.comfyui.adapter import ComfyUIEngine
-from lorapod.engines.diffusers.adapter import DiffusersEngine
+from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
-from lorapod.engines.swarmui.adapter import SwarmUIEngine
-from lorapod.engines.swarmui.addresses import ModelAddresses
-from lorapod.engines.swarmui.downloads import SwarmDownloads
-from lorapod.engines.swarmui.models import SwarmModels
-from lorapod.engines.swarmui.options import SwarmOptions
-from lorapod.engines.swarmui.session import SwarmSession
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.events.courier import Courier
@@ -86,103 +78,60 @@ class Worker:
         trainers: TrainerRegistry | None = None,
         engines: EngineRegistry | None = None,
     ) -> Self:
-        """Build a worker from its settings; makes the workspace's folders, starts nothing.
+        """Build a worker from its settings: make the workspace's folders, start nothing.
 
-        `clock`, `trainers` and `engines` take the place of the machine's own.
+        `clock`, `trainers` and `engines` replace the machine's own, for tests.
 
         Raises:
             OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
             ValueError: `STATE_URL` is not of a form that is known, or events cannot go where the settings say.
         """
-        ground = _Ground.open(settings, clock or SystemClock())
-        workspace, starter = ground.workspace, TemplatePool() if settings.warm_trainer else ColdStarter()
-        swarm = _Swarm(options=SwarmOptions.from_settings(settings, workspace), session=SwarmSession())
-        trainers = trainers or _trainers(ground)
-        engines = engines or _engines(ground, starter, swarm)
-        stores = ObjectStores(settings=settings, workspace=workspace, redactor=ground.redactor)
-        fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=stores.open)
-        mirrors = _mirrors(ground)
-        updates = RunPodSink(ground.clock, interval_s=settings.progress_interval_s)
-        courier = Courier(
-            workspace=workspace,
-            clock=ground.clock,
-            sinks=open_sinks(settings, updates),
-            vault=Vault(settings.callback_secret),
-        )
-        emitter = EventEmitter(
-            workspace=workspace,
-            store=ground.store,
-            courier=courier,
-            clock=ground.clock,
-            interval_s=settings.progress_interval_s,
-        )
-        surroundings = Surroundings(
-            workspace=workspace,
-            store=ground.store,
-            pulse=Pulse(
-                ground.store.heartbeats,
-                new_holder(settings.worker_id),
-                LeaseTimes(lease_s=settings.lease_s),
-                ground.clock,
-            ),
-            slots=SlotPool([gpu.index for gpu in first_report(ground.telemetry).gpus]),
-            clock=ground.clock,
-            environment=settings.trainer_environment(),
-            max_log_bytes=settings.max_log_bytes,
-            redactor=ground.redactor,
-            starter=starter,
-            datasets=FetchingSupply(fetcher, workspace),
-            mirrors=mirrors,
-            check_s3=stores.check,
-            check_room=ground.room.check,
-            on_start=emitter.started,
-            on_change=emitter.changed,
-            console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
-        )
-        digests = DigestBook(workspace=workspace)
+        base = _Base.open(settings, clock or SystemClock())
+        trainers = trainers or _trainers(base)
+        engines = engines or open_engines(settings, base.workspace, clock=base.clock, starter=base.starter)
+        events = _Events.open(base)
+        mirrors = _mirrors(base)
+        fetcher = DatasetFetcher(workspace=base.workspace, settings=settings, open_store=base.stores.open)
+        context = _process_context(base, events.emitter, fetcher, mirrors)
+        digests = DigestBook(workspace=base.workspace)
         services = Services(
             settings=settings,
-            clock=ground.clock,
-            started_at=ground.clock.now(),
-            workspace=workspace,
-            scratch=ground.scratch.path,
-            redactor=ground.redactor,
+            clock=base.clock,
+            started_at=base.clock.now(),
+            workspace=base.workspace,
+            scratch=base.scratch.path,
+            redactor=base.redactor,
             processes=RealProcessManager(
-                surroundings,
+                context,
                 trainers,
                 worker_id=settings.worker_id,
                 scratch=settings.scratch_root,
-                kinds=[_generations(ground), _downloads(ground, digests, swarm)],
+                kinds=[_generations(base), _downloads(base, digests, engines)],
             ),
             trainers=trainers,
             engines=engines,
-            datasets=DatasetLibrary(workspace=workspace, settings=settings),
+            datasets=DatasetLibrary(workspace=base.workspace, settings=settings),
             remote_datasets=fetcher,
             digests=digests,
-            models=WorkspaceModels(workspace=workspace, digests=digests),
-            engine_shelves={SwarmUIEngine.name: swarm.shelf()},
-            archives=ArchiveShelf(
-                workspace=workspace,
-                max_bytes=settings.max_archive_bytes,
-                keep_free_bytes=settings.disk_min_free_bytes,
-            ),
-            shares=FileShares(settings=settings, clock=ground.clock, open_store=stores.open),
-            telemetry=ground.telemetry,
-            room=ground.room,
+            models=WorkspaceModels(workspace=base.workspace, digests=digests),
+            archives=_archives(base),
+            shares=FileShares(settings=settings, clock=base.clock, open_store=base.stores.open),
+            telemetry=base.telemetry,
+            room=base.room,
             mirrors=mirrors,
-            courier=courier,
-            updates=updates,
+            courier=events.courier,
+            updates=events.updates,
         )
         return cls(
             services=services,
             router=Router(services),
-            surroundings=surroundings,
-            emitter=emitter,
-            scratch=ground.scratch,
+            surroundings=context,
+            emitter=events.emitter,
+            scratch=base.scratch,
         )
 
     def start(self) -> None:
-        """Begin to look after the workspace's processes; take interrupted ones up where `AUTO_RESUME` says so."""
+        """Start the background threads; resume interrupted trainings if `AUTO_RESUME` is set."""
         self.emitter.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
@@ -195,7 +144,7 @@ class Worker:
             ).start()
 
     def _warm_up(self) -> None:
-        """Have the trainer that requests get unless they name another imported, a little later."""
+        """Import the default trainer in the background, so that the first training starts warm."""
         services = self.services
         try:
             trainer = services.trainers.choose(services.settings.trainer)
@@ -204,7 +153,7 @@ class Worker:
         self.surroundings.begin_soon(trainer.warm)
 
     async def answer(self, event: object, job: Job) -> dict[str, Any]:
-        """The answer to one event."""
+        """Answer one event."""
         return await self.router.answer(event, job)
 
     def close(self) -> None:
@@ -220,8 +169,8 @@ class Worker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ground:
-    """What the parts of a worker stand on."""
+class _Base:
+    """The parts that most other parts of a worker need."""
 
     settings: Settings
     clock: Clock
@@ -231,16 +180,19 @@ class _Ground:
     telemetry: Telemetry
     room: Room
     store: StateStore
+    stores: ObjectStores
+    starter: Starter
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> Self:
-        """Make the folders, and open the state store; raises as `Worker.create`."""
+        """Make the folders and open the state store; raise as `Worker.create` does."""
+        redactor = Redactor(settings.secret_values())
         workspace = Workspace.create(settings.workspace_root)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
         return cls(
             settings=settings,
             clock=clock,
-            redactor=Redactor(settings.secret_values()),
+            redactor=redactor,
             workspace=workspace,
             scratch=Scratch.open(settings.scratch_root),
             telemetry=telemetry,
@@ -251,78 +203,120 @@ class _Ground:
                 min_free_disk_bytes=settings.disk_min_free_bytes,
             ),
             store=open_store(settings, workspace, clock),
+            stores=ObjectStores(settings=settings, workspace=workspace, redactor=redactor),
+            starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Swarm:
-    """SwarmUI, as all parts that speak to it share it."""
+class _Events:
+    """What emits and delivers events."""
 
-    options: SwarmOptions
-    session: SwarmSession
+    #: One of the sinks of `courier`; jobs attach to it.
+    updates: RunPodSink
+    courier: Courier
+    emitter: EventEmitter
 
-    def shelf(self) -> SwarmModels:
-        """The models that it keeps itself."""
-        return SwarmModels(self.options.url, self.session, named=self.options.address is not None)
+    @classmethod
+    def open(cls, base: _Base) -> Self:
+        """Open the sinks that the settings name; raise as `Worker.create` does."""
+        settings = base.settings
+        updates = RunPodSink(base.clock, interval_s=settings.progress_interval_s)
+        courier = Courier(
+            workspace=base.workspace,
+            clock=base.clock,
+            sinks=open_sinks(settings, updates),
+            vault=Vault(settings.callback_secret),
+        )
+        emitter = EventEmitter(
+            workspace=base.workspace,
+            store=base.store,
+            courier=courier,
+            clock=base.clock,
+            interval_s=settings.progress_interval_s,
+        )
+        return cls(updates=updates, courier=courier, emitter=emitter)
 
 
-def _trainers(ground: _Ground) -> TrainerRegistry:
-    """In the order of preference."""
+def _process_context(
+    base: _Base, emitter: EventEmitter, fetcher: DatasetFetcher, mirrors: Mirrors
+) -> Surroundings:
+    settings = base.settings
+    return Surroundings(
+        workspace=base.workspace,
+        store=base.store,
+        pulse=Pulse(
+            base.store.heartbeats,
+            new_holder(settings.worker_id),
+            LeaseTimes(lease_s=settings.lease_s),
+            base.clock,
+        ),
+        slots=SlotPool([gpu.index for gpu in first_report(base.telemetry).gpus]),
+        clock=base.clock,
+        environment=settings.trainer_environment(),
+        max_log_bytes=settings.max_log_bytes,
+        redactor=base.redactor,
+        starter=base.starter,
+        datasets=FetchingSupply(fetcher, base.workspace),
+        mirrors=mirrors,
+        check_s3=base.stores.check,
+        check_room=base.room.check,
+        on_start=emitter.started,
+        on_change=emitter.changed,
+        console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
+    )
+
+
+def _trainers(base: _Base) -> TrainerRegistry:
+    """Return the trainers in the order of preference."""
     return TrainerRegistry(
         [
-            AIToolkitTrainer(settings=ground.settings, workspace=ground.workspace),
-            BuiltinTrainer(settings=ground.settings),
+            AIToolkitTrainer(settings=base.settings, workspace=base.workspace),
+            BuiltinTrainer(settings=base.settings),
         ]
     )
 
 
-def _engines(ground: _Ground, starter: Starter, swarm: _Swarm) -> EngineRegistry:
-    """In the order of preference."""
-    settings, workspace = ground.settings, ground.workspace
-    return EngineRegistry(
-        [
-            DiffusersEngine(settings=settings, workspace=workspace, clock=ground.clock, starter=starter),
-            ComfyUIEngine(settings=settings, workspace=workspace),
-            SwarmUIEngine(swarm.options, clock=ground.clock, session=swarm.session),
-            AIToolkitEngine(settings=settings, workspace=workspace),
-        ],
-        preferred=settings.engine,
-    )
-
-
-def _generations(ground: _Ground) -> GenerationKind:
+def _generations(base: _Base) -> GenerationKind:
     return GenerationKind(
-        workspace=ground.workspace,
-        scratch=ground.scratch.path,
-        free_gpu_memory=ground.telemetry.free_gpu_memory,
+        workspace=base.workspace,
+        scratch=base.scratch.path,
+        free_gpu_memory=base.telemetry.free_gpu_memory,
     )
 
 
-def _downloads(ground: _Ground, digests: DigestBook, swarm: _Swarm) -> DownloadKind:
-    settings, workspace = ground.settings, ground.workspace
-    addresses = ModelAddresses.from_settings(settings)
+def _downloads(base: _Base, digests: DigestBook, engines: EngineRegistry) -> DownloadKind:
+    settings, workspace = base.settings, base.workspace
     return DownloadKind(
         ModelDownloads(workspace=workspace, settings=settings, digests=digests),
-        {SwarmUIEngine.name: SwarmDownloads(swarm.options.url, swarm.session, addresses)},
+        engines.downloads,
         shelved=partial(link_and_log, settings, workspace),
     )
 
 
-def _mirrors(ground: _Ground) -> Mirrors:
-    """What sends artifacts. A mirror tries again by itself, and tells meanwhile what failed: its stores need no patience."""
-    settings, workspace = ground.settings, ground.workspace
+def _archives(base: _Base) -> ArchiveShelf:
+    return ArchiveShelf(
+        workspace=base.workspace,
+        max_bytes=base.settings.max_archive_bytes,
+        keep_free_bytes=base.settings.disk_min_free_bytes,
+    )
+
+
+def _mirrors(base: _Base) -> Mirrors:
+    """Return what uploads artifacts; a mirror retries by itself, so its stores retry only for a short time."""
+    settings, workspace = base.settings, base.workspace
     patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
     hasty = settings.model_copy(update={"store_patience_s": patience_s})
 
     def has_ended(process_id: str) -> bool:
-        record = ground.store.records.load(process_id)
+        record = base.store.records.load(process_id)
         return record is None or record.status.final
 
     return Mirrors(
         workspace=workspace,
-        clock=ground.clock,
+        clock=base.clock,
         scratch=settings.scratch_root,
-        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=ground.redactor).open,
+        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=base.redactor).open,
         default=settings.upload_targets,
         has_ended=has_ended,
     )

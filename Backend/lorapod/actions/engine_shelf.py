@@ -50,7 +50,7 @@ def engine_shelf(engine: ShelfEngine | None, services: Services) -> ModelCatalog
     """
     if engine is not ShelfEngine.SWARMUI:
         return services.models
-    if (shelf := services.engine_shelves.get(engine.value)) is None:
+    if (shelf := services.engines.catalogs.get(engine.value)) is None:
         raise Unsupported(
             "This worker has no SwarmUI whose models could be asked for.",
             hint="Leave `engine` out to ask for the workspace's models.",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from lorapod.files.archive_shelf import ArchiveShelf
     from lorapod.files.digests import DigestBook
     from lorapod.models.catalog import WorkspaceModels
-    from lorapod.models.port import ModelCatalog
     from lorapod.processes.manager import RealProcessManager
     from lorapod.safety.redaction import Redactor
     from lorapod.settings import Settings
@@ -55,5 +53,3 @@ class Services:
     courier: Courier
     updates: Attaching
     models: WorkspaceModels
-    #: Shelves of programs that keep their own, by engine.
-    engine_shelves: Mapping[str, ModelCatalog] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import SecretStr
 
+from lorapod.models.port import Downloads, ModelCatalog
 from lorapod.processes.slots import Slot
 from lorapod.trainers.port import ChildExit, LaunchSpec
 
@@ -201,6 +202,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """The worker ends: end what was started. Called once, perhaps while `generate` still runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineBundle:
+    """An engine with what belongs to it."""
+
+    engine: Engine
+    #: The engine's own list of models; None: it uses the workspace's.
+    catalog: ModelCatalog | None = None
+    #: How the engine downloads models into its own list; None: it does not.
+    downloads: Downloads | None = None
 
 
 @runtime_checkable

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Self
 
-from lorapod.engines.port import Engine, EngineStatus
+from lorapod.engines.port import Engine, EngineBundle, EngineStatus
 from lorapod.errors import InvalidInput, Unsupported
+from lorapod.models.port import Downloads, ModelCatalog
 from lorapod.wire.generation import GenerateRequest
 
 #: Takes the first engine that is available.
@@ -19,16 +21,37 @@ _NEED_THEIR_OWN = frozenset({"ai-toolkit"})
 class EngineRegistry(Mapping[str, Engine]):
     """Engines in the order of preference."""
 
-    def __init__(self, engines: Sequence[Engine], *, preferred: str = AUTO) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        *,
+        preferred: str = AUTO,
+        catalogs: Mapping[str, ModelCatalog] | None = None,
+        downloads: Mapping[str, Downloads] | None = None,
+    ) -> None:
         """Take charge of the engines.
 
         Args:
             engines: the first that is available is what `auto` means.
-            preferred: the one that requests get which name none; or `auto`.
+            preferred: the engine of requests that name none; or `auto`.
+            catalogs: the lists of models that engines keep themselves, by the engine's name.
+            downloads: how engines download models into those lists, by the engine's name.
         """
         self._engines = {engine.name: engine for engine in engines}
         self._preferred = preferred
         self._open = list(self._engines.values())
+        self.catalogs = catalogs or {}
+        self.downloads = downloads or {}
+
+    @classmethod
+    def of(cls, bundles: Sequence[EngineBundle], *, preferred: str = AUTO) -> Self:
+        """Take charge of the engines with what belongs to them."""
+        return cls(
+            [bundle.engine for bundle in bundles],
+            preferred=preferred,
+            catalogs={bundle.engine.name: bundle.catalog for bundle in bundles if bundle.catalog},
+            downloads={bundle.engine.name: bundle.downloads for bundle in bundles if bundle.downloads},
+        )
 
     def __getitem__(self, name: str) -> Engine:
         """The engine of that name."""

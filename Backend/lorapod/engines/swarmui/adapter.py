@@ -8,8 +8,11 @@ import threading
 from collections.abc import Sequence
 
 from lorapod.clock import Clock
-from lorapod.engines.port import EngineStatus, Generation, GenerationResult, GenerationRun
+from lorapod.engines.port import EngineBundle, EngineStatus, Generation, GenerationResult, GenerationRun
+from lorapod.engines.swarmui.addresses import ModelAddresses
 from lorapod.engines.swarmui.connection import SwarmUnreachable, connected
+from lorapod.engines.swarmui.downloads import SwarmDownloads
+from lorapod.engines.swarmui.models import SwarmModels
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.engines.swarmui.parameters import check
 from lorapod.engines.swarmui.readiness import RESTART_S, backends
@@ -17,6 +20,8 @@ from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.engines.swarmui.work import SwarmWork
 from lorapod.errors import WorkerError
 from lorapod.safety.urls import shown_url
+from lorapod.settings import Settings
+from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +69,16 @@ class SwarmUIEngine:
         self._model: str | None = None
         self._probed: tuple[float, EngineStatus] | None = None
         self._probing = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings, workspace: Workspace, clock: Clock) -> EngineBundle:
+        """Build the engine, its list of models and its downloads; they share one session."""
+        options, session = SwarmOptions.from_settings(settings, workspace), SwarmSession()
+        return EngineBundle(
+            engine=cls(options, clock=clock, session=session),
+            catalog=SwarmModels(options.url, session, named=options.address is not None),
+            downloads=SwarmDownloads(options.url, session, ModelAddresses.from_settings(settings)),
+        )
 
     def probe(self) -> EngineStatus:
         """What it answered a moment ago; asked anew every few seconds, and never for long."""
