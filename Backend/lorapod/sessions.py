@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lorapod.clock import Clock
+from lorapod.folders import entries_of
 from lorapod.workspace import CONFIG_NAME, Workspace
 
 PREFIX = "training_session_"
@@ -70,8 +71,9 @@ def drop_session(session: Session, workspace: Workspace) -> None:
 
 def session_outputs(workspace: Workspace) -> list[Path]:
     """The output folders of all sessions, oldest first."""
-    found = (path for parent in PARENTS for path in (workspace.root / parent).glob(f"{PREFIX}*/output"))
-    return sorted(path for path in found if path.is_dir())
+    found = (entry for parent in PARENTS for entry in entries_of(workspace.root / parent))
+    outputs = (Path(entry.path, "output") for entry in found if entry.name.startswith(PREFIX))
+    return sorted(path for path in outputs if path.is_dir())
 
 
 def in_session(path: Path, workspace: Workspace) -> bool:

@@ -88,33 +88,22 @@ def read_header(path: Path) -> WeightsHeader:
         InvalidInput: it is not a safetensors file, its header is cut off, or larger than `HEADER_MAX_BYTES`.
     """
     try:
-        with open(path, "rb", opener=_nonblocking) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise InvalidInput(f"{path.name} is not a file.")
-            prefix = file.read(_LENGTH.size)
-            if len(prefix) < _LENGTH.size:
-                raise InvalidInput(f"{path.name} is not a safetensors file: it has only {len(prefix)} bytes.")
-            (header_bytes,) = _LENGTH.unpack(prefix)
-            if header_bytes > HEADER_MAX_BYTES:
-                raise InvalidInput(
-                    f"{path.name} is not a safetensors file, or its header is too large: {header_bytes} bytes."
-                )
-            text = file.read(header_bytes)
+        return _read_header(path)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path.name}.") from error
     except OSError as error:
         raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
-    if len(text) < header_bytes:
-        raise InvalidInput(f"{path.name} is cut off: its header has {len(text)} of {header_bytes} bytes.")
-    return _header(path.name, text, state.st_size)
 
 
 def is_whole(path: Path) -> bool:
-    """Whether `path` is a safetensors file of exactly the size that its header promises."""
+    """Return whether `path` is a safetensors file of exactly the size that its header promises.
+
+    Raises:
+        OSError: the file cannot be read now, as on a network volume that lost its server.
+    """
     try:
-        return read_header(path).whole
-    except (InvalidInput, NotFound):
+        return _read_header(path).whole
+    except (InvalidInput, FileNotFoundError, PermissionError):
         return False
 
 
@@ -122,6 +111,25 @@ def step_of(header: WeightsHeader) -> int | None:
     """The step that the weights were trained for: `step` in the metadata's `training_info`, where it tells."""
     step = _json_object(header.metadata.get("training_info", "")).get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
+
+
+def _read_header(path: Path) -> WeightsHeader:
+    with open(path, "rb", opener=_nonblocking) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise InvalidInput(f"{path.name} is not a file.")
+        prefix = file.read(_LENGTH.size)
+        if len(prefix) < _LENGTH.size:
+            raise InvalidInput(f"{path.name} is not a safetensors file: it has only {len(prefix)} bytes.")
+        (header_bytes,) = _LENGTH.unpack(prefix)
+        if header_bytes > HEADER_MAX_BYTES:
+            raise InvalidInput(
+                f"{path.name} is not a safetensors file, or its header is too large: {header_bytes} bytes."
+            )
+        text = file.read(header_bytes)
+    if len(text) < header_bytes:
+        raise InvalidInput(f"{path.name} is cut off: its header has {len(text)} of {header_bytes} bytes.")
+    return _header(path.name, text, state.st_size)
 
 
 def _nonblocking(name: str, flags: int) -> int:

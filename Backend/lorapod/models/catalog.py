@@ -15,6 +15,7 @@ from typing import Any
 from lorapod import weights
 from lorapod.errors import Conflict, InvalidInput, NotFound, WorkerError
 from lorapod.files.digests import DigestBook
+from lorapod.folders import files_below
 from lorapod.models.card import card_path, edit_card, read_card
 from lorapod.models.find import FoundModel, find_models
 from lorapod.models.headers import HeaderBook, HeaderNotes
@@ -199,10 +200,9 @@ def _kind_of(found: FoundModel, notes: HeaderNotes) -> ModelKind:
 
 
 def _states(folder: Path) -> Iterator[os.stat_result]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                yield Path(place, name).stat()
+    for entry in files_below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            yield entry.stat()
 
 
 def _sealed(path: str) -> str:

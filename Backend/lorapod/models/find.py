@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lorapod.folders import entries_of, files_below
 from lorapod.kinds import FileKind, is_hidden, kind_of
 from lorapod.models.kinds import ModelKind, kind_of_folder
 from lorapod.sessions import session_outputs
@@ -128,22 +129,16 @@ def _trained(workspace: Workspace) -> Iterator[FoundModel]:
 
 
 def _weights(top: str | Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(top):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in files:
-            if name.endswith(SUFFIX) and not is_hidden(name):
-                yield Path(folder, name)
+    for entry in files_below(top, skip=is_hidden):
+        if entry.name.endswith(SUFFIX) and not is_hidden(entry.name):
+            yield Path(entry.path)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name; nothing where it is gone or may not be read."""
+    """Return what lies in a folder, by name; nothing if it is gone or the worker has no right to read it."""
     try:
-        with os.scandir(folder) as scanned:
-            return sorted(
-                (entry for entry in scanned if not is_hidden(entry.name) and _is_text(entry.name)),
-                key=lambda entry: entry.name,
-            )
-    except OSError:
+        return [entry for entry in entries_of(folder) if not is_hidden(entry.name) and _is_text(entry.name)]
+    except PermissionError:
         return []
 
 

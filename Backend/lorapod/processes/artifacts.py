@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lorapod.folders import entries_of, files_below
 from lorapod.processes.record import ProcessRecord
 from lorapod.workspace import Workspace
 
@@ -47,9 +47,11 @@ def checkpoints(run_folder: Path, name: str) -> Sequence[Checkpoint]:
     """The weights in a run folder, by step, the final ones last."""
     numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
     found: list[Checkpoint] = []
-    for entry in _entries(run_folder):
+    for entry in entries_of(run_folder):
         match = numbered.fullmatch(entry.name)
-        if match is None and entry.name != f"{name}.safetensors":
+        if not entry.is_file(follow_symlinks=False) or (
+            match is None and entry.name != f"{name}.safetensors"
+        ):
             continue
         status = entry.stat()
         found.append(
@@ -67,8 +69,8 @@ def samples(run_folder: Path) -> Sequence[Sample]:
     """The pictures in a run folder, by step and index."""
     found = (
         Sample(path=Path(entry.path), step=int(match["step"]), index=int(match["index"]))
-        for entry in _entries(run_folder / "samples")
-        if (match := _SAMPLE.fullmatch(entry.name))
+        for entry in entries_of(run_folder / "samples")
+        if entry.is_file(follow_symlinks=False) and (match := _SAMPLE.fullmatch(entry.name))
     )
     return sorted(found, key=lambda sample: (sample.step, sample.index, sample.path))
 
@@ -83,17 +85,6 @@ def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path
 
 def output_files(folder: Path) -> Iterator[Path]:
     """Every file below an output folder, sorted, without hidden files, caches and links."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _NO_OUTPUT and not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if not name.startswith(".") and not path.is_symlink():
-                yield path
-
-
-def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-    except FileNotFoundError:
-        return ()
+    for entry in files_below(folder, skip=lambda name: name in _NO_OUTPUT or name.startswith(".")):
+        if not entry.name.startswith(".") and not entry.is_symlink():
+            yield Path(entry.path)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, NotFound, Unsupported
+from lorapod.folders import files_below
 from lorapod.library_errors import DISK_FULL
 from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.port import Progress, StoredObject, StoreRefused, UrlUse, checked_key
@@ -82,14 +83,12 @@ class LocalObjects:
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every file below the folder; symlinks are passed over."""
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                path = Path(folder, name)
-                key = path.relative_to(self._folder).as_posix()
-                if name.startswith(TEMPORARY) or not key.startswith(prefix) or path.is_symlink():
-                    continue
-                with suppress(FileNotFoundError):
-                    yield self._describe(key, path.stat())
+        for entry in files_below(self._folder):
+            key = Path(entry.path).relative_to(self._folder).as_posix()
+            if entry.name.startswith(TEMPORARY) or not key.startswith(prefix) or entry.is_symlink():
+                continue
+            with suppress(FileNotFoundError):
+                yield self._describe(key, entry.stat())
 
     def stat(self, key: str) -> StoredObject | None:
         """The file as it is now."""

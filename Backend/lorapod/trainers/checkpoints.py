@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 from lorapod.errors import InvalidInput, NotFound
+from lorapod.folders import entries_of
 from lorapod.weights import SUFFIX, read_header, step_of
 
 logger = logging.getLogger(__name__)
@@ -71,16 +72,20 @@ def _judged(run_folder: Path, name: str) -> tuple[dict[Path, int], list[Path]]:
     """The weights that are whole, with the step they were trained for; and those that are damaged."""
     whole: dict[Path, int] = {}
     damaged: list[Path] = []
-    for path in sorted(run_folder.glob(f"*{SUFFIX}")):
-        if not path.name.startswith(name) or not path.is_file():
+    for path in (Path(entry.path) for entry in entries_of(run_folder)):
+        if path.suffix != SUFFIX or not path.name.startswith(name) or not path.is_file():
             continue
         try:
             header = read_header(path)
         except NotFound:
             continue
-        except InvalidInput:
-            if os.access(path, os.R_OK):
-                damaged.append(path)
+        except InvalidInput as error:
+            if isinstance(error.__cause__, PermissionError):
+                continue
+            if isinstance(error.__cause__, OSError):
+                # The volume does not answer now; the file may be complete.
+                raise error.__cause__ from None
+            damaged.append(path)
             continue
         if header.whole:
             named = _STEP.search(path.stem[len(name) :])

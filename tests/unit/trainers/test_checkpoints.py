@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,3 +116,25 @@ def test_the_final_weights_in_every_form(tmp_path: Path, name: str) -> None:
     (tmp_path / "lora_000000010.safetensors").write_bytes(b"")
     (tmp_path / name).write_bytes(b"")
     assert final_weights(tmp_path, "lora") == tmp_path / name
+
+
+@pytest.mark.parametrize("broken", ["", "lora_000000020.safetensors"])
+def test_what_cannot_be_read_now_is_neither_damaged_nor_missing(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "lora_000000010.safetensors", 10)
+    best = write(tmp_path / "lora_000000020.safetensors", 20)
+    calls: dict[str, Callable[..., Any]] = {"scandir": os.scandir, "open": os.open}
+
+    def stale(name: str, path: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(path, int) and Path(path) == tmp_path / broken:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return calls[name](path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        for name in calls:
+            patch.setattr(os, name, partial(stale, name))
+        with pytest.raises(OSError, match="Stale file handle"):
+            make_ready(tmp_path, "lora")
+    assert best.exists()
+    assert make_ready(tmp_path, "lora") == 20

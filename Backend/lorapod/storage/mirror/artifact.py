@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from lorapod.folders import files_below
 from lorapod.weights import SUFFIX
 
 _SAMPLES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".mp4", ".webm"})
 _LOGS = frozenset({".log", ".db", ".jsonl", ".csv"})
+#: What trainers append to the name of weights that are not final.
+_STEP = re.compile(r"_(?P<step>\d{9,})$")
 _TEMPORARY = frozenset({".tmp", ".part"})
 
 
@@ -51,6 +54,14 @@ class Artifact:
         """What changes when the file does."""
         return self.size_bytes, self.mtime_ns
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Sorts what is sent first: the final weights, the newest checkpoints, samples, logs."""
+        if self.kind is not Kind.CHECKPOINT:
+            return list(Kind).index(self.kind), 0
+        step = _STEP.search(self.path.stem)
+        return (0, -int(step["step"])) if step else (-1, 0)
+
 
 def kind_of(relative: PurePosixPath) -> Kind | None:
     """What a file of a run folder is, by its place and ending; None: it is never sent.
@@ -68,18 +79,20 @@ def kind_of(relative: PurePosixPath) -> Kind | None:
 
 
 def find_artifacts(run: Run) -> Iterator[Artifact]:
-    """Everything of a run that may be sent, whole or not; links are passed over."""
+    """Yield everything of a run that may be sent, complete or not; links are passed over.
+
+    Raises:
+        OSError: a folder cannot be read now.
+    """
     if run.log.is_file():
         yield from _seen(run.log, f"{run.root}/{Kind.LOG}/training.log", Kind.LOG)
-    for folder, folders, names in os.walk(run.folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        for name in sorted(names):
-            path = Path(folder, name)
-            relative = PurePosixPath(path.relative_to(run.folder).as_posix())
-            if (kind := kind_of(relative)) is None or path.is_symlink():
-                continue
-            below = relative.relative_to(kind) if relative.parts[0] == kind else relative
-            yield from _seen(path, f"{run.root}/{kind}/{below}", kind)
+    for entry in files_below(run.folder, skip=lambda name: name.startswith((".", "_"))):
+        path = Path(entry.path)
+        relative = PurePosixPath(path.relative_to(run.folder).as_posix())
+        if (kind := kind_of(relative)) is None or entry.is_symlink():
+            continue
+        below = relative.relative_to(kind) if relative.parts[0] == kind else relative
+        yield from _seen(path, f"{run.root}/{kind}/{below}", kind)
 
 
 def _seen(path: Path, key: str, kind: Kind) -> Iterator[Artifact]:

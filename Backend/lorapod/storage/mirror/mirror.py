@@ -34,6 +34,8 @@ LOG_INTERVAL_S = 60.0
 #: Waits after a failure: they double from the first to the longest.
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 60.0
+#: So many files that fail one after the other mean that the target is away.
+AWAY_FAILURES = 2
 
 
 class Mirror:
@@ -66,28 +68,51 @@ class Mirror:
         self._refused_card: str | None = None
 
     def step(self, *, still: bool) -> float | None:
-        """Send what is due, and say in how many seconds to come again; None: all is done.
+        """Send what is due, and return in how many seconds to call again; None: everything is sent.
 
         `still`: the training has ended, so no file changes any more.
         """
+        try:
+            return self._step(still=still)
+        except OSError as error:
+            # A folder that cannot be read now may hold the final weights.
+            logger.warning(
+                "artifacts cannot be read",
+                extra={"process_id": self.run.process_id, "reason": str(error), "retried": True},
+            )
+            return self._postpone()
+
+    def _step(self, *, still: bool) -> float | None:
         self._catch_up()
         found = list(find_artifacts(self.run))
         self._settling.look(found)
         missing = [artifact for artifact in found if not self.ledger.holds(artifact)]
         if (wait_s := self._retry_due - self._clock.monotonic()) > 0:
             return wait_s
-        due = [artifact for artifact in missing if self._is_due(artifact, still=still)]
-        if due:
-            self._send_all(due)
-        if self._retry_due <= self._clock.monotonic():
-            self._tell_card(found, still=still)
-        if (wait_s := self._retry_due - self._clock.monotonic()) > 0:
-            return wait_s
+        due, unreadable = self._due(missing, still=still)
+        if not self._send_all(due) or unreadable or not self._write_card(found, still=still):
+            return self._postpone()
         if still:
             return None
         rest = [artifact for artifact in missing if artifact not in due and artifact.kind is not Kind.LOG]
         waits = [self._settling.due(artifact) - self._clock.monotonic() for artifact in rest]
         return min([RESCAN_S, *(wait_s for wait_s in waits if wait_s > 0)])
+
+    def _due(self, missing: list[Artifact], *, still: bool) -> tuple[list[Artifact], bool]:
+        """Return what may be sent now, the most important first, and whether a file could not be read."""
+        due: list[Artifact] = []
+        unreadable = False
+        for artifact in missing:
+            try:
+                if self._is_due(artifact, still=still):
+                    due.append(artifact)
+            except OSError as error:
+                unreadable = True
+                self._note_failure(artifact.key, error, retryable=True)
+        # A file that failed before comes last: it must not keep the others waiting.
+        return sorted(
+            due, key=lambda artifact: (artifact.key in self.ledger.failed, *artifact.rank)
+        ), unreadable
 
     def _is_due(self, artifact: Artifact, *, still: bool) -> bool:
         if self._refused.get(artifact.key) == artifact.state:
@@ -100,19 +125,34 @@ class Mirror:
             return last_s is None or self._clock.monotonic() >= last_s + LOG_INTERVAL_S
         return self._settling.settled(artifact, still=still)
 
-    def _send_all(self, artifacts: list[Artifact]) -> None:
-        """Send until the target does not answer; what it refuses for good stands in the ledger."""
+    def _send_all(self, artifacts: list[Artifact]) -> bool:
+        """Send files, and return whether none of them has to be tried again.
+
+        If two files in a row fail, the target is taken to be away, and the rest waits for the next try. What the target
+        refuses for good is recorded in the ledger.
+        """
+        if not artifacts:
+            return True
+        failures = in_a_row = 0
         try:
             with self._open(self._target) as store:
                 for artifact in artifacts:
                     self._catch_up()
-                    if not self.ledger.holds(artifact) and not self._send(artifact, store):
-                        return
-                self._orphans.look(store, self._own_folder)
+                    if self.ledger.holds(artifact) or self._send(artifact, store):
+                        in_a_row = 0
+                        continue
+                    failures, in_a_row = failures + 1, in_a_row + 1
+                    if in_a_row == AWAY_FAILURES:
+                        return False
+                if not failures:
+                    self._orphans.look(store, self._own_folder)
         except WorkerError as error:
             # The target itself cannot be opened: its settings are missing or wrong.
             self._note_failure("", error, retryable=error.retryable)
+            if error.retryable:
+                return False
             self._refused.update({artifact.key: artifact.state for artifact in artifacts})
+        return not failures
 
     @property
     def _own_folder(self) -> str:
@@ -126,31 +166,35 @@ class Mirror:
             return ""
         return f"{self.run.root}/"
 
-    def _tell_card(self, found: list[Artifact], *, still: bool) -> None:
-        """Write the card of a repository, where it is time and it has news; a commit each, so seldom."""
+    def _write_card(self, found: list[Artifact], *, still: bool) -> bool:
+        """Write the card of a repository if there is something new to say, and return whether it needs no further try.
+
+        Each writing is a commit, so it happens with the first weights and at the end.
+        """
         if self.ledger.card is not None and not still:
-            return
+            return True
         text = card_of(self.ledger, found)
         if text is None:
-            return
+            return True
         digest = hashlib.sha256(text.encode()).hexdigest()
         if digest in {self.ledger.card, self._refused_card}:
-            return
+            return True
         try:
             with self._open(self._target) as store:
                 if not put_card(store, text, self._scratch):
-                    logger.info("somebody's own card stands", extra={"process_id": self.run.process_id})
+                    logger.info("the card was edited and stays", extra={"process_id": self.run.process_id})
         except (WorkerError, OSError) as error:
             retryable = not isinstance(error, WorkerError) or error.retryable
             self._refused_card = None if retryable else digest
             self._note_failure(CARD, error, retryable=retryable)
-            return
+            return not retryable
         self._wait_s = FIRST_WAIT_S
         failed = {key: why for key, why in self.ledger.failed.items() if key != CARD}
         self._keep(replace(self.ledger, card=digest, failed=failed))
+        return True
 
     def _send(self, artifact: Artifact, store: ObjectStore) -> bool:
-        """Whether the target answered."""
+        """Send a file, and return whether it needs no further try."""
         self._logged[artifact.key] = self._clock.monotonic()
         try:
             with standing_still(artifact, self._scratch) as path:
@@ -159,19 +203,16 @@ class Mirror:
                 if before is None or before.sha256 != sha256:
                     store.put_file(path, artifact.key, sha256=sha256)
             status = artifact.path.stat()
-        except WorkerError as error:
-            if not error.retryable:
-                self._refused[artifact.key] = artifact.state
-            self._note_failure(artifact.key, error, retryable=error.retryable)
-            return not error.retryable
         except FileNotFoundError:
             return True
-        except OSError as error:
-            # Of this file alone; the others go on.
-            self._note_failure(artifact.key, error, retryable=True)
-            return True
+        except (WorkerError, OSError) as error:
+            retryable = not isinstance(error, WorkerError) or error.retryable
+            if not retryable:
+                self._refused[artifact.key] = artifact.state
+            self._note_failure(artifact.key, error, retryable=retryable)
+            return not retryable
         if artifact.kind is not Kind.LOG and (status.st_size, status.st_mtime_ns) != artifact.state:
-            # It was written meanwhile, so what was sent is nobody's: the next step sends it again.
+            # It was written meanwhile, so what was sent is of no use: the next step sends it again.
             return True
         sent = Sent(size_bytes=artifact.size_bytes, mtime_ns=artifact.mtime_ns, sha256=sha256)
         self._wait_s = FIRST_WAIT_S
@@ -185,9 +226,12 @@ class Mirror:
             extra={"process_id": self.run.process_id, "key": key, "reason": str(error), "retried": retryable},
         )
         self._keep(replace(self.ledger, failed={**self.ledger.failed, key: str(error)}))
-        if retryable:
-            self._retry_due = self._clock.monotonic() + self._wait_s
-            self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
+
+    def _postpone(self) -> float:
+        """Return how long to wait before the next try; the waits double."""
+        wait_s, self._wait_s = self._wait_s, min(self._wait_s * 2, LONGEST_WAIT_S)
+        self._retry_due = self._clock.monotonic() + wait_s
+        return wait_s
 
     def _catch_up(self) -> None:
         """Take over what another worker wrote, which took this process for abandoned or has taken it up."""

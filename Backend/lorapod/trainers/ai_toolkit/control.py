@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorapod.folders import entries_of
 from lorapod.trainers.control_table import ControlTable, phase_of
 from lorapod.trainers.port import Phase, TrainingPlan
 
@@ -59,9 +60,9 @@ class ToolkitRunControl:
     def _weights(self) -> dict[str, int]:
         """Everything that a checkpoint consists of, with the time it was written."""
         return {
-            path.name: _written(path)
-            for path in self._run_folder.glob("*")
-            if path.name.startswith(self._name)
+            entry.name: _written(Path(entry.path))
+            for entry in entries_of(self._run_folder)
+            if entry.name.startswith(self._name)
         }
 
 

@@ -6,11 +6,11 @@ Toolkit 0.12.26 does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lorapod.folders import files_below
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.trainers.ai_toolkit.vocabulary import NOT_TRAININGS, STANDARD_TYPES, Vocabulary
 from lorapod.wire.validation import nearest
@@ -184,10 +184,9 @@ def _endings(dataset: Mapping[str, Any], arch: object) -> tuple[str, ...]:
 
 def _files(folder: Path) -> Iterator[str]:
     """Names of the files that AI Toolkit would look at."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if Path(root).name != "_controls":
-            yield from (name for name in names if not name.startswith("."))
+    for entry in files_below(folder, skip=lambda name: name.startswith(".")):
+        if Path(entry.path).parent.name != "_controls" and not entry.name.startswith("."):
+            yield entry.name
 
 
 def check_text(config: Mapping[str, Any], problems: Problems) -> None:

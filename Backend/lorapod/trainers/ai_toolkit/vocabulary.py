@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lorapod.folders import files_below
+
 #: Process types that train one model from a dataset; all but the last are one trainer under several names.
 STANDARD_TYPES = frozenset({"sd_trainer", "ui_trainer", "textual_inversion_trainer", "diffusion_trainer"})
 
@@ -98,7 +100,7 @@ def vocabulary(root: Path, version: str | None) -> Vocabulary:
 def _sources(root: Path) -> Iterator[str]:
     folders = [root / name for name in _EXTENSIONS]
     for folder in [*folders, root / "toolkit" / "models"]:
-        for path in sorted(folder.rglob("*.py")):
+        for path in sorted(Path(entry.path) for entry in files_below(folder) if entry.name.endswith(".py")):
             if _TEMPLATE_FOLDER not in path.parts:
                 yield _read(path)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import InvalidInput, NotFound, TooLarge
+from lorapod.folders import files_below
 from lorapod.safety import images
 from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.console import say
@@ -96,9 +97,9 @@ class Batches:
 
 def picture_files(folder: Path) -> Iterator[Path]:
     """Pictures below `folder`, in the order of their names; hidden folders and caches are left out."""
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder).parts
-        if path.suffix.lower() in images.SUFFIXES and not any(part.startswith((".", "_")) for part in inner):
+    found = [Path(entry.path) for entry in files_below(folder, skip=lambda name: name.startswith((".", "_")))]
+    for path in sorted(found):
+        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith((".", "_")):
             yield path
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +29,13 @@ class CountingObjects(MemoryObjects):
     def __init__(self) -> None:
         super().__init__()
         self.puts: list[str] = []
+        #: By key.
+        self.failures: dict[str, Exception] = {}
         self.after_put: Callable[[], None] = lambda: None
 
     def put_file(self, path: Path, key: str, **options: object) -> StoredObject:
+        if key in self.failures:
+            raise self.failures[key]
         stored = super().put_file(path, key, **options)  # type: ignore[arg-type]
         self.puts.append(key)
         self.after_put()
@@ -226,3 +233,90 @@ def test_two_mirrors_of_one_target_send_nothing_twice(bench: Bench) -> None:
     bench.mirror.step(still=True)
     other.step(still=True)
     assert bench.store.puts == [CHECKPOINT]
+
+
+@pytest.mark.parametrize("unreadable", ["cat", "cat/samples"])
+def test_a_folder_that_cannot_be_read_at_the_last_look_is_read_again(
+    bench: Bench, unreadable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("cat.safetensors", WEIGHTS)
+    bench.write("samples/1.png", b"picture")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", stale(os.scandir, bench.root / unreadable))
+        assert bench.mirror.step(still=True) == FIRST_WAIT_S
+    assert bench.step_after(FIRST_WAIT_S, still=True) is None
+    assert sorted(bench.store.puts) == [CHECKPOINT, "cat/samples/1.png"]
+
+
+def test_weights_that_cannot_be_read_at_the_last_look_are_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.write("cat.safetensors", WEIGHTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", stale(os.open, path))
+        assert bench.mirror.step(still=True) == FIRST_WAIT_S
+    assert bench.step_after(FIRST_WAIT_S, still=True) is None
+    assert bench.store.puts == [CHECKPOINT]
+
+
+def stale(function: Callable[..., Any], broken: Path) -> Callable[..., Any]:
+    """Make a system call fail for one path as on a network volume that lost its server."""
+
+    def call(path: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(path, int) and Path(os.fsdecode(path)) == broken:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return function(path, *arguments, **options)
+
+    return call
+
+
+def test_final_weights_are_sent_first_and_logs_last(bench: Bench) -> None:
+    (bench.root / "train.log").write_bytes(b"one\n")
+    bench.write("samples/1.png", b"picture")
+    for step in (2, 10, 1):
+        bench.write(f"cat_{step:09d}.safetensors", WEIGHTS)
+    bench.write("cat.safetensors", WEIGHTS)
+    assert bench.mirror.step(still=True) is None
+    assert bench.store.puts == [
+        CHECKPOINT,
+        "cat/checkpoints/cat_000000010.safetensors",
+        "cat/checkpoints/cat_000000002.safetensors",
+        "cat/checkpoints/cat_000000001.safetensors",
+        "cat/samples/1.png",
+        LOG,
+    ]
+
+
+def test_files_that_cannot_be_sent_do_not_block_the_others(bench: Bench) -> None:
+    (bench.root / "train.log").write_bytes(b"one\n")
+    broken = [f"cat/checkpoints/cat_{step:09d}.safetensors" for step in (1, 2, 3)]
+    for key in broken:
+        bench.write(key.rpartition("/")[2], WEIGHTS)
+        bench.store.failures[key] = StoreUnavailable("It broke off.")
+    bench.write("samples/1.png", b"picture")
+    bench.mirror.step(still=True)
+    bench.step_after(60, still=True)
+    assert bench.store.puts == ["cat/samples/1.png", LOG]
+    assert sorted(bench.mirror.ledger.failed) == broken
+    bench.store.failures.clear()
+    assert bench.step_after(60, still=True) is None
+    assert sorted(bench.store.puts) == sorted([*broken, "cat/samples/1.png", LOG])
+
+
+def test_a_store_that_is_away_is_asked_for_two_files_not_for_all(bench: Bench) -> None:
+    for number in range(9):
+        bench.write(f"samples/{number}.png", b"picture")
+    bench.store.failure = StoreUnavailable("It is away.")
+    assert bench.mirror.step(still=True) == FIRST_WAIT_S
+    assert len(bench.mirror.ledger.failed) == 2
+
+
+def test_weights_that_can_never_be_read_do_not_block_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.write("cat_000000001.safetensors", WEIGHTS)
+    bench.write("cat.safetensors", WEIGHTS)
+    monkeypatch.setattr(os, "open", stale(os.open, path))
+    assert bench.mirror.step(still=True) == FIRST_WAIT_S
+    assert bench.store.puts == [CHECKPOINT]
+    assert list(bench.mirror.ledger.failed) == ["cat/checkpoints/cat_000000001.safetensors"]

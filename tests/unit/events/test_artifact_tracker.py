@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorapod.events.artifact_tracker import ArtifactTracker
+from lorapod.events.models import EventType
+from lorapod.testing.records import make_record
+from lorapod.workspace import Workspace
+
+WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+
+
+def test_weights_that_cannot_be_read_at_the_last_look_are_reported_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, record = Workspace.create(tmp_path / "workspace"), make_record()
+    path = record.run_folder(workspace) / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(WEIGHTS)
+    tracker, open_file = ArtifactTracker(workspace), os.open
+
+    def stale(name: Any, *arguments: Any, **options: Any) -> int:
+        if Path(name) == path:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(name))
+        return open_file(name, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", stale)
+        with pytest.raises(OSError, match="Stale file handle"):
+            list(tracker.new_artifacts(record, still=True))
+    assert [kind for kind, _ in tracker.new_artifacts(record, still=True)] == [EventType.CHECKPOINT]
+    assert list(tracker.new_artifacts(record, still=True)) == []
