@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -69,6 +70,7 @@ class Started:
 
     def __init__(self, starter: Starter, arguments: list[str], folder: Path, *, fence_s: float = 600) -> None:
         self.ended = False
+        self.script = arguments[0]
         spec = LaunchSpec(argv=(*WARM.python, *arguments), cwd=folder, environment={"OWN": "1"})
         self.child: Child = starter.start_child(spec, ENVIRONMENT, warm=WARM, fence_s=fence_s)
         if isinstance(starter, TemplatePool):
@@ -228,7 +230,40 @@ def test_output_comes_while_the_program_runs(start: Start) -> None:
 def test_the_guard_ends_it_when_the_heart_stands_still(start: Start) -> None:
     started = start("import time; time.sleep(60)", fence_s=0.5)
     started.child.guard_line.tell(time.monotonic())
-    assert started.end() == Exit(signal=signal.SIGKILL)
+    end = started.end()
+    assert end.signal == signal.SIGKILL
+    # It says that it was the guard, and why.
+    assert end.fenced_after_s is not None
+    assert end.fenced_after_s >= 0.5
+
+
+def test_a_guard_that_stood_still_itself_kills_nothing_while_the_heart_beats(start: Start) -> None:
+    fence_s = 0.5
+    started = start("import time; print('up', flush=True); time.sleep(60)", fence_s=fence_s)
+    started.child.guard_line.tell(time.monotonic())
+    started.line()
+    (guard,) = guards_of(started)
+    os.kill(guard, signal.SIGSTOP)
+    until = time.monotonic() + 3 * fence_s
+    while time.monotonic() < until:
+        started.child.guard_line.tell(time.monotonic())
+        assert not select.select([started.child.exit_descriptor], [], [], fence_s / 5)[0]
+    started.child.guard_line.tell(time.monotonic())
+    os.kill(guard, signal.SIGCONT)
+    # It has judged what it missed once it takes its leave.
+    started.child.guard_line.tell(math.inf)
+    assert gone(guard)
+    assert not select.select([started.child.exit_descriptor], [], [], 0)[0]
+
+
+def guards_of(started: Started) -> list[int]:
+    """Guards carry the command line of what they guard behind their own, or its group if it is a fork."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if "guard.py" in (line := " ".join(process.info["cmdline"] or ()))
+        and (str(started.script) in line or f"--watch {started.child.pid} " in line)
+    ]
 
 
 def test_the_guard_lets_it_live_while_the_heart_beats(start: Start) -> None:

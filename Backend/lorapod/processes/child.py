@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Self
 
@@ -23,44 +23,56 @@ from lorapod.trainers.port import LaunchSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """How a child ended; neither is set where nobody saw it."""
+    """How a child ended; nothing is set if that was not seen."""
 
     exit_code: int | None = None
     signal: int | None = None
+    #: Set if its guard killed it: how old the worker's last heartbeat was then, in seconds.
+    fenced_after_s: float | None = None
 
     @classmethod
     def of(cls, returncode: int) -> Self:
-        """From the return code of `subprocess`, where a negative one is a signal."""
+        """Read the return code of `subprocess`, in which a negative number is a signal."""
         return cls(signal=-returncode) if returncode < 0 else cls(exit_code=returncode)
 
 
 class GuardLine:
-    """The worker's end of the pipe to one guard."""
+    """The worker's ends of the two pipes to one guard: heartbeats go there, one word may come back."""
 
     def __init__(self) -> None:
-        """Open the pipe; `read_end` goes to the guard and is closed here by `handed_over`."""
-        self.read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._write_end, False)
+        """Open the pipes; `ends` go to the guard, in this order, and are closed here by `handed_over`."""
+        beats, self._beats = os.pipe2(os.O_CLOEXEC)
+        self._word, word = os.pipe2(os.O_CLOEXEC)
+        self.ends = (beats, word)
+        for descriptor in (self._beats, self._word):
+            os.set_blocking(descriptor, False)
         self._open = True
         self._lock = threading.Lock()
 
     def handed_over(self) -> None:
-        """Close the guard's end on this side."""
-        os.close(self.read_end)
+        """Close the guard's ends on this side."""
+        for descriptor in self.ends:
+            os.close(descriptor)
 
     def tell(self, beat_s: float) -> None:
         """Pass on the time of a heartbeat; a guard that is gone, or does not read, is no error. Any thread."""
         with self._lock:
             if self._open:
                 with contextlib.suppress(BrokenPipeError, BlockingIOError):
-                    os.write(self._write_end, guard.TIME.pack(beat_s))
+                    os.write(self._beats, guard.TIME.pack(beat_s))
 
-    def dismiss(self) -> None:
-        """Let the guard go: its child has ended."""
+    def dismiss(self) -> float | None:
+        """Let the guard go, its child has ended; return how old the last heartbeat was if the guard killed it."""
         self.tell(math.inf)
         with self._lock:
             self._open = False
-            os.close(self._write_end)
+            try:
+                word = os.read(self._word, guard.TIME.size)
+            except BlockingIOError:
+                word = b""
+            os.close(self._beats)
+            os.close(self._word)
+        return float(guard.TIME.unpack(word)[0]) if word else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +105,13 @@ class Child:
     def reap(self) -> Exit:
         """Wait for the exit, and let go of the guard and every descriptor."""
         returncode = self.wait()
-        self.guard_line.dismiss()
+        fenced_after_s = self.guard_line.dismiss()
         for stream in self.streams:
             stream.close()
         os.close(self.exit_descriptor)
-        return Exit() if returncode is None else Exit.of(returncode)
+        seen = Exit() if returncode is None else Exit.of(returncode)
+        # A child that had ended by itself a moment before was not killed by its guard.
+        return replace(seen, fenced_after_s=fenced_after_s) if seen.exit_code is None else seen
 
 
 def start_child(spec: LaunchSpec, environment: Mapping[str, str], *, fence_s: float) -> Child:
@@ -116,14 +130,14 @@ def start_child(spec: LaunchSpec, environment: Mapping[str, str], *, fence_s: fl
     line = GuardLine()
     try:
         popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(line.read_end), str(fence_s), *spec.argv],
+            [sys.executable, "-I", "-S", guard.__file__, *map(str, line.ends), str(fence_s), *spec.argv],
             cwd=spec.cwd,
             env={**environment, **spec.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[line.read_end],
+            pass_fds=line.ends,
             start_new_session=True,
         )
     except BaseException:

@@ -1,14 +1,17 @@
-"""A small process beside each child that ends it when its worker is gone.
+"""A small process beside each child that kills it when its worker is gone.
 
-`python -I -S guard.py DESCRIPTOR FENCE_S PROGRAM [ARGUMENT ...]` leaves a guard behind and becomes the program: same
+`python -I -S guard.py BEATS WORD FENCE_S PROGRAM [ARGUMENT ...]` leaves a guard behind and becomes the program: same
 process id, same session, so that its parent sees the program's own exit. The guard, in a session of its own, reads
-DESCRIPTOR, a pipe from the worker: eight bytes each time, a double, the monotonic time in seconds before the worker's
-last heartbeat, or infinity when the child has ended. It kills the child's group
+the descriptor BEATS, a pipe from the worker: eight bytes each time, a double, the monotonic time in seconds before the
+worker's last heartbeat, or infinity when the child has ended. It kills the child's group
 
 - when the pipe ends: the worker is dead;
 - when the last heartbeat is older than FENCE_S: the worker is frozen, or cut off from its workspace.
 
-`guard.py --watch GROUP DESCRIPTOR FENCE_S` leaves a guard for a group that is there already, and ends.
+Before it kills, it writes to the descriptor WORD, a pipe to the worker, how old the last heartbeat was, a double too: so
+the worker can say why the child ended.
+
+`guard.py --watch GROUP BEATS WORD FENCE_S` leaves a guard for a group that is there already, and ends.
 
 (`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started the child ends, and never for a frozen
 worker.) Only the standard library is used, and as little of it as possible: a guard takes 20 ms and a few MB.
@@ -24,31 +27,57 @@ import time
 
 TIME = struct.Struct("<d")
 
+#: Heartbeats that are read at once.
+_MESSAGES = 512
 
-def guard(group: int, descriptor: int, fence_s: float) -> None:
-    """Watch until the child has ended or has to be ended."""
+
+def guard(group: int, beats: int, word: int, fence_s: float) -> None:
+    """Watch until the child has ended or has to be killed."""
+    os.set_blocking(beats, False)
     last_s = time.monotonic()
     while True:
-        wait_s = last_s + fence_s - time.monotonic()
-        if wait_s <= 0 or not select.select([descriptor], [], [], wait_s)[0]:
+        # The time before the pipe is emptied: a guard that stood still itself judges by what came meanwhile.
+        now_s = time.monotonic()
+        newest_s = _newest(beats, last_s)
+        if newest_s is None or now_s >= newest_s + fence_s:
             break
-        message = os.read(descriptor, TIME.size)
-        if len(message) < TIME.size:
-            break
-        (last_s,) = TIME.unpack(message)
-        if math.isinf(last_s):
+        if math.isinf(newest_s):
             return
+        last_s = newest_s
+        select.select([beats], [], [], last_s + fence_s - now_s)
+    _say(word, now_s - last_s)
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         return
 
 
-def leave_guard(group: int, descriptor: int, fence_s: float) -> None:
-    """Fork a guard for `group` that is nobody's child; returns in the caller alone, its `descriptor` closed."""
+def _say(word: int, age_s: float) -> None:
+    try:
+        os.write(word, TIME.pack(age_s))
+    except OSError:
+        # The worker is dead, and hears nothing.
+        return
+
+
+def _newest(beats: int, last_s: float) -> float | None:
+    """Empty the pipe, and return the newest time in it, or `last_s`; None if the worker has closed it."""
+    while True:
+        try:
+            messages = os.read(beats, _MESSAGES * TIME.size)
+        except BlockingIOError:
+            return last_s
+        if len(messages) < TIME.size:
+            return last_s if math.isinf(last_s) else None
+        (last_s,) = TIME.unpack(messages[-TIME.size :])
+
+
+def leave_guard(group: int, beats: int, word: int, fence_s: float) -> None:
+    """Fork a guard for `group`, adopted by init; return in the caller alone, the descriptors closed."""
     middle = os.fork()
     if middle:
-        os.close(descriptor)
+        os.close(beats)
+        os.close(word)
         os.waitpid(middle, 0)
         return
     os.setsid()
@@ -59,15 +88,22 @@ def leave_guard(group: int, descriptor: int, fence_s: float) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    os.dup2(descriptor, 3)
-    os.closerange(4, 65536)
-    guard(group, 3, fence_s)
+    low, high = sorted((beats, word))
+    for first, end in ((3, low), (low + 1, high), (high + 1, 65536)):
+        os.closerange(first, end)
+    guard(group, beats, word, fence_s)
     os._exit(0)
 
 
+def main(arguments: list[str]) -> None:
+    """Leave the guard that the arguments ask for, and become the program."""
+    if arguments[0] == "--watch":
+        group, beats, word = (int(argument) for argument in arguments[1:4])
+        leave_guard(group, beats, word, float(arguments[4]))
+        return
+    leave_guard(os.getpid(), int(arguments[0]), int(arguments[1]), float(arguments[2]))
+    os.execvp(arguments[3], arguments[3:])  # noqa: S606 - the program that the worker named, without a shell
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "--watch":
-        leave_guard(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
-        sys.exit()
-    leave_guard(os.getpid(), int(sys.argv[1]), float(sys.argv[2]))
-    os.execvp(sys.argv[3], sys.argv[3:])  # noqa: S606 - the program that the worker named, without a shell
+    main(sys.argv[1:])

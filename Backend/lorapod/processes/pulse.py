@@ -54,11 +54,6 @@ class Pulse:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @property
-    def breaks(self) -> int:
-        """Return how often the heartbeat stood still so long that the guards killed this worker's children."""
-        return self._count.breaks
-
     def lease(self) -> Lease:
         """Return the lease of one process that this worker has just taken."""
         return Lease(self._count)

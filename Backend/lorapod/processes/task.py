@@ -24,6 +24,15 @@ class TaskStopped(Exception):
     """The task has ended early because it was told to."""
 
 
+class ChildFenced(Exception):
+    """The guard killed the task's child, `after_s` seconds after the worker's last heartbeat."""
+
+    def __init__(self, after_s: float) -> None:
+        """Keep how long it was."""
+        super().__init__(f"{after_s:.1f} s after the last heartbeat")
+        self.after_s = after_s
+
+
 class TaskRun:
     """What a task may ask and tell while it runs; for any thread."""
 
@@ -87,6 +96,7 @@ class TaskRun:
 
         Raises:
             LeaseLost: another worker has taken the process up.
+            ChildFenced: its guard killed it.
             OSError: it cannot be started.
         """
         run = self._run
@@ -102,6 +112,8 @@ class TaskRun:
 
         exit_ = run.follow(child, read=read, look=_nothing, wish=_refuse, saver=_nothing)
         self._change(pid=None, pid_started=None)
+        if exit_.fenced_after_s is not None and run.stop is None:
+            raise ChildFenced(exit_.fenced_after_s)
         return ChildExit(
             exit_code=exit_.exit_code,
             signal=exit_.signal,
@@ -179,6 +191,8 @@ class TaskWork:
             outcome = run.around.redactor.record(self._task(TaskRun(run)))
         except TaskStopped:
             return Ending.stopped(run.stop)
+        except ChildFenced as fenced:
+            return Ending.fenced(fenced.after_s)
         except (OSError, WorkerError) as error:
             run.log.note(f"failed: {error}")
             if run.stop is not None or run.ledger.check_lease() is not LeaseState.HELD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -137,7 +138,7 @@ class Training:
             around.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
                 return Ending.stopped(run.stop)
-            launched_at, breaks = around.clock.now().timestamp(), around.pulse.breaks
+            launched_at = around.clock.now().timestamp()
             child = self._launch(run)
         except (OSError, WorkerError) as error:
             log.note(f"cannot start: {error}")
@@ -150,7 +151,6 @@ class Training:
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
         run.ledger.move(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started)
         exit_ = self._follow(child, run)
-        fenced = around.pulse.breaks > breaks or run.ledger.lease.state is not LeaseState.HELD
         outcome = self._trainer.outcome(
             self._plan,
             ChildExit(
@@ -162,7 +162,7 @@ class Training:
             ),
         )
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
-        return _meaning(run, exit_, outcome, fenced=fenced)
+        return _meaning(run, exit_, outcome)
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
         """Have the rest of its files sent."""
@@ -212,8 +212,8 @@ class Training:
         return run.follow(child, read=read, look=lambda: observe(reader.poll()), wish=wish, saver=saver)
 
 
-def _meaning(run: Run, exit_: Exit, outcome: Outcome, *, fenced: bool) -> Ending:
-    """What the exit meant; `fenced`: this worker stood still, so the guard may have ended the child."""
+def _meaning(run: Run, exit_: Exit, outcome: Outcome) -> Ending:
+    """Return what the exit meant."""
     changes = {
         "exit_code": exit_.exit_code,
         "signal": None if exit_.signal is None else signal.Signals(exit_.signal).name,
@@ -222,7 +222,9 @@ def _meaning(run: Run, exit_: Exit, outcome: Outcome, *, fenced: bool) -> Ending
         return Ending(status=ProcessStatus.COMPLETED, changes=changes)
     if run.stop is not None:
         return Ending(status=Ending.stopped(run.stop).status, changes=changes)
-    if outcome.stopped or (fenced and exit_.signal == signal.SIGKILL):
-        # Somebody else interrupted it: the platform, a person on the machine, or its own guard.
+    if exit_.fenced_after_s is not None:
+        return replace(Ending.fenced(exit_.fenced_after_s), changes=changes)
+    if outcome.stopped:
+        # The platform interrupted it, or a person on the machine.
         return Ending(status=ProcessStatus.INTERRUPTED, changes=changes)
     return Ending(status=ProcessStatus.FAILED, failure=outcome.failure, changes=changes)

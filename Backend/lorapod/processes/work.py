@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lorapod.errors import ErrorCode
 from lorapod.processes.order import Order
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import Run
@@ -40,6 +41,21 @@ class Ending:
         if stop is None:
             return cls(status=ProcessStatus.INTERRUPTED)
         return cls(status=_STOPPED_STATUS[stop.reason])
+
+    @classmethod
+    def fenced(cls, after_s: float) -> Ending:
+        """Return the end of a child that its guard killed, `after_s` seconds after the worker's last heartbeat."""
+        return cls(
+            status=ProcessStatus.INTERRUPTED,
+            failure=Failure(
+                code=ErrorCode.UPSTREAM_ERROR,
+                message=(
+                    f"The worker's guard ended it: for {after_s:.1f} s the worker wrote no heartbeat, because it "
+                    "stood still or could not reach its workspace."
+                ),
+                hint="Send `resume`. If it happens again, look at the volume or the state store, or raise LEASE_S.",
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

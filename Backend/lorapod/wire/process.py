@@ -78,7 +78,9 @@ class ProcessSummary(WireModel):
     started_at: Moment | None = Field(default=None, description="When it got its turn, the last time.")
     ended_at: Moment | None = Field(default=None, description="When it ended.")
     worker_id: str = Field(description="The worker that holds or last held it.")
-    failure: FailureView | None = Field(default=None, description="Why it failed, where it did.")
+    failure: FailureView | None = Field(
+        default=None, description="Why it failed or was interrupted, if that is known."
+    )
     job_id: str | None = Field(default=None, description="The caller's own id of the job.")
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from lorapod import lease
-from lorapod.errors import Conflict, NotFound
+from lorapod.errors import Conflict, ErrorCode, NotFound
 from lorapod.processes import child as children
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
@@ -26,7 +26,10 @@ from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.file_orders import ORDER_NAME
-from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
+from lorapod.processes.store.port import Heartbeat
+from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
+from lorapod.testing.store import MemoryHeartbeats, open_memory_store
+from lorapod.testing.task import CountingKind
 
 LEASE_S = 3.0
 CANCEL = StopRequest(reason=StopReason.CANCEL, save=False, grace_s=5)
@@ -195,8 +198,45 @@ async def test_a_frozen_worker_that_nobody_missed_says_itself_what_happened(root
         alone.popen.send_signal(signal.SIGCONT)
         end = await ended(reader, record)
         assert (end.status, end.generation, end.signal) == (ProcessStatus.INTERRUPTED, 1, "SIGKILL")
+        assert end.failure is not None
+        assert "guard" in end.failure.message
     finally:
         alone.close()
+
+
+class FailingHeartbeats(MemoryHeartbeats):
+    """A place for heartbeats that can be full."""
+
+    full = False
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().write(holder, beat)
+
+
+@pytest.mark.parametrize("kind", ["training", "task"])
+async def test_what_its_guard_ended_says_so_and_can_be_resumed(root: Path, kind: str) -> None:
+    hearts = FailingHeartbeats()
+    store = dataclasses.replace(open_memory_store(), heartbeats=hearts)
+    manager = open_manager(root, store=store, lease_s=LEASE_S, warm=False, kinds=[CountingKind()])
+    try:
+        if kind == "training":
+            begun = train_on(manager, steps=5000)
+        else:
+            begun = task_on(manager, "count", child="import time; print(1, flush=True); time.sleep(60)")
+        record = await until(manager, begun, lambda now: now.pid is not None)
+        hearts.full = True
+        await until_gone(record)
+        hearts.full = False
+        end = await ended(manager, record)
+        assert (end.status, end.generation) == (ProcessStatus.INTERRUPTED, 1)
+        assert end.failure is not None
+        assert end.failure.code is ErrorCode.UPSTREAM_ERROR
+        assert "guard" in end.failure.message
+        assert "guard" in (root / "logs" / f"{record.process_id}.log").read_text()
+    finally:
+        await asyncio.to_thread(manager.close, 5)
 
 
 async def test_resume_goes_on_from_the_newest_whole_checkpoint(
@@ -361,6 +401,17 @@ async def test_a_worker_that_wakes_answers_from_the_store_and_passes_messages_on
     assert not manager.holds(waiting.process_id)
     manager.ask(waiting.process_id, ControlRequest(save=True, grace_s=5))
     assert len(manager._around.store.mailbox.take(waiting.process_id)) == 1
+    manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
+
+
+async def test_a_worker_that_stood_still_and_lost_nothing_hears_a_cancel_of_what_waits(
+    manager: RealProcessManager,
+) -> None:
+    first = train_on(manager, steps=5000)
+    waiting = train_on(manager, steps=5)
+    manager._around.pulse._count.breaks += 1
+    manager.ask(waiting.process_id, ControlRequest(grace_s=5))
+    assert (await ended(manager, waiting)).status is ProcessStatus.CANCELLED
     manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
 
 

@@ -7,11 +7,11 @@ Unix socket pair that keeps message boundaries. Each message is one JSON object:
 | the worker asks | with descriptors | and is told |
 |---|---|---|
 | (nothing) | | `{"environment"}`, once: it is ready; the variables that it was started with |
-| `{"argv", "arguments", "cwd", "environment", "guard", "fence_s"}` | stdout, stderr, guard, go | `{"pid"}` and a pidfd, or `{"errno", "error"}` |
+| `{"argv", "arguments", "cwd", "environment", "guard", "fence_s"}` | stdout, stderr, two for the guard, go | `{"pid"}` and a pidfd, or `{"errno", "error"}` |
 | `{"reap": pid}` | | `{"returncode"}` as `subprocess` gives it, null where it is none of its children |
 
 A fork has its own session, the given environment, folder and streams, a guard beside it (`guard` is the command that
-starts one, the descriptor follows), fresh random numbers, and waits for a byte on *go* before it runs the program
+starts one, its descriptors follow), fresh random numbers, and waits for a byte on *go* before it runs the program
 that `argv` names: so a worker that gave up waiting can be sure that nothing runs. It returns out of `serve` to the end
 of this script, which runs the program as the interpreter would, and ends as it ends.
 
@@ -41,7 +41,7 @@ MESSAGE_BYTES = 1 << 20
 #: Whose presence among the open files shows that CUDA was initialised; a fork could not use it then.
 _CUDA_DEVICE = "/dev/nvidia-uvm"
 
-_DESCRIPTORS = 4
+_DESCRIPTORS = 5
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _reap(pid: int) -> int | None:
 
 def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Program:
     """Become what a cold start would be, tell that it worked by closing `teller`, and wait for the word."""
-    stdout, stderr, guarded, go = descriptors
+    stdout, stderr, beats, word, go = descriptors
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
@@ -149,7 +149,7 @@ def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Prog
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["cwd"])
-        _start_guard(request["guard"], guarded, request["fence_s"])
+        _start_guard(request["guard"], (beats, word), request["fence_s"])
     except OSError as error:
         os.write(teller, json.dumps({"errno": error.errno, "error": str(error)}).encode())
         os._exit(1)
@@ -162,12 +162,14 @@ def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Prog
     return Program(argv=request["argv"], arguments=request["arguments"])
 
 
-def _start_guard(command: list[str], descriptor: int, fence_s: float) -> None:
+def _start_guard(command: list[str], ends: tuple[int, int], fence_s: float) -> None:
     """Start a program, which does not carry this process's memory; it leaves the guard behind and ends."""
-    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the interface of `os`
-    watch = [*command, str(os.getpid()), str(descriptor), str(fence_s)]
+    for descriptor in ends:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - the interface of `os`
+    watch = [*command, str(os.getpid()), *map(str, ends), str(fence_s)]
     helper = os.posix_spawn(watch[0], watch, os.environ)
-    os.close(descriptor)
+    for descriptor in ends:
+        os.close(descriptor)
     if os.waitpid(helper, 0)[1]:
         raise ChildProcessError(10, "the guard did not start")
 

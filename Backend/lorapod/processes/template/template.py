@@ -128,7 +128,7 @@ class Template:
         stderr, stderr_end = _pipe_holding(self._imported.stderr)
         go_end, go = os.pipe2(os.O_CLOEXEC)
         try:
-            handed = [stdout_end, stderr_end, line.read_end, go_end]
+            handed = [stdout_end, stderr_end, *line.ends, go_end]
             # A child's guard counts from a heartbeat before this call.
             pid, exit_descriptor = self._fork(request, handed, timeout_s=min(EXCHANGE_S, fence_s / 2))
             os.write(go, b"\0")
@@ -163,10 +163,10 @@ class Template:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # By way of a guard, as every child: the imports of a worker that is gone must end too.
-        watch, link = self._guard_line.read_end, self._link.theirs.fileno()
+        link = self._link.theirs.fileno()
         return subprocess.Popen(
             [
-                *(*_GUARD, str(watch), str(_NEVER_S)),
+                *(*_GUARD, *map(str, self._guard_line.ends), str(_NEVER_S)),
                 *(*self._warm.python, process.__file__, str(link), str(self._warm.preload)),
             ],
             cwd=self._warm.cwd,
@@ -175,7 +175,7 @@ class Template:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[watch, link],
+            pass_fds=[*self._guard_line.ends, link],
             start_new_session=True,
         )
 
