@@ -45,7 +45,7 @@ from lorapod.safety.redaction import Redactor
 from lorapod.safety.vault import Vault
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
-from lorapod.storage.mirror.mirrors import MIRROR_PATIENCE_S, Mirrors
+from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Room, Telemetry
@@ -305,7 +305,7 @@ def _archives(base: _Base) -> ArchiveShelf:
 def _mirrors(base: _Base) -> Mirrors:
     """Return what uploads artifacts; a mirror retries by itself, so its stores retry only for a short time."""
     settings, workspace = base.settings, base.workspace
-    patience_s = min(settings.store_patience_s, MIRROR_PATIENCE_S)
+    patience_s = min(settings.store_patience_s, MIRROR_RETRIES_S)
     hasty = settings.model_copy(update={"store_patience_s": patience_s})
 
     def has_ended(process_id: str) -> bool:

@@ -21,14 +21,14 @@ Move = Callable[[Path, str], object]
 def ours(order: dict[str, Any]) -> tuple[Move, Move]:
     from pydantic import SecretStr
 
-    from lorapod.storage.patience import Patience
+    from lorapod.storage.retry_budget import RetryBudget
     from lorapod.storage.s3 import S3Objects
     from lorapod.storage.s3_access import S3Access
 
     access = S3Access(
         key_id=order["key_id"], secret_key=SecretStr(order["secret_key"]), endpoint_url=order["url"]
     )
-    store = S3Objects(access, bucket=order["bucket"], patience=Patience())
+    store = S3Objects(access, bucket=order["bucket"], retries=RetryBudget())
     return store.put_file, lambda path, key: store.get_file(key, path)
 
 

@@ -20,8 +20,8 @@ from tests.servers.supabase_storage import SERVICE_KEY, running_supabase
 from lorapod.errors import InvalidInput, NotFound, Unsupported, UpstreamError
 from lorapod.storage.huggingface import HubObjects
 from lorapod.storage.local import LocalObjects
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import ObjectStore, UrlUse
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3 import S3Objects
 from lorapod.storage.supabase import SupabaseObjects
 from lorapod.testing.objects import MemoryObjects
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 #: Above the sizes at which S3 and Supabase begin to upload in parts.
 LARGE_BYTES = 20 * 1024 * 1024 + 3
-PATIENCE = Patience(total_s=5, first_wait_s=0.1, longest_wait_s=0.5)
+RETRIES = RetryBudget(total_s=5, first_wait_s=0.1, longest_wait_s=0.5)
 SECRETS = (SECRET_KEY, SERVICE_KEY, TOKEN)
 
 
@@ -62,7 +62,7 @@ def s3(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     opened: list[S3Objects] = []
 
     def opening() -> ObjectStore:
-        opened.append(S3Objects(server.access(), bucket=BUCKET, prefix=prefix, patience=PATIENCE))
+        opened.append(S3Objects(server.access(), bucket=BUCKET, prefix=prefix, retries=RETRIES))
         return opened[-1]
 
     # Beside the prefix, and never to be seen.
@@ -79,7 +79,7 @@ def supabase(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
         def opening() -> ObjectStore:
             opened.append(
-                SupabaseObjects(server.access(), bucket="loras", folder="some/prefix", patience=PATIENCE)
+                SupabaseObjects(server.access(), bucket="loras", folder="some/prefix", retries=RETRIES)
             )
             return opened[-1]
 
@@ -94,9 +94,7 @@ def huggingface(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Plac
 
         def opening() -> ObjectStore:
             opened.append(
-                HubObjects(
-                    server.access(), repo_id="someone/cat-lora", create_private=True, patience=PATIENCE
-                )
+                HubObjects(server.access(), repo_id="someone/cat-lora", create_private=True, retries=RETRIES)
             )
             return opened[-1]
 

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.processes.test_uploads import Attempt, eventually, on_disk
 
 from lorapod.settings import Settings
-from lorapod.storage.mirror import mirror, settling
+from lorapod.storage.mirror import artifact, mirror
 from lorapod.storage.mirror.ledger import ledgers_of
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -27,7 +27,7 @@ class UnforeseenUsage:
 
 @pytest.fixture
 def attempt(small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Attempt]:
-    monkeypatch.setattr(settling, "DEBOUNCE_S", 0.2)
+    monkeypatch.setattr(artifact, "DEBOUNCE_S", 0.2)
     monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0.1)
     monkeypatch.setattr(mirror, "LONGEST_WAIT_S", 0.2)
     settings = Settings(

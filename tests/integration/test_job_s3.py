@@ -20,8 +20,8 @@ from lorapod.actions.action import Job
 from lorapod.journal import JournalFormatter
 from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
-from lorapod.storage.mirror import settling
-from lorapod.storage.mirror.mirrors import _Active
+from lorapod.storage.mirror import artifact
+from lorapod.storage.mirror.mirrors import MirroredProcess
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
@@ -146,7 +146,7 @@ def look_through(folder: Path) -> None:
 async def test_a_resume_needs_credentials_again(
     tmp_path: Path, s3_server: RunningS3, s3_config: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "DEBOUNCE_S", 0.2)
+    monkeypatch.setattr(artifact, "DEBOUNCE_S", 0.2)
     prefix = f"resumed-{tmp_path.name}"
     with working(tmp_path) as first:
         started = await first.ask(
@@ -196,7 +196,7 @@ async def test_what_is_left_unsent_with_a_jobs_credentials_is_told(
     with working(tmp_path) as second:
         process_id = trained["process_id"]
         mirrors = second.worker.services.mirrors
-        mirrors._send(process_id, _Active(still=True))
+        mirrors._send(process_id, MirroredProcess(still=True))
         await eventually(lambda: mirrors.finished(process_id))
         uploads = (await second.ask("process_status", process_id=process_id))["uploads"]
     assert any("kept nowhere" in failure["error"] for failure in uploads["failed"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
-from lorapod.storage.mirror.view import uploads_of
+from lorapod.storage.mirror.ledger import uploads_of
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.process import (
     CheckpointView,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from lorapod.actions.services import Services
-from lorapod.storage.mirror.view import uploads_of
+from lorapod.storage.mirror.ledger import uploads_of
 
 #: Between two looks; another worker may be the one that sends.
 POLL_S = 0.25

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lorapod.models.sources import HubFile, WebFile
 from lorapod.setting_groups.models import PUBLIC_HUB
 from lorapod.settings import Settings
-from lorapod.storage.patience import Patience
+from lorapod.storage.retry_budget import RetryBudget
 
 if TYPE_CHECKING:
     from lorapod.storage.hub_access import HubAccess
@@ -53,7 +53,7 @@ def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest
     from lorapod.storage.hub_access import HubAccess
 
     access = HubAccess.from_settings(settings)
-    facts = look_up(source, access, Patience(total_s=settings.store_patience_s))
+    facts = look_up(source, access, RetryBudget(total_s=settings.store_patience_s))
     return ModelRequest(
         address=source.address(access.endpoint, facts.commit),
         headers=access.headers(),
@@ -63,33 +63,33 @@ def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest
     )
 
 
-def look_up(file: HubFile, access: HubAccess, patience: Patience) -> HubFacts:
+def look_up(file: HubFile, access: HubAccess, retries: RetryBudget) -> HubFacts:
     """Ask the Hub about a file.
 
     Raises:
         NotFound: there is no such file.
         StoreRefused: there is no such repository, or the token may not see it.
-        StoreUnavailable: the Hub does not answer within `patience`.
+        StoreUnavailable: the Hub does not answer within `retries`.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    from lorapod.storage.hub_access import missing, told
+    from lorapod.storage.hub_access import hub_errors, missing_file
 
     token = access.token.get_secret_value() if access.token else False
     api = HfApi(endpoint=access.endpoint, token=token)
 
     def attempt() -> HubFacts:
-        with told(file.path, file.repo_id):
+        with hub_errors(file.path, file.repo_id):
             commit = api.repo_info(file.repo_id, revision=file.revision).sha or file.revision
             found = api.get_paths_info(file.repo_id, [file.path], revision=commit)
         for entry in found:
             if isinstance(entry, RepoFile) and entry.path == file.path:
                 sha256 = entry.lfs.sha256 if entry.lfs is not None else None
                 return HubFacts(commit=commit, size_bytes=entry.size, sha256=sha256)
-        raise missing(file.path, file.repo_id)
+        raise missing_file(file.path, file.repo_id)
 
-    return patience.call(attempt)
+    return retries.call(attempt)
 
 
 def _civitai_headers(address: str, settings: Settings) -> Mapping[str, str]:

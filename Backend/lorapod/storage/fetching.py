@@ -9,9 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import httpx
+
 from lorapod.errors import InsufficientStorage, UpstreamError
 from lorapod.library_errors import DISK_FULL
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
+
+READ_BYTES = 1 << 20
 
 #: Takes the next piece of the content; only one call at a time, from whatever thread.
 Write = Callable[[bytes], None]
@@ -68,6 +72,16 @@ def fetch(
         raise StoreUnavailable(f"The object {wanted.key!r} changed while it was fetched.")
     _check(wanted, part)
     part.replace(path)
+
+
+def write_from(offset: int, response: httpx.Response, write: Write) -> None:
+    """Write the answer to a request for what follows `offset`; a server that ignores the range answers all of it."""
+    surplus = offset if response.status_code == httpx.codes.OK else 0
+    for chunk in response.iter_bytes(READ_BYTES):
+        fresh = chunk[surplus:]
+        surplus = max(0, surplus - len(chunk))
+        if fresh:
+            write(fresh)
 
 
 def _append(wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress: Progress | None) -> None:

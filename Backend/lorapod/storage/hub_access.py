@@ -55,7 +55,7 @@ class NoRepository(StoreRefused):
 
 
 @contextmanager
-def told(key: str, repo_id: str) -> Iterator[None]:
+def hub_errors(key: str, repo_id: str) -> Iterator[None]:
     """Say what goes wrong as callers can read it."""
     try:
         with _unwrapped():
@@ -66,11 +66,11 @@ def told(key: str, repo_id: str) -> Iterator[None]:
             hint="Check the name, HF_TOKEN and, for a gated repository, that its terms are accepted.",
         ) from error
     except EntryNotFoundError as error:
-        raise missing(key, repo_id) from error
+        raise missing_file(key, repo_id) from error
     except HFValidationError as error:
         raise InvalidInput(f"{repo_id!r} is not the name of a HuggingFace repository.") from error
     except HfHubHTTPError as error:
-        raise answered(error.response.status_code, key, repo_id) from error
+        raise status_error(error.response.status_code, key, repo_id) from error
     except json.JSONDecodeError as error:
         # huggingface_hub reads what the Hub says of a README.md before it looks at the status.
         raise StoreUnavailable(
@@ -102,19 +102,19 @@ def _unwrapped() -> Iterator[None]:
         raise
 
 
-def missing(key: str, repo_id: str) -> NotFound:
+def missing_file(key: str, repo_id: str) -> NotFound:
     """The error for a file that is not there."""
     return NotFound(f"There is no file {key!r} in the HuggingFace repository {repo_id!r}.")
 
 
-def answered(status: int, key: str, repo_id: str) -> WorkerError:
+def status_error(status: int, key: str, repo_id: str) -> WorkerError:
     """What a status other than success means."""
     what = f"{key!r} of the HuggingFace repository {repo_id!r}"
     # 409: another commit came in between. 412: as above, with a parent named.
     if status in {408, 409, 412, 429} or status >= 500:
         return StoreUnavailable(f"The HuggingFace Hub asks to come back later for {what} ({status}).")
     if status == 404:
-        return missing(key, repo_id)
+        return missing_file(key, repo_id)
     if status == 413:
         return TooLarge(f"The HuggingFace Hub takes no file of the size of {what}.")
     if status in {401, 403}:

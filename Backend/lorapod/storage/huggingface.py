@@ -18,11 +18,10 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from lorapod.errors import Unsupported
 from lorapod.setting_groups.models import PUBLIC_HUB
-from lorapod.storage.fetching import Write, fetch
-from lorapod.storage.http_bodies import write_from
-from lorapod.storage.hub_access import HubAccess, NoRepository, answered, missing, told
-from lorapod.storage.patience import Patience
+from lorapod.storage.fetching import Write, fetch, write_from
+from lorapod.storage.hub_access import HubAccess, NoRepository, hub_errors, missing_file, status_error
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
+from lorapod.storage.retry_budget import RetryBudget
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 MAIN = "main"
@@ -51,7 +50,7 @@ class HubObjects:
         kind: RepoKind = RepoKind.MODEL,
         revision: str = MAIN,
         create_private: bool | None = None,
-        patience: Patience,
+        retries: RetryBudget,
     ) -> None:
         """Connect to nothing yet.
 
@@ -62,7 +61,7 @@ class HubObjects:
             revision: branch, tag or commit; only a branch can be written.
             create_private: make the repository with the first file where it does not exist, private or not; None:
                 it must exist.
-            patience: how long the Hub is waited for.
+            retries: how long a Hub that does not answer is asked again.
         """
         disable_progress_bars()
         if access.endpoint != PUBLIC_HUB:
@@ -78,7 +77,7 @@ class HubObjects:
         self._revision = revision
         self._create_private = create_private
         self._created = create_private is None
-        self._patience = patience
+        self._retries = retries
         # Commits to one repository come one after the other anyway, and fail where they cross.
         self._committing = threading.Lock()
 
@@ -100,7 +99,7 @@ class HubObjects:
         size = path.stat().st_size
 
         def attempt() -> None:
-            with self._committing, told(key, self._repo_id):
+            with self._committing, hub_errors(key, self._repo_id):
                 if not self._created:
                     self._api.create_repo(
                         self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
@@ -115,7 +114,7 @@ class HubObjects:
                     commit_message=f"Upload {key}",
                 )
 
-        self._patience.call(attempt)
+        self._retries.call(attempt)
         if progress is not None:
             progress(size)
         stored = self.stat(key)
@@ -134,16 +133,16 @@ class HubObjects:
 
         def attempt() -> StoredObject:
             try:
-                with told(key, self._repo_id):
+                with hub_errors(key, self._repo_id):
                     info = self._api.repo_info(self._repo_id, repo_type=self._kind, revision=self._revision)
             except NoRepository:
                 if self._create_private is None:
                     raise
-                raise missing(key, self._repo_id) from None
+                raise missing_file(key, self._repo_id) from None
             commit = info.sha or self._revision
             wanted = self._stat(key, commit)
             if wanted is None:
-                raise missing(key, self._repo_id)
+                raise missing_file(key, self._repo_id)
             fetch(
                 wanted,
                 path,
@@ -153,20 +152,20 @@ class HubObjects:
             )
             return wanted
 
-        return self._patience.call(attempt)
+        return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every file of the repository whose path begins with `prefix`."""
 
         def attempt() -> list[StoredObject]:
-            with told(prefix, self._repo_id):
+            with hub_errors(prefix, self._repo_id):
                 tree = self._api.list_repo_tree(
                     self._repo_id, recursive=True, repo_type=self._kind, revision=self._revision
                 )
                 return [_describe(entry) for entry in tree if isinstance(entry, RepoFile)]
 
         try:
-            found = self._patience.call(attempt)
+            found = self._retries.call(attempt)
         except NoRepository:
             if self._create_private is None:
                 raise
@@ -176,7 +175,7 @@ class HubObjects:
     def stat(self, key: str) -> StoredObject | None:
         """The file as it is now."""
         checked_key(key)
-        return self._patience.call(lambda: self._stat(key, self._revision))
+        return self._retries.call(lambda: self._stat(key, self._revision))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
         """The Hub signs no addresses.
@@ -197,7 +196,7 @@ class HubObjects:
             with self._committing:
                 if self._stat(key, self._revision) is None:
                     return
-                with told(key, self._repo_id):
+                with hub_errors(key, self._repo_id):
                     self._api.delete_file(
                         key,
                         self._repo_id,
@@ -206,11 +205,11 @@ class HubObjects:
                         commit_message=f"Delete {key}",
                     )
 
-        self._patience.call(attempt)
+        self._retries.call(attempt)
 
     def _stat(self, key: str, revision: str) -> StoredObject | None:
         try:
-            with told(key, self._repo_id):
+            with hub_errors(key, self._repo_id):
                 found = self._api.get_paths_info(
                     self._repo_id, [key], repo_type=self._kind, revision=revision
                 )
@@ -225,11 +224,11 @@ class HubObjects:
         address = f"{self._endpoint}/{kind}{self._repo_id}/resolve/{quote(commit, safe='')}/{quote(key)}"
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with (
-            told(key, self._repo_id),
+            hub_errors(key, self._repo_id),
             self._http.stream("GET", address, headers=headers) as response,
         ):
             if not response.is_success:
-                raise answered(response.status_code, key, self._repo_id)
+                raise status_error(response.status_code, key, self._repo_id)
             write_from(offset, response, write)
 
 

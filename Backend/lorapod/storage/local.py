@@ -47,7 +47,7 @@ class LocalObjects:
         temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
         with path.open("rb") as source:
             try:
-                with self._told(key):
+                with self._errors(key):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with temporary.open("xb") as copy:
                         while chunk := source.read(COPY_BYTES):
@@ -133,7 +133,7 @@ class LocalObjects:
                 write(piece)
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:

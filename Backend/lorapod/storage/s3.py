@@ -23,8 +23,8 @@ from urllib3.exceptions import HTTPError
 
 from lorapod.errors import NotFound, UpstreamError
 from lorapod.storage.fetching import Write, fetch
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3_access import S3Access
 from lorapod.storage.s3_client import PARTS_AT_ONCE, Meter, make_client
 from lorapod.storage.s3_errors import as_worker_error, is_missing
@@ -43,14 +43,14 @@ SHA256_NAME = "sha256"
 class S3Objects:
     """A `lorapod.storage.port.ObjectStore` in a bucket, below a prefix."""
 
-    def __init__(self, access: S3Access, *, bucket: str, prefix: str = "", patience: Patience) -> None:
+    def __init__(self, access: S3Access, *, bucket: str, prefix: str = "", retries: RetryBudget) -> None:
         """Connect to nothing yet.
 
         Args:
             access: server and credentials.
             bucket: must exist.
             prefix: a folder of the bucket, without slashes at its ends; all of the bucket where it is empty.
-            patience: how long the server is waited for.
+            retries: how long a server that does not answer is asked again.
 
         Raises:
             InvalidInput: `prefix` is not a plain relative path.
@@ -58,7 +58,7 @@ class S3Objects:
         self._bucket = bucket
         prefix = prefix.strip("/")
         self._root = f"{checked_key(prefix)}/" if prefix else ""
-        self._patience = patience
+        self._retries = retries
         self._client = make_client(access)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class S3Objects:
             extra["Metadata"] = {SHA256_NAME: sha256}
 
         def attempt() -> StoredObject:
-            with self._told(key):
+            with self._errors(key):
                 meter = Meter(progress) if progress is not None else None
                 self._client.upload_file(
                     str(path), self._bucket, full, ExtraArgs=extra, Callback=meter, Config=UPLOAD
@@ -94,11 +94,11 @@ class S3Objects:
                 raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
             return stored
 
-        stored = self._patience.call(attempt)
+        stored = self._retries.call(attempt)
         if size >= PART_BYTES:
             # What attempts that broke off left open; the whole object is there, so nothing waits for them. A key that
             # has no right to list them has uploaded all the same.
-            with suppress(UpstreamError, NotFound), self._told(key):
+            with suppress(UpstreamError, NotFound), self._errors(key):
                 self._abort(upload for upload in self._open_uploads(full) if upload["Key"] == full)
         return stored
 
@@ -124,13 +124,13 @@ class S3Objects:
             )
             return wanted
 
-        return self._patience.call(attempt)
+        return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every object below the prefix, a thousand a request."""
         token: str | None = None
         while True:
-            page = self._patience.call(lambda token=token: self._page(prefix, token))  # type: ignore[misc]
+            page = self._retries.call(lambda token=token: self._page(prefix, token))  # type: ignore[misc]
             for found in page.get("Contents", []):
                 yield StoredObject(
                     key=found["Key"].removeprefix(self._root),
@@ -145,12 +145,12 @@ class S3Objects:
     def stat(self, key: str) -> StoredObject | None:
         """The object as it is now."""
         self._full(key)
-        return self._patience.call(lambda: self._stat(key))
+        return self._retries.call(lambda: self._stat(key))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
         """A presigned address, made without asking the server."""
         full = self._full(key)
-        with self._told(key):
+        with self._errors(key):
             return self._client.generate_presigned_url(
                 "get_object" if use is UrlUse.GET else "put_object",
                 Params={"Bucket": self._bucket, "Key": full},
@@ -162,10 +162,10 @@ class S3Objects:
         full = self._full(key)
 
         def attempt() -> None:
-            with self._told(key):
+            with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=full)
 
-        self._patience.call(attempt)
+        self._retries.call(attempt)
 
     def sweep(self, under: str = "", *, before: datetime) -> int:
         """Abort multipart uploads of keys that begin with `under`, begun before a moment; answers how many.
@@ -174,7 +174,7 @@ class S3Objects:
             StoreUnavailable: the server does not answer; it is asked once.
             StoreRefused: the key has no right to list or abort uploads.
         """
-        with self._told(self._root + under):
+        with self._errors(self._root + under):
             uploads = self._open_uploads(self._root + under)
             return self._abort(upload for upload in uploads if upload["Initiated"] < before)
 
@@ -182,7 +182,7 @@ class S3Objects:
         return self._root + checked_key(key)
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _errors(self, key: str) -> Iterator[None]:
         """Say what goes wrong as callers can read it."""
         try:
             yield
@@ -193,7 +193,7 @@ class S3Objects:
             raise as_worker_error(error, key=key, bucket=self._bucket) from error
 
     def _stat(self, key: str) -> StoredObject | None:
-        with self._told(key):
+        with self._errors(key):
             try:
                 head: HeadObjectOutputTypeDef = self._client.head_object(
                     Bucket=self._bucket, Key=self._root + key
@@ -212,13 +212,13 @@ class S3Objects:
 
     def _page(self, prefix: str, token: str | None) -> Any:
         more = {} if token is None else {"ContinuationToken": token}
-        with self._told(prefix):
+        with self._errors(prefix):
             return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
 
     def _read(self, wanted: StoredObject, offset: int, write: Write) -> None:
         # Without a range where none is needed: there is no range of nothing.
         share: Any = {"Range": f"bytes={offset}-"} if offset else {}
-        with self._told(wanted.key):
+        with self._errors(wanted.key):
             answer = self._client.get_object(
                 Bucket=self._bucket,
                 Key=self._root + wanted.key,

@@ -9,8 +9,8 @@ from typing import Protocol
 from lorapod.errors import InvalidInput
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import ObjectStore
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3_access import JobS3, S3Access
 from lorapod.wire.dataset import HuggingFaceDataset, S3Prefix, SupabaseFolder
 from lorapod.wire.storage import HuggingFaceRepo, LocalFolder, Target
@@ -38,7 +38,7 @@ class ObjectStores:
         self._settings = settings
         self._workspace = workspace
         self._redactor = redactor or Redactor()
-        self._patience = Patience(total_s=settings.store_patience_s)
+        self._retries = RetryBudget(total_s=settings.store_patience_s)
 
     @contextmanager
     def open(self, location: Location, *, job_s3: JobS3 | None = None) -> Iterator[ObjectStore]:
@@ -94,7 +94,7 @@ class ObjectStores:
             raise InvalidInput(
                 "No S3 bucket is named.", hint="Name `bucket`, or set BUCKET_NAME on the endpoint."
             )
-        return S3Objects(access, bucket=bucket, prefix=location.prefix or "", patience=self._patience)
+        return S3Objects(access, bucket=bucket, prefix=location.prefix or "", retries=self._retries)
 
     def _supabase(self, location: SupabaseFolder) -> _Closable:
         from lorapod.storage.supabase import SupabaseObjects
@@ -104,7 +104,7 @@ class ObjectStores:
             SupabaseAccess.from_settings(self._settings),
             bucket=location.bucket_name,
             folder=location.folder_path,
-            patience=self._patience,
+            retries=self._retries,
         )
 
     def _hub(self, location: HuggingFaceRepo | HuggingFaceDataset) -> _Closable:
@@ -118,8 +118,8 @@ class ObjectStores:
                 repo_id=location.repo_id,
                 kind=RepoKind.DATASET,
                 revision=location.revision or MAIN,
-                patience=self._patience,
+                retries=self._retries,
             )
         return HubObjects(
-            access, repo_id=location.repo_id, create_private=location.private, patience=self._patience
+            access, repo_id=location.repo_id, create_private=location.private, retries=self._retries
         )

@@ -18,11 +18,10 @@ import httpx
 from storage3 import SyncStorageClient
 
 from lorapod.errors import NotFound
-from lorapod.storage.fetching import Write, fetch
-from lorapod.storage.http_bodies import write_from
-from lorapod.storage.patience import Patience
+from lorapod.storage.fetching import Write, fetch, write_from
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
-from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, told
+from lorapod.storage.retry_budget import RetryBudget
+from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, supabase_errors
 from lorapod.storage.supabase_resumable import CHUNK_BYTES, ResumableUpload
 
 #: Entries of one listing; the server answers 1,500 at most, whatever is asked.
@@ -34,14 +33,16 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 class SupabaseObjects:
     """A `lorapod.storage.port.ObjectStore` in a Supabase bucket, below a folder."""
 
-    def __init__(self, access: SupabaseAccess, *, bucket: str, folder: str = "", patience: Patience) -> None:
+    def __init__(
+        self, access: SupabaseAccess, *, bucket: str, folder: str = "", retries: RetryBudget
+    ) -> None:
         """Connect to nothing yet.
 
         Args:
             access: the project and its key.
             bucket: must exist.
             folder: without slashes at its ends; all of the bucket where it is empty.
-            patience: how long the server is waited for.
+            retries: how long a server that does not answer is asked again.
 
         Raises:
             InvalidInput: `folder` is not a plain relative path.
@@ -49,7 +50,7 @@ class SupabaseObjects:
         self._bucket_name = bucket
         folder = folder.strip("/")
         self._root = f"{checked_key(folder)}/" if folder else ""
-        self._patience = patience
+        self._retries = retries
         self._url = access.storage_url
         # Redirects are not followed: the key goes with every request, and only to the project.
         self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT)
@@ -80,7 +81,7 @@ class SupabaseObjects:
         metadata = {SHA256_NAME: sha256} if sha256 is not None else {}
 
         def plain() -> None:
-            with self._told(key), path.open("rb") as file:
+            with self._errors(key), path.open("rb") as file:
                 self._bucket.upload(
                     quote(full), file, {"content-type": kind, "upsert": "true", "metadata": metadata}
                 )
@@ -91,10 +92,10 @@ class SupabaseObjects:
                 endpoint=f"{self._url}/upload/resumable",
                 bucket=self._bucket_name,
                 key=full,
-                patience=self._patience,
+                retries=self._retries,
             ).send(path, content_type=kind, metadata=metadata, progress=progress)
         else:
-            self._patience.call(plain)
+            self._retries.call(plain)
             if progress is not None:
                 progress(size)
         stored = self.stat(key)
@@ -124,7 +125,7 @@ class SupabaseObjects:
             )
             return wanted
 
-        return self._patience.call(attempt)
+        return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every object below the folder; the server lists one folder at a time, so this walks them."""
@@ -150,7 +151,7 @@ class SupabaseObjects:
     def stat(self, key: str) -> StoredObject | None:
         """The object as it is now."""
         self._full(key)
-        return self._patience.call(lambda: self._stat(key))
+        return self._retries.call(lambda: self._stat(key))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
         """A signed address. One for uploads holds for two hours, whatever is asked: the server decides that.
@@ -161,33 +162,33 @@ class SupabaseObjects:
         full = self._full(key)
 
         def attempt() -> str:
-            with self._told(key):
+            with self._errors(key):
                 if use is UrlUse.PUT:
                     return str(self._bucket.create_signed_upload_url(quote(full))["signed_url"])
                 return str(self._bucket.create_signed_url(quote(full), expires_s)["signedURL"])
 
-        return self._patience.call(attempt)
+        return self._retries.call(attempt)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
         full = self._full(key)
 
         def attempt() -> None:
-            with self._told(key):
+            with self._errors(key):
                 self._bucket.remove([full])
 
-        self._patience.call(attempt)
+        self._retries.call(attempt)
 
     # storage3 unquotes the paths that it takes, so they are quoted before; `remove` and `list` take them as they are.
     def _full(self, key: str) -> str:
         return self._root + checked_key(key)
 
-    def _told(self, key: str) -> AbstractContextManager[None]:
-        return told(key, self._bucket_name)
+    def _errors(self, key: str) -> AbstractContextManager[None]:
+        return supabase_errors(key, self._bucket_name)
 
     def _stat(self, key: str) -> StoredObject | None:
         try:
-            with self._told(key):
+            with self._errors(key):
                 found = self._bucket.info(quote(self._root + key))
         except NotFound:
             return None
@@ -202,21 +203,21 @@ class SupabaseObjects:
     def _entries(self, folder: str) -> Iterator[dict[str, Any]]:
         offset = 0
         while True:
-            page = self._patience.call(lambda offset=offset: self._page(folder, offset))  # type: ignore[misc]
+            page = self._retries.call(lambda offset=offset: self._page(folder, offset))  # type: ignore[misc]
             yield from page
             if not page:
                 return
             offset += len(page)
 
     def _page(self, folder: str, offset: int) -> list[dict[str, Any]]:
-        with self._told(folder):
+        with self._errors(folder):
             return self._bucket.list(folder, {"limit": PAGE_ENTRIES, "offset": offset})
 
     def _read(self, key: str, offset: int, write: Write) -> None:
         parts = (quote(part, safe="") for part in (self._bucket_name, *(self._root + key).split("/")))
         address = f"{self._url}/object/authenticated/{'/'.join(parts)}"
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        with self._told(key), self._http.stream("GET", address, headers=headers) as response:
+        with self._errors(key), self._http.stream("GET", address, headers=headers) as response:
             if not response.is_success:
                 response.read()
             refuse_failure(response, key, self._bucket_name)

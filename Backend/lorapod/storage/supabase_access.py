@@ -52,7 +52,7 @@ class SupabaseAccess:
 
 
 @contextmanager
-def told(key: str, bucket: str) -> Iterator[None]:
+def supabase_errors(key: str, bucket: str) -> Iterator[None]:
     """Say what goes wrong as callers can read it."""
     try:
         yield

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import Progress, StoreUnavailable
-from lorapod.storage.supabase_access import refuse_failure, told
+from lorapod.storage.retry_budget import RetryBudget
+from lorapod.storage.supabase_access import refuse_failure, supabase_errors
 
 #: The size that Supabase prescribes for every chunk but the last.
 CHUNK_BYTES = 6 << 20
@@ -40,7 +40,7 @@ class ResumableUpload:
     bucket: str
     key: str
     """In the bucket, with the folder."""
-    patience: Patience
+    retries: RetryBudget
 
     def send(
         self, path: Path, *, content_type: str, metadata: Mapping[str, str], progress: Progress | None
@@ -64,7 +64,7 @@ class ResumableUpload:
         self, path: Path, content_type: str, metadata: Mapping[str, str], progress: Progress | None
     ) -> None:
         size = path.stat().st_size
-        address = self.patience.call(lambda: self._begin(size, content_type, metadata))
+        address = self.retries.call(lambda: self._begin(size, content_type, metadata))
         offset = 0
         with path.open("rb") as file:
             while offset < size:
@@ -83,7 +83,7 @@ class ResumableUpload:
         encoded = ",".join(
             f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in fields.items()
         )
-        with told(self.key, self.bucket):
+        with supabase_errors(self.key, self.bucket):
             response = self.client.post(
                 self.endpoint,
                 headers={
@@ -116,16 +116,16 @@ class ResumableUpload:
             if not data:
                 return begin
             headers = {"Upload-Offset": str(begin), "Content-Type": "application/offset+octet-stream"}
-            with told(self.key, self.bucket):
+            with supabase_errors(self.key, self.bucket):
                 response = self.client.patch(address, content=data, headers={**_VERSION, **headers})
             if response.status_code == httpx.codes.CONFLICT:
                 raise StoreUnavailable(f"Supabase Storage holds another share of {self.key!r} than was sent.")
             return self._offset(response)
 
-        return self.patience.call(attempt)
+        return self.retries.call(attempt)
 
     def _kept(self, address: str) -> int:
-        with told(self.key, self.bucket):
+        with supabase_errors(self.key, self.bucket):
             response = self.client.head(address, headers=_VERSION)
         return self._offset(response)
 

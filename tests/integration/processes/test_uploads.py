@@ -22,7 +22,7 @@ from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, runni
 from lorapod import work_marker
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
-from lorapod.storage.mirror import mirror, mirrors, settling
+from lorapod.storage.mirror import artifact, mirror, mirrors
 from lorapod.storage.mirror.ledger import ledgers_of
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -40,12 +40,12 @@ DOOMED = """
 import asyncio, sys
 from lorapod.actions.action import Job
 from lorapod.settings import Settings
-from lorapod.storage.mirror import settling
+from lorapod.storage.mirror import artifact
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 
-settling.DEBOUNCE_S = 0.2
+artifact.DEBOUNCE_S = 0.2
 worker = Worker.create(Settings(), trainers=TrainerRegistry([ScriptTrainer()]))
 worker.start()
 config = {"name": "cat", "steps": 100_000, "save_every": 10, "step_s": 0.02}
@@ -183,7 +183,7 @@ def on_disk(workspace: Workspace, process_id: str) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths; what is tested is the order of things."""
-    monkeypatch.setattr(settling, "DEBOUNCE_S", 0.2)
+    monkeypatch.setattr(artifact, "DEBOUNCE_S", 0.2)
     monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(mirror, "LONGEST_WAIT_S", 0.5)
     monkeypatch.setattr(work_marker, "ABANDONED_S", 1.0)

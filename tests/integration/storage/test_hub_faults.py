@@ -14,13 +14,13 @@ from tests.servers.hub import HubStandIn, Repo, running_hub
 
 from lorapod.storage.hub_access import NoRepository
 from lorapod.storage.huggingface import HubObjects, RepoKind
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoreRefused, StoreUnavailable
+from lorapod.storage.retry_budget import RetryBudget
 
 # huggingface_hub calls its own HTTP library in a way that this calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-PATIENCE = Patience(total_s=5, first_wait_s=0.05, longest_wait_s=0.2)
+RETRIES = RetryBudget(total_s=5, first_wait_s=0.05, longest_wait_s=0.2)
 REPO = "someone/cat-lora"
 
 
@@ -33,7 +33,7 @@ def server() -> Iterator[HubStandIn]:
 @pytest.fixture
 def store(server: HubStandIn) -> Iterator[HubObjects]:
     access = server.access()
-    with closing(HubObjects(access, repo_id=REPO, create_private=True, patience=PATIENCE)) as store:
+    with closing(HubObjects(access, repo_id=REPO, create_private=True, retries=RETRIES)) as store:
         yield store
 
 
@@ -93,7 +93,7 @@ def test_it_comes_back_later_when_asked_to(
 
 def test_a_wrong_token_is_refused(server: HubStandIn, source: Path) -> None:
     access = server.access("hf_wrong")
-    with closing(HubObjects(access, repo_id=REPO, create_private=True, patience=PATIENCE)) as store:
+    with closing(HubObjects(access, repo_id=REPO, create_private=True, retries=RETRIES)) as store:
         with pytest.raises(StoreRefused) as caught:
             store.put_file(source, "cat.safetensors")
         assert "HF_TOKEN" in caught.value.hint
@@ -103,7 +103,7 @@ def test_a_wrong_token_is_refused(server: HubStandIn, source: Path) -> None:
 
 def test_a_dataset_that_is_not_there_says_so(server: HubStandIn, tmp_path: Path) -> None:
     access = server.access()
-    with closing(HubObjects(access, repo_id=REPO, kind=RepoKind.DATASET, patience=PATIENCE)) as store:
+    with closing(HubObjects(access, repo_id=REPO, kind=RepoKind.DATASET, retries=RETRIES)) as store:
         with pytest.raises(NoRepository, match=REPO):
             list(store.list_objects())
         with pytest.raises(NoRepository, match=REPO):
@@ -113,7 +113,7 @@ def test_a_dataset_that_is_not_there_says_so(server: HubStandIn, tmp_path: Path)
 def test_a_public_dataset_needs_no_token(server: HubStandIn, tmp_path: Path) -> None:
     server.repos[REPO] = Repo(private=False, commits=[{"1.png": b"png", "1.txt": b"a cat"}])
     access = server.access(None)
-    with closing(HubObjects(access, repo_id=REPO, kind=RepoKind.DATASET, patience=PATIENCE)) as store:
+    with closing(HubObjects(access, repo_id=REPO, kind=RepoKind.DATASET, retries=RETRIES)) as store:
         assert sorted(one.key for one in store.list_objects()) == ["1.png", "1.txt"]
         store.get_file("1.txt", tmp_path / "1.txt")
     assert (tmp_path / "1.txt").read_bytes() == b"a cat"
@@ -145,10 +145,10 @@ def test_a_hub_that_stays_away(tmp_path: Path) -> None:
     server = HubStandIn()
     with server.running():
         access = server.access()
-    impatient = Patience(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
+    few_retries = RetryBudget(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
     # huggingface_hub itself asks again for some of its calls, for half a minute; not for this one.
     with (
-        closing(HubObjects(access, repo_id=REPO, patience=impatient)) as store,
+        closing(HubObjects(access, repo_id=REPO, retries=few_retries)) as store,
         pytest.raises(StoreUnavailable, match="did not answer"),
     ):
         store.stat("a.bin")

@@ -17,20 +17,20 @@ import pytest
 from tests.servers.flaky_proxy import FlakyProxy, flaky_proxy
 from tests.servers.s3_server import BUCKET, SECRET_KEY, RunningS3, running_s3
 
-from lorapod.storage.mirror.artifact import Run
+from lorapod.storage.mirror.artifact import MirroredRun
 from lorapod.storage.mirror.ledger import UploadLedger
 from lorapod.storage.mirror.mirror import Mirror
 from lorapod.storage.orphans import ORPHAN_AGE
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoredObject, StoreRefused, StoreUnavailable, UrlUse
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3 import S3Objects
 from lorapod.testing.clock import FakeClock
 from lorapod.wire.dataset import S3Prefix
 from lorapod.wire.storage import UploadTargets
 
 FILE_BYTES = 40 * 1024 * 1024 + 7
-PATIENCE = Patience(total_s=40, first_wait_s=0.05, longest_wait_s=0.5)
-IMPATIENT = Patience(total_s=0.2, first_wait_s=0.1, longest_wait_s=0.1)
+RETRIES = RetryBudget(total_s=40, first_wait_s=0.05, longest_wait_s=0.5)
+FEW_RETRIES = RetryBudget(total_s=0.2, first_wait_s=0.1, longest_wait_s=0.1)
 
 
 @contextmanager
@@ -41,10 +41,10 @@ def opened(
     bucket: str = BUCKET,
     prefix: str = "",
     secret_key: str = SECRET_KEY,
-    patience: Patience = PATIENCE,
+    retries: RetryBudget = RETRIES,
 ) -> Iterator[S3Objects]:
     access = server.access(port=port, secret_key=secret_key)
-    with closing(S3Objects(access, bucket=bucket, prefix=prefix, patience=patience)) as store:
+    with closing(S3Objects(access, bucket=bucket, prefix=prefix, retries=retries)) as store:
         yield store
 
 
@@ -225,7 +225,7 @@ def test_wrong_credentials_are_refused_at_once(s3_server: RunningS3, prefix: str
                 call()
             assert "BUCKET_SECRET_ACCESS_KEY" in caught.value.hint
             assert "another-secret-key" not in f"{caught.value} {caught.value.hint}"
-        assert time.monotonic() - begun < PATIENCE.total_s / 2
+        assert time.monotonic() - begun < RETRIES.total_s / 2
 
 
 def test_a_bucket_that_is_not_there(s3_server: RunningS3, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_bucket_that_is_not_there(s3_server: RunningS3, tmp_path: Path) -> Non
 def test_a_server_that_stays_away(s3_server: RunningS3, tmp_path: Path) -> None:
     small = tmp_path / "small.bin"
     small.write_bytes(b"content")
-    with opened(s3_server, port=1, patience=IMPATIENT) as store:
+    with opened(s3_server, port=1, retries=FEW_RETRIES) as store:
         with pytest.raises(StoreUnavailable, match="did not answer") as caught:
             store.put_file(small, "a.bin")
         assert caught.value.retryable
@@ -297,7 +297,7 @@ def test_a_mirror_ends_old_uploads_of_its_own_folder_only(
     def step() -> None:
         target = UploadTargets(s3=S3Prefix(prefix=prefix))
         mirror = Mirror(
-            Run(process_id="train_0", folder=folder, log=tmp_path / "train.log", root="cat"),
+            MirroredRun(process_id="train_0", folder=folder, log=tmp_path / "train.log", root="cat"),
             UploadLedger(target=target, folder="cat", log="train.log", root="cat"),
             path=tmp_path / "ledger.json",
             open_target=lambda _: opened(s3_server, prefix=prefix),

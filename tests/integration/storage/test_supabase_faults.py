@@ -16,12 +16,12 @@ from tests.servers.flaky_proxy import flaky_proxy
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
 
 from lorapod.errors import InvalidInput
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoreRefused, StoreUnavailable
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase import SupabaseObjects
 from lorapod.storage.supabase_resumable import CHUNK_BYTES
 
-PATIENCE = Patience(total_s=5, first_wait_s=0.05, longest_wait_s=0.2)
+RETRIES = RetryBudget(total_s=5, first_wait_s=0.05, longest_wait_s=0.2)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server() -> Iterator[SupabaseStandIn]:
 
 @pytest.fixture
 def store(server: SupabaseStandIn) -> Iterator[SupabaseObjects]:
-    with closing(SupabaseObjects(server.access(), bucket="loras", folder="f", patience=PATIENCE)) as store:
+    with closing(SupabaseObjects(server.access(), bucket="loras", folder="f", retries=RETRIES)) as store:
         yield store
 
 
@@ -103,10 +103,10 @@ def test_an_upload_that_the_server_forgot_is_begun_again(
 def test_connections_are_reset_on_the_way(server: SupabaseStandIn, source: Path, tmp_path: Path) -> None:
     with flaky_proxy(server.port) as proxy:
         access = server.access(port=proxy.port)
-        with closing(SupabaseObjects(access, bucket="loras", patience=PATIENCE)) as store:
+        with closing(SupabaseObjects(access, bucket="loras", retries=RETRIES)) as store:
             proxy.reset(4, after_bytes=2_000_000)
             store.put_file(source, "a.bin", sha256=sha256(source))
-        with closing(SupabaseObjects(access, bucket="loras", patience=PATIENCE)) as store:
+        with closing(SupabaseObjects(access, bucket="loras", retries=RETRIES)) as store:
             proxy.reset(4, after_bytes=3_000_000)
             store.get_file("a.bin", tmp_path / "target.bin")
         assert proxy.harmed == 8
@@ -146,11 +146,11 @@ def test_a_server_that_is_away_and_comes_back(small: Path) -> None:
     server = SupabaseStandIn()
     server.buckets["loras"] = {}
     with server.running():
-        store = SupabaseObjects(server.access(), bucket="loras", patience=PATIENCE)
+        store = SupabaseObjects(server.access(), bucket="loras", retries=RETRIES)
         store.put_file(small, "a.bin")
-    impatient = Patience(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
+    few_retries = RetryBudget(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
     with (
-        closing(SupabaseObjects(server.access(), bucket="loras", patience=impatient)) as other,
+        closing(SupabaseObjects(server.access(), bucket="loras", retries=few_retries)) as other,
         pytest.raises(StoreUnavailable, match="did not answer"),
     ):
         other.put_file(small, "b.bin")
@@ -161,7 +161,7 @@ def test_a_server_that_is_away_and_comes_back(small: Path) -> None:
 
 def test_a_wrong_key_is_refused_at_once(server: SupabaseStandIn, small: Path, source: Path) -> None:
     begun = time.monotonic()
-    with closing(SupabaseObjects(server.access(key="wrong"), bucket="loras", patience=PATIENCE)) as store:
+    with closing(SupabaseObjects(server.access(key="wrong"), bucket="loras", retries=RETRIES)) as store:
         for path in (small, source):
             with pytest.raises(StoreRefused, match="refuses access") as caught:
                 store.put_file(path, "a.bin")
@@ -170,7 +170,7 @@ def test_a_wrong_key_is_refused_at_once(server: SupabaseStandIn, small: Path, so
 
 
 def test_a_bucket_that_is_not_there(server: SupabaseStandIn, small: Path, source: Path) -> None:
-    with closing(SupabaseObjects(server.access(), bucket="other", patience=PATIENCE)) as store:
+    with closing(SupabaseObjects(server.access(), bucket="other", retries=RETRIES)) as store:
         for path in (small, source):
             with pytest.raises(StoreRefused, match="no Supabase bucket 'other'"):
                 store.put_file(path, "a.bin")

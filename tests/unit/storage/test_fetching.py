@@ -9,8 +9,8 @@ import pytest
 
 from lorapod.errors import InsufficientStorage
 from lorapod.storage.fetching import Write, fetch
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoredObject, StoreRefused, StoreUnavailable
+from lorapod.storage.retry_budget import RetryBudget
 
 WANTED = StoredObject(key="a.bin", size_bytes=10, etag="one")
 
@@ -53,8 +53,8 @@ def test_content_that_changed_meanwhile_is_thrown_away(tmp_path: Path) -> None:
 
 
 def test_patience_counts_waits_and_not_work() -> None:
-    patience = Patience(total_s=300, first_wait_s=0.5, longest_wait_s=15)
-    assert 20 <= patience.attempts <= 30
+    retries = RetryBudget(total_s=300, first_wait_s=0.5, longest_wait_s=15)
+    assert 20 <= retries.attempts <= 30
     calls: list[int] = []
 
     def refuse() -> None:
@@ -62,5 +62,5 @@ def test_patience_counts_waits_and_not_work() -> None:
         raise StoreRefused
 
     with pytest.raises(StoreRefused):
-        patience.call(refuse)
+        retries.call(refuse)
     assert len(calls) == 1

@@ -8,12 +8,12 @@ from pydantic import SecretStr
 
 from lorapod.errors import UnsafeUrl
 from lorapod.storage import s3_public
-from lorapod.storage.patience import Patience
 from lorapod.storage.port import StoreUnavailable
+from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.s3 import S3Objects
 from lorapod.storage.s3_access import S3Access
 
-PATIENCE = Patience(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
+RETRIES = RetryBudget(total_s=0.1, first_wait_s=0.05, longest_wait_s=0.05)
 
 
 def objects(port: int, *, scheme: str = "http", host: str = "localhost") -> S3Objects:
@@ -23,7 +23,7 @@ def objects(port: int, *, scheme: str = "http", host: str = "localhost") -> S3Ob
         endpoint_url=f"{scheme}://{host}:{port}",
         public_only=True,
     )
-    return S3Objects(access, bucket="b", patience=PATIENCE)
+    return S3Objects(access, bucket="b", retries=RETRIES)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.storage.mirror.artifact import Artifact, Kind
+from lorapod.storage.mirror.artifact import Artifact, ArtifactKind
 from lorapod.storage.mirror.ledger import UploadLedger
 from lorapod.storage.model_card import Picture, is_untouched, lora_card
 from lorapod.storage.port import ObjectStore
@@ -28,7 +28,7 @@ def card_of(ledger: UploadLedger, found: list[Artifact]) -> str | None:
     if repo is None or ledger.model is None:
         return None
     sent = [artifact for artifact in found if artifact.key in ledger.sent]
-    weights = [artifact for artifact in sent if artifact.kind is Kind.CHECKPOINT]
+    weights = [artifact for artifact in sent if artifact.kind is ArtifactKind.CHECKPOINT]
     if not weights:
         return None
     best = max(weights, key=lambda artifact: (_step(artifact) is None, _step(artifact) or 0, artifact.key))
@@ -84,7 +84,8 @@ def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[Pict
     named = [
         (int(match["step"]), int(match["index"]), artifact.key)
         for artifact in sent
-        if artifact.kind is Kind.SAMPLE and (match := _SAMPLE.fullmatch(PurePosixPath(artifact.key).stem))
+        if artifact.kind is ArtifactKind.SAMPLE
+        and (match := _SAMPLE.fullmatch(PurePosixPath(artifact.key).stem))
     ]
     last = max((step for step, _, _ in named), default=0)
     for step, index, key in sorted(named):

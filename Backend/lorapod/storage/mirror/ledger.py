@@ -9,17 +9,18 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.atomic import write_atomically
-from lorapod.storage.mirror.artifact import Artifact, Run
+from lorapod.storage.mirror.artifact import Artifact, MirroredRun, find_artifacts
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.storage import UploadTargets
+from lorapod.wire.uploads import UploadFailure, UploadsView, UploadTargetView
 from lorapod.workspace import Workspace
 
 FOLDER = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
+class SentFile:
     """One file as it was when it was sent."""
 
     size_bytes: int
@@ -33,7 +34,7 @@ class UploadLedger:
 
     #: With exactly one target.
     target: UploadTargets
-    #: As in `Run`; folder and log relative to the workspace.
+    #: As in `MirroredRun`; folder and log relative to the workspace.
     folder: str
     log: str
     root: str
@@ -44,7 +45,7 @@ class UploadLedger:
     #: The server of a target that is the job's own; None: the endpoint's.
     job_s3: JobS3 | None = None
     #: By key.
-    sent: Mapping[str, Sent] = field(default_factory=dict)
+    sent: Mapping[str, SentFile] = field(default_factory=dict)
     #: Why a file could not be sent, by key; the key is empty where the target itself cannot be used.
     failed: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,9 +69,9 @@ class UploadLedger:
         }
         return replace(self, sent={**self.sent, **newer}) if newer else self
 
-    def run(self, process_id: str, workspace: Workspace) -> Run:
+    def run(self, process_id: str, workspace: Workspace) -> MirroredRun:
         """What it is the ledger of."""
-        return Run(
+        return MirroredRun(
             process_id=process_id,
             folder=workspace.root / self.folder,
             log=workspace.root / self.log,
@@ -110,3 +111,18 @@ def ledgers_of(workspace: Workspace, process_id: str) -> Iterator[tuple[Path, Up
     for path in sorted(folder.glob("[!.]*.json")):
         if (ledger := read_ledger(path)) is not None:
             yield path, ledger
+
+
+def uploads_of(process_id: str, workspace: Workspace) -> UploadsView | None:
+    """How far each target of a process is; None where it has none."""
+    targets, failed = [], []
+    sent = pending = 0
+    for path, ledger in ledgers_of(workspace, process_id):
+        targets.append(UploadTargetView(to=ledger.target, root=ledger.root))
+        failed += [
+            UploadFailure(target=path.stem, key=key, error=error) for key, error in ledger.failed.items()
+        ]
+        sent += len(ledger.sent)
+        found = find_artifacts(ledger.run(process_id, workspace))
+        pending += sum(not ledger.holds(artifact) for artifact in found)
+    return UploadsView(targets=targets, sent=sent, pending=pending, failed=failed) if targets else None

@@ -11,11 +11,16 @@ from pathlib import Path
 
 from lorapod.clock import Clock
 from lorapod.errors import WorkerError
-from lorapod.storage.mirror.artifact import Artifact, Kind, Run, find_artifacts
+from lorapod.storage.mirror.artifact import (
+    Artifact,
+    ArtifactKind,
+    MirroredRun,
+    StabilityTracker,
+    find_artifacts,
+)
 from lorapod.storage.mirror.card import KEY as CARD
 from lorapod.storage.mirror.card import card_of, put_card
-from lorapod.storage.mirror.ledger import Sent, UploadLedger, read_ledger, write_ledger
-from lorapod.storage.mirror.settling import Settling
+from lorapod.storage.mirror.ledger import SentFile, UploadLedger, read_ledger, write_ledger
 from lorapod.storage.mirror.snapshot import standing_still
 from lorapod.storage.orphans import OrphanSweep
 from lorapod.storage.port import ObjectStore
@@ -43,7 +48,7 @@ class Mirror:
 
     def __init__(
         self,
-        run: Run,
+        run: MirroredRun,
         ledger: UploadLedger,
         *,
         path: Path,
@@ -59,7 +64,7 @@ class Mirror:
         self._clock = clock
         self._scratch = scratch
         self._target = ledger.target.targets[0]
-        self._settling = Settling(clock)
+        self._stability = StabilityTracker(clock)
         self._logged: dict[str, float] = {}
         self._wait_s = FIRST_WAIT_S
         self._retry_due = 0.0
@@ -85,7 +90,7 @@ class Mirror:
     def _step(self, *, still: bool) -> float | None:
         self._catch_up()
         found = list(find_artifacts(self.run))
-        self._settling.look(found)
+        self._stability.look(found)
         missing = [artifact for artifact in found if not self.ledger.holds(artifact)]
         if (wait_s := self._retry_due - self._clock.monotonic()) > 0:
             return wait_s
@@ -94,8 +99,10 @@ class Mirror:
             return self._postpone()
         if still:
             return None
-        rest = [artifact for artifact in missing if artifact not in due and artifact.kind is not Kind.LOG]
-        waits = [self._settling.due(artifact) - self._clock.monotonic() for artifact in rest]
+        rest = [
+            artifact for artifact in missing if artifact not in due and artifact.kind is not ArtifactKind.LOG
+        ]
+        waits = [self._stability.due(artifact) - self._clock.monotonic() for artifact in rest]
         return min([RESCAN_S, *(wait_s for wait_s in waits if wait_s > 0)])
 
     def _due(self, missing: list[Artifact], *, still: bool) -> tuple[list[Artifact], bool]:
@@ -117,13 +124,13 @@ class Mirror:
     def _is_due(self, artifact: Artifact, *, still: bool) -> bool:
         if self._refused.get(artifact.key) == artifact.state:
             return False
-        if artifact.kind is Kind.LOG and not still:
+        if artifact.kind is ArtifactKind.LOG and not still:
             # A database is sent when nobody writes it any more. On the Hub, each upload would be a commit for ever.
             if artifact.path.suffix != ".log" or isinstance(self._target, HuggingFaceRepo):
                 return False
             last_s = self._logged.get(artifact.key)
             return last_s is None or self._clock.monotonic() >= last_s + LOG_INTERVAL_S
-        return self._settling.settled(artifact, still=still)
+        return self._stability.settled(artifact, still=still)
 
     def _send_all(self, artifacts: list[Artifact]) -> bool:
         """Send files, and return whether none of them has to be tried again.
@@ -211,10 +218,10 @@ class Mirror:
                 self._refused[artifact.key] = artifact.state
             self._note_failure(artifact.key, error, retryable=retryable)
             return not retryable
-        if artifact.kind is not Kind.LOG and (status.st_size, status.st_mtime_ns) != artifact.state:
+        if artifact.kind is not ArtifactKind.LOG and (status.st_size, status.st_mtime_ns) != artifact.state:
             # It was written meanwhile, so what was sent is of no use: the next step sends it again.
             return True
-        sent = Sent(size_bytes=artifact.size_bytes, mtime_ns=artifact.mtime_ns, sha256=sha256)
+        sent = SentFile(size_bytes=artifact.size_bytes, mtime_ns=artifact.mtime_ns, sha256=sha256)
         self._wait_s = FIRST_WAIT_S
         failed = {key: why for key, why in self.ledger.failed.items() if key not in {artifact.key, ""}}
         self._keep(replace(self.ledger, sent={**self.ledger.sent, artifact.key: sent}, failed=failed))

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Uploads of one worker at a time.
 SENDS_AT_ONCE = 4
-#: What a store's own patience should be at most: it holds one of `SENDS_AT_ONCE`.
-MIRROR_PATIENCE_S = 15.0
+#: Most seconds that a store of a mirror retries by itself: meanwhile it occupies one of `SENDS_AT_ONCE`.
+MIRROR_RETRIES_S = 15.0
 #: After an event: what comes in bursts is looked at together.
 GATHER_S = 0.5
 #: Added to the priority of the worker's own threads: the trainer's come first.
@@ -38,7 +38,7 @@ NICENESS = 10
 
 
 @dataclass(kw_only=True)
-class _Active:
+class MirroredProcess:
     """One process that this worker sends."""
 
     #: The run that began it; 0 for what another worker left.
@@ -54,6 +54,7 @@ class _Active:
     unfinished: int = 0
 
     def wake(self) -> None:
+        """Have every mirror of the process look again."""
         for event in self.wakes:
             event.set()
 
@@ -88,7 +89,7 @@ class Mirrors:
         self._default = default
         self._has_ended = has_ended
         self._marker = WorkMarker(workspace.processes / ".uploads", clock)
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, MirroredProcess] = {}
         self._lock = threading.Lock()
         self._sending = threading.BoundedSemaphore(SENDS_AT_ONCE)
         self._closing = threading.Event()
@@ -131,7 +132,7 @@ class Mirrors:
                         job_s3=job_s3 if upload is not None and label == "s3" else None,
                     )
                     self._have_ledger(process_id, label, fresh)
-        self._send(process_id, _Active(generation=generation, job_s3=job_s3))
+        self._send(process_id, MirroredProcess(generation=generation, job_s3=job_s3))
 
     def end(self, process_id: str, generation: int, *, lost: bool) -> None:
         """Say that no file of the run changes any more: the rest is sent. `lost`: by whoever has taken it up."""
@@ -192,7 +193,7 @@ class Mirrors:
                 self._marker.remove(process_id)
             elif self._has_ended(process_id):
                 logger.info("sending what another worker left", extra={"process_id": process_id})
-                self._send(process_id, _Active(still=True))
+                self._send(process_id, MirroredProcess(still=True))
 
     def _have_ledger(self, process_id: str, label: str, fresh: UploadLedger) -> None:
         path = ledger_path(self._workspace, process_id, label)
@@ -211,7 +212,7 @@ class Mirrors:
                 hint="Name another folder of the workspace.",
             )
 
-    def _send(self, process_id: str, active: _Active) -> None:
+    def _send(self, process_id: str, active: MirroredProcess) -> None:
         """Have a thread for every ledger of a process."""
         ledgers = list(ledgers_of(self._workspace, process_id))
         if not ledgers:
@@ -247,7 +248,7 @@ class Mirrors:
         for thread in active.threads:
             thread.start()
 
-    def _run(self, mirror: Mirror, active: _Active, wake: threading.Event) -> None:
+    def _run(self, mirror: Mirror, active: MirroredProcess, wake: threading.Event) -> None:
         process_id = mirror.run.process_id
         try:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
@@ -265,7 +266,7 @@ class Mirrors:
                 if not active.given_up:
                     self._marker.remove(process_id)
 
-    def _mirror(self, mirror: Mirror, active: _Active, wake: threading.Event) -> bool:
+    def _mirror(self, mirror: Mirror, active: MirroredProcess, wake: threading.Event) -> bool:
         """Whether all was sent."""
         while not self._closing.is_set() and not active.given_up:
             wake.clear()

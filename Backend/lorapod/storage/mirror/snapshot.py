@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lorapod.storage.mirror.artifact import Artifact, Kind
+from lorapod.storage.mirror.artifact import Artifact, ArtifactKind
 
 _DATABASE = ".db"
 
@@ -21,7 +21,7 @@ def standing_still(artifact: Artifact, scratch: Path) -> Iterator[Path]:
     Raises:
         OSError: it is gone, or the disk is full.
     """
-    if artifact.kind is not Kind.LOG:
+    if artifact.kind is not ArtifactKind.LOG:
         yield artifact.path
         return
     scratch.mkdir(parents=True, exist_ok=True)

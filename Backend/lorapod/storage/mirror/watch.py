@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from lorapod.storage.mirror.artifact import Kind, kind_of
+from lorapod.storage.mirror.artifact import ArtifactKind, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class _Waking(FileSystemEventHandler):
             path = Path(os.fsdecode(name))
             if name and path.is_relative_to(self._folder) and path != self._folder:
                 kind = kind_of(PurePosixPath(path.relative_to(self._folder)))
-                if kind in {Kind.CHECKPOINT, Kind.SAMPLE}:
+                if kind in {ArtifactKind.CHECKPOINT, ArtifactKind.SAMPLE}:
                     self._wake.set()
 
 

@@ -4,17 +4,17 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lorapod.storage.mirror.artifact import Kind, Run, find_artifacts, kind_of
+from lorapod.storage.mirror.artifact import ArtifactKind, MirroredRun, find_artifacts, kind_of
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("cat_000000100.safetensors", Kind.CHECKPOINT),
-        ("checkpoints/cat.safetensors", Kind.CHECKPOINT),
-        ("samples/1700000000__000000100_0.jpg", Kind.SAMPLE),
-        ("logs/train.log", Kind.LOG),
-        ("loss_log.db", Kind.LOG),
+        ("cat_000000100.safetensors", ArtifactKind.CHECKPOINT),
+        ("checkpoints/cat.safetensors", ArtifactKind.CHECKPOINT),
+        ("samples/1700000000__000000100_0.jpg", ArtifactKind.SAMPLE),
+        ("logs/train.log", ArtifactKind.LOG),
+        ("loss_log.db", ArtifactKind.LOG),
         ("loss_log.db-wal", None),
         ("loss_log.db-shm", None),
         ("config.yaml", None),
@@ -28,7 +28,7 @@ from lorapod.storage.mirror.artifact import Kind, Run, find_artifacts, kind_of
         ("picture.png", None),
     ],
 )
-def test_only_finished_kinds_of_files_are_sent(name: str, kind: Kind | None) -> None:
+def test_only_finished_kinds_of_files_are_sent(name: str, kind: ArtifactKind | None) -> None:
     assert kind_of(PurePosixPath(name)) is kind
 
 
@@ -42,7 +42,7 @@ def test_keys_are_laid_out_by_kind(tmp_path: Path) -> None:
     (folder / "_latent_cache" / "2.png").write_bytes(b"x")
     (folder / "config.yaml").write_text("x: 1")
     (folder / "elsewhere.safetensors").symlink_to(tmp_path / "train.log")
-    run = Run(process_id="p", folder=folder, log=tmp_path / "train.log", root="cat")
+    run = MirroredRun(process_id="p", folder=folder, log=tmp_path / "train.log", root="cat")
     assert [artifact.key for artifact in find_artifacts(run)] == [
         "cat/logs/training.log",
         "cat/checkpoints/cat.safetensors",

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lorapod.storage.mirror.artifact import Run
+from lorapod.storage.mirror.artifact import DEBOUNCE_S, MirroredRun
 from lorapod.storage.mirror.card import KEY
 from lorapod.storage.mirror.ledger import UploadLedger, read_ledger
 from lorapod.storage.mirror.mirror import FIRST_WAIT_S, Mirror
-from lorapod.storage.mirror.settling import DEBOUNCE_S
 from lorapod.storage.model_card import TrainedModel, is_untouched
 from lorapod.storage.port import ObjectStore, StoredObject, StoreRefused, StoreUnavailable
 from lorapod.testing.clock import FakeClock
@@ -49,7 +48,7 @@ class Bench:
 
     def fresh(self, targets: UploadTargets = HUB) -> Mirror:
         path = self.root / "uploads" / "huggingface.json"
-        run = Run(process_id="train_0", folder=self.folder, log=self.root / "train.log", root="cat")
+        run = MirroredRun(process_id="train_0", folder=self.folder, log=self.root / "train.log", root="cat")
         ledger = read_ledger(path) or UploadLedger(
             target=targets, folder="cat", log="train.log", root="cat", model=MODEL
         )

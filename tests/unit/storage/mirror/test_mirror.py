@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from lorapod.errors import InvalidInput
-from lorapod.storage.mirror.artifact import Run
+from lorapod.storage.mirror.artifact import DEBOUNCE_S, MirroredRun
 from lorapod.storage.mirror.ledger import UploadLedger, read_ledger
 from lorapod.storage.mirror.mirror import FIRST_WAIT_S, LOG_INTERVAL_S, Mirror
-from lorapod.storage.mirror.settling import DEBOUNCE_S
 from lorapod.storage.port import ObjectStore, StoredObject, StoreRefused, StoreUnavailable
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.objects import MemoryObjects
@@ -62,7 +61,7 @@ class Bench:
     def fresh(self) -> Mirror:
         """As the next worker has it."""
         path = self.root / "uploads" / "local.json"
-        run = Run(process_id="train_0", folder=self.folder, log=self.root / "train.log", root="cat")
+        run = MirroredRun(process_id="train_0", folder=self.folder, log=self.root / "train.log", root="cat")
         ledger = read_ledger(path) or UploadLedger(
             target=self.targets, folder="cat", log="train.log", root="cat"
         )

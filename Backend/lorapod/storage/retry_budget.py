@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryBudget:
     """Waits that double from `first_wait_s` to `longest_wait_s`, until they add up to `total_s`.
 
     Only the waits count, not the attempts: an upload that took ten minutes and then broke off is begun again.
