@@ -18,6 +18,7 @@ import pytest
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock, put_wheel
 
 from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
+from lorapod.fast.building.turn import FOLDER
 from lorapod.fast.settings import BACKEND
 
 DEADLINE_S = 100.0
@@ -86,6 +87,10 @@ class Yard:
         builder = Builder(process)
         self.builders.append(builder)
         return builder
+
+    def told_of_turn(self) -> dict[str, Any]:
+        """What the builder shows whose turn it is."""
+        return dict(json.loads((self.store.folder / FOLDER / "news.json").read_bytes()))
 
     def until_in_pip(self) -> None:
         reached = self.gate.with_suffix(".reached")
@@ -213,6 +218,28 @@ def test_a_frozen_builder_harms_nobody_when_it_wakes(yard: Yard) -> None:
     assert str(yard.store.python(prepared)) == second["ready"]
     assert subprocess.run([second["ready"], "-I", "-c", "import lorapod.worker"], check=False).returncode == 0
     assert yard.builds == [Path(second["ready"]).parent.parent]
+
+
+def test_a_frozen_builder_that_wakes_does_not_seize_the_turn_of_the_next(yard: Yard) -> None:
+    yard.gated()
+    first = yard.start()
+    yard.until_in_pip()
+    os.killpg(first.process.pid, signal.SIGSTOP)
+    second = yard.start()
+    yard.until_in_pip()
+    told = yard.told_of_turn()
+    os.killpg(first.process.pid, signal.SIGCONT)
+    # While the second counts to three, the first, which counts as fast, has had its chance.
+    while (now := yard.told_of_turn())["beat"] < told["beat"] + 3:
+        assert now["token"] == told["token"]
+        time.sleep(0.01)
+    third = yard.start()
+    assert third.process.stdout is not None
+    assert json.loads(third.process.stdout.readline())["elsewhere"] is True
+    yard.gate.touch()
+    assert first.end() == second.end() == third.end()
+    assert len(yard.builds) == 1
+    assert not (yard.store.folder / FOLDER).exists()
 
 
 def test_a_new_one_is_made_when_asked_and_the_old_one_stays_for_those_who_use_it(yard: Yard) -> None:

@@ -80,10 +80,12 @@ def test_one_whose_folder_is_gone_is_none(store: EnvironmentStore) -> None:
     assert store.ready() is None
 
 
-def test_a_sweep_leaves_what_is_used_and_what_is_made(store: EnvironmentStore) -> None:
-    used, left, mine = built(store), built(store), built(store)
+def test_a_sweep_leaves_what_is_used_and_what_was_begun_since(store: EnvironmentStore) -> None:
+    used, left = built(store), built(store)
     store.publish(used, instead=None)
-    store.sweep(store.folder / mine.folder)
+    seen = store.left_builds()
+    mine = built(store)
+    store.sweep(seen)
     assert {path.name for path in store.folder.glob("build_*")} == {used.folder, mine.folder}
     assert not (store.folder / left.folder).exists()
 

@@ -24,7 +24,8 @@ from lorapod.errors import InsufficientStorage, InternalError, Unsupported, Work
 from lorapod.fast.building.environments import BuiltEnvironment, EnvironmentSpec, EnvironmentStore
 from lorapod.fast.building.pip import install
 from lorapod.fast.building.steps import BuildStage, BuildStep
-from lorapod.fast.building.turn import Turn
+from lorapod.fast.building.turn import BuildTurn
+from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.library_errors import DISK_FULL
 
 #: Between two looks at another builder.
@@ -44,8 +45,9 @@ class Builder:
         """Nothing is done yet."""
         self._store = store
         self._keep_free_bytes = keep_free_bytes
-        self._turn = Turn(store.folder, stale_s=lease_s)
-        self._beat_s = lease_s / 5
+        times = LeaseTimes(lease_s=lease_s)
+        self._turn = BuildTurn(store.folder, times)
+        self._beat_s = times.beat_s
         self._stage = BuildStage(step=BuildStep.WAITING)
 
     def run(self, *, again: bool) -> BuiltEnvironment:
@@ -71,8 +73,8 @@ class Builder:
             try:
                 return self._make(instead=before)
             except (WorkerError, OSError):
-                # Who was taken for dead has its folder swept away: somebody else is at it.
-                if self._turn.ours:
+                # The folder of a builder that was taken for dead is swept away by the next one.
+                if self._turn.check() is not LeaseState.LOST:
                     raise
             finally:
                 self._turn.leave()
@@ -88,7 +90,10 @@ class Builder:
             return found
         began_s = time.monotonic()
         folder = self._store.new_build()
-        self._store.sweep(folder)
+        left = self._store.left_builds()
+        # In this order: what another builder begins after it took this one for dead is not in the list.
+        if self._turn.check() is LeaseState.HELD:
+            self._store.sweep(left)
         over = threading.Event()
         threading.Thread(target=self._keep_telling, args=(over,), name="turn", daemon=True).start()
         try:
@@ -98,6 +103,10 @@ class Builder:
             raise
         finally:
             over.set()
+        if self._turn.check() is LeaseState.LOST:
+            # The next builder may be sweeping this folder away: it must not be published.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise InternalError("Another worker makes the environment now, for this one stood still.")
         prepared = BuiltEnvironment(
             folder=folder.name, took_s=round(time.monotonic() - began_s, 1), packages=packages
         )

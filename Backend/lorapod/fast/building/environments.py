@@ -3,7 +3,7 @@
 ```
 .environments/<key>/build_<token>/   a virtual environment, made where it stays: they cannot be moved
 .environments/<key>/ready.json       names the one that is used; written once it is whole
-.environments/<key>/building/        whoever is making one (see `turn`)
+.environments/<key>/building/        the turn of the builder that makes one (see `turn`)
 ```
 
 Every try has a folder of its own, so a builder that was taken for dead and wakes up again harms nobody: it finds that
@@ -20,6 +20,7 @@ import platform
 import secrets
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,12 +127,16 @@ class EnvironmentStore:
         sync_folder(self.folder)
         return prepared
 
-    def sweep(self, keep: Path) -> None:
-        """Remove what former tries have left: all but `keep` and the environment that is used."""
+    def left_builds(self) -> Sequence[Path]:
+        """Return the folders that former tries have left: all but the environment that is used."""
+        found = list(self.folder.glob(f"{_BUILD}*"))
         used = self.ready()
-        for folder in self.folder.glob(f"{_BUILD}*"):
-            if folder != keep and (used is None or folder.name != used.folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        return [folder for folder in found if used is None or folder.name != used.folder]
+
+    def sweep(self, left: Sequence[Path]) -> None:
+        """Remove what `left_builds` answered; call it only while no other builder can be at work."""
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def former_duration_s(self) -> float | None:
         """How long it took to make an environment of another key here; the longest."""
