@@ -26,6 +26,8 @@ from lorapod.engines.diffusers.messages import (
     Loaded,
     Made,
     MadeImage,
+    Ping,
+    Pong,
     Request,
     StepProgress,
 )
@@ -86,6 +88,8 @@ def main() -> None:
                 request = channel.receive()
                 if isinstance(request, Cancel):
                     cancelled.add(request.job)
+                elif isinstance(request, Ping):
+                    channel.send(Pong())
                 elif request is not None:
                     inbox.put(request)
         except ChannelClosed:

@@ -84,8 +84,10 @@ def test_the_oldest_and_the_newest_release_are_served(
     assert bench.make(workflow=graphs.picture()).files
 
 
-def test_a_prompt_names_the_process_that_it_belongs_to(bench: Bench, stand_in: ComfyUIStandIn) -> None:
-    bench.make(workflow=graphs.picture())
+def test_a_prompt_names_the_process_that_it_belongs_to(
+    stand_in: ComfyUIStandIn, open_bench: OpenBench
+) -> None:
+    open_bench(stand_in.url, stand_in.root).make(workflow=graphs.picture())
 
     [body] = [json.loads(body) for method, path, body in stand_in.requests if path == "/prompt"]
     assert body["extra_data"]["process_id"].startswith("generate_")

@@ -20,7 +20,7 @@ from lorapod.engines.diffusers import client
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import GpuUnavailable, InternalError, NotFound, OutOfMemory, WorkerTimeout
-from lorapod.processes.child import Child
+from lorapod.processes.child import Child, Exit
 from lorapod.processes.starting import ColdStarter
 from lorapod.settings import Settings
 from lorapod.testing.clock import FakeClock
@@ -265,6 +265,60 @@ def test_it_unloads_when_it_is_idle(bench: Bench) -> None:
     assert not psutil.pid_exists(pid)
     assert bench.engine.probe().model is None
     assert bench.generate("a box").files
+
+
+def killed(pid: int) -> bool:
+    """Whether a process has ended and was not reaped yet."""
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("how", ["idle", "killed", "ended"])
+def test_a_generation_waits_for_a_child_that_is_dying_and_starts_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A GPU's memory takes seconds to come back; until then the child is not seen to have ended."""
+    bench.generate("a box")
+    dying, gone = bench.pid, threading.Event()
+    reap = Child.reap
+
+    def reap_late(child: Child) -> Exit:
+        gone.wait(SOON_S)
+        return reap(child)
+
+    monkeypatch.setattr(Child, "reap", reap_late)
+    if how == "idle":
+        bench.clock.advance(IDLE_S + 1)
+    else:
+        os.kill(dying, signal.SIGKILL if how == "killed" else signal.SIGTERM)
+    until(lambda: killed(dying))
+    run = RecordedRun()
+    made: list[GenerationResult] = []
+    thread = threading.Thread(target=lambda: made.append(bench.generate("a box", run)))
+    thread.start()
+    thread.join(0.5)
+
+    assert thread.is_alive()
+    assert len(bench.starter.children) == 1
+    gone.set()
+    thread.join(SOON_S)
+    assert made
+    assert made[0].files[0].path.read_text() == str(bench.pid) != str(dying)
+
+
+def test_a_child_that_does_not_answer_is_replaced(bench: Bench) -> None:
+    bench.generate("a box")
+    silent = bench.pid
+    os.kill(silent, signal.SIGSTOP)
+    made: list[GenerationResult] = []
+    thread = threading.Thread(target=lambda: made.append(bench.generate("a box")))
+    thread.start()
+    deadline = time.monotonic() + SOON_S
+    while thread.is_alive() and time.monotonic() < deadline:
+        bench.clock.advance(client.ANSWER_S)
+        thread.join(0.2)
+
+    assert made
+    assert not psutil.pid_exists(silent)
 
 
 def test_a_long_generation_is_not_idle(bench: Bench) -> None:

@@ -190,23 +190,25 @@ class DiffusersEngine:
         )
 
     def _client(self, run: GenerationRun) -> PipelineClient:
-        """With the child that is there, or with a new one."""
+        """Return a client of the child that is there, or of a new one once nothing is left of that."""
         resident = self._resident
-        fresh = resident is None or resident.ended.is_set() or resident.environment != dict(run.environment)
-        if fresh:
-            self.release()
-            resident = self._start(run)
-        assert resident is not None
-        client = PipelineClient(
+        if resident is not None and not resident.killed and resident.environment == dict(run.environment):
+            client = self._client_of(resident, run)
+            if client.is_alive():
+                return client
+        self.release()
+        client = self._client_of(self._start(run), run)
+        client.connect()
+        return client
+
+    def _client_of(self, resident: ResidentPipeline, run: GenerationRun) -> PipelineClient:
+        return PipelineClient(
             resident=resident,
             run=run,
             clock=self._clock,
             startup_timeout_s=self._settings.startup_timeout,
             generation_timeout_s=self._settings.generation_timeout,
         )
-        if fresh:
-            client.connect()
-        return client
 
     def _start(self, run: GenerationRun) -> ResidentPipeline:
         environment: Mapping[str, str] = dict(run.environment)

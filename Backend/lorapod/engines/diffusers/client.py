@@ -18,6 +18,8 @@ from lorapod.engines.diffusers.messages import (
     Loaded,
     Made,
     Message,
+    Ping,
+    Pong,
     StepProgress,
 )
 from lorapod.engines.diffusers.resident import NotStarted, ResidentPipeline
@@ -32,6 +34,9 @@ from lorapod.errors import (
 
 #: How long the present step may go on after a stop; then the child is ended.
 CANCEL_S = 10.0
+
+#: How long an idle child may take to answer; then it is replaced.
+ANSWER_S = 5.0
 
 #: From the end of the connection to the exit that explains it.
 _DEATH_S = 2.0
@@ -62,6 +67,27 @@ class PipelineClient:
         except NotStarted as error:
             raise self._gave_up(deadline, "did not start", self.startup_timeout_s) from error
         self._await(lambda answer: answer.kind == "ready", deadline, "did not start", self.startup_timeout_s)
+
+    def is_alive(self) -> bool:
+        """Return whether a child that served an earlier generation still answers.
+
+        It may have been killed a moment ago, by the worker for being idle or by the system for want of memory: its end
+        shows only seconds later, when the driver has given its memory back.
+
+        Raises:
+            GenerationStopped: it was told to.
+        """
+        deadline = self.clock.monotonic() + ANSWER_S
+        try:
+            self.resident.send(Ping())
+            while self.clock.monotonic() < deadline:
+                if isinstance(self.resident.receive(_LOOK_S), Pong):
+                    return True
+                if self.run.stopped():
+                    raise GenerationStopped
+        except ChannelClosed:
+            pass
+        return False
 
     def load(self, request: Load) -> Loaded:
         """Have a model loaded.

@@ -5,6 +5,7 @@
 | (nothing) | `ready`, once: everything is imported |
 | `load` | `loaded`, or `failed` |
 | `generate` | `progress` any number of times, then `made`, `cancelled` or `failed` |
+| `ping` | `pong`, at once, whatever else the child does |
 | `cancel` | nothing of its own; the generation ends at its next step |
 
 There is no word for unloading: the engine ends the child, which surely frees the GPU. The end of the connection ends
@@ -77,6 +78,18 @@ class Cancel(Message):
     job: str
 
 
+class Ping(Message):
+    """Answer, if you are alive."""
+
+    kind: Literal["ping"] = "ping"
+
+
+class Pong(Message):
+    """The child is alive."""
+
+    kind: Literal["pong"] = "pong"
+
+
 class ChildReady(Message):
     """Everything is imported."""
 
@@ -141,9 +154,9 @@ class Failed(Message):
     fatal: bool = False
 
 
-Request = Annotated[Load | Generate | Cancel, Field(discriminator="kind")]
+Request = Annotated[Load | Generate | Cancel | Ping, Field(discriminator="kind")]
 Answer = Annotated[
-    ChildReady | Loaded | StepProgress | Made | Cancelled | Failed,
+    ChildReady | Pong | Loaded | StepProgress | Made | Cancelled | Failed,
     Field(discriminator="kind"),
 ]
 

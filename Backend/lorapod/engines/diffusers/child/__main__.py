@@ -26,6 +26,8 @@ from lorapod.engines.diffusers.messages import (
     Loaded,
     Made,
     Message,
+    Ping,
+    Pong,
     Request,
 )
 from lorapod.errors import WorkerError
@@ -51,6 +53,8 @@ class ChildServer:
                 request = self._channel.receive()
                 if isinstance(request, Cancel):
                     self._cancelled.add(request.job)
+                elif isinstance(request, Ping):
+                    self._channel.send(Pong())
                 elif request is not None:
                     self._inbox.put(request)
         except ChannelClosed:
