@@ -43,6 +43,8 @@ class SlotPool:
         self.example = self._free[0]
         self._waiting: list[_Waiter] = []
         self._residents: dict[Slot, Resident] = {}
+        #: Those that are being released now.
+        self._leaving: list[Resident] = []
         self._changed = threading.Condition()
 
     def acquire(self, given_up: Callable[[], bool], resident: Resident | None = None) -> Slot | None:
@@ -62,17 +64,25 @@ class SlotPool:
                     return None
                 self._free.remove(slot)
                 left = self._residents.pop(slot, None)
+                if left is resident:
+                    left = None
+                if left is not None:
+                    self._leaving.append(left)
                 if resident is not None:
                     self._residents[slot] = resident
             finally:
                 self._waiting.remove(waiter)
                 self._changed.notify_all()
-        if left is not None and left is not resident:
+        if left is not None:
             try:
                 left.release()
             except BaseException:
                 self.release(slot)
                 raise
+            finally:
+                with self._changed:
+                    self._leaving.remove(left)
+                    self._changed.notify_all()
         return slot
 
     def release(self, slot: Slot) -> None:
@@ -99,6 +109,9 @@ class SlotPool:
         return None
 
     def _suits(self, slot: Slot, waiter: _Waiter) -> bool:
+        if waiter.resident is not None and waiter.resident in self._leaving:
+            # Its release, which is still under way, would end what this waiter loads.
+            return False
         homes = [known for known, resident in self._residents.items() if resident is waiter.resident]
         return not homes or slot in homes
 

@@ -107,6 +107,37 @@ def test_a_resident_is_never_on_two_gpus() -> None:
     assert lodger.releases == 0
 
 
+def test_a_resident_gets_no_other_gpu_while_it_is_being_released() -> None:
+    """Its release would end what its next process has just loaded."""
+    asked, done = threading.Event(), threading.Event()
+
+    class Slow(Lodger):
+        def release(self) -> None:
+            asked.set()
+            assert done.wait(5)
+            super().release()
+
+    pool, lodger = SlotPool([0, 1]), Slow()
+    home = pool.acquire(never, lodger)
+    assert home is not None
+    pool.release(home)
+    other = pool.acquire(never)
+    assert other is not None
+    taking = threading.Thread(target=pool.acquire, args=(never,))
+    taking.start()
+    assert asked.wait(5)
+    pool.release(other)
+    answers: list[tuple[Slot | None, int]] = []
+    waiter = threading.Thread(target=lambda: answers.append((pool.acquire(never, lodger), lodger.releases)))
+    waiter.start()
+    waiter.join(0.2)
+    done.set()
+    taking.join(5)
+    waiter.join(5)
+
+    assert answers == [(other, 1)]
+
+
 def test_nobody_is_disturbed_while_another_gpu_is_free() -> None:
     pool, lodger = SlotPool([0, 1]), Lodger()
     home = pool.acquire(never, lodger)
