@@ -58,7 +58,7 @@ def read_series(
     query = (
         "SELECT key, step, value_real FROM (SELECT key, step, value_real,"
         " ROW_NUMBER() OVER (PARTITION BY key ORDER BY step) - 1 AS place"
-        " FROM metrics WHERE value_real IS NOT NULL AND step > ?"
+        " FROM metrics WHERE typeof(value_real) IN ('real', 'integer') AND step > ?"
         " AND (? OR key IN (SELECT value FROM json_each(?))))"
         " WHERE place % ? = 0 ORDER BY key, step"
     )
@@ -87,7 +87,10 @@ def last_step(path: Path) -> int | None:
 
 def latest(path: Path) -> Mapping[str, float]:
     """The newest value of every key."""
-    query = "SELECT key, value_real, MAX(step) FROM metrics WHERE value_real IS NOT NULL GROUP BY key ORDER BY key"
+    query = (
+        "SELECT key, value_real, MAX(step) FROM metrics WHERE typeof(value_real) IN ('real', 'integer')"
+        " GROUP BY key ORDER BY key"
+    )
 
     def read(log: sqlite3.Connection) -> dict[str, float]:
         return {key: value for key, value, _step in log.execute(query) if math.isfinite(value)}

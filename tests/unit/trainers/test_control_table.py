@@ -121,7 +121,7 @@ def test_a_table_that_is_gone_is_not_made_again(
     table.path.unlink()
     with caplog.at_level(logging.WARNING):
         assert not table.request_save()
-    assert "cannot be written" in caplog.text
+    assert "cannot be used" in caplog.text
     assert table.read() is None
     assert not table.path.exists()
 
@@ -156,3 +156,48 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 )
 def test_the_phases(info: str, phase: Phase | None) -> None:
     assert phase_of(info) is phase
+
+
+class TestDamage:
+    """A file that holds no usable table costs a look, never the training."""
+
+    @pytest.fixture(params=[b"", b"not a database, but longer than a header " * 40, None])
+    def damaged(self, table: ControlTable, request: pytest.FixtureRequest) -> ControlTable:
+        as_trainer(table, "UPDATE Job SET status = ?, info = ? WHERE id = ?", "running", "Training")
+        assert table.read() is not None
+        content = table.path.read_bytes()
+        # None: the header is whole, the pages behind it are not.
+        broken = content[:100] + b"\xff" * (len(content) - 100) if request.param is None else request.param
+        table.path.write_bytes(broken)
+        return table
+
+    def test_it_is_replaced_and_the_trainer_finds_the_fresh_one(
+        self, damaged: ControlTable, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert row(damaged).status == "running"
+        as_trainer(damaged, "UPDATE Job SET info = ?, step = ? WHERE id = ?", "Saving model", "9")
+        assert (row(damaged).info, row(damaged).step) == ("Saving model", 9)
+        assert [entry.name for entry in damaged.path.parent.iterdir()] == ["control.db"]
+        assert caplog.text.count("cannot be used") == 1
+
+    def test_a_request_is_written_into_the_fresh_one(self, damaged: ControlTable) -> None:
+        assert damaged.request_save()
+        assert row(damaged).save_now
+
+    def test_a_request_that_the_trainer_has_not_taken_yet_is_kept(self, table: ControlTable) -> None:
+        assert table.request_save()
+        assert row(table).save_now
+        table.path.write_bytes(b"x" * 4096)
+        assert row(table).save_now
+
+    def test_on_a_full_disk_it_is_logged_once_and_tried_again(
+        self, damaged: ControlTable, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        blocked = damaged.path.with_name(f".{damaged.path.name}.fresh")
+        blocked.mkdir()
+        for _ in range(3):
+            assert damaged.read() is None
+            assert not damaged.request_save()
+        assert caplog.text.count("cannot be used") == 1
+        blocked.rmdir()
+        assert row(damaged).save_now

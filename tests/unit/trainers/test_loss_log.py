@@ -184,3 +184,11 @@ def test_a_reader_beside_a_busy_writer_always_sees_a_whole_prefix(path: Path) ->
     # How often it could look depends on the machine; that it saw the end does not.
     assert newest == steps - 1
     assert last_step(path) == steps - 1
+
+
+def test_values_of_another_kind_are_left_out(path: Path, writer: sqlite3.Connection) -> None:
+    """SQLite keeps whatever it is given, whatever the column is declared as."""
+    writer.execute("INSERT INTO metrics VALUES (11, 'loss/loss', 'much', NULL)")
+    writer.execute("INSERT INTO metrics VALUES (11, 'learning_rate', x'ff', NULL)")
+    assert read_series(path)["loss/loss"][-1] == (10, 0.1)
+    assert latest(path) == {"learning_rate": 1e-4, "loss/loss": 0.1}

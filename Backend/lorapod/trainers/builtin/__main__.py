@@ -98,7 +98,6 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
             config, folder=folder, pictures=pictures, resumed=resumed, row=row, interrupt=interrupt
         ).run()
     row.status("completed", "Training completed")
-    row.close()
 
 
 def _is_finished(folder: RunFolder, resumed: RunCheckpoint | None, steps: int) -> bool:

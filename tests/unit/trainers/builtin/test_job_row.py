@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from lorapod.trainers.builtin import job_row
 from lorapod.trainers.builtin.interrupt import StopRequested
 from lorapod.trainers.builtin.job_row import ControlRequests, JobRow
 from lorapod.trainers.control_table import ControlRow, ControlTable
@@ -17,10 +19,8 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ControlTable:
 
 
 @pytest.fixture
-def row(table: ControlTable) -> Iterator[JobRow]:
-    row = JobRow(str(table.path))
-    yield row
-    row.close()
+def row(table: ControlTable) -> JobRow:
+    return JobRow(str(table.path))
 
 
 def read(table: ControlTable) -> ControlRow:
@@ -67,7 +67,6 @@ def test_without_the_environment_there_is_no_table(
     row = JobRow(str(table.path))
     row.status("running", "Training")
     assert read(table).status == "queued"
-    row.close()
 
 
 def test_without_a_file_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,14 +80,42 @@ def test_without_a_file_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_table_that_is_locked_costs_no_training(
     table: ControlTable, row: JobRow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlite3
-    from contextlib import closing
-
-    assert row._connection is not None
-    row._connection.execute("PRAGMA busy_timeout=0")
+    monkeypatch.setattr(job_row, "_BUSY_TIMEOUT_S", 0.0)
     with closing(sqlite3.connect(table.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         row.progress(3, "")
         assert row.requests() == ControlRequests()
-    assert "cannot be written" in caplog.text
-    assert "cannot be read" in caplog.text
+        other.execute("ROLLBACK")
+    assert caplog.text.count("cannot be used") == 1
+    row.progress(4, "")
+    assert read(table).step == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, but longer than a header " * 40])
+def test_a_damaged_table_costs_no_training_and_the_fresh_one_is_found(
+    table: ControlTable, row: JobRow, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    row.status("running", "Training")
+    table.path.write_bytes(content)
+    for step in (1, 2, 3):
+        row.progress(step, "")
+        assert row.requests() == ControlRequests()
+    assert caplog.text.count("cannot be used") == 1
+    # The worker's next look replaces it.
+    assert table.request_save()
+    row.progress(4, "2.50 iter/sec")
+    assert (read(table).step, row.requests()) == (4, ControlRequests(save=True))
+
+
+def test_a_table_that_is_damaged_before_the_start(table: ControlTable) -> None:
+    table.path.write_bytes(b"x" * 4096)
+    row = JobRow(str(table.path))
+    row.status("running", "Starting")
+    row.check()
+
+
+def test_a_table_that_is_deleted_on_the_way_is_not_made_again(table: ControlTable, row: JobRow) -> None:
+    table.path.unlink()
+    row.progress(1, "")
+    assert row.requests() == ControlRequests()
+    assert list(table.path.parent.iterdir()) == []
