@@ -46,9 +46,10 @@ async def async_handler(event: Any) -> dict[str, Any]:
     Returns:
         `{"success": true, …}`, or `{"success": false, "error": …}`, whose job the SDK marks FAILED.
     """
+    members = event if isinstance(event, Mapping) else {}
     job = job_of(event, worker().services.settings)
-    fields = event.get("input") if isinstance(event, Mapping) else None
-    return await worker().answer({"id": job.job_id, "input": as_training(fields)}, job)
+    # All members of the event count, not only `input`: `s3Config` is one.
+    return await worker().answer({**members, "input": as_training(members.get("input"))}, job)
 
 
 def handler(event: Any) -> dict[str, Any]:

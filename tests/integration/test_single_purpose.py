@@ -16,8 +16,10 @@ import pytest
 import yaml
 from aiohttp import web
 from tests.integration.endpoint_caller import Caller, eventually
+from tests.integration.processes.test_uploads import in_bucket
 from tests.servers.http_thread import serving
 from tests.servers.receiver import receiving
+from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
 from tests.unit.datasets.shelf import packed, picture
 
@@ -428,6 +430,31 @@ def test_the_plain_function_answers_when_the_training_has_ended(dataset_url: str
 async def test_the_plain_function_works_where_a_loop_runs_already(dataset_url: str) -> None:
     assert handler.handler({"input": from_urls(dataset_url)})["success"] is True
     assert handler.handler(None)["success"] is False
+
+
+@pytest.mark.usefixtures("local_handler")
+async def test_a_job_may_bring_its_own_bucket(s3_server: RunningS3, tmp_path: Path) -> None:
+    prefix = f"own-{tmp_path.name}"
+    s3_server.put(f"{prefix}/pictures/a.png", picture(size=(300, 300)))
+    fields = {
+        "type": "train",
+        "config": {"name": "cat", "steps": 2},
+        "dataset": {"s3": {"prefix": f"{prefix}/pictures"}},
+        "upload": {"s3": {"prefix": f"{prefix}/loras"}},
+        "wait": True,
+    }
+    own = {
+        "endpointUrl": s3_server.url,
+        "accessId": KEY_ID,
+        "accessSecret": SECRET_KEY,
+        "bucketName": BUCKET,
+    }
+    answer = await handler.async_handler({"id": "job-1", "input": fields, "s3Config": own})
+    assert answer.get("status") == "completed", answer
+    sent = in_bucket(s3_server, f"{prefix}/loras/")
+    assert any(name.endswith("cat.safetensors") for name in sent)
+    wrong = await handler.async_handler({"input": from_urls("https://example.com/a.zip"), "s3Config": "mine"})
+    assert "s3Config" in wrong["error"]
 
 
 def test_the_trainers_words_are_shown_unless_somebody_says_no(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ class Front:
         """The answer to one event; `update` sends progress to whoever polls its RunPod job."""
         with self._redactor.holding(secrets_of(event)):
             try:
-                return await self._answer(event, update)
+                return await self._answer(event, _guarded(update))
             except WorkerError as error:
                 answered: dict[str, Any] = self._redactor.record(error_answer(error))
                 return answered
@@ -189,6 +189,18 @@ class Front:
         return {
             "disk": {"total_bytes": usage.total, "used_bytes": usage.used, "free_bytes": usage.free},
         }
+
+
+def _guarded(update: Update) -> Update:
+    """Return the same update, but one whose failure costs nothing but itself."""
+
+    def guarded(news: Mapping[str, Any]) -> None:
+        try:
+            update(news)
+        except Exception:
+            logger.exception("a progress update could not be sent; its job continues")
+
+    return guarded
 
 
 def _told(view: Mapping[str, Any], detail: str) -> str:

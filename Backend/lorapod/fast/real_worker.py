@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any, Self
 
 from lorapod.errors import InternalError
 from lorapod.fast.frames import frame, read_frame
+
+logger = logging.getLogger(__name__)
 
 #: Of the entry's own Python; they would lead the other one astray.
 _OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH"})
@@ -40,8 +43,9 @@ class RealWorker:
         self._number = 0
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._updates: dict[int, Update] = {}
+        self._has_ended = asyncio.Event()
+        self._exit_code: int | None = None
         self._listening = asyncio.create_task(self._listen())
-        self._ended = asyncio.Event()
 
     @classmethod
     async def start(cls, python: Path, *, worker_id: str) -> Self:
@@ -82,6 +86,9 @@ class RealWorker:
         Raises:
             InternalError: it ended before it had answered.
         """
+        if self._exit_code is not None:
+            # Nobody reads any more, so no answer would come.
+            raise _ended(self._exit_code)
         self._number += 1
         number = self._number
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
@@ -100,7 +107,7 @@ class RealWorker:
 
     async def ended(self) -> None:
         """Wait for its end, whatever brings it."""
-        await self._ended.wait()
+        await self._has_ended.wait()
 
     def close(self) -> None:
         """Have it stop its processes, send its last answers and end."""
@@ -121,19 +128,31 @@ class RealWorker:
             self._writer.write(frame(message))
 
     async def _listen(self) -> None:
-        while (message := await read_frame(self._reader)) is not None:
-            number = message["job"]
-            if (update := self._updates.get(number)) is not None and "update" in message:
-                update(message["update"])
-            answer = self._answers.get(number)
-            if answer is not None and not answer.done() and "answer" in message:
-                answer.set_result(message["answer"])
+        """Read to the end of the socket; nothing but that end stops the reading, for every job depends on it."""
+        try:
+            while (message := await read_frame(self._reader)) is not None:
+                self._receive(message)
+        except (ValueError, LookupError, TypeError):
+            # What follows cannot be told apart from what is lost.
+            logger.exception("the real worker sent what is not a message; it is ended")
+            self._process.kill()
         self._writer.close()
-        exit_code = await asyncio.to_thread(self._reap)
+        self._exit_code = await asyncio.to_thread(self._reap)
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(_gone(exit_code))
-        self._ended.set()
+                answer.set_exception(_ended(self._exit_code))
+        self._has_ended.set()
+
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        number = message["job"]
+        if (update := self._updates.get(number)) is not None and "update" in message:
+            try:
+                update(message["update"])
+            except Exception:
+                logger.exception("a progress update could not be sent; its job goes on")
+        answer = self._answers.get(number)
+        if answer is not None and not answer.done() and "answer" in message:
+            answer.set_result(message["answer"])
 
     def _reap(self) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -147,7 +166,7 @@ def _environment(worker_id: str) -> Mapping[str, str]:
     return {**inherited, "RUNPOD_POD_ID": worker_id}
 
 
-def _gone(exit_code: int) -> InternalError:
+def _ended(exit_code: int) -> InternalError:
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
     return InternalError(
         f"The real worker behind this entry has ended ({how}); it is started again.",

@@ -15,11 +15,13 @@ from functools import partial
 from typing import Any
 
 from lorapod.actions.action import Job
+from lorapod.errors import InternalError
 from lorapod.fast.frames import frame, read_frame
 from lorapod.journal import write_journal
 from lorapod.safety.redaction import Redactor
 from lorapod.serverless import start_worker
 from lorapod.settings import Settings
+from lorapod.wire.envelope import error_answer
 from lorapod.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class JobServer:
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Take jobs until told to close, or until the entry is gone."""
-        self._send({"ready": True})
+        self._write(frame({"ready": True}))
         while (message := await read_frame(reader)) is not None and "close" not in message:
             if "cancel" in message:
                 if (task := self._jobs.get(message["cancel"])) is not None:
@@ -58,8 +60,13 @@ class JobServer:
         self._writer.close()
 
     async def _answer(self, number: int, event: Any) -> None:
-        answer = await self._worker.answer(event, self._job(number, event))
-        self._send({"job": number, "answer": answer})
+        try:
+            answer = await self._worker.answer(event, self._job(number, event))
+            reply = frame({"job": number, "answer": answer})
+        except Exception:
+            logger.exception("a job could not be answered")
+            reply = frame({"job": number, "answer": error_answer(InternalError())})
+        self._write(reply)
 
     def _forget(self, number: int, _task: asyncio.Task[None]) -> None:
         self._jobs.pop(number, None)
@@ -70,14 +77,18 @@ class JobServer:
             return Job(job_id=job_id)
 
         def progress(update: Mapping[str, Any]) -> None:
-            message = {"job": number, "update": dict(update)}
-            self._loop.call_soon_threadsafe(self._send, message)
+            try:
+                message = frame({"job": number, "update": dict(update)})
+            except (TypeError, ValueError):
+                logger.exception("a progress update is not JSON; it is left out")
+                return
+            self._loop.call_soon_threadsafe(self._write, message)
 
         return Job(job_id=job_id, progress=progress)
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _write(self, message: bytes) -> None:
         if not self._writer.is_closing():
-            self._writer.write(frame(message))
+            self._writer.write(message)
 
 
 async def _serve(descriptor: int) -> None:

@@ -222,3 +222,14 @@ async def test_an_environment_on_no_volume_is_told(bench: Bench, tmp_path: Path)
 async def _turns() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def test_an_update_that_fails_costs_no_job(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def failing(_update: Mapping[str, Any]) -> None:
+        raise OSError("the platform does not listen")
+
+    job = asyncio.create_task(bench.front.answer({"id": "job-1", "input": {"type": "train"}}, failing))
+    await _turns()
+    bench.runner.show(Readiness.READY)
+    assert (await job)["asked"]["input"] == {"type": "train"}
+    assert "progress update" in caplog.text
