@@ -16,9 +16,10 @@ from lorapod.clock import Clock
 from lorapod.events.lane import DeliveredProcess, Lane
 from lorapod.events.outbox import Outbox, Position
 from lorapod.events.port import Callback, EventSink
+from lorapod.lease import LeaseState
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
-from lorapod.work_marker import TOUCH_S, WorkMarker
+from lorapod.work_marker import RENEW_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class Courier:
 
     async def _serve(self, tick: Callable[[], None], take_up: Callable[[str], None]) -> None:
         ticks = asyncio.create_task(_repeat(TICK_S, tick))
-        sweeps = asyncio.create_task(_repeat(TOUCH_S, lambda: self._sweep(take_up)))
+        sweeps = asyncio.create_task(_repeat(RENEW_S, lambda: self._sweep(take_up)))
         await self._closing.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace_s):
@@ -191,17 +192,19 @@ class Courier:
         )
 
     def _sweep(self, take_up: Callable[[str], None]) -> None:
-        """Touch the marks of what this worker delivers, and take up what no worker delivers."""
+        """Renew the marks of what this worker delivers, and take up what is abandoned."""
         for process_id, active in list(self._active.items()):
             newest = Outbox(self._workspace, process_id).newest()
             with self._marking:
                 if self._active.get(process_id) is not active:
                     continue
-                if newest == active.newest:
-                    self._marker.set(process_id)
-                    continue
-            # Another worker has it: the lanes see that when they look.
-            self._call(self._wake, process_id)
+                mine = newest == active.newest
+                lost = mine and self._marker.renew(process_id) is LeaseState.LOST
+            if not mine:
+                # Another worker has it: the lanes see that when they look.
+                self._call(self._wake, process_id)
+            elif lost:
+                self._call(self._give_up, process_id)
         for process_id in self._marker.abandoned():
             if process_id in self._active:
                 continue
@@ -256,6 +259,12 @@ class Courier:
         active = self._active.get(process_id)
         for lane in active.lanes.values() if active is not None else ():
             lane.wake()
+
+    def _give_up(self, process_id: str) -> None:
+        """Stop to deliver a process that another worker delivers, because this one stood still."""
+        if (active := self._active.get(process_id)) is not None:
+            active.newest = ""
+            self._wake(process_id)
 
     def _recovered(self, sink: EventSink) -> None:
         """Have all lanes try again at once if one server receives the events of all processes."""

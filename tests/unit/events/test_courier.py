@@ -29,7 +29,7 @@ OTHER_ID = "train_ba9876543210"
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(lane, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(courier, "TOUCH_S", 0.02)
+    monkeypatch.setattr(courier, "RENEW_S", 0.02)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
 
     other = CourierBench(tmp_path / "workspace", sink)
     other.start()
-    await eventually(lambda: len(other.courier._marker._seen) == 1)
+    await eventually(lambda: len(other.courier._marker._tracker._seen) == 1)
     assert other.taken_up == []
     other.clock.advance(work_marker.ABANDONED_S)
     await eventually(lambda: not other.marked())
@@ -227,6 +227,19 @@ async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
     poor.courier._sweep(poor.take_up)
     assert poor.marked()
     assert poor.taken_up == []
+
+
+async def test_a_worker_that_wakes_late_stops_to_deliver_what_another_one_delivers(tmp_path: Path) -> None:
+    frozen = CourierBench(tmp_path / "workspace", MemorySink())
+    frozen.start()
+    frozen.begin()
+    await eventually(lambda: PROCESS_ID in frozen.courier._active)
+    other = CourierBench(tmp_path / "workspace", MemorySink())
+    # It delivers the same run: the outbox has nothing newer.
+    other.courier._marker.set(PROCESS_ID)
+    await eventually(lambda: not frozen.courier._active)
+    assert other.marked()
+    await asyncio.to_thread(frozen.courier.close, 0)
 
 
 async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path: Path) -> None:
@@ -409,7 +422,7 @@ async def test_one_process_that_cannot_be_taken_up_does_not_hold_up_the_others(
 async def test_a_sweep_marks_nothing_that_was_delivered_meanwhile(
     office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "TOUCH_S", 60)
+    monkeypatch.setattr(courier, "RENEW_S", 60)
     office.begin()
     office.tell(STARTED)
     await eventually(lambda: sequences(sink) == [1])
