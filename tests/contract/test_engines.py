@@ -66,7 +66,7 @@ def test_it_makes_the_files_that_it_names(case: EngineCase, engine: Engine, root
         assert file.path.stat().st_size
         assert kind_of(file.path.name) in {FileKind.IMAGE, FileKind.VIDEO, FileKind.OTHER}
     assert all(seconds >= 0 for seconds in made.timings.values())
-    assert run.told, "it never said how far it was"
+    assert run.reported, "it never said how far it was"
 
 
 def test_the_same_seed_makes_the_same(case: EngineCase, engine: Engine, root: Path) -> None:

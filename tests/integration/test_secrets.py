@@ -45,7 +45,7 @@ class GossipingEngine(FakeEngine):
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         said = f"{key_of(generation)} and https://user:caller-7f3a@host/?token=caller-7f3a"
         run.log(f"I have {said}.")
-        run.tell(GenerationProgress(detail=f"With {said}.", node=said))
+        run.report(GenerationProgress(detail=f"With {said}.", node=said))
         logging.getLogger("lorapod.engines.gossip").warning("I have %s.", said)
         if "fail" in generation.params:
             raise UpstreamError(f"They refuse {said}.", hint=f"Look at {said}.")

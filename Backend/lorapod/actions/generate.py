@@ -11,7 +11,7 @@ from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.outputs import outputs_of
 from lorapod.actions.services import Services
 from lorapod.actions.starting import asking
-from lorapod.engines.input_image import bring_picture
+from lorapod.engines.input_image import fetch_input_image
 from lorapod.engines.port import Engine
 from lorapod.engines.resolving import resolve
 from lorapod.engines.task import PendingGeneration
@@ -91,7 +91,7 @@ def _check(request: GenerateRequest, services: Services, job: Job) -> Engine:
 async def _image(request: GenerateRequest, services: Services) -> Path | None:
     if request.image is None:
         return None
-    return await bring_picture(
+    return await fetch_input_image(
         request.image, services.scratch / "inputs", allow_private=services.settings.allow_private_urls
     )
 

@@ -1,1 +1,1 @@
-"""Programs that make pictures and videos, behind one port."""
+"""Programs that make images and videos, behind one port."""

@@ -1,4 +1,4 @@
-"""Input pictures: from base64, a data URI or an address to a file that is known to be a whole picture."""
+"""Input images: from base64, a data URI or an address to a file that is known to be a whole image."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lorapod.errors import InvalidInput, TooLarge
 from lorapod.safety.fetch import Fetcher, FetchLimits
 from lorapod.safety.images import suffix_by_content, verify
 
-#: Largest input picture: 64 million pixels as PNG are rarely more.
+#: Largest input image: 64 million pixels as PNG are rarely more.
 MAX_BYTES = 100_000_000
 
-#: An input picture has to come while its caller waits.
+#: An input image has to come while its caller waits.
 FETCH_LIMITS = FetchLimits(max_bytes=MAX_BYTES, keep_free_bytes=0, idle_s=20, total_s=120, attempts=3)
 
 _NAME = "image"
 
 
-async def bring_picture(text: str, folder: Path, *, allow_private: bool) -> Path:
-    """Have an input picture in a folder of its own below `folder`, which whoever uses it removes.
+async def fetch_input_image(text: str, folder: Path, *, allow_private: bool) -> Path:
+    """Have an input image in a folder of its own below `folder`, which whoever uses it removes.
 
     Args:
         text: base64, a data URI, or an http(s) address.
@@ -30,7 +30,7 @@ async def bring_picture(text: str, folder: Path, *, allow_private: bool) -> Path
         allow_private: whether addresses of private networks may be asked.
 
     Raises:
-        InvalidInput: it is no picture that can be read.
+        InvalidInput: it is no image that can be read.
         TooLarge: it has too many bytes or pixels.
         WorkerError: it cannot be fetched.
         OSError: the disk failed.
@@ -61,7 +61,7 @@ def _write(text: str, target: Path) -> None:
 def _verified(path: Path) -> Path:
     suffix = suffix_by_content(path)
     if suffix is None:
-        raise InvalidInput(f"{_NAME}: is not a picture.", hint="Send JPEG, PNG or WebP.")
+        raise InvalidInput(f"{_NAME}: is not an image.", hint="Send JPEG, PNG or WebP.")
     named = path.rename(path.with_suffix(suffix))
     verify(named, name=named.name)
     return named

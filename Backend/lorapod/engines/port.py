@@ -1,6 +1,6 @@
 """What a generation needs of an engine.
 
-An engine is one program that makes pictures or videos: a resident child process, a server beside the worker, or a child
+An engine is one program that makes images or videos: a resident child process, a server beside the worker, or a child
 started for each generation. A worker has one of each, and calls, in this order: `probe` (any time, often, any thread),
 `prepare` (while the request is still open, so that bad input is refused before it costs anything), `generate` (in a
 supervisor's thread, once the generation holds a GPU; one generation of an engine at a time), and `release`, when
@@ -62,7 +62,7 @@ class Generation:
     height: int | None = None
     steps: int | None = None
     guidance_scale: float | None = None
-    #: Of the first picture; picture `i` (from 0) has `seed + i`. Chosen already where the caller left it open.
+    #: Of the first image; image `i` (from 0) has `seed + i`. Chosen already where the caller left it open.
     seed: int
     #: Whether the caller chose it: else a workflow's own seeds may stay.
     seed_given: bool = True
@@ -70,9 +70,9 @@ class Generation:
     loras: Sequence[LoraUse] = ()
     #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.
     model: str | None = None
-    #: The input picture, a JPEG, PNG or WebP known to be whole; a file on local disk that is this generation's alone.
+    #: The input image, a JPEG, PNG or WebP known to be whole; a file on local disk that is this generation's alone.
     image: Path | None = None
-    #: How much of the input picture is changed, 0 to 1.
+    #: How much of the input image is changed, 0 to 1.
     strength: float | None = None
     #: Frames of a video.
     length: int | None = None
@@ -96,15 +96,15 @@ class Generation:
 class GenerationProgress:
     """How far a generation is; None: not known, or as before."""
 
-    #: Steps of the present picture that are done, and in all.
+    #: Steps of the present image that are done, and in all.
     step: int | None = None
     total_steps: int | None = None
-    #: The present picture, from 1, and how many there will be.
+    #: The present image, from 1, and how many there will be.
     image: int | None = None
     total_images: int | None = None
     #: The node of a workflow that is at work, as a person would name it.
     node: str | None = None
-    #: Of the whole generation, 0 to 100; else it is reckoned from steps and pictures.
+    #: Of the whole generation, 0 to 100; else it is reckoned from steps and images.
     percent: float | None = None
     #: What it is busy with, in a few words, e.g. `loading the model`.
     detail: str | None = None
@@ -143,7 +143,7 @@ class GenerationRun(Protocol):
     def stopped(self) -> bool:
         """Whether to end early, with `GenerationStopped`; to be asked several times a second, and cheap."""
 
-    def tell(self, progress: GenerationProgress) -> None:
+    def report(self, progress: GenerationProgress) -> None:
         """Show how far it is; as often as you like."""
 
     def log(self, text: str) -> None:
@@ -189,7 +189,7 @@ class Engine(Protocol):
         """
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
-        """Make the pictures, and stay loaded for the next ones.
+        """Make the images, and stay loaded for the next ones.
 
         Raises:
             GenerationStopped: `run.stopped()` said so. What is written by then stays.

@@ -48,7 +48,7 @@ def resolve(
 
     Args:
         request: as it came.
-        image: the input picture.
+        image: the input image.
         workspace: where LoRAs are.
         find: finds the record of a training.
         max_config_bytes: bound of a config's text.

@@ -150,7 +150,7 @@ class EngineRun:
         """Whether to end early."""
         return self._run.stopped()
 
-    def tell(self, progress: GenerationProgress) -> None:
+    def report(self, progress: GenerationProgress) -> None:
         """Show how far it is, and reckon when it will be done."""
         names = ("step", "total_steps", "image", "total_images", "node", "detail")
         news = {name: value for name in names if (value := getattr(progress, name)) is not None}

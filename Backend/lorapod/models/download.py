@@ -31,7 +31,7 @@ from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.models.order import ModelOrder
-from lorapod.models.request import model_request
+from lorapod.models.request import request_for
 from lorapod.models.sources import HubFile, WebFile, parse_source
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace, safe_name
@@ -50,7 +50,7 @@ OTHER_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".gguf"})
 MODEL_SUFFIXES = OTHER_SUFFIXES | {weights.SUFFIX}
 
 #: Called with the bytes that have come, and those of the whole where they are known.
-Tell = Callable[[int, int | None], None]
+Report = Callable[[int, int | None], None]
 
 
 class ModelDownloads:
@@ -83,7 +83,7 @@ class ModelDownloads:
         # Else the server tells the name, or what it ends in.
         return self._place(self._name(wanted, source, None), wanted) if settled else None
 
-    async def fetch(self, wanted: ModelOrder, process_id: str, tell: Tell) -> Mapping[str, Any]:
+    async def fetch(self, wanted: ModelOrder, process_id: str, report: Report) -> Mapping[str, Any]:
         """Fetch it, check it, and put it in its place; what is known of it then, as JSON values.
 
         Cancelled or broken off, it leaves what has come, and the next call for the same process goes on.
@@ -97,7 +97,7 @@ class ModelDownloads:
         folder.mkdir(parents=True, exist_ok=True)
         source = parse_source(wanted.source, allow_private=self._settings.allow_private_urls)
         try:
-            target, fetched = await self._fetch(wanted, source, folder / "model", tell)
+            target, fetched = await self._fetch(wanted, source, folder / "model", report)
             path, kind = self._shelve(folder / "model", target, wanted, fetched)
         except WorkerError as error:
             # What another try would need stays; what came whole and is not what it should be is of no use.
@@ -118,7 +118,7 @@ class ModelDownloads:
         }
 
     async def _fetch(
-        self, wanted: ModelOrder, source: HubFile | WebFile, part: Path, tell: Tell
+        self, wanted: ModelOrder, source: HubFile | WebFile, part: Path, report: Report
     ) -> tuple[str, Fetched]:
         """The name that it will have, and what has come."""
         # Imported here: a worker that fetches no model needs no HTTP client.
@@ -126,7 +126,7 @@ class ModelDownloads:
 
         from lorapod.safety.fetch import Fetcher, FetchLimits
 
-        request = await asyncio.to_thread(model_request, source, self._settings)
+        request = await asyncio.to_thread(request_for, source, self._settings)
         names: list[str] = []
 
         def named(told: str | None) -> None:
@@ -138,7 +138,7 @@ class ModelDownloads:
         )
         async with Fetcher(allow_private=request.allow_private, limits=limits) as fetcher:
             fetched = await fetcher.fetch(
-                request.address, part, headers=request.headers, progress=tell, named=named
+                request.address, part, headers=request.headers, progress=report, named=named
             )
         assert fetched is not None, "no former version was named"
         expected = (

@@ -63,7 +63,7 @@ class WantedModel:
 
 
 #: Called with the share that has come, 0 to 1, and the speed in bytes a second, where they are known.
-TellDownload = Callable[[float | None, float | None], None]
+ReportDownload = Callable[[float | None, float | None], None]
 
 
 class Downloads(Protocol):
@@ -77,7 +77,7 @@ class Downloads(Protocol):
             Unsupported: it keeps no models of that kind.
         """
 
-    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
+    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], report: ReportDownload) -> str:
         """Fetch it, until it is there or `stopped` says to end; the name that it has there then.
 
         Raises:

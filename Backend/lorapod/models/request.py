@@ -26,7 +26,7 @@ class HubFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRequest:
+class ModelFileRequest:
     """One GET request for a model's bytes."""
 
     address: str
@@ -37,14 +37,14 @@ class ModelRequest:
     facts: HubFacts | None = None
 
 
-def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest:
+def request_for(source: HubFile | WebFile, settings: Settings) -> ModelFileRequest:
     """Return the request for a source; block while the Hub is asked about its file.
 
     Raises:
         WorkerError: the Hub does not answer, or has no such file.
     """
     if isinstance(source, WebFile):
-        return ModelRequest(
+        return ModelFileRequest(
             address=source.address,
             headers=_civitai_headers(source.address, settings),
             allow_private=settings.allow_private_urls,
@@ -54,7 +54,7 @@ def model_request(source: HubFile | WebFile, settings: Settings) -> ModelRequest
 
     access = HubAccess.from_settings(settings)
     facts = look_up(source, access, RetryBudget(total_s=settings.store_patience_s))
-    return ModelRequest(
+    return ModelFileRequest(
         address=source.address(access.endpoint, facts.commit),
         headers=access.headers(),
         # A mirror of the Hub is named by the operator, who may have it in a private network.

@@ -90,13 +90,13 @@ class DownloadKind:
         return partial(_have_fetched, engine, wanted.engine or "", asked)
 
     def _fetch(self, wanted: ModelOrder, process_id: str, run: TaskRun) -> Mapping[str, Any]:
-        teller = _Teller(run)
+        progress = _DownloadProgress(run)
         run.note("fetching a model")
         try:
-            known = run_until(run.stopped, self._downloads.fetch(wanted, process_id, teller.tell))
+            known = run_until(run.stopped, self._downloads.fetch(wanted, process_id, progress.report))
         except Stopped:
             raise TaskStopped from None
-        teller.done(known["size_bytes"])
+        progress.done(known["size_bytes"])
         self._shelved()
         run.note(f"the model is at {known['path']}")
         return known
@@ -105,18 +105,18 @@ class DownloadKind:
 def _have_fetched(
     engine: Downloads, engine_name: str, wanted: WantedModel, run: TaskRun
 ) -> Mapping[str, Any]:
-    def tell(share: float | None, _bytes_per_s: float | None) -> None:
+    def report(share: float | None, _bytes_per_s: float | None) -> None:
         run.progress(Progress(told_percent=None if share is None else 100 * share))
 
     try:
-        name = engine.download(wanted, stopped=run.stopped, tell=tell)
+        name = engine.download(wanted, stopped=run.stopped, report=report)
     except DownloadStopped:
         raise TaskStopped from None
     run.note(f"{engine_name} has the model {name}")
     return {"name": name, "kind": wanted.kind.value, "engine": engine_name}
 
 
-class _Teller:
+class _DownloadProgress:
     """Shows how far a download is, now and then."""
 
     def __init__(self, run: TaskRun) -> None:
@@ -124,7 +124,7 @@ class _Teller:
         self._began: tuple[float, int] | None = None
         self._due_s = 0.0
 
-    def tell(self, received_bytes: int, total_bytes: int | None) -> None:
+    def report(self, received_bytes: int, total_bytes: int | None) -> None:
         now_s = time.monotonic()
         if self._began is None:
             self._began = (now_s, received_bytes)

@@ -13,8 +13,8 @@ from lorapod.processes.log import ProcessLog
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.surroundings import Surroundings
 from lorapod.storage.model_card import TrainedModel
-from lorapod.trainers.config_text import sample_prompts
 from lorapod.trainers.port import Phase, TrainingPlan
+from lorapod.trainers.sample_prompts import sample_prompts
 from lorapod.wire.dataset import FetchProgress
 
 CONTACT_SHEET = "dataset.png"

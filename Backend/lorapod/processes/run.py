@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.ledger import Ledger
-from lorapod.processes.log import Line, ProcessLog
-from lorapod.processes.pump import Pump, Waker
+from lorapod.processes.lines import Line
+from lorapod.processes.log import ProcessLog
+from lorapod.processes.pump import Pump
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Resident, Slot
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.turn import Turn
+from lorapod.processes.waker import Waker
 from lorapod.trainers.port import Capability, Control, LaunchSpec, Phase, WarmSpec
 
 #: Between two looks at the run's files, and at what is due.

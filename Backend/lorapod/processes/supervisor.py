@@ -9,7 +9,6 @@ from collections.abc import Callable
 from lorapod.errors import ErrorCode
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.ledger import Ledger
-from lorapod.processes.pump import Waker
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import Run
 from lorapod.processes.slots import Resident
@@ -17,6 +16,7 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.turn import Turn
+from lorapod.processes.waker import Waker
 from lorapod.processes.work import Ending, Work
 from lorapod.trainers.port import Capability, Failure, Phase
 

@@ -10,7 +10,7 @@ from typing import Any
 from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.failures import failure_of
-from lorapod.processes.log import Line
+from lorapod.processes.lines import Line
 from lorapod.processes.record import ProcessRecord, Progress
 from lorapod.processes.run import TICK_S, Run
 from lorapod.processes.slots import Resident, Slot

@@ -14,7 +14,7 @@ from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.failures import failure_of
-from lorapod.processes.log import Line
+from lorapod.processes.lines import Line
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.preparing import Preparation
 from lorapod.processes.record import ProcessRecord

@@ -127,7 +127,7 @@ class FakeEngine:
                 time.sleep(min(0.05, left_s))
             if step * 2 >= steps and (sentence := generation.params.get("fail")):
                 raise WorkerError(str(sentence))
-            run.tell(
+            run.report(
                 GenerationProgress(
                     step=step, total_steps=steps, image=index + 1, total_images=generation.num_images
                 )
@@ -145,7 +145,7 @@ class RecordedRun:
 
     slot: Slot = field(default_factory=lambda: Slot(gpu=None))
     environment: Mapping[str, str] = field(default_factory=dict)
-    told: list[GenerationProgress] = field(default_factory=list)
+    reported: list[GenerationProgress] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     #: Set it to have the engine end.
     stop: threading.Event = field(default_factory=threading.Event)
@@ -154,9 +154,9 @@ class RecordedRun:
         """Whether `stop` is set."""
         return self.stop.is_set()
 
-    def tell(self, progress: GenerationProgress) -> None:
+    def report(self, progress: GenerationProgress) -> None:
         """Keep it."""
-        self.told.append(progress)
+        self.reported.append(progress)
 
     def log(self, text: str) -> None:
         """Keep it."""

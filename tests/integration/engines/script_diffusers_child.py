@@ -70,7 +70,7 @@ def generate(request: Generate, channel: Channel[Request]) -> Made | Cancelled |
     path = request.folder / "image_000.png"
     path.write_text(f"{os.getpid()}")
     return Made(
-        job=request.job, pictures=(MadeImage(path=path, seed=request.seed),), warnings=("It is a script.",)
+        job=request.job, images=(MadeImage(path=path, seed=request.seed),), warnings=("It is a script.",)
     )
 
 

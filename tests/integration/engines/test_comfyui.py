@@ -156,7 +156,7 @@ def test_a_preview_is_the_answer_where_nothing_else_is(bench: Bench) -> None:
 
 def test_a_cached_result_whose_file_is_gone_is_made_again(bench: Bench) -> None:
     """The preview's file is removed with its job; the same workflow then ends at once, and names it."""
-    graph = {"1": graphs.canvas(), "2": graphs.node("PreviewImage", images=["1", 0])}
+    graph = {"1": graphs.canvas(colour=0x0A0B0C), "2": graphs.node("PreviewImage", images=["1", 0])}
     bench.make(workflow=graph)
 
     again = bench.make(workflow=graph)
@@ -314,7 +314,7 @@ def test_progress_names_the_nodes(bench: Bench) -> None:
 
     bench.make(workflow=graph)
 
-    told = bench.runs[0].told
+    told = bench.runs[0].reported
     assert {"Turn it round", "SaveImage"} <= {progress.node for progress in told}
     percents = [progress.percent for progress in told if progress.percent is not None]
     assert percents == sorted(percents)
@@ -351,4 +351,4 @@ def test_two_engines_at_once_hear_each_of_its_own(target: Target, open_bench: Op
         thread.join(DEADLINE_S)
 
     assert all(made[number].files for number in range(2))
-    assert all(any(told.node == "SaveImage" for told in bench.runs[0].told) for bench in benches)
+    assert all(any(told.node == "SaveImage" for told in bench.runs[0].reported) for bench in benches)

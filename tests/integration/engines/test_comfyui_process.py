@@ -66,7 +66,7 @@ def servers_of(bench: Bench) -> list[psutil.Process]:
 def until_it_works(bench: Bench) -> psutil.Process:
     """Wait until a node of the job is at work; answers the server."""
     until_s = time.monotonic() + DEADLINE_S
-    while not any(told.node for run in bench.runs for told in run.told):
+    while not any(told.node for run in bench.runs for told in run.reported):
         assert time.monotonic() < until_s, "no node ever ran"
         time.sleep(0.01)
     [server] = servers_of(bench)
@@ -160,7 +160,7 @@ def test_a_server_that_starts_slowly_is_waited_for(bench: Bench, root: Path) -> 
     behave(root, start_s=1.0)
 
     assert bench.make(workflow=graphs.picture()).files
-    assert bench.runs[0].told[0].detail == "starting ComfyUI"
+    assert bench.runs[0].reported[0].detail == "starting ComfyUI"
 
 
 def test_a_server_that_starts_too_slowly_is_told_from_a_dead_one(root: Path, open_bench: OpenBench) -> None:

@@ -128,9 +128,9 @@ def test_steps_are_told_as_they_are_made(studio: Studio) -> None:
     run = RecordedRun()
     made = studio.generate(run, num_images=2, steps=4)
 
-    steps = [(told.image, told.step, told.total_steps) for told in run.told if told.step]
+    steps = [(told.image, told.step, told.total_steps) for told in run.reported if told.step]
     assert steps == [(image, step, 4) for image in (1, 2) for step in (1, 2, 3, 4)]
-    assert {told.total_images for told in run.told if told.step} == {2}
+    assert {told.total_images for told in run.reported if told.step} == {2}
     assert set(made.timings) == {"start_s", "load_s", "generate_s"}
 
 
@@ -276,7 +276,7 @@ class TestWhatAPipelineTakes:
             "params.bogus was left out: StableDiffusionPipeline takes no such parameter.",
             "params.generator was left out: it cannot be set so.",
             "params.prompt_embeds was left out: it cannot be set so.",
-            "strength has no effect without an input picture.",
+            "strength has no effect without an input image.",
         ]
         assert studio.picture(params={"eta": 0.7}) != studio.picture()
 
@@ -355,7 +355,7 @@ def test_it_ends_at_its_next_step_when_it_is_told_to(studio: Studio) -> None:
 
     thread = threading.Thread(target=generate)
     thread.start()
-    until(lambda: any(told.step for told in run.told))
+    until(lambda: any(told.step for told in run.reported))
     stopped_s = time.monotonic()
     run.stop.set()
     thread.join(SOON_S)
@@ -377,7 +377,7 @@ def test_killed_in_the_middle_it_comes_again(studio: Studio) -> None:
 
     thread = threading.Thread(target=generate)
     thread.start()
-    until(lambda: any(told.step for told in long.told))
+    until(lambda: any(told.step for told in long.reported))
     os.kill(resident_pid(run), signal.SIGKILL)
     thread.join(SOON_S)
 

@@ -125,7 +125,7 @@ def test_one_child_serves_generations_and_models(bench: Bench) -> None:
     assert made.warnings == ("It is a script.",)
     assert [file.seed for file in made.files] == [1]
     assert made.files[0].path.read_text() == str(bench.pid)
-    steps = [(told.step, told.total_steps, told.image) for told in first.told if told.step]
+    steps = [(told.step, told.total_steps, told.image) for told in first.reported if told.step]
     assert steps == [(1, 3, 1), (2, 3, 1), (3, 3, 1)]
     assert "it runs" in first.lines
     assert bench.engine.probe().resident
@@ -216,7 +216,7 @@ def test_a_hanging_start_or_load_is_ended_in_time(tmp_path: Path, fields: dict[s
 def test_a_generation_is_cancelled_at_its_next_step_and_the_child_stays(bench: Bench) -> None:
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "endless", run)
-    until(lambda: any(told.step for told in run.told))
+    until(lambda: any(told.step for told in run.reported))
     run.stop.set()
     thread.join(SOON_S)
 
@@ -229,7 +229,7 @@ def test_one_that_takes_no_notice_is_ended(bench: Bench, monkeypatch: pytest.Mon
     monkeypatch.setattr(client, "CANCEL_S", 5.0)
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "endless deaf", run)
-    until(lambda: any(told.step for told in run.told))
+    until(lambda: any(told.step for told in run.reported))
     pid = bench.pid
     run.stop.set()
     while thread.is_alive():
@@ -243,7 +243,7 @@ def test_one_that_takes_no_notice_is_ended(bench: Bench, monkeypatch: pytest.Mon
 def test_a_load_is_stopped_by_ending_the_child(bench: Bench) -> None:
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "a box", run, model="hang")
-    until(lambda: any(told.detail for told in run.told))
+    until(lambda: any(told.detail for told in run.reported))
     run.stop.set()
     thread.join(SOON_S)
 
@@ -324,10 +324,10 @@ def test_a_child_that_does_not_answer_is_replaced(bench: Bench) -> None:
 def test_a_long_generation_is_not_idle(bench: Bench) -> None:
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "endless", run)
-    until(lambda: any(told.step for told in run.told))
+    until(lambda: any(told.step for told in run.reported))
     bench.clock.advance(IDLE_S + 1)
-    told = len(run.told)
-    until(lambda: len(run.told) > told + 150)
+    told = len(run.reported)
+    until(lambda: len(run.reported) > told + 150)
     run.stop.set()
     thread.join(SOON_S)
 
@@ -382,7 +382,7 @@ def test_after_an_error_of_cuda_there_is_a_new_child(bench: Bench) -> None:
 def test_closed_in_the_middle_it_ends_its_child(bench: Bench) -> None:
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "endless", run)
-    until(lambda: any(told.step for told in run.told))
+    until(lambda: any(told.step for told in run.reported))
     pid = bench.pid
     bench.engine.close()
     thread.join(SOON_S)

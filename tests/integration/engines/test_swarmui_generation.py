@@ -93,10 +93,10 @@ class TestPictures:
     def test_progress_is_told(self, bench: Bench, server: SwarmStandIn) -> None:
         bench.generate(num_images=2, steps=4)
 
-        percents = [told.percent for told in bench.run.told if told.percent is not None]
+        percents = [told.percent for told in bench.run.reported if told.percent is not None]
         assert percents == sorted(percents)
         assert len(percents) == 8
-        assert {told.total_images for told in bench.run.told} == {2}
+        assert {told.total_images for told in bench.run.reported} == {2}
 
     def test_names_with_blanks_umlauts_and_signs_are_fetched(
         self, bench: Bench, server: SwarmStandIn
@@ -119,7 +119,7 @@ class TestPictures:
 
         assert seeds(made) == [7, 9]
         assert bench.files() == ["image_000.png", "image_002.png"]
-        assert made.warnings == ["SwarmUI made 2 of 3 pictures: the others were refused there."]
+        assert made.warnings == ["SwarmUI made 2 of 3 images: the others were refused there."]
 
     def test_a_grid_of_them_is_nobodys_picture(self, bench: Bench, server: SwarmStandIn) -> None:
         server.work.grid = True
@@ -251,7 +251,7 @@ class TestFailures:
     def test_no_pictures_at_all(self, bench: Bench, server: SwarmStandIn) -> None:
         server.work.discards = (0,)
 
-        with pytest.raises(UpstreamError, match="without pictures"):
+        with pytest.raises(UpstreamError, match="without images"):
             bench.generate()
 
     def test_a_websocket_that_breaks_costs_only_what_is_missing(

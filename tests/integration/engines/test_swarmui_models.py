@@ -186,7 +186,7 @@ class Told:
         self.shares: list[float | None] = []
         self.stop = threading.Event()
 
-    def tell(self, share: float | None, _speed: float | None) -> None:
+    def report(self, share: float | None, _speed: float | None) -> None:
         self.shares.append(share)
 
 
@@ -197,7 +197,7 @@ def download(
     found = ModelAddresses(**{"allow_private": True, **addresses})
     wanted = WantedModel(source=source, kind=ModelKind.LORA, name=name, metadata={"modelspec.title": "New"})
     return SwarmDownloads(server.url, SwarmSession(), found).download(
-        wanted, stopped=told.stop.is_set, tell=told.tell
+        wanted, stopped=told.stop.is_set, report=told.report
     )
 
 

@@ -271,7 +271,7 @@ class TestReadiness:
                 SwarmCaller(connection, SwarmSession()),
                 patience_s=patience_s,
                 clock=SystemClock(),
-                tell=told.append,
+                report=told.append,
             )
         return told
 

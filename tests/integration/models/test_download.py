@@ -24,7 +24,7 @@ from lorapod.files.digests import DigestBook
 from lorapod.models.card import read_card
 from lorapod.models.download import ABANDONED_S, INCOMING, ModelDownloads
 from lorapod.models.kinds import ModelKind
-from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
+from lorapod.models.port import DownloadStopped, ReportDownload, WantedModel
 from lorapod.models.task import DownloadKind
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
@@ -68,8 +68,8 @@ class FakeProgram:
     def check(self, wanted: WantedModel) -> str:
         return f"{wanted.name}.safetensors"
 
-    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
-        tell(0.5, None)
+    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], report: ReportDownload) -> str:
+        report(0.5, None)
         while wanted.name == "endless":
             if stopped():
                 raise DownloadStopped

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from lorapod.errors import ErrorCode
 from lorapod.processes.artifacts import checkpoints, samples
-from lorapod.processes.log import LineSplitter
+from lorapod.processes.lines import LineSplitter
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.checkpoints import DAMAGED_FOLDER, make_ready

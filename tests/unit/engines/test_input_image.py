@@ -9,7 +9,7 @@ from aiohttp import web
 from PIL import Image
 from tests.servers.http_thread import serving
 
-from lorapod.engines.input_image import bring_picture
+from lorapod.engines.input_image import fetch_input_image
 from lorapod.errors import InvalidInput, NotFound, TooLarge, UnsafeUrl
 
 
@@ -52,7 +52,7 @@ def left(folder: Path) -> list[Path]:
 async def test_an_address_is_fetched_and_named_after_what_it_holds(
     server: str, path: str, suffix: str, tmp_path: Path
 ) -> None:
-    found = await bring_picture(f"{server}{path}", tmp_path, allow_private=True)
+    found = await fetch_input_image(f"{server}{path}", tmp_path, allow_private=True)
 
     assert (found.suffix, found.read_bytes()) == (suffix, CONTENT[path])
     assert left(found.parent) == [found]
@@ -65,13 +65,13 @@ async def test_what_is_no_picture_leaves_nothing(
     server: str, path: str, error: type[Exception], tmp_path: Path
 ) -> None:
     with pytest.raises(error):
-        await bring_picture(f"{server}{path}", tmp_path, allow_private=True)
+        await fetch_input_image(f"{server}{path}", tmp_path, allow_private=True)
     assert left(tmp_path) == []
 
 
 async def test_a_private_address_is_not_asked(server: str, tmp_path: Path) -> None:
     with pytest.raises(UnsafeUrl):
-        await bring_picture(f"{server}/a.png", tmp_path, allow_private=False)
+        await fetch_input_image(f"{server}/a.png", tmp_path, allow_private=False)
     assert left(tmp_path) == []
 
 
@@ -80,5 +80,5 @@ async def test_too_much_is_refused_before_it_is_written(
 ) -> None:
     monkeypatch.setattr("lorapod.engines.input_image.MAX_BYTES", 10)
     with pytest.raises(TooLarge):
-        await bring_picture("A" * 100, tmp_path, allow_private=False)
+        await fetch_input_image("A" * 100, tmp_path, allow_private=False)
     assert left(tmp_path) == []

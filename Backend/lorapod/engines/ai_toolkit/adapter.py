@@ -11,9 +11,9 @@ from lorapod.atomic import write_atomically
 from lorapod.engines.ai_toolkit.config import (
     environment_of,
     for_slot,
+    image_count,
     legacy_works,
     need_config,
-    pictures_of,
     prepare_config,
     seed_of,
 )
@@ -45,9 +45,9 @@ _MILESTONES = {
 }
 
 
-#: Milliseconds since the epoch, and the count; videos are WebP too, and a prompt may stand beside its picture.
+#: Milliseconds since the epoch, and the count; videos are WebP too, and a prompt may stand beside its image.
 _RESULT = re.compile(r"(?P<milliseconds>\d+)_(?P<count>\d+)\.(?P<ending>\w+)")
-#: Where it stages files and keeps small pictures of them.
+#: Where it stages files and keeps small images of them.
 _OWN_FOLDERS = (".tmp", ".thumbs")
 _PROMPT_ENDING = "txt"
 
@@ -94,8 +94,8 @@ class AIToolkitEngine:
         path = generation.scratch / "config.yaml"
         write_atomically(path, dump_config(config).encode())
         installation = needed_installation(self._settings, self._workspace)
-        total = pictures_of(config)
-        run.tell(GenerationProgress(total_images=total, detail="starting AI Toolkit"))
+        total = image_count(config)
+        run.report(GenerationProgress(total_images=total, detail="starting AI Toolkit"))
         # A run of this very process may have been cut short.
         before = frozenset(generation.folder.iterdir())
         began_s = time.monotonic()
@@ -105,7 +105,7 @@ class AIToolkitEngine:
                 cwd=installation.root,
                 environment=environment_of(generation),
             ),
-            lambda text: _tell(text, total, run),
+            lambda text: _report(text, total, run),
         )
         files = results_of(generation.folder, before=before, seed=seed_of(config))
         tidy(generation.folder)
@@ -129,10 +129,10 @@ class AIToolkitEngine:
         )
 
 
-def _tell(text: str, total: int, run: GenerationRun) -> None:
+def _report(text: str, total: int, run: GenerationRun) -> None:
     if (bar := _BAR.search(text)) is not None:
         done = int(bar["done"])
-        run.tell(
+        run.report(
             GenerationProgress(
                 step=done,
                 total_steps=int(bar["total"]),
@@ -143,7 +143,7 @@ def _tell(text: str, total: int, run: GenerationRun) -> None:
             )
         )
     elif (detail := _MILESTONES.get(text.strip())) is not None:
-        run.tell(GenerationProgress(detail=detail))
+        run.report(GenerationProgress(detail=detail))
 
 
 def _judge(child: ChildExit, *, made: int) -> None:

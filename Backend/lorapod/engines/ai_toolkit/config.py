@@ -94,14 +94,14 @@ def process_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return process
 
 
-def pictures_of(config: Mapping[str, Any]) -> int:
+def image_count(config: Mapping[str, Any]) -> int:
     """How many files it will make."""
     asked = process_of(config)["generate"]
     return len(asked["prompts"]) * int(asked.get("num_repeats", 1))
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
-    """The seed of every picture that it makes; None: each has another, and nobody tells which."""
+    """The seed of every image that it makes; None: each has another, and nobody tells which."""
     seed: int = process_of(config)["generate"]["seed"]
     return None if seed == -1 else seed
 
@@ -148,10 +148,10 @@ def _fill(asked: dict[str, Any], generation: Generation, problems: Problems) -> 
         if asked.get("num_repeats", 1) == 1:
             asked["seed"] = generation.seed % _SEEDS
         else:
-            # With one seed for all they would be the same picture: each draws its own, see `environment_of`.
+            # With one seed for all they would be the same image: each draws its own, see `environment_of`.
             problems.warn(
-                "AI Toolkit draws the seeds of repeated pictures from the request's, and does not tell them: the same "
-                "request with the same seed makes the same pictures."
+                "AI Toolkit draws the seeds of repeated images from the request's, and does not tell them: the same "
+                "request with the same seed makes the same images."
             )
     if type(asked["seed"]) is not int or not -1 <= asked["seed"] < _SEEDS:
         problems.add(f"{_PROCESS}.generate.seed", "is not a whole number from -1 to 4294967295")
@@ -166,7 +166,7 @@ def _check_prompts(asked: Mapping[str, Any], problems: Problems) -> None:
     elif any("--" in text for text in prompts):
         problems.warn("AI Toolkit reads no flags (--…) in the prompts of this job: they become words.")
     if asked.get("random_prompts"):
-        problems.add(f"{_PROCESS}.generate.random_prompts", "makes ten thousand pictures; write the prompts")
+        problems.add(f"{_PROCESS}.generate.random_prompts", "makes ten thousand images; write the prompts")
 
 
 def _check_architecture(model: Mapping[str, Any], known: Vocabulary, *, legacy_works: bool) -> None:
@@ -175,7 +175,7 @@ def _check_architecture(model: Mapping[str, Any], known: Vocabulary, *, legacy_w
         return
     raise Unsupported(
         f"This version of AI Toolkit cannot generate with {arch or 'a model without arch (SD 1.5)'}: its generate job "
-        "fails for it before the first picture.",
+        "fails for it before the first image.",
         hint="Use the engine diffusers, or a model with an architecture such as wan21, chroma or zimage.",
     )
 

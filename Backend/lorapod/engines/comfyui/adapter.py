@@ -82,7 +82,7 @@ class ComfyUIEngine:
         return compose(generation, self._template(generation), Parts()).warnings
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
-        """Run the workflow once for each picture.
+        """Run the workflow once for each image.
 
         Raises:
             GenerationStopped: `run.stopped()` said so, or it was interrupted in ComfyUI itself.

@@ -106,7 +106,7 @@ class ComfyClient:
         return [name for name in answer if isinstance(name, str)]
 
     async def upload(self, path: Path, *, subfolder: str) -> str:
-        """Put a picture into a subfolder of its inputs; answers the name that `LoadImage` takes."""
+        """Put an image into a subfolder of its inputs; answers the name that `LoadImage` takes."""
         with path.open("rb") as file:
             form = aiohttp.FormData({"subfolder": subfolder, "type": "input", "overwrite": "true"})
             form.add_field("image", file, filename=path.name)

@@ -1,4 +1,4 @@
-"""The input picture, made to fit what the workflow will make of it."""
+"""The input image, made to fit what the workflow will make of it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ _COMPRESSION = 1
 
 
 def fitted(source: Path, target: Path, *, width: int | None, height: int | None) -> tuple[int, int]:
-    """Write the picture to `target` as PNG, upright, in the size asked for; answers that size.
+    """Write the image to `target` as PNG, upright, in the size asked for; answers that size.
 
     With both sides given it covers them, and what is too much is cut off evenly; with one the other follows; with none
     it keeps its size.
 
     Raises:
-        InvalidInput: the picture cannot be decoded.
+        InvalidInput: the image cannot be decoded.
         OSError: `target` cannot be written.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(source) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture = picture.convert(
-                "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
+            image = ImageOps.exif_transpose(opened)
+            image = image.convert(
+                "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
             )
     except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidInput("image: the picture cannot be decoded.") from error
-    size = _size(picture.size, width, height)
-    if size != picture.size:
-        picture = ImageOps.fit(picture, size, method=Image.Resampling.LANCZOS)
-    picture.save(target, format="PNG", compress_level=_COMPRESSION)
+        raise InvalidInput("image: the image cannot be decoded.") from error
+    size = _size(image.size, width, height)
+    if size != image.size:
+        image = ImageOps.fit(image, size, method=Image.Resampling.LANCZOS)
+    image.save(target, format="PNG", compress_level=_COMPRESSION)
     return size
 
 

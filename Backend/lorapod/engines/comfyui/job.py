@@ -104,13 +104,13 @@ class ComfyJob:
             try:
                 parts = await self._parts(client, folders)
                 while self._next < self._generation.num_images:
-                    await self._picture(client, parts, self._next)
+                    await self._make_image(client, parts, self._next)
                     self._next += 1
             finally:
                 await self._clean_up(client, folders)
 
     async def _parts(self, client: ComfyClient, folders: ComfyFolders | None) -> dict[str, Any]:
-        """The input picture in ComfyUI's folder, and the LoRAs as it knows them."""
+        """The input image in ComfyUI's folder, and the LoRAs as it knows them."""
         generation = self._generation
         folder = job_folder(generation.process_id)
         parts: dict[str, Any] = {
@@ -119,11 +119,11 @@ class ComfyJob:
             "model": await self._model(client),
         }
         if generation.image is not None:
-            picture = generation.scratch / "input.png"
+            target = generation.scratch / "input.png"
             await asyncio.to_thread(
-                fitted, generation.image, picture, width=generation.width, height=generation.height
+                fitted, generation.image, target, width=generation.width, height=generation.height
             )
-            parts["image"] = await client.upload(picture, subfolder=folder)
+            parts["image"] = await client.upload(target, subfolder=folder)
         return parts
 
     async def _loras(self, client: ComfyClient, folders: ComfyFolders | None) -> Sequence[NamedLora]:
@@ -152,7 +152,7 @@ class ComfyJob:
                 return name
         return None
 
-    async def _picture(self, client: ComfyClient, parts: Mapping[str, Any], index: int) -> None:
+    async def _make_image(self, client: ComfyClient, parts: Mapping[str, Any], index: int) -> None:
         composed = compose(self._generation, self._template, Parts(**parts, index=index))
         self._warn(composed.warnings)
         try:
@@ -173,11 +173,13 @@ class ComfyJob:
             process_id=self._generation.process_id,
             limits=self._limits,
             progress=PromptProgress(composed.graph, image=index + 1, total_images=total),
-            tell=self._run.tell,
+            report=self._run.report,
             stopped=self._run.stopped,
             check_server=self._check_server,
         )
-        self._run.tell(GenerationProgress(image=index + 1, total_images=total, detail="waiting for ComfyUI"))
+        self._run.report(
+            GenerationProgress(image=index + 1, total_images=total, detail="waiting for ComfyUI")
+        )
         ended = await watch.run(composed.graph, self._generation.comfy_org_api_key)
         outputs = outputs_in(ended.entry)
         self._temporary += outputs.files

@@ -72,7 +72,7 @@ def _guidance(graph: Graph, value: Any) -> bool:
 
 
 def _strength(graph: Graph, value: Any) -> bool:
-    """How much of the picture is made anew; where several samplers have it, none is known to be meant."""
+    """How much of the image is made anew; where several samplers have it, none is known to be meant."""
     takers = [inputs for inputs in _inputs(graph) if _is_number(inputs.get("denoise"))]
     return len(takers) == 1 and _put(takers[0], "denoise", value)
 

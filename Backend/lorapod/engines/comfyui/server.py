@@ -110,7 +110,7 @@ class ComfyServer:
             if not view.listens and not self.owned:
                 self._start(run)
             if not started:
-                run.tell(GenerationProgress(detail="starting ComfyUI"))
+                run.report(GenerationProgress(detail="starting ComfyUI"))
                 started = True
             self._wait_a_little(run, until_s)
 

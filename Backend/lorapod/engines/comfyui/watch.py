@@ -91,7 +91,7 @@ class PromptWatch:
         process_id: str,
         limits: PromptLimits,
         progress: PromptProgress,
-        tell: Callable[[GenerationProgress], None],
+        report: Callable[[GenerationProgress], None],
         stopped: Callable[[], bool],
         check_server: Callable[[], bool],
     ) -> None:
@@ -103,7 +103,7 @@ class PromptWatch:
             process_id: the process that the prompt belongs to.
             limits: how long it may take.
             progress: what reads its events.
-            tell: called with what they tell.
+            report: called with what they tell.
             stopped: whether it is to be cancelled.
             check_server: whether a server that cannot be reached is known to live; raises when it has died.
         """
@@ -112,7 +112,7 @@ class PromptWatch:
         self._process_id = process_id
         self._limits = limits
         self._progress = progress
-        self._tell = tell
+        self._report = report
         self._stopped = stopped
         self._check_server = check_server
         self._hint = asyncio.Event()
@@ -179,7 +179,7 @@ class PromptWatch:
             # The event above comes right after it, once the history has the prompt; or it never comes.
             asyncio.get_running_loop().call_later(_AFTER_END_S, self._hint.set)
         elif (told := self._progress.read(kind, data)) is not None:
-            self._tell(told)
+            self._report(told)
 
     async def _unless_stopped(self, submitting: Coroutine[Any, Any, AcceptedPrompt]) -> AcceptedPrompt:
         """Submit, or give up where it is to be stopped: a server that hangs must not hold it."""

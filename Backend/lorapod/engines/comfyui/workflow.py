@@ -33,14 +33,14 @@ _NEEDED = {
 class Parts:
     """What is only known once the job runs; as it stands, good enough for a first look."""
 
-    #: The input picture as ComfyUI's `LoadImage` names it.
+    #: The input image as ComfyUI's `LoadImage` names it.
     image: str = "input.png"
     #: The model as its loaders list it; None: as the request names it.
     model: str | None = None
     loras: Sequence[NamedLora] | None = None
     #: Where its nodes save, below ComfyUI's output folder.
     folder: str = "lorapod/job"
-    #: Which picture of the generation it is, from 0.
+    #: Which image of the generation it is, from 0.
     index: int = 0
 
 
@@ -56,7 +56,7 @@ class Composed:
 
 
 def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
-    """Fill a template for one picture of a generation; `template` stays as it is.
+    """Fill a template for one image of a generation; `template` stays as it is.
 
     Raises:
         InvalidInput: the workflow needs what the request has not, or the request has what would be lost silently.
@@ -72,7 +72,7 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
     del knobs["seed"]
     taken = {name for name in knobs if name.upper() in filled.used}
     if generation.image is not None:
-        # The input picture is made in that size.
+        # The input image is made in that size.
         taken |= {"width", "height"}
     lost = set_knobs(graph, knobs) - taken
     seed = _seed(generation, graph, parts.index)

@@ -50,7 +50,7 @@ _LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
 
 
 class DiffusersEngine:
-    """Makes pictures with diffusers in one resident child, which keeps its model and LoRAs between generations."""
+    """Makes images with diffusers in one resident child, which keeps its model and LoRAs between generations."""
 
     name = "diffusers"
     #: It runs anywhere; on a processor it is only slow.
@@ -120,11 +120,11 @@ class DiffusersEngine:
         check_loras(generation.loras)
         warnings = []
         if generation.length is not None:
-            warnings.append("length has no effect: the diffusers engine makes pictures.")
+            warnings.append("length has no effect: the diffusers engine makes images.")
         return warnings
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
-        """Make the pictures.
+        """Make the images.
 
         Raises:
             GenerationStopped: it was told to end.
@@ -180,7 +180,7 @@ class DiffusersEngine:
         self._jobs += 1
         made = client.generate(_request(generation, job=f"{generation.process_id}-{self._jobs}"))
         return GenerationResult(
-            files=[GeneratedFile(path=picture.path, seed=picture.seed) for picture in made.pictures],
+            files=[GeneratedFile(path=image.path, seed=image.seed) for image in made.images],
             warnings=made.warnings,
             timings={
                 "start_s": round(started_s - began_s, 3),
@@ -212,7 +212,7 @@ class DiffusersEngine:
 
     def _start(self, run: GenerationRun) -> ResidentPipeline:
         environment: Mapping[str, str] = dict(run.environment)
-        run.tell(GenerationProgress(detail="starting"))
+        run.report(GenerationProgress(detail="starting"))
         self._starter.settle(_WARM, environment, run.stopped)
         with self._lock:
             if self._closed or run.stopped():

@@ -96,7 +96,7 @@ class PipelineClient:
             GenerationStopped: it was told to.
             WorkerError: it could not be loaded.
         """
-        self.run.tell(GenerationProgress(detail="loading the model"))
+        self.run.report(GenerationProgress(detail="loading the model"))
         deadline = self.clock.monotonic() + self.startup_timeout_s
         self._send(request)
         answer = self._await(
@@ -109,7 +109,7 @@ class PipelineClient:
         return answer
 
     def generate(self, request: Generate) -> Made:
-        """Have pictures made.
+        """Have images made.
 
         Raises:
             GenerationStopped: it was told to.
@@ -120,7 +120,7 @@ class PipelineClient:
         answer = self._await(
             lambda answer: isinstance(answer, Made | Cancelled),
             deadline,
-            "did not make the pictures",
+            "did not make the images",
             self.generation_timeout_s,
             cancel=Cancel(job=request.job),
             total_images=request.num_images,
@@ -156,7 +156,7 @@ class PipelineClient:
             except ChannelClosed as error:
                 raise self._death() from error
             if isinstance(answer, StepProgress):
-                self._tell(answer, total_images)
+                self._report(answer, total_images)
             elif isinstance(answer, Failed):
                 raise self._failure(answer)
             elif answer is not None and wanted(answer):
@@ -168,8 +168,8 @@ class PipelineClient:
         except ChannelClosed as error:
             raise self._death() from error
 
-    def _tell(self, progress: StepProgress, total_images: int) -> None:
-        self.run.tell(
+    def _report(self, progress: StepProgress, total_images: int) -> None:
+        self.run.report(
             GenerationProgress(
                 step=progress.step,
                 total_steps=progress.total_steps,
@@ -193,7 +193,7 @@ class PipelineClient:
             return GenerationStopped()
         return WorkerTimeout(
             f"The diffusers process {failing} within {limit_s:g} s, and was ended.",
-            hint="Ask for fewer or smaller pictures or fewer steps, or allow more time "
+            hint="Ask for fewer or smaller images or fewer steps, or allow more time "
             "(GENERATION_TIMEOUT, STARTUP_TIMEOUT).",
         )
 

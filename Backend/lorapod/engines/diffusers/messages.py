@@ -52,7 +52,7 @@ class Lora(Message):
 
 
 class Generate(Message):
-    """Make pictures with the pipeline that is loaded; None: the pipeline's own default."""
+    """Make images with the pipeline that is loaded; None: the pipeline's own default."""
 
     kind: Literal["generate"] = "generate"
     job: str
@@ -113,15 +113,15 @@ class StepProgress(Message):
 
     kind: Literal["progress"] = "progress"
     job: str
-    #: Steps of the present picture that are done.
+    #: Steps of the present image that are done.
     step: int
     total_steps: int
-    #: The present picture, from 1.
+    #: The present image, from 1.
     image: int
 
 
 class MadeImage(Message):
-    """One picture that was written."""
+    """One image that was written."""
 
     path: Path
     seed: int
@@ -132,7 +132,7 @@ class Made(Message):
 
     kind: Literal["made"] = "made"
     job: str
-    pictures: tuple[MadeImage, ...]
+    images: tuple[MadeImage, ...]
     warnings: tuple[str, ...]
 
 

@@ -19,9 +19,11 @@ from lorapod.clock import Clock
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
 from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
 from lorapod.processes.child import Exit
-from lorapod.processes.log import REPAINT_INTERVAL_S, Line
-from lorapod.processes.pump import Pump, Waker
+from lorapod.processes.lines import Line
+from lorapod.processes.log import REPAINT_INTERVAL_S
+from lorapod.processes.pump import Pump
 from lorapod.processes.starting import Starter
+from lorapod.processes.waker import Waker
 from lorapod.trainers.port import LaunchSpec, WarmSpec
 
 logger = logging.getLogger(__name__)
@@ -226,7 +228,7 @@ class ChildOutput:
                 self._log = None
 
     def write(self, line: Line) -> None:
-        """Pass one line on; of a bar that repaints itself, a picture now and then."""
+        """Pass one line on; of a bar that repaints itself, an image now and then."""
         if line.repainted:
             if self._clock.monotonic() < self._repaint_due_s:
                 return

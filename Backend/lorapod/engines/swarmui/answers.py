@@ -28,7 +28,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], type[WorkerError], str], ...] = tuple(
         (
             r"out of memory|outofmemory",
             OutOfMemory,
-            "Ask for smaller or fewer pictures, or take a larger GPU.",
+            "Ask for smaller or fewer images, or take a larger GPU.",
         ),
         (r"no backends available", UpstreamError, "SwarmUI has no running backend: its own log says why."),
         (r"backends? (?:are|is) occupied", WorkerTimeout, "Try again when its queue is shorter."),

@@ -16,7 +16,7 @@ from lorapod.engines.swarmui.answers import read_answer
 from lorapod.errors import TooLarge, Unsupported, UpstreamError, WorkerTimeout
 from lorapod.safety.urls import shown_url
 
-#: Most that one answer or message may hold: a list of thousands of models, a picture inside a message.
+#: Most that one answer or message may hold: a list of thousands of models, an image inside a message.
 ANSWER_MAX_BYTES = 256 << 20
 
 CONNECT_S = 5.0

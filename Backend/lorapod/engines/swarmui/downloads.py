@@ -15,7 +15,7 @@ from lorapod.engines.swarmui.model_cards import subtype_of
 from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
-from lorapod.models.port import DownloadStopped, TellDownload, WantedModel
+from lorapod.models.port import DownloadStopped, ReportDownload, WantedModel
 from lorapod.safety.urls import shown_url
 from lorapod.workspace import safe_name
 
@@ -43,7 +43,7 @@ class SwarmDownloads:
             raise Unsupported(f"SwarmUI keeps no models of the kind {wanted.kind}.")
         return f"{_plain_name(wanted.name)}.{_suffix(self._addresses.plain(wanted.source))}"
 
-    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], tell: TellDownload) -> str:
+    def download(self, wanted: WantedModel, *, stopped: Callable[[], bool], report: ReportDownload) -> str:
         """Fetch it; the name that it has at SwarmUI then.
 
         Raises:
@@ -52,11 +52,13 @@ class SwarmDownloads:
             WorkerError: it cannot be fetched.
         """
         try:
-            return asyncio.run(self._download(wanted, stopped, tell))
+            return asyncio.run(self._download(wanted, stopped, report))
         except GenerationStopped:
             raise DownloadStopped from None
 
-    async def _download(self, wanted: WantedModel, stopped: Callable[[], bool], tell: TellDownload) -> str:
+    async def _download(
+        self, wanted: WantedModel, stopped: Callable[[], bool], report: ReportDownload
+    ) -> str:
         name = self.check(wanted)
         conversations: list[SwarmSocket] = []
 
@@ -66,7 +68,7 @@ class SwarmDownloads:
 
         async with connected(self._address) as connection:
             await stoppable(
-                self._follow(SwarmCaller(connection, self._session), wanted, name, conversations, tell),
+                self._follow(SwarmCaller(connection, self._session), wanted, name, conversations, report),
                 stopped=stopped,
                 interrupt=cancel,
                 within_s=DOWNLOAD_S,
@@ -80,7 +82,7 @@ class SwarmDownloads:
         wanted: WantedModel,
         name: str,
         conversations: list[SwarmSocket],
-        tell: TellDownload,
+        report: ReportDownload,
     ) -> None:
         address = await self._addresses.final(wanted.source)
         suffix = name.rpartition(".")[2]
@@ -98,7 +100,7 @@ class SwarmDownloads:
                 async for message in talk.messages():
                     if message.get("success") is True:
                         return
-                    tell(_number(message.get("current_percent")), _number(message.get("per_second")))
+                    report(_number(message.get("current_percent")), _number(message.get("per_second")))
         except SocketDropped as error:
             raise SocketDropped(
                 "The connection to SwarmUI broke while it fetched a model; it may still fetch it.",

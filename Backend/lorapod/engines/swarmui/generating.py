@@ -11,8 +11,8 @@ from typing import Any
 from lorapod.clock import Clock
 from lorapod.engines.port import GeneratedFile, Generation, GenerationProgress, GenerationRun
 from lorapod.engines.swarmui.connection import NoSocket, SocketDropped
+from lorapod.engines.swarmui.images import save
 from lorapod.engines.swarmui.parameters import alone, batch_size, seed_of
-from lorapod.engines.swarmui.pictures import save
 from lorapod.engines.swarmui.readiness import RESTART_S, ready
 from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
@@ -24,13 +24,13 @@ INTERRUPT_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One picture that SwarmUI has made."""
+    """One image that SwarmUI has made."""
 
-    #: Of the picture in its request, from 0.
+    #: Of the image in its request, from 0.
     index: int
     #: `View/…`, `Output/…` or a data URI.
     address: str
-    #: As the picture's own metadata tell it.
+    #: As the image's own metadata tell it.
     seed: int | None = None
 
 
@@ -38,7 +38,7 @@ class Arrival:
 class Stream:
     """The messages of one request over a websocket; one thread reads them."""
 
-    #: How many pictures there will be.
+    #: How many images there will be.
     expected: int
     #: Indices that SwarmUI has taken back, after it had shown them.
     discarded: set[int] = field(default_factory=set)
@@ -51,7 +51,7 @@ class Stream:
     def read(self, message: Mapping[str, Any]) -> Arrival | GenerationProgress | None:
         """What a message tells; None: nothing that a caller needs.
 
-        Mini-grids and pictures from between the steps have negative indices: nobody asked for them.
+        Mini-grids and images from between the steps have negative indices: nobody asked for them.
         """
         if message.get("socket_intention") == "close":
             self.over = True
@@ -117,13 +117,13 @@ def _seed(metadata: Any) -> int | None:
 
 
 @dataclass(kw_only=True)
-class Picturing:
-    """The pictures of one generation, as they come."""
+class SwarmGeneration:
+    """The images of one generation, as they come."""
 
     caller: SwarmCaller
     generation: Generation
     run: GenerationRun
-    #: What is asked for, but for the number of pictures.
+    #: What is asked for, but for the number of images.
     asked: Mapping[str, Any]
     room: Room
     clock: Clock
@@ -131,10 +131,10 @@ class Picturing:
     within_s: float
     _files: dict[int, GeneratedFile] = field(default_factory=dict)
 
-    async def pictures(self) -> list[GeneratedFile]:
+    async def images(self) -> list[GeneratedFile]:
         """All of them, in their order.
 
-        Where the websocket cannot be had, or breaks, what is missing is asked for again, one request a picture: each
+        Where the websocket cannot be had, or breaks, what is missing is asked for again, one request for each image: each
         has its own seed, so that nothing changes but the way.
 
         Raises:
@@ -151,8 +151,8 @@ class Picturing:
             await self._one_by_one()
         if not self._files:
             raise UpstreamError(
-                "SwarmUI ended the generation without pictures.",
-                hint="It was interrupted there, or every picture was refused: SwarmUI's own log says which.",
+                "SwarmUI ended the generation without images.",
+                hint="It was interrupted there, or every image was refused: SwarmUI's own log says which.",
             )
         return [self._files[index] for index in sorted(self._files)]
 
@@ -175,7 +175,7 @@ class Picturing:
                     if isinstance(told, Arrival):
                         fetches.append(asyncio.create_task(self._keep(told)))
                     elif told is not None:
-                        self.run.tell(told)
+                        self.run.report(told)
                     if stream.over:
                         break
             await asyncio.gather(*fetches)
@@ -195,7 +195,7 @@ class Picturing:
         try:
             await self.interrupt()
         except WorkerError:
-            await ready(self.caller, patience_s=RESTART_S, clock=self.clock, tell=self.run.log)
+            await ready(self.caller, patience_s=RESTART_S, clock=self.clock, report=self.run.log)
             # It may not have been gone but frozen, and goes on with what it did.
             await self.interrupt()
 
@@ -205,7 +205,7 @@ class Picturing:
             indices = range(number * batch, (number + 1) * batch)
             if all(index in self._files for index in indices):
                 continue
-            self.run.tell(
+            self.run.report(
                 GenerationProgress(image=number + 1, total_images=count, percent=100 * number / count)
             )
             fields = {**alone(self.asked, number), "images": 1}

@@ -56,7 +56,7 @@ def view(told: Mapping[str, Any], kind: ModelKind) -> ModelView:
 
 
 def card(told: Mapping[str, Any], kind: ModelKind) -> ModelCardView:
-    """All that SwarmUI tells of a model, but for its preview picture, which may have megabytes."""
+    """All that SwarmUI tells of a model, but for its preview image, which may have megabytes."""
     shown = {
         name: value
         for name, value in told.items()

@@ -58,14 +58,14 @@ def check(generation: Generation) -> list[str]:
 
 
 def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
-    """The parameters of one request, but for `images`, the number of pictures.
+    """The parameters of one request, but for `images`, the number of images.
 
     Args:
         generation: what is wanted; `check` has passed it.
         loras: its LoRAs' names as SwarmUI knows them, in their order.
 
     Raises:
-        TooLarge: the input picture is larger than a request may be.
+        TooLarge: the input image is larger than a request may be.
     """
     made = _of_fields(generation)
     if loras:
@@ -75,11 +75,11 @@ def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
         size_bytes = generation.image.stat().st_size
         if size_bytes > IMAGE_MAX_BYTES:
             raise TooLarge(
-                f"The input picture has {size_bytes} bytes; SwarmUI takes {IMAGE_MAX_BYTES} in a request."
+                f"The input image has {size_bytes} bytes; SwarmUI takes {IMAGE_MAX_BYTES} in a request."
             )
         content = generation.image.read_bytes()
-        with Image.open(generation.image) as picture:
-            kind = Image.MIME.get(picture.format or "", "image/png")
+        with Image.open(generation.image) as image:
+            kind = Image.MIME.get(image.format or "", "image/png")
         made["initimage"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return {"prompt": "", **made, **generation.params}
 
@@ -94,7 +94,7 @@ def unknown(asked: Mapping[str, Any], found: SwarmInventory) -> list[str]:
 
 
 def batch_size(asked: Mapping[str, Any]) -> int:
-    """How many pictures each request for one makes."""
+    """How many images each request for one makes."""
     try:
         return max(1, int(_plainly(asked).get("batchsize", 1)))
     except (TypeError, ValueError):
@@ -102,7 +102,7 @@ def batch_size(asked: Mapping[str, Any]) -> int:
 
 
 def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
-    """The seed of the picture with that index, where it has one of its own."""
+    """The seed of the image with that index, where it has one of its own."""
     if batch_size(asked) > 1:
         return None
     seed = _plainly(alone(asked, index))["seed"]
@@ -110,7 +110,7 @@ def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
 
 
 def alone(asked: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The parameters that make the picture `number` (from 0) of a request what it would be among the others.
+    """The parameters that make the image `number` (from 0) of a request what it would be among the others.
 
     SwarmUI counts one seed up: that of the variation where there is one, unless it is told not to.
     """

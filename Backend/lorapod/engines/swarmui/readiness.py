@@ -87,7 +87,7 @@ async def ready(
     *,
     patience_s: float,
     clock: Clock,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Backends:
     """Wait until SwarmUI takes a generation.
 
@@ -97,7 +97,7 @@ async def ready(
         caller: whom to ask.
         patience_s: how long at most.
         clock: measures it.
-        tell: gets a sentence at first, and every now and then.
+        report: gets a sentence at first, and every now and then.
 
     Raises:
         WorkerTimeout: it was not ready in time.
@@ -123,6 +123,6 @@ async def ready(
                 hint="Its own log says why; STARTUP_TIMEOUT sets how long it is waited for.",
             )
         if clock.monotonic() >= tell_s:
-            tell(f"waiting for SwarmUI: {why}")
+            report(f"waiting for SwarmUI: {why}")
             tell_s = clock.monotonic() + _TELL_EVERY_S
         await asyncio.sleep(LOOK_S)

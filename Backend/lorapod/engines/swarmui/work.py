@@ -9,7 +9,7 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.engines.port import Generation, GenerationProgress, GenerationResult, GenerationRun
-from lorapod.engines.swarmui.generating import Picturing
+from lorapod.engines.swarmui.generating import SwarmGeneration
 from lorapod.engines.swarmui.inventory import SwarmInventory, inventory, plain_name
 from lorapod.engines.swarmui.loras import LoraFolder, seen
 from lorapod.engines.swarmui.options import SwarmOptions
@@ -20,7 +20,7 @@ from lorapod.engines.swarmui.stopping import stoppable
 from lorapod.safety.part_file import Room
 
 #: The largest file that is fetched from SwarmUI.
-PICTURE_MAX_BYTES = 20_000_000_000
+RESULT_MAX_BYTES = 20_000_000_000
 
 _NO_PREVIEWS = "nopreviews"
 
@@ -32,7 +32,7 @@ _LORAS_S = 900.0
 class SwarmRequest:
     """What is asked of a server that can answer it."""
 
-    #: The parameters, but for the number of pictures.
+    #: The parameters, but for the number of images.
     asked: Mapping[str, Any]
     #: What the caller should know, a sentence each.
     warnings: Sequence[str]
@@ -84,7 +84,7 @@ class SwarmWork:
         return SwarmRequest(asked=asked, warnings=warnings, ready_s=self.clock.monotonic() - began_s)
 
     async def generate(self, ready: SwarmRequest) -> GenerationResult:
-        """Make the pictures.
+        """Make the images.
 
         Raises:
             GenerationStopped: it was told to end.
@@ -92,28 +92,26 @@ class SwarmWork:
             OSError: the disk failed.
         """
         began_s = self.clock.monotonic()
-        picturing = Picturing(
+        generating = SwarmGeneration(
             caller=self.caller,
             generation=self.generation,
             run=self.run,
             asked=ready.asked,
-            room=Room(max_bytes=PICTURE_MAX_BYTES, keep_free_bytes=self.options.keep_free_bytes),
+            room=Room(max_bytes=RESULT_MAX_BYTES, keep_free_bytes=self.options.keep_free_bytes),
             clock=self.clock,
             within_s=self.options.generation_timeout_s,
         )
         files = await stoppable(
-            picturing.pictures(),
+            generating.images(),
             stopped=self.run.stopped,
-            interrupt=picturing.interrupt,
+            interrupt=generating.interrupt,
             within_s=self.options.generation_timeout_s,
             what="The generation",
         )
         warnings = list(ready.warnings)
         expected = self.generation.num_images * batch_size(ready.asked)
         if len(files) < expected:
-            warnings.append(
-                f"SwarmUI made {len(files)} of {expected} pictures: the others were refused there."
-            )
+            warnings.append(f"SwarmUI made {len(files)} of {expected} images: the others were refused there.")
         took_s = self.clock.monotonic() - began_s
         return GenerationResult(
             files=files,
@@ -124,11 +122,11 @@ class SwarmWork:
     async def _get_ready(self, patience_s: float) -> tuple[SwarmInventory, Sequence[str]]:
         """Answers what SwarmUI knows, and the LoRAs' names there."""
 
-        def tell(sentence: str) -> None:
+        def report(sentence: str) -> None:
             self.run.log(sentence)
-            self.run.tell(GenerationProgress(detail="waiting for SwarmUI"))
+            self.run.report(GenerationProgress(detail="waiting for SwarmUI"))
 
-        await ready(self.caller, patience_s=patience_s, clock=self.clock, tell=tell)
+        await ready(self.caller, patience_s=patience_s, clock=self.clock, report=report)
         known = await inventory(self.caller)
         loras = self.generation.loras
         if not loras:

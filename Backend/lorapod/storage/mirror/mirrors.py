@@ -14,7 +14,6 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
-from lorapod.lease import LeaseState
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.mirror import Mirror
@@ -23,7 +22,7 @@ from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import OpenStore
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.storage import Target, UploadTargets
-from lorapod.work_marker import RENEW_S, WorkMarker
+from lorapod.work_marker import TOUCH_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class Mirrors:
             self._thread.join()
 
     def sweep(self) -> None:
-        """Renew the marks of what this worker sends, and take up what is abandoned.
+        """Touch the marks of what this worker sends, and take up what nobody does.
 
         Raises:
             OSError: the workspace does not answer.
@@ -185,10 +184,8 @@ class Mirrors:
                 # Another worker has taken it up, and its files change again: it sends them.
                 active.given_up = True
                 active.wake()
-            elif self._marker.renew(process_id) is LeaseState.LOST:
-                # Another worker took this one for dead, and sends it.
-                active.given_up = True
-                active.wake()
+            else:
+                self._marker.set(process_id)
         for process_id in self._marker.abandoned():
             if process_id in mine:
                 continue
@@ -282,7 +279,7 @@ class Mirrors:
         return False
 
     def _keep(self) -> None:
-        while not self._closing.wait(RENEW_S):
+        while not self._closing.wait(TOUCH_S):
             try:
                 self.sweep()
             except Exception:

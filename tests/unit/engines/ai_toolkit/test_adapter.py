@@ -92,7 +92,7 @@ def test_a_config_becomes_pictures(engine: AIToolkitEngine, workspace: Workspace
     assert sorted(path.name for path in asked.folder.iterdir()) == sorted(
         file.path.name for file in made.files
     )
-    assert [told.percent for told in run.told if told.percent is not None] == [0, 25, 50, 75, 100]
+    assert [told.percent for told in run.reported if told.percent is not None] == [0, 25, 50, 75, 100]
     # The same seed makes the same four again.
     again = run_on(engine, generation(workspace, config=config("a", "b", num_repeats=2)))
     assert colours(again) == colours(made)

@@ -100,5 +100,5 @@ def test_strength_that_leaves_no_step() -> None:
         arguments_for(Usual(), asked(image=Path("/i"), strength=0.1, steps=9))
     assert arguments_for(Usual(), asked(image=Path("/i"), strength=0.1, steps=10)).given["strength"] == 0.1
     assert arguments_for(Usual(), asked(strength=0.1)).warnings == [
-        "strength has no effect without an input picture."
+        "strength has no effect without an input image."
     ]

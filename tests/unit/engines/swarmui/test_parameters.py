@@ -79,7 +79,7 @@ def test_a_picture_larger_than_a_request_is_refused(tmp_path: Path, monkeypatch:
     Image.new("RGB", (4, 4)).save(picture)
     monkeypatch.setattr(module, "IMAGE_MAX_BYTES", 10)
 
-    with pytest.raises(TooLarge, match="input picture"):
+    with pytest.raises(TooLarge, match="input image"):
         parameters(generation(image=picture), [])
 
 

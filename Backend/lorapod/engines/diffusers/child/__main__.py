@@ -33,7 +33,7 @@ from lorapod.engines.diffusers.messages import (
 from lorapod.errors import WorkerError
 
 if TYPE_CHECKING:
-    from lorapod.engines.diffusers.child.painter import Painter
+    from lorapod.engines.diffusers.child.image_generator import ImageGenerator
 
 
 class ChildServer:
@@ -44,7 +44,7 @@ class ChildServer:
         self._channel = channel
         self._inbox: SimpleQueue[Load | Generate] = SimpleQueue()
         self._cancelled: set[str] = set()
-        self._painter: Painter | None = None
+        self._generator: ImageGenerator | None = None
 
     def listen(self) -> None:
         """Take requests in until the engine is gone; then end the process at once, whatever it is busy with."""
@@ -77,19 +77,19 @@ class ChildServer:
                     self._channel.send(answer)
                     return 1
             if not isinstance(answer, Made):
-                # Before the answer: what a failed load or picture has left must not lie in the next one's way.
+                # Before the answer: what a failed load or image has left must not lie in the next one's way.
                 _tidy()
             self._channel.send(answer)
 
     def _load(self, request: Load) -> Message:
+        from lorapod.engines.diffusers.child.image_generator import ImageGenerator
         from lorapod.engines.diffusers.child.loading import load_model
-        from lorapod.engines.diffusers.child.painter import Painter
 
         # First of all: there may be room for one model only.
-        self._painter = None
+        self._generator = None
         _tidy()
         model = load_model(request)
-        self._painter = Painter(model)
+        self._generator = ImageGenerator(model)
         return Loaded(
             pipeline=type(model.text_to_image).__name__,
             device=model.device,
@@ -97,11 +97,13 @@ class ChildServer:
         )
 
     def _generate(self, request: Generate) -> Message:
-        from lorapod.engines.diffusers.child.painter import GenerationCancelled
+        from lorapod.engines.diffusers.child.image_generator import GenerationCancelled
 
-        assert self._painter is not None, "nothing is loaded"
+        assert self._generator is not None, "nothing is loaded"
         try:
-            return self._painter.paint(request, self._channel.send, lambda: request.job in self._cancelled)
+            return self._generator.generate(
+                request, self._channel.send, lambda: request.job in self._cancelled
+            )
         except GenerationCancelled:
             return Cancelled(job=request.job)
         finally:
@@ -119,10 +121,10 @@ def _tidy() -> None:
 
 def _import_libraries() -> None:
     """Seconds, and most of a start."""
-    from lorapod.engines.diffusers.child import painter
+    from lorapod.engines.diffusers.child import image_generator
 
-    del painter
-    # What is imported is never garbage: looking through it would take longer than a small picture.
+    del image_generator
+    # What is imported is never garbage: looking through it would take longer than a small image.
     gc.collect()
     gc.freeze()
 

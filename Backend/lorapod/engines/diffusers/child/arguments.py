@@ -48,10 +48,10 @@ class Arguments:
 
 
 def arguments_for(pipeline: Any, request: Generate) -> Arguments:
-    """All but pictures, seeds and callbacks; what the pipeline does not take is a warning.
+    """All but images, seeds and callbacks; what the pipeline does not take is a warning.
 
     Raises:
-        InvalidInput: `strength` leaves no step of an input picture's.
+        InvalidInput: `strength` leaves no step of an input image's.
     """
     taken = inspect.signature(pipeline.__call__).parameters
     kind = type(pipeline).__name__
@@ -75,7 +75,7 @@ def _add_fields(made: Arguments, request: Generate, taken: Parameters, kind: str
         if value is None:
             continue
         if name == "strength" and request.image is None:
-            made.warnings.append("strength has no effect without an input picture.")
+            made.warnings.append("strength has no effect without an input image.")
         elif argument in taken:
             made.given[argument] = value
         elif value != "":

@@ -7,7 +7,7 @@ from lorapod.errors import ErrorCode, WorkerError
 from lorapod.library_errors import code_of
 
 _HINTS = {
-    ErrorCode.OUT_OF_MEMORY: "Ask for a smaller picture, use a smaller model, or take a larger GPU.",
+    ErrorCode.OUT_OF_MEMORY: "Ask for a smaller image, use a smaller model, or take a larger GPU.",
     ErrorCode.INSUFFICIENT_MEMORY: "Use a smaller model, or take a machine with more memory.",
     ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs or attach a larger volume.",
     ErrorCode.GPU_UNAVAILABLE: "Take a machine with a newer driver or another GPU type; the log has the details.",

@@ -20,7 +20,7 @@ _HALF_VARIANT = "fp16"
 
 @dataclass(kw_only=True)
 class LoadedModel:
-    """One pipeline, and its other form for input pictures: the same weights, never loaded twice."""
+    """One pipeline, and its other form for input images: the same weights, never loaded twice."""
 
     #: How complaints call it.
     name: str
@@ -35,7 +35,7 @@ class LoadedModel:
         """The form that a generation needs.
 
         Raises:
-            Unsupported: there is none for input pictures.
+            Unsupported: there is none for input images.
         """
         if not with_image:
             return self.text_to_image
@@ -44,7 +44,7 @@ class LoadedModel:
                 self._image_to_image = AutoPipelineForImage2Image.from_pipe(self.text_to_image)
             except ValueError as error:
                 raise Unsupported(
-                    f"The model {self.name} takes no input picture: diffusers has no image-to-image form of "
+                    f"The model {self.name} takes no input image: diffusers has no image-to-image form of "
                     f"{type(self.text_to_image).__name__}."
                 ) from error
             self._image_to_image.set_progress_bar_config(disable=True)
@@ -56,7 +56,7 @@ def load_model(request: Load) -> LoadedModel:
 
     Raises:
         InvalidInput: it cannot be read, or brings its own code.
-        Unsupported: it is of no kind that makes pictures of text.
+        Unsupported: it is of no kind that makes images of text.
         UpstreamError: it is not here and could not be downloaded.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -87,7 +87,7 @@ def _from_layout(request: Load, dtype: torch.dtype) -> Any:
     config = DiffusionPipeline.load_config(request.model, local_files_only=request.offline)
     if not isinstance(config.get("_class_name"), str):
         raise InvalidInput(f"The model {request.model} brings its own code, which is not run.")
-    # The checker of some models turns pictures black; whoever runs this worker answers for what it draws.
+    # The checker of some models turns images black; whoever runs this worker answers for what it draws.
     extras = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in config else {}
     return AutoPipelineForText2Image.from_pretrained(
         request.model,
@@ -128,7 +128,7 @@ def _config_repository(path: Path) -> str:
 def _unloadable(request: Load, error: Exception) -> WorkerError:
     name, reason = request.model, " ".join(str(error).split())
     if "AutoPipeline can't find" in reason:
-        return Unsupported(f"The model {name} is of no kind that makes pictures of text.")
+        return Unsupported(f"The model {name} is of no kind that makes images of text.")
     if not Path(name).is_absolute():
         return UpstreamError(
             f"The model {name} is not on this worker and could not be downloaded: {reason}",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.engines.diffusers.child.pictures import read_input, rounded, write_png
+from lorapod.engines.diffusers.child.images import read_input, rounded, write_png
 from lorapod.engines.diffusers.messages import Generate, Lora
 
 

@@ -1,4 +1,4 @@
-"""From what SwarmUI calls a picture to a file: an address below its own, or the bytes themselves."""
+"""From what SwarmUI calls an image to a file: an address below its own, or the bytes themselves."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}", re.ASCII)
 #: What media types are called in names, where Python's table knows nothing or something odd.
 _SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/webp": ".webp", "video/webm": ".webm"}
 
-#: How often a picture is asked for when the connection breaks: it may have taken an hour to make.
+#: How often an image is asked for when the connection breaks: it may have taken an hour to make.
 _ATTEMPTS = 4
 
 
 async def save(
     connection: SwarmConnection, address: str, stem: Path, *, room: Room, timeout_s: float
 ) -> Path:
-    """Save a picture as `stem` with the suffix of its kind; whole or not at all.
+    """Save an image as `stem` with the suffix of its kind; whole or not at all.
 
     Args:
         connection: where it is fetched.
@@ -79,7 +79,7 @@ async def _save(
                 part.expect(response.content_length)
                 await _write(part, response.content.iter_chunked(_CHUNK_BYTES))
         if not part.size_bytes:
-            raise UpstreamError("SwarmUI sent a picture without content.")
+            raise UpstreamError("SwarmUI sent an image without content.")
         part.finish()
     except BaseException:
         part.discard()
@@ -97,13 +97,13 @@ async def _decoded(address: str) -> AsyncIterator[bytes]:
     """Piece by piece: a video as text is large enough once."""
     match = _DATA.match(address)
     if match is None:
-        raise UpstreamError("SwarmUI sent a picture in a form that is not known.")
+        raise UpstreamError("SwarmUI sent an image in a form that is not known.")
     piece = 4 * (_CHUNK_BYTES // 4)
     try:
         for at in range(match.end(), len(address), piece):
             yield base64.b64decode(address[at : at + piece], validate=True)
     except binascii.Error as error:
-        raise UpstreamError("SwarmUI sent a picture that is no base64.") from error
+        raise UpstreamError("SwarmUI sent an image that is no base64.") from error
 
 
 async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> None:
@@ -119,11 +119,11 @@ async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> Non
     said = await _said(response)
     if response.status == 400:
         raise UpstreamError(
-            f"SwarmUI does not let the worker read the picture {address!r}. {said}",
+            f"SwarmUI does not let the worker read the image {address!r}. {said}",
             hint="Its user must be allowed to see the outputs.",
         )
     raise UpstreamError(
-        f"SwarmUI could not read the picture {address!r} (status {response.status}). {said}",
+        f"SwarmUI could not read the image {address!r} (status {response.status}). {said}",
         hint="SwarmUI's own log says why.",
     )
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of one generation with the pipeline that is loaded."""
+"""Makes the images of one generation with the pipeline that is loaded."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from lorapod.engines.diffusers.child.arguments import (
     fresh,
     scheduler_named,
 )
+from lorapod.engines.diffusers.child.images import read_input, rounded, write_png
 from lorapod.engines.diffusers.child.loading import LoadedModel
 from lorapod.engines.diffusers.child.loras import LoadedLoras
-from lorapod.engines.diffusers.child.pictures import read_input, rounded, write_png
 from lorapod.engines.diffusers.messages import Generate, Made, MadeImage, StepProgress
 from lorapod.errors import InvalidInput, WorkerError
 
-#: Side of the pictures of a model that does not tell.
+#: Side of the images of a model that does not tell.
 _USUAL_SIDE = 1024
 
-Tell = Callable[[StepProgress], None]
+Report = Callable[[StepProgress], None]
 
 
 class GenerationCancelled(Exception):
     """The generation was told to end."""
 
 
-class Painter:
+class ImageGenerator:
     """Holds one loaded model and its LoRAs."""
 
     def __init__(self, model: LoadedModel) -> None:
@@ -40,38 +40,38 @@ class Painter:
         self._model = model
         self._loras = LoadedLoras(model.text_to_image, model=model.name)
 
-    def paint(self, request: Generate, tell: Tell, cancelled: Callable[[], bool]) -> Made:
-        """Make every picture, one after the other: memory for one is enough, and each is what its seed alone gives.
+    def generate(self, request: Generate, report: Report, cancelled: Callable[[], bool]) -> Made:
+        """Make every image, one after the other: memory for one is enough, and each is what its seed alone gives.
 
         Args:
             request: what to make.
-            tell: called after every step.
+            report: called after every step.
             cancelled: asked after every step.
 
         Raises:
-            GenerationCancelled: `cancelled` said so; pictures that are done stay.
+            GenerationCancelled: `cancelled` said so; images that are done stay.
             WorkerError: it cannot be made so.
-            OSError: a picture could not be written.
+            OSError: an image could not be written.
         """
         pipeline = self._model.pipeline(with_image=request.image is not None)
         arguments = arguments_for(pipeline, request)
         arguments.warnings.extend(self._loras.use(request.loras))
         self._set_scheduler(pipeline, request, arguments)
         self._set_size(pipeline, request, arguments)
-        pictures = []
+        made = []
         for index in range(request.num_images):
             seed = request.seed + index
-            watch = _Watch(request, index, pipeline, tell, cancelled)
-            image = self._picture(pipeline, arguments, watch, seed)
+            watch = _Watch(request, index, pipeline, report, cancelled)
+            image = self._one_image(pipeline, arguments, watch, seed)
             path = request.folder / f"image_{index:03d}.png"
             facts = self._facts(pipeline, arguments)
             write_png(image, path, request, seed=seed, model=self._model.name, facts=facts)
-            pictures.append(MadeImage(path=path, seed=seed))
+            made.append(MadeImage(path=path, seed=seed))
             if index == 0:
                 _warn_of_other_size(image, arguments)
-        return Made(job=request.job, pictures=tuple(pictures), warnings=tuple(arguments.warnings))
+        return Made(job=request.job, images=tuple(made), warnings=tuple(arguments.warnings))
 
-    def _picture(self, pipeline: Any, arguments: Arguments, watch: _Watch, seed: int) -> Image.Image:
+    def _one_image(self, pipeline: Any, arguments: Arguments, watch: _Watch, seed: int) -> Image.Image:
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
             result = pipeline(**arguments.given, **watch.callback(), generator=generator, output_type="pil")
@@ -83,7 +83,7 @@ class Painter:
             ) from error
         image = result.images[0]
         if not isinstance(image, Image.Image):
-            raise WorkerError(f"{type(pipeline).__name__} made no picture.")
+            raise WorkerError(f"{type(pipeline).__name__} made no image.")
         return image
 
     def _set_scheduler(self, pipeline: Any, request: Generate, arguments: Arguments) -> None:
@@ -103,9 +103,9 @@ class Painter:
         taken = inspect.signature(pipeline.__call__).parameters
         if request.image is not None:
             wished = (request.width, request.height)
-            picture = read_input(request.image, wished, side=_side(self._model.text_to_image))
-            arguments.given["image"] = picture
-            size = {"width": picture.width, "height": picture.height}
+            image = read_input(request.image, wished, side=_side(self._model.text_to_image))
+            arguments.given["image"] = image
+            size = {"width": image.width, "height": image.height}
         for name, side in size.items():
             if side is not None and name in taken:
                 arguments.given[name] = rounded(side)
@@ -125,15 +125,15 @@ class Painter:
 
 
 class _Watch:
-    """Counts the steps of one picture, and ends it when it is told to."""
+    """Counts the steps of one image, and ends it when it is told to."""
 
     def __init__(
-        self, request: Generate, index: int, pipeline: Any, tell: Tell, cancelled: Callable[[], bool]
+        self, request: Generate, index: int, pipeline: Any, report: Report, cancelled: Callable[[], bool]
     ) -> None:
         self._request = request
         self._index = index
         self._pipeline = pipeline
-        self._tell = tell
+        self._report = report
         self._cancelled = cancelled
         self._step = 0
 
@@ -157,7 +157,7 @@ class _Watch:
     def _count(self) -> None:
         self._step += 1
         known = getattr(self._pipeline, "num_timesteps", None) or self._request.steps or self._step
-        self._tell(
+        self._report(
             StepProgress(
                 job=self._request.job,
                 step=self._step,
@@ -173,7 +173,7 @@ class _Watch:
 
 
 def _side(pipeline: Any) -> int:
-    """The side of the pictures that a model is made for, in pixels."""
+    """The side of the images that a model is made for, in pixels."""
     latent = getattr(pipeline, "default_sample_size", None)
     if latent is None:
         network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)

@@ -1,4 +1,4 @@
-"""The pictures of a generation: the one that comes in, and those that go out."""
+"""The images of a generation: the one that comes in, and those that go out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lorapod
 from lorapod.atomic import write_atomically
 from lorapod.engines.diffusers.messages import Generate
 
-#: Sides of pictures are multiples of it: what one pixel of most models' latents stands for.
+#: Sides of images are multiples of it: what one pixel of most models' latents stands for.
 MULTIPLE = 8
 
 
@@ -23,32 +23,32 @@ def rounded(side: int) -> int:
 
 
 def read_input(path: Path, size: tuple[int | None, int | None], *, side: int) -> Image.Image:
-    """The input picture, upright and without transparency.
+    """The input image, upright and without transparency.
 
     Args:
         path: where it is.
         size: width and height it is cropped to; where one is None, in proportion; where both are, its own size, but
             no more pixels than `side` x `side`.
-        side: of the pictures that the model is made for.
+        side: of the images that the model is made for.
     """
     with Image.open(path) as opened:
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
             ground = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(ground, upright.convert("RGBA"))
-        picture = upright.convert("RGB")
+        image = upright.convert("RGB")
     width, height = size
     if width is None and height is None:
-        scale = min(1.0, side / (picture.width * picture.height) ** 0.5)
+        scale = min(1.0, side / (image.width * image.height) ** 0.5)
     elif width is None or height is None:
-        scale = (width or 0) / picture.width or (height or 0) / picture.height
+        scale = (width or 0) / image.width or (height or 0) / image.height
     else:
         scale = 1.0
     target = (
-        rounded(width or round(picture.width * scale)),
-        rounded(height or round(picture.height * scale)),
+        rounded(width or round(image.width * scale)),
+        rounded(height or round(image.height * scale)),
     )
-    return ImageOps.fit(picture, target, Image.Resampling.LANCZOS)
+    return ImageOps.fit(image, target, Image.Resampling.LANCZOS)
 
 
 def write_png(
@@ -60,7 +60,7 @@ def write_png(
     model: str,
     facts: Sequence[tuple[str, str]],
 ) -> None:
-    """Write one picture whole, with what it was made of in the form that other programs read (`parameters`).
+    """Write one image whole, with what it was made of in the form that other programs read (`parameters`).
 
     Raises:
         OSError: the disk is full or not writable.
