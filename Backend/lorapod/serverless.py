@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.journal import write_journal
 from lorapod.safety.redaction import Redactor
 from lorapod.sdk import import_runpod
@@ -31,16 +31,16 @@ def start_worker(settings: Settings) -> Worker:
     return built
 
 
-def job_of(event: Any, settings: Settings) -> Job:
+def job_of(event: Any, settings: Settings) -> RunPodJob:
     """The RunPod job of an event; where there is no RunPod, its updates go nowhere."""
     job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
     if not settings.serverless:
-        return Job(job_id=job_id)
+        return RunPodJob(job_id=job_id)
 
     def progress(update: Mapping[str, Any]) -> None:
         import_runpod().serverless.progress_update(event, dict(update))
 
-    return Job(job_id=job_id, progress=progress)
+    return RunPodJob(job_id=job_id, progress=progress)
 
 
 def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) -> None:

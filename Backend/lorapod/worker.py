@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
@@ -24,7 +24,7 @@ from lorapod.events.courier import Courier
 from lorapod.events.emitter import EventEmitter
 from lorapod.events.opening import open_sinks
 from lorapod.events.runpod import RunPodSink
-from lorapod.files.archive_shelf import ArchiveShelf
+from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.lease import LeaseTimes
 from lorapod.models.catalog import WorkspaceModels
@@ -48,7 +48,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
-from lorapod.telemetry import Room, Telemetry
+from lorapod.telemetry import Headroom, Telemetry
 from lorapod.telemetry.fitness import first_report
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
@@ -152,7 +152,7 @@ class Worker:
             return
         self.surroundings.begin_soon(trainer.warm)
 
-    async def answer(self, event: object, job: Job) -> dict[str, Any]:
+    async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Answer one event."""
         return await self.router.answer(event, job)
 
@@ -178,7 +178,7 @@ class _Base:
     workspace: Workspace
     scratch: Scratch
     telemetry: Telemetry
-    room: Room
+    room: Headroom
     store: StateStore
     stores: ObjectStores
     starter: Starter
@@ -196,7 +196,7 @@ class _Base:
             workspace=workspace,
             scratch=Scratch.open(settings.scratch_root),
             telemetry=telemetry,
-            room=Room(
+            room=Headroom(
                 telemetry=telemetry,
                 root=workspace.root,
                 min_free_memory_bytes=settings.min_free_memory_bytes,
@@ -294,8 +294,8 @@ def _downloads(base: _Base, digests: DigestBook, engines: EngineRegistry) -> Dow
     )
 
 
-def _archives(base: _Base) -> ArchiveShelf:
-    return ArchiveShelf(
+def _archives(base: _Base) -> ArchiveCache:
+    return ArchiveCache(
         workspace=base.workspace,
         max_bytes=base.settings.max_archive_bytes,
         keep_free_bytes=base.settings.disk_min_free_bytes,

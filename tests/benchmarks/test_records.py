@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.lease import LeaseTimes
 from lorapod.processes import record as records
 from lorapod.processes.status import ProcessStatus
@@ -39,13 +39,13 @@ SWEEPS = 50
 #: A worker up to its first answer, and the seconds that took from its building on: the imports are the same for both.
 START = """
 import asyncio, sys, time
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.worker import Worker
 began = time.perf_counter()
 worker = Worker.create(Settings())
 worker.start()
-answer = asyncio.run(worker.answer({"input": {"type": "ping"}}, Job(job_id="1")))
+answer = asyncio.run(worker.answer({"input": {"type": "ping"}}, RunPodJob(job_id="1")))
 assert answer["pong"], answer
 print(time.perf_counter() - began)
 """
@@ -113,7 +113,7 @@ def test_a_sweep_at_rest_costs_next_to_nothing(many: Path, few: Path) -> None:
 
 
 def test_a_status_costs_the_same_however_long_the_history(many: Path, few: Path) -> None:
-    job = Job(job_id="1")
+    job = RunPodJob(job_id="1")
     with asyncio.Runner() as loop:
 
         def ask(worker: Worker) -> Callable[[], float]:

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.servers.fault_server import Fault, FaultServer, serving
 from tests.unit.datasets.shelf import picture
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.testing.manager import SOON_S
 from lorapod.testing.trainer import ScriptTrainer
@@ -44,7 +44,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
 
 
 async def ask(worker: Worker, **fields: Any) -> dict[str, Any]:
-    return await worker.answer({"id": "job", "input": fields}, Job(job_id="job"))
+    return await worker.answer({"id": "job", "input": fields}, RunPodJob(job_id="job"))
 
 
 async def train(worker: Worker, *addresses: str, **fields: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.integration.processes.test_uploads import eventually, in_bucket, on_d
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
 from tests.unit.datasets.shelf import picture
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.journal import JournalFormatter
 from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
@@ -36,7 +36,7 @@ class Attempt:
 
     async def ask(self, type_: str, *, s3_config: Any = None, **fields: Any) -> dict[str, Any]:
         own = {} if s3_config is None else {"s3Config": s3_config}
-        job = Job(job_id="1", progress=lambda update: self.answers.append(dict(update)))
+        job = RunPodJob(job_id="1", progress=lambda update: self.answers.append(dict(update)))
         answer = await self.worker.answer({"id": "1", "input": {"type": type_, **fields}, **own}, job)
         self.answers.append(answer)
         return answer

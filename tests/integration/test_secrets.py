@@ -17,7 +17,7 @@ from tests.servers.receiver import receiving
 from tests.unit.datasets.shelf import picture
 from tests.unit.models.model_files import put_model
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.engines.port import Generation, GenerationProgress, GenerationResult, GenerationRun
 from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import UpstreamError
@@ -108,7 +108,9 @@ class Desk:
         self.said: list[dict[str, Any]] = []
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
-        job = Job(job_id=f"job-{len(self.said)}", progress=lambda update: self.said.append(dict(update)))
+        job = RunPodJob(
+            job_id=f"job-{len(self.said)}", progress=lambda update: self.said.append(dict(update))
+        )
         answer = await self._worker.answer({"id": job.job_id, "input": fields}, job)
         self.said.append(answer)
         return answer

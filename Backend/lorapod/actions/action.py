@@ -21,7 +21,7 @@ def _no_progress(_update: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class RunPodJob:
     """The RunPod job that an action answers."""
 
     job_id: str
@@ -47,6 +47,6 @@ class Action(Generic[RequestT, ResultT]):
     summary: str
     request: builtins.type[RequestT]
     result: builtins.type[ResultT]
-    run: Callable[[RequestT, Services, Job], Awaitable[Result]]
+    run: Callable[[RequestT, Services, RunPodJob], Awaitable[Result]]
     #: What it answers instead of `result` when the request asks for it.
     other_results: tuple[builtins.type[Result], ...] = ()

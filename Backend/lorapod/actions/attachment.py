@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.process_view import summary
 from lorapod.actions.services import Services
 from lorapod.errors import Conflict
@@ -38,7 +38,7 @@ async def begin(submit: Callable[[], StartedT], services: Services) -> StartedT:
         raise
 
 
-async def stay_attached(process_id: str, services: Services, job: Job) -> ProcessRecord:
+async def stay_attached(process_id: str, services: Services, job: RunPodJob) -> ProcessRecord:
     """Wait for the end of a process, reporting on the way.
 
     A cancelled or timed-out RunPod job cancels this coroutine: then the process is stopped, with a checkpoint where

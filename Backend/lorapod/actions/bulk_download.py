@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.download_file import DownloadResult, Pace, PartRequest, part_of, workspace_file
 from lorapod.actions.services import Services
 from lorapod.errors import NotFound
@@ -51,7 +51,9 @@ class BulkDownloadResult(DownloadResult):
     file_count: int = Field(description="Files in the zip.")
 
 
-async def bulk_download(request: BulkDownloadRequest, services: Services, job: Job) -> BulkDownloadResult:
+async def bulk_download(
+    request: BulkDownloadRequest, services: Services, job: RunPodJob
+) -> BulkDownloadResult:
     """Build the zip in a thread, unless it stands; a job that is cancelled stops building."""
     given_up = threading.Event()
     try:
@@ -67,7 +69,9 @@ class _GivenUp(Exception):
 class _Packing:
     """Tells the job how far its archive is, now and then."""
 
-    def __init__(self, job: Job, given_up: threading.Event, total_bytes: int, interval_s: float) -> None:
+    def __init__(
+        self, job: RunPodJob, given_up: threading.Event, total_bytes: int, interval_s: float
+    ) -> None:
         self._job = job
         self._given_up = given_up
         self._total_bytes = total_bytes
@@ -83,7 +87,7 @@ class _Packing:
 
 
 def _bulk_download(
-    request: BulkDownloadRequest, services: Services, job: Job, given_up: threading.Event
+    request: BulkDownloadRequest, services: Services, job: RunPodJob, given_up: threading.Event
 ) -> BulkDownloadResult:
     entries = entries_of(_files(request, services))
     total_bytes = sum(entry.size_bytes for entry in entries)

@@ -7,7 +7,7 @@ import contextlib
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.processes.listening import wait_until
 from lorapod.processes.record import ProcessRecord
@@ -40,7 +40,7 @@ class CancelResult(Result):
     )
 
 
-async def cancel(request: CancelRequest, services: Services, _job: Job) -> CancelResult:
+async def cancel(request: CancelRequest, services: Services, _job: RunPodJob) -> CancelResult:
     """Tell whoever holds the process, and answer when it has begun to act."""
     grace_s = services.settings.cancel_grace_s if request.grace_s is None else request.grace_s
     asked = ControlRequest(save=request.save, grace_s=grace_s)

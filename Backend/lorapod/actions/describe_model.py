@@ -6,14 +6,14 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
-from lorapod.actions.engine_shelf import ModelRequest, engine_shelf
+from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.engine_catalog import CatalogModelRequest, engine_catalog
 from lorapod.actions.services import Services
+from lorapod.wire.catalog import ModelCardView
 from lorapod.wire.model import Result
-from lorapod.wire.shelf import ModelCardView
 
 
-class DescribeModelRequest(ModelRequest):
+class DescribeModelRequest(CatalogModelRequest):
     """Which model, and how thoroughly."""
 
     sha256: bool = Field(
@@ -26,9 +26,11 @@ class DescribeModelResult(Result, ModelCardView):
     """The model's card."""
 
 
-async def describe_model(request: DescribeModelRequest, services: Services, _job: Job) -> DescribeModelResult:
+async def describe_model(
+    request: DescribeModelRequest, services: Services, _job: RunPodJob
+) -> DescribeModelResult:
     """Read the header, and the file for its digest, in a thread, or ask the engine."""
-    shelf = engine_shelf(request.engine, services)
+    shelf = engine_catalog(request.engine, services)
     card = await asyncio.to_thread(shelf.describe, request.model, kind=request.kind, digest=request.sha256)
     return DescribeModelResult(**dict(card))
 

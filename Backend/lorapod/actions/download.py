@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from lorapod import weights
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.download_file import DownloadResult, PartRequest, part_of
 from lorapod.actions.services import Services
 from lorapod.errors import Conflict, NotFound
@@ -25,12 +25,12 @@ class DownloadRequest(PartRequest):
     process_id: ProcessId = Field(description="The process, as `train` answered it.")
 
 
-async def download(request: DownloadRequest, services: Services, job: Job) -> DownloadResult:
+async def download(request: DownloadRequest, services: Services, job: RunPodJob) -> DownloadResult:
     """Read the part in a thread."""
     return await asyncio.to_thread(_download, request, services, job)
 
 
-def _download(request: DownloadRequest, services: Services, job: Job) -> DownloadResult:
+def _download(request: DownloadRequest, services: Services, job: RunPodJob) -> DownloadResult:
     record = services.processes.get(request.process_id)
     if record.status is not ProcessStatus.COMPLETED:
         raise Conflict(

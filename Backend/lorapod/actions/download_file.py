@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.errors import NotFound
 from lorapod.files.parts import largest_part_bytes, read_part
@@ -89,12 +89,12 @@ class DownloadResult(Result):
     expires_at: Moment | None = Field(default=None, description="Until when it can.")
 
 
-async def download_file(request: DownloadFileRequest, services: Services, job: Job) -> DownloadResult:
+async def download_file(request: DownloadFileRequest, services: Services, job: RunPodJob) -> DownloadResult:
     """Read the part in a thread."""
     return await asyncio.to_thread(_download, request, services, job)
 
 
-def _download(request: DownloadFileRequest, services: Services, job: Job) -> DownloadResult:
+def _download(request: DownloadFileRequest, services: Services, job: RunPodJob) -> DownloadResult:
     return part_of(workspace_file(request.file_path, services.workspace), request, services, job)
 
 
@@ -111,7 +111,7 @@ def workspace_file(text: str, workspace: Workspace) -> Path:
     return path
 
 
-def part_of(path: Path, request: PartRequest, services: Services, job: Job) -> DownloadResult:
+def part_of(path: Path, request: PartRequest, services: Services, job: RunPodJob) -> DownloadResult:
     """The asked part of the file at `path`, a real path inside the workspace, or its address; blocks.
 
     Raises:
@@ -142,7 +142,7 @@ def part_of(path: Path, request: PartRequest, services: Services, job: Job) -> D
     )
 
 
-def _address_of(path: Path, services: Services, job: Job) -> DownloadResult:
+def _address_of(path: Path, services: Services, job: RunPodJob) -> DownloadResult:
     """The whole file, wherever a part was to begin."""
     size_bytes = read_part(path, offset=0, length=0, most_bytes=0).size_bytes
     sha256 = services.digests.sha256(path)

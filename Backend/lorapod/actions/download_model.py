@@ -8,15 +8,15 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions import starting
-from lorapod.actions.action import Action, Job
-from lorapod.actions.engine_shelf import ShelfEngine, ShelfRequest
+from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.engine_catalog import CatalogEngine, CatalogRequest
 from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, Started
 from lorapod.processes.order import TaskOrder
 from lorapod.wire.model import Result
 
 
-class DownloadModelRequest(ShelfRequest):
+class DownloadModelRequest(CatalogRequest):
     """Which model, and where to."""
 
     source: str = Field(
@@ -53,14 +53,14 @@ class DownloadModelRequest(ShelfRequest):
 
     @model_validator(mode="after")
     def _metadata_is_an_engine_s(self) -> Self:
-        if self.metadata is not None and self.engine is not ShelfEngine.SWARMUI:
+        if self.metadata is not None and self.engine is not CatalogEngine.SWARMUI:
             raise ValueError("metadata is for `engine: swarmui`; use edit_model for the workspace's models")
         return self
 
 
-async def download_model(request: DownloadModelRequest, services: Services, job: Job) -> Result:
+async def download_model(request: DownloadModelRequest, services: Services, job: RunPodJob) -> Result:
     """Start the process; it needs no GPU, so it does not wait for one."""
-    own = request.engine is not ShelfEngine.SWARMUI
+    own = request.engine is not CatalogEngine.SWARMUI
     wanted = request.model_dump(
         mode="json", exclude_none=True, include={"source", "kind", "name", "sha256", "overwrite", "metadata"}
     )

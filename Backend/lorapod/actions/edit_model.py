@@ -7,15 +7,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from lorapod.actions.action import Action, Job
-from lorapod.actions.engine_shelf import ModelRequest, ShelfEngine, engine_shelf
+from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.engine_catalog import CatalogEngine, CatalogModelRequest, engine_catalog
 from lorapod.actions.services import Services
 from lorapod.errors import Unsupported
+from lorapod.wire.catalog import ModelCardView, ModelNotes
 from lorapod.wire.model import Result
-from lorapod.wire.shelf import ModelCardView, ModelNotes
 
 
-class EditModelRequest(ModelRequest, ModelNotes):
+class EditModelRequest(CatalogModelRequest, ModelNotes):
     """Which model, and the fields to change: null removes one, those left out stay."""
 
     params: dict[str, Any] = Field(
@@ -35,10 +35,10 @@ class EditModelResult(Result, ModelCardView):
     """The new card."""
 
 
-async def edit_model(request: EditModelRequest, services: Services, _job: Job) -> EditModelResult:
+async def edit_model(request: EditModelRequest, services: Services, _job: RunPodJob) -> EditModelResult:
     """Change the card in a thread, or have the engine do it."""
-    shelf = engine_shelf(request.engine, services)
-    if request.params and request.engine is not ShelfEngine.SWARMUI:
+    shelf = engine_catalog(request.engine, services)
+    if request.params and request.engine is not CatalogEngine.SWARMUI:
         raise Unsupported("params: only the engine swarmui keeps fields of its own.")
     notes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
     changes = {**notes, **request.params}

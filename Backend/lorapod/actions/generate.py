@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.outputs import outputs_of
 from lorapod.actions.services import Services
@@ -34,7 +34,7 @@ _DETACHED = (
 )
 
 
-async def generate(request: GenerateRequest, services: Services, job: Job) -> GenerateResult:
+async def generate(request: GenerateRequest, services: Services, job: RunPodJob) -> GenerateResult:
     """Check everything that can be checked, have it generated, and answer with what came of it."""
     engine = await asyncio.to_thread(_check, request, services, job)
     image = await _image(request, services)
@@ -62,7 +62,7 @@ async def generate(request: GenerateRequest, services: Services, job: Job) -> Ge
     return await asyncio.to_thread(_answer, done, request, services, job)
 
 
-def _check(request: GenerateRequest, services: Services, job: Job) -> Engine:
+def _check(request: GenerateRequest, services: Services, job: RunPodJob) -> Engine:
     """Find the engine, and look at the machine.
 
     Raises:
@@ -97,7 +97,7 @@ async def _image(request: GenerateRequest, services: Services) -> Path | None:
 
 
 def _order(
-    request: GenerateRequest, engine: Engine, image: Path | None, services: Services, job: Job
+    request: GenerateRequest, engine: Engine, image: Path | None, services: Services, job: RunPodJob
 ) -> TaskOrder:
     generation = resolve(
         request,
@@ -136,7 +136,9 @@ def _raise_unless_completed(record: ProcessRecord) -> None:
         )
 
 
-def _answer(accepted: Accepted, request: GenerateRequest, services: Services, job: Job) -> GenerateResult:
+def _answer(
+    accepted: Accepted, request: GenerateRequest, services: Services, job: RunPodJob
+) -> GenerateResult:
     record, workspace = accepted.record, services.workspace
     outcome = record.outcome
     made = outputs_of(outcome.get("files", ()), request.delivery, services, job)

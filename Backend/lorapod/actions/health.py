@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import Field
 
 from lorapod import __version__
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.engines.port import EngineStatus
 from lorapod.settings import Settings
@@ -55,7 +55,7 @@ class HealthResult(Result):
     engines: list[EngineView] = Field(description="The engines that generate, the preferred one first.")
 
 
-async def health(_request: HealthRequest, services: Services, _job: Job) -> HealthResult:
+async def health(_request: HealthRequest, services: Services, _job: RunPodJob) -> HealthResult:
     """Look at the machine and at the trainers; nothing is changed."""
     settings, telemetry, workspace = services.settings, services.telemetry, services.workspace
     memory, disk, unwritable, statuses, engines, report = await asyncio.gather(

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.engines.port import KeptWarm
 from lorapod.errors import WorkerError
@@ -54,7 +54,7 @@ class KeepAliveResult(Result):
     )
 
 
-async def keep_alive(request: KeepAliveRequest, services: Services, job: Job) -> KeepAliveResult:
+async def keep_alive(request: KeepAliveRequest, services: Services, job: RunPodJob) -> KeepAliveResult:
     """Keep the RunPod job open: RunPod never stops a worker that has one."""
     clock = services.clock
     began_s = clock.monotonic()

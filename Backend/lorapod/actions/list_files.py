@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.files import listing
 from lorapod.kinds import FileKind
@@ -52,7 +52,7 @@ class ListFilesResult(Result):
     )
 
 
-async def list_files(request: ListFilesRequest, services: Services, _job: Job) -> ListFilesResult:
+async def list_files(request: ListFilesRequest, services: Services, _job: RunPodJob) -> ListFilesResult:
     """Read the folders in a thread."""
     return await asyncio.to_thread(_list, request, services)
 

@@ -6,14 +6,14 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
-from lorapod.actions.engine_shelf import ShelfRequest, engine_shelf
+from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.engine_catalog import CatalogRequest, engine_catalog
 from lorapod.actions.services import Services
+from lorapod.wire.catalog import ModelView
 from lorapod.wire.model import Result
-from lorapod.wire.shelf import ModelView
 
 
-class ListModelsRequest(ShelfRequest):
+class ListModelsRequest(CatalogRequest):
     """Which models, and which page of them."""
 
     limit: int = Field(default=200, ge=1, le=2000, description="Most models of one page.")
@@ -31,9 +31,9 @@ class ListModelsResult(Result):
     )
 
 
-async def list_models(request: ListModelsRequest, services: Services, _job: Job) -> ListModelsResult:
+async def list_models(request: ListModelsRequest, services: Services, _job: RunPodJob) -> ListModelsResult:
     """Look through the folders in a thread, or ask the engine."""
-    shelf = engine_shelf(request.engine, services)
+    shelf = engine_catalog(request.engine, services)
     page = await asyncio.to_thread(shelf.page, kind=request.kind, limit=request.limit, cursor=request.cursor)
     return ListModelsResult(models=list(page.models), next_cursor=page.next_cursor)
 

@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.processes.log import read_part
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
@@ -35,7 +35,7 @@ class LogsResult(Result):
     eof: bool = Field(description="Whether this was all; while the process runs, more may come.")
 
 
-async def logs(request: LogsRequest, services: Services, _job: Job) -> LogsResult:
+async def logs(request: LogsRequest, services: Services, _job: RunPodJob) -> LogsResult:
     """Read the part from the workspace."""
     return await asyncio.to_thread(_read, request, services)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from lorapod import weights
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.errors import WorkerError
 from lorapod.files.listing import ListedFile, list_files
@@ -51,7 +51,7 @@ class LoraResult(Result):
     models: list[LoraView] = Field(description="LoRA weights, newest first.")
 
 
-async def lora(request: LoraRequest, services: Services, _job: Job) -> LoraResult:
+async def lora(request: LoraRequest, services: Services, _job: RunPodJob) -> LoraResult:
     """Read the headers in a thread."""
     return await asyncio.to_thread(_loras, request, services)
 

@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.errors import TooLarge
 from lorapod.trainers import loss_log
@@ -32,7 +32,7 @@ class MetricsResult(Result):
     last_step: int | None = Field(default=None, description="The last step that was logged.")
 
 
-async def metrics(request: MetricsRequest, services: Services, _job: Job) -> MetricsResult:
+async def metrics(request: MetricsRequest, services: Services, _job: RunPodJob) -> MetricsResult:
     """Read the trainer's own log of losses."""
     return await asyncio.to_thread(_read, request, services)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.services import Services
 from lorapod.errors import Unsupported, WorkerError
 from lorapod.kinds import FileKind, kind_of
@@ -47,7 +47,7 @@ class _Made:
 
 
 def outputs_of(
-    files: Sequence[Mapping[str, Any]], delivery: Delivery | None, services: Services, job: Job
+    files: Sequence[Mapping[str, Any]], delivery: Delivery | None, services: Services, job: RunPodJob
 ) -> Outputs:
     """What an answer tells of files of the workspace; blocks while they are read or uploaded.
 
@@ -104,7 +104,7 @@ def _encoded_bytes(made: _Made) -> int:
     return (made.size_bytes + 2) // 3 * 4
 
 
-def _has_store(services: Services, job: Job) -> bool:
+def _has_store(services: Services, job: RunPodJob) -> bool:
     try:
         services.shares.check(job_s3=job.s3)
     except Unsupported:
@@ -141,7 +141,7 @@ def _plain(made: _Made, services: Services) -> OutputView:
 
 
 def _at_address(
-    made: _Made, view: OutputView, services: Services, job: Job, warnings: list[str]
+    made: _Made, view: OutputView, services: Services, job: RunPodJob, warnings: list[str]
 ) -> OutputView:
     try:
         sha256 = services.digests.sha256(made.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.wire.model import Request, Result
 
@@ -20,7 +20,7 @@ class PingResult(Result):
     worker_id: str = Field(description="The worker that answered.")
 
 
-async def ping(_request: PingRequest, services: Services, _job: Job) -> PingResult:
+async def ping(_request: PingRequest, services: Services, _job: RunPodJob) -> PingResult:
     """Answer; nothing is looked at."""
     return PingResult(worker_id=services.settings.worker_id)
 

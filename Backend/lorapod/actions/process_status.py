@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.processes.log import read_tail
@@ -24,7 +24,7 @@ class ProcessStatusRequest(ProcessRequest):
     metrics: bool = Field(default=False, description="Add the newest value of every metric.")
 
 
-async def process_status(request: ProcessStatusRequest, services: Services, _job: Job) -> ProcessView:
+async def process_status(request: ProcessStatusRequest, services: Services, _job: RunPodJob) -> ProcessView:
     """Answer from RAM or the record, and from the process's folder."""
     return await asyncio.to_thread(_read, request, services)
 

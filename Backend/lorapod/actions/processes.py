@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.process_view import summary
 from lorapod.actions.services import Services
 from lorapod.processes.status import ProcessStatus
@@ -31,7 +31,7 @@ class ProcessesResult(Result):
     worker_id: str = Field(description="The worker that answered.")
 
 
-async def processes(request: ProcessesRequest, services: Services, _job: Job) -> ProcessesResult:
+async def processes(request: ProcessesRequest, services: Services, _job: RunPodJob) -> ProcessesResult:
     """Answer from the records, of whatever worker they are."""
     found, next_cursor = await asyncio.to_thread(
         services.processes.page, status=request.status, limit=request.limit, before=request.cursor

@@ -7,7 +7,7 @@ from functools import partial
 from pydantic import Field, SecretStr
 
 from lorapod.actions import starting
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.attachment import begin
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.services import Services
@@ -31,7 +31,7 @@ class ResumeRequest(ProcessRequest):
     )
 
 
-async def resume(request: ResumeRequest, services: Services, job: Job) -> Result:
+async def resume(request: ResumeRequest, services: Services, job: RunPodJob) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
     callback = wanted_callback(request.callback_url, request.callback_token, services)
     submit = partial(

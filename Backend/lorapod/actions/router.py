@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
 from lorapod.errors import (
@@ -32,7 +32,7 @@ class Router:
         """Hand `services` to every action."""
         self._services = services
 
-    async def answer(self, event: object, job: Job) -> dict[str, Any]:
+    async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
         redactor = self._services.redactor
         tell = job.progress
@@ -41,7 +41,7 @@ class Router:
             answered: dict[str, Any] = redactor.answer(await self._answer(event, job))
         return answered
 
-    async def _answer(self, event: object, job: Job) -> dict[str, Any]:
+    async def _answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         context: dict[str, Any] = {"job_id": job.job_id}
         try:
             call = open_envelope(event)
@@ -51,7 +51,7 @@ class Router:
         context["type"] = call.type[:80]
         return call.shaped(await self._attempt(call, job, context))
 
-    async def _attempt(self, call: Call, job: Job, context: Mapping[str, Any]) -> dict[str, Any]:
+    async def _attempt(self, call: Call, job: RunPodJob, context: Mapping[str, Any]) -> dict[str, Any]:
         """The action's answer, or the error that it ended with."""
         try:
             return await self._run(call, job)
@@ -65,7 +65,7 @@ class Router:
             logger.exception("action failed", extra=context)
             return error_answer(InternalError())
 
-    async def _run(self, call: Call, job: Job) -> dict[str, Any]:
+    async def _run(self, call: Call, job: RunPodJob) -> dict[str, Any]:
         action = ACTIONS.get(call.type)
         if action is None:
             raise _no_action(call.type)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.actions.wish import WishRequest, WishResult, wish
 from lorapod.trainers.port import Capability
 
 
-async def save_now(request: WishRequest, services: Services, _job: Job) -> WishResult:
+async def save_now(request: WishRequest, services: Services, _job: RunPodJob) -> WishResult:
     """Tell the trainer, wherever it runs."""
     return await wish(request, services, Capability.SAVE)
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from lorapod import __version__
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.errors import UnknownType
 from lorapod.trainers import presets
@@ -58,7 +58,7 @@ class SchemaResult(Result):
     presets: list[PresetView] = Field(description="The presets of `train`, by name.")
 
 
-async def schema(request: SchemaRequest, _services: Services, _job: Job) -> SchemaResult:
+async def schema(request: SchemaRequest, _services: Services, _job: RunPodJob) -> SchemaResult:
     """Describe one or all actions.
 
     Raises:

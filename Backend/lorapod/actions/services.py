@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lorapod.engines.registry import EngineRegistry
     from lorapod.events.courier import Courier
     from lorapod.events.port import Attaching
-    from lorapod.files.archive_shelf import ArchiveShelf
+    from lorapod.files.archive_cache import ArchiveCache
     from lorapod.files.digests import DigestBook
     from lorapod.models.catalog import WorkspaceModels
     from lorapod.processes.manager import RealProcessManager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lorapod.settings import Settings
     from lorapod.storage.mirror.mirrors import Mirrors
     from lorapod.storage.shares import FileShares
-    from lorapod.telemetry import Room, Telemetry
+    from lorapod.telemetry import Headroom, Telemetry
     from lorapod.trainers.registry import TrainerRegistry
     from lorapod.workspace import Workspace
 
@@ -45,10 +45,10 @@ class Services:
     datasets: DatasetLibrary
     remote_datasets: DatasetFetcher
     digests: DigestBook
-    archives: ArchiveShelf
+    archives: ArchiveCache
     shares: FileShares
     telemetry: Telemetry
-    room: Room
+    room: Headroom
     mirrors: Mirrors
     courier: Courier
     updates: Attaching

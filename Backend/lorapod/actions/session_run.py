@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from lorapod.actions import starting
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.attachment import begin
 from lorapod.actions.services import Services
 from lorapod.actions.starting import Finished, StartRequest
@@ -36,7 +36,12 @@ class SessionEnd:
 
 
 async def run_to_the_end(
-    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: Job, *, parent: str = ""
+    config: str | Mapping[str, Any],
+    request: StartRequest,
+    services: Services,
+    job: RunPodJob,
+    *,
+    parent: str = "",
 ) -> SessionEnd:
     """Train in a new session folder below `parent`, and wait for the end whatever the settings say.
 
@@ -56,7 +61,7 @@ async def run_to_the_end(
 
 
 def _submit(
-    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: Job, parent: str
+    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob, parent: str
 ) -> tuple[Accepted, tuple[Session, SealedCallback | None]]:
     parsed = parse_config(config, max_bytes=services.settings.max_config_bytes)
     order = starting.order_for(parsed, request, services, job)
@@ -85,7 +90,7 @@ def _in_session(order: TrainingOrder, session: Session) -> TrainingOrder:
     )
 
 
-def _failure(process: Finished, session: Session, job: Job) -> WorkerError:
+def _failure(process: Finished, session: Session, job: RunPodJob) -> WorkerError:
     job_id = process.job_id or job.job_id or None
     details = [{"session_id": session.id, "process_id": process.process_id, "job_id": job_id}]
     if process.failure is not None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.attachment import begin, stay_attached
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.process_view import view
@@ -122,7 +122,9 @@ class DryRun(Result):
     warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
-async def start(config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> Result:
+async def start(
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
+) -> Result:
     """Start a training on `config`, and wait for its end where the request or the settings say so.
 
     Raises:
@@ -135,7 +137,7 @@ async def start(config: Mapping[str, Any], request: StartRequest, services: Serv
 
 
 def order_for(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: Job
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
 ) -> TrainingOrder:
     """What the process manager needs to know of a training that can be started here; blocks.
 
@@ -145,7 +147,7 @@ def order_for(
     return _Order.check(config, request, services, job).training(asking(services, job))
 
 
-def asking(services: Services, job: Job) -> str | None:
+def asking(services: Services, job: RunPodJob) -> str | None:
     """The RunPod job behind a request: elsewhere the id of an event names nothing."""
     return job.job_id if services.settings.serverless and job.job_id else None
 
@@ -154,7 +156,7 @@ async def answer(
     accepted: Accepted,
     dataset: DatasetView | None,
     services: Services,
-    job: Job,
+    job: RunPodJob,
     *,
     wait: bool | None,
     callback: SealedCallback | None = None,
@@ -208,7 +210,9 @@ class _Order:
     callback: SealedCallback | None
 
     @classmethod
-    def check(cls, config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> Self:
+    def check(
+        cls, config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
+    ) -> Self:
         """Find the trainer and the dataset, and look at the machine."""
         settings = services.settings
         trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
@@ -262,13 +266,13 @@ class _Order:
 
 
 def _submit(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: Job
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
 ) -> tuple[Accepted, _Order]:
     order = _Order.check(config, request, services, job)
     return services.processes.submit("train", order.training(asking(services, job))), order
 
 
-def _look_at(asked: DatasetRef, services: Services, job: Job) -> DatasetView:
+def _look_at(asked: DatasetRef, services: Services, job: RunPodJob) -> DatasetView:
     """What can be told of a dataset while its request is open: one from elsewhere is fetched only later."""
     if not asked.remote:
         return dataset_view(services.datasets.resolve(asked), services.workspace)
@@ -277,7 +281,7 @@ def _look_at(asked: DatasetRef, services: Services, job: Job) -> DatasetView:
     return DatasetView(path=services.workspace.relative(folder))
 
 
-def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services, job: Job) -> DryRun:
+def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob) -> DryRun:
     """Everything but the start."""
     try:
         order = _Order.check(config, request, services, job)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from lorapod.actions import starting
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.actions.starting import DryRun, Finished, Started, StartRequest
 from lorapod.errors import InvalidInput
@@ -30,7 +30,7 @@ class TrainRequest(StartRequest, TrainKnobs):
     )
 
 
-async def train(request: TrainRequest, services: Services, job: Job) -> Result:
+async def train(request: TrainRequest, services: Services, job: RunPodJob) -> Result:
     """Check everything that can be checked, and hand the training to the process manager."""
     config = await asyncio.to_thread(_config, request, services)
     return await starting.start(config, request, services, job)

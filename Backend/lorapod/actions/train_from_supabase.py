@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.actions.session_run import run_to_the_end
 from lorapod.actions.starting import StartRequest
@@ -42,7 +42,7 @@ class TrainedFromSupabase(Result):
 
 
 async def train_from_supabase(
-    request: TrainFromSupabaseRequest, services: Services, job: Job
+    request: TrainFromSupabaseRequest, services: Services, job: RunPodJob
 ) -> TrainedFromSupabase:
     """Train to the end."""
     start = StartRequest(

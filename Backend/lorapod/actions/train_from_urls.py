@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.callbacks import callback_below
 from lorapod.actions.services import Services
 from lorapod.actions.session_run import run_to_the_end
@@ -53,7 +53,9 @@ class TrainedFromUrls(Result):
     files_uploaded: int = Field(description="Files that lie in its output now.")
 
 
-async def train_from_urls(request: TrainFromUrlsRequest, services: Services, job: Job) -> TrainedFromUrls:
+async def train_from_urls(
+    request: TrainFromUrlsRequest, services: Services, job: RunPodJob
+) -> TrainedFromUrls:
     """Train to the end."""
     job_id = request.internal_job_id or job.job_id or None
     callback_url = callback_below(request.callback_base_url, services)

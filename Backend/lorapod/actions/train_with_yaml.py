@@ -7,7 +7,7 @@ import asyncio
 from pydantic import Field
 
 from lorapod.actions import starting
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.actions.starting import DryRun, Finished, Started, StartRequest
 from lorapod.trainers.config_text import parse_config
@@ -20,7 +20,7 @@ class TrainWithYamlRequest(StartRequest):
     yaml_config: str = Field(min_length=1, description="AI Toolkit config, as YAML text.")
 
 
-async def train_with_yaml(request: TrainWithYamlRequest, services: Services, job: Job) -> Result:
+async def train_with_yaml(request: TrainWithYamlRequest, services: Services, job: RunPodJob) -> Result:
     """Check everything that can be checked, and hand the training to the process manager."""
     config = await asyncio.to_thread(
         parse_config, request.yaml_config, max_bytes=services.settings.max_config_bytes

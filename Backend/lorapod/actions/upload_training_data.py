@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from lorapod.actions.action import Action, Job
+from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
 from lorapod.wire.model import RelativePath, Request, Result
@@ -54,7 +54,7 @@ class UploadResult(Result):
     rejected: list[RejectedFile] = Field(description="Files that were not taken; nothing of them was kept.")
 
 
-async def upload_training_data(request: UploadRequest, services: Services, _job: Job) -> UploadResult:
+async def upload_training_data(request: UploadRequest, services: Services, _job: RunPodJob) -> UploadResult:
     """Receive the files in a thread."""
     receipt = await asyncio.to_thread(
         services.datasets.receive,

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.errors import InternalError
 from lorapod.fast.frames import frame, read_frame
 from lorapod.journal import write_journal
@@ -71,10 +71,10 @@ class JobServer:
     def _forget(self, number: int, _task: asyncio.Task[None]) -> None:
         self._jobs.pop(number, None)
 
-    def _job(self, number: int, event: Any) -> Job:
+    def _job(self, number: int, event: Any) -> RunPodJob:
         job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
         if not self._worker.services.settings.serverless:
-            return Job(job_id=job_id)
+            return RunPodJob(job_id=job_id)
 
         def progress(update: Mapping[str, Any]) -> None:
             try:
@@ -84,7 +84,7 @@ class JobServer:
                 return
             self._loop.call_soon_threadsafe(self._write, message)
 
-        return Job(job_id=job_id, progress=progress)
+        return RunPodJob(job_id=job_id, progress=progress)
 
     def _write(self, message: bytes) -> None:
         if not self._writer.is_closing():

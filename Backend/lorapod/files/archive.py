@@ -30,7 +30,7 @@ _FIRST_YEAR, _LAST_YEAR = 1980, 2107
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ArchiveEntry:
     """One file as it goes into an archive."""
 
     #: In the archive: relative, with forward slashes.
@@ -40,14 +40,14 @@ class Entry:
     mtime_ns: int
 
 
-def entries_of(files: Iterable[tuple[str, Path]]) -> list[Entry]:
+def entries_of(files: Iterable[tuple[str, Path]]) -> list[ArchiveEntry]:
     """The files under the names that are wished, sorted by name; a file that is named twice is taken once.
 
     Raises:
         NotFound: there is no such file.
         InvalidInput: it is a device or a folder, or there is none at all.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ArchiveEntry] = {}
     seen: set[tuple[str, Path]] = set()
     for wished, path in files:
         # A backslash parts folders on Windows.
@@ -62,7 +62,9 @@ def entries_of(files: Iterable[tuple[str, Path]]) -> list[Entry]:
         if not stat.S_ISREG(state.st_mode):
             raise InvalidInput(f"{path.name} is not a file.")
         free = _free_name(name, entries)
-        entries[free] = Entry(name=free, path=path, size_bytes=state.st_size, mtime_ns=state.st_mtime_ns)
+        entries[free] = ArchiveEntry(
+            name=free, path=path, size_bytes=state.st_size, mtime_ns=state.st_mtime_ns
+        )
     if not entries:
         raise NotFound(
             "There is nothing to pack.", hint="`list_files` and `process_status` name what is there."
@@ -70,13 +72,13 @@ def entries_of(files: Iterable[tuple[str, Path]]) -> list[Entry]:
     return [entries[name] for name in sorted(entries)]
 
 
-def archive_key(entries: Sequence[Entry]) -> str:
+def archive_key(entries: Sequence[ArchiveEntry]) -> str:
     """The same for the same unchanged files under the same names: 32 hexadecimal digits."""
     listing = [[entry.name, str(entry.path), entry.size_bytes, entry.mtime_ns] for entry in entries]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:32]
 
 
-def write_archive(target: BinaryIO, entries: Sequence[Entry], packed: Packed) -> None:
+def write_archive(target: BinaryIO, entries: Sequence[ArchiveEntry], packed: Packed) -> None:
     """Write the zip; the same entries give the same bytes.
 
     Raises:
@@ -99,7 +101,7 @@ def write_archive(target: BinaryIO, entries: Sequence[Entry], packed: Packed) ->
                 _check_unchanged(entry, os.fstat(source.fileno()), left)
 
 
-def _check_unchanged(entry: Entry, state: os.stat_result, left: int) -> None:
+def _check_unchanged(entry: ArchiveEntry, state: os.stat_result, left: int) -> None:
     grows = kind_of(entry.name) in _GROWING
     if left or not (grows or (state.st_size, state.st_mtime_ns) == (entry.size_bytes, entry.mtime_ns)):
         raise Conflict(
@@ -108,7 +110,7 @@ def _check_unchanged(entry: Entry, state: os.stat_result, left: int) -> None:
         )
 
 
-def _described(entry: Entry) -> zipfile.ZipInfo:
+def _described(entry: ArchiveEntry) -> zipfile.ZipInfo:
     moment = time.gmtime(entry.mtime_ns // 1_000_000_000)
     year = min(max(moment.tm_year, _FIRST_YEAR), _LAST_YEAR)
     described = zipfile.ZipInfo(entry.name, (year, *moment[1:6]))

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorapod.atomic import write_atomically
-from lorapod.wire.shelf import ModelNotes
+from lorapod.wire.catalog import ModelNotes
 
 SUFFIX = ".card.json"
 

@@ -22,7 +22,7 @@ from lorapod.models.headers import HeaderBook, HeaderNotes
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelPage
 from lorapod.models.training_notes import SHOWN_NOTES, noted, shown_metadata, training_notes
-from lorapod.wire.shelf import ModelCardView, ModelView
+from lorapod.wire.catalog import ModelCardView, ModelView
 from lorapod.workspace import Workspace
 
 #: A page ends here even below its limit: cards can be long, and an answer must fit one reply.

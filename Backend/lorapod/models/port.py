@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lorapod.models.kinds import ModelKind
-from lorapod.wire.shelf import ModelCardView, ModelView
+from lorapod.wire.catalog import ModelCardView, ModelView
 
 
 @dataclass(frozen=True, kw_only=True)

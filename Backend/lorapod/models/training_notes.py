@@ -9,7 +9,7 @@ from typing import Any
 
 from lorapod import weights
 from lorapod.weights import WeightsHeader
-from lorapod.wire.shelf import TrainingNotes
+from lorapod.wire.catalog import TrainingNotes
 
 #: Longer texts (tag counts, embedded pictures) are cut in an answer.
 SHOWN_CHARACTERS = 2_000

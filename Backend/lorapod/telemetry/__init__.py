@@ -2,8 +2,8 @@
 
 from lorapod.telemetry.disk import Disk, disk_of
 from lorapod.telemetry.gpu import Gpu, GpuReport
+from lorapod.telemetry.headroom import Headroom
 from lorapod.telemetry.memory import Memory
-from lorapod.telemetry.room import Room
 from lorapod.telemetry.telemetry import Telemetry
 
-__all__ = ["Disk", "Gpu", "GpuReport", "Memory", "Room", "Telemetry", "disk_of"]
+__all__ = ["Disk", "Gpu", "GpuReport", "Headroom", "Memory", "Telemetry", "disk_of"]

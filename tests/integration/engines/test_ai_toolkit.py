@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.worker import Worker
 
@@ -63,7 +63,7 @@ def config(**asked: Any) -> dict[str, Any]:
 
 async def ask(worker: Worker, **fields: Any) -> dict[str, Any]:
     event = {"id": "job", "input": {"type": "generate", **fields}}
-    return await asyncio.wait_for(worker.answer(event, Job(job_id="job")), DEADLINE_S)
+    return await asyncio.wait_for(worker.answer(event, RunPodJob(job_id="job")), DEADLINE_S)
 
 
 async def test_the_same_seed_makes_the_same_pictures(worker: Worker) -> None:
@@ -91,7 +91,7 @@ async def test_a_running_one_is_cancelled(worker: Worker) -> None:
             await asyncio.sleep(0.2)
 
     event = {"id": "other", "input": {"type": "cancel", "process_id": newest.process_id}}
-    await worker.answer(event, Job(job_id="other"))
+    await worker.answer(event, RunPodJob(job_id="other"))
 
     assert "was cancelled" in (await job)["error"]
     assert newest.progress.total_steps == 2000

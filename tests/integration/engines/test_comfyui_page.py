@@ -13,7 +13,7 @@ import pytest
 from tests.integration.engines.test_comfyui_worker import settings
 from tests.servers.comfyui import ComfyUIStandIn
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.worker import Worker
 
 PAGE = Path(__file__).parents[3] / "docs/howto/comfyui.md"
@@ -35,7 +35,7 @@ async def worker(tmp_path: Path, stand_in: ComfyUIStandIn) -> AsyncIterator[Work
 
 @pytest.mark.parametrize("event", EVENTS)
 async def test_each_example_makes_what_the_page_says(worker: Worker, event: Any) -> None:
-    answer = await worker.answer({"id": "job-1", **event}, Job(job_id="job-1"))
+    answer = await worker.answer({"id": "job-1", **event}, RunPodJob(job_id="job-1"))
 
     made = answer.get("output", answer)
     assert "error" not in answer
@@ -46,7 +46,7 @@ async def test_each_example_makes_what_the_page_says(worker: Worker, event: Any)
 async def test_the_postcard_says_hello(worker: Worker) -> None:
     [event] = [event for event in EVENTS if event["input"].get("comfyui_workflow_name") == "postcard"]
 
-    answer = await worker.answer({"id": "job-1", **event}, Job(job_id="job-1"))
+    answer = await worker.answer({"id": "job-1", **event}, RunPodJob(job_id="job-1"))
 
     [text] = answer["other"]
     assert (worker.services.workspace.root / text["path"]).read_text("utf-8") == "Hello, from the sea!"

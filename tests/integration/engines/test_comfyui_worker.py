@@ -18,7 +18,7 @@ from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn
 from tests.servers.ports import free_port
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.engines.comfyui.templates import WorkflowTemplates
 from lorapod.settings import Settings
 from lorapod.worker import Worker
@@ -41,7 +41,7 @@ class Caller:
         self.updates: list[Any] = []
 
     async def send(self, **job_input: Any) -> dict[str, Any]:
-        job = Job(job_id="job-1", progress=self.updates.append)
+        job = RunPodJob(job_id="job-1", progress=self.updates.append)
         return await self.worker.answer({"id": "job-1", "input": job_input}, job)
 
 

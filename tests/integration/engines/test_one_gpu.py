@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.tiny_models import ENVIRONMENT, place_tiny
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
 from lorapod.worker import Worker
@@ -26,7 +26,7 @@ class Caller:
 
     async def ask(self, type_: str, **fields: Any) -> dict[str, Any]:
         event = {"id": "job", "input": {"type": type_, **fields}}
-        return await asyncio.wait_for(self.worker.answer(event, Job(job_id="job")), DEADLINE_S)
+        return await asyncio.wait_for(self.worker.answer(event, RunPodJob(job_id="job")), DEADLINE_S)
 
     async def picture(self, **fields: Any) -> dict[str, Any]:
         asked = {"prompt": "a circle", "model": "tiny", "width": 64, "height": 64, "steps": 2, "seed": 3}

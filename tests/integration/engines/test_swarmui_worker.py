@@ -19,7 +19,7 @@ from tests.servers.fault_thread import FaultThread
 from tests.servers.swarmui import Fault, SwarmStandIn
 from tests.unit.actions.desk import QuickTrainer
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
@@ -37,7 +37,7 @@ class Desk:
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         self.jobs += 1
-        job = Job(job_id=f"job-{self.jobs}", progress=self.updates.append)
+        job = RunPodJob(job_id=f"job-{self.jobs}", progress=self.updates.append)
         return asyncio.run(self.worker.answer({"id": job.job_id, "input": fields}, job))
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.unit.events.courier_bench import eventually
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.events.callback import signature
 from lorapod.events.models import Event, EventType
 from lorapod.events.port import Parcel
@@ -98,9 +98,9 @@ async def test_the_sink_gets_every_event_even_where_it_could_not_write_at_first(
     worker = Worker.create(settings, trainers=TrainerRegistry([ScriptTrainer()]))
     worker.start()
     event = {"id": "job", "input": {"type": "train", "config": {"steps": 3}, "wait": True}}
-    answer = await worker.answer(event, Job(job_id="job"))
+    answer = await worker.answer(event, RunPodJob(job_id="job"))
     assert answer["status"] == "completed"
-    health = await worker.answer({"id": "job", "input": {"type": "health"}}, Job(job_id="job"))
+    health = await worker.answer({"id": "job", "input": {"type": "health"}}, RunPodJob(job_id="job"))
     check = next(check for check in health["checks"] if check["name"] == "events:file")
     assert "the file cannot be written: No such file or directory" in check["detail"]
     file_sink.parent.mkdir()

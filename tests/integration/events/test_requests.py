@@ -19,7 +19,7 @@ from tests.servers.receiver import Receiver, receiving
 from tests.unit.datasets.shelf import packed, picture
 from tests.unit.events.courier_bench import eventually
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.starting import answer
 from lorapod.events import lane
@@ -50,7 +50,7 @@ class Desk:
         self.worker.start()
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
-        return await self.worker.answer({"id": "job", "input": fields}, Job(job_id="job"))
+        return await self.worker.answer({"id": "job", "input": fields}, RunPodJob(job_id="job"))
 
     async def close(self) -> None:
         await asyncio.to_thread(self.worker.close)
@@ -139,7 +139,7 @@ async def test_a_job_that_comes_again_before_its_process_is_called_interrupted_b
             Accepted(record=record, retried=True),
             None,
             services,
-            Job(job_id="job"),
+            RunPodJob(job_id="job"),
             wait=True,
             callback=wanted_callback(receiver.url, SecretStr(TOKEN), services),
         )

@@ -13,7 +13,7 @@ from tests.integration.endpoint_caller import eventually
 from tests.integration.models.test_download import CONTENT, SHA256
 from tests.servers.fault_server import Fault, FaultServer, serving
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.worker import Worker
 
@@ -27,7 +27,7 @@ class Desk:
         self.updates: list[Mapping[str, Any]] = []
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
-        job = Job(job_id="job-1", progress=self.updates.append)
+        job = RunPodJob(job_id="job-1", progress=self.updates.append)
         return await self.worker.answer({"id": "job-1", "input": fields}, job)
 
     async def reached(self, status: str, **process: Any) -> dict[str, Any] | None:

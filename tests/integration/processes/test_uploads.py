@@ -20,7 +20,7 @@ from tests.servers.ports import free_port
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3, running_s3
 
 from lorapod import work_marker
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.storage.mirror import artifact, mirror, mirrors
 from lorapod.storage.mirror.ledger import ledgers_of
@@ -38,7 +38,7 @@ LARGE_BYTES = 64 << 20
 #: Trains until it is killed, and says when it has begun.
 DOOMED = """
 import asyncio, sys
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.storage.mirror import artifact
 from lorapod.testing.trainer import ScriptTrainer
@@ -50,7 +50,7 @@ worker = Worker.create(Settings(), trainers=TrainerRegistry([ScriptTrainer()]))
 worker.start()
 config = {"name": "cat", "steps": 100_000, "save_every": 10, "step_s": 0.02}
 wish = {"type": "train", "config": config, "upload": {"s3": {"prefix": sys.argv[1]}}, "wait": False}
-print(asyncio.run(worker.answer({"input": wish}, Job(job_id="1")))["process_id"], flush=True)
+print(asyncio.run(worker.answer({"input": wish}, RunPodJob(job_id="1")))["process_id"], flush=True)
 import time
 time.sleep(600)
 """
@@ -64,7 +64,7 @@ class Attempt:
         self.workspace: Workspace = worker.services.workspace
 
     async def ask(self, type_: str, **fields: Any) -> dict[str, Any]:
-        return await self.worker.answer({"input": {"type": type_, **fields}}, Job(job_id="1"))
+        return await self.worker.answer({"input": {"type": type_, **fields}}, RunPodJob(job_id="1"))
 
     async def train(
         self, upload: Mapping[str, Any] | None, *, wait: bool = True, **config: Any

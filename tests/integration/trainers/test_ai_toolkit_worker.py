@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
 from lorapod.weights import read_header, step_of
 from lorapod.worker import Worker
@@ -83,7 +83,7 @@ def config(steps: int, save_every: int = 1000) -> dict[str, Any]:
 
 
 async def ask(worker: Worker, kind: str, **fields: Any) -> dict[str, Any]:
-    answer = await worker.answer({"id": "1", "input": {"type": kind, **fields}}, Job(job_id="1"))
+    answer = await worker.answer({"id": "1", "input": {"type": kind, **fields}}, RunPodJob(job_id="1"))
     assert "error" not in answer, answer
     return answer
 

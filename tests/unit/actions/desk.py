@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from tests.unit.models.model_files import put_model
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
@@ -66,7 +66,7 @@ class Desk:
         self._runner = runner
 
     def send(self, event: Any) -> dict[str, Any]:
-        return self._runner.run(self.worker.answer(event, Job(job_id="job-1")))
+        return self._runner.run(self.worker.answer(event, RunPodJob(job_id="job-1")))
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         return self.send({"id": "job-1", "input": fields})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.unit.actions.test_files import LORA, PROCESS_ID, Bench
 
-from lorapod.files import archive_shelf
+from lorapod.files import archive_cache
 from lorapod.processes.status import ProcessStatus
 from lorapod.storage.port import StoreUnavailable
 
@@ -55,7 +55,7 @@ async def fetch(bench: Bench, **fields: Any) -> tuple[zipfile.ZipFile, dict[str,
 
 def archives(bench: Bench) -> list[str]:
     """Every file on the shelf but locks."""
-    folder = bench.workspace.output / archive_shelf.FOLDER
+    folder = bench.workspace.output / archive_cache.FOLDER
     return [path.name for path in folder.glob("*") if path.suffix != ".lock"]
 
 
@@ -165,17 +165,17 @@ async def test_too_large_or_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 async def test_old_archives_and_what_builds_left_behind_go(bench: Bench) -> None:
     bench.put("output/x/a.txt", b"a")
-    shelf = bench.workspace.output / archive_shelf.FOLDER
+    shelf = bench.workspace.output / archive_cache.FOLDER
     shelf.mkdir()
-    old_s = time.time() - archive_shelf.KEEP_S - 60
+    old_s = time.time() - archive_cache.KEEP_S - 60
     for name in ("archive_1.zip", ".archive_2.zip.0000.tmp", ".archive_3.zip.lock"):
         (shelf / name).touch()
         os.utime(shelf / name, (old_s, old_s))
-    for number in range(archive_shelf.KEEP_MOST + 5):
+    for number in range(archive_cache.KEEP_MOST + 5):
         (shelf / f"archive_n{number}.zip").touch()
     _, answer = await fetch(bench, file_paths=["output/x/a.txt"])
     left = set(archives(bench))
-    assert len(left) == archive_shelf.KEEP_MOST
+    assert len(left) == archive_cache.KEEP_MOST
     assert Path(answer["archive_path"]).name in left
     assert not {"archive_1.zip", ".archive_2.zip.0000.tmp"} & left
     assert not (shelf / ".archive_3.zip.lock").exists()

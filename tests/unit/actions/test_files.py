@@ -13,13 +13,13 @@ from typing import Any, cast
 import pytest
 from tests.unit.datasets.shelf import picture
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import SystemClock
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.errors import NotFound
-from lorapod.files.archive_shelf import ArchiveShelf
+from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import REPLY_OVERHEAD_BYTES
 from lorapod.processes.record import ProcessRecord
@@ -86,7 +86,7 @@ class Bench:
             models=cast("Any", None),
             engines=cast("Any", None),
             room=cast("Any", None),
-            archives=ArchiveShelf(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
+            archives=ArchiveCache(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             updates=cast("Any", None),
             shares=FileShares(settings=settings, clock=SystemClock(), open_store=self.open_store),
             telemetry=cast("Any", None),
@@ -100,7 +100,8 @@ class Bench:
 
     async def ask(self, action: str, **fields: Any) -> dict[str, Any]:
         answer = await self._router.answer(
-            {"id": "j", "input": {"type": action, **fields}}, Job(job_id="j", progress=self.updates.append)
+            {"id": "j", "input": {"type": action, **fields}},
+            RunPodJob(job_id="j", progress=self.updates.append),
         )
         assert len(json.dumps(answer)) <= MAX_REPLY_BYTES
         return answer

@@ -10,7 +10,7 @@ import pytest
 
 from lorapod import __version__
 from lorapod.actions import health
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.actions.services import Services
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import SinkState
@@ -128,7 +128,7 @@ async def ask(
             courier=cast("Any", courier or FakeCourier()),
         ),
     )
-    return await health.health(health.HealthRequest(), services, Job(job_id="1"))
+    return await health.health(health.HealthRequest(), services, RunPodJob(job_id="1"))
 
 
 def failing(result: health.HealthResult) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lorapod.actions.action import Job
+from lorapod.actions.action import RunPodJob
 from lorapod.fast.frames import frame, read_frame
 from lorapod.fast.serving import JobServer
 from lorapod.worker import Worker
@@ -19,7 +19,7 @@ class OddWorker:
 
     services = SimpleNamespace(settings=SimpleNamespace(serverless=True))
 
-    async def answer(self, event: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    async def answer(self, event: Mapping[str, Any], job: RunPodJob) -> dict[str, Any]:
         if event["input"] == "fail":
             raise RuntimeError("no worker does this")
         if event["input"] == "odd":

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lorapod.errors import Conflict
-from lorapod.files.archive import Entry, archive_key, entries_of, write_archive
-from lorapod.files.archive_shelf import ArchiveShelf
+from lorapod.files.archive import ArchiveEntry, archive_key, entries_of, write_archive
+from lorapod.files.archive_cache import ArchiveCache
 from lorapod.workspace import Workspace
 
 
-def written(path: Path, content: bytes) -> Entry:
+def written(path: Path, content: bytes) -> ArchiveEntry:
     path.write_bytes(content)
     (entry,) = entries_of([(path.name, path)])
     return entry
@@ -59,7 +59,7 @@ def test_the_key_follows_name_size_and_time(tmp_path: Path) -> None:
 
 def test_a_build_that_is_given_up_leaves_nothing_and_frees_the_next(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "workspace")
-    shelf = ArchiveShelf(workspace=workspace, max_bytes=10_000, keep_free_bytes=0)
+    shelf = ArchiveCache(workspace=workspace, max_bytes=10_000, keep_free_bytes=0)
     entry = written(tmp_path / "a.txt", b"1")
     begun, go_on = threading.Event(), threading.Event()
 

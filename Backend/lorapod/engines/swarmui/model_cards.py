@@ -9,7 +9,7 @@ from typing import Any
 
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.models.kinds import ModelKind
-from lorapod.wire.shelf import ModelCardView, ModelView
+from lorapod.wire.catalog import ModelCardView, ModelView
 
 #: SwarmUI's kinds of models, in the order in which lists show them.
 SUBTYPES: Mapping[ModelKind, str] = {

@@ -17,7 +17,7 @@ from lorapod.engines.swarmui.session import SwarmCaller, SwarmSession
 from lorapod.errors import Conflict, InvalidInput, NotFound, Unsupported
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelPage
-from lorapod.wire.shelf import ModelCardView
+from lorapod.wire.catalog import ModelCardView
 
 Answer = TypeVar("Answer")
 

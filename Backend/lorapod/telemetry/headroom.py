@@ -10,7 +10,7 @@ from lorapod.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class Headroom:
     """What must be free before anything is started."""
 
     telemetry: Telemetry

@@ -13,7 +13,7 @@ from lorapod.models.port import ModelCatalog
 from lorapod.wire.model import Request
 
 
-class ShelfEngine(StrEnum):
+class CatalogEngine(StrEnum):
     """Engines that may keep a list of models of their own."""
 
     DIFFUSERS = "diffusers"
@@ -22,17 +22,17 @@ class ShelfEngine(StrEnum):
     AI_TOOLKIT = "ai-toolkit"
 
 
-class ShelfRequest(Request):
+class CatalogRequest(Request):
     """Of which kind, and whose."""
 
     kind: ModelKind | None = Field(default=None, description="Only models of this kind.")
-    engine: ShelfEngine | None = Field(
+    engine: CatalogEngine | None = Field(
         default=None,
         description="`swarmui`: as SwarmUI knows them; every other engine uses the workspace's own models.",
     )
 
 
-class ModelRequest(ShelfRequest):
+class CatalogModelRequest(CatalogRequest):
     """Which model."""
 
     model: str = Field(
@@ -42,13 +42,13 @@ class ModelRequest(ShelfRequest):
     )
 
 
-def engine_shelf(engine: ShelfEngine | None, services: Services) -> ModelCatalog:
+def engine_catalog(engine: CatalogEngine | None, services: Services) -> ModelCatalog:
     """The shelf of an engine, else the workspace's.
 
     Raises:
         Unsupported: this worker has no SwarmUI.
     """
-    if engine is not ShelfEngine.SWARMUI:
+    if engine is not CatalogEngine.SWARMUI:
         return services.models
     if (shelf := services.engines.catalogs.get(engine.value)) is None:
         raise Unsupported(

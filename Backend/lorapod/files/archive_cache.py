@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lorapod.errors import InsufficientStorage, TooLarge
-from lorapod.files.archive import Entry, Packed, archive_key, write_archive
+from lorapod.files.archive import ArchiveEntry, Packed, archive_key, write_archive
 from lorapod.library_errors import DISK_FULL
 from lorapod.workspace import Workspace
 
@@ -31,7 +31,7 @@ _ENTRY_BYTES = 1024
 _LOOK_S = 0.1
 
 
-class ArchiveShelf:
+class ArchiveCache:
     """Builds archives, and finds those that stand; may be used by any thread, and by several workers at once."""
 
     def __init__(self, *, workspace: Workspace, max_bytes: int, keep_free_bytes: int) -> None:
@@ -45,7 +45,7 @@ class ArchiveShelf:
         """Where they lie."""
         return self._workspace.output / FOLDER
 
-    def archive(self, entries: Sequence[Entry], packed: Packed) -> Path:
+    def archive(self, entries: Sequence[ArchiveEntry], packed: Packed) -> Path:
         """The zip of these files, built now or before; blocks while it is built, here or by another worker.
 
         `packed` is called now and then meanwhile, with the number it had last while another builds.
@@ -94,14 +94,14 @@ class ArchiveShelf:
             return False
         return True
 
-    def _check_size(self, entries: Sequence[Entry]) -> None:
+    def _check_size(self, entries: Sequence[ArchiveEntry]) -> None:
         if (needed_bytes := _needed_bytes(entries)) > self._max_bytes:
             raise TooLarge(
                 f"The archive would have {needed_bytes} bytes; {self._max_bytes} are allowed.",
                 hint="Ask for fewer files, or fetch them one by one with `download_file`.",
             )
 
-    def _check_room(self, entries: Sequence[Entry]) -> None:
+    def _check_room(self, entries: Sequence[ArchiveEntry]) -> None:
         free_bytes = shutil.disk_usage(self.folder).free
         if free_bytes - self._keep_free_bytes < (needed_bytes := _needed_bytes(entries)):
             raise InsufficientStorage(
@@ -111,11 +111,11 @@ class ArchiveShelf:
             )
 
 
-def _needed_bytes(entries: Sequence[Entry]) -> int:
+def _needed_bytes(entries: Sequence[ArchiveEntry]) -> int:
     return sum(entry.size_bytes + _ENTRY_BYTES for entry in entries)
 
 
-def _build(path: Path, entries: Sequence[Entry], packed: Packed) -> None:
+def _build(path: Path, entries: Sequence[ArchiveEntry], packed: Packed) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
