@@ -25,7 +25,7 @@ PARENTS = ("", "training")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class TrainingSession:
     """One session's folder."""
 
     #: Relative to the workspace; its last part is the session's id.
@@ -42,7 +42,7 @@ class Session:
         return f"{self.folder}/dataset"
 
 
-def begin_session(workspace: Workspace, clock: Clock, *, parent: str = "") -> Session:
+def begin_session(workspace: Workspace, clock: Clock, *, parent: str = "") -> TrainingSession:
     """Make the folder of a new session, one that no other worker has: of two in one second, the later gets `_2`.
 
     Raises:
@@ -55,11 +55,11 @@ def begin_session(workspace: Workspace, clock: Clock, *, parent: str = "") -> Se
             (folder / name).mkdir()
         except FileExistsError:
             continue
-        return Session(folder=workspace.relative(folder / name))
+        return TrainingSession(folder=workspace.relative(folder / name))
     raise AssertionError("there is always another name")
 
 
-def drop_session(session: Session, workspace: Workspace) -> None:
+def drop_session(session: TrainingSession, workspace: Workspace) -> None:
     """Remove the folder of a session that led to nothing; what already lies in it stays."""
     folder = workspace.root / session.folder
     (folder / CONFIG_NAME).unlink(missing_ok=True)

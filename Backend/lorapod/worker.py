@@ -15,7 +15,7 @@ from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
-from lorapod.datasets.supply import FetchingSupply
+from lorapod.datasets.provider import RemoteDatasets
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
@@ -32,6 +32,7 @@ from lorapod.models.download import ModelDownloads
 from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.console import Console
+from lorapod.processes.context import ProcessContext
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.recovery import resume_interrupted
@@ -39,7 +40,6 @@ from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.open import open_store
 from lorapod.processes.store.port import StateStore
-from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
 from lorapod.safety.vault import Vault
@@ -53,6 +53,7 @@ from lorapod.telemetry.fitness import first_report
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.registry import TrainerRegistry
+from lorapod.trainers.training import TrainingKind
 from lorapod.workspace import Workspace
 
 #: Seconds that delivery gets at the end, however long the processes took to stop: their ends are events too.
@@ -65,7 +66,7 @@ class Worker:
 
     services: Services
     router: Router
-    surroundings: Surroundings
+    context: ProcessContext
     emitter: EventEmitter
     scratch: Scratch
 
@@ -92,7 +93,7 @@ class Worker:
         events = _Events.open(base)
         mirrors = _mirrors(base)
         fetcher = DatasetFetcher(workspace=base.workspace, settings=settings, open_store=base.stores.open)
-        context = _process_context(base, events.emitter, fetcher, mirrors)
+        context = _process_context(base, events.emitter)
         digests = DigestBook(workspace=base.workspace)
         services = Services(
             settings=settings,
@@ -103,10 +104,18 @@ class Worker:
             redactor=base.redactor,
             processes=RealProcessManager(
                 context,
-                trainers,
+                [
+                    TrainingKind(
+                        trainers,
+                        context,
+                        scratch=settings.scratch_root,
+                        datasets=RemoteDatasets(fetcher, base.workspace),
+                        mirrors=mirrors,
+                    ),
+                    _generations(base),
+                    _downloads(base, digests, engines),
+                ],
                 worker_id=settings.worker_id,
-                scratch=settings.scratch_root,
-                kinds=[_generations(base), _downloads(base, digests, engines)],
             ),
             trainers=trainers,
             engines=engines,
@@ -125,7 +134,7 @@ class Worker:
         return cls(
             services=services,
             router=Router(services),
-            surroundings=context,
+            context=context,
             emitter=events.emitter,
             scratch=base.scratch,
         )
@@ -150,7 +159,7 @@ class Worker:
             trainer = services.trainers.choose(services.settings.trainer)
         except WorkerError:
             return
-        self.surroundings.begin_soon(trainer.warm)
+        self.context.begin_soon(trainer.warm)
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Answer one event."""
@@ -163,8 +172,8 @@ class Worker:
         self.emitter.close(max(LAST_EVENTS_S, until - time.monotonic()))
         self.services.engines.close()
         self.services.mirrors.close(max(0.0, until - time.monotonic()))
-        if self.surroundings.console is not None:
-            self.surroundings.console.close()
+        if self.context.console is not None:
+            self.context.console.close()
         self.scratch.close()
 
 
@@ -238,11 +247,9 @@ class _Events:
         return cls(updates=updates, courier=courier, emitter=emitter)
 
 
-def _process_context(
-    base: _Base, emitter: EventEmitter, fetcher: DatasetFetcher, mirrors: Mirrors
-) -> Surroundings:
+def _process_context(base: _Base, emitter: EventEmitter) -> ProcessContext:
     settings = base.settings
-    return Surroundings(
+    return ProcessContext(
         workspace=base.workspace,
         store=base.store,
         pulse=Pulse(
@@ -257,8 +264,6 @@ def _process_context(
         max_log_bytes=settings.max_log_bytes,
         redactor=base.redactor,
         starter=base.starter,
-        datasets=FetchingSupply(fetcher, base.workspace),
-        mirrors=mirrors,
         check_s3=base.stores.check,
         check_room=base.room.check,
         on_start=emitter.started,

@@ -10,9 +10,10 @@ import cpuinfo  # type: ignore[import-untyped] # it has no types
 
 import lorapod
 import rp_handler
+from lorapod.processes.launch import LaunchSpec
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
-from lorapod.trainers.port import LaunchSpec, TrainingPlan
+from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 

@@ -27,10 +27,10 @@ from lorapod.engines.port import Engine, Generation
 from lorapod.engines.swarmui.adapter import SwarmUIEngine
 from lorapod.engines.swarmui.options import SwarmOptions
 from lorapod.processes.child import Child
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 from lorapod.workspace import Workspace
 
 #: Opens an engine on a workspace and closes it; skips with its reason where the machine lacks something.

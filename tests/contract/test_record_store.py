@@ -11,7 +11,7 @@ from tests.contract.conftest import OpenState
 
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
-from lorapod.processes.record import Progress
+from lorapod.processes.progress import Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME, FileRecords
 from lorapod.processes.store.port import RecordExists, RecordStore

@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from lorapod.processes.child import Child, Exit
+from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.testing.trainer import ScriptTrainer
-from lorapod.trainers.port import LaunchSpec
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
 DEADLINE_S = 20.0

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lorapod.processes.launch import ChildExit
 from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import ChildExit, Outcome, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import Outcome, TrainingPlan, TrainingRequest
 from lorapod.workspace import Workspace
 
 DEADLINE_S = 90.0

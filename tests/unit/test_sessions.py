@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.sessions import Session, begin_session, drop_session, in_session, session_outputs
+from lorapod.sessions import TrainingSession, begin_session, drop_session, in_session, session_outputs
 from lorapod.testing.clock import FakeClock
 from lorapod.workspace import Workspace
 
@@ -85,4 +85,4 @@ def test_whether_a_path_is_in_a_session(workspace: Workspace, path: str, *, insi
 
 
 def test_a_session_by_its_folder() -> None:
-    assert Session(folder="training/training_session_1").id == "training_session_1"
+    assert TrainingSession(folder="training/training_session_1").id == "training_session_1"

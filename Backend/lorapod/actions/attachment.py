@@ -14,8 +14,8 @@ from lorapod.actions.process_view import summary
 from lorapod.actions.services import Services
 from lorapod.errors import Conflict
 from lorapod.events.port import Updates
-from lorapod.processes.accepted import Accepted
 from lorapod.processes.listening import wait_until
+from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 

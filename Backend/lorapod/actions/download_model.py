@@ -66,9 +66,9 @@ async def download_model(request: DownloadModelRequest, services: Services, job:
     )
     order = TaskOrder(
         input=wanted if own else {**wanted, "engine": request.engine},
-        job_id=request.job_id,
+        caller_job_id=request.job_id,
         idempotency_key=request.idempotency_key,
-        asked_by=starting.asking(services, job),
+        runpod_job_id=starting.asking(services, job),
     )
     accepted = await asyncio.to_thread(services.processes.submit, "download", order)
     return await starting.answer(accepted, None, services, job, wait=request.wait)

@@ -16,8 +16,7 @@ from lorapod.engines.port import Engine
 from lorapod.engines.resolving import resolve
 from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
-from lorapod.processes.accepted import Accepted
-from lorapod.processes.order import TaskOrder
+from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, IfBusy
@@ -110,9 +109,9 @@ def _order(
         input=request.model_dump(mode="json", exclude_none=True, by_alias=True, exclude=_NOT_KEPT),
         refuse_if_busy=request.if_busy is IfBusy.REFUSE,
         private=PendingGeneration(engine=engine, generation=generation),
-        job_id=request.job_id,
+        caller_job_id=request.job_id,
         idempotency_key=request.idempotency_key,
-        asked_by=asking(services, job),
+        runpod_job_id=asking(services, job),
     )
 
 

@@ -64,7 +64,8 @@ def view(
         config_path=workspace.relative(record.config_path(workspace)) if record.trainer else None,
         output_path=workspace.relative(output),
         log_path=workspace.relative(workspace.log_path(record.process_id)),
-        resumable=record.status.unfinished and (bool(saved) or record.goes_on),
+        resumable=record.status.unfinished
+        and (bool(saved) or (record.task is not None and record.task.restartable)),
         resumed_from_step=record.resumed_from_step,
         log_tail=log_tail,
         metrics=None if metrics is None else dict(metrics),
@@ -102,5 +103,5 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "failure": None
         if record.failure is None
         else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),
-        "job_id": record.job_id,
+        "job_id": record.caller_job_id,
     }

@@ -37,7 +37,7 @@ async def resume(request: ResumeRequest, services: Services, job: RunPodJob) -> 
     submit = partial(
         services.processes.resume,
         request.process_id,
-        asked_by=starting.asking(services, job),
+        runpod_job_id=starting.asking(services, job),
         job_s3=job.s3,
         callback=callback,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.services import Services
 from lorapod.actions.wish import WishRequest, WishResult, wish
-from lorapod.trainers.port import Capability
+from lorapod.processes.requests import Capability
 
 
 async def save_now(request: WishRequest, services: Services, _job: RunPodJob) -> WishResult:

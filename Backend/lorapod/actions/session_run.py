@@ -17,10 +17,9 @@ from lorapod.actions.starting import Finished, StartRequest
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
 from lorapod.models.links import link_and_log
-from lorapod.processes.accepted import Accepted
-from lorapod.processes.order import SealedCallback, TrainingOrder
+from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
-from lorapod.sessions import Session, begin_session, drop_session
+from lorapod.sessions import TrainingSession, begin_session, drop_session
 from lorapod.trainers.config_text import dump_config, parse_config
 from lorapod.wire.uploads import UploadsView
 from lorapod.workspace import CONFIG_NAME
@@ -30,7 +29,7 @@ from lorapod.workspace import CONFIG_NAME
 class SessionEnd:
     """A training that has ended with its work done."""
 
-    session: Session
+    session: TrainingSession
     message: str
     process: Finished
 
@@ -62,7 +61,7 @@ async def run_to_the_end(
 
 def _submit(
     config: str | Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob, parent: str
-) -> tuple[Accepted, tuple[Session, SealedCallback | None]]:
+) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
     parsed = parse_config(config, max_bytes=services.settings.max_config_bytes)
     order = starting.order_for(parsed, request, services, job)
     session = begin_session(services.workspace, services.clock, parent=parent)
@@ -78,10 +77,10 @@ def _submit(
         return accepted, (session, order.callback)
     # The same job began it on a worker that did not live to answer.
     drop_session(session, services.workspace)
-    return accepted, (Session(folder=accepted.record.session or ""), order.callback)
+    return accepted, (TrainingSession(folder=accepted.record.session or ""), order.callback)
 
 
-def _in_session(order: TrainingOrder, session: Session) -> TrainingOrder:
+def _in_session(order: TrainingOrder, session: TrainingSession) -> TrainingOrder:
     return dataclasses.replace(
         order,
         session=session.folder,
@@ -90,7 +89,7 @@ def _in_session(order: TrainingOrder, session: Session) -> TrainingOrder:
     )
 
 
-def _failure(process: Finished, session: Session, job: RunPodJob) -> WorkerError:
+def _failure(process: Finished, session: TrainingSession, job: RunPodJob) -> WorkerError:
     job_id = process.job_id or job.job_id or None
     details = [{"session_id": session.id, "process_id": process.process_id, "job_id": job_id}]
     if process.failure is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from pydantic import Field, SecretStr
 
@@ -17,14 +16,10 @@ from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.process_view import view
 from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
-from lorapod.datasets.supply import dataset_view
+from lorapod.datasets.provider import dataset_view
 from lorapod.errors import Conflict, GpuUnavailable, WorkerError
-from lorapod.processes.accepted import Accepted
-from lorapod.processes.ids import new_process_id
-from lorapod.processes.order import SealedCallback, TrainingOrder
+from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
-from lorapod.storage.s3_access import JobS3
-from lorapod.trainers.port import Trainer
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
@@ -133,18 +128,9 @@ async def start(
     if request.dry_run:
         return await asyncio.to_thread(_rehearse, config, request, services, job)
     accepted, order = await begin(partial(_submit, config, request, services, job), services)
-    return await answer(accepted, order.dataset, services, job, wait=request.wait, callback=order.callback)
-
-
-def order_for(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-) -> TrainingOrder:
-    """What the process manager needs to know of a training that can be started here; blocks.
-
-    Raises:
-        WorkerError: what the dataset or the machine refuses.
-    """
-    return _Order.check(config, request, services, job).training(asking(services, job))
+    return await answer(
+        accepted, _dataset_of(order), services, job, wait=request.wait, callback=order.callback
+    )
 
 
 def asking(services: Services, job: RunPodJob) -> str | None:
@@ -174,7 +160,7 @@ async def answer(
                 await asyncio.to_thread(
                     services.processes.resume,
                     record.process_id,
-                    asked_by=asking(services, job),
+                    runpod_job_id=asking(services, job),
                     job_s3=job.s3,
                     callback=callback,
                 )
@@ -195,81 +181,55 @@ async def answer(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Order:
-    """A request whose parts have been found; everything here blocks."""
+def order_for(
+    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
+) -> TrainingOrder:
+    """Find the trainer and the dataset, look at the machine, and return the order; blocks.
 
-    services: Services
-    request: StartRequest
-    config: Mapping[str, Any]
-    trainer: Trainer
-    dataset: DatasetView | None
-    #: The job's own S3 server.
-    job_s3: JobS3 | None
-    #: Where the caller wants its events.
-    callback: SealedCallback | None
-
-    @classmethod
-    def check(
-        cls, config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-    ) -> Self:
-        """Find the trainer and the dataset, and look at the machine."""
-        settings = services.settings
-        trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
-        if trainer.needs_gpu and not settings.allow_cpu and not services.telemetry.gpu_indices():
-            raise GpuUnavailable(
-                f"{trainer.name} needs a GPU, and this worker has none that works.",
-                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
-            )
-        services.room.check()
-        if request.upload is not None:
-            services.mirrors.check(request.upload, job_s3=job.s3)
-        callback = wanted_callback(request.callback_url, request.callback_token, services)
-        dataset = _look_at(request.dataset, services, job) if request.dataset is not None else None
-        return cls(
-            services=services,
-            request=request,
-            config=config,
-            trainer=trainer,
-            dataset=dataset,
-            job_s3=job.s3,
-            callback=callback,
+    Raises:
+        WorkerError: what the dataset or the machine refuses.
+    """
+    settings = services.settings
+    trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
+    if trainer.needs_gpu and not settings.allow_cpu and not services.telemetry.gpu_indices():
+        raise GpuUnavailable(
+            f"{trainer.name} needs a GPU, and this worker has none that works.",
+            hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
         )
+    services.room.check()
+    dataset, upload = request.dataset, request.upload
+    if upload is not None:
+        services.mirrors.check(upload, job_s3=job.s3)
+    callback = wanted_callback(request.callback_url, request.callback_token, services)
+    shown = _look_at(dataset, services, job) if dataset is not None else None
+    uses_s3 = (dataset is not None and dataset.s3 is not None) or (
+        upload is not None and upload.s3 is not None
+    )
+    return TrainingOrder(
+        trainer=trainer.name,
+        config=config,
+        dataset_path=shown.path if shown else None,
+        dataset_source=_json(dataset) if dataset is not None and dataset.remote else None,
+        dataset=shown.answer() if shown else {},
+        upload=_json(upload) if upload is not None else None,
+        name=request.name,
+        caller_job_id=request.job_id,
+        idempotency_key=request.idempotency_key,
+        callback=callback,
+        runpod_job_id=asking(services, job),
+        job_s3=job.s3 if uses_s3 else None,
+    )
 
-    def training(self, asked_by: str | None = None) -> TrainingOrder:
-        """What the process manager needs to know of it, now and when it is taken up again."""
-        shown, asked = self.dataset, self.request.dataset
-        remote = asked is not None and asked.remote
-        return TrainingOrder(
-            trainer=self.trainer.name,
-            config=self.config,
-            dataset_path=shown.path if shown else None,
-            dataset_source=asked.model_dump(mode="json", exclude_none=True) if asked and remote else None,
-            dataset=shown.answer() if shown else {},
-            upload=self.request.upload.model_dump(mode="json", exclude_none=True)
-            if self.request.upload
-            else None,
-            name=self.request.name,
-            job_id=self.request.job_id,
-            idempotency_key=self.request.idempotency_key,
-            callback=self.callback,
-            asked_by=asked_by,
-            job_s3=self.job_s3 if self._uses_s3 else None,
-        )
 
-    @property
-    def _uses_s3(self) -> bool:
-        dataset, upload = self.request.dataset, self.request.upload
-        return (dataset is not None and dataset.s3 is not None) or (
-            upload is not None and upload.s3 is not None
-        )
+def _json(model: DatasetRef | UploadTargets) -> Mapping[str, Any]:
+    return model.model_dump(mode="json", exclude_none=True)
 
 
 def _submit(
     config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-) -> tuple[Accepted, _Order]:
-    order = _Order.check(config, request, services, job)
-    return services.processes.submit("train", order.training(asking(services, job))), order
+) -> tuple[Accepted, TrainingOrder]:
+    order = order_for(config, request, services, job)
+    return services.processes.submit("train", order), order
 
 
 def _look_at(asked: DatasetRef, services: Services, job: RunPodJob) -> DatasetView:
@@ -281,18 +241,22 @@ def _look_at(asked: DatasetRef, services: Services, job: RunPodJob) -> DatasetVi
     return DatasetView(path=services.workspace.relative(folder))
 
 
+def _dataset_of(order: TrainingOrder) -> DatasetView | None:
+    return DatasetView.model_validate(order.dataset) if order.dataset else None
+
+
 def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob) -> DryRun:
-    """Everything but the start."""
+    """Do everything but the start."""
     try:
-        order = _Order.check(config, request, services, job)
-        plan = services.processes.plan(new_process_id("train", services.clock.now()), order.training())
+        order = order_for(config, request, services, job)
+        plan = services.processes.plan("train", order)
     except WorkerError as error:
         refused = list(error.details) or [{"field": "input", "error": error.message}]
         return DryRun(accepted=False, trainer=request.trainer, refused=refused)
     return DryRun(
         accepted=True,
-        trainer=order.trainer.name,
+        trainer=order.trainer,
         config=dict(plan.config),
-        dataset=order.dataset,
+        dataset=_dataset_of(order),
         warnings=list(plan.warnings),
     )

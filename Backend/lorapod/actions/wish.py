@@ -7,8 +7,7 @@ import asyncio
 from pydantic import Field
 
 from lorapod.actions.services import Services
-from lorapod.processes.requests import ControlRequest
-from lorapod.trainers.port import Capability
+from lorapod.processes.requests import Capability, ControlRequest
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
 

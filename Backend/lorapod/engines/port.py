@@ -20,8 +20,8 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import SecretStr
 
 from lorapod.models.port import Downloads, ModelCatalog
+from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
-from lorapod.trainers.port import ChildExit, LaunchSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,15 @@ from lorapod.engines.port import (
     GenerationStopped,
 )
 from lorapod.errors import InsufficientMemory, InternalError
+from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord, TaskDetails
+from lorapod.processes.requests import Capability
 from lorapod.processes.slots import Slot
+from lorapod.processes.status import Phase
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.trainers.port import Capability, ChildExit, LaunchSpec, Phase
 from lorapod.workspace import Workspace
 
 #: Free bytes of a GPU's memory, by its index; None: the driver does not tell.
@@ -83,7 +86,7 @@ class GenerationKind:
             ),
             name=engine.name,
             total_steps=generation.steps,
-            record={"engine": engine.name, "outcome": {"seed": generation.seed}},
+            task=TaskDetails(engine=engine.name, outcome={"seed": generation.seed}),
             warnings=warnings,
         )
 

@@ -225,7 +225,7 @@ class EventEmitter:
         return Event(
             event_type=draft.event_type,
             event_id=event_texts.event_id(record, draft.event_type, which),
-            job_id=record.job_id,
+            job_id=record.caller_job_id,
             process_id=record.process_id,
             sequence=sequence,
             timestamp=draft.timestamp,

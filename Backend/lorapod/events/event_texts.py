@@ -21,8 +21,7 @@ from lorapod.events.models import (
 )
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
-from lorapod.trainers.port import Phase
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.workspace import Workspace
 
 #: Makes ids of events out of names; any constant would do.
@@ -54,8 +53,8 @@ def started(record: ProcessRecord, workspace: Workspace) -> StartedData:
         run=record.generation,
         name=record.name,
         trainer=record.trainer,
-        base_model=record.base_model,
-        trigger_word=record.trigger_word,
+        base_model=record.training.base_model if record.training is not None else None,
+        trigger_word=record.training.trigger_word if record.training is not None else None,
         config_path=workspace.relative(record.config_path(workspace)),
         output_path=workspace.relative(record.output_folder(workspace)),
     )

@@ -13,10 +13,11 @@ from lorapod.models.download import ModelDownloads
 from lorapod.models.order import ModelOrder
 from lorapod.models.port import Downloads, DownloadStopped, WantedModel
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord, TaskDetails
+from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.trainers.port import Capability
 from lorapod.wire.dataset import FetchProgress
 
 #: Between two looks of whoever follows the process.
@@ -69,7 +70,7 @@ class DownloadKind:
         return Plan(
             work=TaskWork(fetch, needs_slot=False, secrets=order.secrets),
             name=name[:100] or "model",
-            record={"goes_on": True, "engine": wanted.engine},
+            task=TaskDetails(engine=wanted.engine, restartable=True),
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:

@@ -18,7 +18,7 @@ from typing import IO, Self
 import psutil
 
 from lorapod.processes import guard
-from lorapod.trainers.port import LaunchSpec
+from lorapod.processes.launch import LaunchSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -12,7 +13,7 @@ from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import OrderStore
-from lorapod.sessions import Session
+from lorapod.sessions import TrainingSession
 from lorapod.storage.s3_access import JobS3
 from lorapod.workspace import Workspace
 
@@ -31,10 +32,10 @@ class Order:
     """What all orders have in common."""
 
     #: The caller's own id of the job.
-    job_id: str | None = None
+    caller_job_id: str | None = None
     idempotency_key: str | None = None
     #: The RunPod job that asks, where there is one.
-    asked_by: str | None = None
+    runpod_job_id: str | None = None
     #: The S3 server that its job brought with it, where it is used.
     job_s3: JobS3 | None = None
     #: Where its caller wants its events.
@@ -43,9 +44,9 @@ class Order:
     @property
     def key(self) -> str | None:
         """What the process is found by when the same is asked again, by its caller or by the platform."""
-        if self.idempotency_key is not None or self.asked_by is None:
+        if self.idempotency_key is not None or self.runpod_job_id is None:
             return self.idempotency_key
-        return f"runpod-job:{self.asked_by}"
+        return f"runpod-job:{self.runpod_job_id}"
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -120,9 +121,32 @@ class TrainingOrder(Order):
         """The order for the session that its process began in."""
         if record.session is None or self.session is None:
             return self
-        moved = self.dataset_path == Session(folder=self.session).dataset
-        dataset_path = Session(folder=record.session).dataset if moved else self.dataset_path
+        moved = self.dataset_path == TrainingSession(folder=self.session).dataset
+        dataset_path = TrainingSession(folder=record.session).dataset if moved else self.dataset_path
         return replace(self, session=record.session, dataset_path=dataset_path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A process that a request led to."""
+
+    record: ProcessRecord
+    #: What the caller should know but need not change, a sentence each.
+    warnings: Sequence[str] = ()
+    #: The same RunPod job has asked for it before, on a worker that did not live to answer.
+    retried: bool = False
+    #: Whether this very request began a run; else it found one.
+    begun: bool = False
+
+    @classmethod
+    def found(cls, record: ProcessRecord, runpod_job_id: str | None) -> Accepted:
+        """A process that was there already; `runpod_job_id` is the RunPod job that asks now."""
+        return cls(record=record, retried=is_retry(record, runpod_job_id))
+
+
+def is_retry(record: ProcessRecord, runpod_job_id: str | None) -> bool:
+    """Whether a RunPod job asks for a run that it has asked for before."""
+    return runpod_job_id is not None and record.runpod_job_id == runpod_job_id
 
 
 OrderT = TypeVar("OrderT", bound=Order)
@@ -144,11 +168,19 @@ def read_order(order_type: type[OrderT], store: OrderStore, process_id: str) -> 
         NotFound: it is not there any more, or damaged, so the process cannot be taken up again.
     """
     try:
-        return _adapter(order_type).validate_json(store.read(process_id) or b"")
-    except ValidationError:
+        stored = json.loads(store.read(process_id) or b"")
+        for before, now in _RENAMED.items():
+            if before in stored:
+                stored[now] = stored.pop(before)
+        return _adapter(order_type).validate_python(stored)
+    except (ValidationError, ValueError, TypeError):
         raise NotFound(
             f"What {process_id} was asked to be is not known any more.", hint="Start it anew."
         ) from None
+
+
+#: Fields that orders of earlier versions have under another name.
+_RENAMED = {"job_id": "caller_job_id", "asked_by": "runpod_job_id"}
 
 
 def _adapter(order_type: type[OrderT]) -> TypeAdapter[OrderT]:

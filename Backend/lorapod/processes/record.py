@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,52 +13,40 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lorapod.processes.status import ProcessStatus, check_transition
-from lorapod.trainers.port import Failure, Observation, Phase
+from lorapod.processes.progress import Failure, Observation, Progress
+from lorapod.processes.status import Phase, ProcessStatus, check_transition
 from lorapod.wire.dataset import FetchProgress
 from lorapod.workspace import Workspace
 
 #: Version of the stored form; a reader refuses a newer one.
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a process is; speeds in steps a second, times in seconds."""
+class TrainingDetails:
+    """What the record of a training has beside the others."""
 
-    step: int = 0
-    total_steps: int | None = None
-    loss: float | None = None
-    learning_rate: float | None = None
-    steps_per_s: float | None = None
-    eta_s: float | None = None
-    #: The present picture of a generation, from 1, whose steps these are.
-    image: int | None = None
-    total_images: int | None = None
-    #: The node of a workflow that is at work.
-    node: str | None = None
-    #: What it is busy with, in a few words.
-    detail: str | None = None
-    #: Share of all its work that is done, where it tells that itself.
-    told_percent: float | None = None
+    #: The program that trains.
+    trainer: str
+    #: The folder of its session, which its config and output lie in; None: they lie in the process's own places.
+    session: str | None = None
+    trigger_word: str | None = None
+    base_model: str | None = None
+    #: What is known of the dataset, for answers.
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    resumed_from_step: int | None = None
 
-    @property
-    def percent(self) -> float | None:
-        """Share of its work that is done, 0 to 100."""
-        if self.told_percent is not None:
-            return round(min(100.0, max(0.0, self.told_percent)), 2)
-        if not self.total_steps:
-            return None
-        done = self.step / self.total_steps
-        if self.image and self.total_images:
-            done = (self.image - 1 + done) / self.total_images
-        return round(min(100.0, 100.0 * done), 2)
 
-    def updated(self, seen: Observation) -> Progress:
-        """This progress with what was seen since; what was not seen stays."""
-        names = (item.name for item in dataclasses.fields(self))
-        news = {name: value for name in names if (value := getattr(seen, name, None)) is not None}
-        return dataclasses.replace(self, **news) if news else self
+@dataclass(frozen=True, kw_only=True)
+class TaskDetails:
+    """What the record of a task has beside the others."""
+
+    #: The program that generates, or that fetches a model.
+    engine: str | None = None
+    #: What a completed task has left, as its kind reports it.
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether it can be resumed without anything that it wrote.
+    restartable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +64,10 @@ class ProcessRecord:
     created_at: datetime
     #: The worker that holds it, or held it last.
     worker_id: str
-    #: What trains, for a training.
-    trainer: str = ""
-    #: What generates, for a generation.
-    engine: str | None = None
     #: Counts the runs; whoever began the newest is the only writer.
     generation: int = 1
     #: The one run of the one worker that holds it: an id that is never used again.
     holder: str = ""
-    #: The folder of its session, which its config and output lie in; None: they lie in its own places.
-    session: str | None = None
     #: The machine and process namespace in which `pid` means something.
     host: str = ""
     started_at: datetime | None = None
@@ -94,28 +78,55 @@ class ProcessRecord:
     #: Name of the signal that ended the child, e.g. `SIGKILL`.
     signal: str | None = None
     failure: Failure | None = None
-    resumed_from_step: int | None = None
-    trigger_word: str | None = None
-    base_model: str | None = None
     #: The caller's own id of the job, echoed in events.
-    job_id: str | None = None
+    caller_job_id: str | None = None
     idempotency_key: str | None = None
     #: What it is found by when the same is asked again; two keys can have drawn the same process id.
     key: str | None = None
     #: The RunPod job that asked for this run; the platform hands it out again when its worker has died.
-    asked_by: str | None = None
-    #: What is known of the dataset, for answers.
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    #: How far it is fetched, where it comes from elsewhere.
+    runpod_job_id: str | None = None
+    #: How far its dataset or model is fetched, if it comes from elsewhere.
     fetch: FetchProgress | None = None
-    #: What a completed task has left, as its kind tells it.
-    outcome: Mapping[str, Any] = field(default_factory=dict)
-    #: Whether it can be taken up again without anything that it wrote.
-    goes_on: bool = False
+    #: Its caller cancelled it: whatever ends it from here on, it ends `cancelled`, and nothing resumes it by itself.
+    cancel_requested: bool = False
+    #: Set for a training.
+    training: TrainingDetails | None = None
+    #: Set for a generation, a download, and every other task.
+    task: TaskDetails | None = None
     #: The child's process id, which is also that of its group, and when it started (seconds since boot).
     pid: int | None = None
     pid_started: float | None = None
     version: int = RECORD_VERSION
+
+    @property
+    def trainer(self) -> str:
+        """The program that trains; empty if it is no training."""
+        return self.training.trainer if self.training is not None else ""
+
+    @property
+    def engine(self) -> str | None:
+        """The program that generates or fetches; None if there is none."""
+        return self.task.engine if self.task is not None else None
+
+    @property
+    def session(self) -> str | None:
+        """The folder of its session; None if it has none."""
+        return self.training.session if self.training is not None else None
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """What is known of its dataset, for answers; empty if nothing is."""
+        return self.training.dataset if self.training is not None else {}
+
+    @property
+    def outcome(self) -> Mapping[str, Any]:
+        """What a completed task has left; empty for all else."""
+        return self.task.outcome if self.task is not None else {}
+
+    @property
+    def resumed_from_step(self) -> int | None:
+        """The step that its trainer resumed from; None if it did not."""
+        return self.training.resumed_from_step if self.training is not None else None
 
     def output_folder(self, workspace: Workspace) -> Path:
         """Where everything lies that came of it."""
@@ -130,7 +141,7 @@ class ProcessRecord:
         return workspace.config_path(self.process_id, self.session)
 
     def moved(self, status: ProcessStatus, **changes: Any) -> ProcessRecord:
-        """This record in its next state.
+        """Return this record in its next state.
 
         Raises:
             IllegalTransition: the table of states has no such change.
@@ -139,9 +150,9 @@ class ProcessRecord:
         return dataclasses.replace(self, status=status, **changes)
 
     def taken_up(
-        self, *, worker_id: str, holder: str, host: str, asked_by: str | None, progress: Progress
+        self, *, worker_id: str, holder: str, host: str, runpod_job_id: str | None, progress: Progress
     ) -> ProcessRecord:
-        """The first record of the next generation: in the line again, nothing left of how the last run ended.
+        """Return the first record of the next generation: queued again, with no trace of how the last run ended.
 
         Raises:
             IllegalTransition: it runs, or is completed.
@@ -152,7 +163,7 @@ class ProcessRecord:
             worker_id=worker_id,
             holder=holder,
             host=host,
-            asked_by=asked_by,
+            runpod_job_id=runpod_job_id,
             progress=progress,
             started_at=None,
             ended_at=None,
@@ -162,22 +173,33 @@ class ProcessRecord:
             pid=None,
             pid_started=None,
             fetch=None,
-            outcome={},
+            cancel_requested=False,
+            task=None if self.task is None else dataclasses.replace(self.task, outcome={}),
         )
 
     def changed(self, **changes: Any) -> ProcessRecord:
-        """This record with other values, its state kept."""
+        """Return this record with other values and the same state."""
         return dataclasses.replace(self, **changes)
 
+    def with_dataset(self, known: Mapping[str, Any]) -> ProcessRecord:
+        """Return the record of a training with what is known of its dataset now."""
+        if self.training is None:
+            return self
+        return self.changed(training=dataclasses.replace(self.training, dataset=known))
+
+    def with_outcome(self, outcome: Mapping[str, Any]) -> ProcessRecord:
+        """Return the record of a task with what it has left."""
+        return self.changed(task=dataclasses.replace(self.task or TaskDetails(), outcome=outcome))
+
     def observed(self, seen: Observation) -> ProcessRecord:
-        """This record with what its reader saw."""
+        """Return this record with what its reader saw."""
         changes: dict[str, Any] = {}
         if (progress := self.progress.updated(seen)) is not self.progress:
             changes["progress"] = progress
         if seen.phase is not None and seen.phase is not self.phase:
             changes["phase"] = seen.phase
-        if seen.resumed_from_step is not None:
-            changes["resumed_from_step"] = seen.resumed_from_step
+        if seen.resumed_from_step is not None and self.training is not None:
+            changes["training"] = dataclasses.replace(self.training, resumed_from_step=seen.resumed_from_step)
         return dataclasses.replace(self, **changes) if changes else self
 
 
@@ -185,17 +207,56 @@ _ADAPTER = TypeAdapter(ProcessRecord)
 
 
 def dump(record: ProcessRecord) -> bytes:
-    """The stored form: one JSON object."""
+    """Return the stored form: one JSON object."""
     return _ADAPTER.dump_json(record)
 
 
 def load(data: bytes) -> ProcessRecord:
-    """The record in a stored form.
+    """Read a stored form, also one of an earlier version.
 
     Raises:
         ValueError: it is damaged, or of a newer version.
     """
-    record = _ADAPTER.validate_json(data)
-    if record.version > RECORD_VERSION:
-        raise ValueError(f"record version {record.version} is newer than {RECORD_VERSION}")
-    return record
+    stored = json.loads(data)
+    if not isinstance(stored, dict):
+        raise ValueError("a record is a JSON object")  # noqa: TRY004 - readers expect one kind of error
+    version = stored.get("version", 1)
+    if version > RECORD_VERSION:
+        raise ValueError(f"record version {version} is newer than {RECORD_VERSION}")
+    return _ADAPTER.validate_python(_upgraded(stored) if version < RECORD_VERSION else stored, strict=False)
+
+
+def _upgraded(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of version 1 in the present form: there, the fields of all kinds stood side by side."""
+    new = dict(stored, version=RECORD_VERSION)
+    new["caller_job_id"] = new.pop("job_id", None)
+    new["runpod_job_id"] = new.pop("asked_by", None)
+    training = {name: new.pop(name) for name in _TRAINING_FIELDS if name in new}
+    task: dict[str, Any] = {name: new.pop(name) for name in ("engine", "outcome") if name in new}
+    task["restartable"] = new.pop("goes_on", False)
+    new["training"] = training if training.get("trainer") else None
+    new["task"] = None if training.get("trainer") else task
+    return new
+
+
+_TRAINING_FIELDS = tuple(item.name for item in dataclasses.fields(TrainingDetails))
+
+
+_RANDOM_BITS = 8
+_FRACTIONS = 256
+
+
+def new_process_id(kind: str, moment: datetime) -> str:
+    """Return `<kind>_` and 12 hexadecimal digits: 8 of seconds, 2 of 1/256 s, 2 at random; sorted by name is by age.
+
+    Two processes of the same 1/256 s can draw the same id; the store makes its folder exclusively and has the caller
+    draw again.
+    """
+    seconds = int(moment.timestamp())
+    fraction = moment.microsecond * _FRACTIONS // 1_000_000
+    return f"{kind}_{seconds & 0xFFFFFFFF:08x}{fraction:02x}{secrets.randbits(_RANDOM_BITS):02x}"
+
+
+def age_key(process_id: str) -> str:
+    """Return what to sort process ids by; the greatest is the newest."""
+    return process_id.rpartition("_")[2]

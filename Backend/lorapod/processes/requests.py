@@ -5,13 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from lorapod.trainers.port import Capability
-
 logger = logging.getLogger(__name__)
+
+
+class Capability(StrEnum):
+    """What a trainer can be asked for while it runs."""
+
+    #: Write a checkpoint at the end of the present step.
+    SAVE = "save"
+    #: Make sample pictures at the next step.
+    SAMPLE = "sample"
+    #: Go on from the newest whole checkpoint.
+    RESUME = "resume"
+
+
+class Control(Protocol):
+    """Talks to one run; used by one thread, never blocks for long."""
+
+    def request_save(self) -> None:
+        """Ask for a checkpoint at the end of the present step."""
+
+    def save_pending(self) -> bool:
+        """Whether a requested checkpoint is not yet written."""
+
+    def request_sample(self) -> None:
+        """Ask for sample pictures at the next step."""
 
 
 @dataclass(frozen=True, kw_only=True)

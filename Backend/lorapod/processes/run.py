@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.child import Child, Exit
+from lorapod.processes.context import ProcessContext
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.lines import Line
 from lorapod.processes.log import ProcessLog
 from lorapod.processes.pump import Pump
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.slots import Resident, Slot
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.requests import Capability, Control
+from lorapod.processes.slots import GpuResident, Slot, SlotWait
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
-from lorapod.processes.surroundings import Surroundings
-from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
-from lorapod.trainers.port import Capability, Control, LaunchSpec, Phase, WarmSpec
 
 #: Between two looks at the run's files, and at what is due.
 TICK_S = 1.0
@@ -35,10 +35,10 @@ class Run:
 
     def __init__(
         self,
-        around: Surroundings,
+        context: ProcessContext,
         ledger: Ledger,
         log: ProcessLog,
-        turn: Turn,
+        slot_wait: SlotWait,
         *,
         stop: Callable[[], StopRequest | None],
         waker: Waker,
@@ -47,18 +47,18 @@ class Run:
         """Begin.
 
         Args:
-            around: what every process of the worker shares.
+            context: what every process of the worker shares.
             ledger: its record.
             log: its log.
-            turn: its place in line, and the GPU that it holds.
+            slot_wait: its place in line, and the GPU that it holds.
             stop: answers the newest stop request.
             waker: ends a wait for the child's output early.
             listener: what the worker's pulse knows the process by.
         """
-        self.around = around
+        self.context = context
         self.ledger = ledger
         self.log = log
-        self._turn = turn
+        self._slot_wait = slot_wait
         #: What other threads have asked the work for.
         self.wanted: set[Capability] = set()
         self._stop = stop
@@ -74,7 +74,7 @@ class Run:
     @property
     def slot(self) -> Slot:
         """The GPU that it holds; one without for work that needs none, or has none yet."""
-        return self._turn.slot
+        return self._slot_wait.slot
 
     @property
     def stop(self) -> StopRequest | None:
@@ -84,19 +84,19 @@ class Run:
     @property
     def environment(self) -> Mapping[str, str]:
         """What a child of it inherits."""
-        return self.around.child_environment(self.slot)
+        return self.context.child_environment(self.slot)
 
-    def take_slot(self, resident: Resident | None) -> bool:
+    def take_slot(self, resident: GpuResident | None) -> bool:
         """Wait for a GPU, once all is fetched; False: it was stopped meanwhile.
 
         Raises:
             LeaseLost: another worker has taken the process up meanwhile.
         """
-        self._turn.change(self.around.slots)
+        self._slot_wait.change(self.context.slots)
         if self.stop is not None:
             return False
         self.ledger.change(self.record.changed(phase=Phase.WAITING))
-        if not self._turn.wait(resident):
+        if not self._slot_wait.wait(resident):
             return False
         self.ledger.change(self.record.changed(phase=Phase.STARTING))
         self.ledger.flush()
@@ -122,7 +122,7 @@ class Run:
             OSError: it cannot be made sure.
         """
         # In this order: what happened before the beat is seen now; a longer standstill after it, the guard sees.
-        beat_s = self.around.pulse.follow(self._listener)
+        beat_s = self.context.pulse.follow(self._listener)
         self.ledger.confirm()
         return beat_s
 
@@ -132,9 +132,9 @@ class Run:
         Raises:
             OSError: it cannot be started.
         """
-        around = self.around
-        child = around.starter.start_child(
-            spec, self.environment, warm=warm, fence_s=around.pulse.times.fence_s
+        context = self.context
+        child = context.starter.start_child(
+            spec, self.environment, warm=warm, fence_s=context.pulse.times.fence_s
         )
         child.guard_line.tell(beat_s)
         self._child = child
@@ -160,7 +160,7 @@ class Run:
         """
         stopper: Stopper | None = None
         tick_due = act_due = 0.0
-        now_s = self.around.clock.monotonic
+        now_s = self.context.clock.monotonic
         with Pump(child, self._waker.descriptor) as pump:
             while not pump.exited:
                 for line in pump.lines(TICK_S if stopper is None else STOPPING_TICK_S):
@@ -197,6 +197,6 @@ class Run:
         if stopper is None or stopper.request is not stop:
             if self.record.status is not ProcessStatus.STOPPING:
                 self.ledger.move(ProcessStatus.STOPPING)
-            return Stopper(stop, child, saver(), self.around.clock)
+            return Stopper(stop, child, saver(), self.context.clock)
         stopper.advance()
         return stopper

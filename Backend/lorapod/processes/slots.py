@@ -7,6 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lorapod.errors import Conflict
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import Phase, ProcessStatus
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
@@ -21,7 +25,7 @@ class Slot:
         return "" if self.gpu is None else str(self.gpu)
 
 
-class Resident(Protocol):
+class GpuResident(Protocol):
     """What stays loaded on a GPU after the process that needed it, so that the next such process starts fast."""
 
     def release(self) -> None:
@@ -39,15 +43,15 @@ class SlotPool:
         """One slot a GPU; where there is none, a single one without."""
         self._free = [Slot(gpu=gpu) for gpu in gpus] or [Slot(gpu=None)]
         self.count = len(self._free)
-        #: One of them, to be looked at only: what any holder's surroundings are like.
+        #: One of them, to be looked at only: how the holder of any slot starts its child.
         self.example = self._free[0]
         self._waiting: list[_Waiter] = []
-        self._residents: dict[Slot, Resident] = {}
+        self._residents: dict[Slot, GpuResident] = {}
         #: Those that are being released now.
-        self._leaving: list[Resident] = []
+        self._leaving: list[GpuResident] = []
         self._changed = threading.Condition()
 
-    def acquire(self, given_up: Callable[[], bool], resident: Resident | None = None) -> Slot | None:
+    def acquire(self, given_up: Callable[[], bool], resident: GpuResident | None = None) -> Slot | None:
         """Wait for a slot; None when `given_up`, asked again at every `wake`, says that it is wanted no more.
 
         Args:
@@ -125,4 +129,94 @@ class SlotPool:
 class _Waiter:
     """One place in the line."""
 
-    resident: Resident | None
+    resident: GpuResident | None
+
+
+_NONE = Slot(gpu=None)
+
+
+class SlotWait:
+    """Stands in one line at a time; for one thread, but for `line`."""
+
+    def __init__(self, line: SlotPool, given_up: Callable[[], bool]) -> None:
+        """Stand in no line yet, but mean `line`; `given_up` says that the place is wanted no more."""
+        #: Where it stands, or holds a place.
+        self.line = line
+        #: What it holds; one without a GPU where that is nothing.
+        self.slot = _NONE
+        self._given_up = given_up
+        self._holds = False
+
+    def wait(self, resident: GpuResident | None = None) -> bool:
+        """Wait for a place; False: it was given up. `resident` is what will be left on the GPU."""
+        slot = self.line.acquire(self._given_up, resident)
+        if slot is None:
+            return False
+        self.slot, self._holds = slot, True
+        return True
+
+    def change(self, line: SlotPool) -> None:
+        """Let go, and mean another line from now on."""
+        self.end()
+        self.line = line
+
+    def end(self) -> None:
+        """Let go of what it holds."""
+        if self._holds:
+            slot, self.slot, self._holds = self.slot, _NONE, False
+            self.line.release(slot)
+
+
+class Holder(Protocol):
+    """A process that holds a GPU, or waits for one."""
+
+    @property
+    def record(self) -> ProcessRecord:
+        """Its present record."""
+
+    @property
+    def resident(self) -> GpuResident | None:
+        """What it leaves on the GPU."""
+
+
+def refuse_if_busy(holders: Sequence[Holder], slots: int, resident: GpuResident | None = None) -> None:
+    """Let a process pass that would have a GPU at once.
+
+    Args:
+        holders: who holds one, or waits for one, in the order in which they came.
+        slots: how many GPUs there are.
+        resident: what the process will leave on its own: it is never on two, so it waits for whoever has it.
+
+    Raises:
+        Conflict: all are taken, or the only one that it can have; with the time until then, as far as that is known.
+    """
+    records = [holder.record for holder in holders]
+    if len(records) >= slots:
+        raise _refusal(records, slots)
+    if resident is not None and (own := [each.record for each in holders if each.resident is resident]):
+        raise _refusal(own, 1)
+
+
+def _refusal(holders: Sequence[ProcessRecord], slots: int) -> Conflict:
+    # Who came first and is still queued is about to get one.
+    by_turn = sorted(holders, key=_waits)
+    holding, waiting = by_turn[:slots], len(holders) - slots
+    etas = [record.progress.eta_s for record in holding if record.progress.eta_s is not None]
+    names = ", ".join(record.process_id for record in holding)
+    ahead = f", and {waiting} more wait" if waiting else ""
+    detail: dict[str, object] = {"field": "if_busy", "error": "the GPU is taken", "ahead": len(holders)}
+    if etas:
+        detail["estimated_wait_s"] = round(min(etas), 1)
+        least = "at least " if waiting or len(etas) < len(holding) else "about "
+        until = f"for {least}{min(etas):.0f} s"
+    else:
+        until = "nobody can say yet for how long"
+    return Conflict(
+        f"The GPU is taken by {names}{ahead}: {until}.",
+        hint='Send the request again later, or with "if_busy": "wait".',
+        details=[detail],
+    )
+
+
+def _waits(record: ProcessRecord) -> bool:
+    return record.status is ProcessStatus.QUEUED or record.phase is Phase.WAITING

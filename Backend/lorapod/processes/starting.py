@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lorapod.processes.child import Child, start_child
-from lorapod.trainers.port import LaunchSpec, WarmSpec
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 
 
 class Starter(Protocol):

@@ -36,6 +36,23 @@ class ProcessStatus(StrEnum):
         return self in FINAL and self is not ProcessStatus.COMPLETED
 
 
+class Phase(StrEnum):
+    """What a running process is busy with."""
+
+    STARTING = "starting"
+    #: Its dataset comes from elsewhere; the trainer has not been started yet.
+    FETCHING = "fetching"
+    #: Its dataset is there and checked; another process holds the GPU.
+    WAITING = "waiting"
+    LOADING_MODEL = "loading_model"
+    PREPARING_DATASET = "preparing_dataset"
+    SAMPLING = "sampling"
+    TRAINING = "training"
+    #: An engine makes pictures.
+    GENERATING = "generating"
+    SAVING = "saving"
+
+
 FINAL = frozenset(
     {ProcessStatus.COMPLETED, ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED}
 )

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from lorapod.clock import Clock
 from lorapod.processes.child import Child
-from lorapod.trainers.port import Control
+from lorapod.processes.requests import Control
 
 logger = logging.getLogger(__name__)
 

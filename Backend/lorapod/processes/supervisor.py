@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 from lorapod.errors import ErrorCode
 from lorapod.lease import LeaseLost, LeaseState
+from lorapod.processes.context import ProcessContext
 from lorapod.processes.ledger import Ledger
+from lorapod.processes.progress import Failure
 from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
-from lorapod.processes.slots import Resident
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.slots import GpuResident, SlotWait
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.surroundings import Surroundings
-from lorapod.processes.turn import Turn
 from lorapod.processes.waker import Waker
 from lorapod.processes.work import Ending, Work
-from lorapod.trainers.port import Capability, Failure, Phase
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +30,16 @@ class Supervisor:
         self,
         record: ProcessRecord,
         work: Work,
-        surroundings: Surroundings,
+        context: ProcessContext,
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
         """Take charge of a record in state `queued`; `on_change` is called in the supervisor's thread."""
         self._work = work
-        self._around = surroundings
-        self._ledger = Ledger(
-            record, surroundings.store.records, surroundings.pulse, surroundings.clock, on_change
-        )
+        self._context = context
+        self._ledger = Ledger(record, context.store.records, context.pulse, context.clock, on_change)
         self._stop: StopRequest | None = None
-        first = surroundings.fetches if work.fetches else surroundings.slots
-        self._turn = Turn(first, lambda: self._stop is not None)
+        first = context.fetches if work.fetches else context.slots
+        self._slot_wait = SlotWait(first, lambda: self._stop is not None)
         self._waker = Waker()
         self._running: Run | None = None
         self._closing = threading.Event()
@@ -55,11 +53,11 @@ class Supervisor:
     @property
     def needs_slot(self) -> bool:
         """Whether it holds a GPU, or waits for one."""
-        in_line = self._work.needs_slot and self._turn.line is self._around.slots
+        in_line = self._work.needs_slot and self._slot_wait.line is self._context.slots
         return in_line and not self.record.status.final
 
     @property
-    def resident(self) -> Resident | None:
+    def resident(self) -> GpuResident | None:
         """What it leaves on the GPU."""
         return self._work.resident
 
@@ -92,8 +90,8 @@ class Supervisor:
             self._stop = request
         if request.reason is StopReason.SHUTDOWN:
             self._closing.set()
-        self._around.slots.wake()
-        self._around.fetches.wake()
+        self._context.slots.wake()
+        self._context.fetches.wake()
         self._waker.wake()
 
     def want(self, capability: Capability) -> None:
@@ -114,7 +112,7 @@ class Supervisor:
 
     def _run(self) -> None:
         try:
-            with self._around.redactor.holding(self._work.secrets):
+            with self._context.redactor.holding(self._work.secrets):
                 self._wait_and_work()
         except Exception:
             logger.exception("supervisor failed", extra={"process_id": self.record.process_id})
@@ -129,29 +127,29 @@ class Supervisor:
                 )
         finally:
             self._work.over(self.record, lost=self.lease is LeaseState.LOST)
-            self._around.pulse.unfollow(self.heard)
+            self._context.pulse.unfollow(self.heard)
             self._waker.close()
             self._ledger.settle(self._closing)
 
     def _wait_and_work(self) -> None:
         work = self._work
         try:
-            if work.needs_slot and not self._turn.wait(None if work.fetches else work.resident):
+            if work.needs_slot and not self._slot_wait.wait(None if work.fetches else work.resident):
                 self._end(Ending.stopped(self._stop))
                 return
             self._do()
         finally:
-            self._turn.end()
+            self._slot_wait.end()
 
     def _do(self) -> None:
-        around = self._around
-        self._ledger.move(ProcessStatus.PREPARING, started_at=around.clock.now(), phase=Phase.STARTING)
-        with around.open_log(self.record.process_id) as log:
+        context = self._context
+        self._ledger.move(ProcessStatus.PREPARING, started_at=context.clock.now(), phase=Phase.STARTING)
+        with context.open_log(self.record.process_id) as log:
             run = self._running = Run(
-                around,
+                context,
                 self._ledger,
                 log,
-                self._turn,
+                self._slot_wait,
                 stop=lambda: self._stop,
                 waker=self._waker,
                 listener=self.heard,
@@ -161,9 +159,9 @@ class Supervisor:
             except LeaseLost:
                 ending = Ending.stopped(None)
             self._running = None
-            failure = around.masked(ending.failure)
+            failure = context.masked(ending.failure)
             log.note(f"ended {ending.status}{f': {failure.message}' if failure else ''}")
         self._end(ending)
 
     def _end(self, ending: Ending) -> None:
-        self._ledger.end(ending.status, failure=self._around.masked(ending.failure), **ending.changes)
+        self._ledger.end(ending.status, failure=self._context.masked(ending.failure), **ending.changes)

@@ -9,14 +9,14 @@ from typing import Any
 
 from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
-from lorapod.processes.failures import failure_of
+from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.lines import Line
-from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.progress import Progress, failure_of
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import TICK_S, Run
-from lorapod.processes.slots import Resident, Slot
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.slots import GpuResident, Slot
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.work import Ending, Resumption
-from lorapod.trainers.port import ChildExit, LaunchSpec, Phase
 from lorapod.wire.dataset import FetchProgress
 
 
@@ -55,7 +55,7 @@ class TaskRun:
     def stopped(self) -> bool:
         """Whether to end early, by `TaskStopped`; to be asked several times a second."""
         with self._lock:
-            now_s = self._run.around.clock.monotonic()
+            now_s = self._run.context.clock.monotonic()
             if now_s >= self._look_due:
                 self._look_due = now_s + TICK_S
                 self._look()
@@ -69,7 +69,7 @@ class TaskRun:
 
     def progress(self, progress: Progress, phase: Phase | None = None) -> None:
         """Show how far it is."""
-        text = self._run.around.redactor.text
+        text = self._run.context.redactor.text
         masked = replace(
             progress,
             node=None if progress.node is None else text(progress.node),
@@ -100,7 +100,7 @@ class TaskRun:
             OSError: it cannot be started.
         """
         run = self._run
-        launched_at = run.around.clock.now().timestamp()
+        launched_at = run.context.clock.now().timestamp()
         child = run.start_child(spec, run.confirm())
         run.log.note(f"started {spec.argv[0]} as process {child.pid}")
         self._change(pid=child.pid, pid_started=child.started)
@@ -148,7 +148,7 @@ class TaskWork:
         task: Task,
         *,
         needs_slot: bool,
-        resident: Resident | None = None,
+        resident: GpuResident | None = None,
         secrets: frozenset[str] = frozenset(),
         clean_up: Callable[[], None] | None = None,
     ) -> None:
@@ -188,7 +188,7 @@ class TaskWork:
             run.confirm()
             run.ledger.move(ProcessStatus.RUNNING)
             # Whatever it quotes of others, the record is kept.
-            outcome = run.around.redactor.record(self._task(TaskRun(run)))
+            outcome = run.context.redactor.record(self._task(TaskRun(run)))
         except TaskStopped:
             return Ending.stopped(run.stop)
         except ChildFenced as fenced:
@@ -200,7 +200,7 @@ class TaskWork:
             return Ending(
                 status=ProcessStatus.FAILED, failure=failure_of(error, "The work could not be finished")
             )
-        return Ending(status=ProcessStatus.COMPLETED, changes={"outcome": outcome})
+        return Ending(status=ProcessStatus.COMPLETED, changes={"task": run.record.with_outcome(outcome).task})
 
     def _clean(self) -> None:
         clean_up, self._clean_up = self._clean_up, None

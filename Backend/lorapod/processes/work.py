@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lorapod.errors import ErrorCode
+from lorapod.errors import ErrorCode, Unsupported
+from lorapod.processes.context import ProcessContext
 from lorapod.processes.order import Order
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.progress import Failure, Progress
+from lorapod.processes.pulse import this_host
+from lorapod.processes.record import ProcessRecord, TaskDetails, TrainingDetails
+from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
-from lorapod.processes.slots import Resident
+from lorapod.processes.slots import GpuResident
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.trainers.port import Capability, Failure
 
 _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,
@@ -75,7 +78,7 @@ class Work(Protocol):
     #: Whether it fetches something before: its turn to do so comes first, and it asks for its GPU by `Run.take_slot`.
     fetches: bool
     #: What stays on the GPU when it is done; None: nothing.
-    resident: Resident | None
+    resident: GpuResident | None
     #: What must not be written to logs and records while it runs.
     secrets: frozenset[str]
 
@@ -99,11 +102,16 @@ class Plan:
     """An order that is ready to be run."""
 
     work: Work
-    #: The record's `name`, `folder`, and what else the kind knows of it.
+    #: The record's `name` and `folder`.
     name: str
     folder: str = ""
     total_steps: int | None = None
-    record: Mapping[str, Any] = field(default_factory=dict)
+    #: The config as its program gets it, for a dry run.
+    config: Mapping[str, Any] = field(default_factory=dict)
+    #: What the record keeps of a training; None: it is none.
+    training: TrainingDetails | None = None
+    #: What the record keeps of a task.
+    task: TaskDetails | None = None
     #: What the caller should know but need not change, a sentence each.
     warnings: Sequence[str] = ()
 
@@ -131,3 +139,49 @@ class Kind(Protocol):
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
         """What one of its running processes can be asked for."""
+
+
+class Kinds:
+    """Kinds by their names."""
+
+    def __init__(self, kinds: Sequence[Kind], context: ProcessContext, *, worker_id: str) -> None:
+        """Know `kinds`; `worker_id` is this worker's, as records show it."""
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._context = context
+        self._worker_id = worker_id
+
+    def __getitem__(self, name: str) -> Kind:
+        """The kind of that name."""
+        return self._kinds[name]
+
+    def of(self, record: ProcessRecord) -> Kind:
+        """What a process is.
+
+        Raises:
+            Unsupported: this worker knows no such type: a later version began the process.
+        """
+        kind = self._kinds.get(record.type)
+        if kind is None:
+            raise Unsupported(f"This worker knows nothing of processes of type {record.type!r}.")
+        return kind
+
+    def first_record(self, kind: Kind, process_id: str, plan: Plan, order: Order) -> ProcessRecord:
+        """The record of a process that waits for its turn."""
+        return ProcessRecord(
+            process_id=process_id,
+            type=kind.name,
+            name=plan.name,
+            folder=plan.folder,
+            status=ProcessStatus.QUEUED,
+            created_at=self._context.clock.now(),
+            worker_id=self._worker_id,
+            holder=self._context.pulse.holder,
+            host=this_host(),
+            progress=Progress(total_steps=plan.total_steps),
+            caller_job_id=order.caller_job_id,
+            idempotency_key=order.idempotency_key,
+            key=order.key,
+            runpod_job_id=order.runpod_job_id,
+            training=plan.training,
+            task=plan.task,
+        )

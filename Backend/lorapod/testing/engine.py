@@ -22,8 +22,8 @@ from lorapod.engines.port import (
     GenerationStopped,
 )
 from lorapod.errors import InvalidInput, WorkerError
+from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
-from lorapod.trainers.port import ChildExit, LaunchSpec
 
 #: A picture's side where the generation says nothing, in pixels.
 SIDE = 16

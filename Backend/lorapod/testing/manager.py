@@ -10,9 +10,9 @@ from typing import Any
 
 from lorapod.clock import SystemClock
 from lorapod.lease import LeaseTimes
+from lorapod.processes.context import ProcessContext
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.mirroring import Mirroring, NoMirroring
 from lorapod.processes.order import TaskOrder, TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
@@ -20,11 +20,11 @@ from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
-from lorapod.processes.supply import DatasetSupply
-from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.processes.work import Kind
 from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.preparation import DatasetProvider
+from lorapod.trainers.training import TrainingKind
 from lorapod.workspace import Workspace
 
 #: Longest wait for anything that is sure to come.
@@ -40,8 +40,7 @@ def open_manager(
     lease_s: float = 2.0,
     store: StateStore | None = None,
     warm: bool = True,
-    datasets: DatasetSupply | None = None,
-    mirrors: Mirroring | None = None,
+    datasets: DatasetProvider | None = None,
     kinds: Sequence[Kind] = (),
     on_start: Callable[[ProcessRecord], None] = lambda _: None,
     on_change: Callable[[ProcessRecord], None] = lambda _: None,
@@ -50,7 +49,7 @@ def open_manager(
     clock = SystemClock()
     workspace = Workspace.create(root)
     store = store or open_file_store(workspace.processes, clock)
-    surroundings = Surroundings(
+    context = ProcessContext(
         workspace=workspace,
         store=store,
         pulse=Pulse(store.heartbeats, new_holder(worker_id), LeaseTimes(lease_s=lease_s), clock),
@@ -59,15 +58,12 @@ def open_manager(
         environment={"PATH": os.environ["PATH"]},
         max_log_bytes=max_log_bytes,
         starter=TemplatePool() if warm else ColdStarter(),
-        datasets=datasets,
-        mirrors=mirrors or NoMirroring(),
         on_start=on_start,
         on_change=on_change,
     )
     scratch = root.parent / "scratch"
-    manager = RealProcessManager(
-        surroundings, {"script": ScriptTrainer()}, worker_id=worker_id, scratch=scratch, kinds=kinds
-    )
+    trainings = TrainingKind({"script": ScriptTrainer()}, context, scratch=scratch, datasets=datasets)
+    manager = RealProcessManager(context, [trainings, *kinds], worker_id=worker_id)
     manager.start()
     return manager
 
@@ -85,11 +81,11 @@ def task_on(
     type_: str,
     *,
     refuse_if_busy: bool = False,
-    asked_by: str | None = None,
+    runpod_job_id: str | None = None,
     **asked: Any,
 ) -> ProcessRecord:
     """Start a task whose input is `asked`."""
-    order = TaskOrder(input=asked, refuse_if_busy=refuse_if_busy, asked_by=asked_by)
+    order = TaskOrder(input=asked, refuse_if_busy=refuse_if_busy, runpod_job_id=runpod_job_id)
     return manager.submit(type_, order).record
 
 

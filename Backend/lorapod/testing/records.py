@@ -6,7 +6,7 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.status import ProcessStatus
 
 
@@ -15,7 +15,7 @@ def make_record(**changes: Any) -> ProcessRecord:
     record = ProcessRecord(
         process_id="train_0123456789ab",
         type="train",
-        trainer="script",
+        training=TrainingDetails(trainer="script"),
         name="model",
         folder="model",
         status=ProcessStatus.RUNNING,

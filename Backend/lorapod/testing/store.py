@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorapod.lease import LeaseLost
-from lorapod.processes.ids import age_key
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.errors import InvalidInput, UpstreamError
+from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.record import ProcessRecord, Progress
-from lorapod.processes.slots import Resident
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord, TaskDetails
+from lorapod.processes.requests import Capability
+from lorapod.processes.slots import GpuResident
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.trainers.port import Capability, LaunchSpec
 
 
 class CountingKind:
@@ -34,7 +36,7 @@ class CountingKind:
         *,
         needs_slot: bool = True,
         resumable: bool = False,
-        resident: Resident | None = None,
+        resident: GpuResident | None = None,
     ) -> None:
         """Make tasks that need a slot or not, can be resumed or not, and leave `resident` behind."""
         self.name = name
@@ -66,7 +68,7 @@ class CountingKind:
             ),
             name=self.name,
             total_steps=order.input.get("steps", 2),
-            record={"goes_on": self.resumable},
+            task=TaskDetails(restartable=self.resumable),
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:

@@ -8,20 +8,12 @@ import sys
 from pathlib import Path
 
 from lorapod.errors import ErrorCode, InvalidInput
+from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
+from lorapod.processes.progress import Failure, Observation
+from lorapod.processes.requests import Capability
+from lorapod.processes.status import Phase
 from lorapod.testing import script_child, script_preload
-from lorapod.trainers.port import (
-    Capability,
-    ChildExit,
-    Failure,
-    LaunchSpec,
-    Observation,
-    Outcome,
-    Phase,
-    TrainerStatus,
-    TrainingPlan,
-    TrainingRequest,
-    WarmSpec,
-)
+from lorapod.trainers.port import Outcome, TrainerStatus, TrainingPlan, TrainingRequest
 
 _PROGRESS = re.compile(r".+: (?P<step>\d+)/(?P<total>\d+) loss: (?P<loss>\S+)")
 _RESUMED = re.compile(r"resuming from (?P<step>\d+)")

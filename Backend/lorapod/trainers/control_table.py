@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from lorapod.trainers.port import Phase
+from lorapod.processes.status import Phase
 
 logger = logging.getLogger(__name__)
 

@@ -8,40 +8,13 @@ thread), and `outcome` (when the child has exited).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lorapod.errors import ErrorCode
-
-
-class Capability(StrEnum):
-    """What a trainer can be asked for while it runs."""
-
-    #: Write a checkpoint at the end of the present step.
-    SAVE = "save"
-    #: Make sample pictures at the next step.
-    SAMPLE = "sample"
-    #: Go on from the newest whole checkpoint.
-    RESUME = "resume"
-
-
-class Phase(StrEnum):
-    """What a running process is busy with."""
-
-    STARTING = "starting"
-    #: Its dataset comes from elsewhere; the trainer has not been started yet.
-    FETCHING = "fetching"
-    #: Its dataset is there and checked; another process holds the GPU.
-    WAITING = "waiting"
-    LOADING_MODEL = "loading_model"
-    PREPARING_DATASET = "preparing_dataset"
-    SAMPLING = "sampling"
-    TRAINING = "training"
-    #: An engine makes pictures.
-    GENERATING = "generating"
-    SAVING = "saving"
+from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
+from lorapod.processes.progress import Failure, Observation
+from lorapod.processes.requests import Capability, Control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,73 +69,6 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaunchSpec:
-    """How to start the child."""
-
-    argv: tuple[str, ...]
-    cwd: Path
-    #: Added to the environment that every trainer inherits.
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarmSpec:
-    """How to have a process ready that has a trainer imported, so that its trainings can be forked from it."""
-
-    #: The interpreter and its options; a launch that does not begin so is started cold.
-    python: tuple[str, ...]
-    #: The folder for the imports, and the first in which modules are looked for.
-    cwd: Path
-    #: A script that imports what is heavy and does nothing else: no thread may be left, CUDA not be initialised. It
-    #: does not see what a launch adds to the environment, and runs under `python`: it may not import this package
-    #: unless that has it.
-    preload: Path
-    #: Files, and folders of Python files, whose change makes the process out of date.
-    sources: tuple[Path, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What one line of output or one look at the trainer's files told; None: nothing new."""
-
-    phase: Phase | None = None
-    step: int | None = None
-    total_steps: int | None = None
-    loss: float | None = None
-    learning_rate: float | None = None
-    steps_per_s: float | None = None
-    eta_s: float | None = None
-    #: The step that this run goes on from.
-    resumed_from_step: int | None = None
-    #: The line is one repaint of a progress bar: worth reading, not worth keeping each time.
-    repaint: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChildExit:
-    """How the child ended."""
-
-    #: None where a signal ended it.
-    exit_code: int | None
-    signal: int | None
-    #: Whether the manager had asked it to stop.
-    stop_requested: bool
-    #: When this run was launched, in seconds since the epoch, as file times are.
-    launched_at: float
-    #: The end of its output, oldest first, without line ends.
-    last_lines: Sequence[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """Why a process failed, for its caller."""
-
-    code: ErrorCode
-    message: str
-    hint: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What the exit meant: success, a stop that was wished, or a failure."""
 
@@ -180,19 +86,6 @@ class Reader(Protocol):
 
     def poll(self) -> Observation | None:
         """Look at the files of the run (control table, loss log); called about once a second."""
-
-
-class Control(Protocol):
-    """Talks to one run; used by one thread, never blocks for long."""
-
-    def request_save(self) -> None:
-        """Ask for a checkpoint at the end of the present step."""
-
-    def save_pending(self) -> bool:
-        """Whether a requested checkpoint is not yet written."""
-
-    def request_sample(self) -> None:
-        """Ask for sample pictures at the next step."""
 
 
 class Trainer(Protocol):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from lorapod.processes.progress import Observation
+from lorapod.processes.status import Phase
 from lorapod.trainers.control_table import ControlTable, phase_of
-from lorapod.trainers.port import Observation, Phase, TrainingPlan
+from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.progress_line import parse_progress
 
 #: What is printed on the way, by the beginning of the line.

@@ -18,7 +18,7 @@ from lorapod.client import Client, JobFailed
 from lorapod.client.serving import serving
 from lorapod.clock import SystemClock
 from lorapod.endpoint import EndpointConfig
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
 from lorapod.workspace import Workspace
@@ -38,7 +38,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     record = ProcessRecord(
         process_id=PROCESS_ID,
         type="train",
-        trainer="builtin",
+        training=TrainingDetails(trainer="builtin"),
         name="cat",
         folder="cat",
         status=ProcessStatus.COMPLETED,

@@ -21,11 +21,11 @@ from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import GpuUnavailable, InternalError, NotFound, OutOfMemory, WorkerTimeout
 from lorapod.processes.child import Child, Exit
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.starting import ColdStarter
 from lorapod.settings import Settings
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.engine import RecordedRun
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 from lorapod.workspace import Workspace
 
 SOON_S = 20.0

@@ -59,7 +59,7 @@ class EventRoom:
     def train(
         self, *, job_id: str | None = "12345", callback: SealedCallback | None = None, **config: Any
     ) -> ProcessRecord:
-        order = TrainingOrder(trainer="script", config=config, job_id=job_id, callback=callback)
+        order = TrainingOrder(trainer="script", config=config, caller_job_id=job_id, callback=callback)
         return self.manager.submit("train", order).record
 
     async def ended(self, record: ProcessRecord) -> ProcessRecord:

@@ -26,9 +26,9 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.testing.events import MemorySink
 from lorapod.testing.manager import until
+from lorapod.testing.provider import ScriptedDatasets
 from lorapod.testing.records import make_record
 from lorapod.testing.store import open_memory_store
-from lorapod.testing.supply import ScriptedSupply
 
 CANCEL = ControlRequest(save=True, grace_s=10)
 
@@ -121,7 +121,7 @@ async def test_config_and_folder_stand_when_the_start_is_told(
 
 
 async def test_the_fetching_of_a_dataset_is_told(tmp_path: Path, sink: MemorySink) -> None:
-    supply = ScriptedSupply(tmp_path / "workspace")
+    supply = ScriptedDatasets(tmp_path / "workspace")
     supply.endless = True
     room = EventRoom(tmp_path / "workspace", sink, datasets=supply)
     order = TrainingOrder(
@@ -165,7 +165,7 @@ async def test_a_failure_is_told_with_its_reason(room: EventRoom) -> None:
 
 
 async def test_what_fails_before_the_trainer_starts_is_told(tmp_path: Path, sink: MemorySink) -> None:
-    supply = ScriptedSupply(tmp_path / "workspace")
+    supply = ScriptedDatasets(tmp_path / "workspace")
     supply.error = InvalidInput("a.png is cut off.")
     room = EventRoom(tmp_path / "workspace", sink, datasets=supply)
     order = TrainingOrder(trainer="script", config={}, dataset_path="x", dataset_source={"path": "x"})

@@ -23,7 +23,7 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.starting import answer
 from lorapod.events import lane
-from lorapod.processes.accepted import Accepted
+from lorapod.processes.order import Accepted
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer

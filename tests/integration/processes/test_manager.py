@@ -17,10 +17,9 @@ from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.store.file import FileRecords
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
-from lorapod.trainers.port import Phase
 from lorapod.workspace import Workspace
 
 Train = Callable[..., ProcessRecord]

@@ -16,12 +16,11 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.store.file import open_file_store
 from lorapod.testing.manager import ended, open_manager, task_on, train_on, until
-from lorapod.testing.supply import ScriptedSupply
+from lorapod.testing.provider import ScriptedDatasets
 from lorapod.testing.task import CountingKind
-from lorapod.trainers.port import Phase
 from lorapod.workspace import Workspace
 
 DATASET = "training_data/urls_1"
@@ -33,12 +32,12 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def supply(workspace: Workspace) -> ScriptedSupply:
-    return ScriptedSupply(workspace.root)
+def supply(workspace: Workspace) -> ScriptedDatasets:
+    return ScriptedDatasets(workspace.root)
 
 
 @pytest.fixture
-def manager(workspace: Workspace, supply: ScriptedSupply) -> Iterator[RealProcessManager]:
+def manager(workspace: Workspace, supply: ScriptedDatasets) -> Iterator[RealProcessManager]:
     opened = open_manager(workspace.root, datasets=supply, kinds=[CountingKind()])
     yield opened
     opened.close(5)
@@ -68,7 +67,7 @@ def fetching(record: ProcessRecord) -> bool:
 
 
 async def test_fetched_checked_drawn_and_trained(
-    manager: RealProcessManager, supply: ScriptedSupply, workspace: Workspace
+    manager: RealProcessManager, supply: ScriptedDatasets, workspace: Workspace
 ) -> None:
     supply.endless = True
     record = train(manager)
@@ -93,7 +92,7 @@ async def test_fetched_checked_drawn_and_trained(
 
 
 async def test_a_cancel_ends_the_fetch_and_a_resume_takes_it_up(
-    manager: RealProcessManager, supply: ScriptedSupply
+    manager: RealProcessManager, supply: ScriptedDatasets
 ) -> None:
     supply.endless = True
     record = train(manager)
@@ -110,7 +109,7 @@ async def test_a_cancel_ends_the_fetch_and_a_resume_takes_it_up(
 
 
 async def test_one_trains_while_the_next_ones_fetch_and_wait(
-    manager: RealProcessManager, supply: ScriptedSupply
+    manager: RealProcessManager, supply: ScriptedDatasets
 ) -> None:
     first = train_on(manager, steps=100_000)
     await until(manager, first, running)
@@ -141,7 +140,7 @@ async def test_one_trains_while_the_next_ones_fetch_and_wait(
 
 
 async def test_a_cancel_ends_the_wait_for_the_gpu_and_for_the_fetch(
-    manager: RealProcessManager, supply: ScriptedSupply
+    manager: RealProcessManager, supply: ScriptedDatasets
 ) -> None:
     first = train_on(manager, steps=100_000)
     await until(manager, first, running)
@@ -163,7 +162,9 @@ async def test_a_cancel_ends_the_wait_for_the_gpu_and_for_the_fetch(
     assert (await ended(manager, second)).status is ProcessStatus.COMPLETED
 
 
-async def test_a_fetch_keeps_nobody_from_the_gpu(manager: RealProcessManager, supply: ScriptedSupply) -> None:
+async def test_a_fetch_keeps_nobody_from_the_gpu(
+    manager: RealProcessManager, supply: ScriptedDatasets
+) -> None:
     supply.endless = True
     record = train(manager)
     await until(manager, record, fetching)
@@ -200,7 +201,7 @@ async def test_who_was_taken_up_elsewhere_while_it_waited_starts_nothing(
 
 
 async def test_a_worker_that_is_stopped_leaves_it_interrupted(
-    manager: RealProcessManager, supply: ScriptedSupply
+    manager: RealProcessManager, supply: ScriptedDatasets
 ) -> None:
     supply.endless = True
     record = train(manager)
@@ -218,7 +219,7 @@ async def test_a_worker_that_is_stopped_leaves_it_interrupted(
 )
 async def test_what_cannot_be_had_fails_it_before_the_trainer_starts(
     manager: RealProcessManager,
-    supply: ScriptedSupply,
+    supply: ScriptedDatasets,
     workspace: Workspace,
     error: InvalidInput | OSError,
     code: ErrorCode,
@@ -234,7 +235,7 @@ async def test_what_cannot_be_had_fails_it_before_the_trainer_starts(
 
 
 async def test_the_next_one_trains_when_the_fetch_has_failed(
-    manager: RealProcessManager, supply: ScriptedSupply
+    manager: RealProcessManager, supply: ScriptedDatasets
 ) -> None:
     supply.error = InvalidInput("no")
     first = train(manager)

@@ -19,7 +19,8 @@ from tests.servers.redis_server import RunningRedis, running_redis
 from lorapod.clock import SystemClock
 from lorapod.lease import LeaseTimes
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord, Progress
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.open import open_store

@@ -16,9 +16,9 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
-from lorapod.sessions import Session, begin_session
+from lorapod.sessions import TrainingSession, begin_session
 from lorapod.testing.manager import ended, open_manager, until
-from lorapod.testing.supply import ScriptedSupply
+from lorapod.testing.provider import ScriptedDatasets
 from lorapod.workspace import Workspace
 
 
@@ -28,25 +28,27 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def supply(workspace: Workspace) -> ScriptedSupply:
-    return ScriptedSupply(workspace.root)
+def supply(workspace: Workspace) -> ScriptedDatasets:
+    return ScriptedDatasets(workspace.root)
 
 
 @pytest.fixture
-def manager(workspace: Workspace, supply: ScriptedSupply) -> Iterator[RealProcessManager]:
+def manager(workspace: Workspace, supply: ScriptedDatasets) -> Iterator[RealProcessManager]:
     opened = open_manager(workspace.root, datasets=supply)
     yield opened
     opened.close(5)
 
 
-def order_in(session: Session, *, asked_by: str | None = None, **config: object) -> TrainingOrder:
+def order_in(
+    session: TrainingSession, *, runpod_job_id: str | None = None, **config: object
+) -> TrainingOrder:
     return TrainingOrder(
         trainer="script",
         config={"steps": 3, **config},
         session=session.folder,
         dataset_path=session.dataset,
         dataset_source={"path": "not here"},
-        asked_by=asked_by,
+        runpod_job_id=runpod_job_id,
     )
 
 
@@ -85,7 +87,7 @@ async def test_it_is_taken_up_again_in_its_session_with_the_dataset_that_is_ther
     await until(manager, record, in_training)
     await asyncio.to_thread(manager.close, 5)
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
-    later = open_manager(workspace.root, worker_id="worker-2", datasets=ScriptedSupply(workspace.root))
+    later = open_manager(workspace.root, worker_id="worker-2", datasets=ScriptedDatasets(workspace.root))
     try:
         resumed = later.resume(record.process_id).record
         assert resumed.session == session.folder
@@ -103,15 +105,15 @@ async def test_a_job_that_is_handed_out_again_stays_in_its_first_session(
     manager: RealProcessManager, workspace: Workspace
 ) -> None:
     first = begin_session(workspace, SystemClock())
-    record = manager.submit("train", order_in(first, asked_by="job-1", steps=5000)).record
+    record = manager.submit("train", order_in(first, runpod_job_id="job-1", steps=5000)).record
     # As on a worker that was killed right after it had begun the process.
     (workspace.process_folder(record.process_id) / "order.json").unlink()
     second = begin_session(workspace, SystemClock())
-    again = manager.submit("train", order_in(second, asked_by="job-1", steps=5000))
+    again = manager.submit("train", order_in(second, runpod_job_id="job-1", steps=5000))
     assert (again.record.process_id, again.record.session) == (record.process_id, first.folder)
     store = open_file_store(workspace.processes, SystemClock())
     assert read_order(TrainingOrder, store.orders, record.process_id) == dataclasses.replace(
-        order_in(first, asked_by="job-1", steps=5000)
+        order_in(first, runpod_job_id="job-1", steps=5000)
     )
     manager.ask(record.process_id, ControlRequest(save=False, grace_s=5))
     await ended(manager, record)

@@ -17,11 +17,10 @@ from lorapod.processes.child import same_process
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.requests import ControlRequest
+from lorapod.processes.requests import Capability, ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.task import CountingKind
-from lorapod.trainers.port import Capability
 from lorapod.workspace import Workspace
 
 
@@ -216,23 +215,23 @@ async def test_only_what_can_go_on_is_resumed(manager: RealProcessManager) -> No
 
 async def test_the_same_job_handed_out_again_begins_anew(workspace: Workspace) -> None:
     first = open_manager(workspace.root, kinds=[CountingKind()])
-    record = task_on(first, "count", steps=20, step_s=0.05, asked_by="job-1")
+    record = task_on(first, "count", steps=20, step_s=0.05, runpod_job_id="job-1")
     await until(first, record, running)
     await asyncio.to_thread(first.close, 5)
     second = open_manager(workspace.root, worker_id="worker-2", kinds=[CountingKind()])
 
-    again = task_on(second, "count", steps=20, step_s=0.05, asked_by="job-1")
+    again = task_on(second, "count", steps=20, step_s=0.05, runpod_job_id="job-1")
 
     assert (again.process_id, again.generation, again.worker_id) == (record.process_id, 2, "worker-2")
     end = await ended(second, again)
     assert end.outcome == {"counted": 20}
-    assert task_on(second, "count", steps=20, asked_by="job-1") == end
+    assert task_on(second, "count", steps=20, runpod_job_id="job-1") == end
     second.close(5)
 
 
 async def test_a_failure_is_no_other_for_the_same_job(manager: RealProcessManager) -> None:
-    record = await ended(manager, task_on(manager, "count", fail="Away.", asked_by="job-1"))
-    assert task_on(manager, "count", fail="Away.", asked_by="job-1") == record
+    record = await ended(manager, task_on(manager, "count", fail="Away.", runpod_job_id="job-1"))
+    assert task_on(manager, "count", fail="Away.", runpod_job_id="job-1") == record
 
 
 async def test_nothing_private_is_kept(manager: RealProcessManager, workspace: Workspace) -> None:

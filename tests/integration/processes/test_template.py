@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from lorapod.processes.child import Child, Exit
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.starting import ColdStarter
 from lorapod.processes.template import pool
 from lorapod.processes.template.pool import MOST_DEATHS, TemplatePool
 from lorapod.settings import Settings
 from lorapod.testing.manager import ended, open_manager, train_on
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 from lorapod.worker import Worker
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "0"}
@@ -330,4 +330,4 @@ async def test_a_managers_trainings_are_forks_where_it_may(tmp_path: Path, *, wa
 def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, kind: type) -> None:
     monkeypatch.setenv("WORKSPACE_PATH", str(tmp_path))
     monkeypatch.setenv("WARM_TRAINER", value)
-    assert isinstance(Worker.create(Settings()).surroundings.starter, kind)
+    assert isinstance(Worker.create(Settings()).context.starter, kind)

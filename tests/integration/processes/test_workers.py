@@ -384,8 +384,8 @@ async def test_no_guard_is_left_when_a_child_has_ended(manager: RealProcessManag
 def taken_over(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:
     """What another worker writes when this one has stood still for too long; then this one wakes."""
     marked = record.moved(ProcessStatus.INTERRUPTED, generation=record.generation + 1, holder="another")
-    manager._around.store.records.create(marked)
-    manager._around.pulse._count.breaks += 1
+    manager._context.store.records.create(marked)
+    manager._context.pulse._count.breaks += 1
     return marked
 
 
@@ -396,11 +396,11 @@ async def test_a_worker_that_wakes_answers_from_the_store_and_passes_messages_on
     waiting = train_on(manager, steps=5)
     marked = taken_over(manager, waiting)
     taken_up = marked.moved(ProcessStatus.QUEUED, generation=3)
-    manager._around.store.records.create(taken_up)
+    manager._context.store.records.create(taken_up)
     assert manager.get(waiting.process_id) == taken_up
     assert not manager.holds(waiting.process_id)
     manager.ask(waiting.process_id, ControlRequest(save=True, grace_s=5))
-    assert len(manager._around.store.mailbox.take(waiting.process_id)) == 1
+    assert len(manager._context.store.mailbox.take(waiting.process_id)) == 1
     manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
 
 
@@ -409,7 +409,7 @@ async def test_a_worker_that_stood_still_and_lost_nothing_hears_a_cancel_of_what
 ) -> None:
     first = train_on(manager, steps=5000)
     waiting = train_on(manager, steps=5)
-    manager._around.pulse._count.breaks += 1
+    manager._context.pulse._count.breaks += 1
     manager.ask(waiting.process_id, ControlRequest(grace_s=5))
     assert (await ended(manager, waiting)).status is ProcessStatus.CANCELLED
     manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
@@ -433,7 +433,7 @@ async def test_what_was_taken_over_while_it_waited_is_not_started(
 async def test_a_job_that_is_handed_out_again_finds_its_process_and_does_not_undo_a_cancel(
     manager: RealProcessManager,
 ) -> None:
-    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, asked_by="job-1")
+    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, runpod_job_id="job-1")
     first = manager.submit("train", order)
     await running(manager, first.record.process_id)
     again = manager.submit("train", order)
@@ -441,14 +441,14 @@ async def test_a_job_that_is_handed_out_again_finds_its_process_and_does_not_und
     manager.ask(first.record.process_id, ControlRequest(save=True, grace_s=5))
     await ended(manager, first.record)
     assert manager.submit("train", order).record.status is ProcessStatus.CANCELLED
-    other_job = dataclasses.replace(order, asked_by="job-2")
+    other_job = dataclasses.replace(order, runpod_job_id="job-2")
     assert manager.submit("train", other_job).record.process_id != first.record.process_id
 
 
 async def test_a_job_that_is_handed_out_again_brings_the_order_that_a_killed_worker_could_not_keep(
     manager: RealProcessManager, root: Path
 ) -> None:
-    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, asked_by="job-1")
+    order = TrainingOrder(trainer="script", config={"steps": 5000, "save_every": 10}, runpod_job_id="job-1")
     record = manager.submit("train", order).record
     kept = root / "processes" / record.process_id / ORDER_NAME
     kept.unlink()  # as it would be on a worker that was killed right after it had begun the process

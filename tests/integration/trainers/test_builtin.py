@@ -14,8 +14,9 @@ from PIL import Image
 from tests.integration.builtin_runs import Bench, Run, wait_for
 
 from lorapod.errors import ErrorCode
+from lorapod.processes.progress import Observation
+from lorapod.processes.status import Phase
 from lorapod.trainers.loss_log import latest, read_series
-from lorapod.trainers.port import Observation, Phase
 from lorapod.trainers.progress_line import parse_progress
 from lorapod.weights import read_header, step_of
 

@@ -17,21 +17,22 @@ from tests.integration.builtin_runs import DEADLINE_S, ENVIRONMENT, Bench, confi
 
 from lorapod.clock import SystemClock
 from lorapod.lease import LeaseTimes
+from lorapod.processes.context import ProcessContext
+from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.requests import ControlRequest
+from lorapod.processes.requests import Capability, ControlRequest
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
-from lorapod.processes.surroundings import Surroundings
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
-from lorapod.trainers.port import Capability, LaunchSpec
+from lorapod.trainers.training import TrainingKind
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -43,7 +44,7 @@ class Worker:
         self.bench, self.starter = bench, starter
         clock, workspace = SystemClock(), bench.workspace
         store = open_file_store(workspace.processes, clock)
-        self.around = Surroundings(
+        self.context = ProcessContext(
             workspace=workspace,
             store=store,
             pulse=Pulse(store.heartbeats, new_holder("worker"), LeaseTimes(lease_s=15), clock),
@@ -54,9 +55,8 @@ class Worker:
             starter=starter,
         )
         trainer = BuiltinTrainer(settings=Settings())
-        self.manager = RealProcessManager(
-            self.around, {trainer.name: trainer}, worker_id="worker", scratch=bench.scratch
-        )
+        trainings = TrainingKind({trainer.name: trainer}, self.context, scratch=bench.scratch)
+        self.manager = RealProcessManager(self.context, [trainings], worker_id="worker")
         self.manager.start()
 
     def train(self, name: str, **changes: Any) -> ProcessRecord:
@@ -161,7 +161,7 @@ def test_forks_draw_other_numbers_from_every_source(warm: Worker, tmp_path: Path
         "print(random.random(), numpy.random.rand(), numpy.random.default_rng().random(), torch.rand(1).item())"
     )
     spec_ = BuiltinTrainer.warm
-    environment = warm.around.child_environment(warm.around.slots.example)
+    environment = warm.context.child_environment(warm.context.slots.example)
     warm.starter.settle(spec_, environment, lambda: False)
     drawn: list[str] = []
     for _ in range(3):

@@ -11,15 +11,15 @@ import pytest
 from lorapod.actions.attachment import begin
 from lorapod.actions.services import Services
 from lorapod.errors import Conflict
-from lorapod.processes.accepted import Accepted
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.order import Accepted
+from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 
 RECORD = ProcessRecord(
     process_id="train_0123456789ab",
     type="train",
-    trainer="script",
+    training=TrainingDetails(trainer="script"),
     name="model",
     folder="model",
     status=ProcessStatus.QUEUED,

@@ -22,7 +22,7 @@ from lorapod.errors import NotFound
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import REPLY_OVERHEAD_BYTES
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.status import ProcessStatus
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
@@ -47,7 +47,7 @@ class FakeProcesses:
         return ProcessRecord(
             process_id=PROCESS_ID,
             type="train",
-            trainer="builtin",
+            training=TrainingDetails(trainer="builtin"),
             name="matt",
             folder="matt",
             status=self.status,

@@ -16,10 +16,9 @@ from lorapod.errors import ErrorCode
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.testing.engine import FakeEngine
 from lorapod.testing.manager import ended, open_manager, until
-from lorapod.trainers.port import Phase
 from lorapod.workspace import Workspace
 
 FREE_BYTES = 8_000_000_000

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pytest
 
 from lorapod.errors import Conflict
-from lorapod.processes.busy import refuse_if_busy
-from lorapod.processes.record import ProcessRecord, Progress
-from lorapod.processes.slots import Resident
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.slots import GpuResident, refuse_if_busy
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.records import make_record
 
@@ -15,7 +15,7 @@ from lorapod.testing.records import make_record
 @dataclass(frozen=True, kw_only=True)
 class InLine:
     record: ProcessRecord
-    resident: Resident | None = None
+    resident: GpuResident | None = None
 
 
 class Lodger:
@@ -27,7 +27,7 @@ ENGINE = Lodger()
 
 
 def process(
-    number: int, status: ProcessStatus, eta_s: float | None = None, resident: Resident | None = None
+    number: int, status: ProcessStatus, eta_s: float | None = None, resident: GpuResident | None = None
 ) -> InLine:
     record = make_record(
         process_id=f"train_00000000000{number}", status=status, progress=Progress(eta_s=eta_s)

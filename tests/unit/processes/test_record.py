@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -8,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.processes import record as records
-from lorapod.processes.ids import age_key, new_process_id
-from lorapod.processes.record import Progress
-from lorapod.processes.status import IllegalTransition, ProcessStatus
+from lorapod.processes.progress import Observation, Progress
+from lorapod.processes.record import TaskDetails, TrainingDetails, age_key, dump, load, new_process_id
+from lorapod.processes.status import IllegalTransition, Phase, ProcessStatus
 from lorapod.testing.records import make_record
-from lorapod.trainers.port import Observation, Phase
 
 
 def test_what_is_stored_comes_back() -> None:
@@ -59,3 +59,58 @@ def test_ids_sort_by_age(moment: datetime, later_s: float) -> None:
     newer = new_process_id("train", moment + timedelta(seconds=later_s))
     assert re.fullmatch(r"train_[0-9a-f]{12}", older)
     assert age_key(older)[:10] < age_key(newer)[:10]
+
+
+def test_a_record_of_version_1_is_read() -> None:
+    stored = {
+        "process_id": "train_0123456789ab",
+        "type": "train",
+        "name": "model",
+        "folder": "model",
+        "status": "interrupted",
+        "created_at": "2026-01-01T00:00:00Z",
+        "worker_id": "worker-1",
+        "trainer": "builtin",
+        "engine": None,
+        "generation": 3,
+        "session": "training_session_1",
+        "trigger_word": "cat",
+        "base_model": "sdxl",
+        "resumed_from_step": 40,
+        "job_id": "12345",
+        "asked_by": "runpod-1",
+        "dataset": {"path": "training_data/cat"},
+        "outcome": {},
+        "goes_on": False,
+        "version": 1,
+    }
+    record = load(json.dumps(stored).encode())
+    assert record.training == TrainingDetails(
+        trainer="builtin",
+        session="training_session_1",
+        trigger_word="cat",
+        base_model="sdxl",
+        dataset={"path": "training_data/cat"},
+        resumed_from_step=40,
+    )
+    assert (record.caller_job_id, record.runpod_job_id, record.generation) == ("12345", "runpod-1", 3)
+    assert record.task is None
+    assert load(dump(record)) == record
+
+
+def test_a_generation_of_version_1_is_read() -> None:
+    stored = {
+        "process_id": "generate_0123456789ab",
+        "type": "generate",
+        "name": "diffusers",
+        "folder": "",
+        "status": "completed",
+        "created_at": "2026-01-01T00:00:00Z",
+        "worker_id": "worker-1",
+        "trainer": "",
+        "engine": "diffusers",
+        "outcome": {"seed": 7},
+    }
+    record = load(json.dumps(stored).encode())
+    assert record.task == TaskDetails(engine="diffusers", outcome={"seed": 7})
+    assert record.training is None

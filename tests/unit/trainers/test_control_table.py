@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.processes.status import Phase
 from lorapod.trainers import control_table
 from lorapod.trainers.control_table import ControlRow, ControlTable, phase_of
-from lorapod.trainers.port import Phase
 
 JOB_ID = "train_0123456789ab"
 

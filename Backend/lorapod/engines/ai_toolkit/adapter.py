@@ -27,13 +27,13 @@ from lorapod.engines.port import (
     GenerationStopped,
 )
 from lorapod.errors import InternalError, error_of
+from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.outcome import failure_of
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.config_text import dump_config
-from lorapod.trainers.port import ChildExit, LaunchSpec
 from lorapod.workspace import Workspace
 
 #: The bar of a run; the one in front of it is of the model's own class, the other of the first class.

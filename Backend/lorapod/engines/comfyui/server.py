@@ -19,8 +19,8 @@ from lorapod.engines.comfyui.server_probe import ServerView, is_local, look_at
 from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
 from lorapod.installations import Installation
+from lorapod.processes.launch import LaunchSpec
 from lorapod.settings import Settings
-from lorapod.trainers.port import LaunchSpec
 
 logger = logging.getLogger(__name__)
 

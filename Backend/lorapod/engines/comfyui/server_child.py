@@ -14,8 +14,8 @@ from typing import Self
 
 from lorapod.errors import WorkerError
 from lorapod.processes.child import Child, Exit, start_child
+from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.pump import Pump
-from lorapod.trainers.port import LaunchSpec
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from lorapod.engines.port import (
 )
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.model_paths import ModelPaths
+from lorapod.processes.launch import WarmSpec
 from lorapod.processes.starting import Starter
 from lorapod.settings import Settings
-from lorapod.trainers.port import WarmSpec
 from lorapod.workspace import Workspace
 
 _PACKAGE = Path(lorapod.__file__).parent

@@ -19,12 +19,12 @@ from lorapod.clock import Clock
 from lorapod.engines.diffusers.channel import Channel, ChannelClosed
 from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
 from lorapod.processes.child import Exit
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.lines import Line
 from lorapod.processes.log import REPAINT_INTERVAL_S
 from lorapod.processes.pump import Pump
 from lorapod.processes.starting import Starter
 from lorapod.processes.waker import Waker
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 
 logger = logging.getLogger(__name__)
 

@@ -28,8 +28,7 @@ from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
-from lorapod.processes.ids import age_key
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.store.file_heartbeats import FileHeartbeats
 from lorapod.processes.store.file_mailbox import FileMailbox
 from lorapod.processes.store.file_orders import FileOrders

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
-from lorapod.processes.ids import age_key
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.store.redis_server import RedisServer
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lorapod.processes.child import Child, start_child
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template.fingerprint import fingerprint
 from lorapod.processes.template.template import Template, TemplateGone
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 
 logger = logging.getLogger(__name__)
 

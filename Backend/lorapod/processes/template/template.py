@@ -14,10 +14,10 @@ from typing import Any
 
 from lorapod.processes import guard
 from lorapod.processes.child import Child, GuardLine, process_started, signal_group
+from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template import process
 from lorapod.processes.template.imports import Imported, follow_imports
 from lorapod.processes.template.link import Link
-from lorapod.trainers.port import LaunchSpec, WarmSpec
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
+from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
@@ -15,18 +17,7 @@ from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.ai_toolkit.warm import warm_spec
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import (
-    Capability,
-    ChildExit,
-    Control,
-    LaunchSpec,
-    Outcome,
-    Reader,
-    TrainerStatus,
-    TrainingPlan,
-    TrainingRequest,
-    WarmSpec,
-)
+from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lorapod.folders import entries_of
+from lorapod.processes.status import Phase
 from lorapod.trainers.control_table import ControlTable, phase_of
-from lorapod.trainers.port import Phase, TrainingPlan
+from lorapod.trainers.port import TrainingPlan
 
 #: Looks in a row that must find a save done: between taking the wish and saying `Saving model` lies a moment, in
 #: which the files of another, periodic save would pass for the one that was asked for.

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import ErrorCode
-from lorapod.trainers.port import ChildExit, Failure, Outcome
+from lorapod.processes.launch import ChildExit
+from lorapod.processes.progress import Failure
+from lorapod.trainers.port import Outcome
 from lorapod.weights import SUFFIX
 
 #: How far the clock of a file server may be behind this machine's.

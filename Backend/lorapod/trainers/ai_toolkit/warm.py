@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lorapod.installations import Installation
-from lorapod.trainers.port import WarmSpec
+from lorapod.processes.launch import WarmSpec
 
 #: Runs under AI Toolkit's Python, so it is a path here, not a module.
 _PRELOAD = Path(__file__).with_name("preload.py")

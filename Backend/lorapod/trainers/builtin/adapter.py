@@ -9,23 +9,14 @@ from pathlib import Path
 
 import lorapod
 from lorapod.errors import Unsupported
+from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
+from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
 from lorapod.trainers.builtin.control import BuiltinRunControl
 from lorapod.trainers.builtin.outcome import judge
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import (
-    Capability,
-    ChildExit,
-    Control,
-    LaunchSpec,
-    Outcome,
-    Reader,
-    TrainerStatus,
-    TrainingPlan,
-    TrainingRequest,
-    WarmSpec,
-)
+from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate")

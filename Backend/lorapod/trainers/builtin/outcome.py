@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 
 from lorapod.errors import ErrorCode, InvalidInput, NotFound
+from lorapod.processes.launch import ChildExit
+from lorapod.processes.progress import Failure
 from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.run_folder import RunFolder
-from lorapod.trainers.port import ChildExit, Failure, Outcome
+from lorapod.trainers.port import Outcome
 from lorapod.weights import read_header, step_of
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.processes.progress import Observation
+from lorapod.processes.status import Phase
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import Observation, Phase, TrainingPlan
+from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.run_reader import RunReader
 
 JOB_ID = "train_0123456789ab"

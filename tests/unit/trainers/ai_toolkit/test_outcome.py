@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lorapod.errors import ErrorCode
+from lorapod.processes.launch import ChildExit
+from lorapod.processes.progress import Failure
 from lorapod.trainers.ai_toolkit.outcome import CLOCK_SKEW_S, judge
-from lorapod.trainers.port import ChildExit, Failure, Outcome
+from lorapod.trainers.port import Outcome
 
 LAUNCHED_AT = 1_700_000_000.0
 STOPPED = [

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from lorapod.errors import InvalidInput
+from lorapod.processes.status import Phase
 from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import Phase, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.workspace import Workspace
 
 PROCESS_ID = "train_0123456789ab"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from lorapod.errors import ErrorCode
+from lorapod.processes.launch import ChildExit
 from lorapod.trainers.builtin.outcome import judge
 from lorapod.trainers.builtin.run_folder import RunFolder
-from lorapod.trainers.port import ChildExit, Outcome
+from lorapod.trainers.port import Outcome
 
 STEPS = 20
 BANNER = ["", "=" * 40, "Job stopped", "=" * 40]

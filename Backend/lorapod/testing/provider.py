@@ -15,8 +15,8 @@ from lorapod.wire.dataset import FetchProgress
 _LOOK_S = 0.01
 
 
-class ScriptedSupply:
-    """A `lorapod.processes.supply.DatasetSupply` that fetches nothing."""
+class ScriptedDatasets:
+    """A `lorapod.processes.supply.DatasetProvider` that fetches nothing."""
 
     def __init__(self, workspace: Path) -> None:
         """Have datasets appear in `workspace`, at once and without trouble."""

@@ -8,17 +8,16 @@ from functools import partial
 
 from lorapod.clock import Clock
 from lorapod.processes.console import Console
+from lorapod.processes.launch import WarmSpec
 from lorapod.processes.log import ProcessLog
-from lorapod.processes.mirroring import Mirroring, NoMirroring
+from lorapod.processes.progress import Failure
 from lorapod.processes.pulse import Pulse
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
-from lorapod.processes.supply import DatasetSupply
 from lorapod.safety.redaction import Redactor
 from lorapod.storage.s3_access import JobS3
-from lorapod.trainers.port import Failure, WarmSpec
 from lorapod.workspace import Workspace
 
 #: Datasets that a worker fetches and checks at the same time: each may take a gigabyte of memory for a large picture.
@@ -26,7 +25,7 @@ FETCHES_AT_ONCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class ProcessContext:
     """What every supervisor of a worker shares."""
 
     workspace: Workspace
@@ -41,10 +40,6 @@ class Surroundings:
     starter: Starter = field(default_factory=ColdStarter)
     #: Whose turn it is to fetch a dataset, which needs no GPU.
     fetches: SlotPool = field(default_factory=lambda: SlotPool([None] * FETCHES_AT_ONCE))
-    #: None: this worker fetches no datasets, and draws none.
-    datasets: DatasetSupply | None = None
-    #: Sends artifacts while their training runs.
-    mirrors: Mirroring = field(default_factory=NoMirroring)
     #: Raises `WorkerError` where there are no credentials for a job's own S3 server.
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
     #: Raises `WorkerError` where the machine has no room for another process.
@@ -80,10 +75,6 @@ class Surroundings:
             return None
         text = self.redactor.text
         return replace(failure, message=text(failure.message), hint=text(failure.hint))
-
-    def stop_mirroring(self, record: ProcessRecord, *, lost: bool) -> None:
-        """Say that a run is over; see `Mirroring.end`."""
-        self.mirrors.end(record.process_id, record.generation, lost=lost)
 
     def child_environment(self, slot: Slot) -> Mapping[str, str]:
         """What the child that holds `slot` inherits."""

@@ -6,36 +6,28 @@ import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lorapod.atomic import write_atomically
 from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.child import Child, Exit
-from lorapod.processes.failures import failure_of
+from lorapod.processes.context import ProcessContext
+from lorapod.processes.launch import ChildExit
 from lorapod.processes.lines import Line
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.preparing import Preparation
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.progress import Observation, failure_of
+from lorapod.processes.record import ProcessRecord, TrainingDetails
+from lorapod.processes.requests import Capability, Control
 from lorapod.processes.run import Run
-from lorapod.processes.slots import Resident
-from lorapod.processes.status import ProcessStatus
-from lorapod.processes.surroundings import Surroundings
+from lorapod.processes.slots import GpuResident
+from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.work import Ending, Plan, Resumption
+from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
-from lorapod.trainers.port import (
-    Capability,
-    ChildExit,
-    Control,
-    Observation,
-    Outcome,
-    Phase,
-    Trainer,
-    TrainingPlan,
-    TrainingRequest,
-)
+from lorapod.trainers.port import Outcome, Trainer, TrainingPlan, TrainingRequest
+from lorapod.trainers.preparation import DatasetProvider, begin_uploads, draw_dataset, fetch_dataset
 
 
 class TrainingKind:
@@ -46,42 +38,59 @@ class TrainingKind:
     resumable = True
     not_resumable = ""
 
-    def __init__(self, trainers: Mapping[str, Trainer], around: Surroundings, *, scratch: Path) -> None:
-        """Take charge of trainers by name; `scratch` is a folder on local disk."""
+    def __init__(
+        self,
+        trainers: Mapping[str, Trainer],
+        context: ProcessContext,
+        *,
+        scratch: Path,
+        datasets: DatasetProvider | None = None,
+        mirrors: Mirrors | None = None,
+    ) -> None:
+        """Run trainings with `trainers`, by name.
+
+        Args:
+            trainers: the programs that train.
+            context: what every process of the worker shares.
+            scratch: a folder on local disk.
+            datasets: fetches remote datasets and draws contact sheets; None: this worker does neither.
+            mirrors: uploads artifacts while they are made; None: nothing is uploaded.
+        """
+        self.datasets = datasets
+        self.mirrors = mirrors
         self._trainers = trainers
-        self._workspace = around.workspace
+        self._workspace = context.workspace
         self._scratch = scratch
-        self._around = around
 
     def plan(self, process_id: str, order: TrainingOrder) -> Plan:
-        """What the order's trainer makes of it.
+        """Have the order's trainer check and plan it.
 
         Raises:
-            WorkerError: what it refuses.
+            WorkerError: what the trainer refuses.
         """
-        plan = self.training_plan(process_id, order)
-        replan = partial(self.training_plan, process_id, order, fetched=True)
-        preparation = Preparation(order=order, plan=plan, replan=replan)
+        trainer = self._trainers[order.trainer]
+        plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
         return Plan(
-            work=Training(preparation, self._trainers[order.trainer], self._around),
+            work=Training(self, order, trainer, plan),
             name=plan.name,
             folder=plan.run_folder.name,
             total_steps=plan.total_steps,
-            record={
-                "trainer": order.trainer,
-                "session": order.session,
-                "trigger_word": plan.trigger_word,
-                "base_model": plan.base_model,
-                "dataset": order.dataset,
-            },
+            config=plan.config,
+            training=TrainingDetails(
+                trainer=order.trainer,
+                session=order.session,
+                trigger_word=plan.trigger_word,
+                base_model=plan.base_model,
+                dataset=order.dataset,
+            ),
             warnings=plan.warnings,
         )
 
-    def training_plan(self, process_id: str, order: TrainingOrder, *, fetched: bool = False) -> TrainingPlan:
-        """The same as the trainer tells it, before or after the dataset was fetched.
+    def prepare(self, process_id: str, order: TrainingOrder, *, fetched: bool) -> TrainingPlan:
+        """Return the trainer's own plan, before or after the dataset was fetched.
 
         Raises:
-            WorkerError: what it refuses.
+            WorkerError: what the trainer refuses.
         """
         workspace = self._workspace
         return self._trainers[order.trainer].prepare(
@@ -93,29 +102,31 @@ class TrainingKind:
                 scratch=self._scratch / process_id,
                 workspace=workspace.root,
                 name=order.name,
-                dataset_ready=fetched or order.dataset_source is None,
+                dataset_ready=fetched,
             )
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
-        """Those of its trainer."""
+        """Return what the record's trainer can be asked for."""
         return self._trainers[record.trainer].capabilities
 
 
 class Training:
-    """One run of a training."""
+    """One run of a training: the `Work` of its process."""
 
     needs_slot = True
-    resident: Resident | None = None
+    resident: GpuResident | None = None
 
-    def __init__(self, preparation: Preparation, trainer: Trainer, around: Surroundings) -> None:
+    def __init__(
+        self, kind: TrainingKind, order: TrainingOrder, trainer: Trainer, plan: TrainingPlan
+    ) -> None:
         """Nothing happens before `run`."""
-        self.secrets = preparation.order.secrets
-        self.fetches = preparation.order.dataset_source is not None
-        self._preparation = preparation
-        self._plan = preparation.plan
+        self.secrets = order.secrets
+        self.fetches = order.dataset_source is not None
+        self._kind = kind
+        self._order = order
         self._trainer = trainer
-        self._around = around
+        self._plan = plan
 
     def resumption(self) -> Resumption:
         """The newest whole checkpoint."""
@@ -126,19 +137,21 @@ class Training:
 
     def run(self, run: Run) -> Ending:
         """Get it ready, start the child, and see it through."""
-        around, log = run.around, run.log
+        context, log = run.context, run.log
         try:
             self._write_config(run)
-            around.on_start(run.record)
+            context.on_start(run.record)
             if self.fetches:
-                self._plan = self._preparation.fetch(around, run.ledger, log, lambda: run.stop is not None)
+                if fetch_dataset(self._order, run, self._kind.datasets) is not None:
+                    self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)
                 if not run.take_slot(self.resident):
                     return Ending.stopped(run.stop)
-            self._preparation.finish(around, run.ledger, self._plan)
-            around.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
+            draw_dataset(self._order, run, self._kind.datasets)
+            begin_uploads(self._order, run, self._plan, self._kind.mirrors)
+            context.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
                 return Ending.stopped(run.stop)
-            launched_at = around.clock.now().timestamp()
+            launched_at = context.clock.now().timestamp()
             child = self._launch(run)
         except (OSError, WorkerError) as error:
             log.note(f"cannot start: {error}")
@@ -165,12 +178,13 @@ class Training:
         return _meaning(run, exit_, outcome)
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
-        """Have the rest of its files sent."""
-        self._around.stop_mirroring(record, lost=lost)
+        """Have the rest of its files uploaded."""
+        if self._kind.mirrors is not None:
+            self._kind.mirrors.end(record.process_id, record.generation, lost=lost)
 
     def _write_config(self, run: Run) -> Path:
         """The config as it is now; a dataset that is fetched meanwhile may change it."""
-        path = run.record.config_path(run.around.workspace)
+        path = run.record.config_path(run.context.workspace)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, dump_config(self._plan.config).encode())
         return path

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
-from lorapod.processes.ids import age_key
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
 
 
-class Roster:
+class ProcessRegistry:
     """Finds records: in RAM where this worker surely holds the process, else in the store."""
 
     def __init__(self, records: RecordStore) -> None:
