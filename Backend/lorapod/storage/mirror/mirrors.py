@@ -1,4 +1,4 @@
-"""All mirrors of one worker."""
+"""Start, watch and end all mirrors of one worker."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-#: Uploads of one worker at a time.
+#: Most uploads of one worker at a time.
 SENDS_AT_ONCE = 4
 #: Most seconds that a store of a mirror retries by itself: meanwhile it occupies one of `SENDS_AT_ONCE`.
 MIRROR_RETRIES_S = 15.0
-#: After an event: what comes in bursts is looked at together.
+#: Seconds to wait after a file event, so that a burst of them is handled at once.
 GATHER_S = 0.5
-#: Added to the priority of the worker's own threads: the trainer's come first.
+#: Added to the niceness of the mirror threads: the trainer comes first.
 NICENESS = 10
 
 
 @dataclass(kw_only=True)
 class MirroredProcess:
-    """One process that this worker sends."""
+    """One process whose artifacts this worker sends."""
 
-    #: The run that began it; 0 for what another worker left.
+    #: The run that started it; 0 if another worker left it.
     generation: int = 0
     #: Its training has ended; see `Mirror.step`.
     still: bool = False
-    #: The job's own server with its credentials, where it brought one.
+    #: The S3 server that the job brought with it, with credentials.
     job_s3: JobS3 | None = None
     #: Another worker has taken the process up.
     given_up: bool = False
@@ -60,7 +60,7 @@ class MirroredProcess:
 
 
 class Mirrors:
-    """Starts a thread for each target of each process; safe for any thread. Nothing here waits for a store."""
+    """Runs a thread for each target of each process; safe for any thread. No method but `close` waits for a store."""
 
     def __init__(
         self,
@@ -75,12 +75,12 @@ class Mirrors:
         """Start nothing.
 
         Args:
-            workspace: where runs and ledgers lie.
+            workspace: holds the runs and ledgers.
             clock: the time.
             scratch: a folder on local disk.
             open_target: opens stores.
-            default: where artifacts go whose order names nothing; below a folder of the process's id there.
-            has_ended: whether a process is over, whatever worker held it.
+            default: the targets of orders that name none; each process gets a folder of its id there.
+            has_ended: answers whether a process has ended, on any worker.
         """
         self._workspace = workspace
         self._clock = clock
@@ -93,10 +93,10 @@ class Mirrors:
         self._lock = threading.Lock()
         self._sending = threading.BoundedSemaphore(SENDS_AT_ONCE)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="mirrors", daemon=True)
+        self._thread = threading.Thread(target=self._sweep_until_closed, name="mirrors", daemon=True)
 
     def start(self) -> None:
-        """Begin to look after what other workers left unsent; returns at once."""
+        """Start to send what dead workers left unsent; returns at once."""
         self._thread.start()
 
     def begin(
@@ -109,16 +109,16 @@ class Mirrors:
         upload: Mapping[str, Any] | None,
         job_s3: JobS3 | None = None,
     ) -> None:
-        """Mirror a run that is about to start, to the targets of its order and of its earlier runs.
+        """Mirror a run that is about to start to the targets of its order and of its earlier runs.
 
         Raises:
             OSError: the ledger cannot be written.
-            InvalidInput: a local target is a folder that artifacts come from.
+            InvalidInput: a local target is a folder that artifacts are read from.
         """
         targets = UploadTargets.model_validate(upload) if upload is not None else self._default
         if targets is not None:
             self._refuse_own_folders(targets)
-            # Below a target that many processes share, each has a folder of its own.
+            # Many processes share the default target, so each gets a folder of its own.
             name = _plain(model.name)
             root = name if upload is not None else f"{process_id}/{name}"
             for label in targets.model_fields_set:
@@ -131,11 +131,11 @@ class Mirrors:
                         model=model,
                         job_s3=job_s3 if upload is not None and label == "s3" else None,
                     )
-                    self._have_ledger(process_id, label, fresh)
-        self._send(process_id, MirroredProcess(generation=generation, job_s3=job_s3))
+                    self._ensure_ledger(process_id, label, fresh)
+        self._start_mirrors(process_id, MirroredProcess(generation=generation, job_s3=job_s3))
 
     def end(self, process_id: str, generation: int, *, lost: bool) -> None:
-        """Say that no file of the run changes any more: the rest is sent. `lost`: by whoever has taken it up."""
+        """Send the rest of a run: its files change no more. `lost`: another worker holds the process and sends it."""
         with self._lock:
             active = self._active.get(process_id)
             if active is not None and active.generation == generation:
@@ -143,14 +143,14 @@ class Mirrors:
                 active.wake()
 
     def finished(self, process_id: str) -> bool:
-        """Whether all of an ended process was sent that can be, by whatever worker."""
+        """Return True once every uploadable file of an ended process has been uploaded."""
         return not self._marker.stands(process_id)
 
     def check(self, targets: UploadTargets, *, job_s3: JobS3 | None = None) -> None:
-        """Look whether targets can be opened, without asking their servers; `job_s3` is the job's own, for S3.
+        """Check that targets can be opened, without a request to their servers; `job_s3` is the job's own S3 server.
 
         Raises:
-            WorkerError: a setting is missing, or a local folder is one that artifacts come from.
+            WorkerError: a setting is missing, or a local folder is one that artifacts are read from.
         """
         self._refuse_own_folders(targets)
         for target in targets.targets:
@@ -158,7 +158,7 @@ class Mirrors:
                 pass
 
     def close(self, grace_s: float) -> None:
-        """Stop; wait `grace_s` seconds at most for what is being sent. The rest stays marked for another worker."""
+        """Stop, after at most `grace_s` seconds for what is being sent. The rest stays marked for another worker."""
         until = time.monotonic() + grace_s
         with self._lock:
             threads = [thread for active in self._active.values() for thread in active.threads]
@@ -172,7 +172,7 @@ class Mirrors:
             self._thread.join()
 
     def sweep(self) -> None:
-        """Touch the marks of what this worker sends, and take up what nobody does.
+        """Touch the marks of what this worker sends, and take over what no worker sends.
 
         Raises:
             OSError: the workspace does not answer.
@@ -181,11 +181,14 @@ class Mirrors:
             mine = dict(self._active)
         for process_id, active in mine.items():
             if active.still and not self._has_ended(process_id):
-                # Another worker has taken it up, and its files change again: it sends them.
+                # Another worker runs the process, and its files change again: that worker sends them.
                 active.given_up = True
                 active.wake()
-            else:
-                self._marker.set(process_id)
+                continue
+            with self._lock:
+                # Everything may have been sent meanwhile, and the mark removed.
+                if self._active.get(process_id) is active:
+                    self._marker.set(process_id)
         for process_id in self._marker.abandoned():
             if process_id in mine:
                 continue
@@ -193,9 +196,9 @@ class Mirrors:
                 self._marker.remove(process_id)
             elif self._has_ended(process_id):
                 logger.info("sending what another worker left", extra={"process_id": process_id})
-                self._send(process_id, MirroredProcess(still=True))
+                self._start_mirrors(process_id, MirroredProcess(still=True))
 
-    def _have_ledger(self, process_id: str, label: str, fresh: UploadLedger) -> None:
+    def _ensure_ledger(self, process_id: str, label: str, fresh: UploadLedger) -> None:
         path = ledger_path(self._workspace, process_id, label)
         kept = read_ledger(path)
         if kept is None or not kept.goes_where(fresh):
@@ -208,12 +211,12 @@ class Mirrors:
         own = (self._workspace.output, self._workspace.logs, self._workspace.processes)
         if any(folder.is_relative_to(one) for one in own) or in_session(folder, self._workspace):
             raise InvalidInput(
-                f"upload.local: {targets.local.path!r} is where artifacts come from.",
+                f"upload.local: {targets.local.path!r} is a folder that artifacts are read from.",
                 hint="Name another folder of the workspace.",
             )
 
-    def _send(self, process_id: str, active: MirroredProcess) -> None:
-        """Have a thread for every ledger of a process."""
+    def _start_mirrors(self, process_id: str, active: MirroredProcess) -> None:
+        """Start a thread for every ledger of a process."""
         ledgers = list(ledgers_of(self._workspace, process_id))
         if not ledgers:
             self._marker.remove(process_id)
@@ -223,7 +226,7 @@ class Mirrors:
             before = self._active.get(process_id)
             self._active[process_id] = active
             if before is not None:
-                # Its own last pass is still on its way; the new run's mirror does the rest of it.
+                # Its last pass still runs; the mirrors of the new run do the rest of it.
                 before.given_up = True
                 before.wake()
             for path, ledger in ledgers:
@@ -231,7 +234,7 @@ class Mirrors:
                     ledger.run(process_id, self._workspace),
                     ledger,
                     path=path,
-                    # Credentials stand in no ledger; what another worker left has only the endpoint's.
+                    # No ledger holds credentials: what another worker left is sent with the endpoint's own.
                     open_target=partial(
                         self._open, job_s3=ledger.job_s3 and (active.job_s3 or ledger.job_s3)
                     ),
@@ -256,7 +259,7 @@ class Mirrors:
                 done = self._mirror(mirror, active, wake)
         except Exception:
             logger.exception("mirror failed", extra={"process_id": process_id})
-            # Its mark grows old, and some worker tries again.
+            # Nobody touches its mark any more, so a worker takes it over later.
             done, active.given_up = False, True
             active.wake()
         with self._lock:
@@ -267,7 +270,7 @@ class Mirrors:
                     self._marker.remove(process_id)
 
     def _mirror(self, mirror: Mirror, active: MirroredProcess, wake: threading.Event) -> bool:
-        """Whether all was sent."""
+        """Run a mirror, and return whether everything was sent."""
         while not self._closing.is_set() and not active.given_up:
             wake.clear()
             with self._sending:
@@ -278,7 +281,7 @@ class Mirrors:
                 self._closing.wait(GATHER_S)
         return False
 
-    def _keep(self) -> None:
+    def _sweep_until_closed(self) -> None:
         while not self._closing.wait(TOUCH_S):
             try:
                 self.sweep()
@@ -287,5 +290,5 @@ class Mirrors:
 
 
 def _plain(name: str) -> str:
-    """A model's name as one part of a key."""
+    """Return a model's name as one part of a key."""
     return name.replace("/", "_").replace("\\", "_")

@@ -13,7 +13,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror import mirror
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.model_card import TrainedModel
-from lorapod.storage.port import ObjectStore
+from lorapod.storage.port import ObjectStore, StoreUnavailable
 from lorapod.storage.s3_access import JobS3
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.objects import MemoryObjects
@@ -35,6 +35,7 @@ class Bench:
         self.store = MemoryObjects()
         self.defects = 0
         self.ended = False
+        self.ended_answer: Callable[[str], bool] = lambda _: self.ended
         self.mirrors = self.another()
 
     def another(self) -> Mirrors:
@@ -44,7 +45,7 @@ class Bench:
             scratch=self.workspace.root / "scratch",
             open_target=self.open,
             default=None,
-            has_ended=lambda _: self.ended,
+            has_ended=lambda process_id: self.ended_answer(process_id),  # noqa: PLW0108 - a test may replace it
         )
 
     @contextmanager
@@ -162,3 +163,23 @@ def test_an_endpoints_targets_are_read_from_its_environment(monkeypatch: pytest.
     targets = Settings().upload_targets
     assert targets is not None
     assert [type(target).__name__ for target in targets.targets] == ["S3Prefix", "HuggingFaceRepo"]
+
+
+def test_a_sweep_marks_nothing_that_was_sent_meanwhile(bench: Bench) -> None:
+    bench.begin()
+    bench.write()
+    ended, sweeping = bench.ended_answer, threading.get_ident()
+
+    def slow(process_id: str) -> bool:
+        if threading.get_ident() == sweeping:
+            bench.store.failure = None
+            bench.clock.advance(60)
+            eventually(lambda: bench.mirrors.finished(PROCESS))
+        return ended(process_id)
+
+    bench.ended_answer = slow
+    bench.store.failure = StoreUnavailable("It is away.")
+    bench.ended = True
+    bench.mirrors.end(PROCESS, 1, lost=False)
+    bench.mirrors.sweep()
+    assert bench.mirrors.finished(PROCESS)
