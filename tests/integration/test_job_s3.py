@@ -196,7 +196,7 @@ async def test_what_is_left_unsent_with_a_jobs_credentials_is_told(
     with working(tmp_path) as second:
         process_id = trained["process_id"]
         mirrors = second.worker.services.mirrors
-        mirrors._send(process_id, MirroredProcess(still=True))
+        mirrors._start_mirrors(process_id, MirroredProcess(still=True))
         await eventually(lambda: mirrors.finished(process_id))
         uploads = (await second.ask("process_status", process_id=process_id))["uploads"]
     assert any("kept nowhere" in failure["error"] for failure in uploads["failed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,12 +28,23 @@ CHUNK_BYTES = 6 * 1024 * 1024
 API = "/storage/v1"
 
 
+#: The characters that the real server takes in a name.
+NAME = re.compile(r"[\w/!\-.*'() &$@=;:+,?]*", re.ASCII)
+MOST_NAME_BYTES = 1024
+
+
 class Refusal(Exception):
-    """Answered as HTTP 400 with the real code in the body."""
+    """Answered as HTTP 400 with the real code in the body; by the resumable endpoint as plain text with its status."""
 
     def __init__(self, status: int, error: str, message: str = "no") -> None:
         super().__init__(message)
+        self.status = status
         self.body = {"statusCode": str(status), "error": error, "message": message}
+
+    def response(self, path: str) -> web.Response:
+        if path.startswith(f"{API}/upload/resumable"):
+            return web.Response(status=self.status, text=self.body["message"])
+        return web.json_response(self.body, status=400)
 
 
 @dataclass
@@ -73,6 +85,12 @@ class SupabaseStandIn:
         self.break_downloads = 0
         self.break_after = 0
         self.chunks = 0
+        #: So many uploads take their last byte, and are killed before the object is made.
+        self.lost_ends = 0
+        #: Whether an object that is there may be replaced.
+        self.may_replace = True
+        self.file_size_limit: int | None = None
+        self.refused_types: set[str] = set()
         self._signing = secrets.token_bytes(16)
 
     @property
@@ -91,6 +109,7 @@ class SupabaseStandIn:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 30, middlewares=[self._middleware])
         route = app.router.add_route
+        route("GET", f"{API}/bucket/{{bucket}}", self._describe_bucket)
         route("POST", f"{API}/object/list/{{bucket}}", self._list)
         route("GET", f"{API}/object/info/{{bucket}}/{{name:.+}}", self._info)
         route("GET", f"{API}/object/authenticated/{{bucket}}/{{name:.+}}", self._download)
@@ -117,7 +136,7 @@ class SupabaseStandIn:
                 self._check_bearer(request)
             return await handler(request)
         except Refusal as refusal:
-            return web.json_response(refusal.body, status=400)
+            return refusal.response(request.path)
 
     def _check_bearer(self, request: web.Request) -> None:
         if request.headers.get("Authorization") != f"Bearer {SERVICE_KEY}":
@@ -134,12 +153,30 @@ class SupabaseStandIn:
             raise Refusal(404, "not_found", "Object not found")
         return held
 
+    async def _describe_bucket(self, request: web.Request) -> web.Response:
+        name = request.match_info["bucket"]
+        self._bucket(name)
+        moment = datetime.now(UTC).isoformat()
+        return web.json_response(
+            {
+                "id": name,
+                "name": name,
+                "owner": "",
+                "public": False,
+                "created_at": moment,
+                "updated_at": moment,
+                "file_size_limit": self.file_size_limit,
+                "allowed_mime_types": None,
+            }
+        )
+
     async def _list(self, request: web.Request) -> web.Response:
         body = await request.json()
         folder = body["prefix"].strip("/")
         below = f"{folder}/" if folder else ""
         entries: dict[str, dict[str, Any]] = {}
-        for name, held in self._bucket(request.match_info["bucket"]).items():
+        # A bucket that does not exist looks empty.
+        for name, held in self.buckets.get(request.match_info["bucket"], {}).items():
             if not name.startswith(below):
                 continue
             head, slash, _ = name.removeprefix(below).partition("/")
@@ -175,6 +212,8 @@ class SupabaseStandIn:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         held = self._held(request)
         start = request.http_range.start or 0
+        if start and start >= len(held.content):
+            return web.Response(status=416)
         content = held.content[start:]
         response = web.StreamResponse(status=206 if start else 200, headers={"ETag": held.etag})
         response.content_length = len(content)
@@ -229,18 +268,23 @@ class SupabaseStandIn:
         content = sent.file.read()
         if len(content) > PLAIN_BYTES:
             raise Refusal(413, "Payload too large", "The object exceeded the maximum allowed size")
-        self._check_name(name)
-        if name in bucket and request.headers.get("x-upsert") != "true":
-            raise Refusal(409, "Duplicate", "The resource already exists")
+        self._check_upload(request, bucket, name, len(content), sent.content_type)
         bucket[name] = Held(content, sent.content_type, json.loads(str(form.get("metadata", "{}"))))
         return web.json_response(
             {"Key": f"{request.match_info['bucket']}/{name}", "Id": secrets.token_hex(8)}
         )
 
-    @staticmethod
-    def _check_name(name: str) -> None:
-        if not name.isascii() or "~" in name:
+    def _check_upload(
+        self, request: web.Request, bucket: dict[str, Held], name: str, size: int, content_type: str
+    ) -> None:
+        if not NAME.fullmatch(name) or len(name) > MOST_NAME_BYTES:
             raise Refusal(400, "InvalidKey", f"Invalid key: {name}")
+        if self.file_size_limit is not None and size > self.file_size_limit:
+            raise Refusal(413, "Payload too large", "The object exceeded the maximum allowed size")
+        if content_type in self.refused_types:
+            raise Refusal(415, "invalid_mime_type", f"mime type {content_type} is not supported")
+        if name in bucket and not (self.may_replace and request.headers.get("x-upsert") == "true"):
+            raise Refusal(409, "Duplicate", "The resource already exists")
 
     async def _remove(self, request: web.Request) -> web.Response:
         bucket = self._bucket(request.match_info["bucket"])
@@ -252,8 +296,13 @@ class SupabaseStandIn:
         for item in request.headers["Upload-Metadata"].split(","):
             name, _, value = item.partition(" ")
             fields[name] = base64.b64decode(value).decode()
-        self._bucket(fields["bucketName"])
-        self._check_name(fields["objectName"])
+        self._check_upload(
+            request,
+            self._bucket(fields["bucketName"]),
+            fields["objectName"],
+            int(request.headers["Upload-Length"]),
+            fields["contentType"],
+        )
         identity = secrets.token_hex(8)
         self.uploads[identity] = Upload(
             bucket=fields["bucketName"],
@@ -277,15 +326,21 @@ class SupabaseStandIn:
 
     async def _resumable_patch(self, request: web.Request) -> web.Response:
         upload = self._upload_of(request)
+        bucket = self._bucket(upload.bucket)
+        self._check_upload(request, bucket, upload.name, upload.size, upload.content_type)
         if int(request.headers["Upload-Offset"]) != len(upload.content):
             return web.Response(status=409, text="Upload-Offset conflict")
         self.chunks += 1
         data = await request.read()
         assert len(data) == min(CHUNK_BYTES, upload.size - len(upload.content)), "a chunk of the wrong size"
         upload.content += data
-        if len(upload.content) == upload.size:
+        if len(upload.content) == upload.size and self.lost_ends:
+            self.lost_ends -= 1
+            assert request.transport is not None
+            request.transport.close()
+        elif len(upload.content) == upload.size:
             held = Held(bytes(upload.content), upload.content_type, upload.metadata)
-            self._bucket(upload.bucket)[upload.name] = held
+            bucket[upload.name] = held
         if self.chunks in self.break_chunks:
             assert request.transport is not None
             request.transport.close()

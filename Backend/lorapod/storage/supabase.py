@@ -22,7 +22,7 @@ from lorapod.storage.fetching import Write, fetch, write_from
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable, UrlUse, checked_key
 from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, supabase_errors
-from lorapod.storage.supabase_resumable import CHUNK_BYTES, ResumableUpload
+from lorapod.storage.supabase_resumable import BEGINNINGS, CHUNK_BYTES, ResumableUpload
 
 #: Entries of one listing; the server answers 1,500 at most, whatever is asked.
 PAGE_ENTRIES = 1000
@@ -54,8 +54,8 @@ class SupabaseObjects:
         self._url = access.storage_url
         # Redirects are not followed: the key goes with every request, and only to the project.
         self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT)
-        client = SyncStorageClient(f"{self._url}/", access.headers(), http_client=self._http)
-        self._bucket = client.from_(bucket)
+        self._client = SyncStorageClient(f"{self._url}/", access.headers(), http_client=self._http)
+        self._bucket = self._client.from_(bucket)
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,22 +86,25 @@ class SupabaseObjects:
                     quote(full), file, {"content-type": kind, "upsert": "true", "metadata": metadata}
                 )
 
-        if size > CHUNK_BYTES:
-            ResumableUpload(
-                client=self._http,
-                endpoint=f"{self._url}/upload/resumable",
-                bucket=self._bucket_name,
-                key=full,
-                retries=self._retries,
-            ).send(path, content_type=kind, metadata=metadata, progress=progress)
-        else:
-            self._retries.call(plain)
-            if progress is not None:
-                progress(size)
-        stored = self.stat(key)
-        if stored is None or stored.size_bytes != size:
-            raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
-        return stored
+        resumable = ResumableUpload(
+            client=self._http,
+            endpoint=f"{self._url}/upload/resumable",
+            bucket=self._bucket_name,
+            key=full,
+            retries=self._retries,
+        )
+        for _ in range(BEGINNINGS):
+            if size > CHUNK_BYTES:
+                resumable.send(path, content_type=kind, metadata=metadata, progress=progress)
+            else:
+                self._retries.call(plain)
+                if progress is not None:
+                    progress(size)
+            # The server may take every byte, and yet make no object of them: the old one would stay.
+            stored = self.stat(key)
+            if stored is not None and stored.size_bytes == size and stored.sha256 in {None, sha256}:
+                return stored
+        raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
 
     def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
         """Download as a stream.
@@ -128,11 +131,17 @@ class SupabaseObjects:
         return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object below the folder; the server lists one folder at a time, so this walks them."""
+        """Yield every object below the folder; the server lists one folder at a time, so this walks them.
+
+        Raises:
+            StoreRefused: there is no such bucket; the server itself lists an empty one.
+        """
+        seen = False
         folders = [self._root + prefix.rpartition("/")[0]]
         while folders:
             folder = folders.pop().strip("/")
             for entry in self._entries(folder):
+                seen = True
                 full = f"{folder}/{entry['name']}" if folder else entry["name"]
                 key = full.removeprefix(self._root)
                 if entry.get("id") is None:
@@ -147,6 +156,8 @@ class SupabaseObjects:
                         etag=_bare(details.get("eTag")),
                         modified_at=_moment(details.get("lastModified") or entry.get("updated_at")),
                     )
+        if not seen:
+            self._retries.call(self._check_bucket)
 
     def stat(self, key: str) -> StoredObject | None:
         """The object as it is now."""
@@ -208,6 +219,10 @@ class SupabaseObjects:
             if not page:
                 return
             offset += len(page)
+
+    def _check_bucket(self) -> None:
+        with self._errors(""):
+            self._client.get_bucket(self._bucket_name)
 
     def _page(self, folder: str, offset: int) -> list[dict[str, Any]]:
         with self._errors(folder):

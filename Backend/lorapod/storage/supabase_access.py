@@ -1,4 +1,4 @@
-"""What opens a Supabase project's Storage, and what its answers mean."""
+"""Open a Supabase project's Storage with its key, and say what its answers mean."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class SupabaseAccess:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SupabaseAccess:
-        """What `SUPABASE_…` say.
+        """Return what the settings `SUPABASE_URL` and `SUPABASE_SERVICE_KEY` say.
 
         Raises:
-            InvalidInput: they are not set, or are not an address.
+            InvalidInput: they are not set, or the first is not a URL.
         """
         if settings.supabase_url is None or settings.supabase_service_key is None:
             raise InvalidInput(
@@ -37,27 +37,27 @@ class SupabaseAccess:
             )
         split = urlsplit(settings.supabase_url)
         if split.scheme not in {"http", "https"} or not split.hostname:
-            raise InvalidInput("SUPABASE_URL is not an http or https address.")
+            raise InvalidInput("SUPABASE_URL is not an http or https URL.")
         return cls(url=settings.supabase_url.rstrip("/"), service_key=settings.supabase_service_key)
 
     @property
     def storage_url(self) -> str:
-        """Where Storage answers."""
+        """The URL of the Storage API."""
         return f"{self.url}/storage/v1"
 
     def headers(self) -> dict[str, str]:
-        """What every request carries. Holds the key: never to be logged."""
+        """Return the headers of every request. They hold the key: never log them."""
         key = self.service_key.get_secret_value()
         return {"Authorization": f"Bearer {key}", "apikey": key}
 
 
 @contextmanager
 def supabase_errors(key: str, bucket: str) -> Iterator[None]:
-    """Say what goes wrong as callers can read it."""
+    """Turn the errors of storage3 and httpx into errors that callers can read."""
     try:
         yield
     except StorageApiError as error:
-        raise _answered(str(error.status), error.code, key, bucket) from error
+        raise _refusal(str(error.status), error.code, error.message, key, bucket) from error
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise StoreUnavailable(
             f"Supabase Storage did not answer for the object {key!r} ({type(error).__name__}).",
@@ -66,28 +66,34 @@ def supabase_errors(key: str, bucket: str) -> Iterator[None]:
 
 
 def refuse_failure(response: httpx.Response, key: str, bucket: str) -> None:
-    """Raise what a response says went wrong; its body must have been read where it is no success.
+    """Raise what a response says went wrong; the body of a failure must have been read.
 
-    The status on the wire is 400 for nearly everything: the real one stands in the body.
+    The status on the wire is 400 for nearly everything, with the real one in a JSON body. The resumable endpoint sends
+    the real status, and plain text.
     """
     if response.is_success:
         return
-    status, code = str(response.status_code), "unknown"
+    status, code, text = str(response.status_code), "", response.text.strip()
     try:
         body = response.json()
     except ValueError:
         body = None
     if isinstance(body, dict):
         status, code = str(body.get("statusCode", status)), str(body.get("error", code))
-    raise _answered(status, code, key, bucket)
+        text = str(body.get("message", ""))
+    raise _refusal(status, code, text, key, bucket)
 
 
-def _answered(status: str, code: str, key: str, bucket: str) -> WorkerError:
+def _refusal(status: str, code: str, text: str, key: str, bucket: str) -> WorkerError:
     what = f"the object {key!r} in the Supabase bucket {bucket!r}"
-    if status == "429" or status.startswith("5") or status == "423":
+    if status in {"423", "429"} or status.startswith("5"):
         return StoreUnavailable(f"Supabase Storage asks to come back later for {what} ({status}).")
-    if code in {"Bucket not found", "NoSuchBucket"}:
+    if code in {"Bucket not found", "NoSuchBucket"} or text == "Bucket not found":
         return StoreRefused(f"There is no Supabase bucket {bucket!r}.", hint="Make it, or check the name.")
+    if code == "InvalidKey" or text.startswith("Invalid key"):
+        return InvalidInput(
+            f"Supabase Storage does not take the name of {what}.", hint="Use plain Latin letters and digits."
+        )
     return _by_status(status, code, what)
 
 
@@ -99,9 +105,15 @@ def _by_status(status: str, code: str, what: str) -> WorkerError:
             f"Supabase Storage takes no file of the size of {what}.",
             hint="Raise the upload size limit of the project and of the bucket.",
         )
-    if code == "InvalidKey":
-        return InvalidInput(
-            f"Supabase Storage does not take the name of {what}.", hint="Use plain Latin letters and digits."
+    if status == "415":
+        return StoreRefused(
+            f"Supabase Storage does not take the content type of {what}.",
+            hint="Allow it in the MIME types of the bucket.",
+        )
+    if status == "409":
+        return StoreRefused(
+            f"Supabase Storage does not replace {what}, which already exists.",
+            hint="Let the service key replace objects in that bucket, or name another folder.",
         )
     if status in {"401", "403"} or code in {"Unauthorized", "InvalidJWT", "AccessDenied"}:
         return StoreRefused(

@@ -20,20 +20,21 @@ from lorapod.storage.port import Progress, StoreUnavailable
 from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase_access import refuse_failure, supabase_errors
 
-#: The size that Supabase prescribes for every chunk but the last.
+#: The size that Supabase demands of every chunk but the last.
 CHUNK_BYTES = 6 << 20
-#: How often an upload that the server forgot is begun.
+#: How often an upload is begun if the server forgets it, or makes no object of it.
 BEGINNINGS = 3
-_VERSION = {"Tus-Resumable": "1.0.0"}
+#: `x-upsert` is read with every request: a chunk without it may not replace an object.
+_HEADERS = {"Tus-Resumable": "1.0.0", "x-upsert": "true"}
 
 
 class UploadForgotten(Exception):
-    """The server no longer knows an upload; it has to be begun again."""
+    """The server does not know the upload any more; it must be begun again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResumableUpload:
-    """One file on its way."""
+    """The upload of one file."""
 
     client: httpx.Client
     endpoint: str
@@ -45,10 +46,10 @@ class ResumableUpload:
     def send(
         self, path: Path, *, content_type: str, metadata: Mapping[str, str], progress: Progress | None
     ) -> None:
-        """Send the file; after a fault it goes on from the offset that the server kept.
+        """Send the file; after a fault, continue at the offset that the server has kept.
 
         Raises:
-            StoreUnavailable: the server stayed away.
+            StoreUnavailable: the server did not answer.
             StoreRefused: credentials or the bucket are wrong.
             TooLarge: the project takes no file of that size.
         """
@@ -86,29 +87,24 @@ class ResumableUpload:
         with supabase_errors(self.key, self.bucket):
             response = self.client.post(
                 self.endpoint,
-                headers={
-                    **_VERSION,
-                    "Upload-Length": str(size),
-                    "Upload-Metadata": encoded,
-                    "x-upsert": "true",
-                },
+                headers={**_HEADERS, "Upload-Length": str(size), "Upload-Metadata": encoded},
             )
         refuse_failure(response, self.key, self.bucket)
         location = urlsplit(response.headers.get("Location", ""))
         if not location.path:
-            raise StoreUnavailable(f"Supabase Storage named no address for the upload of {self.key!r}.")
+            raise StoreUnavailable(f"Supabase Storage named no URL for the upload of {self.key!r}.")
         # The service key goes with every chunk, so only to the server that was asked, whatever host the answer names.
         return str(
             httpx.URL(self.endpoint).join(location.path).copy_with(query=location.query.encode() or None)
         )
 
     def _send_chunk(self, address: str, file: BinaryIO, offset: int) -> int:
-        """Send one chunk from the offset on; answers the offset after it."""
+        """Send one chunk from an offset on, and return the offset after it."""
         sent_before = False
 
         def attempt() -> int:
             nonlocal sent_before
-            # What became of an attempt that got no answer, only the server knows.
+            # Only the server knows what it has of an attempt that got no answer.
             begin = self._kept(address) if sent_before else offset
             sent_before = True
             file.seek(begin)
@@ -117,8 +113,8 @@ class ResumableUpload:
                 return begin
             headers = {"Upload-Offset": str(begin), "Content-Type": "application/offset+octet-stream"}
             with supabase_errors(self.key, self.bucket):
-                response = self.client.patch(address, content=data, headers={**_VERSION, **headers})
-            if response.status_code == httpx.codes.CONFLICT:
+                response = self.client.patch(address, content=data, headers={**_HEADERS, **headers})
+            if response.status_code == httpx.codes.CONFLICT and "offset" in response.text.lower():
                 raise StoreUnavailable(f"Supabase Storage holds another share of {self.key!r} than was sent.")
             return self._offset(response)
 
@@ -126,11 +122,12 @@ class ResumableUpload:
 
     def _kept(self, address: str) -> int:
         with supabase_errors(self.key, self.bucket):
-            response = self.client.head(address, headers=_VERSION)
+            response = self.client.head(address, headers=_HEADERS)
         return self._offset(response)
 
     def _offset(self, response: httpx.Response) -> int:
-        if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+        forgotten = response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.GONE}
+        if forgotten and "bucket" not in response.text.lower():
             raise UploadForgotten
         refuse_failure(response, self.key, self.bucket)
         offset = response.headers.get("Upload-Offset", "")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from aiohttp import web
 from tests.servers.flaky_proxy import flaky_proxy
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
 
-from lorapod.errors import InvalidInput
+from lorapod.errors import InvalidInput, TooLarge, WorkerError
 from lorapod.storage.port import StoreRefused, StoreUnavailable
 from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase import SupabaseObjects
@@ -167,6 +168,93 @@ def test_a_wrong_key_is_refused_at_once(server: SupabaseStandIn, small: Path, so
                 store.put_file(path, "a.bin")
             assert "SUPABASE_SERVICE_KEY" in caught.value.hint
     assert time.monotonic() - begun < 3
+
+
+def test_a_large_file_replaces_the_one_that_is_there(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path
+) -> None:
+    store.put_file(source, "a.bin", sha256=sha256(source))
+    source.write_bytes(source.read_bytes()[::-1])
+    server.break_chunks = {7, 10}
+    assert store.put_file(source, "a.bin", sha256=sha256(source)).sha256 == sha256(source)
+    assert server.buckets["loras"]["f/a.bin"].content == source.read_bytes()
+
+
+def test_a_conflict_that_is_not_about_the_offset_is_refused_at_once(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path
+) -> None:
+    def somebody_is_faster(_: int) -> None:
+        server.buckets["loras"]["f/a.bin"] = Held(b"theirs", "text/plain", {})
+        server.may_replace = False
+
+    with pytest.raises(StoreRefused, match="already exists") as caught:
+        store.put_file(source, "a.bin", progress=somebody_is_faster)
+    assert "replace" in caught.value.hint
+    assert [method for method, _ in server.requests] == ["POST", "PATCH", "PATCH"]
+
+
+@pytest.mark.parametrize("size", ["small", "source"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ("b\u00fccher.bin", {}, InvalidInput, "does not take the name", "Latin letters"),
+        ("a#.bin", {}, InvalidInput, "does not take the name", "Latin letters"),
+        ("a.bin", {"file_size_limit": 3}, TooLarge, "takes no file of the size", "upload size limit"),
+        (
+            "a.bin",
+            {"refused_types": {"application/x-lora"}},
+            StoreRefused,
+            "content type",
+            "MIME types",
+        ),
+        ("a.bin", {"may_replace": False}, StoreRefused, "already exists", "replace"),
+    ],
+)
+def test_what_is_refused_is_told_in_a_sentence_of_its_own(
+    server: SupabaseStandIn,
+    store: SupabaseObjects,
+    request: pytest.FixtureRequest,
+    size: str,
+    refusal: tuple[str, dict[str, Any], type[WorkerError], str, str],
+) -> None:
+    name, limits, error, sentence, hint = refusal
+    server.buckets["loras"]["f/a.bin"] = Held(b"theirs", "text/plain", {})
+    vars(server).update(limits)
+    with pytest.raises(error, match=sentence) as caught:
+        store.put_file(request.getfixturevalue(size), name, content_type="application/x-lora")
+    assert hint in caught.value.hint
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("there", ["nothing", "the same size"])
+def test_an_upload_that_ended_without_its_object_is_begun_again(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path, there: str
+) -> None:
+    if there != "nothing":
+        old = Held(bytes(source.stat().st_size), "text/plain", {"sha256": "0" * 64})
+        server.buckets["loras"]["f/a.bin"] = old
+    server.lost_ends = 1
+    store.put_file(source, "a.bin", sha256=sha256(source))
+    assert server.buckets["loras"]["f/a.bin"].content == source.read_bytes()
+
+
+def test_an_object_that_stays_the_old_one_is_no_success(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path
+) -> None:
+    old = Held(bytes(source.stat().st_size), "text/plain", {"sha256": "0" * 64})
+    server.buckets["loras"]["f/a.bin"] = old
+    server.lost_ends = 99
+    with pytest.raises(StoreUnavailable, match="not what was uploaded"):
+        store.put_file(source, "a.bin", sha256=sha256(source))
+
+
+def test_an_empty_folder_is_told_from_a_bucket_that_does_not_exist(
+    server: SupabaseStandIn, store: SupabaseObjects
+) -> None:
+    assert list(store.list_objects()) == []
+    del server.buckets["loras"]
+    with pytest.raises(StoreRefused, match="no Supabase bucket 'loras'"):
+        list(store.list_objects())
 
 
 def test_a_bucket_that_is_not_there(server: SupabaseStandIn, small: Path, source: Path) -> None:
