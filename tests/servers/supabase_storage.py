@@ -84,6 +84,8 @@ class SupabaseStandIn:
         #: Break each download after so many bytes, so often.
         self.break_downloads = 0
         self.break_after = 0
+        #: Called before the next downloads are answered, one each.
+        self.before_downloads: list[Callable[[], None]] = []
         self.chunks = 0
         #: So many uploads take their last byte, and are killed before the object is made.
         self.lost_ends = 0
@@ -210,6 +212,8 @@ class SupabaseStandIn:
         )
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
+        if self.before_downloads:
+            self.before_downloads.pop(0)()
         held = self._held(request)
         start = request.http_range.start or 0
         if start and start >= len(held.content):

@@ -1,4 +1,4 @@
-"""Downloads that end whole or not at all, and go on where they were broken off."""
+"""Download objects whole or not at all, and continue where an earlier download broke off."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
 
 READ_BYTES = 1 << 20
 
-#: Takes the next piece of the content; only one call at a time, from whatever thread.
+#: Takes the next piece of the content; only one call at a time, from any thread.
 Write = Callable[[bytes], None]
-#: Writes the content from an offset on, in order. Raises `StoreUnavailable`, and whatever `Write` raises.
+#: Writes the content from an offset on, in order. Raises `StoreUnavailable`, and what `Write` raises.
 ReadFrom = Callable[[int, Write], None]
+
+
+class ObjectChanged(StoreUnavailable):
+    """The object is not the one that was described; describe it again, then fetch it."""
 
 
 def fetch(
@@ -33,34 +37,29 @@ def fetch(
 ) -> None:
     """Bring `wanted` to `path`, continuing what an earlier call left of the same content.
 
-    It is not forced to the disk: a killed worker leaves the old file or the whole new one, and whoever must outlive a
-    power cut syncs what it publishes.
+    The file is not forced to the disk: if the worker is killed, `path` holds the old content or the whole new one. A
+    caller that must survive a power cut syncs what it publishes.
 
     Args:
         wanted: the object as it was described before.
         path: where it goes.
-        read_from: where its content comes from.
-        look: describes the object anew, once all has come: content that changed meanwhile is thrown away.
+        read_from: reads its content.
+        look: describes the object again, once everything has come: content that changed meanwhile is dropped.
         progress: see `Progress`.
 
     Raises:
-        StoreUnavailable: it broke off with no byte gained, or changed meanwhile.
-        UpstreamError: what came has another digest than the store keeps.
-        InsufficientStorage: the disk is full; nothing stays behind.
+        StoreUnavailable: it broke off without a byte gained, or changed meanwhile.
+        UpstreamError: the content has another digest than the store keeps.
+        InsufficientStorage: the disk is full; nothing is left behind.
         OSError: `path` cannot be written.
     """
     part = _part_path(wanted, path)
     _drop_parts(path, keep=part)
     try:
-        while True:
-            with part.open("ab") as file:
-                begun_at = file.tell()
-                try:
-                    _append(wanted, file, read_from, progress)
-                    break
-                except StoreUnavailable:
-                    if file.tell() <= begun_at:
-                        raise
+        _fill(wanted, part, read_from, progress)
+    except ObjectChanged:
+        part.unlink(missing_ok=True)
+        raise
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -69,13 +68,13 @@ def fetch(
     now = look()
     if now is None or now.etag != wanted.etag:
         part.unlink()
-        raise StoreUnavailable(f"The object {wanted.key!r} changed while it was fetched.")
+        raise ObjectChanged(f"The object {wanted.key!r} changed while it was fetched.")
     _check(wanted, part)
     part.replace(path)
 
 
 def write_from(offset: int, response: httpx.Response, write: Write) -> None:
-    """Write the answer to a request for what follows `offset`; a server that ignores the range answers all of it."""
+    """Write the body of an answer to a request for what follows `offset`, also if the server ignored the range."""
     surplus = offset if response.status_code == httpx.codes.OK else 0
     for chunk in response.iter_bytes(READ_BYTES):
         fresh = chunk[surplus:]
@@ -84,17 +83,34 @@ def write_from(offset: int, response: httpx.Response, write: Write) -> None:
             write(fresh)
 
 
+def _fill(wanted: StoredObject, part: Path, read_from: ReadFrom, progress: Progress | None) -> None:
+    """Write the part file to its end; try again as long as each try gains something."""
+    if part.exists() and part.stat().st_size > wanted.size_bytes:
+        part.unlink()
+    while True:
+        with part.open("ab") as file:
+            begun_at = file.tell()
+            try:
+                _append(wanted, file, read_from, progress)
+            except ObjectChanged:
+                raise
+            except StoreUnavailable:
+                if file.tell() <= begun_at:
+                    raise
+            else:
+                return
+
+
 def _append(wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress: Progress | None) -> None:
     missing = wanted.size_bytes - file.tell()
-    if missing < 0:
-        file.truncate(0)
-        missing = wanted.size_bytes
     if missing > shutil.disk_usage(Path(file.name).parent).free:
         raise OSError(errno.ENOSPC, "not enough free disk")
     if not missing:
         return
 
     def write(piece: bytes) -> None:
+        if file.tell() + len(piece) > wanted.size_bytes:
+            raise ObjectChanged(f"The object {wanted.key!r} grew while it was fetched.")
         file.write(piece)
         if progress is not None:
             progress(file.tell())
@@ -114,8 +130,8 @@ def _check(wanted: StoredObject, part: Path) -> None:
     if found != wanted.sha256:
         part.unlink()
         raise UpstreamError(
-            f"What came of the object {wanted.key!r} does not have the sha256 that was kept with it.",
-            hint="Try again; if it stays so, upload the object anew.",
+            f"The content of the object {wanted.key!r} does not have the sha256 that is stored with it.",
+            hint="Try again; if it fails again, upload the object anew.",
         )
 
 

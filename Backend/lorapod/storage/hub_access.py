@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from lorapod.errors import InvalidInput, NotFound, TooLarge, Unsupported, WorkerError
 from lorapod.settings import Settings
+from lorapod.storage.fetching import ObjectChanged
 from lorapod.storage.port import StoreRefused, StoreUnavailable
 
 #: A repository's card: the one file that the Hub reads before it is committed.
@@ -111,6 +112,10 @@ def status_error(status: int, key: str, repo_id: str) -> WorkerError:
     """What a status other than success means."""
     what = f"{key!r} of the HuggingFace repository {repo_id!r}"
     # 409: another commit came in between. 412: as above, with a parent named.
+    if status == 416:
+        return ObjectChanged(
+            f"Meanwhile somebody changed {what}: it ends before the part that was asked for."
+        )
     if status in {408, 409, 412, 429} or status >= 500:
         return StoreUnavailable(f"The HuggingFace Hub asks to come back later for {what} ({status}).")
     if status == 404:

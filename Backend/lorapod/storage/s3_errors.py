@@ -1,4 +1,4 @@
-"""What boto3 says went wrong, in our words."""
+"""Turn the errors of boto3 into errors that callers can read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from botocore.exceptions import (
 )
 
 from lorapod.errors import NotFound, TooLarge, WorkerError
+from lorapod.storage.fetching import ObjectChanged
 from lorapod.storage.port import StoreRefused, StoreUnavailable
 
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
@@ -24,24 +25,26 @@ _CREDENTIALS = {
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }
-#: Asks to come back, whatever the HTTP status that carries it. A failed precondition: the object changed meanwhile.
-_LATER = {"PreconditionFailed", "RequestTimeout", "SlowDown", "Throttling", "NoSuchUpload", "BadDigest"}
+#: Codes that ask to come back, with any HTTP status.
+_LATER = {"RequestTimeout", "SlowDown", "Throttling", "NoSuchUpload", "BadDigest"}
+#: The object is not the one that was described: it has another etag, or ends before the range.
+_CHANGED = {"PreconditionFailed", "InvalidRange"}
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether the server says that the object does not exist."""
+    """Return whether the server says that the object does not exist."""
     return error.response.get("Error", {}).get("Code", "") in _MISSING
 
 
 def as_worker_error(error: BaseException, *, key: str, bucket: str) -> WorkerError:
-    """The error that callers see; nothing of the request, whose headers hold the key's id, is quoted."""
+    """Return the error that callers see. It quotes nothing of the request, whose headers hold the key's id."""
     what = f"the object {key!r} in the S3 bucket {bucket!r}"
     if isinstance(error, HTTPClientError):
         inner: object = error.kwargs.get("error")
         if isinstance(inner, WorkerError):
             return inner
     if isinstance(error, ClientError):
-        return _answered(error, what, bucket)
+        return _refusal(error, what, bucket)
     if isinstance(error, (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)):
         return StoreUnavailable(
             f"The S3 server did not answer for {what} ({type(error).__name__}).",
@@ -52,9 +55,11 @@ def as_worker_error(error: BaseException, *, key: str, bucket: str) -> WorkerErr
     return StoreUnavailable(f"The transfer of {what} broke off ({type(error).__name__}).")
 
 
-def _answered(error: ClientError, what: str, bucket: str) -> WorkerError:
+def _refusal(error: ClientError, what: str, bucket: str) -> WorkerError:
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _CHANGED or status == 416:
+        return ObjectChanged(f"Meanwhile somebody changed {what} ({code}).")
     if code in _LATER or status == 429 or status >= 500:
         return StoreUnavailable(f"The S3 server asks to come back later for {what} ({code}).")
     if code == "NoSuchBucket":
@@ -64,6 +69,10 @@ def _answered(error: ClientError, what: str, bucket: str) -> WorkerError:
             f"The S3 server refuses access to {what} ({code}).",
             hint="Check BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY, or the job's s3Config, and that key's rights.",
         )
+    return _by_code(code, what)
+
+
+def _by_code(code: str, what: str) -> WorkerError:
     if code in _MISSING:
         return NotFound(f"There is no {what.removeprefix('the ')}.")
     if code == "EntityTooLarge":

@@ -13,6 +13,7 @@ from storage3.exceptions import StorageApiError
 
 from lorapod.errors import InvalidInput, NotFound, TooLarge, WorkerError
 from lorapod.settings import Settings
+from lorapod.storage.fetching import ObjectChanged
 from lorapod.storage.port import StoreRefused, StoreUnavailable
 
 
@@ -86,6 +87,10 @@ def refuse_failure(response: httpx.Response, key: str, bucket: str) -> None:
 
 def _refusal(status: str, code: str, text: str, key: str, bucket: str) -> WorkerError:
     what = f"the object {key!r} in the Supabase bucket {bucket!r}"
+    if status == "416":
+        return ObjectChanged(
+            f"Meanwhile somebody changed {what}: it ends before the part that was asked for."
+        )
     if status in {"423", "429"} or status.startswith("5"):
         return StoreUnavailable(f"Supabase Storage asks to come back later for {what} ({status}).")
     if code in {"Bucket not found", "NoSuchBucket"} or text == "Bucket not found":

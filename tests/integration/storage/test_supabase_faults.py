@@ -271,6 +271,23 @@ def test_a_name_that_the_server_does_not_take(store: SupabaseObjects, small: Pat
         store.put_file(small, "bücher.bin")
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("size", [3, 3 * CHUNK_BYTES, 9 * CHUNK_BYTES])
+def test_an_object_that_changes_between_a_look_and_its_download_is_looked_at_again(
+    server: SupabaseStandIn, store: SupabaseObjects, source: Path, tmp_path: Path, size: int
+) -> None:
+    store.put_file(source, "a.bin")
+    changed = random.Random(4).randbytes(size)
+
+    def change() -> None:
+        server.buckets["loras"]["f/a.bin"] = Held(changed, "text/plain", {})
+
+    server.break_downloads, server.break_after = 1, 4 * CHUNK_BYTES
+    server.before_downloads = [lambda: None, change]
+    store.get_file("a.bin", tmp_path / "target.bin")
+    assert (tmp_path / "target.bin").read_bytes() == changed
+
+
 def test_a_signed_address_expires(store: SupabaseObjects, small: Path) -> None:
     store.put_file(small, "a.bin")
     address = store.url_for("a.bin", expires_s=1)

@@ -232,7 +232,8 @@ class Mirror:
             "artifact cannot be sent",
             extra={"process_id": self.run.process_id, "key": key, "reason": str(error), "retried": retryable},
         )
-        self._keep(replace(self.ledger, failed={**self.ledger.failed, key: str(error)}))
+        hint = error.hint if isinstance(error, WorkerError) else ""
+        self._keep(replace(self.ledger, failed={**self.ledger.failed, key: f"{error} {hint}".rstrip()}))
 
     def _postpone(self) -> float:
         """Return how long to wait before the next try; the waits double."""

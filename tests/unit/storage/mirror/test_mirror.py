@@ -151,12 +151,12 @@ def test_a_store_that_is_away_is_asked_again_later_and_later(bench: Bench) -> No
 
 def test_what_is_refused_is_not_tried_again_until_it_changes(bench: Bench) -> None:
     bench.write("cat.safetensors", WEIGHTS)
-    bench.store.failure = StoreRefused("Wrong key.")
+    bench.store.failure = StoreRefused("Wrong key.", hint="Check it.")
     assert bench.mirror.step(still=True) is None
     bench.store.failure = None
     assert bench.mirror.step(still=True) is None
     assert bench.store.puts == []
-    assert bench.mirror.ledger.failed == {CHECKPOINT: "Wrong key."}
+    assert bench.mirror.ledger.failed == {CHECKPOINT: "Wrong key. Check it."}
     bench.mirror = bench.fresh()
     assert bench.mirror.step(still=True) is None
     assert bench.store.puts == [CHECKPOINT]
