@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -63,6 +63,18 @@ def dump_config(config: Mapping[str, Any]) -> str:
     """The config as YAML that `parse_config`, and AI Toolkit, read back as it was."""
     text: str = yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
+    """The prompts of a config that a trainer has accepted, in the order in which samples are numbered."""
+    match config:
+        case {"config": {"process": [{"sample": dict(sample), **process}, *_]}}:
+            trigger = str(process.get("trigger_word") or "[trigger]")
+        case _:
+            return ()
+    listed = sample.get("samples") or sample.get("prompts") or ()
+    texts = [entry.get("prompt", "") if isinstance(entry, dict) else entry for entry in listed]
+    return [str(text).replace("[trigger]", trigger) for text in texts]
 
 
 def _parse_text(text: str, max_bytes: int) -> Any:

@@ -15,11 +15,16 @@ from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
-from lorapod.trainers.ai_toolkit.warm import warm_spec
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
+
+#: Runs under AI Toolkit's Python, so it is a path here, not a module.
+_PRELOAD = Path(__file__).with_name("preload.py")
+
+#: What its `run.py` imports from, and the file it reads variables from.
+_SOURCES = ("run.py", "version.py", ".env", "toolkit", "jobs", "extensions", "extensions_built_in")
 
 
 class AIToolkitTrainer:
@@ -110,4 +115,11 @@ class AIToolkitTrainer:
     def warm(self) -> WarmSpec | None:
         """How it is kept warm; None where it is not installed."""
         installation, _ = configured_installation(self._settings, self._workspace)
-        return None if installation is None else warm_spec(installation)
+        if installation is None:
+            return None
+        return WarmSpec(
+            python=(str(installation.python),),
+            cwd=installation.root,
+            preload=_PRELOAD,
+            sources=tuple(installation.root / name for name in _SOURCES),
+        )

@@ -21,7 +21,7 @@ from lorapod.trainers.builtin.console import banner, quiet_libraries, say
 from lorapod.trainers.builtin.dataset import find_pictures
 from lorapod.trainers.builtin.interrupt import Interrupt, StoppedBySignal, StopRequested
 from lorapod.trainers.builtin.job_row import JobRow
-from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED
+from lorapod.trainers.builtin.outcome import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
 

@@ -12,7 +12,6 @@ from lorapod.folders import files_below
 from lorapod.safety import images
 from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.console import say
-from lorapod.trainers.builtin.trigger import with_trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +92,15 @@ class Batches:
             plan += [shuffled[at : at + self._batch_size] for at in range(0, len(shuffled), self._batch_size)]
         order.shuffle(plan)
         return plan
+
+
+def with_trigger(text: str, trigger_word: str | None, *, prepend: bool) -> str:
+    """`[trigger]` replaced by the trigger word; with `prepend`, the word goes in front where it is not there yet."""
+    word = (trigger_word or "").strip()
+    replaced = text.replace("[trigger]", word)
+    if prepend and word and word not in replaced:
+        return f"{word} {replaced}".strip()
+    return replaced.strip()
 
 
 def picture_files(folder: Path) -> Iterator[Path]:

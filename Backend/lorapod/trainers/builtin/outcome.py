@@ -7,10 +7,15 @@ import signal
 from lorapod.errors import ErrorCode, InvalidInput, NotFound
 from lorapod.processes.launch import ChildExit
 from lorapod.processes.progress import Failure
-from lorapod.trainers.builtin.last_words import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.port import Outcome
 from lorapod.weights import read_header, step_of
+
+#: Begin the lines on stdout that end a failed run; the second is AI Toolkit's own.
+CODE_LINE = "Error code: "
+ERROR_LINE = "Error running job: "
+#: What stands in the banner, or behind `ERROR_LINE`, after a stop.
+STOPPED = "Job stopped"
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HINTS = {

@@ -21,7 +21,7 @@ from lorapod.trainers.builtin.base_model import BaseModel
 from lorapod.trainers.builtin.cache import Prompt
 from lorapod.trainers.builtin.config import SampleSection
 from lorapod.trainers.builtin.console import following
-from lorapod.trainers.builtin.trigger import with_trigger
+from lorapod.trainers.builtin.dataset import with_trigger
 
 _SAMPLERS = {
     "ddpm": DDPMScheduler,

@@ -1,7 +1,8 @@
-"""A preset, as its file has it."""
+"""Presets, one file each, and how a preset and a caller's knobs become a whole training config."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 
 from lorapod.errors import InvalidInput
+from lorapod.wire.knobs import TrainKnobs
 from lorapod.wire.validation import nearest
 
 _SUFFIX = ".yaml"
@@ -65,3 +67,63 @@ def _load(name: str) -> Preset:
         trainers=tuple(content["trainers"]),
         config=content["config"],
     )
+
+
+#: Where each knob that is one value goes, below the process of the config.
+_PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "steps": (("train", "steps"),),
+    "learning_rate": (("train", "lr"),),
+    "rank": (("network", "linear"), ("network", "linear_alpha")),
+    "batch_size": (("train", "batch_size"),),
+    "trigger_word": (("trigger_word",),),
+    "sample_every": (("sample", "sample_every"),),
+    "save_every": (("save", "save_every"),),
+    "seed": (("training_seed",), ("sample", "seed")),
+    "model": (("model", "name_or_path"),),
+    "optimizer": (("train", "optimizer"),),
+}
+
+
+def build_config(preset: str, knobs: TrainKnobs) -> dict[str, Any]:
+    """The preset's config with the knobs put in their places; the caller's own to change.
+
+    The config has no name, no dataset folder and no output folder: these come with the request.
+
+    Raises:
+        InvalidInput: there is no such preset.
+    """
+    config: dict[str, Any] = copy.deepcopy(dict(get(preset).config))
+    process = config["config"]["process"][0]
+    for knob, value in knobs.model_dump(mode="json", exclude_none=True).items():
+        for place in _PLACES.get(knob, ()):
+            _put(process, place, value)
+    if knobs.resolution is not None:
+        _set_resolution(process, knobs.resolution)
+    _set_prompts(process, knobs)
+    return config
+
+
+def _put(process: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    section = process
+    for key in place[:-1]:
+        section = section[key]
+    section[place[-1]] = value
+
+
+def _set_resolution(process: dict[str, Any], resolution: int | list[int]) -> None:
+    sizes = [resolution] if isinstance(resolution, int) else sorted(set(resolution))
+    for dataset in process["datasets"]:
+        dataset["resolution"] = sizes
+    sample = process["sample"]
+    # Square samples follow the pictures; a film keeps the frame that its model was made for.
+    if sizes and sample["width"] == sample["height"]:
+        sample["width"] = sample["height"] = max(sizes)
+
+
+def _set_prompts(process: dict[str, Any], knobs: TrainKnobs) -> None:
+    """Samples show what was asked for, else the trigger word, which is what the caller wants to see learnt."""
+    if knobs.sample_prompts is not None:
+        process["sample"]["prompts"] = list(knobs.sample_prompts)
+        process["train"]["disable_sampling"] = not knobs.sample_prompts
+    elif knobs.trigger_word is not None:
+        process["sample"]["prompts"] = [knobs.trigger_word]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.errors import InvalidInput
+from lorapod.trainers.builtin.dataset import with_trigger
 from lorapod.trainers.builtin.parsing import parse_config
-from lorapod.trainers.builtin.trigger import with_trigger
 from lorapod.trainers.builtin.values import Architecture, Precision
 
 
