@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -185,6 +187,30 @@ class TestControl:
         control = ToolkitRunControl(plan)
         control.request_save()
         tell(table, status="error")
+        assert not control.save_pending()
+
+    def test_a_run_folder_that_cannot_be_read_now_holds_no_checkpoint_yet(
+        self, plan: TrainingPlan, table: ControlTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tell(table, status="running", info="Training")
+        control = ToolkitRunControl(plan)
+
+        def unreadable(_folder: object) -> object:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "scandir", unreadable)
+            control.request_save()
+            tell(table, save_now="0")
+            assert control.save_pending()
+        # What was there at the request is not known, so the first look that succeeds stands for it.
+        assert control.save_pending()
+        self.checkpoint(plan, 10)
+        assert control.save_pending()
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "scandir", unreadable)
+            assert control.save_pending()
+        assert control.save_pending()
         assert not control.save_pending()
 
     def test_samples(self, plan: TrainingPlan, table: ControlTable) -> None:
