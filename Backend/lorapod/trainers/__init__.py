@@ -1,1 +1,1 @@
-"""The programs that train: one port, an adapter for each."""
+"""The programs that train: one port, and one adapter for each program."""

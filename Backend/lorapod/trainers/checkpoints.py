@@ -1,8 +1,7 @@
-"""Makes a run folder ready to go on from: what is broken is set aside, the best checkpoint made unmistakable.
+"""Prepares a run folder for a resume: sets damaged files aside and makes the best checkpoint the newest file.
 
-Trainers find badly: AI Toolkit goes on from whatever in the folder begins with the job's name and has the newest change
-time. That is the wrong file after a folder was copied or restored, and a file that was cut off, which ends every
-further start.
+AI Toolkit resumes from the file in the folder that begins with the job's name and has the newest change time. After a
+folder was copied or restored that is the wrong file; and a truncated file, once chosen, makes every further start fail.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from lorapod.weights import SUFFIX, read_header, step_of
 
 logger = logging.getLogger(__name__)
 
-#: Hidden, and not beginning with the job's name: no search for checkpoints finds it.
+#: Hidden, and without the job's name in front, so that no search for checkpoints finds it.
 DAMAGED_FOLDER = ".damaged"
 
 #: The optimizer's state, as `torch.save` writes it: a zip archive.
@@ -29,7 +28,7 @@ _STEP = re.compile(r"_(?P<step>[0-9]{9})$")
 
 
 def step_to_resume(run_folder: Path, name: str) -> int | None:
-    """The step that a run would go on from, 0 where its weights do not tell; None where there are none.
+    """Return the step that a run would resume from, 0 if its weights do not say it, or None without weights.
 
     Args:
         run_folder: `<training_folder>/<name>`; need not exist.
@@ -40,14 +39,14 @@ def step_to_resume(run_folder: Path, name: str) -> int | None:
 
 
 def make_ready(run_folder: Path, name: str) -> int | None:
-    """Prepare a run folder for a resume; only whoever holds the process may.
+    """Prepare a run folder for a resume; only the worker that holds the process may do this.
 
     Args:
         run_folder: `<training_folder>/<name>`; need not exist.
         name: the stem of its checkpoints.
 
     Returns:
-        The step that the run goes on from, as `step_to_resume` tells it.
+        The step that the run resumes from, as `step_to_resume` returns it.
 
     Raises:
         OSError: the folder cannot be changed.
@@ -60,16 +59,16 @@ def make_ready(run_folder: Path, name: str) -> int | None:
         _set_aside(path)
     if not whole:
         return None
-    # Of two with the same step, the one without a step in its name is the result of a whole run.
+    # Of two files of the same step, the one without a step in its name is the result of a complete run.
     best = max(whole, key=lambda path: (whole[path], path.stem == name))
-    # Setting its times to what they are changes nothing but its change time.
+    # Writing its times back unchanged makes its change time the newest.
     status = best.stat()
     os.utime(best, ns=(status.st_atime_ns, status.st_mtime_ns))
     return whole[best]
 
 
 def _judged(run_folder: Path, name: str) -> tuple[dict[Path, int], list[Path]]:
-    """The weights that are whole, with the step they were trained for; and those that are damaged."""
+    """Return the whole weights with their steps, and the damaged ones."""
     whole: dict[Path, int] = {}
     damaged: list[Path] = []
     for path in (Path(entry.path) for entry in entries_of(run_folder)):
@@ -100,4 +99,4 @@ def _set_aside(path: Path) -> None:
     folder = path.parent / DAMAGED_FOLDER
     folder.mkdir(exist_ok=True)
     path.replace(folder / path.name)
-    logger.warning("damaged file was set aside", extra={"path": str(path)})
+    logger.warning("a damaged file was set aside", extra={"path": str(path)})

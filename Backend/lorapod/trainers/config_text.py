@@ -18,7 +18,7 @@ from lorapod.errors import InvalidInput
 MAX_BYTES = 256_000
 #: Levels of nesting; real configs have eight.
 MAX_DEPTH = 40
-#: Values after every alias has been replaced by what it stands for: a "billion laughs" ends here.
+#: Values after every alias is written out in full; this stops a "billion laughs" attack.
 MAX_VALUES = 50_000
 
 _FLOAT = re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$")
@@ -31,7 +31,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that `_Loader` would read as a number, and writes shared values out in full."""
+    """A dumper that quotes text which `_Loader` would read as a number, and writes shared values out in full."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
@@ -42,31 +42,31 @@ for _class in (_Loader, _Dumper):
 
 
 def parse_config(source: str | Mapping[str, Any], *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """A config as nested dicts, lists, text, numbers, booleans and None; nothing in it is shared.
+    """Return a config as nested dicts, lists, text, numbers, booleans and None, a copy in which nothing is shared.
 
     Args:
-        source: YAML or JSON text, or an object that was parsed already.
+        source: YAML or JSON text, or an object that is parsed already.
         max_bytes: largest text.
 
     Raises:
-        InvalidInput: it is too large, too deep, not well formed, has a key twice, or holds what JSON cannot.
+        InvalidInput: it is too large, too deep, malformed, has a key twice, or holds a value that JSON does not have.
     """
     parsed = _parse_text(source, max_bytes) if isinstance(source, str) else source
     if not isinstance(parsed, Mapping):
-        raise InvalidInput("The config is not a mapping of keys to values.")
+        raise InvalidInput("The config must be a mapping of keys to values, for example `job: extension`.")
     plain = _Plain().of(parsed, "", 0)
     assert isinstance(plain, dict)
     return plain
 
 
 def dump_config(config: Mapping[str, Any]) -> str:
-    """The config as YAML that `parse_config`, and AI Toolkit, read back as it was."""
+    """Return the config as YAML that `parse_config` and AI Toolkit read back unchanged."""
     text: str = yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
 def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
-    """The prompts of a config that a trainer has accepted, in the order in which samples are numbered."""
+    """Return the sample prompts of a config that a trainer has accepted, in the order of the sample numbers."""
     match config:
         case {"config": {"process": [{"sample": dict(sample), **process}, *_]}}:
             trigger = str(process.get("trigger_word") or "[trigger]")
@@ -78,16 +78,18 @@ def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _parse_text(text: str, max_bytes: int) -> Any:
-    # A character has at least one byte: the cheap test first.
+    # The cheap test first: a character has at least one byte.
     if len(text) > max_bytes or len(text.encode(errors="replace")) > max_bytes:
-        raise InvalidInput(f"The config is too large: {max_bytes} bytes are allowed.")
+        raise InvalidInput(f"The config is too large: at most {max_bytes} bytes are allowed.")
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text, object_pairs_hook=_without_duplicates)
         except RecursionError:
-            raise InvalidInput(f"The config is nested too deeply: {MAX_DEPTH} levels are allowed.") from None
+            raise InvalidInput(
+                f"The config is nested too deeply: at most {MAX_DEPTH} levels are allowed."
+            ) from None
         except ValueError:
-            # YAML's flow style looks like JSON but need not be; YAML's message tells the place, too.
+            # Text in YAML's flow style looks like JSON; and YAML's error message has line and column.
             pass
     try:
         _check_events(text)
@@ -117,7 +119,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_events(text: str) -> None:
-    """Bound depth and expanded size while nothing is built yet."""
+    """Check depth and expanded size before anything is built."""
     bounds = _Bounds()
     for event in yaml.parse(text, Loader=_Loader):
         match event:
@@ -132,7 +134,7 @@ def _check_events(text: str) -> None:
 
 
 class _Bounds:
-    """Counts the values of a document as if every alias were written out."""
+    """A count of the values of a document with every alias written out."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
@@ -141,7 +143,7 @@ class _Bounds:
     def open(self, anchor: str | None) -> None:
         self._open.append((anchor, 1))
         if len(self._open) > MAX_DEPTH + 1:
-            raise InvalidInput(f"The config is nested too deeply: {MAX_DEPTH} levels are allowed.")
+            raise InvalidInput(f"The config is nested too deeply: at most {MAX_DEPTH} levels are allowed.")
 
     def close(self) -> None:
         self._add(*self._open.pop())
@@ -151,7 +153,7 @@ class _Bounds:
 
     def alias(self, anchor: str) -> None:
         if any(name == anchor for name, _size in self._open):
-            raise InvalidInput(f"The config's anchor {anchor[:80]!r} contains itself.")
+            raise InvalidInput(f"The YAML anchor {anchor[:80]!r} contains itself.")
         self._add(None, self._sizes.get(anchor, 1))
 
     def _add(self, anchor: str | None, size: int) -> None:
@@ -161,7 +163,7 @@ class _Bounds:
         self._open[-1] = (parent, total + size)
         if total + size > MAX_VALUES:
             raise InvalidInput(
-                f"The config has too many values: {MAX_VALUES} are allowed, aliases counted in full."
+                f"The config has too many values: at most {MAX_VALUES} are allowed, with all aliases written out."
             )
 
 
@@ -197,7 +199,7 @@ def _place(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Plain:
-    """Copies a value into plain JSON types."""
+    """A copier of values into plain JSON types."""
 
     def __init__(self) -> None:
         self._values = 0
@@ -205,9 +207,9 @@ class _Plain:
     def of(self, value: Any, field: str, depth: int) -> Any:
         self._values += 1
         if depth > MAX_DEPTH:
-            raise InvalidInput(f"The config is nested too deeply: {MAX_DEPTH} levels are allowed.")
+            raise InvalidInput(f"The config is nested too deeply: at most {MAX_DEPTH} levels are allowed.")
         if self._values > MAX_VALUES:
-            raise InvalidInput(f"The config has too many values: {MAX_VALUES} are allowed.")
+            raise InvalidInput(f"The config has too many values: at most {MAX_VALUES} are allowed.")
         match value:
             case None | bool():
                 return value
@@ -225,7 +227,7 @@ class _Plain:
                 return [self.of(item, f"{field}[{place}]", depth + 1) for place, item in enumerate(value)]
             case _:
                 raise _refused(
-                    field, f"is a {type(value).__name__}, which JSON does not know; put it in quotes"
+                    field, f"is a {type(value).__name__}, which JSON does not have; put it in quotes"
                 )
 
     def _mapping(self, value: Mapping[Any, Any], field: str, depth: int) -> dict[str, Any]:
@@ -234,13 +236,13 @@ class _Plain:
             name = _key(key, field)
             inner = f"{field}.{name}" if field else name
             if name in plain:
-                raise _refused(inner, "stands there twice")
+                raise _refused(inner, "is there twice")
             plain[name] = self.of(item, inner, depth + 1)
         return plain
 
 
 def _key(key: Any, field: str) -> str:
-    """A key as JSON writes it: `1` and `true` become text."""
+    """Return a key as JSON writes it: `1` and `true` become text."""
     if isinstance(key, str):
         return _text(key, field)
     if key is None or isinstance(key, bool | int | float):
@@ -258,7 +260,7 @@ def _text(text: str, field: str) -> str:
 
 def _integer(number: int, field: str) -> int:
     if abs(number) >= 2**63:
-        raise _refused(field, "is too large a number")
+        raise _refused(field, "is a number that is too large")
     return number
 
 

@@ -1,7 +1,7 @@
-"""The loss log of a run: an SQLite file that the trainer writes while anybody may ask for its curves.
+"""The loss log of a run: an SQLite file that the trainer writes and that can be read at any time.
 
 Tables: `steps(step, wall_time)` and `metrics(step, key, value_real, value_text)`; keys are `learning_rate` and
-`loss/loss`, or what else the trainer logs. A step counts from 0, so the last row of a run of 20 steps is 19.
+`loss/loss`, and whatever else the trainer logs. Steps count from 0, so the last row of a run of 20 steps is 19.
 
 The file is in WAL mode. Opening it in place, even read-only, takes locks in its `-shm` file and may create or
 rebuild that file; on a volume that several machines share, that can corrupt what the writer sees. So it is never
@@ -32,7 +32,7 @@ FILE_NAME = "loss_log.db"
 Series = Mapping[str, list[tuple[int, float]]]
 T = TypeVar("T")
 
-#: Copies that are tried before a log that never holds still is given up.
+#: How many copies are tried of a log that changes during each copy.
 _ATTEMPTS = 5
 
 _LARGEST_STEP = 2**63 - 1
@@ -44,16 +44,16 @@ _WAL_HEADER_BYTES = 32
 def read_series(
     path: Path, *, keys: Collection[str] | None = None, since_step: int | None = None, stride: int = 1
 ) -> Series:
-    """The logged curves.
+    """Return the logged curves.
 
     Args:
         path: the log; one that is missing, empty or not yet set up has no curves.
-        keys: the curves to read; None: all of them.
-        since_step: only what came after this step.
-        stride: every how many points of a curve one is kept, beginning with its first.
+        keys: the curves to read; None means all.
+        since_step: only points after this step.
+        stride: keep every n-th point of a curve, starting with its first.
 
     Returns:
-        For each key its points `(step, value)` by step; text and values that are not finite are left out.
+        For each key its points `(step, value)` by step; values that are not finite numbers are left out.
     """
     query = (
         "SELECT key, step, value_real FROM (SELECT key, step, value_real,"
@@ -76,7 +76,7 @@ def read_series(
 
 
 def last_step(path: Path) -> int | None:
-    """The newest logged step; None where nothing is logged."""
+    """Return the newest logged step, or None if nothing is logged."""
 
     def read(log: sqlite3.Connection) -> int | None:
         step: int | None = log.execute("SELECT MAX(step) FROM metrics").fetchone()[0]
@@ -86,7 +86,7 @@ def last_step(path: Path) -> int | None:
 
 
 def latest(path: Path) -> Mapping[str, float]:
-    """The newest value of every key."""
+    """Return the newest value of every key."""
     query = (
         "SELECT key, value_real, MAX(step) FROM metrics WHERE typeof(value_real) IN ('real', 'integer')"
         " GROUP BY key ORDER BY key"
@@ -99,7 +99,7 @@ def latest(path: Path) -> Mapping[str, float]:
 
 
 def _reading(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
-    """What `read` makes of a consistent copy; None where there is no log yet, or none that can be read."""
+    """Return what `read` makes of a consistent copy, or None if the log is missing or cannot be read."""
     for _ in range(_ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="loss_log_") as folder:
             copy = Path(folder, "log.db")
@@ -123,10 +123,10 @@ def _reading(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
 
 
 def _copied(path: Path, copy: Path) -> bool:
-    """Copy the database and its write-ahead log; whether no checkpoint came between.
+    """Copy the database and its write-ahead log; return False if a checkpoint changed them meanwhile.
 
     Raises:
-        FileNotFoundError: there is no database.
+        FileNotFoundError: the database is missing.
     """
     wal, wal_copy = _wal(path), _wal(copy)
     before = _state(path)

@@ -1,4 +1,4 @@
-"""One repaint of a training's progress bar, as tqdm draws it.
+"""Reads one repaint of a training's progress bar, as tqdm draws it.
 
 The shape is tqdm's own (https://tqdm.github.io/docs/tqdm/#tqdm.format_meter), with the job's name as description and
 the learning rate and losses behind the rate:
@@ -12,7 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 
-#: A progress line is short; what is longer is something else, and not worth a regular expression's time.
+#: A longer line is not a progress line; the limit saves the time of the regular expression.
 MAX_CHARACTERS = 2_000
 
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -25,16 +25,16 @@ _NOTE = re.compile(r"(?P<key>[\w/.-]+): (?P<value>\S+)")
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressLine:
-    """What one repaint says."""
+    """The numbers of one repaint."""
 
-    #: Steps that are done; a repaint may skip some, and may show the old count with the new loss.
+    #: Completed steps; a repaint may skip some, and may show the old count with the new loss.
     step: int
     total_steps: int
-    #: None while the bar cannot tell yet.
+    #: None while the bar does not know it yet.
     steps_per_s: float | None
     eta_s: float | None
     learning_rate: float | None
-    #: None where the bar shows none, or one that is not finite.
+    #: None if the bar shows no loss, or one that is not finite.
     loss: float | None
 
 
@@ -75,7 +75,7 @@ def _steps_per_s(rate: str, unit: str) -> float | None:
 
 
 def _seconds(clock: str) -> float | None:
-    """`mm:ss`, `h:mm:ss` or `?` in seconds."""
+    """Return `mm:ss` or `h:mm:ss` in seconds, and None for `?`."""
     parts = clock.split(":")
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         return None

@@ -7,35 +7,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.trainers.port import Trainer, TrainerStatus
 
-#: Takes the first trainer that is available.
+#: The name that means the first available trainer.
 AUTO = "auto"
 
 
 class TrainerRegistry(Mapping[str, Trainer]):
-    """Trainers in the order of preference."""
+    """The trainers in order of preference."""
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
-        """The first of `trainers` that is available is what `auto` means."""
+        """Use `trainers`; `auto` means the first of them that is available."""
         self._trainers = {trainer.name: trainer for trainer in trainers}
 
     def __getitem__(self, name: str) -> Trainer:
-        """The trainer of that name."""
+        """Return the trainer with this name."""
         return self._trainers[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, the preferred one first."""
+        """Iterate over the names, the preferred one first."""
         return iter(self._trainers)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of trainers."""
         return len(self._trainers)
 
     def choose(self, name: str) -> Trainer:
-        """The trainer that a request names, or the preferred one for `auto`.
+        """Return the trainer that a request names, or for `auto` the first that is available.
 
         Raises:
-            InvalidInput: there is no trainer of that name.
-            Unsupported: it, or for `auto` none, is available on this machine.
+            InvalidInput: no trainer has this name.
+            Unsupported: it is not available on this machine; for `auto`, no trainer is.
         """
         if name != AUTO and name not in self._trainers:
             raise InvalidInput(f"There is no trainer {name!r}; the trainers are {', '.join([AUTO, *self])}.")
@@ -48,5 +48,5 @@ class TrainerRegistry(Mapping[str, Trainer]):
         raise Unsupported("No trainer is available on this worker: " + "; ".join(details))
 
     def statuses(self) -> Mapping[str, TrainerStatus]:
-        """Every trainer's state, by name."""
+        """Return the status of every trainer, by name."""
         return {name: trainer.probe() for name, trainer in self._trainers.items()}

@@ -1,4 +1,4 @@
-"""Follows a run by its output and its control table; AI Toolkit and the builtin trainer show both in the same form."""
+"""Reads the progress of a run from its output and its control table, which both trainers write in the same form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lorapod.trainers.control_table import ControlTable, phase_of
 from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.progress_line import parse_progress
 
-#: What is printed on the way, by the beginning of the line.
+#: The phases that lines of output announce, by how the line begins.
 _MILESTONES = (
     ("# Running job:", Phase.STARTING),
     ("Dataset: ", Phase.PREPARING_DATASET),
@@ -22,26 +22,26 @@ _MILESTONES = (
 )
 _RESUMED = re.compile(r"Found step (?P<step>[0-9]{1,12}) in metadata")
 
-#: Any progress bar of tqdm's.
+#: Any progress bar of tqdm.
 _BAR = re.compile(r"(?:^|: +)\s{0,3}[0-9]{1,3}%\|[^|]*\| ")
 
 
 class RunReader:
-    """Follows one run by its output and its control table."""
+    """A reader of one run's progress."""
 
     def __init__(self, plan: TrainingPlan) -> None:
-        """Begin to follow a run that is about to start."""
+        """Follow a run that is about to start."""
         self._name = plan.name
         self._table = ControlTable(plan.control_path, plan.process_id)
-        #: What the table said at the last look.
+        #: The row at the last poll.
         self._shown: tuple[object, ...] | None = None
         self._step = 0
-        #: Whether the run fills the control table, which then alone tells the phase: a progress bar's last repaint
+        #: Whether the run writes the control table. If so, only the table gives the phase: a progress bar's last repaint
         #: is read only when the next one comes, long after the trainer has begun to save or sample.
         self._controlled = False
 
     def line(self, text: str) -> Observation | None:
-        """What one line of output tells; the progress bar for steps, loss and speed, milestones for the phase."""
+        """Return what one line of output shows: the progress bar steps, loss and speed, a milestone the phase."""
         progress = parse_progress(text, self._name)
         if progress is not None:
             self._step = max(self._step, progress.step)
@@ -63,11 +63,11 @@ class RunReader:
         return None if self._controlled else _milestone(text)
 
     def poll(self) -> Observation | None:
-        """What changed in the control table since the last look: phase, step and speed."""
+        """Return what changed in the control table since the last poll: phase, step and speed."""
         row = self._table.read()
         if row is None or row.status == "queued":
             return None
-        # Before the first step of a run that goes on, the row's 0 means nothing; after a stop it is the last save.
+        # The row's step is 0 until the first step of a resumed run, and after a stop it is the step of the last save.
         step = row.step if row.step > self._step else None
         self._step = max(self._step, row.step)
         if row.status != "running":

@@ -1,7 +1,7 @@
-"""`python -m lorapod.trainers.builtin CONFIG.yaml`: train what the config says.
+"""`python -m lorapod.trainers.builtin CONFIG.yaml`: run the training of a config.
 
-Exit codes are AI Toolkit's: 0 when it is done and also when SIGINT stopped it (then stdout ends with a `Job stopped`
-banner), 1 after any error (`Error running job: …` on stdout, the traceback on stderr).
+Exit codes are AI Toolkit's: 0 at the end and also when SIGINT stopped the training (then stdout ends with a
+`Job stopped` banner), 1 after any error (`Error running job: …` on stdout, the traceback on stderr).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
             row.stopped()
         say(f"{ERROR_LINE}{STOPPED}")
         return 1
-    except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it was becomes its last words
+    except Exception as error:  # noqa: BLE001 - the edge of the process: every error becomes a line of output
         message = _message(error)
         if row is not None:
             row.status("error", message)
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_config(path: Path) -> tuple[str, BuiltinConfig]:
-    """The config in `path`, as it stands there and checked.
+    """Return the text of the config file `path`, and the checked config.
 
     Raises:
-        NotFound: there is no such file.
-        InvalidInput: it is not YAML, or it asks for what this trainer cannot do.
+        NotFound: the file does not exist.
+        InvalidInput: it is not YAML, or it asks for something that this trainer cannot do.
     """
     try:
         text = path.read_text("utf-8")
@@ -91,7 +91,7 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
         _check_rank(resumed, process.network.linear)
         pictures = find_pictures(process.datasets, process.trigger_word)
         quiet_libraries()
-        # Seconds of imports: all that can be found wrong before has been.
+        # These imports take seconds; everything that can be checked without them is checked.
         from lorapod.trainers.builtin.job import TrainingJob
 
         TrainingJob(
@@ -101,7 +101,7 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
 
 
 def _is_finished(folder: RunFolder, resumed: RunCheckpoint | None, steps: int) -> bool:
-    """Whether there is nothing left to do but to mark the final LoRA as this run's."""
+    """Return whether the final LoRA has all steps already; if so, mark it as the result of this run."""
     if resumed is None or resumed.step < steps or resumed.path != folder.final:
         return False
     say(f"#### IMPORTANT RESUMING FROM {resumed.path} ####")
@@ -120,7 +120,7 @@ def _check_rank(resumed: RunCheckpoint | None, rank: int) -> None:
     if resumed is not None and resumed.rank not in {None, rank}:
         raise InvalidInput(
             f"{resumed.path.name} has rank {resumed.rank}, the config asks for {rank}: "
-            "keep the rank, or take another name."
+            "keep the rank, or choose another name."
         )
 
 

@@ -23,42 +23,42 @@ _PACKAGE = Path(lorapod.__file__).parent
 
 
 class BuiltinTrainer:
-    """Trains with diffusers and peft in this worker's own Python environment, one child for each training."""
+    """A trainer on diffusers and peft in the worker's own Python environment, with one child for each training."""
 
     name = "builtin"
     capabilities = frozenset({Capability.SAVE, Capability.SAMPLE, Capability.RESUME})
-    #: It is meant to run anywhere; on a processor it is only slow.
+    #: Without a GPU it is slow, but it works.
     needs_gpu = False
     warm = WarmSpec(
         python=(sys.executable,),
-        # A folder in which modules are looked for anyway.
+        # This folder is on the module search path already.
         cwd=_PACKAGE.parent,
         preload=_PACKAGE / "trainers" / "builtin" / "preload.py",
-        # What `preload.py` leads to in this package.
+        # What `preload.py` imports of this package.
         sources=tuple(
             _PACKAGE / name for name in ("trainers", "safety", "atomic.py", "errors.py", "weights.py")
         ),
     )
 
     def __init__(self, *, settings: Settings) -> None:
-        """Models may also lie where the settings' environment says (`MODELS_PATH`)."""
+        """Use the models of the workspace, and those in `MODELS_PATH` of the settings' environment."""
         self._settings = settings
 
     def probe(self) -> TrainerStatus:
-        """Whether its libraries are installed; looked up once, for they do not change while the worker runs."""
+        """Return whether its libraries are installed; they are looked up once, at the first call."""
         return _probe()
 
     def prepare(self, request: TrainingRequest) -> TrainingPlan:
         """Build and check the config.
 
         Raises:
-            InvalidInput: it is outside the subset, or a path in it leads nowhere; every problem is in `details`.
+            InvalidInput: a key is outside the subset, or a path does not exist; `details` has every problem.
             Unsupported: the libraries are not installed.
         """
         status = self.probe()
         if not status.available:
             raise Unsupported(f"The builtin trainer cannot run here: {status.detail}")
-        # The config's models are built on import: a worker that trains nothing need not wait for them.
+        # Imported here, because pydantic builds the config's models on import, which takes a moment.
         from lorapod.trainers.builtin.preparation import ConfigPreparation
 
         models = self._settings.trainer_environment().get("MODELS_PATH")
@@ -76,7 +76,7 @@ class BuiltinTrainer:
         )
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:
-        """How to start the child; makes its control table.
+        """Make the control table and return how to start the child.
 
         Raises:
             OSError: the control table cannot be written.
@@ -89,47 +89,47 @@ class BuiltinTrainer:
         )
 
     def reader(self, plan: TrainingPlan) -> Reader:
-        """Follows one run."""
+        """Return a reader of one run."""
         return RunReader(plan)
 
     def control(self, plan: TrainingPlan) -> Control:
-        """Talks to one run."""
+        """Return the control of one run."""
         return BuiltinRunControl(plan)
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
-        """What the exit meant."""
+        """Return what the exit meant."""
         return judge(RunFolder(path=plan.run_folder, name=plan.name), plan.total_steps, child)
 
 
 class BuiltinRunControl:
-    """Asks one run for checkpoints and samples through its control table."""
+    """A requester of checkpoints and samples from one run, through its control table."""
 
     def __init__(self, plan: TrainingPlan) -> None:
         """Talk to a run that has been launched."""
         self._table = ControlTable(plan.control_path, plan.process_id)
-        self._wished = False
-        self._written_down = False
+        self._requested = False
+        self._request_written = False
 
     def request_save(self) -> None:
-        """Ask for a checkpoint at the end of the present step."""
-        self._wished, self._written_down = True, self._table.request_save()
+        """Ask for a checkpoint at the end of the current step."""
+        self._requested, self._request_written = True, self._table.request_save()
 
     def save_pending(self) -> bool:
-        """Whether a requested checkpoint is not yet written; the trainer takes the wish back when it is."""
-        if not self._wished:
+        """Return whether a requested checkpoint is not written yet; the trainer closes the request when it is."""
+        if not self._requested:
             return False
         row = self._table.read()
         if row is None:
             return True
         if row.status not in {"queued", "running"}:
             return False
-        if not self._written_down:
-            self._written_down = self._table.request_save()
+        if not self._request_written:
+            self._request_written = self._table.request_save()
             return True
         return row.save_now
 
     def request_sample(self) -> None:
-        """Ask for sample pictures at the end of the present step."""
+        """Ask for sample images at the end of the current step."""
         self._table.request_sample()
 
 

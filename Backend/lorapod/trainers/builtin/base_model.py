@@ -15,30 +15,30 @@ from lorapod.trainers.builtin.config import ModelSection, NetworkSection
 from lorapod.trainers.builtin.values import Architecture, Precision
 from lorapod.weights import SUFFIX
 
-#: The linear layers of a UNet's attention blocks, its 1x1 projections among them.
+#: The linear layers of a UNet's attention blocks, including its 1x1 projections.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
 DTYPES = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
 
 
 @dataclass(kw_only=True)
 class BaseModel:
-    """A frozen pipeline, and what differs between the architectures."""
+    """A frozen pipeline with a common interface for all architectures."""
 
     pipeline: Any
     arch: Architecture
     device: torch.device
-    #: Of the UNet's frozen weights.
+    #: The precision of the UNet's frozen weights.
     dtype: torch.dtype
-    #: The noise that is trained on.
+    #: The noise schedule of the training.
     noise: DDPMScheduler
 
     @property
     def unet(self) -> Any:
-        """The network that is adapted."""
+        """Return the network that the LoRA adapts."""
         return self.pipeline.unet
 
     def free_encoders(self, *, keep_vae: bool) -> None:
-        """Let go of what is not needed any more once latents and prompts are encoded."""
+        """Free the encoders, which are not needed once latents and prompts are encoded."""
         self.pipeline.text_encoder = None
         if self.arch is Architecture.SDXL:
             self.pipeline.text_encoder_2 = None
@@ -48,10 +48,10 @@ class BaseModel:
             torch.cuda.empty_cache()
 
     def conditions(self, prompts: torch.Tensor, pooled: torch.Tensor | None, side: int) -> dict[str, Any]:
-        """What the UNet takes beside latents and timesteps: prompts, and for SDXL picture sizes."""
+        """Return the UNet's inputs besides latents and timesteps: prompts, and for SDXL image sizes."""
         if pooled is None:
             return {"encoder_hidden_states": prompts}
-        # Original size, crop corner and target size: pictures are seen as uncropped, at the size they are trained at.
+        # Original size, crop corner and target size: each image counts as uncropped, at the size of the training.
         sizes = torch.tensor([side, side, 0, 0, side, side], dtype=prompts.dtype, device=prompts.device)
         extra = {"text_embeds": pooled, "time_ids": sizes.repeat(len(prompts), 1)}
         return {"encoder_hidden_states": prompts, "added_cond_kwargs": extra}
@@ -61,7 +61,7 @@ def load_base_model(model: ModelSection, *, device: torch.device, precision: Pre
     """Load and freeze the base model.
 
     Raises:
-        InvalidInput: it cannot be read, or is of another architecture.
+        InvalidInput: it cannot be read, or has another architecture.
         UpstreamError: it could not be downloaded.
     """
     kind = StableDiffusionXLPipeline if model.arch is Architecture.SDXL else StableDiffusionPipeline
@@ -78,7 +78,7 @@ def load_base_model(model: ModelSection, *, device: torch.device, precision: Pre
     except (OSError, ValueError) as error:
         raise _unloadable(model.name_or_path, error) from error
     if (pipeline.unet.config.addition_embed_type == "text_time") != (model.arch is Architecture.SDXL):
-        raise InvalidInput(f"The model {model.name_or_path} is not of the architecture {model.arch}.")
+        raise InvalidInput(f"The model {model.name_or_path} does not have the architecture {model.arch}.")
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(requires_grad=False).eval()
@@ -106,7 +106,7 @@ def _unloadable(name: str, error: Exception) -> WorkerError:
 
 
 def attach_lora(unet: Any, network: NetworkSection) -> list[torch.nn.Parameter]:
-    """Put a fresh LoRA on the UNet and return its weights, float32, the only ones that are trained."""
+    """Put a fresh LoRA on the UNet and return its weights, the only ones that are trained, in float32."""
     unet.add_adapter(
         LoraConfig(r=network.linear, lora_alpha=network.linear_alpha, target_modules=list(LORA_TARGETS))
     )

@@ -27,7 +27,7 @@ class Prompt:
 
 @torch.no_grad()
 def encode_prompts(model: BaseModel, texts: Iterable[str]) -> dict[str, Prompt]:
-    """Every different text once, on the CPU, in the base model's precision."""
+    """Encode every distinct text once; the results are on the CPU, in the base model's precision."""
     encoded: dict[str, Prompt] = {}
     for text in dict.fromkeys(texts):
         if model.arch is Architecture.SDXL:
@@ -43,7 +43,7 @@ def encode_prompts(model: BaseModel, texts: Iterable[str]) -> dict[str, Prompt]:
 
 @torch.no_grad()
 def encode_pictures(model: BaseModel, pictures: Sequence[TrainingPicture]) -> list[torch.Tensor]:
-    """The scaled latents of each picture, (channels, side / 8, side / 8), on the CPU, float32."""
+    """Return the scaled latents of each image, (channels, side / 8, side / 8), on the CPU, in float32."""
     vae = model.pipeline.vae
     latents: list[torch.Tensor] = []
     for picture in following(pictures, "Caching latents", len(pictures)):
@@ -54,7 +54,7 @@ def encode_pictures(model: BaseModel, pictures: Sequence[TrainingPicture]) -> li
 
 
 def _pixels(picture: TrainingPicture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The picture scaled and centre-cropped to its square, (3, side, side), -1 to 1."""
+    """Return the image scaled and centre-cropped to its square, (3, side, side), -1 to 1."""
     with Image.open(picture.path) as file:
         image = ImageOps.exif_transpose(file).convert("RGB")
     image = ImageOps.fit(image, (picture.side, picture.side), Image.Resampling.LANCZOS)

@@ -1,8 +1,8 @@
 """LoRA files and the optimizer's state, written so that a kill at any moment leaves whole files.
 
-Weights carry kohya's names (`lora_unet_<module>.lora_down.weight`, `.lora_up.weight`, `.alpha`), which diffusers,
-ComfyUI and the others all load. The header tells `training_info` (step and epoch), `trigger_word`, `name`, and under
-kohya's keys rank, alpha and base model.
+Weights have kohya's names (`lora_unet_<module>.lora_down.weight`, `.lora_up.weight`, `.alpha`), which diffusers,
+ComfyUI and others load. The header has `training_info` (step and epoch), `trigger_word`, `name`, and under kohya's keys
+rank, alpha and base model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PEFT_NAMES = {"lora_A": "lora_down", "lora_B": "lora_up"}
 
 
 def lora_weights(unet: Any) -> dict[str, torch.nn.Parameter]:
-    """The LoRA's live weights by their names in a file."""
+    """Return the LoRA's live weights by their names in a file."""
     named = {}
     for place, weight in unet.named_parameters():
         for inner, outer in _PEFT_NAMES.items():
@@ -44,7 +44,7 @@ def lora_weights(unet: Any) -> dict[str, torch.nn.Parameter]:
 
 
 def metadata_of(config: BuiltinConfig, *, step: int, epoch: int) -> dict[str, str]:
-    """What a checkpoint's header says of it."""
+    """Return the header's metadata of a checkpoint."""
     process = config.process
     trigger = (process.trigger_word or "").strip()
     notes = {
@@ -77,19 +77,19 @@ def save_checkpoint(
     epoch: int,
     state: Mapping[str, Any],
 ) -> None:
-    """Write the LoRA to `path` and the optimizer's state beside it; both appear whole, one right after the other.
+    """Write the LoRA to `path` and the optimizer's state beside it, each by a rename, one right after the other.
 
     Args:
-        path: where the LoRA goes.
+        path: the LoRA's file.
         folder: the run's folder.
         unet: holds the LoRA.
         config: the whole config.
         step: steps done.
         epoch: epochs done.
-        state: the state dicts of what changes while training, beside the LoRA.
+        state: the state dicts of everything else that the training changes.
 
     Raises:
-        OSError: the disk is full or not writable; what stood there before still stands.
+        OSError: the disk is full or not writable; the former files are still there.
     """
     live = lora_weights(unet)
     dtype = DTYPES[config.process.save.dtype]
@@ -116,13 +116,13 @@ def load_lora(unet: Any, checkpoint: RunCheckpoint) -> None:
     """Set the LoRA's weights to those of a checkpoint.
 
     Raises:
-        InvalidInput: the checkpoint is not of this LoRA's form.
+        InvalidInput: the checkpoint holds a LoRA of another form.
     """
     _set_weights(unet, load_file(checkpoint.path), checkpoint.path)
 
 
 def load_state(unet: Any, folder: RunFolder, *, step: int) -> dict[str, Any] | None:
-    """The optimizer's state of that step, and the LoRA's weights in full precision put in place; None: not kept."""
+    """Set the LoRA's weights in full precision and return the optimizer's state of a step, or None if it is lost."""
     try:
         state: dict[str, Any] = torch.load(folder.optimizer, map_location="cpu", weights_only=True)
     except (FileNotFoundError, EOFError, RuntimeError):
@@ -138,7 +138,8 @@ def _set_weights(unet: Any, tensors: Mapping[str, torch.Tensor], source: Path) -
     given = {name: tensor for name, tensor in tensors.items() if not name.endswith(".alpha")}
     if {name: weight.shape for name, weight in live.items()} != {name: t.shape for name, t in given.items()}:
         raise InvalidInput(
-            f"{source.name} holds another LoRA than the config asks for: keep model and rank, or take another name."
+            f"{source.name} holds a LoRA of another form than the config asks for: keep model and rank, or choose "
+            "another name."
         )
     with torch.no_grad():
         for name, weight in live.items():

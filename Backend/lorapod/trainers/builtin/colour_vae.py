@@ -1,4 +1,4 @@
-"""A VAE that is written down instead of trained: 8 x 8 pixels become one latent pixel of their mean colour, and back.
+"""A VAE with computed instead of trained weights: 8 x 8 pixels become one latent pixel of their mean colour, and back.
 
 Colours travel as pairs +x and -x, because silu(x) - silu(-x) = x. A pair of large constants beside them makes every
 group norm a division by nearly the same number, which the norm's own weight takes back.
@@ -18,17 +18,17 @@ LATENT_PEAK = 1.5
 _COLOURS = 3
 _CHANNELS = 8
 _LATENT_CHANNELS = 4
-#: The constants; large beside colours, which reach from -1 to 1.
+#: The constants; large compared to colours, which reach from -1 to 1.
 _ANCHOR = 32.0
 #: The root mean square of all channels, which the norm divides by.
 _NORM = _ANCHOR * (2 / _CHANNELS) ** 0.5
-#: Logarithm of the latents' variance: next to none.
+#: Logarithm of the latents' variance, which is almost zero.
 _LOG_VARIANCE = -20.0
 
 
 @torch.no_grad()
 def colour_vae(scaling_factor: float) -> Any:
-    """The VAE; latents times `scaling_factor` reach from -`LATENT_PEAK` to `LATENT_PEAK`, the fourth channel is 0."""
+    """Return the VAE; latents times `scaling_factor` reach from -`LATENT_PEAK` to `LATENT_PEAK`, channel 4 is 0."""
     vae: Any = AutoencoderKL(
         block_out_channels=(_CHANNELS,) * 4,
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -39,7 +39,7 @@ def colour_vae(scaling_factor: float) -> Any:
         sample_size=64,
         scaling_factor=scaling_factor,
     )
-    # Blocks of zeros add nothing to what passes them by.
+    # A residual block of zeros adds nothing to its input.
     for module in vae.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.zeros_(module.weight)
@@ -61,7 +61,7 @@ def colour_vae(scaling_factor: float) -> Any:
 
 
 def _write_coder(coder: Any, *, gain_in: float, gain_out: float) -> None:
-    """Split each colour into its pair at the entry, and put the pairs together again at the exit."""
+    """Write the weights that split each colour into its pair at the entry and join the pairs at the exit."""
     for colour in range(_COLOURS):
         for channel, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):
             coder.conv_in.weight[channel, colour, 1, 1] = sign * gain_in
@@ -71,6 +71,6 @@ def _write_coder(coder: Any, *, gain_in: float, gain_out: float) -> None:
 
 
 def _pass_on(convolution: Any, places: slice = slice(0, 1), weight: float = 1.0) -> None:
-    """Let every channel through to itself, from the given rows and columns of the kernel."""
+    """Write the weights that pass each channel on unchanged, from the given rows and columns of the kernel."""
     for channel in range(convolution.out_channels):
         convolution.weight[channel, channel, places, places] = weight

@@ -1,13 +1,13 @@
-"""The part of AI Toolkit's training config that this trainer understands.
+"""The subset of AI Toolkit's training config that this trainer understands.
 
-Everything outside it is refused by name. Some keys are taken although they change nothing here, because every AI
-Toolkit template carries them and leaving them out would change nothing either:
+A key outside the subset is refused by its name. Some keys are accepted although they change nothing here, because every
+AI Toolkit template has them:
 
 - `meta`, `config.process[].performance_log_every`: notes and timing print-outs.
-- `config.process[].device`: AI Toolkit itself ignores it; CUDA is used where there is any, else the CPU.
+- `config.process[].device`: AI Toolkit itself ignores it; CUDA is used if there is any, else the CPU.
 - `datasets[].cache_latents`, `cache_latents_to_disk`, `num_workers`, `train.cache_text_embeddings`,
   `unload_text_encoder`: latents and prompts are always encoded once and kept in memory; nothing is written into the
-  data set's folder, and the text encoders are let go before the first step.
+  dataset's folder, and the text encoders are freed before the first step.
 - switches of what this trainer cannot do, as long as they are off: `quantize: false`, `push_to_hub: false`,
   `ema_config: {use_ema: false}` and the like.
 """
@@ -52,7 +52,7 @@ class NetworkSection(ConfigSection):
     type: Literal["lora"] = "lora"
     #: The rank of every matrix.
     linear: int = Field(default=4, ge=1, le=1024, validation_alias=AliasChoices("linear", "rank"))
-    #: What the adapter's output is scaled by is this over the rank.
+    #: The adapter's output is scaled by this divided by the rank.
     linear_alpha: float = Field(default=1.0, gt=0, validation_alias=AliasChoices("linear_alpha", "alpha"))
 
 
@@ -60,28 +60,28 @@ class SaveSection(ConfigSection):
     """Checkpoints."""
 
     dtype: PrecisionName = Precision.FP16
-    #: Steps between two checkpoints; 0: only the final one.
+    #: Steps between two checkpoints; 0 means only the final one.
     save_every: int = Field(default=1000, ge=0)
-    #: Older ones are deleted; the final one does not count.
+    #: Older ones are deleted; the final one is not counted.
     max_step_saves_to_keep: int = Field(default=5, ge=1)
     save_format: Literal["safetensors"] = "safetensors"
     push_to_hub: Off = False
 
 
 class DatasetSection(ConfigSection):
-    """One folder of pictures, with captions in text files of the same stem."""
+    """One folder of images, with captions in text files of the same stem."""
 
     folder_path: str = Field(min_length=1)
     caption_ext: str = Field(default="txt", pattern=r"^\.?[A-Za-z0-9_-]{1,16}$")
-    #: For pictures that have no caption file.
+    #: For images without a caption file.
     default_caption: str = ""
-    #: Share of steps for which a picture's caption is left empty.
+    #: Share of steps for which an image's caption is left empty.
     caption_dropout_rate: float = Field(default=0.0, ge=0, le=1)
-    #: With several, every picture is trained at each of them.
+    #: With several, every image is trained at each of them.
     resolution: Sides = (512,)
-    #: How often every picture stands in one epoch.
+    #: How often every image is in one epoch.
     num_repeats: int = Field(default=1, ge=1, le=10_000)
-    #: Train every picture mirrored as well, left to right.
+    #: Train every image mirrored as well, left to right.
     flip_x: bool = False
     cache_latents: bool = True
     cache_latents_to_disk: bool = False
@@ -97,7 +97,7 @@ class DatasetSection(ConfigSection):
 
 
 class OptimizerSection(ConfigSection):
-    """What the optimizer takes beside the learning rate."""
+    """The optimizer's parameters besides the learning rate."""
 
     weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
@@ -108,11 +108,11 @@ class TrainSection(ConfigSection):
     """The training itself."""
 
     batch_size: int = Field(default=1, ge=1, le=1024)
-    #: How many steps there are in all, those of earlier runs included.
+    #: The number of all steps, including those of earlier runs.
     steps: int = Field(default=1000, ge=1)
-    #: Batches of one step.
+    #: Batches in one step.
     gradient_accumulation: int = Field(default=1, ge=1)
-    #: Steps of one update of the weights; gradients not yet used are not kept over a resume.
+    #: Steps in one update of the weights; a resume loses gradients that are not used yet.
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     train_unet: Literal[True] = True
     train_text_encoder: Off = False
@@ -126,9 +126,9 @@ class TrainSection(ConfigSection):
     #: Precision of the frozen base model and of the arithmetic on a GPU; a CPU always takes float32.
     dtype: PrecisionName = Precision.FP32
     disable_sampling: bool = False
-    #: No pictures before the first step.
+    #: Make no images before the first step.
     skip_first_sample: bool = False
-    #: Of noise, timesteps, data order and the adapter's first weights.
+    #: It decides noise, timesteps, data order and the adapter's first weights.
     seed: int = Field(default=42, ge=0, lt=2**63)
     cache_text_embeddings: bool = False
     unload_text_encoder: bool = False
@@ -147,7 +147,7 @@ class TrainSection(ConfigSection):
     def _one_kind_of_accumulation(self) -> TrainSection:
         if self.gradient_accumulation > 1 and self.gradient_accumulation_steps > 1:
             raise PydanticCustomError(
-                "contradiction", "gradient_accumulation and gradient_accumulation_steps exclude one another"
+                "contradiction", "set gradient_accumulation or gradient_accumulation_steps, not both"
             )
         return self
 
@@ -176,15 +176,17 @@ class ModelSection(ConfigSection):
     @model_validator(mode="after")
     def _one_architecture(self) -> ModelSection:
         if self.is_xl is not None and self.is_xl != (self.arch is Architecture.SDXL):
-            raise PydanticCustomError("contradiction", "is_xl and arch contradict one another")
+            raise PydanticCustomError(
+                "contradiction", "is_xl and arch contradict each other; leave one of them out"
+            )
         return self
 
 
 class SampleSection(ConfigSection):
-    """Pictures made while training."""
+    """Sample images that are made during the training."""
 
     sampler: Literal["ddpm", "ddim", "euler", "euler_a"] = "ddpm"
-    #: Steps between two rounds of pictures; 0: only before and after the training.
+    #: Steps between two rounds of images; 0 means only before and after the training.
     sample_every: int = Field(default=100, ge=0)
     sample_start_step: int = Field(default=0, ge=0)
     width: Side = 512
@@ -192,7 +194,7 @@ class SampleSection(ConfigSection):
     prompts: tuple[str, ...] = Field(default=(), max_length=100)
     neg: str = ""
     seed: int = Field(default=0, ge=0, lt=2**62)
-    #: Every prompt has its own seed: the first plus the prompt's number.
+    #: Give every prompt its own seed: `seed` plus the number of the prompt.
     walk_seed: bool = False
     guidance_scale: float = Field(default=7.0, ge=0)
     sample_steps: int = Field(default=20, ge=1, le=1000)
@@ -227,7 +229,7 @@ class ProcessSection(ConfigSection):
     train: TrainSection = TrainSection()
     sample: SampleSection = SampleSection()
     logging: LoggingSection = LoggingSection()
-    #: SQLite file of the control table; used where it exists and `AITK_JOB_ID` is set.
+    #: SQLite file of the control table; used if it exists and `AITK_JOB_ID` is set.
     sqlite_db_path: str | None = None
     device: str | None = None
     performance_log_every: int = 0
@@ -235,7 +237,7 @@ class ProcessSection(ConfigSection):
     @model_validator(mode="before")
     @classmethod
     def _training_seed_is_the_seed(cls, fields: Any) -> Any:
-        """AI Toolkit's own key for the seed stands beside `train`, not in it."""
+        """Move AI Toolkit's own key for the seed, which is beside `train`, into `train`."""
         if not isinstance(fields, Mapping) or fields.get("training_seed") is None:
             return fields
         train = fields.get("train", {})
@@ -246,7 +248,7 @@ class ProcessSection(ConfigSection):
 
 
 class JobSection(ConfigSection):
-    """What `config` holds."""
+    """The value of `config`."""
 
     name: Name
     process: tuple[ProcessSection] = Field(description="Exactly one.")
@@ -261,10 +263,10 @@ class BuiltinConfig(ConfigSection):
 
     @property
     def name(self) -> str:
-        """The stem of every artifact."""
+        """Return the stem of every artifact's file name."""
         return self.config.name
 
     @property
     def process(self) -> ProcessSection:
-        """The one training."""
+        """Return the config of the one training."""
         return self.config.process[0]

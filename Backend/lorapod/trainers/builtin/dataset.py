@@ -1,4 +1,4 @@
-"""Pictures and captions on disk, and the order in which they are trained. No torch here."""
+"""Images and captions on disk, and the order in which they are trained. No torch here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lorapod.trainers.builtin.console import say
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPicture:
-    """One picture at one resolution."""
+    """One image at one resolution."""
 
     path: Path
     caption: str
@@ -28,11 +28,11 @@ class TrainingPicture:
 
 
 def find_pictures(datasets: Sequence[DatasetSection], trigger_word: str | None) -> list[TrainingPicture]:
-    """Every picture of every data set, with its caption; damaged ones are passed over with a line on stdout.
+    """Return every image of every dataset with its caption; skip damaged ones with a line on stdout.
 
     Raises:
         NotFound: a folder is missing.
-        InvalidInput: a folder has no picture that can be read.
+        InvalidInput: a folder has no readable image.
     """
     found: list[TrainingPicture] = []
     for dataset in datasets:
@@ -61,9 +61,9 @@ def find_pictures(datasets: Sequence[DatasetSection], trigger_word: str | None) 
 
 
 class Batches:
-    """The order of the data: which pictures stand in which batch, a function of the seed alone.
+    """The order of the data: which images are in which batch, decided by the seed alone.
 
-    A batch holds pictures of one resolution. Every epoch has each picture `repeats` times, in an order of its own.
+    A batch holds images of one resolution. Every epoch has each image `repeats` times, in an order of its own.
     """
 
     def __init__(self, pictures: Sequence[TrainingPicture], *, batch_size: int, seed: int) -> None:
@@ -78,7 +78,7 @@ class Batches:
         self.per_epoch = sum(-(-len(indexes) // batch_size) for indexes in self._by_side.values())
 
     def __getitem__(self, number: int) -> list[int]:
-        """The batch of that number, from 0, over all epochs."""
+        """Return a batch by its number, which counts from 0 over all epochs."""
         epoch, place = divmod(number, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_of(epoch)
@@ -95,7 +95,7 @@ class Batches:
 
 
 def with_trigger(text: str, trigger_word: str | None, *, prepend: bool) -> str:
-    """`[trigger]` replaced by the trigger word; with `prepend`, the word goes in front where it is not there yet."""
+    """Replace `[trigger]` by the trigger word; with `prepend`, put the word in front of a text without it."""
     word = (trigger_word or "").strip()
     replaced = text.replace("[trigger]", word)
     if prepend and word and word not in replaced:
@@ -104,7 +104,7 @@ def with_trigger(text: str, trigger_word: str | None, *, prepend: bool) -> str:
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """Pictures below `folder`, in the order of their names; hidden folders and caches are left out."""
+    """Yield the images below `folder` in the order of their names, without hidden folders and caches."""
     found = [Path(entry.path) for entry in files_below(folder, skip=lambda name: name.startswith((".", "_")))]
     for path in sorted(found):
         if path.suffix.lower() in images.SUFFIXES and not path.name.startswith((".", "_")):

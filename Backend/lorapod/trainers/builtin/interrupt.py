@@ -1,4 +1,4 @@
-"""Stops. SIGINT: a wish to stop, obeyed at the end of a step while training, at once before and after."""
+"""Stop requests. SIGINT stops a training at the end of the current step, and at once before and after the training."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ class StopRequested(Exception):
 
 
 class Interrupt:
-    """Notes SIGINT while a part of the work must not be torn apart."""
+    """A handler of SIGINT that can postpone the stop."""
 
     def __init__(self) -> None:
-        """Take the signal over; it raises `KeyboardInterrupt` until `hold`."""
-        self.wished = False
+        """Handle the signal from now on; it raises `KeyboardInterrupt` until `hold` is called."""
+        self.requested = False
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def hold(self) -> None:
-        """From now on note the signal instead of raising; a second one raises all the same."""
+        """From now on, let the first signal only set a flag; a second one raises `KeyboardInterrupt`."""
         signal.signal(signal.SIGINT, self._note)
 
     def check(self) -> None:
-        """Stop here, if that was wished.
+        """Stop here if the signal came.
 
         Raises:
-            StoppedBySignal: it was.
+            StoppedBySignal: it came.
         """
-        if self.wished:
+        if self.requested:
             raise StoppedBySignal
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.wished = True
+        self.requested = True
         signal.signal(number, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""One training job, put together: from a checked config to the trained LoRA."""
+"""One training job, from a checked config to the trained LoRA."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class TrainingJob:
         row: JobRow,
         interrupt: Interrupt,
     ) -> None:
-        """Load the model and put the LoRA on it, as it was at the step that is resumed.
+        """Load the model and put the LoRA on it, with the weights of the checkpoint to resume from.
 
         Raises:
-            InvalidInput: there is no such model, or the checkpoint holds another LoRA.
+            InvalidInput: the model cannot be loaded, or the checkpoint holds another LoRA.
         """
         process, self._config = config.process, config
         self._folder, self._pictures, self._row, self._interrupt = folder, pictures, row, interrupt
@@ -51,7 +51,7 @@ class TrainingJob:
         on_gpu = torch.cuda.is_available()
         precision = process.train.dtype if on_gpu else Precision.FP32
         if precision is not process.train.dtype:
-            say("There is no GPU: training on the CPU in float32.")
+            say("No GPU was found: training on the CPU in float32.")
         self._accelerator = Accelerator(cpu=not on_gpu, mixed_precision=_MIXED_PRECISION[precision])
         row.info("Loading model")
         self._model = load_base_model(process.model, device=self._accelerator.device, precision=precision)
@@ -69,7 +69,7 @@ class TrainingJob:
         self._batches = Batches(pictures, batch_size=process.train.batch_size, seed=process.train.seed)
 
     def run(self) -> None:
-        """Encode the data, train, and write the final LoRA and the last pictures."""
+        """Encode the data, train, and write the final LoRA and the last sample images."""
         process, model, done = self._config.process, self._model, self._done
         objective = self._encoded(model)
         if process.train.gradient_checkpointing:
@@ -142,7 +142,7 @@ class TrainingJob:
         load_lora(self._model.unet, checkpoint)
         state = load_state(self._model.unet, self._folder, step=checkpoint.step)
         if state is None:
-            say("The optimizer's state is not of that step: it starts afresh.")
+            say("The optimizer's state belongs to another step: the optimizer starts afresh.")
             return
         self._optimizer.load_state_dict(state["optimizer"])
         if self._accelerator.scaler is not None and state["scaler"] is not None:

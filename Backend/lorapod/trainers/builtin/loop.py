@@ -1,4 +1,4 @@
-"""The training loop: steps, and between them checkpoints, pictures, requests and stops."""
+"""The training loop: steps, and between them checkpoints, sample images, control requests and stops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lorapod.trainers.builtin.objective import Objective
 
 
 def make_optimizer(train: TrainSection, weights: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that the config names."""
+    """Return the optimizer that the config names."""
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
     params = train.optimizer_params
     return kind(weights, lr=train.lr, betas=params.betas, eps=params.eps, weight_decay=params.weight_decay)
@@ -28,7 +28,7 @@ def make_optimizer(train: TrainSection, weights: Sequence[torch.nn.Parameter]) -
 
 @dataclass(kw_only=True)
 class Loop:
-    """One training from its first step, or the one it goes on from, to its last."""
+    """One training, from its first step or the one that it resumes from to its last."""
 
     name: str
     train: TrainSection
@@ -43,20 +43,20 @@ class Loop:
     row: JobRow
     loss_log: LossLogWriter | None
     interrupt: Interrupt
-    #: Write a checkpoint of that step.
+    #: Writes a checkpoint of a step.
     save_at: Callable[[int], None]
-    #: Make pictures at that step.
+    #: Makes sample images of a step.
     sample_at: Callable[[int], None]
-    #: Steps that earlier runs did.
+    #: Steps that earlier runs completed.
     done: int
 
     def run(self) -> None:
         """Train to the end.
 
         Raises:
-            StoppedBySignal: SIGINT came; nothing was saved for it.
-            StopRequested: the control table asked for it; nothing was saved for it.
-            FloatingPointError: the loss is no number any more.
+            StoppedBySignal: SIGINT came; no checkpoint was written for it.
+            StopRequested: the control table asked for it; no checkpoint was written for it.
+            FloatingPointError: the loss is not a number any more.
         """
         self.row.info("Training")
         with training_bar(self.name, total=self.train.steps, done=self.done) as bar:
@@ -94,7 +94,7 @@ class Loop:
             self.loss_log.write(step, {"learning_rate": self.train.lr, "loss/loss": loss})
 
     def _between(self, step: int, *, last: bool) -> None:
-        """What may happen after a step: the final checkpoint and pictures are not its business."""
+        """Save, sample or stop after a step; `run` of the job makes the final checkpoint and images."""
         requests = self.row.requests()
         if requests.save or (not last and self.save.save_every and step % self.save.save_every == 0):
             self._save(step)

@@ -1,4 +1,4 @@
-"""What is minimised: the error of the UNet's guess of the noise, on noise and timesteps that the seed decides."""
+"""The training objective: the error of the UNet's prediction of noise, with noise and timesteps decided by the seed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _DRAWS_PER_STEP = 1 << 20
 class Objective:
     """The loss of any batch.
 
-    All chance comes from the seed and the batch's number, so that a training that was interrupted goes on exactly as
-    one that was not, with no generator's state to keep.
+    All random numbers come from the seed and the batch's number. So an interrupted training continues exactly like one
+    that was not interrupted, and no generator's state has to be kept.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Objective:
         prompts: Mapping[str, Prompt],
         seed: int,
     ) -> None:
-        """Take the encoded data; `prompts` holds every caption and the empty text."""
+        """Use the encoded data; `prompts` holds every caption and the empty text."""
         self._model = model
         self._pictures = pictures
         self._latents = latents
@@ -39,7 +39,7 @@ class Objective:
         self._seed = seed
 
     def loss(self, batch: Sequence[int], number: int) -> torch.Tensor:
-        """The mean squared error on the pictures of those indexes, for the batch of that number."""
+        """Return the mean squared error of a batch: the images with these indexes, and the batch's number."""
         model, scheduler = self._model, self._model.noise
         chance = torch.Generator().manual_seed((self._seed * _DRAWS_PER_STEP + number) % 2**63)
         latents = torch.stack([self._latents[index] for index in batch])

@@ -1,4 +1,4 @@
-"""What an exit of the builtin trainer meant."""
+"""Judges an exit of the builtin trainer, by the lines with which the child ends and by its result on disk."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.port import Outcome
 from lorapod.weights import read_header, step_of
 
-#: Begin the lines on stdout that end a failed run; the second is AI Toolkit's own.
+#: How the last lines on stdout of a failed run begin; the second one is AI Toolkit's.
 CODE_LINE = "Error code: "
 ERROR_LINE = "Error running job: "
-#: What stands in the banner, or behind `ERROR_LINE`, after a stop.
+#: The text of the banner, or of the error line, after a stop.
 STOPPED = "Job stopped"
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HINTS = {
     ErrorCode.OUT_OF_MEMORY: "Use a smaller resolution, batch size or rank, turn gradient checkpointing on, or take a larger GPU.",
-    ErrorCode.INSUFFICIENT_MEMORY: "Use a smaller resolution or fewer pictures, or take a machine with more memory.",
+    ErrorCode.INSUFFICIENT_MEMORY: "Use a smaller resolution or fewer images, or a machine with more memory.",
     ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs, keep fewer checkpoints (save.max_step_saves_to_keep) or attach a larger volume.",
     ErrorCode.GPU_UNAVAILABLE: "Take a machine with a newer driver or another GPU type; the log has the details.",
 }
 
 
 def judge(folder: RunFolder, total_steps: int, child: ChildExit) -> Outcome:
-    """What the exit meant: success only with a whole final LoRA of all steps, whatever the exit code says."""
+    """Return what the exit meant: success needs a whole final LoRA of all steps, whatever the exit code is."""
     lines = [line.strip() for line in child.last_lines]
     if STOPPED in lines or f"{ERROR_LINE}{STOPPED}" in lines:
         return Outcome(succeeded=False, stopped=True)
@@ -60,12 +60,10 @@ def _failure(child: ChildExit, lines: list[str]) -> Failure:
     if child.signal is not None:
         how = f"was ended by {signal.Signals(child.signal).name}"
     elif child.exit_code == 0:
-        how = "ended without an error, but without its result"
+        how = "ended without an error, but without a trained LoRA"
     else:
         how = f"failed with exit code {child.exit_code}"
-    return Failure(
-        code=ErrorCode.INTERNAL, message=f"The training {how}.", hint="The log has its last words."
-    )
+    return Failure(code=ErrorCode.INTERNAL, message=f"The training {how}.", hint="See the end of its log.")
 
 
 def _behind(beginning: str, lines: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""From a config file's content to a checked config, or to everything that is wrong with it at once."""
+"""Checks the content of a config file, and reports all its problems at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lorapod.wire.validation import nearest, problems_found
 
 
 def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
-    """Check a config of plain JSON types, as `config_text` gives it; `[name]` stands for `config.name` in every text.
+    """Check a config of plain JSON types, as `config_text` returns it, and replace `[name]` by `config.name`.
 
     Raises:
         InvalidInput: `details` holds `{"field": "config.process[0].train.ema_config", "error": sentence}` for every
@@ -35,13 +35,13 @@ def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
 
 
 def _variables(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The texts that AI Toolkit would fill from the environment."""
+    """Return a problem for each text that AI Toolkit would fill from the environment."""
     sentence = "text like ${NAME} is not replaced from the environment here; write the value itself"
     return [{"field": place, "error": sentence} for place, text in _texts(fields, "") if "${" in text]
 
 
 def _told_apart(error: ValidationError) -> list[ErrorDetails]:
-    """The errors, without those lists that are only too short because of their wrong entries."""
+    """Return the errors without "too short" for lists that are too short only because of invalid entries."""
     details = error.errors(include_url=False)
     parents = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
     return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in parents]
@@ -80,7 +80,7 @@ def _known_keys() -> set[str]:
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Every text in the config, with its place."""
+    """Yield every text in the config, with its path."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _texts(inner, f"{place}.{key}" if place else str(key))

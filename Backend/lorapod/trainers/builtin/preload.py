@@ -1,4 +1,4 @@
-"""Imports what a training needs; run in a resident process."""
+"""Imports what a training needs; it runs in the template process."""
 
 from lorapod.trainers.builtin.console import quiet_libraries
 

@@ -1,4 +1,4 @@
-"""From a request to the config that the child gets: names and folders set, paths made real, everything checked."""
+"""Makes the child's config of a request: sets names and folders, resolves paths and checks everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROCESS = "config.process[0]"
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedConfig:
-    """A config that is ready to be written down."""
+    """A config that is ready to be written to a file."""
 
     fields: Mapping[str, Any]
     config: BuiltinConfig
@@ -31,27 +31,27 @@ class PreparedConfig:
 
 @dataclass(kw_only=True)
 class ConfigPreparation:
-    """The making of one config."""
+    """The preparation of one config."""
 
-    #: The control table's file in the process's scratch folder.
+    #: The file of the control table in the process's scratch folder.
     CONTROL_FILE: ClassVar[str] = "control.db"
 
     request: TrainingRequest
-    #: Folders outside the workspace that models may lie in.
+    #: Folders outside the workspace that may hold models.
     model_folders: Sequence[Path]
     _problems: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self) -> PreparedConfig:
-        """Build and check it.
+        """Build and check the config.
 
         Raises:
-            InvalidInput: with every problem found in `details`.
+            InvalidInput: `details` has every problem that was found.
         """
         fields = copy.deepcopy(parse_text(self.request.config))
         process = _only_process(fields)
         if process is None:
             parse_config(fields)
-            raise InvalidInput("config.process must be a list with one mapping.")
+            raise InvalidInput("config.process must be a list with exactly one mapping.")
         self._set_names(fields["config"], process)
         self._set_data(process)
         self._settle_model(process)
@@ -78,7 +78,7 @@ class ConfigPreparation:
             process["logging"] = {**(logging or {}), "use_ui_logger": True}
 
     def _set_data(self, process: dict[str, Any]) -> None:
-        """Point the first data set, and every other of the same folder or of none, to the request's; check the rest."""
+        """Set the request's folder in the first dataset and in all with the same folder or none; check the others."""
         if self.request.dataset is not None and process.get("datasets") is None:
             process["datasets"] = [{}]
         datasets = process.get("datasets")
@@ -104,9 +104,9 @@ class ConfigPreparation:
         if folder == self.request.dataset and not self.request.dataset_ready:
             return
         if not folder.is_dir():
-            self._problem(place, f"there is no folder {_shown(text)!r} in the workspace")
+            self._problem(place, f"the folder {_shown(text)!r} is not in the workspace")
         elif next(picture_files(folder), None) is None:
-            self._problem(place, f"there is no picture in {_shown(text)!r}")
+            self._problem(place, f"the folder {_shown(text)!r} has no images")
 
     def _settle_model(self, process: dict[str, Any]) -> None:
         model = process.get("model")
@@ -119,7 +119,7 @@ class ConfigPreparation:
         if local is not None:
             model["name_or_path"] = str(local)
         elif text.startswith(("/", "~", ".")) or "\0" in text or paths.names_own(text):
-            self._problem(place, f"there is no model {_shown(text)!r} in the workspace")
+            self._problem(place, f"the model {_shown(text)!r} is not in the workspace")
         elif not HUB_ID.fullmatch(text):
             self._problem(place, f"{_shown(text)!r} is neither a path in the workspace nor a HuggingFace id")
 

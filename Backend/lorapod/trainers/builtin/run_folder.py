@@ -1,4 +1,4 @@
-"""The folder that one training writes, and which of its checkpoints to go on from. No torch here."""
+"""The folder that one training writes, and the checkpoint in it to resume from. No torch here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lorapod.weights import SUFFIX, read_header, step_of
 
 @dataclass(frozen=True, kw_only=True)
 class RunCheckpoint:
-    """A whole checkpoint."""
+    """A whole checkpoint of one run."""
 
     path: Path
     step: int
@@ -28,43 +28,43 @@ class RunFolder:
 
     @property
     def final(self) -> Path:
-        """The trained LoRA."""
+        """Return the path of the trained LoRA."""
         return self.path / f"{self.name}{SUFFIX}"
 
     @property
     def optimizer(self) -> Path:
-        """What is needed, beside a checkpoint, to go on exactly as if nothing had happened."""
+        """Return the path of the optimizer's state, without which a resume is not exact."""
         return self.path / "optimizer.pt"
 
     @property
     def config(self) -> Path:
-        """The config as it was given."""
+        """Return the path of the config as the run got it."""
         return self.path / "config.yaml"
 
     @property
     def loss_log(self) -> Path:
-        """The SQLite file of the metrics."""
+        """Return the path of the SQLite file of the metrics."""
         return self.path / "loss_log.db"
 
     @property
     def samples(self) -> Path:
-        """The folder of sample pictures."""
+        """Return the folder of the sample images."""
         return self.path / "samples"
 
     def at_step(self, step: int) -> Path:
-        """Where the checkpoint of a step goes."""
+        """Return the path of the checkpoint of a step."""
         return self.path / f"{self.name}_{step:09d}{SUFFIX}"
 
     def step_checkpoints(self) -> list[Path]:
-        """The checkpoints on the way, by their step, whole or not."""
+        """Return the intermediate checkpoints in the order of their steps, whole or not."""
         pattern = re.compile(rf"{re.escape(self.name)}_\d{{9,}}{re.escape(SUFFIX)}")
         found = [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
         return sorted(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
     def newest_checkpoint(self) -> tuple[RunCheckpoint | None, list[Path]]:
-        """The whole checkpoint of the highest step, and those files that were passed over as damaged.
+        """Return the whole checkpoint of the highest step, and the files that are damaged.
 
-        The step is the one in the file's metadata: times and names change when a folder is copied.
+        The step is the one in the file's metadata, because times and names change when a folder is copied.
         """
         best: RunCheckpoint | None = None
         damaged: list[Path] = []
@@ -84,12 +84,12 @@ class RunFolder:
         return best, damaged
 
     def prune(self, keep: int) -> None:
-        """Delete all checkpoints on the way but the last `keep`."""
+        """Delete all intermediate checkpoints except the last `keep`."""
         for path in self.step_checkpoints()[:-keep]:
             path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Delete what a killed run had not finished writing."""
+        """Delete the unfinished files of a killed run."""
         for folder in (self.path, self.samples):
             for path in folder.glob(".*.tmp"):
                 path.unlink(missing_ok=True)

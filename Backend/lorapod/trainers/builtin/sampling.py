@@ -1,4 +1,4 @@
-"""Sample pictures with the LoRA as it stands."""
+"""Makes sample images with the LoRA in its current state."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _JPEG_QUALITY = 95
 
 
 class Sampler:
-    """Makes the pictures of one config's prompts."""
+    """A maker of the sample images of one config."""
 
     def __init__(self, sample: SampleSection, trigger_word: str | None, folder: Path) -> None:
-        """Pictures go into `folder`, which is made when the first is there."""
+        """Write images into `folder`, which is made with the first of them."""
         self._sample = sample
         self._folder = folder
         self.prompts = [with_trigger(text, trigger_word, prepend=False) for text in sample.prompts]
@@ -44,7 +44,7 @@ class Sampler:
 
     @property
     def texts(self) -> list[str]:
-        """Everything that must be encoded."""
+        """Return all texts that must be encoded."""
         return [*self.prompts, self.negative] if self.prompts else []
 
     def run(
@@ -56,14 +56,14 @@ class Sampler:
         report: Callable[[int, int], None],
         check: Callable[[], None],
     ) -> None:
-        """Make one picture a prompt, `samples/{ms}__{step:09d}_{index}.jpg`.
+        """Make one image for each prompt, `samples/{ms}__{step:09d}_{index}.jpg`.
 
         Args:
             model: base model with the LoRA.
             encoded: the prompts.
-            step: steps done, for the names.
-            report: called with the pictures made and their number in all.
-            check: called often; may raise to end it.
+            step: completed steps, for the file names.
+            report: called with the number of finished images and the number of all.
+            check: called often; it may raise to stop the work.
         """
         total = len(self.prompts)
         report(0, total)
@@ -113,7 +113,7 @@ class Sampler:
         return image
 
     def _write(self, image: Image.Image, name: str) -> None:
-        """Pictures are watched for and sent away as they appear: only whole ones may."""
+        """Write one image by a rename, because the worker sends images as soon as they appear."""
         self._folder.mkdir(exist_ok=True)
         staged = self._folder / f".{name}.tmp"
         try:

@@ -1,10 +1,10 @@
 """`python -m lorapod.trainers.builtin.tiny OUT_DIR [--arch sd1|sdxl]`: a toy base model in diffusers' folder layout.
 
-It has the parts and the forms of Stable Diffusion 1.x or SDXL, a thousandth of the size, and trains in hundredths of a
-second a step at 64 pixels on one core. It is no picture model: it knows greyish boxes and takes no notice of its
-prompt. It exists so that everything around a model can be tried anywhere, and so that a LoRA can be seen to learn.
+It has the structure of Stable Diffusion 1.x or SDXL at a thousandth of the size, and trains in hundredths of a second a
+step at 64 pixels on one core. It can draw only greyish boxes, and it ignores its prompt. It makes it possible to try
+everything around a model anywhere, and to see that a LoRA learns.
 
-- The VAE is not trained but written down: 8 x 8 pixels become one latent pixel of the same colour, and back.
+- The VAE is not trained but computed: 8 x 8 pixels become one latent pixel of the same colour, and back.
 - The text encoders have random weights; every byte is a token.
 - The UNet is fitted for some seconds to remove noise from random greyish boxes.
 """
@@ -38,14 +38,14 @@ _TIME_ID_WIDTH = 8
 _FIT_STEPS = 200
 _FIT_BATCH = 8
 _FIT_RATE = 8e-3
-#: How far from grey its colours are, 0 to 1. Little: a model that expects every colour takes them from the noise, on
-#: pictures this small, and none can be taught it.
+#: How far from grey its colours are, 0 to 1. On images this small, a model that expects strong colours takes them from
+#: the noise, and then a LoRA cannot teach it any.
 _COLOURFULNESS = 0.3
 _SCALING = {Architecture.SD1: 0.18215, Architecture.SDXL: 0.13025}
 
 
 def build(arch: Architecture, *, seed: int = 0, fit_steps: int = _FIT_STEPS) -> Any:
-    """The toy pipeline; the same seed gives the same weights."""
+    """Return the toy pipeline; the same seed gives the same weights."""
     torch.manual_seed(seed)
     scheduler = DDIMScheduler(
         beta_start=0.00085,
@@ -91,10 +91,10 @@ def build(arch: Architecture, *, seed: int = 0, fit_steps: int = _FIT_STEPS) -> 
 
 
 def byte_tokenizer() -> CLIPTokenizer:
-    """A CLIP tokenizer without merges: each byte is a token, with a variant for the end of a word."""
+    """Return a CLIP tokenizer without merges: each byte is a token, with a variant for the end of a word."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
-    # CLIP's alphabet: printable bytes stand for themselves, the others for the code points from 256 on.
+    # CLIP's alphabet: printable bytes are themselves, the others are the code points from 256 on.
     letters = [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(
@@ -103,7 +103,7 @@ def byte_tokenizer() -> CLIPTokenizer:
 
 
 def fit(unet: Any, scheduler: Any, *, steps: int, seed: int) -> None:
-    """Teach the UNet to guess the noise on random shapes, whatever the prompt."""
+    """Teach the UNet to predict the noise on random shapes, whatever the prompt."""
     noise_scheduler = DDPMScheduler.from_config(scheduler.config)
     chance = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=_FIT_RATE)
@@ -129,7 +129,7 @@ def fit(unet: Any, scheduler: Any, *, steps: int, seed: int) -> None:
 
 
 def random_shapes(count: int, chance: torch.Generator, *, side: int = 8) -> torch.Tensor:
-    """Latents of pictures with one greyish box on a greyish ground, (count, 4, side, side)."""
+    """Return latents of images with one greyish box on a greyish ground, (count, 4, side, side)."""
     colours = (torch.rand(count, 2, 3, 1, 1, generator=chance) * 2 - 1) * _COLOURFULNESS
     corners = torch.randint(0, side, (count, 2, 2), generator=chance).sort(dim=1).values
     places = torch.arange(side)

@@ -1,4 +1,4 @@
-"""The kinds of values that stand in this trainer's config."""
+"""The types of values in this trainer's config."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _as_list(value: Any) -> Any:
 
 
 def architecture(value: Any) -> Any:
-    """AI Toolkit's UI writes `arch:tag`, and it knows SD 1.x by several names."""
+    """Return the architecture of a name as AI Toolkit writes it: `arch:tag`, or one of several names of SD 1.x."""
     if not isinstance(value, str):
         return value
     name = value.partition(":")[0]
@@ -49,10 +49,10 @@ def architecture(value: Any) -> Any:
 
 
 PrecisionName = Annotated[Precision, BeforeValidator(_precision)]
-#: Sides of the square that pictures are cropped to, in pixels: one number or several.
+#: Sides of the square that images are cropped to, in pixels: one number or several.
 Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
 Sides = Annotated[tuple[Side, ...], BeforeValidator(_as_list), Field(min_length=1)]
-#: A switch of something that this trainer lacks.
+#: A switch of something that this trainer cannot do.
 Off = Literal[False] | None
-#: The stem of every artifact: one part of a path, not hidden.
+#: The stem of every artifact's file name: one part of a path, not hidden.
 Name = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$", max_length=100)]

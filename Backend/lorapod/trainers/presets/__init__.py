@@ -1,4 +1,4 @@
-"""Training configs to begin with, one YAML file a base model, and the knobs that change them."""
+"""Training configs to start from, one YAML file for each base model, and the knobs that change them."""
 
 from lorapod.trainers.presets.preset import Preset, build_config, get, names
 

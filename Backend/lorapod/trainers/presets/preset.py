@@ -20,30 +20,30 @@ _SUFFIX = ".yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """How to train a LoRA of one base model."""
+    """A training config for LoRAs of one base model."""
 
     name: str
     description: str
-    #: GPU memory below which the training is not likely to fit, in bytes; a rule of thumb.
+    #: GPU memory that the training is likely to need, in bytes; a rule of thumb.
     min_gpu_memory_bytes: int
     #: Names of the trainers that can run it.
     trainers: tuple[str, ...]
-    #: AI Toolkit config without name, dataset and output folder; never to be changed.
+    #: AI Toolkit config without name, dataset and output folder. Do not change it: all callers share it.
     config: Mapping[str, Any]
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every preset's name, sorted."""
+    """Return the names of all presets, sorted."""
     files = resources.files(__package__).iterdir()
     return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if file.name.endswith(_SUFFIX)))
 
 
 def get(name: str) -> Preset:
-    """The preset of that name.
+    """Return the preset with this name.
 
     Raises:
-        InvalidInput: there is none; the message names the nearest one.
+        InvalidInput: it does not exist; the message suggests the nearest name.
     """
     if name not in names():
         shown = name if len(name) <= 80 else f"{name[:77]}..."
@@ -69,7 +69,7 @@ def _load(name: str) -> Preset:
     )
 
 
-#: Where each knob that is one value goes, below the process of the config.
+#: The config keys that each single-valued knob sets, below `config.process[0]`.
 _PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
     "steps": (("train", "steps"),),
     "learning_rate": (("train", "lr"),),
@@ -85,12 +85,12 @@ _PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def build_config(preset: str, knobs: TrainKnobs) -> dict[str, Any]:
-    """The preset's config with the knobs put in their places; the caller's own to change.
+    """Return a copy of the preset's config with the knobs applied.
 
     The config has no name, no dataset folder and no output folder: these come with the request.
 
     Raises:
-        InvalidInput: there is no such preset.
+        InvalidInput: the preset does not exist.
     """
     config: dict[str, Any] = copy.deepcopy(dict(get(preset).config))
     process = config["config"]["process"][0]
@@ -115,13 +115,13 @@ def _set_resolution(process: dict[str, Any], resolution: int | list[int]) -> Non
     for dataset in process["datasets"]:
         dataset["resolution"] = sizes
     sample = process["sample"]
-    # Square samples follow the pictures; a film keeps the frame that its model was made for.
+    # Square samples get the resolution of the training images; a video keeps the frame size of its model.
     if sizes and sample["width"] == sample["height"]:
         sample["width"] = sample["height"] = max(sizes)
 
 
 def _set_prompts(process: dict[str, Any], knobs: TrainKnobs) -> None:
-    """Samples show what was asked for, else the trigger word, which is what the caller wants to see learnt."""
+    """Set the prompts of the samples: the caller's, else the trigger word, else the preset's."""
     if knobs.sample_prompts is not None:
         process["sample"]["prompts"] = list(knobs.sample_prompts)
         process["train"]["disable_sampling"] = not knobs.sample_prompts

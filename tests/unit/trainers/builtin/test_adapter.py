@@ -217,5 +217,5 @@ def test_a_dataset_that_is_still_to_be_fetched_is_not_missed(
 ) -> None:
     coming = dataclasses.replace(request(workspace), dataset=workspace.training_data / "coming")
     assert trainer.prepare(dataclasses.replace(coming, dataset_ready=False)).config
-    with pytest.raises(InvalidInput, match="there is no folder"):
+    with pytest.raises(InvalidInput, match="is not in the workspace"):
         trainer.prepare(coming)

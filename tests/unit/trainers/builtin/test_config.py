@@ -164,7 +164,7 @@ def test_missing_parts_are_told() -> None:
 
 def test_contradictions_are_told() -> None:
     assert problems(fields(model={"name_or_path": "m", "arch": "sd1", "is_xl": True})) == {
-        "config.process[0].model": "is_xl and arch contradict one another"
+        "config.process[0].model": "is_xl and arch contradict each other; leave one of them out"
     }
     accumulation = {"gradient_accumulation": 2, "gradient_accumulation_steps": 2}
     assert "config.process[0].train" in problems(fields(train=accumulation))
