@@ -20,38 +20,38 @@ from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, 
 from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
 
-#: Runs under AI Toolkit's Python, so it is a path here, not a module.
+#: A path, not a module, because it runs under AI Toolkit's Python.
 _PRELOAD = Path(__file__).with_name("preload.py")
 
-#: What its `run.py` imports from, and the file it reads variables from.
+#: What its `run.py` imports from, and the file from which it reads variables.
 _SOURCES = ("run.py", "version.py", ".env", "toolkit", "jobs", "extensions", "extensions_built_in")
 
 
 class AIToolkitTrainer:
-    """Runs an installed AI Toolkit, unmodified, one child for each training."""
+    """A trainer that runs an installed, unmodified AI Toolkit, with one child for each training."""
 
     name = "ai-toolkit"
     capabilities = frozenset({Capability.SAVE, Capability.SAMPLE, Capability.RESUME})
-    #: It would silently train on the processor, a hundred times slower.
+    #: Without a GPU it would silently train on the CPU, a hundred times slower.
     needs_gpu = True
 
     def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
-        """Use the installation that the settings name; it may come and go while the worker runs."""
+        """Use the installation that the settings name; it may appear and disappear while the worker runs."""
         self._settings = settings
         self._workspace = workspace
 
     def probe(self) -> TrainerStatus:
-        """Whether an installation is there; two or three looks at the file system."""
+        """Return whether an installation is there, after two or three looks at the file system."""
         installation, detail = configured_installation(self._settings, self._workspace)
         if installation is None:
             return TrainerStatus(available=False, detail=detail)
         return TrainerStatus(available=True, version=installation.version, detail=detail)
 
     def prepare(self, request: TrainingRequest) -> TrainingPlan:
-        """Build and check the config; every problem found is in the error's `details`.
+        """Build and check the config; the error's `details` has every problem that was found.
 
         Raises:
-            InvalidInput: AI Toolkit would refuse the config, or train something else than it says.
+            InvalidInput: AI Toolkit would refuse the config, or train something else than the config says.
             Unsupported: AI Toolkit is not installed here.
         """
         installation = needed_installation(self._settings, self._workspace)
@@ -59,7 +59,7 @@ class AIToolkitTrainer:
         config = prepare_config(request, problems)
         if config is None:
             problems.raise_any()
-            raise AssertionError("a config without a shape is always a problem")
+            raise AssertionError("a config of a wrong shape is always reported as a problem")
         process = process_of(config)
         rules = worker_rules(
             self._settings,
@@ -85,10 +85,10 @@ class AIToolkitTrainer:
         )
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:
-        """How to start the child; makes its control table.
+        """Make the control table and return how to start the child.
 
         Raises:
-            Unsupported: AI Toolkit is gone.
+            Unsupported: AI Toolkit is not installed any more.
             OSError: the control table cannot be written.
         """
         installation = needed_installation(self._settings, self._workspace)
@@ -100,20 +100,20 @@ class AIToolkitTrainer:
         )
 
     def reader(self, plan: TrainingPlan) -> Reader:
-        """Follows one run."""
+        """Return a reader of one run."""
         return RunReader(plan)
 
     def control(self, plan: TrainingPlan) -> Control:
-        """Talks to one run."""
+        """Return the control of one run."""
         return ToolkitRunControl(plan)
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
-        """What the exit meant."""
+        """Return what the exit meant."""
         return judge(plan.run_folder, plan.name, child)
 
     @property
     def warm(self) -> WarmSpec | None:
-        """How it is kept warm; None where it is not installed."""
+        """Return how to keep it imported in a template process, or None if it is not installed."""
         installation, _ = configured_installation(self._settings, self._workspace)
         if installation is None:
             return None

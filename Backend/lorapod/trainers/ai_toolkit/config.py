@@ -1,4 +1,4 @@
-"""The config that AI Toolkit gets: the caller's own, with the few keys set that the worker answers for."""
+"""Makes the config that AI Toolkit gets: the caller's config with the few keys set that the worker decides."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.port import TrainingRequest
 from lorapod.workspace import safe_name
 
-#: The one trainer that has a control table.
+#: The only process type that uses the control table.
 CONTROLLED_TYPE = "diffusion_trainer"
 
 CONTROL_FILE = "control.db"
 
-#: What AI Toolkit takes where `train.steps` is not given.
+#: AI Toolkit's default of `train.steps`.
 DEFAULT_STEPS = 1000
 
-#: Files and folders that AI Toolkit itself makes in a run folder. Going on, it takes everything whose name begins
-#: with the job's name for a checkpoint: a job called `config` stops at once over its own `config.yaml`.
+#: Files and folders that AI Toolkit makes in a run folder. At a resume it takes every file whose name begins with the
+#: job's name for a checkpoint, so a job called `config` fails at once on its own `config.yaml`.
 _OWN_FILES = ("config.yaml", "loss_log.db", "learnable_snr.json", "optimizer.pt", "samples")
 
 
 def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, Any] | None:
-    """The final config; None where its shape is so wrong that nothing more can be said.
+    """Return the final config, or None if its shape is so wrong that the other checks are not possible.
 
-    Every other key stays as the caller wrote it: unknown ones are AI Toolkit's business.
+    All other keys stay as the caller wrote them; unknown ones are left to AI Toolkit.
     """
     config = parse_config(request.config)
     process = _process(config, problems)
@@ -44,7 +44,7 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
         process["type"] = CONTROLLED_TYPE
     process["training_folder"] = str(request.training_folder)
     if isinstance(process.get("log_dir"), str):
-        # Else it would be made in AI Toolkit's own folder.
+        # A relative path would lead into AI Toolkit's own folder.
         process["log_dir"] = str(request.training_folder / process["log_dir"])
     process[CONTROL_KEY] = str(request.scratch / CONTROL_FILE)
     _set_logging(process, problems)
@@ -55,20 +55,20 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
 
 
 def process_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The one process of a prepared config."""
+    """Return the one process of a prepared config."""
     process: dict[str, Any] = config["config"]["process"][0]
     return process
 
 
 def _process(config: dict[str, Any], problems: Problems) -> dict[str, Any] | None:
-    """The config's one process, every section of it a mapping; notes what is not of that shape."""
+    """Return the config's one process, and add a problem for every section that is not a mapping."""
     job = config.get("config")
     if not isinstance(job, dict):
-        problems.add("config", "is required, and is a mapping with name and process")
+        problems.add("config", "is required: a mapping with name and process")
         return None
     processes = job.get("process")
     if not isinstance(processes, list) or not processes or not isinstance(processes[0], dict):
-        problems.add("config.process", "is required, and is a list with one mapping")
+        problems.add("config.process", "is required: a list with one mapping")
         return None
     if len(processes) > 1:
         problems.add("config.process", f"has {len(processes)} entries; send one training at a time")
@@ -97,26 +97,27 @@ def _check_name(name: object, field: str, problems: Problems) -> None:
         problems.add(field, error.message.removeprefix(f"{field}: ").rstrip("."))
         return
     if "[" in name or "]" in name:
-        problems.add(
-            field, "has square brackets, with which AI Toolkit does not find its own checkpoints again"
-        )
+        problems.add(field, "has square brackets; AI Toolkit would not find the checkpoints of such a name")
     clash = next((file for file in _OWN_FILES if file.startswith(name)), None)
     if clash is not None:
-        problems.add(field, f"is how AI Toolkit's own {clash} begins, which it would take for a checkpoint")
+        problems.add(
+            field,
+            f"is the beginning of {clash}, a file that AI Toolkit would then take for a checkpoint; choose another",
+        )
 
 
 def _set_logging(process: dict[str, Any], problems: Problems) -> None:
     logging = process.setdefault("logging", None) or {}
     process["logging"] = logging
     logging["use_ui_logger"] = True
-    # Its own default is every hundredth step, which leaves a short training without a curve.
+    # AI Toolkit's default, every hundredth step, leaves a short training without a curve.
     logging.setdefault("log_every", 1)
     if logging.get("use_wandb"):
         problems.warn("With logging.use_wandb AI Toolkit keeps no loss log: `metrics` will have no curves.")
 
 
 def _set_dataset(process: dict[str, Any], folder: str, problems: Problems) -> None:
-    """Point the first dataset, and every other of the same folder or of none, to `folder`."""
+    """Set `folder` in the first dataset and in all others with the same folder or none."""
     datasets = process.get("datasets") or [{}]
     process["datasets"] = datasets
     placeholder = _source(datasets[0])
@@ -133,7 +134,7 @@ def _source(dataset: Mapping[str, Any]) -> Any:
 
 
 def _set_negative_prompts(process: Mapping[str, Any]) -> None:
-    """AI Toolkit's default, `false`, ends SD 1.x and SDXL at the first sample; empty text is what it stands for."""
+    """Replace the default `false`, with which AI Toolkit fails at the first sample of SD 1.x and SDXL, by empty text."""
     for section in ("sample", "first_sample"):
         sample = process.get(section)
         if isinstance(sample, dict) and sample.get("neg") in (None, False):

@@ -1,4 +1,4 @@
-"""Where AI Toolkit is installed."""
+"""Finds the installation of AI Toolkit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lorapod.installations import Installation, ProgramSpec
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
-#: Where the project's own image has it.
+#: Its folder in the project's own image.
 IMAGE_ROOT = Path("/app/ai-toolkit")
 
 AI_TOOLKIT = ProgramSpec(
@@ -25,11 +25,11 @@ AI_TOOLKIT = ProgramSpec(
 def find_installation(
     path: Path | None, python: Path | None, workspace: Path
 ) -> tuple[Installation | None, str]:
-    """The installation to use, and in one sentence where it is or what is missing.
+    """Return the installation to use, and one sentence that says where it is or what is missing.
 
     Args:
-        path: `AI_TOOLKIT_PATH`; None: the image's own place, then `<workspace>/ai-toolkit`.
-        python: `AI_TOOLKIT_PYTHON`; None: the virtual environment in its root, else the worker's own Python.
+        path: `AI_TOOLKIT_PATH`; None means the image's folder, then `<workspace>/ai-toolkit`.
+        python: `AI_TOOLKIT_PYTHON`; None means the virtual environment in its root, else the worker's own Python.
         workspace: the workspace's root.
     """
     places = [path] if path is not None else [IMAGE_ROOT, workspace / "ai-toolkit"]
@@ -37,15 +37,15 @@ def find_installation(
 
 
 def configured_installation(settings: Settings, workspace: Workspace) -> tuple[Installation | None, str]:
-    """As `find_installation`, by the settings."""
+    """Find the installation by the settings, as `find_installation` does."""
     return find_installation(settings.ai_toolkit_path, settings.ai_toolkit_python, workspace.root)
 
 
 def needed_installation(settings: Settings, workspace: Workspace) -> Installation:
-    """The installation to use.
+    """Return the installation to use.
 
     Raises:
-        Unsupported: there is none; says what is missing.
+        Unsupported: it is not installed; the message says what is missing.
     """
     installation, detail = configured_installation(settings, workspace)
     if installation is None:

@@ -1,7 +1,7 @@
-"""What an exit of AI Toolkit meant.
+"""Judges an exit of AI Toolkit.
 
-Exit code 0 is not success: SIGINT ends it with 0, too. What counts is the result on disk, younger than this run, and
-that no `Job stopped` was printed.
+Exit code 0 is not proof of success, because AI Toolkit also exits with 0 after SIGINT. Success means that the result on
+disk is younger than this run, and that no `Job stopped` was printed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lorapod.weights import SUFFIX
 #: How far the clock of a file server may be behind this machine's.
 CLOCK_SKEW_S = 60.0
 
-#: Sent by whoever wants it to end, the platform included; never by a fault of the training.
+#: Signals that somebody sent to end it, for example the platform; an error of the training never sends them.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _STOPPED = re.compile(r"^\s*Job (?:stopped|returning to queue)\s*$")
@@ -31,7 +31,7 @@ _LONGEST_MESSAGE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class _Pattern:
-    """A message that is known, in AI Toolkit or in what it runs on."""
+    """A known error message of AI Toolkit or of a library."""
 
     words: re.Pattern[str]
     code: ErrorCode
@@ -43,7 +43,7 @@ def _known(words: str, code: ErrorCode, message: str, hint: str) -> _Pattern:
     return _Pattern(words=re.compile(words, re.IGNORECASE), code=code, message=message, hint=hint)
 
 
-#: The first match counts; `{0}` is the pattern's group.
+#: The first match counts; `{0}` is the group of the pattern.
 _PATTERNS = (
     _known(
         r"CUDA out of memory|OOM during training step 3 times|CUDA error: out of memory|cudaErrorMemoryAllocation",
@@ -72,7 +72,7 @@ _PATTERNS = (
     _known(
         r"401 Client Error|403 Client Error|RepositoryNotFoundError|Repository Not Found|Invalid user token",
         ErrorCode.INVALID_INPUT,
-        "HuggingFace knows no such model, or the worker's token may not read it",
+        "HuggingFace does not have this model, or the worker's token may not read it",
         "Check model.name_or_path, and the worker's HF_TOKEN if the model is private or gated.",
     ),
     _known(
@@ -85,21 +85,21 @@ _PATTERNS = (
     _known(
         r'pretrained_model_name_or_path "([^"]+)" is neither a valid local path',
         ErrorCode.NOT_FOUND,
-        "There is no model at {0}",
-        "Give a path in the workspace or a HuggingFace id as model.name_or_path.",
+        "The model {0} does not exist",
+        "Set model.name_or_path to a path in the workspace or a HuggingFace id.",
     ),
     _known(
         r"incomplete metadata, file not fully covered|SafetensorError|HeaderTooLarge|InvalidHeaderDeserialization"
         r"|MetadataIncompleteBuffer",
         ErrorCode.CONFLICT,
-        "A safetensors file is damaged or cut off",
+        "A safetensors file is damaged or truncated",
         "If it is the base model, download it again; a damaged checkpoint is set aside by `resume`.",
     ),
     _known(
         r"no (?:images|videos) found in (\S+)",
         ErrorCode.INVALID_INPUT,
-        "The dataset {0} has no picture that can be read",
-        "Upload JPEG, PNG or WebP pictures.",
+        "The dataset {0} has no readable image",
+        "Upload JPEG, PNG or WebP images.",
     ),
     _known(
         r"\[Errno 2\] No such file or directory: '([^']+)'",
@@ -112,27 +112,27 @@ _PATTERNS = (
         r"|Scheduler must be [\w, ]+|Environment variable \S+ not set|Missing \"[^\"]+\" key"
         r"|could not convert string to float: '[^']*')",
         ErrorCode.INVALID_INPUT,
-        "The config is not one that AI Toolkit takes: {0}",
+        "AI Toolkit does not accept the config: {0}",
         "Correct the config and train again.",
     ),
     _known(
         r"Found no NVIDIA driver|CUDA driver version is insufficient|no kernel image is available|CUDA-capable device"
         r"|CUDA error: (?!out of memory)([^\n]{1,80})|Torch not compiled with CUDA",
         ErrorCode.GPU_UNAVAILABLE,
-        "The GPU cannot be used with this worker's PyTorch",
-        "Take a machine with a newer driver or another GPU type; the log has the details.",
+        "The GPU does not work with this worker's PyTorch",
+        "Use a machine with a newer driver or another GPU type; the log has the details.",
     ),
     _known(
         r"ModuleNotFoundError: No module named '([^']+)'|ImportError: (.{1,80})",
         ErrorCode.INTERNAL,
-        "AI Toolkit's own environment is not complete: {0}",
+        "AI Toolkit's Python environment is incomplete: {0}",
         "Install AI Toolkit's requirements for the Python in AI_TOOLKIT_PYTHON.",
     ),
 )
 
 
 def judge(run_folder: Path, name: str, child: ChildExit) -> Outcome:
-    """What the exit meant, by the result on disk, the exit and the last lines of output."""
+    """Return what the exit meant, by the result on disk, the exit and the last lines of output."""
     stopped = any(_STOPPED.match(line) for line in child.last_lines)
     if child.exit_code == 0 and not stopped:
         if _finished(run_folder, name, child.launched_at):
@@ -146,13 +146,13 @@ def judge(run_folder: Path, name: str, child: ChildExit) -> Outcome:
 
 
 def _finished(run_folder: Path, name: str, launched_at: float) -> bool:
-    """Whether the final weights are of this run: younger than the config that AI Toolkit wrote when it began."""
+    """Return whether the final weights are from this run: younger than the config that AI Toolkit wrote at its start."""
     final = final_weights(run_folder, name)
     if final is None:
         return False
     written = final.stat().st_mtime
     try:
-        # Of the same file system, hence of the same clock.
+        # Both times come from the clock of the same file system.
         begun = (run_folder / "config.yaml").stat().st_mtime
     except FileNotFoundError:
         begun = launched_at
@@ -163,12 +163,12 @@ def _nothing_written(name: str) -> Failure:
     return Failure(
         code=ErrorCode.INTERNAL,
         message=f"AI Toolkit ended without an error, but without the final weights {name}.safetensors.",
-        hint="The log has its last words.",
+        hint="See the end of its log.",
     )
 
 
 def failure_of(child: ChildExit) -> Failure:
-    """Why AI Toolkit ended with an error, by its last lines."""
+    """Return why AI Toolkit ended with an error, by its last lines."""
     known = _known_failure(child.last_lines)
     if known is not None:
         return known
@@ -182,7 +182,7 @@ def failure_of(child: ChildExit) -> Failure:
         return Failure(
             code=ErrorCode.INTERNAL,
             message=f"AI Toolkit was ended by {signal.Signals(child.signal).name}.",
-            hint="The log has its last words.",
+            hint="See the end of its log.",
         )
     said = _last_error(child.last_lines)
     return Failure(
@@ -193,7 +193,7 @@ def failure_of(child: ChildExit) -> Failure:
 
 
 def _known_failure(lines: Sequence[str]) -> Failure | None:
-    """The last line that holds a known message decides: what came before was survived, or led to it."""
+    """Return the failure of the last line with a known message; earlier errors were survived, or led to this one."""
     errors = [line for line in lines if _ERROR_LINE.match(line)]
     for line in (*reversed(errors), *reversed(_last_traceback(lines))):
         for pattern in _PATTERNS:
@@ -205,7 +205,7 @@ def _known_failure(lines: Sequence[str]) -> Failure | None:
 
 
 def _last_traceback(lines: Sequence[str]) -> Sequence[str]:
-    """What was said from the last traceback on: an error before that was caught; all of it where there is none."""
+    """Return the lines from the last traceback on, because earlier errors were caught; without a traceback, all lines."""
     for place in range(len(lines) - 1, -1, -1):
         if lines[place].startswith("Traceback (most recent call last)"):
             return lines[place:]
@@ -213,7 +213,7 @@ def _last_traceback(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _last_error(lines: Sequence[str]) -> str:
-    """What AI Toolkit itself gave as the reason, else the last line of a traceback."""
+    """Return the reason that AI Toolkit gave, else the last line of a traceback."""
     for line in reversed(lines):
         if match := _ERROR_LINE.match(line):
             return _short(match["message"])
@@ -229,7 +229,7 @@ def _short(text: str) -> str:
 
 
 def final_weights(run_folder: Path, name: str) -> Path | None:
-    """The end result of a whole run: weights or a model folder without a step in the name; None where there is none."""
+    """Return the result of a complete run, weights or a model folder without a step in the name, or None."""
     for ending in (SUFFIX, f"_LoRA{SUFFIX}", ".pt", ""):
         path = run_folder / f"{name}{ending}"
         if path.exists():

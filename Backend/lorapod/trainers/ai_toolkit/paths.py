@@ -1,7 +1,7 @@
-"""Every path in a config: where it really leads, and whether it may.
+"""Resolves every path in a config and checks where it leads.
 
-AI Toolkit reads whatever path a config names. A path must end in the workspace; one to a model may also end in the
-operator's own model folders (`MODELS_PATH`, the HuggingFace cache) or in the installation.
+AI Toolkit reads every path that a config names. A path must lead into the workspace; a path to a model may also lead
+into the operator's model folders (`MODELS_PATH`, the HuggingFace cache) or into the installation.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.weights import SUFFIX, read_header
 from lorapod.workspace import Workspace
 
-#: Keys whose text is prose, whatever it looks like.
+#: Keys whose text is prose, even if it looks like a path.
 PROSE_KEYS = frozenset(
     """
     prompt prompts neg negative_prompt unconditional_prompt default_caption trigger trigger_word name init_words
     diff_output_preservation_class replacements class_names trigger_class_name
     """.split()
 )
-#: Keys that name folders or files to read, pictures mostly.
+#: Keys that name folders or files to read, mostly images.
 READ_KEYS = frozenset(
     """
     folder_path dataset_path control_path control_path_1 control_path_2 control_path_3 mask_path inpaint_path
     unconditional_path clip_image_path ctrl_img ctrl_img_1 ctrl_img_2 ctrl_img_3 image_path image_dir
     """.split()
 )
-#: Keys that name weights: a local path, a HuggingFace id or, for some, an address.
+#: Keys that name weights: a local path, a HuggingFace id or, for some, a URL.
 MODEL_KEYS = frozenset(
     """
     name_or_path vae_path unet_path lora_path assistant_lora_path inference_lora_path unconditional_lora_path
@@ -43,11 +43,11 @@ MODEL_KEYS = frozenset(
     diffusion_feature_extractor_path
     """.split()
 )
-#: Where the worker has put its own control table, on local disk whatever the caller wrote there.
+#: The path of the control table on local disk, which the worker sets whatever the caller wrote.
 CONTROL_KEY = "sqlite_db_path"
 
 _MODEL_HOSTS = ("huggingface.co", "civitai.com")
-#: A file in a repository, which some models name as `owner/name/path/to/file`.
+#: A file in a repository; some models name it as `owner/name/path/to/file`.
 _HUB_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,95}){1,8}")
 _PROMPT_PATH = re.compile(r"--ctrl_img(?:_[123])?[ \t]+(?P<path>\S+)")
 
@@ -56,20 +56,20 @@ Place = tuple[Any, str | int]
 
 @dataclass(frozen=True, kw_only=True)
 class PathRules:
-    """Where the paths of one worker's configs may lead."""
+    """The places into which the paths of one worker's configs may lead."""
 
     workspace: Workspace
     #: Folders outside the workspace that hold models.
     model_folders: Sequence[Path]
-    #: Where a HuggingFace download would lie.
+    #: The folder of HuggingFace downloads.
     hub_cache: Path
-    #: Whether nothing may be downloaded.
+    #: Whether downloads are forbidden.
     offline: bool
-    #: A folder that will be there before the launch.
+    #: A folder that does not exist yet but will before the launch.
     awaited: Path | None = None
 
     def settle(self, process: Mapping[str, Any], field: str, problems: Problems) -> None:
-        """Make every local path in one process of a config absolute and real, in place; note those that may not be."""
+        """Replace every local path in one process of a config by its real, absolute path; add a problem for bad ones."""
         for inner, key, (container, place) in _texts(process, field, ""):
             text = container[place]
             if inner == f"{field}.{CONTROL_KEY}":
@@ -95,31 +95,32 @@ class PathRules:
         if Path(path) == self.awaited:
             return path
         if path and not Path(path).exists() and Path(path).is_relative_to(self.workspace.root):
-            problems.add(field, f"there is no {shown(text)!r} in the workspace")
+            problems.add(field, f"{shown(text)!r} is not in the workspace")
         return path
 
     def _prompt(self, text: str, field: str, problems: Problems) -> None:
-        """A prompt may name control pictures behind flags; those must be right as they stand."""
+        """Check the control images that a prompt names behind flags; a path in a prompt is not rewritten."""
         for flag in _PROMPT_PATH.finditer(text):
             path = self._existing(flag["path"], field, problems)
             if path != flag["path"]:
-                problems.add(field, f"write the control picture as {shown(path)!r}")
+                problems.add(field, f"write the path of the control image as {shown(path)!r}")
 
     def _model(self, text: str, field: str, problems: Problems) -> str:
         if "://" in text:
-            self._address(text, field, problems)
+            self._url(text, field, problems)
             return text
         paths = ModelPaths(workspace=self.workspace, folders=self.model_folders)
         local = paths.find(text)
         if local is None and not text.startswith("/"):
-            # Also for what reads like a HuggingFace id: a link of the workspace that leads outside.
+            # Text that looks like a HuggingFace id may be a link in the workspace that leads outside.
             self._inside(text, field, problems)
         if local is not None:
             _check_weights(local, text, field, problems)
             return str(local)
         if _looks_like_a_path(text) or paths.names_own(text):
             problems.add(
-                field, f"there is no model at {shown(text)!r}, in the workspace or the worker's model folders"
+                field,
+                f"the model {shown(text)!r} is neither in the workspace nor in the worker's model folders",
             )
         elif HUB_ID.fullmatch(text) or _HUB_FILE.fullmatch(text):
             self._hub(text, field, problems)
@@ -127,35 +128,35 @@ class PathRules:
             problems.add(field, f"{shown(text)!r} is neither a path in the workspace nor a HuggingFace id")
         return text
 
-    def _address(self, text: str, field: str, problems: Problems) -> None:
+    def _url(self, text: str, field: str, problems: Problems) -> None:
         try:
-            address = urlsplit(text)
-            host = (address.hostname or "").lower()
+            url = urlsplit(text)
+            host = (url.hostname or "").lower()
         except ValueError:
-            problems.add(field, f"{shown(text)!r} is not an address")
+            problems.add(field, f"{shown(text)!r} is not a URL")
             return
         known = any(host == name or host.endswith(f".{name}") for name in _MODEL_HOSTS)
-        if address.scheme != "https" or not known:
+        if url.scheme != "https" or not known:
             problems.add(
-                field, f"a model can be fetched from {' or '.join(_MODEL_HOSTS)} only; download others first"
+                field, f"a model can be fetched only from {' or '.join(_MODEL_HOSTS)}; download others first"
             )
 
     def _hub(self, text: str, field: str, problems: Problems) -> None:
         if self.offline and not cached_repository(self.hub_cache, text).is_dir():
             problems.add(
                 field,
-                f"the model {shown(text)!r} is not on this worker, which may not download (HF_HUB_OFFLINE)",
+                f"the model {shown(text)!r} is not on this worker, and HF_HUB_OFFLINE forbids the download",
             )
 
 
 def worker_rules(
     settings: Settings, workspace: Workspace, toolkit: Path, *, awaited: Path | None = None
 ) -> PathRules:
-    """Where the paths of this worker's configs may lead.
+    """Return the rules for the paths of this worker's configs.
 
     Args:
-        settings: the worker's.
-        workspace: its workspace.
+        settings: the worker's settings.
+        workspace: the worker's workspace.
         toolkit: AI Toolkit's root.
         awaited: see `PathRules`.
     """
@@ -182,7 +183,7 @@ def _check_weights(path: Path, text: str, field: str, problems: Problems) -> Non
         problems.refused(field, error)
         return
     if not whole:
-        problems.add(field, f"the file {shown(text)!r} is cut off; download it again")
+        problems.add(field, f"the file {shown(text)!r} is truncated; download it again")
 
 
 def _looks_like_a_path(text: str) -> bool:
@@ -190,7 +191,7 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _texts(value: Any, field: str, key: str) -> Iterator[tuple[str, str, Place]]:
-    """Every text below `value`: its path, the nearest key, and where it can be replaced."""
+    """Yield every text below `value` with its path, the nearest key, and the place where it can be replaced."""
     places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for place, inner in list(places):
         path = f"{field}.{place}" if isinstance(place, str) else f"{field}[{place}]"

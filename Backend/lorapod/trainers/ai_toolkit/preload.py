@@ -1,12 +1,12 @@
-"""Imports what an AI Toolkit training needs; run in a resident process, in its root and under its own Python.
+"""Imports what an AI Toolkit training needs; it runs in the template process, in AI Toolkit's root and Python.
 
-Modules are named as text: this package's environment does not have them.
+Modules are named as text, because this package's environment does not have them.
 """
 
 import os
 from importlib import import_module
 
-#: What `run.py` sets before its own imports, which read it.
+#: What `run.py` sets before its own imports, because they read it.
 _ENVIRONMENT = {"NO_ALBUMENTATIONS_UPDATE": "1", "OPENCV_FFMPEG_LOGLEVEL": "-8", "DISABLE_TELEMETRY": "YES"}
 _DEFAULTS = {"HF_XET_HIGH_PERFORMANCE": "1", "HF_HUB_DISABLE_XET": "0"}
 
@@ -19,5 +19,5 @@ for name, value in _DEFAULTS.items():
 for module in ("toolkit.job", "toolkit.accelerator", "jobs"):
     import_module(module)
 
-# What any job of type `extension` does first: it imports every extension, and the trainers behind them.
+# Every job of type `extension` does this first: it imports all extensions with their trainers.
 import_module("toolkit.extension").get_all_extensions_process_dict()

@@ -1,4 +1,4 @@
-"""What is wrong with a config, collected, so that a caller learns all of it at once."""
+"""Collects everything that is wrong with a config, so that a caller gets it at once."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ _SHOWN_CHARACTERS = 120
 
 
 class Problems:
-    """A list that grows while a config is read."""
+    """The problems and warnings of one config."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with empty lists."""
         self._found: list[dict[str, Any]] = []
-        #: What a caller should know but need not change, a sentence each.
+        #: One sentence for each thing that a caller should know but need not change.
         self.warnings: list[str] = []
 
     def add(self, field: str, error: str) -> None:
-        """Note one problem: the path of the key, and what is wrong, without a full stop."""
+        """Add a problem: the path of the key, and what is wrong, without a full stop."""
         entry = {"field": shown(field), "error": error}
         if entry not in self._found:
             self._found.append(entry)
 
     def warn(self, sentence: str) -> None:
-        """Note what a caller should know."""
+        """Add a warning."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
     def raise_any(self) -> None:
-        """End here if there are any.
+        """Raise an error if there are problems.
 
         Raises:
-            InvalidInput: all of them in `details`.
+            InvalidInput: `details` has all of them.
         """
         if self._found:
             raise problems_found(self._found)
 
     def refused(self, field: str, error: WorkerError) -> None:
-        """Note what another module's error says."""
+        """Add a problem with the message of another module's error."""
         self.add(field, error.message.rstrip("."))
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: printable and short."""
+    """Return a value as messages show it: printable and short."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text

@@ -1,7 +1,7 @@
-"""What AI Toolkit would find wrong late, or never, found before a start costs anything.
+"""Finds mistakes in a config before a start that AI Toolkit would find late or never.
 
-Only what is sure to fail, or to train something else than was asked for, is refused; see each check for what AI
-Toolkit 0.12.26 does.
+A config is refused only if it is sure to fail, or to train something else than it says; each check tells what AI Toolkit
+0.12.26 does with the mistake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".wmv", ".m4v", ".flv")
 _AUDIO = (".mp3", ".wav", ".flac", ".aac", ".ogg", ".m4a")
 _AUDIO_ARCHS = ("ace_step",)
 
-#: Whole numbers and the least that each may be; None is AI Toolkit's default only where it is listed so.
+#: Whole numbers with their minimum.
 _WHOLE = (
     ("train", "steps", 1),
     ("train", "batch_size", 1),
@@ -36,13 +36,13 @@ _WHOLE = (
     ("sample", "sample_steps", 1),
 )
 _WHOLE_OR_NONE = (("network", "linear", 1), ("network", "rank", 1), ("network", "conv", 1))
-#: How often; 0 and none mean never.
+#: Intervals in steps; 0 and null mean never.
 _INTERVALS = (("save", "save_every"), ("sample", "sample_every"), ("logging", "log_every"))
 _RATES = ("lr", "unet_lr", "text_encoder_lr")
 
 
 def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Problems) -> None:
-    """Note what is wrong with a prepared config, whose paths are settled."""
+    """Add a problem for every mistake in a prepared config, whose paths are already resolved."""
     process = config["config"]["process"][0]
     _check_job(config.get("job"), process.get("type"), known, problems)
     check_model(process.get("model"), known, problems)
@@ -55,16 +55,16 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
 
 
 def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems) -> None:
-    """An unknown job is found after 5 s, an unknown process type after 11 s."""
+    """Check job and process type; AI Toolkit finds an unknown job after 5 s, an unknown process type after 11 s."""
     if job is None:
-        problems.add("job", "is required; for a LoRA it is extension")
+        problems.add("job", "is required: for a LoRA, extension")
     elif job not in _JOBS:
         problems.add("job", _unknown("job", job, _JOBS))
     elif job != "extension":
         problems.add("job", f"{job!r} does not train a LoRA; use extension")
     field = f"{_PROCESS}.type"
     if not isinstance(kind, str):
-        problems.add(field, "is required; for a LoRA it is sd_trainer or diffusion_trainer")
+        problems.add(field, "is required: for a LoRA, sd_trainer or diffusion_trainer")
     elif kind in NOT_TRAININGS:
         problems.add(field, f"{kind!r} does not train; use sd_trainer or diffusion_trainer")
     elif kind not in known.process_types:
@@ -72,7 +72,7 @@ def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems)
 
 
 def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
-    """A missing model is found after 10 s; an unknown arch never: it is trained as SD 1.x."""
+    """Check the model; AI Toolkit finds a missing one after 10 s, and trains an unknown arch as SD 1.x."""
     model = model or {}
     if not isinstance(model.get("name_or_path"), str) or not model["name_or_path"]:
         problems.add(
@@ -81,16 +81,16 @@ def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Pr
     arch = model.get("arch")
     if arch is None:
         return
-    # AI Toolkit's own UI writes `arch:tag`; what is behind the colon is dropped.
+    # AI Toolkit's own UI writes `arch:tag`; AI Toolkit ignores the tag.
     if not isinstance(arch, str) or arch.split(":")[0] not in known.archs:
         problems.add(
             f"{_PROCESS}.model.arch",
-            f"{_unknown('architecture', arch, known.archs)}; AI Toolkit would silently take it for SD 1.5",
+            f"{_unknown('architecture', arch, known.archs)}; AI Toolkit would silently train it as SD 1.5",
         )
 
 
 def _check_numbers(process: Mapping[str, Any], problems: Problems) -> None:
-    """A number in quotes is found when it is first used: some after the model load, some at the first checkpoint."""
+    """Check numbers; AI Toolkit finds one in quotes when it first uses it, as late as at the first checkpoint."""
     for section, key, least in (*_WHOLE, *_WHOLE_OR_NONE):
         values = process.get(section) or {}
         optional = (section, key, least) in _WHOLE_OR_NONE
@@ -117,20 +117,23 @@ def _is_rate(rate: object) -> bool:
 
 
 def _wrong_number(kind: str, least: int, number: object) -> str:
-    return (
-        f"{shown(number)} is not {kind} of at least {least}{', but text' if isinstance(number, str) else ''}"
-    )
+    quotes = "; remove the quotes" if isinstance(number, str) and number.strip().isdigit() else ""
+    return f"{_quoted(number)} is not {kind} of at least {least}{quotes}"
+
+
+def _quoted(value: object) -> str:
+    return repr(shown(value)) if isinstance(value, str) else shown(value)
 
 
 def _check_network(network: Mapping[str, Any] | None, problems: Problems) -> None:
-    """An unknown network type is never found: a plain LoRA is trained."""
+    """Check the network type; AI Toolkit trains a plain LoRA for an unknown one."""
     kind = (network or {}).get("type", "lora")
     if not isinstance(kind, str) or kind.lower() not in _NETWORK_TYPES:
         problems.add(f"{_PROCESS}.network.type", _unknown("network type", kind, _NETWORK_TYPES))
 
 
 def _check_samples(process: Mapping[str, Any], problems: Problems) -> None:
-    """Samples that are no text end the training at the first of them, after the model load."""
+    """Check the samples; AI Toolkit fails at the first one that is not text, after the model load."""
     for section in ("sample", "first_sample"):
         sample = process.get(section) or {}
         if not isinstance(sample.get("neg", ""), str):
@@ -138,15 +141,15 @@ def _check_samples(process: Mapping[str, Any], problems: Problems) -> None:
         for key, kind in (("prompts", str), ("samples", dict)):
             entries = sample.get(key, [])
             if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
-                what = "texts" if kind is str else "mappings with a prompt"
+                what = "texts" if kind is str else "mappings, each with a prompt"
                 problems.add(f"{_PROCESS}.{section}.{key}", f"is not a list of {what}")
 
 
 def _check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
-    """A dataset that is missing or empty is found only after the model load."""
+    """Check the datasets; AI Toolkit finds a missing or empty one only after the model load."""
     datasets = process.get("datasets") or []
     if not datasets:
-        problems.add(f"{_PROCESS}.datasets", "is required: upload pictures first and name them in `dataset`")
+        problems.add(f"{_PROCESS}.datasets", "is required: upload images first and name them in `dataset`")
     arch = (process.get("model") or {}).get("arch")
     for place, dataset in enumerate(datasets):
         field = f"{_PROCESS}.datasets[{place}]"
@@ -158,7 +161,8 @@ def _check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
             endings = _endings(dataset, arch)
             if not any(name.lower().endswith(endings) for name in _files(Path(source))):
                 problems.add(
-                    f"{field}.{key}", f"there is no file of {' '.join(endings)} in {shown(source)!r}"
+                    f"{field}.{key}",
+                    f"the folder {shown(source)!r} has no file of the types {' '.join(endings)}",
                 )
         elif Path(source).exists() and key == "folder_path":
             problems.add(f"{field}.{key}", f"{shown(source)!r} is not a folder")
@@ -169,7 +173,7 @@ def _check_resolution(resolution: object, field: str, problems: Problems) -> Non
     sizes = resolution if isinstance(resolution, list) else [resolution]
     if not sizes or not all(type(size) is int and size > 0 for size in sizes):
         problems.add(
-            f"{field}.resolution", f"{shown(resolution)} is neither a size in pixels nor a list of them"
+            f"{field}.resolution", f"{_quoted(resolution)} is neither a size in pixels nor a list of sizes"
         )
 
 
@@ -183,19 +187,19 @@ def _endings(dataset: Mapping[str, Any], arch: object) -> tuple[str, ...]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Names of the files that AI Toolkit would look at."""
+    """Yield the names of the files that AI Toolkit would look at."""
     for entry in files_below(folder, skip=lambda name: name.startswith(".")):
         if Path(entry.path).parent.name != "_controls" and not entry.name.startswith("."):
             yield entry.name
 
 
 def check_text(config: Mapping[str, Any], problems: Problems) -> None:
-    """`${NAME}` is replaced from the environment before the config is read, and then printed; nothing escapes it."""
+    """Refuse `${NAME}`: AI Toolkit replaces it from the environment, prints the result, and has no way to escape it."""
     tagged: list[str] = []
     for field, text in _texts(config, ""):
         if "${" in text:
             problems.add(
-                field, "has ${...}, which AI Toolkit replaces from the environment; write it otherwise"
+                field, "has ${...}, which AI Toolkit replaces from the environment; write the value itself"
             )
         if "[name]" in text:
             tagged.append(field)
@@ -206,7 +210,7 @@ def check_text(config: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
-    """Every text below `value`, keys included, with its path."""
+    """Yield every text below `value`, keys included, with its path."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The model architectures and process types that an installation knows, read from its sources as text.
+"""Reads the model architectures and process types that an installation knows from its sources, as text.
 
-AI Toolkit takes an unknown `arch` for SD 1.x without a word, and tells of an unknown process type only after it has
-imported every extension; both are found here first. Nothing of it is imported.
+AI Toolkit silently trains an unknown `arch` as SD 1.x, and reports an unknown process type only after it has imported
+every extension; both are found here first. Nothing of AI Toolkit is imported.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ NOT_TRAININGS = frozenset(
     }
 )
 
-#: Names of SD 1.x that callers and AI Toolkit's own UI use; they reach it by the fallback, as they are meant to.
+#: Names of SD 1.x that callers and AI Toolkit's own UI use; AI Toolkit treats them as unknown, which means SD 1.x.
 _SD1_NAMES = frozenset({"sd", "sd1", "sd15", "sd1.5"})
 
-#: Known where the sources cannot be read: version 0.12.26.
+#: Those of version 0.12.26, in case the sources cannot be read.
 _KNOWN_ARCHS = _SD1_NAMES | frozenset(
     """
     sd2 sd3 sdxl pixart pixart_sigma auraflow flux flex1 flex2 lumina2 vega ssd wan21 wan21_i2v cogview4 anima
@@ -69,17 +69,17 @@ _TEMPLATE_FOLDER = "example_model"
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The words that a config may use."""
+    """The architectures and process types that a config may use."""
 
     archs: frozenset[str]
     process_types: frozenset[str]
-    #: Architectures with a class of their own; the others share one, which came first and lacks what is newer.
+    #: Architectures with a class of their own; the others share the oldest class, which lacks newer features.
     own_class_archs: frozenset[str]
 
 
 @lru_cache(maxsize=4)
 def vocabulary(root: Path, version: str | None) -> Vocabulary:
-    """What the installation at `root` knows; `version` only makes a new one be read anew."""
+    """Return what the installation at `root` knows; `version` is part of the cache's key, so an update is read anew."""
     del version
     archs: set[str] = set()
     types: set[str] = set()
@@ -89,7 +89,7 @@ def vocabulary(root: Path, version: str | None) -> Vocabulary:
     own = set(archs)
     literal = _ARCH_LITERAL.search(_read(root / "toolkit" / "config_modules.py"))
     archs.update(_QUOTED.findall(literal[1]) if literal else ())
-    # A sum of both: a name that an old or strange checkout spells in a way not seen here is no caller's mistake.
+    # The known names are added, because an old or unusual checkout may define them in a way that is not found here.
     return Vocabulary(
         archs=frozenset(archs) | _KNOWN_ARCHS,
         process_types=frozenset(types) | _KNOWN_TYPES,

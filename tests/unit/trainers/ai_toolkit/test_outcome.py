@@ -138,7 +138,7 @@ class TestFailures:
             (
                 "Error running job: no images found in /data/x",
                 ErrorCode.INVALID_INPUT,
-                "/data/x has no picture",
+                "/data/x has no readable image",
             ),
             (
                 (
@@ -146,7 +146,7 @@ class TestFailures:
                     "local path nor a valid repo id. Please check the parameter."
                 ),
                 ErrorCode.NOT_FOUND,
-                "no model at /nonexistent/model",
+                "model /nonexistent/model does not exist",
             ),
             (
                 (
@@ -164,7 +164,7 @@ class TestFailures:
             (
                 "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.",
                 ErrorCode.INVALID_INPUT,
-                "HuggingFace knows no such model",
+                "HuggingFace does not have this model",
             ),
             (
                 (
@@ -172,7 +172,7 @@ class TestFailures:
                     "fully covered"
                 ),
                 ErrorCode.CONFLICT,
-                "damaged or cut off",
+                "damaged or truncated",
             ),
             (
                 "Error running job: config file is invalid. Unknown process type: foo_trainer",
@@ -198,12 +198,12 @@ class TestFailures:
             (
                 "RuntimeError: Found no NVIDIA driver on your system.",
                 ErrorCode.GPU_UNAVAILABLE,
-                "GPU cannot be used",
+                "GPU does not work",
             ),
             (
                 "ModuleNotFoundError: No module named 'cv2'",
                 ErrorCode.INTERNAL,
-                "environment is not complete: cv2",
+                "environment is incomplete: cv2",
             ),
         ],
     )
@@ -220,7 +220,7 @@ class TestFailures:
             "Error running job: no images found in /data",
             "ImportError: something on the way out",
         )
-        assert "no picture" in found.message
+        assert "no readable image" in found.message
 
     def test_an_error_that_was_survived_is_not_the_reason(self, run_folder: Path) -> None:
         found = failure(

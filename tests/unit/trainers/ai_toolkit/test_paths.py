@@ -105,7 +105,7 @@ class TestModels:
         weights(workspace.models / "torn.safetensors", keep_bytes=-1)
         weights(workspace.models / "empty.safetensors", keep_bytes=0)
         assert prepare({"model.name_or_path": "models/whole.safetensors"}).config
-        assert "cut off" in refused({"model.name_or_path": "models/torn.safetensors"})["model.name_or_path"]
+        assert "truncated" in refused({"model.name_or_path": "models/torn.safetensors"})["model.name_or_path"]
         assert "model.name_or_path" in refused({"model.name_or_path": "models/empty.safetensors"})
 
     def test_the_operators_own_model_folder(

@@ -37,7 +37,7 @@ def test_everything_wrong_is_told_at_once(refused: Refused) -> None:
     assert "did you mean 'sd_trainer'" in found["type"]
     assert "did you mean 'flux'" in found["model.arch"]
     assert "did you mean 'lora'" in found["network.type"]
-    assert "text" in found["train.steps"]
+    assert "remove the quotes" in found["train.steps"]
 
 
 @pytest.mark.parametrize(
