@@ -148,7 +148,10 @@ def test_prompt_files_stay_where_they_are_wished(engine: AIToolkitEngine, worksp
         ({"config": None, "prompt": "a cat"}, "needs a config"),
         ({"config": {"job": "extension"}}, "must be generate"),
         ({"config": {"job": "generate", "config": {"process": []}}}, "list with one mapping"),
-        ({"config": config(model={"name_or_path": "models/none.safetensors", "arch": "zimage"})}, "no model"),
+        (
+            {"config": config(model={"name_or_path": "models/none.safetensors", "arch": "zimage"})},
+            "neither in the workspace nor",
+        ),
         ({"config": config(model={"name_or_path": "/etc", "arch": "zimage"})}, "name_or_path"),
         ({"config": config(model={"name_or_path": "models/tiny", "arch": "zimge"})}, "did you mean 'zimage'"),
         (
