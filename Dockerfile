@@ -25,6 +25,7 @@ ARG EXTRAS=redis
 WORKDIR /app
 # First what is installed, which changes seldom; then what is ours.
 COPY pyproject.toml requirements.lock ./
+COPY client client
 COPY scripts/requirements.py scripts/
 RUN python3 -m venv /opt/lorapod \
     && python3 scripts/requirements.py "${EXTRAS}" >/tmp/requirements.txt \
@@ -32,7 +33,7 @@ RUN python3 -m venv /opt/lorapod \
     && rm /tmp/requirements.txt
 COPY README.md LICENSE ./
 COPY Backend Backend
-RUN /opt/lorapod/bin/pip install --no-deps . && rm -rf build
+RUN /opt/lorapod/bin/pip install --no-deps ./client .
 COPY SimpleBackend SimpleBackend
 COPY FastBackend FastBackend
 COPY startup.sh ./

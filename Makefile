@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
-SOURCES := Backend FastBackend SimpleBackend tests scripts
+SOURCES := Backend FastBackend SimpleBackend client tests scripts
 # Two workers: the machine this is sized for has two cores. The servers in the tests take free ports.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 ALL = Path("requirements.lock")
 ALL_HEADER = "# Made by `make lock` from pyproject.toml (all extras); used by `make venv` as constraints.\n"
+#: What is built from this tree has no pin.
+OWN = {"lorapod", "lorapod-client"}
 WORKER = Path("FastBackend/requirements.lock")
 WORKER_HEADER = (
     "# Made by `make lock` from pyproject.toml (builtin, redis); what FastBackend installs on the volume.\n"
@@ -30,7 +32,7 @@ def resolve(target: str, *options: str) -> Sequence[str]:
     for item in json.loads(answer.stdout)["install"]:
         metadata = item["metadata"]
         name = re.sub(r"[-_.]+", "-", metadata["name"]).lower()
-        if name != "lorapod":
+        if name not in OWN:
             pins.add(f"{name}=={metadata['version'].split('+')[0]}")
     return sorted(pins)
 

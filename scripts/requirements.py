@@ -1,4 +1,4 @@
-"""Print what `pyproject.toml` asks for, a requirement a line, without the package itself.
+"""Print what the worker and the client ask for, a requirement a line, without the two themselves.
 
 Run as `python scripts/requirements.py EXTRA,EXTRA`. An image installs these in a layer below the sources, which then
 change without it.
@@ -10,18 +10,20 @@ import sys
 import tomllib
 from pathlib import Path
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ROOT = Path(__file__).parents[1]
 
 
 def requirements(extras: list[str]) -> list[str]:
-    """The requirements of the package with these extras.
+    """Return the requirements of the worker with these extras, and those of the client.
 
     Raises:
-        KeyError: the package has no such extra.
+        KeyError: the worker has no such extra.
     """
-    project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    client = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text("utf-8"))["project"]
     return [
         *project["dependencies"],
+        *client["dependencies"],
         *(line for extra in extras for line in project["optional-dependencies"][extra]),
     ]
 

@@ -48,8 +48,8 @@ wanted() {
     "$1" - "$PWD" <<'PYTHON'
 import hashlib, pathlib, sys, tomllib
 
-project = tomllib.loads(pathlib.Path("pyproject.toml").read_text("utf-8"))
-keys = {key: project.get(key) for key in ("build-system", "project")} | {"hatch": project["tool"]["hatch"]}
+tomls = [tomllib.loads(pathlib.Path(name).read_text("utf-8")) for name in ("pyproject.toml", "client/pyproject.toml")]
+keys = [(toml["build-system"], toml["project"], toml["tool"]["hatch"]) for toml in tomls]
 texts = [pathlib.Path(name).read_text("utf-8") for name in ("requirements.lock", "Backend/lorapod/__init__.py")]
 print(sys.argv[1], "%d.%d" % sys.version_info[:2], hashlib.sha256(repr((keys, texts)).encode()).hexdigest(), sep="\n")
 PYTHON

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from lorapod.wire import dataset
+
 
 class FileKind(StrEnum):
     """The kinds that callers can ask for."""
@@ -18,8 +20,8 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
-CAPTION_SUFFIXES = frozenset({".txt", ".caption"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".wmv", ".flv"})
+CAPTION_SUFFIXES = dataset.CAPTION_SUFFIXES
+VIDEO_SUFFIXES = dataset.VIDEO_SUFFIXES
 
 _KINDS = {
     FileKind.IMAGE: {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"},

@@ -14,6 +14,8 @@ import lorapod
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
+#: Both are of this tree: they have no pin.
+OWN = {"lorapod", "lorapod-client"}
 EXTRAS = frozenset(metadata.metadata("lorapod").get_all("Provides-Extra", []))
 #: Gigabytes, or seconds of start-up, that a light worker must not carry.
 HEAVY = {"accelerate", "diffusers", "matplotlib", "numpy", "peft", "torch", "transformers"}
@@ -42,7 +44,7 @@ def closure(extras: frozenset[str]) -> set[str]:
             if key not in seen:
                 seen.add(key)
                 waiting.append((key[0], frozenset(requirement.extras)))
-    return {name for name, _ in seen}
+    return {name for name, _ in seen} - OWN
 
 
 def pins() -> dict[str, str]:

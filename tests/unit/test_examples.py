@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import typer
 from typer.core import TyperGroup
@@ -135,9 +134,7 @@ class TestTheClient:
 
     @pytest.mark.parametrize("page", ["docs/howto/long-trainings.md", "docs/howto/cancel-and-resume.md"])
     def test_a_page_asks_for_what_the_worker_takes(self, page: str, queue: FakeQueue) -> None:
-        known: dict[str, Any] = {
-            "client": Client("https://runpod.test/v2/fake", http=httpx.MockTransport(queue))
-        }
+        known: dict[str, Any] = {"client": Client("https://runpod.test/v2/fake", http=queue)}
         for match in _BLOCK.finditer((ROOT / page).read_text("utf-8")):
             if match["language"] == "python":
                 exec(compile(match["text"], page, "exec"), known)  # noqa: S102 - the page is the test

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lorapod.kinds import FileKind, is_hidden, kind_of
+from lorapod.safety import images
+from lorapod.wire import dataset
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,7 @@ def test_hidden_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["_x", "a.x", "a_latent_cache"])
 def test_plain_names(name: str) -> None:
     assert not is_hidden(name)
+
+
+def test_the_images_that_a_dataset_may_hold_are_those_that_are_checked() -> None:
+    assert dataset.IMAGE_SUFFIXES == images.SUFFIXES

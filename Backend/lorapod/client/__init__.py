@@ -31,9 +31,10 @@ from lorapod.client.errors import (
     WaitTimeout,
 )
 from lorapod.client.generation import GeneratedFiles
+from lorapod.client.http import Timeouts
 from lorapod.client.job import JobStatus, QueueJob
+from lorapod.client.retrying import RetryPolicy
 from lorapod.client.training import Training
-from lorapod.client.transport import RetryPolicy, Timeouts
 from lorapod.client.upload import UploadedDataset, UploadProgress
 
 __all__ = [

@@ -31,6 +31,9 @@ from lorapod.endpoint import EndpointConfig
 #: A stopping worker gives its trainings 20 s for a last checkpoint.
 _STOP_GRACE_S = 30.0
 
+#: The worker's entry; it is part of the project's tree alone.
+HANDLER = Path(lorapod.__file__).parent.parent / "rp_handler.py"
+
 _LOG_LINES = 25
 
 _SEED = 7
@@ -60,7 +63,7 @@ class Demo:
         with self.part("Base model and pictures"):
             self.recipe.prepare()
         config = EndpointConfig(
-            command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
+            command=[sys.executable, str(HANDLER)],
             environment={"WORKSPACE_PATH": str(self.out / "workspace")} | dict(self.recipe.environment),
             log_folder=self.out / "logs",
             stop_grace_s=_STOP_GRACE_S,
@@ -249,6 +252,13 @@ def demo(
     """Train a LoRA end to end on this machine, and leave the file, its loss curve and its samples."""
     logging.basicConfig(level=logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not HANDLER.is_file():
+        console.print(
+            "The demo trains with the worker, which is not installed here. "
+            "Clone the project and run `make demo` in its folder.",
+            style="red",
+        )
+        raise typer.Exit(1)
     out = out.resolve()
     make = tiny_recipe if model is None else real_recipe
     recipe = make(

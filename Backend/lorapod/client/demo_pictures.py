@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
 CAPTIONS = ("a quiet bay at dusk", "a sunset over the sea", "the evening sun")
 
 _PICTURES = 12
@@ -16,6 +14,8 @@ _SKY, _SUN, _SEA = "#3b1f6b", "#ff9f1c", "#0fa3b1"
 
 def draw_pictures(folder: Path) -> None:
     """Draw the pictures into `folder`; the same ones each time."""
+    from PIL import Image, ImageDraw
+
     folder.mkdir(parents=True, exist_ok=True)
     places = random.Random(3)  # noqa: S311 -- the places of suns want a seed, not secrecy
     for number in range(_PICTURES):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.client.demo_pictures import draw_pictures
-from lorapod.safety import images
+from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 #: How many prompts are sampled.
 EXAMPLES = 3
@@ -76,7 +76,7 @@ class DemoRecipe:
         """Prompts to sample, each with a picture that has it as its caption: at most `EXAMPLES`, evenly chosen."""
         by_caption: dict[str, Path] = {}
         for path in sorted(self.pictures.iterdir()):
-            if path.suffix.lower() in images.SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 by_caption.setdefault(_caption(path), path)
         captions = sorted(by_caption)
         stride = max(1, len(captions) // EXAMPLES)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
+from lorapod.client.http import HttpSender, Timeouts
 from lorapod.client.job import QueueJob
-from lorapod.client.transport import RetryPolicy, Timeouts, Transport
+from lorapod.client.retrying import RetryPolicy
+from lorapod.client.transport import Transport
 
 #: Largest bodies that RunPod's queue takes.
 RUN_BODY_MAX_BYTES = 10_000_000
@@ -34,7 +34,7 @@ class QueueClient:
         retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         s3_config: Mapping[str, str] | None = None,
-        http: httpx.BaseTransport | None = None,
+        http: HttpSender | None = None,
     ) -> None:
         """Build the client; connects at the first request.
 

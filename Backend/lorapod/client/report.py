@@ -1,4 +1,4 @@
-"""Pictures of a training: its loss curve and its samples. Needs the `report` extra; import it only where it is used."""
+"""Pictures of a training: its loss curve and its samples. Drawing needs the `report` extra."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from PIL import Image
+from lorapod.client.errors import LorapodError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK = "#1f2933"
 _FAINT = "#9aa5b1"
@@ -56,7 +58,9 @@ def loss_curve(points: Sequence[tuple[int, float]], to: Path, *, title: str, sub
     steps = [step for step, _ in points]
     losses = [loss for _, loss in points]
     smooth = smoothed(losses)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = _figure(8, 4.5, layout="constrained")
+    from matplotlib.ticker import MaxNLocator
+
     axes = figure.subplots()
     axes.plot(steps, losses, color=_FAINT, linewidth=0.8, alpha=0.7, label="each step")
     axes.plot(steps, smooth, color=_ACCENT, linewidth=2.2, label="smoothed")
@@ -117,7 +121,7 @@ def sample_sheet(
     shown = list(dataset[: len(rows)])
     width = _LABEL_INCHES + _CELL_INCHES * (len(steps) + (1.25 if shown else 0))
     height = _HEAD_INCHES + _CELL_INCHES * len(rows)
-    figure = Figure(figsize=(width, height))
+    figure = _figure(width, height)
     _sheet_head(figure, title, subtitle)
     for row, index in enumerate(rows):
         top = height - _HEAD_INCHES - row * _CELL_INCHES
@@ -169,6 +173,22 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
     return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
 
 
+def _figure(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> Figure:
+    """Return an empty figure of that size in inches.
+
+    Raises:
+        LorapodError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise LorapodError(
+            f"Drawing needs {error.name}, which is not installed.",
+            hint="Install it: pip install 'lorapod-client[report]'.",
+        ) from None
+    return Figure(figsize=(width, height), layout=layout)
+
+
 def _head(figure: Figure, axes: Axes, title: str, subtitle: str) -> None:
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=_INK)
     if subtitle:
@@ -206,6 +226,8 @@ def _show(axes: Axes, path: Path | None) -> None:
     if path is None:
         axes.text(0.5, 0.5, "-", ha="center", va="center", color=_FAINT)
         return
+    from PIL import Image
+
     with Image.open(path) as picture:
         axes.imshow(picture.convert("RGB"), interpolation="nearest")
 

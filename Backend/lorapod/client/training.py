@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import stamina
-
 from lorapod.client import download
 from lorapod.client.caller import Caller
-from lorapod.client.errors import EndpointError, LorapodError, ProcessEnded, WaitTimeout
+from lorapod.client.errors import EndpointError, ProcessEnded, WaitTimeout
 from lorapod.client.job import QueueJob
+from lorapod.client.retrying import RetryPolicy, retry
 
 #: How long an attached training may keep its RunPod job open; RunPod's own default of 600 s would cut it off.
 EXECUTION_TIMEOUT_S = 86_400.0
@@ -209,17 +208,13 @@ def wait(
 
 
 def _look(caller: Caller, process_id: str, interval_s: float) -> dict[str, Any]:
-    for attempt in stamina.retry_context(
-        on=lambda error: isinstance(error, LorapodError) and error.retryable,
+    policy = RetryPolicy(
         attempts=None,
-        timeout=OUT_OF_SIGHT_S,
-        wait_initial=interval_s,
-        wait_max=_LONGEST_RETRY_WAIT_S,
-        wait_jitter=interval_s,
-    ):
-        with attempt:
-            return caller.call("process_status", process_id=process_id)
-    raise AssertionError("stamina raises the last error itself")
+        patience_s=OUT_OF_SIGHT_S,
+        first_wait_s=interval_s,
+        longest_wait_s=_LONGEST_RETRY_WAIT_S,
+    )
+    return retry(lambda: caller.call("process_status", process_id=process_id), policy)
 
 
 def logs(caller: Caller, process_id: str, *, offset: int = 0) -> str:

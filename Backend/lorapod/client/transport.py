@@ -5,44 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from http.client import responses
 from typing import Any
-
-import httpx
-import stamina
+from urllib.parse import urlencode, urlsplit
 
 from lorapod.client.errors import (
     Busy,
     EndpointError,
     EndpointUnreachable,
     JobNotFound,
-    LorapodError,
     RequestTooLarge,
     Unauthorized,
 )
+from lorapod.client.http import (
+    ConnectFailed,
+    ConnectionBroken,
+    HttpAnswer,
+    HttpSender,
+    PooledSender,
+    Timeouts,
+)
+from lorapod.client.retrying import RetryPolicy, retry
 
 _SHOWN_CHARACTERS = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
-    """How long to go on asking an endpoint that is away or busy; the waits double."""
-
-    attempts: int = 10
-    #: No new attempt is begun after this time.
-    patience_s: float = 90.0
-    first_wait_s: float = 0.25
-    longest_wait_s: float = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """How long one exchange may take."""
-
-    connect_s: float = 10.0
-    #: Between two pieces of an answer, beyond the time that the endpoint was asked to wait.
-    read_s: float = 60.0
-    write_s: float = 120.0
 
 
 class Transport:
@@ -55,23 +40,18 @@ class Transport:
         *,
         retries: RetryPolicy,
         timeouts: Timeouts,
-        http: httpx.BaseTransport | None = None,
+        http: HttpSender | None = None,
     ) -> None:
-        parsed = httpx.URL(url.rstrip("/"))
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise ValueError("The endpoint's address begins with https:// (or http:// on this machine).")
-        if parsed.userinfo:
-            raise ValueError("The endpoint's address holds no password: give the key as api_key.")
+        parsed = urlsplit(url.rstrip("/"))
+        if parsed.scheme not in {"http", "https"} or not parsed.hostname:
+            raise ValueError("The endpoint's URL begins with https:// (or http:// on this machine).")
+        if parsed.username is not None:
+            raise ValueError("The endpoint's URL holds no password: give the key as api_key.")
         #: Without the key, fit to be shown.
-        self.url = str(parsed)
+        self.url = parsed.geturl()
         self._key = api_key
         self._retries = retries
-        self._timeouts = timeouts
-        self._http = httpx.Client(
-            transport=http,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s, write=timeouts.write_s),
-        )
+        self._http = http or PooledSender(timeouts)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
@@ -131,22 +111,9 @@ class Transport:
         wait_s: float,
         repeatable: bool,
     ) -> dict[str, Any]:
-        def again(error: Exception) -> bool | float:
-            if isinstance(error, Busy) and error.retry_after_s is not None:
-                return min(error.retry_after_s, self._retries.longest_wait_s)
-            return isinstance(error, LorapodError) and error.retryable
-
-        for attempt in stamina.retry_context(
-            on=again,
-            attempts=self._retries.attempts,
-            timeout=self._retries.patience_s,
-            wait_initial=self._retries.first_wait_s,
-            wait_max=self._retries.longest_wait_s,
-            wait_jitter=self._retries.first_wait_s,
-        ):
-            with attempt:
-                return self._once(method, path, body, params, wait_s, repeatable=repeatable)
-        raise AssertionError("stamina raises the last error itself")
+        return retry(
+            lambda: self._once(method, path, body, params, wait_s, repeatable=repeatable), self._retries
+        )
 
     def _once(
         self,
@@ -158,42 +125,34 @@ class Transport:
         *,
         repeatable: bool,
     ) -> dict[str, Any]:
-        timeout = httpx.Timeout(
-            self._timeouts.read_s + wait_s, connect=self._timeouts.connect_s, write=self._timeouts.write_s
-        )
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        url = f"{self.url}{path}" + (f"?{urlencode(params)}" if params else "")
         try:
-            response = self._http.request(
-                method,
-                f"{self.url}{path}",
-                content=body,
-                params=dict(params),
-                headers={"Content-Type": "application/json"} if body is not None else {},
-                timeout=timeout,
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            answer = self._http.send(method, url, headers=headers, body=body, wait_s=wait_s)
+        except ConnectFailed as error:
             raise EndpointUnreachable(f"Cannot connect to {self.url}: {self._shown(str(error))}.") from error
-        except httpx.TransportError as error:
-            reason = f"The connection to {self.url} broke off ({type(error).__name__})."
+        except ConnectionBroken as error:
+            reason = f"The connection to {self.url} broke off ({error})."
             if repeatable:
                 raise EndpointUnreachable(reason) from error
             raise EndpointError(
                 reason, hint="The request may have had its effect: look before you send it again."
             ) from error
-        # An answer and its stream hold each other: apart, both bodies go at once and not at some garbage collection.
-        response.stream = httpx.ByteStream(b"")
-        return self._read(response, repeatable=repeatable)
+        return self._read(answer, repeatable=repeatable)
 
-    def _read(self, response: httpx.Response, *, repeatable: bool) -> dict[str, Any]:
+    def _read(self, response: HttpAnswer, *, repeatable: bool) -> dict[str, Any]:
         if response.is_success:
             try:
-                answer = response.json()
+                answer = json.loads(response.body)
             except ValueError as error:
                 raise EndpointError(f"{self.url} answered something other than JSON.") from error
             if not isinstance(answer, dict):
                 raise EndpointError(f"{self.url} answered something other than a JSON object.")
             return answer
         said = self._shown(_reason(response))
-        match response.status_code:
+        match response.status:
             case 401 | 403:
                 raise Unauthorized(f"The endpoint does not accept the key: {said}")
             case 404:
@@ -213,17 +172,18 @@ class Transport:
         return without if len(without) <= _SHOWN_CHARACTERS else f"{without[: _SHOWN_CHARACTERS - 3]}..."
 
 
-def _reason(response: httpx.Response) -> str:
+def _reason(response: HttpAnswer) -> str:
+    reason = responses.get(response.status, str(response.status))
     try:
-        answer = response.json()
+        answer = json.loads(response.body)
     except ValueError:
-        return response.text.strip() or response.reason_phrase
+        return response.text.strip() or reason
     if isinstance(answer, dict):
-        return str(answer.get("error") or answer.get("message") or response.reason_phrase)
-    return response.reason_phrase
+        return str(answer.get("error") or answer.get("message") or reason)
+    return reason
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
+def _retry_after_s(response: HttpAnswer) -> float | None:
     try:
         seconds = float(response.headers.get("Retry-After", ""))
     except ValueError:

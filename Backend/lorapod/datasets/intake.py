@@ -10,14 +10,15 @@ from pathlib import Path
 
 from lorapod.datasets.captions import check_caption
 from lorapod.errors import InsufficientStorage, InvalidInput
-from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images
 from lorapod.safety.images import Picture
+from lorapod.wire import dataset
 
-ARCHIVE_SUFFIX = ".zip"
-TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
-TAKEN_SUFFIXES = images.SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
+ARCHIVE_SUFFIX = dataset.ARCHIVE_SUFFIX
+TEXT_SUFFIXES = dataset.TEXT_SUFFIXES
+TAKEN_SUFFIXES = dataset.DATASET_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from lorapod.clock import Clock
 from lorapod.endpoint.jobs import EndpointJob
 
 #: How long a stop signal is held back after the hand-over of its job. The SDK first queues a job and
@@ -21,10 +20,10 @@ DRAINING_HOLD_S = 1.0
 class WorkerChannel:
     """What one worker process said and what it has yet to hear. Belongs to one event loop."""
 
-    def __init__(self, worker_id: str, *, hold_s: float, clock: Clock) -> None:
+    def __init__(self, worker_id: str, *, hold_s: float, monotonic: Callable[[], float]) -> None:
         """The channel of a worker that has just been started."""
         self.worker_id = worker_id
-        self.started_at = clock.monotonic()
+        self.started_at = monotonic()
         #: Whether it has asked for a job: its start-up is over.
         self.ready = False
         #: Whether it gets no more jobs: it is being stopped.
@@ -36,7 +35,7 @@ class WorkerChannel:
         #: When it last had a job, or became ready.
         self.last_busy_at = self.started_at
         self._hold_s = hold_s
-        self._clock = clock
+        self._monotonic = monotonic
         self._polls: set[asyncio.Timeout] = set()
         self._stops: dict[str, float] = {}
         self._stop_event = asyncio.Event()
@@ -65,7 +64,7 @@ class WorkerChannel:
 
     def polled(self) -> None:
         """Note that the worker asked for a job: it has read the answer to its last question."""
-        self.last_poll_at = self._clock.monotonic()
+        self.last_poll_at = self._monotonic()
         if not self.ready:
             self.ready = True
             self.last_busy_at = self.last_poll_at
@@ -79,7 +78,7 @@ class WorkerChannel:
     async def stops(self) -> list[str]:
         """The jobs to stop, waiting for the first one; they stay noted until `stops_sent`."""
         while True:
-            now = self._clock.monotonic()
+            now = self._monotonic()
             due = [job_id for job_id, not_before in self._stops.items() if not_before <= now]
             if due:
                 return due
@@ -113,6 +112,6 @@ class WorkerChannel:
         }
         lost = [job for job_id, job in missing.items() if job_id in self._missing]
         self._missing = frozenset(missing)
-        self.last_ping_at = self._clock.monotonic()
+        self.last_ping_at = self._monotonic()
         self.winding_down &= reported
         return lost

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorapod.clock import Clock
 from lorapod.endpoint.channel import WorkerChannel
 from lorapod.endpoint.config import EndpointConfig
 from lorapod.endpoint.process import WorkerProcess
@@ -75,7 +74,7 @@ class WorkerPool:
         config: EndpointConfig,
         *,
         registry: JobRegistry,
-        clock: Clock,
+        monotonic: Callable[[], float],
         environment: Callable[[str, str], Mapping[str, str]],
     ) -> None:
         """A pool without processes.
@@ -83,12 +82,12 @@ class WorkerPool:
         Args:
             config: sizes and times.
             registry: told what a dead worker leaves behind.
-            clock: for idle times and heartbeats.
+            monotonic: the clock of idle times and heartbeats, in seconds.
             environment: the whole environment of a worker, from its id and its token.
         """
         self._config = config
         self._registry = registry
-        self._clock = clock
+        self._monotonic = monotonic
         self._environment = environment
         self._slots = [WorkerSlot(number) for number in range(1, config.workers + 1)]
         self._channels: dict[str, tuple[str, WorkerChannel]] = {}
@@ -138,7 +137,7 @@ class WorkerPool:
 
     def tick(self) -> None:
         """Start and stop workers as the queue asks for; call it often."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         for slot in self._slots:
             if slot.channel is not None and self._busy(slot.channel):
                 slot.channel.last_busy_at = now
@@ -187,7 +186,7 @@ class WorkerPool:
             return WorkerState.THROTTLED if waits else WorkerState.STOPPED
         if channel.draining:
             return WorkerState.STOPPING
-        age_s = self._clock.monotonic() - (channel.last_ping_at or math.inf)
+        age_s = self._monotonic() - (channel.last_ping_at or math.inf)
         if age_s > self._config.stale_after_s:
             return WorkerState.UNHEALTHY
         if not channel.ready:
@@ -264,7 +263,7 @@ class WorkerPool:
             return True
         token = secrets.token_urlsafe(16)
         worker_id = f"worker{slot.number}-{secrets.token_hex(4)}"
-        channel = WorkerChannel(worker_id, hold_s=self._config.poll_hold_s, clock=self._clock)
+        channel = WorkerChannel(worker_id, hold_s=self._config.poll_hold_s, monotonic=self._monotonic)
         # No await between the start and the note of it: `close` must not overlook a process.
         process = WorkerProcess(
             worker_id,
@@ -290,4 +289,4 @@ class WorkerPool:
             extra={"worker_id": worker_id, "exit_code": code},
         )
         self._registry.worker_lost(worker_id, f"worker {worker_id} ended with exit code {code}")
-        return asked or self._clock.monotonic() - channel.started_at >= STEADY_AFTER_S
+        return asked or self._monotonic() - channel.started_at >= STEADY_AFTER_S

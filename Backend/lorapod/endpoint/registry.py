@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lorapod.clock import Clock
 from lorapod.endpoint.jobs import EndpointJob, JobState
 from lorapod.endpoint.limits import EndpointLimits, Policy
 from lorapod.endpoint.queue import JobQueue
@@ -50,7 +49,7 @@ class JobRegistry:
         self,
         *,
         limits: EndpointLimits,
-        clock: Clock,
+        monotonic: Callable[[], float],
         on_end: Callable[[EndpointJob], None],
         on_stop: Callable[[EndpointJob], None],
     ) -> None:
@@ -58,13 +57,13 @@ class JobRegistry:
 
         Args:
             limits: lifetimes and the number of attempts.
-            clock: its monotonic side alone is used.
+            monotonic: the clock, in seconds; a test gives its own.
             on_end: called once with each job that reached a final state.
             on_stop: called with a job that ended while a worker ran it: that worker must stop it.
         """
         self.limits = limits
         self.counters = Counters()
-        self._clock = clock
+        self._monotonic = monotonic
         self._on_end = on_end
         self._on_stop = on_stop
         self._jobs: dict[str, EndpointJob] = {}
@@ -76,7 +75,7 @@ class JobRegistry:
 
     def submit(self, submission: Submission) -> EndpointJob:
         """Put a new job into the queue."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         policy = submission.policy
         timeout_ms, ttl_ms = policy.execution_timeout_ms, policy.ttl_ms
         job = EndpointJob(
@@ -118,7 +117,7 @@ class JobRegistry:
     async def take(self, worker_id: str, limit: int) -> list[EndpointJob]:
         """Hand up to `limit` jobs to a worker, waiting for the first one; safe to cancel."""
         ids = await self._queue.take(limit)
-        now = self._clock.monotonic()
+        now = self._monotonic()
         taken = [self._jobs[job_id].taken(worker_id, now) for job_id in ids]
         for job in taken:
             self._running.setdefault(worker_id, set()).add(job.id)
@@ -193,7 +192,7 @@ class JobRegistry:
 
     def tick(self) -> None:
         """Do what time asks for: time jobs out, forget results; call it often."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, job_id = heapq.heappop(self._deadlines)
             job = self._jobs.get(job_id)
@@ -237,7 +236,7 @@ class JobRegistry:
         was_running = job.state is JobState.IN_PROGRESS
         self._queue.discard(job.id)
         self._leave_worker(job)
-        ended = job.ended(state, self._clock.monotonic(), output=output, error=error)
+        ended = job.ended(state, self._monotonic(), output=output, error=error)
         self._keep(ended)
         self.counters.completed += state is JobState.COMPLETED
         self.counters.failed += state in (JobState.FAILED, JobState.TIMED_OUT)

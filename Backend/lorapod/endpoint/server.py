@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from lorapod.clock import Clock, SystemClock
 from lorapod.endpoint.caller_routes import CallerRoutes
 from lorapod.endpoint.config import EndpointConfig
 from lorapod.endpoint.jobs import EndpointJob
@@ -47,19 +47,19 @@ _WORKER_DEFAULTS = {
 class LocalEndpoint:
     """An endpoint on this machine; `async with` starts it and leaves nothing running behind it."""
 
-    def __init__(self, config: EndpointConfig, *, clock: Clock | None = None) -> None:
-        """An endpoint that is not started yet; a `clock` of your own makes timeouts testable."""
+    def __init__(self, config: EndpointConfig, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Prepare an endpoint; `start` opens it. A test may give a clock of its own, in seconds."""
         self.config = config
-        self._clock = clock or SystemClock()
+        self._monotonic = monotonic
         self._webhooks = Webhooks(attempts=config.webhook_attempts, wait_s=config.webhook_wait_s)
         self._registry = JobRegistry(
             limits=config.limits,
-            clock=self._clock,
+            monotonic=self._monotonic,
             on_end=self._webhooks.announce,
             on_stop=self._stop_job,
         )
         self._pool = WorkerPool(
-            config, registry=self._registry, clock=self._clock, environment=self._environment
+            config, registry=self._registry, monotonic=self._monotonic, environment=self._environment
         )
         self._runner: web.AppRunner | None = None
         self._ticking: asyncio.Task[None] | None = None

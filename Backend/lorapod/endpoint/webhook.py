@@ -6,7 +6,6 @@ import asyncio
 import logging
 
 import aiohttp
-import stamina
 
 from lorapod.endpoint.jobs import EndpointJob
 
@@ -48,22 +47,17 @@ class Webhooks:
             self._session = aiohttp.ClientSession(timeout=timeout, raise_for_status=True)
         body = b"".join(job.for_caller())
         headers = {"Content-Type": "application/json"}
-        try:
-            async for attempt in stamina.retry_context(
-                on=(aiohttp.ClientError, TimeoutError),
-                attempts=self._attempts,
-                timeout=None,
-                wait_initial=self._wait_s,
-                wait_max=self._wait_s,
-                wait_jitter=0.0,
-            ):
-                with attempt:
-                    async with self._session.post(url, data=body, headers=headers):
-                        pass
-        except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning(
-                "the webhook of a job could not be delivered in %d attempts: %s",
-                self._attempts,
-                error,
-                extra={"job_id": job.id},
-            )
+        for attempt in range(1, self._attempts + 1):
+            try:
+                async with self._session.post(url, data=body, headers=headers):
+                    return
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if attempt == self._attempts:
+                    log.warning(
+                        "the webhook of a job could not be delivered in %d attempts: %s",
+                        self._attempts,
+                        error,
+                        extra={"job_id": job.id},
+                    )
+                    return
+            await asyncio.sleep(self._wait_s)

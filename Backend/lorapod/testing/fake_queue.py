@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+
+from lorapod.client.http import ConnectFailed, ConnectionBroken, HttpAnswer
 
 #: From an action's input to its answer, or to a response of the endpoint's own.
 Answer = Callable[[dict[str, Any]], "dict[str, Any] | httpx.Response"]
@@ -15,7 +17,7 @@ Answer = Callable[[dict[str, Any]], "dict[str, Any] | httpx.Response"]
 class FakeQueue:
     """A queue endpoint whose worker answers from functions; keeps every request.
 
-    Give it to the client as `Client("https://runpod.test/v2/fake", http=httpx.MockTransport(queue))`.
+    Give it to the client as `Client("https://runpod.test/v2/fake", http=queue)`.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,22 @@ class FakeQueue:
         self.states: list[dict[str, Any]] = []
         #: Whether `/runsync` answers before the job has ended.
         self.slow = False
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, wait_s: float
+    ) -> HttpAnswer:
+        """Answer one request, as `lorapod.client.http.HttpSender` does."""
+        del wait_s
+        try:
+            answer = self(httpx.Request(method, url, headers=dict(headers), content=body))
+        except httpx.ConnectError as error:
+            raise ConnectFailed(str(error)) from error
+        except httpx.TransportError as error:
+            raise ConnectionBroken(type(error).__name__) from error
+        return HttpAnswer(status=answer.status_code, headers=answer.headers, body=answer.content)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""

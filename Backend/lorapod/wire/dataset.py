@@ -9,6 +9,14 @@ from pydantic import Field, StringConstraints, model_validator
 from lorapod.errors import ErrorCode
 from lorapod.wire.model import PathText, RelativePath, Result, WireModel
 
+#: What a dataset may hold, by the suffix of a file's name in small letters.
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+CAPTION_SUFFIXES = frozenset({".txt", ".caption"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".wmv", ".flv"})
+TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
+ARCHIVE_SUFFIX = ".zip"
+DATASET_SUFFIXES = IMAGE_SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from lorapod.client import Client, EndpointUnreachable, JobFailed
+from lorapod.client.retrying import RetryPolicy
 from lorapod.client.serving import serving
-from lorapod.client.transport import RetryPolicy
 from lorapod.endpoint import EndpointConfig
 
 HANDLER = """

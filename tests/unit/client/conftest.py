@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from tests.servers.ports import free_port
 
@@ -20,9 +19,7 @@ def queue() -> FakeQueue:
 @pytest.fixture
 def client(queue: FakeQueue) -> Iterator[Client]:
     retries = RetryPolicy(attempts=4, first_wait_s=0.001, longest_wait_s=0.005)
-    with Client(
-        "https://runpod.test/v2/fake/", KEY, retries=retries, http=httpx.MockTransport(queue)
-    ) as client:
+    with Client("https://runpod.test/v2/fake/", KEY, retries=retries, http=queue) as client:
         yield client
 
 

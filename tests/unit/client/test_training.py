@@ -35,7 +35,7 @@ def test_an_attached_training_is_known_by_its_first_progress_update(client: Clie
 def test_where_artifacts_go_and_a_bucket_of_ones_own_are_sent_with_it(queue: FakeQueue) -> None:
     queue.states = [{"status": "COMPLETED", "output": {"process_id": PROCESS, "status": "queued"}}]
     own = {"endpointUrl": "https://s3", "accessId": "i", "accessSecret": "planted", "bucketName": "b"}
-    http = httpx.MockTransport(queue)
+    http = queue
     with Client("https://runpod.test/v2/fake", http=http, s3_config=own) as client:
         client.train(preset="sd1", upload={"s3": {"prefix": "loras"}})
         assert "planted" not in repr(client)

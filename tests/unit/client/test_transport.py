@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import gc
-import tracemalloc
-
 import httpx
 import pytest
 
@@ -16,12 +13,9 @@ from lorapod.client import (
     RetryPolicy,
     Unauthorized,
 )
-from lorapod.client.transport import Timeouts, Transport
 from lorapod.testing.fake_queue import FakeQueue
 
 PONG = {"pong": True}
-
-PART_BYTES = 1_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -130,27 +124,3 @@ def test_nobody_listening_is_unreachable(free_port_url: str) -> None:
         pytest.raises(EndpointUnreachable, match="Cannot connect"),
     ):
         client.health()
-
-
-def test_an_exchange_is_forgotten_at_once() -> None:
-    """A file of any size passes through in parts: none may wait for the garbage collector, which rarely comes."""
-    transport = Transport(
-        "https://worker.test",
-        None,
-        retries=RetryPolicy(),
-        timeouts=Timeouts(),
-        http=httpx.MockTransport(lambda _request: httpx.Response(200, json={"data": "x" * PART_BYTES})),
-    )
-    transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
-    gc.collect()
-    gc.disable()
-    tracemalloc.start()
-    try:
-        for _ in range(5):
-            transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
-        kept_bytes, _peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-        gc.enable()
-        transport.close()
-    assert kept_bytes < PART_BYTES

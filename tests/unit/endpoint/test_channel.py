@@ -17,7 +17,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def channel(clock: FakeClock) -> WorkerChannel:
-    return WorkerChannel("w", hold_s=30, clock=clock)
+    return WorkerChannel("w", hold_s=30, monotonic=clock.monotonic)
 
 
 def running(clock: FakeClock, job_id: str = "j") -> EndpointJob:

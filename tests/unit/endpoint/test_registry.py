@@ -18,7 +18,10 @@ class Bench:
         self.ended: list[EndpointJob] = []
         self.stopped: list[EndpointJob] = []
         self.registry = JobRegistry(
-            limits=EndpointLimits(), clock=self.clock, on_end=self.ended.append, on_stop=self.stopped.append
+            limits=EndpointLimits(),
+            monotonic=self.clock.monotonic,
+            on_end=self.ended.append,
+            on_stop=self.stopped.append,
         )
 
     def submit(self, *, sync: bool = False, **policy: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorapod.client import report as drawing
 from lorapod.client.client import Client
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.errors import LorapodError, NotFoundError
@@ -52,27 +53,16 @@ def report(
             session.screen.line(str(path))
 
 
-def _draw() -> Any:
-    try:
-        from lorapod.client import report as drawing
-    except ModuleNotFoundError as error:
-        raise LorapodError(
-            f"Drawing needs {error.name}, which is not installed.", hint="pip install 'lorapod[report]'"
-        ) from None
-    return drawing
-
-
 def _loss(client: Client, process: dict[str, Any], folder: Path) -> Path | None:
     points = client.metrics(process["process_id"], keys=["loss/loss"]).get("loss/loss", [])
     if not points:
         return None
-    return Path(_draw().loss_curve(points, folder / "loss.png", title=f"{process['name']}: loss"))
+    return drawing.loss_curve(points, folder / "loss.png", title=f"{process['name']}: loss")
 
 
 def _samples(client: Client, process: dict[str, Any], folder: Path) -> Path | None:
     if not process["samples"]:
         return None
-    drawing = _draw()
     steps = drawing.spread(sorted({sample["step"] for sample in process["samples"]}), COLUMNS)
     with tempfile.TemporaryDirectory() as scratch:
         fetched = [
@@ -84,9 +74,7 @@ def _samples(client: Client, process: dict[str, Any], folder: Path) -> Path | No
             for sample in process["samples"]
             if sample["step"] in steps
         ]
-        return Path(
-            drawing.sample_sheet(fetched, folder / "samples.png", title=f"{process['name']}: samples")
-        )
+        return drawing.sample_sheet(fetched, folder / "samples.png", title=f"{process['name']}: samples")
 
 
 def _dataset(client: Client, process: dict[str, Any], folder: Path) -> Path | None:

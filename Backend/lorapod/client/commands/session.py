@@ -20,7 +20,7 @@ from lorapod.client.errors import (
     LorapodError,
     ProcessEnded,
 )
-from lorapod.client.transport import RetryPolicy
+from lorapod.client.retrying import RetryPolicy
 
 #: A person waits at the command line: shorter than a program would.
 RETRIES = RetryPolicy(patience_s=15.0)
