@@ -1,4 +1,4 @@
-"""Files that others read: whole or not at all."""
+"""Writing files that others read: a reader sees a whole file or none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Make `data` the content of `path`: a reader sees the old content or the new, and a crash leaves one of the two.
+    """Replace the content of `path`: a reader sees the old content or the new one, and a crash leaves one of the two.
 
     Raises:
         OSError: the disk is full or not writable; `path` is as it was, and no temporary file is left.
@@ -18,7 +18,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """As `write_atomically` for readers, but what a power cut leaves is not promised unless `durable`."""
+    """Do what `write_atomically` does for readers, but promise nothing for a power cut unless `durable`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -33,7 +33,7 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the folder's entries on disk, so that a rename outlives a power cut."""
+    """Write the folder's entries to the disk, so that a rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

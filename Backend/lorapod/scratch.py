@@ -1,4 +1,8 @@
-"""A folder on local disk that is one worker's alone, and goes with it: at the latest when the next worker starts."""
+"""A worker's own folder on local disk, removed with the worker, or by the next worker if it was killed.
+
+The folder is held by a file lock, not by a lease: on a local disk the kernel releases the lock at the very moment when
+the process ends, however it ends, and a frozen worker keeps its folder. There is nothing to count and nothing to wait for.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,16 @@ _PREFIX = "worker-"
 
 
 class Scratch:
-    """Held by a lock on the folder itself, which ends with the process, however that ends."""
+    """A folder that is held by a lock on the folder itself."""
 
     def __init__(self, path: Path, lock: int) -> None:
-        """Take a folder that is locked already."""
+        """Take a folder that `lock` locks."""
         self.path = path
         self._lock = lock
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """Make a folder below `root`, whose name nobody else has.
+        """Make a folder with a new name below `root`, and lock it.
 
         Raises:
             OSError: it cannot be made.
@@ -31,17 +35,17 @@ class Scratch:
         unseen = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=root))
         lock = os.open(unseen, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only from here on may others find it.
+        # Other workers may find it only now that it is locked.
         return cls(unseen.rename(root / unseen.name.removeprefix(".")), lock)
 
     def sweep(self) -> None:
-        """Remove the folders beside it that workers have left which were killed; what cannot be removed stays."""
+        """Remove the folders beside it that killed workers have left; what cannot be removed stays."""
         for folder in self.path.parent.glob(f"{_PREFIX}*"):
             if folder != self.path:
                 _remove_if_left(folder)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the folder, and release the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)
@@ -52,7 +56,7 @@ def _remove_if_left(folder: Path) -> None:
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        # Another worker was faster, or it is somebody else's.
+        # Another worker was faster, or the folder belongs to another user.
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

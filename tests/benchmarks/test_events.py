@@ -105,7 +105,6 @@ async def test_a_training_whose_broker_is_away_is_as_fast_as_one_without_events(
     """At least 0.99 of the steps a second, and everything arrives later."""
     config = {"steps": 120, "step_s": 0.04, "save_every": 30}
     with running_rabbitmq() as server:
-        consumer = Consumer(server, "hartsy.training")
         server.kill()
         ratios = []
         for turn in range(PAIRS):
@@ -119,6 +118,8 @@ async def test_a_training_whose_broker_is_away_is_as_fast_as_one_without_events(
             f"steps/s, broker away over no events: median {statistics.median(ratios):.4f} of {len(ratios)} pairs"
         )
         await asyncio.to_thread(server.start)
+        # A queue that was bound before may get nothing after a kill: the broker does not always restore its routing.
+        consumer = Consumer(server, "hartsy.training")
         for turn in range(PAIRS):
             room = EventRoom(tmp_path / f"True-{turn}", RabbitMQSink(server.url, "hartsy.training"))
             record = room.manager.page(status=None, limit=1, before=None)[0][0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.contract.conftest import OpenState
 
-from lorapod.processes.store.file_heartbeats import FileHeartbeats
+from lorapod.processes.store.file import FileHeartbeats
 from lorapod.processes.store.port import Heartbeat
 
 BEAT = Heartbeat(count=1, host="boot/pid:[1]", pid=7, pid_started=1.5)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import pika
+from pika.exceptions import UnroutableError
 from tests.servers.rabbitmq import RunningRabbitMQ
 
 
@@ -15,6 +16,7 @@ class Consumer:
     """A durable queue that is bound to an exchange, read with a client of another make than the worker's."""
 
     def __init__(self, server: RunningRabbitMQ, exchange: str, *, bindings: str = "training.*") -> None:
+        self._exchange = exchange
         self._parameters = pika.URLParameters(server.url.get_secret_value())
         self.queue = f"test-{secrets.token_hex(4)}"
         with self.channel() as channel:
@@ -36,6 +38,20 @@ class Consumer:
                 self.bodies.append(json.loads(body))
                 self.properties.append(properties)
                 self.routing_keys.append(method.routing_key)
+
+    def is_routed_to(self) -> bool:
+        """Return whether an event reaches the queue now, if it is the only one that is bound to the exchange.
+
+        A broker that was killed may show the binding after its restart, and yet route nothing to the queue.
+        """
+        with self.channel() as channel:
+            channel.confirm_delivery()
+            try:
+                channel.basic_publish(self._exchange, "training.probe", b"{}", mandatory=True)
+            except UnroutableError:
+                return False
+            channel.basic_get(self.queue, auto_ack=True)
+            return True
 
     def channel(self) -> _Channel:
         """A connection of its own, until the end of the block."""

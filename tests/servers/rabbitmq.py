@@ -102,10 +102,6 @@ class RunningRabbitMQ:
         )
         return ended.stdout
 
-    def bindings(self) -> str:
-        """Every way from an exchange to a queue, one a line."""
-        return self.control("list_bindings", "source_name", "destination_name")
-
     def signal(self, number: signal.Signals) -> None:
         assert self._popen is not None
         os.killpg(self._popen.pid, number)

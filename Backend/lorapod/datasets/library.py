@@ -6,7 +6,6 @@ import logging
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 #: Hidden folder beside the datasets in which uploads gather.
 INCOMING = ".incoming"
 
-#: What nobody went on with for so long is removed.
+#: An upload or a fetch that has not grown for so long, in seconds, is removed.
 ABANDONED_S = 24 * 3600
 
 
@@ -82,8 +81,8 @@ class DatasetLibrary:
                 hint="Replace it with the whole files first, then add the parts.",
             )
         self._check_disk(files)
-        self._sweep()
         with self._staging() as staging:
+            self._sweep(now_s=staging.stat().st_mtime)
             delivery = Delivery(
                 Destination(
                     staging=staging,
@@ -160,16 +159,21 @@ class DatasetLibrary:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def _sweep(self) -> None:
-        """Remove what dead workers and callers that went away have left."""
-        oldest = time.time() - ABANDONED_S
+    def _sweep(self, *, now_s: float) -> None:
+        """Remove what dead workers and callers that went away have left.
+
+        This is an age, not a lease: an upload that broke off is kept for its caller though no worker holds it. The age is
+        that of the volume's own clock, which has just dated a new folder `now_s`: a worker whose clock is wrong removes
+        nothing.
+        """
+        oldest_s = now_s - ABANDONED_S
         for path in (
             *self._incoming.glob("upload_*"),
             *self._incoming.glob("fetch_*"),
             *self._incoming.glob("parts/*/*"),
         ):
             try:
-                if path.stat().st_mtime < oldest:
+                if path.stat().st_mtime < oldest_s:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             except FileNotFoundError:
                 continue  # another worker sweeps too

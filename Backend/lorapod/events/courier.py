@@ -1,4 +1,4 @@
-"""The one thread of a worker that delivers events: an event loop with a task for each process and sink."""
+"""Deliver events: one thread of the worker with an event loop, and a task for each process and sink."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from lorapod.clock import Clock
 from lorapod.events.lane import DeliveredProcess, Lane
 from lorapod.events.outbox import Outbox, Position
 from lorapod.events.port import Callback, EventSink
+from lorapod.lease import LeaseState
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
-from lorapod.work_marker import TOUCH_S, WorkMarker
+from lorapod.work_marker import RENEW_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks of the teller at what its processes do.
+#: Between two calls of `tick`.
 TICK_S = 1.0
-#: Between two looks at whether all is delivered, when the worker stops.
+#: Between two looks whether everything is delivered, when the worker stops.
 SETTLE_TICK_S = 0.05
-#: How long sinks may take to let go.
+#: How long sinks may take to close their connections.
 CLOSE_S = 3.0
-#: How long its own tasks and threads may take.
+#: How long the courier's own tasks and threads may take to end.
 LET_GO_S = 2.0
 
 
 @dataclass(kw_only=True)
-class _Active(DeliveredProcess):
+class _ActiveProcess(DeliveredProcess):
     """A process whose events this worker delivers, with a lane for each sink."""
 
     lanes: dict[str, Lane] = field(default_factory=dict)
@@ -43,17 +44,17 @@ class _Active(DeliveredProcess):
 
 @dataclass(frozen=True, kw_only=True)
 class SinkState:
-    """How a sink is."""
+    """The state of a sink, for `health`."""
 
     name: str
     #: Events of this worker's processes that have not arrived.
     undelivered: int = 0
-    #: Why the last try of one of them failed; None: none did.
+    #: Why the last delivery of one of them failed; None: no delivery failed.
     error: str | None = None
 
 
 class Courier:
-    """Delivers events; safe for any thread. Nobody waits for a sink."""
+    """Delivers the outboxes of this worker's processes; safe for any thread. No method waits for a sink but `close`."""
 
     def __init__(
         self, *, workspace: Workspace, clock: Clock, sinks: Sequence[EventSink], vault: Vault | None = None
@@ -64,7 +65,9 @@ class Courier:
         self._sinks = sinks
         self._vault = vault or Vault()
         self._marker = WorkMarker(workspace.processes / ".events", clock)
-        self._active: dict[str, _Active] = {}
+        #: A mark must not be set again by a sweep that began before it was removed.
+        self._marking = threading.Lock()
+        self._active: dict[str, _ActiveProcess] = {}
         #: Tasks that end by themselves soon.
         self._departing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,38 +90,43 @@ class Courier:
         self._thread.start()
 
     def begin(self, outbox: Outbox, part: str, callback: SealedCallback | None) -> None:
-        """This worker has begun a part: from now on it delivers all of the process, what others left included.
+        """Deliver all events of a process from now on, those that other workers left included.
+
+        Args:
+            outbox: of the process.
+            part: the newest part, which this worker writes or takes over.
+            callback: where its caller wants its events.
 
         Raises:
-            OSError: it cannot be noted that there is something to deliver.
+            OSError: it cannot be recorded that there is something to deliver.
         """
         opened = self._opened(callback)
         positions: dict[str, Position] = {}
         for sink in self._sinks:
-            if not sink.wants(opened):
+            if not _wants(sink, opened):
                 continue
             if not sink.durable:
-                # What a sink without a memory has missed, it has missed.
+                # A sink that keeps no position gets only what happens from now on.
                 positions[sink.name] = Position(part=part)
             elif (kept := outbox.delivered(sink.name)) is not None:
                 positions[sink.name] = kept
             else:
-                # A worker that does not have this sink must not take the process for done.
+                # A worker that does not have this sink must not regard the process as delivered.
                 positions[sink.name] = Position()
                 outbox.keep_delivered(sink.name, Position())
         self._marker.set(outbox.process_id)
         self._call(self._begin, outbox, part, opened, positions)
 
     def seal(self, url: str, token: SecretStr | None) -> SealedCallback:
-        """Where a caller wants its events, as it may lie on a disk; only whoever has the same vault opens it."""
+        """Return a callback in the form that is stored: its token can be read only with the key of the same vault."""
         return SealedCallback(url=url, token=None if token is None else self._vault.seal(token))
 
     def notify(self, process_id: str) -> None:
-        """There is something new in an outbox."""
+        """Have the outbox of a process read: there is a new event in it."""
         self._call(self._wake, process_id)
 
     def states(self) -> Sequence[SinkState]:
-        """How every sink is that loses nothing; reads the outboxes.
+        """Return the state of every durable sink; reads the outboxes.
 
         Raises:
             OSError: the disk failed.
@@ -136,7 +144,7 @@ class Courier:
         return list(states.values())
 
     def close(self, grace_s: float) -> None:
-        """Deliver what can be within `grace_s` seconds, and stop. The rest stays marked for another worker."""
+        """Deliver what is possible within `grace_s` seconds, and stop. The rest stays marked for another worker."""
         if self._thread is None:
             return
         self._grace_s = grace_s
@@ -147,7 +155,7 @@ class Courier:
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):
-                # The loop is closed: the worker stops, and another goes on.
+                # The loop is closed: the worker stops, and another one delivers the rest.
                 self._loop.call_soon_threadsafe(function, *arguments)
 
     def _run(
@@ -160,12 +168,12 @@ class Courier:
                 logger.exception("delivery of events failed")
 
     async def _serve(self, tick: Callable[[], None], take_up: Callable[[str], None]) -> None:
-        ticks = asyncio.create_task(self._every(TICK_S, tick))
-        sweeps = asyncio.create_task(self._every(TOUCH_S, lambda: self._sweep(take_up)))
+        ticks = asyncio.create_task(_repeat(TICK_S, tick))
+        sweeps = asyncio.create_task(_repeat(RENEW_S, lambda: self._sweep(take_up)))
         await self._closing.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace_s):
-                while self._busy():  # noqa: ASYNC110 - what it waits for is the state of many tasks
+                while self._busy():  # noqa: ASYNC110 - it depends on the state of many tasks
                     await asyncio.sleep(SETTLE_TICK_S)
         tasks = [ticks, sweeps, *(task for active in self._active.values() for task in active.tasks.values())]
         for task in tasks:
@@ -173,48 +181,45 @@ class Courier:
         await asyncio.gather(*tasks, *self._departing, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(*(sink.close() for sink in self._sinks), return_exceptions=True)
+                await asyncio.gather(*(_close(sink) for sink in self._sinks))
 
     def _busy(self) -> bool:
-        """Whether something may still arrive: a lane is under way that has not just failed."""
+        """Return whether something may still arrive: a lane is at work and has not just failed."""
         return any(
             not active.tasks[name].done() and lane.error is None and not lane.idle
             for active in self._active.values()
             for name, lane in active.lanes.items()
         )
 
-    @staticmethod
-    async def _every(pause_s: float, work: Callable[[], None]) -> None:
-        """Do something on a thread again and again."""
-        while True:
-            await asyncio.sleep(pause_s)
-            try:
-                await asyncio.to_thread(work)
-            except Exception:
-                # As at a thread's top: the next round may do better.
-                logger.exception("upkeep of events failed")
-
     def _sweep(self, take_up: Callable[[str], None]) -> None:
-        """Touch the marks of what this worker delivers, and take up what nobody does."""
+        """Renew the marks of what this worker delivers, and take up what is abandoned."""
         for process_id, active in list(self._active.items()):
-            if Outbox(self._workspace, process_id).newest() == active.newest:
-                self._marker.set(process_id)
-            else:
+            newest = Outbox(self._workspace, process_id).newest()
+            with self._marking:
+                if self._active.get(process_id) is not active:
+                    continue
+                mine = newest == active.newest
+                lost = mine and self._marker.renew(process_id) is LeaseState.LOST
+            if not mine:
                 # Another worker has it: the lanes see that when they look.
                 self._call(self._wake, process_id)
+            elif lost:
+                self._call(self._give_up, process_id)
         for process_id in self._marker.abandoned():
             if process_id in self._active:
                 continue
-            outbox = Outbox(self._workspace, process_id)
-            if not outbox.newest():
-                self._marker.remove(process_id)
-            elif self._can_deliver(outbox):
-                take_up(process_id)
+            try:
+                self._take_over(process_id, take_up)
+            except Exception:
+                logger.exception("events cannot be taken over", extra={"process_id": process_id})
 
-    def _can_deliver(self, outbox: Outbox) -> bool:
-        """Whether any sink of this worker has something left to do."""
-        mine = {sink.name for sink in self._sinks}
-        return not outbox.sinks() or any(name in mine for name in outbox.sinks())
+    def _take_over(self, process_id: str, take_up: Callable[[str], None]) -> None:
+        outbox = Outbox(self._workspace, process_id)
+        if not outbox.newest():
+            self._marker.remove(process_id)
+        elif not (known := outbox.sinks()) or any(sink.name in known for sink in self._sinks):
+            # Else no sink of this worker has anything left to deliver.
+            take_up(process_id)
 
     def _opened(self, sealed: SealedCallback | None) -> Callback | None:
         if sealed is None:
@@ -227,7 +232,7 @@ class Courier:
     ) -> None:
         if self._closing.is_set():
             return
-        active = self._active.setdefault(outbox.process_id, _Active(newest=part, callback=callback))
+        active = self._active.setdefault(outbox.process_id, _ActiveProcess(newest=part, callback=callback))
         active.newest, active.callback = max(active.newest, part), callback
         for sink in self._sinks:
             if sink.name not in positions:
@@ -246,36 +251,70 @@ class Courier:
                 on_recovery=self._recovered,
             )
             active.lanes[sink.name] = lane
-            active.tasks[sink.name] = asyncio.create_task(self._travel(lane, active, outbox))
+            active.tasks[sink.name] = asyncio.create_task(self._run_lane(lane, active, outbox))
         if not active.tasks:
-            self._leave(active, outbox)
+            self._finish(active, outbox)
 
     def _wake(self, process_id: str) -> None:
         active = self._active.get(process_id)
         for lane in active.lanes.values() if active is not None else ():
             lane.wake()
 
-    def _recovered(self, sink: EventSink) -> None:
-        """Where one server serves all, what one process learns of it is true for the others."""
-        for active in self._active.values() if sink.wants(None) else ():
-            if (lane := active.lanes.get(sink.name)) is not None:
-                lane.revive()
+    def _give_up(self, process_id: str) -> None:
+        """Stop to deliver a process that another worker delivers, because this one stood still."""
+        if (active := self._active.get(process_id)) is not None:
+            active.newest = ""
+            self._wake(process_id)
 
-    async def _travel(self, lane: Lane, active: _Active, outbox: Outbox) -> None:
+    def _recovered(self, sink: EventSink) -> None:
+        """Have all lanes try again at once if one server receives the events of all processes."""
+        for active in self._active.values() if _wants(sink, None) else ():
+            if (lane := active.lanes.get(sink.name)) is not None:
+                lane.retry_now()
+
+    async def _run_lane(self, lane: Lane, active: _ActiveProcess, outbox: Outbox) -> None:
         await lane.run()
         if all(other is asyncio.current_task() or other.done() for other in active.tasks.values()):
-            self._leave(active, outbox)
+            self._finish(active, outbox)
 
-    def _leave(self, active: _Active, outbox: Outbox) -> None:
-        """Nothing is left to do here for a process."""
+    def _finish(self, active: _ActiveProcess, outbox: Outbox) -> None:
+        """Forget a process: this worker has nothing left to deliver of it."""
         self._active.pop(outbox.process_id, None)
         if not any(lane.given_up for lane in active.lanes.values()):
             task = asyncio.create_task(asyncio.to_thread(self._unmark, active, outbox))
             self._departing.add(task)
             task.add_done_callback(self._departing.discard)
 
-    def _unmark(self, active: _Active, outbox: Outbox) -> None:
-        """Say that all has arrived, unless another worker has to see to that."""
+    def _unmark(self, active: _ActiveProcess, outbox: Outbox) -> None:
+        """Record that everything has arrived, unless another worker has something left to deliver."""
         mine = {sink.name for sink in self._sinks}
         if outbox.newest() == active.newest and mine.issuperset(outbox.sinks()):
-            self._marker.remove(outbox.process_id)
+            with self._marking:
+                self._marker.remove(outbox.process_id)
+
+
+def _wants(sink: EventSink, callback: Callback | None) -> bool:
+    """Ask a sink whether it wants the events of a process; one with a defect gets none, and stops no training."""
+    try:
+        return sink.wants(callback)
+    except Exception:
+        logger.exception("sink failed", extra={"sink": sink.name})
+        return False
+
+
+async def _close(sink: EventSink) -> None:
+    try:
+        await sink.close()
+    except Exception:
+        logger.exception("sink failed", extra={"sink": sink.name})
+
+
+async def _repeat(pause_s: float, work: Callable[[], None]) -> None:
+    """Do something on a thread again and again."""
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            await asyncio.to_thread(work)
+        except Exception:
+            # The top of a thread: the next round may succeed.
+            logger.exception("upkeep of events failed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,13 +25,13 @@ from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-#: The only type of process that there are events of.
+#: Only processes of this type emit events.
 TRAINING = "train"
 
-#: In these the start of the run was told, even where this worker had to let go of it for a moment.
+#: In these states the start of the run was emitted, even if this worker did not hold the process for a moment.
 _LAUNCHED = frozenset({ProcessStatus.RUNNING, ProcessStatus.STOPPING})
 
-#: Where nothing is left of earlier runs, because workers share no volume: a run's events begin behind all of theirs.
+#: If workers share no volume, the outboxes of earlier runs are missing: each run starts this much further.
 SEQUENCES_OF_A_RUN = 1_000_000
 
 
@@ -46,8 +47,8 @@ class _Draft:
 
 
 @dataclass(kw_only=True)
-class _Run:
-    """What this worker has told of one run."""
+class _EmittedRun:
+    """The events of one run, as far as this worker emits them."""
 
     latest: ProcessRecord
     artifacts: ArtifactTracker
@@ -56,56 +57,56 @@ class _Run:
     part: OutboxPart | None = None
     sequence: int = 0
     drafts: list[_Draft] = field(default_factory=list)
-    #: The last progress that was told.
-    told: ProgressData | None = None
-    #: When the next may be told, on the monotonic clock.
-    due_s: float = 0.0
+    last_progress: ProgressData | None = None
+    #: When the next progress may be emitted, on the monotonic clock.
+    progress_due_s: float = 0.0
     ended: bool = False
-    #: The log has it already that nothing can be written.
-    complained: bool = False
+    #: The present failure is in the log already.
+    logged: bool = False
 
 
 class EventEmitter:
-    """Writes the outboxes of the trainings that this worker holds; their only writer."""
+    """Writes the outboxes of the trainings that this worker holds; their only writer. Safe for any thread.
+
+    `started` and `changed` never raise and never wait for a sink: no defect of events ends a training.
+    """
 
     def __init__(
         self, *, workspace: Workspace, store: StateStore, courier: Courier, clock: Clock, interval_s: float
     ) -> None:
-        """Tell progress at least every `interval_s` seconds, if anything moves."""
+        """Emit progress at least every `interval_s` seconds, if anything changes."""
         self._workspace = workspace
         self._store = store
         self._courier = courier
         self._clock = clock
-        # Looks are `TICK_S` apart: the last one in time must find it due.
+        # Ticks are `TICK_S` apart: the last one in time must find the progress due.
         self._interval_s = max(0.0, interval_s - TICK_S)
         self._holds: Callable[[str], bool] = lambda _process_id: True
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _EmittedRun] = {}
         self._lock = threading.Lock()
 
     def start(self, holds: Callable[[str], bool]) -> None:
-        """Begin; `holds` says whether a process that is not over is surely still this worker's own."""
+        """Start; `holds` answers whether this worker surely holds a process that has not ended."""
         self._holds = holds
         self._courier.start(tick=self.tick, take_up=self.take_up)
 
     def close(self, grace_s: float) -> None:
-        """Stop; what can be delivered within `grace_s` seconds is."""
+        """Deliver what is possible within `grace_s` seconds, and stop."""
         self._courier.close(grace_s)
 
     def started(self, record: ProcessRecord) -> None:
-        """Tell that a run begins."""
-        if record.type == TRAINING:
-            run = self._run(record)
-            with run.lock:
-                self._draft(
-                    run,
-                    EventType.STARTED,
-                    str(record.generation),
-                    event_texts.started(record, self._workspace),
-                )
-                self._flush(run)
+        """Emit that a run starts: its folder and config stand."""
+        if record.type != TRAINING:
+            return
+        run = self._run(record)
+        with run.lock:
+            with _isolated(run):
+                data = event_texts.started(record, self._workspace)
+                self._draft(run, EventType.STARTED, str(record.generation), data)
+            self._flush(run)
 
     def changed(self, record: ProcessRecord) -> None:
-        """Tell an end at once; leave all else for the next look."""
+        """Emit an end at once; anything else is emitted at the next tick."""
         if record.type != TRAINING:
             return
         if not record.status.final:
@@ -115,46 +116,53 @@ class EventEmitter:
         run = self._run(record)
         with run.lock:
             run.latest = record
-            self._end(run)
+            with _isolated(run):
+                self._draft_end(run)
             self._flush(run)
         self._forget(run)
 
     def tick(self) -> None:
-        """Look at what the processes of this worker have written, and tell how far they are."""
+        """Emit the new artifacts and the progress of this worker's trainings."""
         for process_id, run in list(self._runs.items()):
             with run.lock:
-                if run.latest.status.final:
-                    self._end(run)
-                elif self._holds(process_id):
-                    self._look(run)
+                with _isolated(run):
+                    if run.latest.status.final:
+                        self._draft_end(run)
+                    elif self._holds(process_id):
+                        self._draft_artifacts(run, still=False)
+                        self._draft_progress(run)
                 self._flush(run)
             self._forget(run)
 
     def take_up(self, process_id: str) -> None:
-        """Go on with a process that has ended, and tell its end if its worker did not live to do it."""
+        """Deliver a process that has ended, and emit its end if its worker died before it could.
+
+        Raises:
+            OSError: the disk or the store does not answer.
+        """
         record = self._store.records.load(process_id)
         if record is not None and not record.status.final:
             return
         logger.info("delivering what another worker left", extra={"process_id": process_id})
         outbox = Outbox(self._workspace, process_id)
         if record is not None:
-            told = outbox.last_part()
+            written = outbox.last_part()
             end_id = event_texts.event_id(record, event_texts.ENDS[record.status], str(record.generation))
-            if not told or told[-1].event_id != end_id:
+            if not written or written[-1].event_id != end_id:
                 self.changed(record)
                 return
         self._courier.begin(outbox, outbox.newest(), self._callback(process_id))
 
-    def _run(self, record: ProcessRecord) -> _Run:
+    def _run(self, record: ProcessRecord) -> _EmittedRun:
         with self._lock:
             run = self._runs.get(record.process_id)
             if run is None or run.latest.generation != record.generation:
-                run = _Run(latest=record, artifacts=ArtifactTracker(self._workspace))
+                run = _EmittedRun(latest=record, artifacts=ArtifactTracker(self._workspace))
                 self._runs[record.process_id] = run
             return run
 
-    def _forget(self, run: _Run) -> None:
-        """Drop what is over, or another worker's by now."""
+    def _forget(self, run: _EmittedRun) -> None:
+        """Drop a run that is over, or that another worker holds now."""
         process_id = run.latest.process_id
         another = not run.latest.status.final and not self._holds(process_id)
         if run.drafts or not (run.ended or another):
@@ -163,63 +171,70 @@ class EventEmitter:
             if self._runs.get(process_id) is run:
                 del self._runs[process_id]
 
-    def _look(self, run: _Run) -> None:
-        self._sight(run, still=False)
-        data, now_s = event_texts.progress(run.latest), self._clock.monotonic()
-        begins = run.told is None or (data.status, bool(data.fetch)) != (
-            run.told.status,
-            bool(run.told.fetch),
-        )
-        if data != run.told and (begins or now_s >= run.due_s):
-            run.told, run.due_s = data, now_s + self._interval_s
+    def _draft_progress(self, run: _EmittedRun) -> None:
+        data, before, now_s = event_texts.progress(run.latest), run.last_progress, self._clock.monotonic()
+        new_stage = before is None or (data.status, bool(data.fetch)) != (before.status, bool(before.fetch))
+        if data != before and (new_stage or now_s >= run.progress_due_s):
+            run.last_progress, run.progress_due_s = data, now_s + self._interval_s
             self._draft(run, EventType.PROGRESS, "", data)
 
-    def _end(self, run: _Run) -> None:
-        if run.ended or not self._sight(run, still=True):
+    def _draft_end(self, run: _EmittedRun) -> None:
+        if run.ended or not self._draft_artifacts(run, still=True):
             return
         record = run.latest
         try:
             data = event_texts.end(record, self._workspace)
         except OSError as error:
-            self._complain(run, error)
+            _log_once(run, error)
             return
         self._draft(run, event_texts.ENDS[record.status], str(record.generation), data)
         run.ended = True
 
-    def _sight(self, run: _Run, *, still: bool) -> bool:
-        """Whether nothing stood in the way of telling of every artifact."""
+    def _draft_artifacts(self, run: _EmittedRun, *, still: bool) -> bool:
+        """Draft an event for each new artifact, and return whether every folder could be read."""
         try:
             if run.part is None:
                 self._open(run)
             for event_type, data in run.artifacts.new_artifacts(run.latest, still=still):
                 self._draft(run, event_type, data.path, data)
         except OSError as error:
-            self._complain(run, error)
+            _log_once(run, error)
             return False
         return True
 
-    def _draft(self, run: _Run, event_type: EventType, which: str, data: EventData) -> None:
+    def _draft(self, run: _EmittedRun, event_type: EventType, which: str, data: EventData) -> None:
         run.drafts.append(_Draft(event_type=event_type, which=which, data=data, timestamp=self._clock.now()))
 
-    def _flush(self, run: _Run) -> None:
-        """Write what was drafted; what cannot be written now is at the next look."""
+    def _flush(self, run: _EmittedRun) -> None:
+        """Write the drafts; what cannot be written now is written at the next tick."""
         if not run.drafts:
             return
         try:
             part = run.part or self._open(run)
             while run.drafts:
-                draft = run.drafts[0]
-                durable = draft.event_type is not EventType.PROGRESS
-                part.append(self._event(run, draft), durable=durable)
-                run.sequence += 1
+                self._write(run, part, run.drafts[0])
                 del run.drafts[0]
-            run.complained = False
+            run.logged = False
         except OSError as error:
-            self._complain(run, error)
+            _log_once(run, error)
         if run.part is not None:
             self._courier.notify(run.latest.process_id)
 
-    def _event(self, run: _Run, draft: _Draft) -> Event:
+    def _write(self, run: _EmittedRun, part: OutboxPart, draft: _Draft) -> None:
+        try:
+            part.append(self._event(run, draft), durable=draft.event_type is not EventType.PROGRESS)
+        except OSError:
+            raise
+        except Exception:
+            # This event can never be written; those that follow it can.
+            logger.exception(
+                "event cannot be written",
+                extra={"process_id": run.latest.process_id, "event_type": draft.event_type},
+            )
+        else:
+            run.sequence += 1
+
+    def _event(self, run: _EmittedRun, draft: _Draft) -> Event:
         record, sequence = run.latest, run.sequence + 1
         which = draft.which or f"{record.generation}/{sequence}"
         return Event(
@@ -232,11 +247,11 @@ class EventEmitter:
             data=draft.data,
         )
 
-    def _open(self, run: _Run) -> OutboxPart:
-        """Begin a part of this worker's own, behind what was told before, by whomever."""
+    def _open(self, run: _EmittedRun) -> OutboxPart:
+        """Start a part of the outbox for this run, after the events of all earlier runs and workers."""
         record = run.latest
         outbox = Outbox(self._workspace, record.process_id)
-        # Whatever can fail comes before the file is made: this is tried again and again.
+        # Everything that can fail comes before the file is made: this is tried again and again.
         callback = self._callback(record.process_id)
         part = outbox.begin(record.generation)
         run.sequence = 0
@@ -251,16 +266,27 @@ class EventEmitter:
         return part
 
     def _callback(self, process_id: str) -> SealedCallback | None:
-        """Where the caller wants the events, as the order says."""
+        """Return where the caller wants the events, as the order says."""
         try:
             return read_order(TrainingOrder, self._store.orders, process_id).callback
         except NotFound:
             return None
 
-    @staticmethod
-    def _complain(run: _Run, error: OSError) -> None:
-        if not run.complained:
-            logger.warning(
-                "events cannot be kept", extra={"process_id": run.latest.process_id, "reason": str(error)}
-            )
-        run.complained = True
+
+@contextmanager
+def _isolated(run: _EmittedRun) -> Iterator[None]:
+    """Log what goes wrong: it must end neither the training nor the events of others."""
+    try:
+        yield
+    except Exception:
+        if not run.logged:
+            logger.exception("events of a training failed", extra={"process_id": run.latest.process_id})
+        run.logged = True
+
+
+def _log_once(run: _EmittedRun, error: OSError) -> None:
+    if not run.logged:
+        logger.warning(
+            "events cannot be kept", extra={"process_id": run.latest.process_id, "reason": str(error)}
+        )
+    run.logged = True

@@ -1,4 +1,4 @@
-"""One sink's way through the events of one process: in order, again and again until each has arrived."""
+"""Deliver the events of one process to one sink: in order, and again until each has arrived."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datetime import timedelta
 
 from lorapod.clock import Clock
 from lorapod.events.models import Event, EventType
-from lorapod.events.outbox import Outbox, Page, Position
+from lorapod.events.outbox import EventPage, Outbox, Position
 from lorapod.events.port import Callback, EventSink, Parcel, SinkUnavailable
 
 logger = logging.getLogger(__name__)
 
-#: Events of one parcel at most.
+#: Most events in one parcel.
 PARCEL_EVENTS = 256
-#: Waits after a failure: they double from the first to the longest.
+#: The waits after a failure double from the first to the longest.
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
 #: A sink that takes longer for one parcel has a defect.
@@ -35,7 +35,7 @@ class DeliveredProcess:
 
 
 class Lane:
-    """Delivers what an outbox holds; a task on the courier's event loop."""
+    """Delivers the outbox of one process to one sink; runs as a task on the courier's event loop."""
 
     def __init__(
         self,
@@ -47,61 +47,61 @@ class Lane:
         clock: Clock,
         on_recovery: Callable[[EventSink], None],
     ) -> None:
-        """Begin behind `position`; `on_recovery` is called when something arrives after a failure."""
+        """Start after `position`; `on_recovery` is called when a delivery succeeds after a failure."""
         self.sink = sink
         self.position = position
-        #: Why the last try failed; None: it did not.
+        #: Why the last delivery failed; None: it succeeded.
         self.error: str | None = None
-        #: Another worker has the process now, or one of this one's own parts is gone.
+        #: Another worker delivers the process now, or a part that this worker wrote is gone.
         self.given_up = False
-        #: Whether there was nothing to deliver when it last looked.
+        #: Whether there was nothing to deliver at the last look.
         self.idle = False
         self._outbox = outbox
         self._process = process
         self._clock = clock
         self._on_recovery = on_recovery
-        self._news = asyncio.Event()
-        self._hope = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._retry = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
 
     def wake(self) -> None:
-        """There is something new."""
+        """Look into the outbox again."""
         self.idle = False
-        self._news.set()
+        self._changed.set()
 
     def catch_up(self, position: Position) -> None:
-        """Another worker has come as far as this meanwhile."""
+        """Skip what another worker has delivered meanwhile."""
         self.position = max(self.position, position)
 
-    def revive(self) -> None:
-        """The other side is back: there is no need to wait any longer."""
-        self._hope.set()
+    def retry_now(self) -> None:
+        """End the wait after a failure: the sink is back."""
+        self._retry.set()
 
     async def run(self) -> None:
-        """Until the last event of the newest run has arrived."""
+        """Deliver until the last event of the newest run has arrived."""
         while True:
-            self._news.clear()
+            self._changed.clear()
             try:
                 page = await asyncio.to_thread(self._outbox.read, self.position, PARCEL_EVENTS)
             except OSError as error:
-                logger.warning(
-                    "events cannot be read",
-                    extra={"process_id": self._outbox.process_id, "reason": str(error)},
-                )
-                await self._rest()
+                self._log("events cannot be read", reason=str(error))
+                await self._back_off()
                 continue
             if page.newest != self._process.newest:
                 self.given_up = True
                 return
             if page.events:
                 await self._deliver(page)
+            elif page.end != self.position:
+                # Only lines that this worker cannot read, damaged or of a newer version: what follows them counts.
+                await self._advance(page.end)
             elif self.position.ended and self.position.part == page.newest:
                 return
             else:
-                self.idle = not self._news.is_set()
-                await self._news.wait()
+                self.idle = not self._changed.is_set()
+                await self._changed.wait()
 
-    async def _deliver(self, page: Page) -> None:
+    async def _deliver(self, page: EventPage) -> None:
         chosen = merged(page.events) if self.error is not None else page.events
         parcel = Parcel(
             process_id=self._outbox.process_id,
@@ -109,75 +109,87 @@ class Lane:
             callback=self._process.callback,
         )
         try:
-            async with asyncio.timeout(DELIVER_S):
-                count = await self.sink.deliver(parcel)
+            count = await self._count_delivered(parcel)
         except SinkUnavailable as error:
-            await self._failed(str(error), page)
-        except TimeoutError:
-            await self._failed("it does not answer in time", page)
-        except Exception:
-            # The top of a task: a sink may be anybody's.
-            logger.exception("sink failed", extra={"sink": self.sink.name})
-            await self._failed("it has a defect; the worker's log has the details", page)
-        else:
-            if count == 0:
-                await self._failed("nothing arrived", page)
-                return
-            await self._move(page.events[-1][1] if count == len(chosen) else chosen[count - 1][1])
-            if self.error is not None:
-                self.error, self._wait_s = None, FIRST_WAIT_S
-                self._on_recovery(self.sink)
+            await self._fail(str(error), page)
+            return
+        await self._advance(page.end if count == len(chosen) else chosen[count - 1][1])
+        if self.error is not None:
+            self.error, self._wait_s = None, FIRST_WAIT_S
+            self._on_recovery(self.sink)
 
-    async def _failed(self, reason: str, page: Page) -> None:
+    async def _count_delivered(self, parcel: Parcel) -> int:
+        """Call the sink, and return how many events it has delivered, at least one.
+
+        Raises:
+            SinkUnavailable: none; also if the sink raises anything else or returns something that is no such number.
+        """
+        try:
+            async with asyncio.timeout(DELIVER_S):
+                count: object = await self.sink.deliver(parcel)
+        except SinkUnavailable:
+            raise
+        except TimeoutError as error:
+            raise SinkUnavailable("it does not answer in time") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise SinkUnavailable("it cancelled its own delivery") from error
+        except Exception as error:
+            # The top of a task: the sink may be a plug-in.
+            logger.exception("sink failed", extra={"sink": self.sink.name})
+            raise SinkUnavailable("it has a defect; the worker's log has the details") from error
+        if not isinstance(count, int) or not 0 <= count <= len(parcel.events):
+            raise SinkUnavailable(f"it has a defect: it returned {count!r} for {len(parcel.events)} events")
+        if count == 0:
+            raise SinkUnavailable("nothing arrived")
+        return count
+
+    async def _fail(self, reason: str, page: EventPage) -> None:
         if self.error is None:
-            logger.warning(
-                "events cannot be delivered",
-                extra={"process_id": self._outbox.process_id, "sink": self.sink.name, "reason": reason},
-            )
+            self._log("events cannot be delivered", sink=self.sink.name, reason=reason)
         self.error = reason
         if not self.sink.durable:
-            await self._move(page.events[-1][1])
-        elif (stale := self._stale(page)) is not None:
-            await self._move(stale)
-        await self._rest()
+            await self._advance(page.end)
+        elif (expired := self._expired(page)) is not None:
+            await self._advance(expired)
+        await self._back_off()
 
-    def _stale(self, page: Page) -> Position | None:
-        """The position behind what has waited too long."""
+    def _expired(self, page: EventPage) -> Position | None:
+        """Return the position after the events that are too old to be sent; None: no event is."""
         if self.sink.patience_s is None:
             return None
         since = self._clock.now() - timedelta(seconds=self.sink.patience_s)
-        stale = [behind for event, behind in page.events if event.timestamp < since]
-        if not stale:
+        expired = [after for event, after in page.events if event.timestamp < since]
+        if not expired:
             return None
-        logger.warning(
-            "events are given up",
-            extra={"process_id": self._outbox.process_id, "sink": self.sink.name, "count": len(stale)},
-        )
-        return stale[-1]
+        self._log("events are given up", sink=self.sink.name, count=len(expired))
+        return expired[-1]
 
-    async def _move(self, position: Position) -> None:
+    async def _advance(self, position: Position) -> None:
         self.position = position
         if not self.sink.durable:
             return
         try:
             await asyncio.to_thread(self._outbox.keep_delivered, self.sink.name, position)
         except OSError as error:
-            # After a restart these events would come a second time: better than never.
-            logger.warning(
-                "delivery cannot be noted",
-                extra={"process_id": self._outbox.process_id, "reason": str(error)},
-            )
+            # After a restart these events would be delivered a second time: better than never.
+            self._log("delivery cannot be recorded", reason=str(error))
 
-    async def _rest(self) -> None:
-        """After a failure, until it is time for another try."""
-        self._hope.clear()
+    async def _back_off(self) -> None:
+        """Wait after a failure, each time longer, or until `retry_now`."""
+        self._retry.clear()
         wait_s, self._wait_s = self._wait_s, min(LONGEST_WAIT_S, self._wait_s * 2)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hope.wait(), wait_s)
+            await asyncio.wait_for(self._retry.wait(), wait_s)
+
+    def _log(self, message: str, **fields: object) -> None:
+        logger.warning(message, extra={"process_id": self._outbox.process_id, **fields})
 
 
 def merged(events: Sequence[tuple[Event, Position]]) -> Sequence[tuple[Event, Position]]:
-    """Events without the progress that later progress, or the end, makes old."""
+    """Return the events without progress that is outdated by later progress or by the end of the run."""
     kept: list[tuple[Event, Position]] = []
     superseded = False
     for event, position in reversed(events):

@@ -1,15 +1,40 @@
-"""Waits for whatever happens next around a child: output, exit, or a call from another thread."""
+"""Waiting for what happens next around a child: output, its exit, or a call from another thread."""
 
 from __future__ import annotations
 
 import os
 import selectors
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Self
 
 from lorapod.processes.child import Child
-from lorapod.processes.lines import Line, LineSplitter
+from lorapod.processes.log import Line, LineSplitter
+
+
+class Waker:
+    """An event descriptor that can be used by any thread until it is closed, and harmlessly after."""
+
+    def __init__(self) -> None:
+        """Open the descriptor."""
+        self.descriptor = os.eventfd(0)
+        self._open = True
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Make the descriptor readable."""
+        with self._lock:
+            if self._open:
+                os.eventfd_write(self.descriptor, 1)
+
+    def close(self) -> None:
+        """Close the descriptor; later calls of `wake` do nothing."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                os.close(self.descriptor)
+
 
 _CHUNK_BYTES = 65_536
 

@@ -10,15 +10,13 @@ from lorapod.processes.child import Child, Exit
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.ledger import Ledger
-from lorapod.processes.lines import Line
-from lorapod.processes.log import ProcessLog
-from lorapod.processes.pump import Pump
+from lorapod.processes.log import Line, ProcessLog
+from lorapod.processes.pump import Pump, Waker
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability, Control
 from lorapod.processes.slots import GpuResident, Slot, SlotWait
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
-from lorapod.processes.waker import Waker
 
 #: Between two looks at the run's files, and at what is due.
 TICK_S = 1.0

@@ -11,13 +11,13 @@ from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.progress import Failure
+from lorapod.processes.pump import Waker
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident, SlotWait
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.waker import Waker
 from lorapod.processes.work import Ending, Work
 
 logger = logging.getLogger(__name__)

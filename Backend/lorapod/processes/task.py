@@ -10,7 +10,7 @@ from typing import Any
 from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.launch import ChildExit, LaunchSpec
-from lorapod.processes.lines import Line
+from lorapod.processes.log import Line
 from lorapod.processes.progress import Progress, failure_of
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import TICK_S, Run

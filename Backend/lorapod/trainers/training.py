@@ -14,7 +14,7 @@ from lorapod.lease import LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.lines import Line
+from lorapod.processes.log import Line
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.progress import Observation, failure_of
 from lorapod.processes.record import ProcessRecord, TrainingDetails

@@ -71,7 +71,7 @@ class OtherWorker:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "LONGEST_WAIT_S", 1.0)
     monkeypatch.setattr(courier, "TICK_S", 0.1)
-    monkeypatch.setattr(courier, "TOUCH_S", 0.2)
+    monkeypatch.setattr(courier, "RENEW_S", 0.2)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.integration.events.event_room import EventRoom
 from tests.unit.events.courier_bench import eventually
 
 from lorapod.errors import InvalidInput
-from lorapod.events import courier, outbox_part
+from lorapod.events import courier, event_texts, outbox_part
 from lorapod.events.models import CheckpointData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
 from lorapod.processes.order import TrainingOrder
@@ -342,3 +342,28 @@ async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
     assert Outbox(room.workspace, record.process_id).newest() == ""
     monkeypatch.setattr(room.store.orders, "read", read)
     await eventually(lambda: [event.event_type for event in sink.events] == [EventType.INTERRUPTED])
+
+
+async def test_a_defect_in_the_events_of_one_training_ends_neither_it_nor_those_of_others(
+    room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    progress = event_texts.progress
+
+    def defective(record: ProcessRecord) -> ProgressData:
+        if record.caller_job_id == "bad":
+            raise ValueError("a defect")
+        return progress(record)
+
+    monkeypatch.setattr(event_texts, "progress", defective)
+    monkeypatch.setattr(event_texts, "started", broken)
+    bad = room.train(job_id="bad", steps=60, step_s=0.05)
+    good = room.train(job_id="good", steps=60, step_s=0.05)
+    for record in (bad, good):
+        assert (await room.ended(record)).status is ProcessStatus.COMPLETED
+        assert room.kinds(record)[-1] == "completed"
+    assert any(event.event_type is EventType.PROGRESS for event in room.told(good))
+    assert "events of a training failed" in caplog.messages
+
+
+def broken(*_: object) -> None:
+    raise LookupError("a defect")

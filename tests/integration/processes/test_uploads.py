@@ -187,7 +187,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(mirror, "LONGEST_WAIT_S", 0.5)
     monkeypatch.setattr(work_marker, "ABANDONED_S", 1.0)
-    monkeypatch.setattr(mirrors, "TOUCH_S", 0.2)
+    monkeypatch.setattr(mirrors, "RENEW_S", 0.2)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.processes.store.file_orders import ORDER_NAME
+from lorapod.processes.store.file import ORDER_NAME
 from lorapod.processes.store.port import Heartbeat
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.store import MemoryHeartbeats, open_memory_store

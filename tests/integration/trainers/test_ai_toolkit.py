@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from lorapod.errors import ErrorCode
 from lorapod.processes.artifacts import checkpoints, samples
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.lines import LineSplitter
+from lorapod.processes.log import LineSplitter
 from lorapod.processes.progress import Observation
 from lorapod.processes.status import Phase
 from lorapod.settings import Settings

@@ -271,6 +271,15 @@ class TestDisk:
         shelf.receive(incoming("b.png", PNG))
         assert len(shelf.hidden()) == 1
 
+    def test_a_worker_whose_clock_is_wrong_sweeps_nothing(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shelf.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
+        late_s = time.time() + 2 * library.ABANDONED_S
+        monkeypatch.setattr(time, "time", lambda: late_s)
+        shelf.receive(incoming("b.png", PNG))
+        assert len(shelf.hidden()) == 1
+
 
 class TestResolve:
     def test_by_name_and_by_path(self, shelf: Shelf) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,11 +14,11 @@ from tests.unit.events.courier_bench import CourierBench, eventually
 from lorapod import work_marker
 from lorapod.events import courier, lane
 from lorapod.events.models import EventType
-from lorapod.events.outbox import Position
-from lorapod.events.port import Callback
+from lorapod.events.outbox import Outbox, Position
+from lorapod.events.port import Callback, Parcel
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
-from lorapod.testing.events import PROCESS_ID, MemorySink
+from lorapod.testing.events import PROCESS_ID, MemorySink, sample_event
 
 STARTED, PROGRESS, CHECKPOINT = EventType.STARTED, EventType.PROGRESS, EventType.CHECKPOINT
 COMPLETED = EventType.COMPLETED
@@ -27,7 +29,7 @@ OTHER_ID = "train_ba9876543210"
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(lane, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(courier, "TOUCH_S", 0.02)
+    monkeypatch.setattr(courier, "RENEW_S", 0.02)
 
 
 @pytest.fixture
@@ -200,7 +202,7 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
 
     other = CourierBench(tmp_path / "workspace", sink)
     other.start()
-    await eventually(lambda: len(other.courier._marker._seen) == 1)
+    await eventually(lambda: len(other.courier._marker._tracker._seen) == 1)
     assert other.taken_up == []
     other.clock.advance(work_marker.ABANDONED_S)
     await eventually(lambda: not other.marked())
@@ -225,6 +227,19 @@ async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
     poor.courier._sweep(poor.take_up)
     assert poor.marked()
     assert poor.taken_up == []
+
+
+async def test_a_worker_that_wakes_late_stops_to_deliver_what_another_one_delivers(tmp_path: Path) -> None:
+    frozen = CourierBench(tmp_path / "workspace", MemorySink())
+    frozen.start()
+    frozen.begin()
+    await eventually(lambda: PROCESS_ID in frozen.courier._active)
+    other = CourierBench(tmp_path / "workspace", MemorySink())
+    # It delivers the same run: the outbox has nothing newer.
+    other.courier._marker.set(PROCESS_ID)
+    await eventually(lambda: not frozen.courier._active)
+    assert other.marked()
+    await asyncio.to_thread(frozen.courier.close, 0)
 
 
 async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path: Path) -> None:
@@ -302,3 +317,125 @@ async def test_a_callback_is_opened_for_the_sinks_by_whoever_has_the_key(
     office.tell(STARTED)
     await eventually(lambda: sequences(sink) == [1, 2])
     assert sink.callbacks[-1] == Callback(url="https://example.com/hook", locked=True)
+
+
+def newer_lines(count: int) -> bytes:
+    """Events as a newer worker may write them."""
+    event = json.loads(sample_event(1).body())
+    return b"".join(
+        json.dumps(event | change).encode() + b"\n"
+        for change in [{"event_type": "training.archived"}, {"sequel": {"of": 1}}] * (count // 2)
+    )
+
+
+async def test_events_of_a_newer_worker_do_not_hold_up_those_behind_them(
+    office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "PARCEL_EVENTS", 3)
+    office.begin(1)
+    office.tell(STARTED)
+    await eventually(lambda: sequences(sink) == [1])
+    with (office.outbox().folder / office.outbox().newest()).open("ab") as file:
+        file.write(newer_lines(8))
+    office.begin(2)
+    office.tell(CHECKPOINT, COMPLETED)
+    await eventually(lambda: not office.marked())
+    assert sequences(sink) == [1, 2, 3]
+    warned = [record for record in caplog.records if record.getMessage() == "event cannot be read"]
+    assert len(warned) >= 8
+
+
+async def test_a_sink_that_does_not_know_what_it_wants_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = MemorySink("bad"), MemorySink("good")
+    vars(bad)["wants"] = broken
+    office = CourierBench(tmp_path / "workspace", bad, good)
+    office.start()
+    office.begin()
+    office.tell(STARTED, COMPLETED)
+    await eventually(lambda: not office.marked())
+    assert sequences(good) == [1, 2]
+    assert "sink failed" in caplog.messages
+    await asyncio.to_thread(office.courier.close, 0)
+
+
+def broken(*_: object) -> None:
+    raise LookupError("a defect")
+
+
+@pytest.mark.parametrize("answer", [None, -1, 99, "two", asyncio.CancelledError()])
+async def test_a_sink_that_answers_nonsense_is_asked_again(
+    office: CourierBench, sink: MemorySink, answer: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, answers = sink.deliver, [answer]
+
+    async def deliver(parcel: Parcel) -> object:
+        if answers:
+            nonsense = answers.pop()
+            if isinstance(nonsense, BaseException):
+                raise nonsense
+            return nonsense
+        return await whole(parcel)
+
+    monkeypatch.setattr(sink, "deliver", deliver)
+    office.begin()
+    office.tell(STARTED, COMPLETED)
+    await eventually(lambda: not office.marked())
+    assert sequences(sink) == [1, 2]
+
+
+async def test_a_sink_that_cannot_close_does_not_keep_the_others_open(tmp_path: Path) -> None:
+    bad, good = MemorySink("bad"), MemorySink("good")
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    vars(bad)["close"] = broken
+    vars(good)["close"] = close
+    office = CourierBench(tmp_path / "workspace", bad, good)
+    office.start()
+    await asyncio.to_thread(office.courier.close, 1)
+    assert closed == [True]
+
+
+async def test_one_process_that_cannot_be_taken_up_does_not_hold_up_the_others(
+    tmp_path: Path, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = CourierBench(tmp_path / "workspace", sink)
+    for process_id in (PROCESS_ID, OTHER_ID):
+        dead.begin(process_id=process_id)
+    other = CourierBench(tmp_path / "workspace", sink)
+    taken: list[str] = []
+
+    def take_up(process_id: str) -> None:
+        taken.append(process_id)
+        broken()
+
+    other.courier._sweep(take_up)
+    other.clock.advance(work_marker.ABANDONED_S)
+    other.courier._sweep(take_up)
+    assert sorted(taken) == sorted([PROCESS_ID, OTHER_ID])
+
+
+async def test_a_sweep_marks_nothing_that_was_delivered_meanwhile(
+    office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "RENEW_S", 60)
+    office.begin()
+    office.tell(STARTED)
+    await eventually(lambda: sequences(sink) == [1])
+    newest, sweeping = Outbox.newest, threading.get_ident()
+
+    def slow(outbox: Outbox) -> str:
+        found = newest(outbox)
+        if threading.get_ident() == sweeping:
+            office.tell(COMPLETED)
+            while office.marked():
+                time.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(Outbox, "newest", slow)
+    office.courier._sweep(office.take_up)
+    assert not office.marked()

@@ -164,3 +164,39 @@ def test_a_part_is_made_by_one_writer(tmp_path: Path) -> None:
     OutboxPart(tmp_path / "a.jsonl", PartHeader())
     with pytest.raises(FileExistsError):
         OutboxPart(tmp_path / "a.jsonl", PartHeader())
+
+
+@pytest.mark.timeout(10)
+def test_a_gap_in_the_numbers_of_parts_does_not_stop_the_next(outbox: Outbox) -> None:
+    first = outbox.begin(1)
+    tell(first, 1)
+    tell(outbox.begin(1), 2)
+    first.path.unlink()
+    tell(outbox.begin(1), 3)
+    assert sequences(outbox) == [2, 3]
+    assert outbox.newest() == "000001.0002.jsonl"
+
+
+def test_a_late_part_of_an_older_run_cuts_nothing_off_the_newer_one(outbox: Outbox) -> None:
+    tell(outbox.begin(1), 1)
+    newer = outbox.begin(2)
+    tell(newer, 2)
+    outbox.begin(1)
+    tell(newer, 3)
+    assert sequences(outbox) == [1, 2, 3]
+    assert outbox.newest() == newer.path.name
+
+
+def test_parts_that_cannot_be_listed_are_not_no_parts(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(outbox.begin(1), 1)
+
+    def broken(path: object) -> object:
+        raise PermissionError(f"{path} cannot be read")
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(PermissionError):
+        outbox.newest()
+    with pytest.raises(PermissionError):
+        outbox.sinks()

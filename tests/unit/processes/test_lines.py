@@ -6,7 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorapod.processes.lines import MAX_LINE_CHARACTERS, Line, LineSplitter
+from lorapod.processes.log import MAX_LINE_CHARACTERS, Line, LineSplitter
 
 
 def read(chunks: list[bytes]) -> list[Line]:

@@ -20,11 +20,9 @@ from lorapod.engines.diffusers.channel import Channel, ChannelClosed
 from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
 from lorapod.processes.child import Exit
 from lorapod.processes.launch import LaunchSpec, WarmSpec
-from lorapod.processes.lines import Line
-from lorapod.processes.log import REPAINT_INTERVAL_S
-from lorapod.processes.pump import Pump
+from lorapod.processes.log import REPAINT_INTERVAL_S, Line
+from lorapod.processes.pump import Pump, Waker
 from lorapod.processes.starting import Starter
-from lorapod.processes.waker import Waker
 
 logger = logging.getLogger(__name__)
 

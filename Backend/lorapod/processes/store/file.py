@@ -17,22 +17,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lorapod.atomic import sync_folder, write_atomically
+from pydantic import TypeAdapter
+
+from lorapod.atomic import replace_file, sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
 from lorapod.processes.record import ProcessRecord, age_key
-from lorapod.processes.store.file_heartbeats import FileHeartbeats
-from lorapod.processes.store.file_mailbox import FileMailbox
-from lorapod.processes.store.file_orders import FileOrders
-from lorapod.processes.store.port import RecordExists, StateStore
+from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -160,4 +161,111 @@ class FileRecords:
             return None
         except ValueError as error:
             logger.warning("record cannot be read", extra={"path": str(path), "reason": str(error)})
+            return None
+
+
+_ADAPTER = TypeAdapter(Heartbeat)
+
+
+class FileHeartbeats:
+    """A `HeartbeatStore` in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep heartbeats in `folder`; it is made where it is missing."""
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        """Replace the worker's heartbeat; it need not outlive a power cut, which ends the worker too."""
+        self._folder.mkdir(exist_ok=True)
+        replace_file(self._folder / holder, _ADAPTER.dump_json(beat))
+
+    def read(self, holder: str) -> Heartbeat | None:
+        """The worker's last heartbeat."""
+        try:
+            return _ADAPTER.validate_json((self._folder / holder).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def forget(self, holder: str) -> None:
+        """Remove a worker's heartbeat."""
+        (self._folder / holder).unlink(missing_ok=True)
+
+    def holders(self) -> Sequence[str]:
+        """The workers that have one."""
+        return [entry.name for entry in os.scandir(self._folder) if not entry.name.startswith(".")]
+
+
+CONTROL_NAME = "control"
+
+
+class FileMailbox:
+    """A `Mailbox` below the folder of the processes."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        """Leave messages below `folder`."""
+        self._folder = folder
+        self._clock = clock
+
+    def post(self, process_id: str, message: Mapping[str, Any]) -> None:
+        """Leave a message; its name sorts by time, near enough even between machines."""
+        box = self._folder / process_id / CONTROL_NAME
+        box.mkdir(exist_ok=True)
+        replace_file(
+            box / f"{self._clock.now():%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}.json",
+            json.dumps(dict(message)).encode(),
+        )
+
+    def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Every message, oldest first; each is removed, also one that cannot be read."""
+        box = self._folder / process_id / CONTROL_NAME
+        try:
+            letters = sorted(path for path in box.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        except FileNotFoundError:
+            return ()
+        return [message for letter in letters if (message := self._open(letter)) is not None]
+
+    @staticmethod
+    def _open(letter: Path) -> Mapping[str, Any] | None:
+        """The message in a file, which is gone then; None where somebody else was faster, or it is damaged."""
+        # Of several that rename the same file, one succeeds.
+        mine = letter.with_name(f".{letter.name}.{secrets.token_hex(4)}")
+        try:
+            letter.rename(mine)
+        except FileNotFoundError:
+            return None
+        try:
+            message = json.loads(mine.read_bytes())
+        except ValueError:
+            message = None
+        mine.unlink()
+        if isinstance(message, dict):
+            return message
+        logger.warning("message cannot be read", extra={"path": str(letter)})
+        return None
+
+
+ORDER_NAME = "order.json"
+
+
+class FileOrders:
+    """An `OrderStore` below the folder of the processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep orders below `folder`."""
+        self._folder = folder
+
+    def keep(self, process_id: str, order: bytes) -> None:
+        """Keep what the process is asked to be, beside its record.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        write_atomically(self._folder / process_id / ORDER_NAME, order)
+
+    def read(self, process_id: str) -> bytes | None:
+        """What it was asked to be."""
+        try:
+            return (self._folder / process_id / ORDER_NAME).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None

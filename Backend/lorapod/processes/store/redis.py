@@ -17,15 +17,27 @@ lost, and late, when the server stood still: each is written so that this change
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter
 
 from lorapod.clock import Clock
-from lorapod.processes.store.port import StateStore, StateStoreRefused, StateStoreUnavailable
-from lorapod.processes.store.redis_heartbeats import RedisHeartbeats
-from lorapod.processes.store.redis_mailbox import RedisMailbox
-from lorapod.processes.store.redis_records import RedisOrders, RedisRecords
+from lorapod.lease import LeaseLost
+from lorapod.processes import record as records
+from lorapod.processes.record import ProcessRecord, age_key
+from lorapod.processes.store.port import (
+    Heartbeat,
+    RecordExists,
+    StateStore,
+    StateStoreRefused,
+    StateStoreUnavailable,
+)
 from lorapod.processes.store.redis_server import RedisServer
 
 logger = logging.getLogger(__name__)
@@ -62,3 +74,221 @@ def open_redis_store(url: SecretStr, *, prefix: str, beat_s: float, clock: Clock
         heartbeats=RedisHeartbeats(RedisServer(url, prefix=prefix, timeout_s=timeout_s, retries=0)),
         mailbox=RedisMailbox(server),
     )
+
+
+# KEYS: record, ids, live. ARGV: process id, its age, 1 if it lives, generation, time of writing, data.
+_WRITE = """
+redis.call('HSET', KEYS[1], 'generation', ARGV[4], 'written', ARGV[5], 'data', ARGV[6])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call(ARGV[3] == '1' and 'SADD' or 'SREM', KEYS[3], ARGV[1])
+return 1
+"""
+
+# And a number that only this call has: when it comes again, it finds that it was itself that began the generation.
+_CREATE = f"""
+local present = redis.call('HMGET', KEYS[1], 'generation', 'begun_by')
+if present[2] == ARGV[7] then return 1 end
+if present[1] and tonumber(present[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], 'begun_by', ARGV[7])
+{_WRITE}"""
+
+# A save that comes late must not undo a later one.
+_SAVE = f"""
+local present = redis.call('HMGET', KEYS[1], 'generation', 'written')
+if present[1] and tonumber(present[1]) > tonumber(ARGV[4]) then return 0 end
+if present[1] == ARGV[4] and tonumber(present[2]) > tonumber(ARGV[5]) then return 1 end
+{_WRITE}"""
+
+
+class RedisRecords:
+    """A `RecordStore` on a Redis server."""
+
+    def __init__(self, server: RedisServer, clock: Clock) -> None:
+        """Keep records on `server`."""
+        self._server = server
+        self._clock = clock
+        self._create, self._save = server.script(_CREATE), server.script(_SAVE)
+        self._ids, self._live = server.key("ids"), server.key("live")
+
+    def create(self, record: ProcessRecord) -> None:
+        """Begin a generation.
+
+        Raises:
+            RecordExists: somebody else was first.
+        """
+        if not self._server.run(
+            self._create, self._keys(record), [*self._values(record), secrets.token_hex(8)]
+        ):
+            raise RecordExists(record.process_id)
+
+    def save(self, record: ProcessRecord) -> None:
+        """Replace the record; should the server have lost it, it is there again.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
+        if not self._server.run(self._save, self._keys(record), self._values(record)):
+            raise LeaseLost(record.process_id)
+
+    def load(self, process_id: str) -> ProcessRecord | None:
+        """The record as last saved."""
+        data = self._server.call("HGET", self._key(process_id), "data")
+        try:
+            return None if data is None else records.load(data)
+        except ValueError as error:
+            logger.warning("record cannot be read", extra={"process_id": process_id, "reason": str(error)})
+            return None
+
+    def ids(self) -> Sequence[str]:
+        """Every id, newest first."""
+        return [name.decode() for name in self._server.call("ZREVRANGE", self._ids, 0, -1)]
+
+    def live_ids(self) -> Sequence[str]:
+        """The ids of processes that have not ended, newest first."""
+        names = [name.decode() for name in self._server.call("SMEMBERS", self._live)]
+        return sorted(names, key=age_key, reverse=True)
+
+    def claim_key(self, key: str, process_id: str) -> str:
+        """Bind the key to the process, unless it is bound."""
+        claimed = self._server.key("key", hashlib.sha256(key.encode()).hexdigest())
+        self._server.call("SET", claimed, process_id, "NX")
+        owner: bytes = self._server.call("GET", claimed)
+        return owner.decode()
+
+    def _key(self, process_id: str) -> str:
+        return self._server.key("record", process_id)
+
+    def _keys(self, record: ProcessRecord) -> Sequence[str]:
+        return [self._key(record.process_id), self._ids, self._live]
+
+    def _values(self, record: ProcessRecord) -> Sequence[str | bytes | int]:
+        # A generation has one writer, so its own clock puts its writes in order; whole microseconds, since the
+        # server's numbers are exact up to 2^53 only.
+        written = int(self._clock.monotonic() * 1_000_000)
+        age, lives = int(age_key(record.process_id), 16), int(not record.status.final)
+        return [record.process_id, age, lives, record.generation, written, records.dump(record)]
+
+
+class RedisOrders:
+    """An `OrderStore` on a Redis server."""
+
+    def __init__(self, server: RedisServer) -> None:
+        """Keep orders on `server`."""
+        self._server = server
+
+    def keep(self, process_id: str, order: bytes) -> None:
+        """Keep what the process is asked to be."""
+        self._server.call("SET", self._server.key("order", process_id), order)
+
+    def read(self, process_id: str) -> bytes | None:
+        """What it was asked to be."""
+        order: bytes | None = self._server.call("GET", self._server.key("order", process_id))
+        return order
+
+
+#: How long a heartbeat stays that nobody forgot. Nothing is read from its absence but what its standing still says
+#: too; this only clears what dead workers leave.
+KEPT_S = 24 * 3600
+
+_ADAPTER = TypeAdapter(Heartbeat)
+
+
+class RedisHeartbeats:
+    """A `HeartbeatStore` on a Redis server."""
+
+    def __init__(self, server: RedisServer) -> None:
+        """Keep heartbeats on `server`."""
+        self._server = server
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        """Replace the worker's heartbeat."""
+        self._server.call("SET", self._key(holder), _ADAPTER.dump_json(beat), "EX", KEPT_S)
+
+    def read(self, holder: str) -> Heartbeat | None:
+        """The worker's last heartbeat."""
+        data = self._server.call("GET", self._key(holder))
+        try:
+            return None if data is None else _ADAPTER.validate_json(data)
+        except ValueError as error:
+            logger.warning("heartbeat cannot be read", extra={"holder": holder, "reason": str(error)})
+            return None
+
+    def forget(self, holder: str) -> None:
+        """Remove a worker's heartbeat."""
+        self._server.call("DEL", self._key(holder))
+
+    def holders(self) -> Sequence[str]:
+        """None: what nobody forgot expires."""
+        return ()
+
+    def _key(self, holder: str) -> str:
+        return self._server.key("heartbeat", holder)
+
+
+#: How long a message stays that was handed to a worker which never came back, in seconds.
+UNCONFIRMED_S = 24 * 3600
+
+_POST = """
+for _, letter in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+    if letter == ARGV[1] then return end
+end
+redis.call('RPUSH', KEYS[1], ARGV[1])
+"""
+
+_TAKE = """
+for index = 2, #ARGV do
+    redis.call('LREM', KEYS[2], 1, ARGV[index])
+end
+local letters = redis.call('LRANGE', KEYS[1], 0, -1)
+for _, letter in ipairs(letters) do
+    redis.call('RPUSH', KEYS[2], letter)
+end
+if #letters > 0 then
+    redis.call('DEL', KEYS[1])
+    redis.call('EXPIRE', KEYS[2], ARGV[1])
+end
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+
+
+class RedisMailbox:
+    """A `Mailbox` on a Redis server."""
+
+    def __init__(self, server: RedisServer) -> None:
+        """Leave messages on `server`."""
+        self._server = server
+        self._post, self._take = server.script(_POST), server.script(_TAKE)
+        self._taker = secrets.token_hex(8)
+        #: By process: what came with the last answer, to be confirmed.
+        self._came: dict[str, Sequence[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def post(self, process_id: str, message: Mapping[str, Any]) -> None:
+        """Leave a message."""
+        letter = json.dumps({"id": secrets.token_hex(8), "message": dict(message)})
+        self._server.run(self._post, [self._server.key("mailbox", process_id)], [letter])
+
+    def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Every message, in the order in which they came; what cannot be read is skipped."""
+        box = self._server.key("mailbox", process_id)
+        with self._lock:
+            letters: Sequence[bytes] = self._server.run(
+                self._take,
+                [box, f"{box}:{self._taker}"],
+                [UNCONFIRMED_S, *self._came.get(process_id, ())],
+            )
+            self._came.pop(process_id, None)
+            if letters:
+                self._came[process_id] = letters
+        return [message for letter in letters if (message := _opened(letter, process_id)) is not None]
+
+
+def _opened(letter: bytes, process_id: str) -> Mapping[str, Any] | None:
+    try:
+        message = json.loads(letter)["message"]
+        if isinstance(message, dict):
+            return message
+    except (ValueError, TypeError, KeyError):
+        pass
+    logger.warning("message cannot be read", extra={"process_id": process_id})
+    return None

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import selectors
 import socket
+import subprocess
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import IO, Any
 
 from lorapod.processes.template import process
 
@@ -54,3 +59,63 @@ class Link:
         if not message:
             raise ConnectionResetError("the resident process has ended")
         return json.loads(message), descriptors
+
+
+#: How much of each stream is kept: it fits into an empty pipe.
+KEPT_BYTES = 32_768
+
+_CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What became of the imports."""
+
+    #: Whether trainings can be forked now.
+    ready: bool
+    #: The variables that the interpreter was started with, its own additions (a locale) among them.
+    environment: Mapping[str, str]
+    stdout: bytes
+    stderr: bytes
+
+
+def follow_imports(popen: subprocess.Popen[bytes], link: Link, *, limit_s: float) -> Imported:
+    """Wait until the process is ready, has ended, or has taken longer than `limit_s`."""
+    assert popen.stdout is not None
+    assert popen.stderr is not None
+    kept: dict[IO[bytes], bytes] = {popen.stdout: b"", popen.stderr: b""}
+    environment: Mapping[str, str] | None = None
+    with selectors.DefaultSelector() as selector:
+        selector.register(link, selectors.EVENT_READ)
+        for stream in kept:
+            selector.register(stream, selectors.EVENT_READ)
+        deadline = time.monotonic() + limit_s
+        # At the end of the socket, what was printed before is all there: read that too.
+        over = False
+        while not over and (ready := selector.select(max(0.0, deadline - time.monotonic()))):
+            over = any(key.fileobj is link for key, _ in ready)
+            for key, _ in ready:
+                if key.fileobj is not link:
+                    _keep(key.fileobj, kept, selector)  # type: ignore[arg-type] # the others are the streams
+        if over:
+            try:
+                environment = link.receive()[0]["environment"]
+            except OSError:
+                environment = None
+            selector.unregister(link)
+            while selector.get_map() and (ready := selector.select(0)):
+                for key, _ in ready:
+                    _keep(key.fileobj, kept, selector)  # type: ignore[arg-type] # only streams are left
+    return Imported(
+        ready=environment is not None,
+        environment=environment or {},
+        stdout=kept[popen.stdout],
+        stderr=kept[popen.stderr],
+    )
+
+
+def _keep(stream: IO[bytes], kept: dict[IO[bytes], bytes], selector: selectors.BaseSelector) -> None:
+    chunk = os.read(stream.fileno(), _CHUNK_BYTES)
+    if not chunk:
+        selector.unregister(stream)
+    kept[stream] = (kept[stream] + chunk)[-KEPT_BYTES:]

@@ -16,8 +16,7 @@ from lorapod.processes import guard
 from lorapod.processes.child import Child, GuardLine, process_started, signal_group
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template import process
-from lorapod.processes.template.imports import Imported, follow_imports
-from lorapod.processes.template.link import Link
+from lorapod.processes.template.link import Imported, Link, follow_imports
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
+from lorapod.lease import LeaseState
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.mirror import Mirror
@@ -22,7 +23,7 @@ from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import OpenStore
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.storage import Target, UploadTargets
-from lorapod.work_marker import TOUCH_S, WorkMarker
+from lorapod.work_marker import RENEW_S, WorkMarker
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Mirrors:
             self._thread.join()
 
     def sweep(self) -> None:
-        """Touch the marks of what this worker sends, and take over what no worker sends.
+        """Renew the marks of what this worker sends, and take over what no worker sends.
 
         Raises:
             OSError: the workspace does not answer.
@@ -187,8 +188,13 @@ class Mirrors:
                 continue
             with self._lock:
                 # Everything may have been sent meanwhile, and the mark removed.
-                if self._active.get(process_id) is active:
-                    self._marker.set(process_id)
+                if self._active.get(process_id) is not active:
+                    continue
+                lost = self._marker.renew(process_id) is LeaseState.LOST
+            if lost:
+                # Another worker took this one for dead, and sends it.
+                active.given_up = True
+                active.wake()
         for process_id in self._marker.abandoned():
             if process_id in mine:
                 continue
@@ -282,7 +288,7 @@ class Mirrors:
         return False
 
     def _sweep_until_closed(self) -> None:
-        while not self._closing.wait(TOUCH_S):
+        while not self._closing.wait(RENEW_S):
             try:
                 self.sweep()
             except Exception:

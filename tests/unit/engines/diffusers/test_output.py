@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from lorapod.engines.diffusers.resident import ChildOutput
-from lorapod.processes.lines import Line
+from lorapod.processes.log import Line
 from lorapod.testing.clock import FakeClock
 
 

@@ -114,6 +114,18 @@ def test_what_a_lost_run_left_stays_marked_for_others(bench: Bench) -> None:
     other.close(0)
 
 
+def test_a_worker_that_wakes_late_stops_to_send_what_another_one_sends(bench: Bench) -> None:
+    bench.begin()
+    bench.ended, other = True, bench.another()
+    other.sweep()
+    bench.clock.advance(work_marker.ABANDONED_S)
+    bench.defects = 1000
+    other.sweep()
+    bench.mirrors.sweep()
+    eventually(lambda: PROCESS not in bench.mirrors._active)
+    other.close(0)
+
+
 def test_a_live_process_is_left_to_its_worker(bench: Bench) -> None:
     bench.begin()
     bench.write()
