@@ -56,7 +56,7 @@ def first_step_s(starter: Starter, trainer: Trainer, bench: Bench, environment: 
     config_path = scratch / "config.yaml"
     config_path.write_text(dump_config(plan.config))
     spec = trainer.launch(plan, config_path)
-    starter.settle(trainer.warm, environment, lambda: False)
+    starter.await_ready(trainer.warm, environment, lambda: False)
     began = time.perf_counter()
     child = starter.start_child(spec, environment, warm=trainer.warm, fence_s=600)
     took, seen = None, b""
@@ -84,7 +84,7 @@ def measure(trainer: Trainer, bench: Bench, report: Report) -> None:
     }
     pool = TemplatePool()
     began = time.perf_counter()
-    pool.settle(trainer.warm, environment, lambda: False)
+    pool.await_ready(trainer.warm, environment, lambda: False)
     assert pool.template_pids()
     report(f"{trainer.name}: imports {time.perf_counter() - began:.2f} s")
     times: dict[Starter, list[float]] = {ColdStarter(): [], pool: []}

@@ -95,10 +95,10 @@ def _ai_toolkit(root: Path) -> Iterator[Engine]:
 class _OneThread(TemplatePool):
     """Has every child compute in one thread: tensors this small are far slower in two."""
 
-    def settle(
+    def await_ready(
         self, warm: WarmSpec | None, environment: Mapping[str, str], given_up: Callable[[], bool]
     ) -> None:
-        super().settle(warm, {**environment, **ENVIRONMENT}, given_up)
+        super().await_ready(warm, {**environment, **ENVIRONMENT}, given_up)
 
     def start_child(
         self, spec: LaunchSpec, environment: Mapping[str, str], *, warm: WarmSpec | None, fence_s: float

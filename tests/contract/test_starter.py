@@ -53,7 +53,7 @@ print(json.dumps({
 
 def warm_pool() -> TemplatePool:
     pool = TemplatePool()
-    pool.settle(WARM, ENVIRONMENT, lambda: False)
+    pool.await_ready(WARM, ENVIRONMENT, lambda: False)
     assert pool.template_pids()
     return pool
 

@@ -1,4 +1,4 @@
-"""One child in a session of its own: started, guarded, signalled as a group, observed until nothing of it is left."""
+"""A child in a session of its own: started, guarded, signalled as a group, and watched until its whole group is gone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Exit:
 
 
 class GuardLine:
-    """The worker's ends of the two pipes to one guard: heartbeats go there, one word may come back."""
+    """The worker's ends of the two pipes to one guard: heartbeats go out, one word may come back."""
 
     def __init__(self) -> None:
         """Open the pipes; `ends` go to the guard, in this order, and are closed here by `handed_over`."""
@@ -62,7 +62,7 @@ class GuardLine:
                     os.write(self._beats, guard.TIME.pack(beat_s))
 
     def dismiss(self) -> float | None:
-        """Let the guard go, its child has ended; return how old the last heartbeat was if the guard killed it."""
+        """End the guard after its child; if it killed the child, return how old the last heartbeat was, in seconds."""
         self.tell(math.inf)
         with self._lock:
             self._open = False
@@ -80,30 +80,30 @@ class Child:
     """A running child, the leader of its own session and process group."""
 
     pid: int
-    #: When it started, in seconds since boot: with the pid, this names a process beyond doubt.
+    #: When it started, in seconds since boot: together with the pid, this names one process.
     started: float | None
     #: Readable when the child has exited; closed by `reap`.
     exit_descriptor: int
     #: Its stdout and stderr, unbuffered.
     streams: tuple[IO[bytes], IO[bytes]]
     guard_line: GuardLine
-    #: Waits for its exit; the return code as `subprocess` gives it, None where nobody saw it.
+    #: Waits for its exit; returns the code as `subprocess` does, or None if it was not seen.
     wait: Callable[[], int | None]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group; one that is gone already is no error."""
+        """Send a signal to the whole group; a group that is gone is no error."""
         signal_group(self.pid, number)
 
     def end_group(self) -> None:
         """Kill what is left of the group: a trainer's loader processes can outlive it.
 
-        Call it between the child's exit, which `exit_descriptor` shows, and `reap`: until then its id cannot go to
-        another group.
+        Call it between the child's exit, which `exit_descriptor` shows, and `reap`: until then no other group can get
+        its id.
         """
         self.signal(signal.SIGKILL)
 
     def reap(self) -> Exit:
-        """Wait for the exit, and let go of the guard and every descriptor."""
+        """Wait for the exit, end the guard, and close every descriptor."""
         returncode = self.wait()
         fenced_after_s = self.guard_line.dismiss()
         for stream in self.streams:
@@ -120,7 +120,7 @@ def start_child(spec: LaunchSpec, environment: Mapping[str, str], *, fence_s: fl
     Args:
         spec: what to run.
         environment: what it inherits.
-        fence_s: seconds after the last heartbeat told to its `guard_line` when the guard ends it.
+        fence_s: the guard kills it so many seconds after the last heartbeat that its `guard_line` passed on.
 
     Raises:
         OSError: its program or folder does not exist, or the machine has no room for another process.
@@ -165,8 +165,8 @@ def signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def end_stray(pid: int, started: float | None, *, patience_s: float) -> bool:
-    """Kill the group of a child that outlived its worker and its guard; whether the child is seen to be gone."""
+def end_stray(pid: int, started: float | None, *, timeout_s: float) -> bool:
+    """Kill the group of a child that survived its worker and its guard; return whether the child is seen to be gone."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -175,15 +175,15 @@ def end_stray(pid: int, started: float | None, *, patience_s: float) -> bool:
         if not same_process(pid, started):
             return True
         signal_group(pid, signal.SIGKILL)
-        return bool(select.select([descriptor], [], [], patience_s)[0])
+        return bool(select.select([descriptor], [], [], timeout_s)[0])
     finally:
         os.close(descriptor)
 
 
 def process_started(pid: int) -> float | None:
-    """When a process started, in seconds since boot; None where it is gone.
+    """Return when a process started, in seconds since boot; None if it is gone.
 
-    Read from the kernel's own count, so that setting the wall clock changes nothing.
+    The kernel counts these seconds itself, so setting the wall clock changes nothing.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -195,7 +195,7 @@ def process_started(pid: int) -> float | None:
 
 
 def same_process(pid: int, started: float | None) -> bool:
-    """Whether the process that had this pid at that time is still alive (a zombie is not)."""
+    """Return whether the process that had this pid at that time is still alive (a zombie is not)."""
     if started is None or process_started(pid) != started:
         return False
     try:

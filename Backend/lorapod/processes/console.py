@@ -1,4 +1,4 @@
-"""What trainers say, on the worker's own output, which the platform shows as its log."""
+"""The lines of trainers on the worker's own output, which the platform shows as the worker's log."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import queue
 import threading
 
-#: Lines that may wait for whoever reads the output.
+#: Lines that may wait for the reader of the output.
 WAITING_LINES = 2000
-#: How long a worker that ends waits for them.
+#: How long a worker that stops waits for them, in seconds.
 CLOSE_GRACE_S = 1.0
 
 
 class Console:
-    """Writes lines to a descriptor, in a thread of its own: a reader that stands still holds no training up.
+    """A thread that writes lines to a descriptor: a reader that stands still delays no training.
 
-    It writes past Python's own buffers, whose locks an output that stands still would hold for ever.
+    It bypasses Python's own buffers: an output that stands still would hold their locks for ever.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -34,7 +34,7 @@ class Console:
             self._left_out += 1
 
     def close(self) -> None:
-        """Show what still waits, where somebody reads it."""
+        """Write the lines that still wait, if they are read in time."""
         try:
             self._waiting.put(None, timeout=CLOSE_GRACE_S)
         except queue.Full:
@@ -47,9 +47,9 @@ class Console:
                 self._write(text)
                 if self._left_out and self._waiting.empty():
                     left_out, self._left_out = self._left_out, 0
-                    self._write(f"{left_out} lines were not shown here: nobody read them in time\n")
+                    self._write(f"{left_out} lines were not shown here: they were not read in time\n")
             except OSError:
-                # Nobody reads any more; the log has everything.
+                # The reader is gone; the process's log has every line.
                 continue
 
     def _write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One thread a worker that looks after what belongs to several: messages, and the processes of dead workers."""
+"""One thread of a worker for what several workers share: control messages, and the processes of dead workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRAY_GRACE_S = 1.0
 
 
 class Keeper:
-    """Sweeps every second or so; its cost grows with the live processes, not with history."""
+    """A thread that sweeps about every second; its cost grows with the live processes, not with history."""
 
     def __init__(
         self,
@@ -37,17 +37,17 @@ class Keeper:
         deliver: Callable[[str, ControlRequest], None],
         marked_dead: Callable[[ProcessRecord], None],
     ) -> None:
-        """Nothing happens before `start`.
+        """Do nothing before `start`.
 
         Args:
-            store: what the workers share.
-            times: how patient to be.
+            store: the state that the workers share.
+            times: of the workers' leases.
             clock: the time.
-            holder: this worker, as records name it.
-            held: the processes that this worker holds, or believes to hold.
-            lease: answers whether one of them is still its own; if it is not, its messages are for another worker.
-            deliver: gets every message about one of them.
-            marked_dead: gets the record of every process whose worker has died, once it says so.
+            holder: the name of this worker in records.
+            held: returns the processes that this worker holds, or believes to hold.
+            lease: returns the state of one of their leases; unless it is held, its messages are for another worker.
+            deliver: is called with every message about one of them.
+            marked_dead: is called with the record of every process whose worker has died, once the record says so.
         """
         self._store = store
         self._times = times
@@ -58,23 +58,23 @@ class Keeper:
         self._deliver = deliver
         self._marked_dead = marked_dead
         self._liveness = WorkerLiveness(store.heartbeats, times, clock)
-        #: What was marked as live at the last sweep, and had ended.
+        #: Processes that were listed as live at the last sweep although they had ended.
         self._ended: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread; return at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the thread."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def sweep(self) -> None:
-        """Take this worker's messages, and bury the processes of dead workers.
+        """Deliver this worker's messages, and mark the processes of dead workers as interrupted or cancelled.
 
         Raises:
             OSError: the store does not answer.
@@ -103,13 +103,13 @@ class Keeper:
         self._liveness.forget_all_but(dead)
 
     def _is_dead(self, holder: str, known: dict[str, bool]) -> bool:
-        """Asked once a sweep: all that a dead worker held is buried together, before its heartbeat is forgotten."""
+        """Ask once a sweep: all processes of a dead worker are marked together, before its heartbeat is removed."""
         if holder not in known:
             known[holder] = self._liveness.is_dead(holder)
         return known[holder]
 
     def _unmark(self, ended: set[str]) -> None:
-        """Take the mark of life from what had ended at the last sweep already: its worker was killed before it could."""
+        """Take what had ended at the last sweep already from the live list: its worker was killed before it could."""
         for process_id in ended & self._ended:
             if (record := self._store.records.load(process_id)) is not None and record.status.final:
                 with contextlib.suppress(LeaseLost):
@@ -122,16 +122,16 @@ class Keeper:
                 self.sweep()
             except StateStoreUnavailable as error:
                 logger.warning("sweep failed", extra={"reason": str(error)})
-                # Nobody's heartbeat could be written either: who is alive must get the time to show it.
+                # No worker could write its heartbeat either: give each that is alive the time to show it.
                 self._liveness.forget_all_but(set())
             except Exception:
                 logger.exception("sweep failed")
 
     def _forgotten(self, record: ProcessRecord) -> bool:
-        """Whether a record names this worker, which does not hold it: it was begun and never got so far.
+        """Return whether a record names this worker, which does not hold the process: its start failed halfway.
 
-        It may have been begun since the sweep, or even have ended; so the record is read again when it is known not to
-        be held.
+        The process may have begun since the sweep started, or even have ended; so the record is read again once it is
+        known not to be held.
         """
         return (
             record.holder == self._holder
@@ -140,12 +140,12 @@ class Keeper:
         )
 
     def _mark_dead(self, record: ProcessRecord) -> None:
-        """Say of a process whose worker is dead that it was interrupted; of several workers, one does."""
-        # Where it is still there, its guard died too, or has only just ended it.
+        """Write that a process of a dead worker was interrupted, or cancelled; of several workers, one succeeds."""
+        # A child that is still there lost its guard too, or has only just been killed by it.
         if (
             record.host == this_host()
             and record.pid is not None
-            and not end_stray(record.pid, record.pid_started, patience_s=STRAY_GRACE_S)
+            and not end_stray(record.pid, record.pid_started, timeout_s=STRAY_GRACE_S)
         ):
             logger.warning("child does not die", extra={"process_id": record.process_id, "pid": record.pid})
             return

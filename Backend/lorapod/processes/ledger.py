@@ -17,11 +17,11 @@ from lorapod.processes.store.port import RecordStore
 
 logger = logging.getLogger(__name__)
 
-#: Between two writes of a record in which only the progress changed.
+#: Time between two writes of a record in which only the progress changed, in seconds.
 SAVE_INTERVAL_S = 2.0
 
-#: After a write that failed, during which nothing is tried that can wait: a store that does not answer takes seconds
-#: to say so, and meanwhile nobody reads what the child says.
+#: Time after a failed write in which only urgent ones are tried, in seconds: a store that does not answer blocks for
+#: seconds, and meanwhile the child's output is not read.
 RETRY_INTERVAL_S = 2.0
 
 
@@ -36,7 +36,7 @@ class Ledger:
         clock: Clock,
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
-        """Begin with a record that the store has; `on_change` is called after every change."""
+        """Begin with a record that is in the store; call `on_change` after every change."""
         self.record = record
         #: Whether this worker still holds the process; if it is `LOST`, nothing more may be written about it.
         self.lease = pulse.lease()
@@ -45,7 +45,7 @@ class Ledger:
         self._store = store
         self._pulse = pulse
         self._clock = clock
-        #: A record that comes later must not be overwritten by an earlier one.
+        #: Held during a write, so that an older record never replaces a newer one.
         self._writing = threading.Lock()
         self._on_change = on_change
 
@@ -55,7 +55,7 @@ class Ledger:
         return self._saved is self.record
 
     def move(self, status: ProcessStatus, **changes: Any) -> None:
-        """Go on to the next state.
+        """Move to the next state.
 
         Raises:
             IllegalTransition: the table of states has no such change.
@@ -63,11 +63,11 @@ class Ledger:
         self.change(self.record.moved(status, **changes))
 
     def end(self, status: ProcessStatus, **changes: Any) -> None:
-        """Go on to a final state."""
+        """Move to a final state."""
         self.move(status, ended_at=self._clock.now(), phase=None, **changes)
 
     def change(self, record: ProcessRecord) -> None:
-        """Make `record` the present one; on disk at once where its state changed, else now and then."""
+        """Make `record` the present one; write it at once if its state changed, else every `SAVE_INTERVAL_S`."""
         moved = record.status is not self.record.status
         self.record = record
         if moved:
@@ -77,11 +77,11 @@ class Ledger:
         self._on_change(record)
 
     def flush(self) -> None:
-        """Write the present record, unless that failed a moment ago."""
+        """Write the present record, unless a write failed within `RETRY_INTERVAL_S`."""
         if self._clock.monotonic() >= self._retry_due:
             self.save()
 
-    def settle(self, give_up: threading.Event) -> None:
+    def finish(self, give_up: threading.Event) -> None:
         """Retry to write an end that could not be written when it came, until `give_up` is set."""
         due = self._unwritten
         while self._unwritten and not give_up.wait(SAVE_INTERVAL_S):

@@ -1,4 +1,4 @@
-"""The output of a process: split into lines, and kept in a log that is append-only, bounded, with progress bars thinned out."""
+"""The output of a process: split into lines, and kept in an append-only, bounded log that thins out progress bars."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Line:
     """One line of output, without its end."""
 
     text: str
-    #: It ended in a carriage return alone: the next one is painted over it.
+    #: Whether it ended in a carriage return alone: a terminal shows the next line in its place.
     repainted: bool = False
 
 
 class LineSplitter:
-    """Splits one stream on newlines and carriage returns; broken UTF-8 becomes U+FFFD, never an error."""
+    """One stream, split on newlines and carriage returns; broken UTF-8 becomes U+FFFD, never an error."""
 
     def __init__(self) -> None:
         """Begin with an empty line."""
@@ -39,7 +39,7 @@ class LineSplitter:
         self._rest = ""
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
-        """The lines that `chunk` completes."""
+        """Yield the lines that `chunk` completes."""
         text = self._rest + self._decoder.decode(chunk)
         start = 0
         for end in _END.finditer(text):
@@ -54,32 +54,32 @@ class LineSplitter:
         self._rest = text[start:]
 
     def pause(self) -> Iterator[Line]:
-        """A repaint that waits for its successor; call when the stream is quiet for a moment."""
+        """Yield a repaint that waits for its successor; call it when the stream is quiet for a moment."""
         if self._rest.endswith("\r"):
             text, self._rest = self._rest[:-1], ""
             yield Line(text=text, repainted=True)
 
     def finish(self) -> Iterator[Line]:
-        """What is left when the stream has ended."""
+        """Yield what is left when the stream has ended."""
         text, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
         if text:
             yield Line(text=text.removesuffix("\r"))
 
 
-#: Of a progress bar that repaints itself, one picture is kept for each such time.
+#: Of a progress bar that repaints itself, one line is kept for each interval of so many seconds.
 REPAINT_INTERVAL_S = 10.0
 
-#: Lines that are kept for the end of a log that met its bound, and for judging a failure.
+#: Number of last lines that are kept for the end of a full log, and for judging a failure.
 TAIL_LINES = 400
 
 _TAIL_BYTES_PER_LINE = 400
 
 
 class ProcessLog:
-    """Writes `logs/<process_id>.log`; one writer, any number of readers, offsets stay true.
+    """The file `logs/<process_id>.log`: one writer, any number of readers, and offsets that stay valid.
 
-    Past its bound the log takes no more lines until it is closed; then the last ones are appended, so that the end,
-    which tells why a process failed, is always there.
+    A full log takes no more lines until it is closed; then the last ones are appended, so that the end, which shows why
+    a process failed, is always there.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class ProcessLog:
         redactor: Redactor | None = None,
         echo: Callable[[str], None] | None = None,
     ) -> None:
-        """Append to `path`, secrets masked; `max_bytes` bounds the whole log but for its last `TAIL_LINES` lines.
+        """Append to `path`, secrets masked; `max_bytes` bounds the whole log except its last `TAIL_LINES` lines.
 
-        `echo` is told of every line too, of those past the bound as well.
+        `echo` is called with every line too, even if the log is full.
         """
         self._echo = echo
         self._redactor = redactor or Redactor()
@@ -108,22 +108,22 @@ class ProcessLog:
         self._repaint_due = 0.0
 
     def __enter__(self) -> Self:
-        """The log itself."""
+        """Return the log."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the log."""
         self.close()
 
     @property
     def tail(self) -> list[str]:
-        """The last lines, oldest first, one of each run of repaints."""
+        """Return the last lines, oldest first, with one line for each series of repaints."""
         return [*self._tail, self._repaint] if self._repaint is not None else list(self._tail)
 
     def write(self, text: str, *, repaint: bool = False) -> None:
-        """Append one line; a `repaint` is held back, to be replaced by the next one or kept now and then."""
+        """Append one line; hold a `repaint` back, to be replaced by the next one or written now and then."""
         text = self._redactor.text(text)
         if repaint:
             self._repaint = text
@@ -134,11 +134,11 @@ class ProcessLog:
         self._append(text)
 
     def note(self, text: str) -> None:
-        """Append a line of the worker's own, set apart from the child's."""
+        """Append a line of the worker, marked as such."""
         self.write(f"[lorapod] {text}")
 
     def close(self) -> None:
-        """Write what was held back, and close; closing twice is no error."""
+        """Write what was held back, and close the file; closing twice is no error."""
         if self._file.closed:
             return
         self._flush_repaint()
@@ -181,14 +181,14 @@ class LogPart:
     text: str
     offset: int
     next_offset: int
-    #: Whether it reaches the present end.
+    #: Whether it reaches the current end of the log.
     eof: bool
 
 
 def read_part(path: Path, offset: int, limit: int) -> LogPart:
-    """Up to `limit` bytes of a log from `offset` on; a negative offset counts from the end.
+    """Return up to `limit` bytes of a log from `offset` on; a negative offset counts from the end.
 
-    A part never ends inside a character, so that parts put together are the log. A log that is not there yet is empty.
+    A part never ends inside a character, so that parts put together are the log. A log that does not exist yet is empty.
     """
     try:
         with path.open("rb") as file:
@@ -205,13 +205,13 @@ def read_part(path: Path, offset: int, limit: int) -> LogPart:
 
 
 def read_tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a log, oldest first, without line ends."""
+    """Return the last lines of a log, oldest first, without line ends."""
     part = read_part(path, -lines * _TAIL_BYTES_PER_LINE, lines * _TAIL_BYTES_PER_LINE)
     return part.text.splitlines()[-lines:]
 
 
 def _whole_characters(data: bytes) -> bytes:
-    """`data` without the first bytes of a UTF-8 character whose rest is cut off."""
+    """Return `data` without the first bytes of a UTF-8 character whose rest is missing."""
     for back in range(1, min(4, len(data)) + 1):
         lead = data[-back]
         if lead & 0xC0 != 0x80:

@@ -14,7 +14,7 @@ from lorapod.processes.log import Line, LineSplitter
 
 
 class Waker:
-    """An event descriptor that can be used by any thread until it is closed, and harmlessly after."""
+    """An event descriptor that any thread may use until it is closed, and that does nothing afterwards."""
 
     def __init__(self) -> None:
         """Open the descriptor."""
@@ -40,7 +40,7 @@ _CHUNK_BYTES = 65_536
 
 
 class Pump:
-    """Reads a child's two streams until both are closed."""
+    """The two streams of a child, read until both are closed."""
 
     def __init__(self, child: Child, wake_descriptor: int) -> None:
         """Watch `child`, and `wake_descriptor`, an event descriptor that ends a wait early."""
@@ -54,26 +54,26 @@ class Pump:
         self._exit_descriptor = child.exit_descriptor
         #: Whether the child has exited.
         self.exited = False
-        #: Whether the last wait was ended by a call.
+        #: Whether the last wait was ended by a call of `Waker.wake`.
         self.woken = False
 
     def __enter__(self) -> Self:
-        """The pump itself."""
+        """Return the pump."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the selector; the streams stay with the child."""
+        """Close the selector; the streams stay open."""
         self._selector.close()
 
     @property
     def open(self) -> bool:
-        """Whether a stream may bring more."""
+        """Return whether a stream may bring more."""
         return bool(self._splitters)
 
     def lines(self, timeout_s: float) -> Iterator[Line]:
-        """The lines that came within `timeout_s`; ends early, maybe with none, on exit or a call."""
+        """Yield the lines that come within `timeout_s`; end early when the child exits or a thread calls."""
         self.woken = False
         ready = self._selector.select(timeout_s)
         for key, _ in ready:

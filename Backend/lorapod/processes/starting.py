@@ -1,4 +1,4 @@
-"""How children are started."""
+"""The port of what starts children, and the starter that starts each cold."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from lorapod.processes.launch import LaunchSpec, WarmSpec
 
 
 class Starter(Protocol):
-    """Starts the children of one worker; safe for any thread."""
+    """What starts the children of one worker; safe for any thread."""
 
     def begin_soon(self, warm: WarmSpec | None, environment: Mapping[str, str]) -> None:
-        """Get ready for launches of one trainer, a little later; returns at once."""
+        """Prepare for launches of one trainer, a little later; return at once."""
 
-    def settle(
+    def await_ready(
         self, warm: WarmSpec | None, environment: Mapping[str, str], given_up: Callable[[], bool]
     ) -> None:
-        """Wait until it is decided how a launch starts; called before each, while its process is not yet alive.
+        """Wait until it is decided how the next launch starts; call it before each, while the process has no child.
 
         Args:
             warm: how its trainer is kept warm.
-            environment: what it will inherit.
-            given_up: asked often; True ends the wait.
+            environment: what the child will inherit.
+            given_up: called often; True ends the wait.
         """
 
     def start_child(
@@ -36,26 +36,26 @@ class Starter(Protocol):
         """
 
     def close(self) -> None:
-        """Leave nothing behind but children that run."""
+        """End everything that was started, except the children that still run."""
 
 
 class ColdStarter:
-    """Starts each child from nothing."""
+    """A `Starter` that starts each child as a new program."""
 
     def begin_soon(self, warm: WarmSpec | None, environment: Mapping[str, str]) -> None:
-        """Nothing to get ready."""
+        """Do nothing."""
 
-    def settle(
+    def await_ready(
         self, warm: WarmSpec | None, environment: Mapping[str, str], given_up: Callable[[], bool]
     ) -> None:
-        """Nothing to wait for."""
+        """Return at once."""
 
     def start_child(
         self, spec: LaunchSpec, environment: Mapping[str, str], *, warm: WarmSpec | None, fence_s: float
     ) -> Child:
-        """Start it."""
+        """Start the child."""
         del warm
         return start_child(spec, environment, fence_s=fence_s)
 
     def close(self) -> None:
-        """Nothing was left."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Ending a child in good order: a checkpoint where it can, then SIGINT, SIGTERM, SIGKILL."""
+"""Stopping a child: a checkpoint if it can write one, then SIGINT, SIGTERM, SIGKILL."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TERM_GRACE_S = 10.0
 
 
 class StopReason(StrEnum):
-    """Why a process is told to stop."""
+    """Why a process is to be stopped."""
 
-    #: Its caller wished so: it ends `cancelled`.
+    #: Its caller asked for it: the process ends `cancelled`.
     CANCEL = "cancel"
-    #: Its worker is being stopped: it ends `interrupted`.
+    #: Its worker is being stopped: the process ends `interrupted`.
     SHUTDOWN = "shutdown"
 
 
@@ -31,17 +31,17 @@ class StopRequest:
     """How a process is to be stopped."""
 
     reason: StopReason
-    #: Have it write a checkpoint first.
+    #: Whether it writes a checkpoint first.
     save: bool
-    #: Seconds for the checkpoint, and again from SIGINT to SIGTERM.
+    #: Seconds for the checkpoint, and again as many from SIGINT to SIGTERM.
     grace_s: float
 
 
 class Stopper:
-    """Carries one stop request out, a step whenever its time has come; used by the supervisor's thread."""
+    """One stop request while it is carried out, step by step; for the supervisor's thread."""
 
     def __init__(self, request: StopRequest, child: Child, control: Control | None, clock: Clock) -> None:
-        """Begin at once: with the checkpoint where `control` is given and one is wished, else with SIGINT."""
+        """Begin at once: with the checkpoint if one is asked for and `control` is given, else with SIGINT."""
         self.request = request
         self._child = child
         self._clock = clock
@@ -55,7 +55,7 @@ class Stopper:
             self._interrupt()
 
     def advance(self) -> None:
-        """Do what is due; call about once a second, and whenever the child may have saved."""
+        """Take the next step if it is due; call about once a second, and whenever the child may have saved."""
         if self._control is not None:
             if self._control.save_pending() and self._clock.monotonic() < self._deadline:
                 return

@@ -129,7 +129,7 @@ class Supervisor:
             self._work.over(self.record, lost=self.lease is LeaseState.LOST)
             self._context.pulse.unfollow(self.heard)
             self._waker.close()
-            self._ledger.settle(self._closing)
+            self._ledger.finish(self._closing)
 
     def _wait_and_work(self) -> None:
         work = self._work

@@ -148,7 +148,7 @@ class Training:
                     return Ending.stopped(run.stop)
             draw_dataset(self._order, run, self._kind.datasets)
             begin_uploads(self._order, run, self._plan, self._kind.mirrors)
-            context.starter.settle(self._trainer.warm, run.environment, lambda: run.stop is not None)
+            context.starter.await_ready(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:
                 return Ending.stopped(run.stop)
             launched_at = context.clock.now().timestamp()

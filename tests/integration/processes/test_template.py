@@ -64,7 +64,7 @@ class Bench:
         )
 
     def settle(self, **changes: str) -> None:
-        self.pool.settle(self.warm, {**ENVIRONMENT, **changes}, lambda: False)
+        self.pool.await_ready(self.warm, {**ENVIRONMENT, **changes}, lambda: False)
 
     def launch(self, *arguments: str, fence_s: float = 600, **changes: str) -> Child:
         spec = LaunchSpec(argv=(*self.warm.python, str(self.program), *arguments), cwd=self.folder)
@@ -235,7 +235,7 @@ def test_imports_that_fail_are_told_once_and_not_tried_again(
 
 def test_a_launch_that_is_given_up_does_not_wait_for_the_imports(bench: Bench) -> None:
     bench.preload.write_text("import time; time.sleep(60)")
-    bench.pool.settle(bench.warm, ENVIRONMENT, lambda: True)
+    bench.pool.await_ready(bench.warm, ENVIRONMENT, lambda: True)
     assert bench.parent(bench.launch()) == os.getpid()
 
 

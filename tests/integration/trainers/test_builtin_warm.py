@@ -162,7 +162,7 @@ def test_forks_draw_other_numbers_from_every_source(warm: Worker, tmp_path: Path
     )
     spec_ = BuiltinTrainer.warm
     environment = warm.context.child_environment(warm.context.slots.example)
-    warm.starter.settle(spec_, environment, lambda: False)
+    warm.starter.await_ready(spec_, environment, lambda: False)
     drawn: list[str] = []
     for _ in range(3):
         child = warm.starter.start_child(

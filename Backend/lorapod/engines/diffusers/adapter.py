@@ -213,7 +213,7 @@ class DiffusersEngine:
     def _start(self, run: GenerationRun) -> ResidentPipeline:
         environment: Mapping[str, str] = dict(run.environment)
         run.report(GenerationProgress(detail="starting"))
-        self._starter.settle(_WARM, environment, run.stopped)
+        self._starter.await_ready(_WARM, environment, run.stopped)
         with self._lock:
             if self._closed or run.stopped():
                 raise GenerationStopped

@@ -1,1 +1,1 @@
-"""Where records are kept."""
+"""The state that workers share: its port, and the stores that keep it in files or in Redis."""

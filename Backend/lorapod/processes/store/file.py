@@ -1,9 +1,9 @@
-"""State as files on the workspace, so that a restarted worker, and any other on the volume, can read it.
+"""State as files on the workspace: a restarted worker can read it, and every other worker of the volume.
 
 ```
 processes/<process_id>/record.json               the record of the first generation
 processes/<process_id>/taken/<generation>/       the record of every later one, `record.json`; the newest counts
-processes/<process_id>/order.json                what the process was asked to be
+processes/<process_id>/order.json                the order of the process
 processes/<process_id>/control/                  messages for the worker that holds the process
 processes/.live/<process_id>                     an empty file for each process that has not ended
 processes/.keys/<sha256 of the key>/<process_id> the process that an idempotency key stands for
@@ -42,7 +42,7 @@ TAKEN_NAME = "taken"
 
 
 def open_file_store(folder: Path, clock: Clock) -> StateStore:
-    """The state below `folder`, which must exist."""
+    """Open the state below `folder`, which must exist."""
     return StateStore(
         records=FileRecords(folder),
         orders=FileOrders(folder),
@@ -63,13 +63,13 @@ class FileRecords:
         self._keys.mkdir(exist_ok=True)
 
     def create(self, record: ProcessRecord) -> None:
-        """Begin a generation: the first one by making the process's folder, a later one by making the mark of it.
+        """Begin a generation: the first one by making the process's folder, a later one by making a folder in it.
 
         Either appears with its first record in it, after the mark of live processes: a worker that is killed in
         between leaves nothing that would be `queued` for ever.
 
         Raises:
-            RecordExists: somebody else was first.
+            RecordExists: another worker was first.
         """
         folder = self._folder / record.process_id
         data = records.dump(record)
@@ -94,27 +94,27 @@ class FileRecords:
         if self._newest_generation(folder) > record.generation:
             raise LeaseLost(record.process_id)
         self._mark(record)
-        # Each generation has a file of its own: one writer a file, so that a late one overwrites nobody's.
+        # Each generation has a file of its own, so a late writer overwrites no newer record.
         write_atomically(self._path(folder, record.generation), records.dump(record))
         if record.status.final and self._newest_generation(folder) == record.generation:
             (self._live / record.process_id).unlink(missing_ok=True)
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record of the newest generation as last saved."""
+        """Return the record of the newest generation as last saved."""
         folder = self._folder / process_id
         return self._read(self._path(folder, self._newest_generation(folder)))
 
     def ids(self) -> Sequence[str]:
-        """Every id, newest first."""
+        """Return every id, newest first."""
         names = (entry.name for entry in os.scandir(self._folder) if not entry.name.startswith("."))
         return sorted(names, key=age_key, reverse=True)
 
     def live_ids(self) -> Sequence[str]:
-        """The ids of processes that have not ended, newest first."""
+        """Return the ids of processes that have not ended, newest first."""
         return sorted((entry.name for entry in os.scandir(self._live)), key=age_key, reverse=True)
 
     def claim_key(self, key: str, process_id: str) -> str:
-        """Bind the key to the process, unless it is bound."""
+        """Bind the key to the process unless it is bound; return the process that it is bound to."""
         claimed = self._keys / hashlib.sha256(key.encode()).hexdigest()
         try:
             self._rename_exclusively(claimed, process_id, b"")
@@ -171,17 +171,17 @@ class FileHeartbeats:
     """A `HeartbeatStore` in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep heartbeats in `folder`; it is made where it is missing."""
+        """Keep heartbeats in `folder`; make it if it is missing."""
         self._folder = folder
         folder.mkdir(exist_ok=True)
 
     def write(self, holder: str, beat: Heartbeat) -> None:
-        """Replace the worker's heartbeat; it need not outlive a power cut, which ends the worker too."""
+        """Replace the worker's heartbeat; it need not survive a power cut, which ends the worker too."""
         self._folder.mkdir(exist_ok=True)
         replace_file(self._folder / holder, _ADAPTER.dump_json(beat))
 
     def read(self, holder: str) -> Heartbeat | None:
-        """The worker's last heartbeat."""
+        """Return the worker's last heartbeat."""
         try:
             return _ADAPTER.validate_json((self._folder / holder).read_bytes())
         except (FileNotFoundError, ValueError):
@@ -192,7 +192,7 @@ class FileHeartbeats:
         (self._folder / holder).unlink(missing_ok=True)
 
     def holders(self) -> Sequence[str]:
-        """The workers that have one."""
+        """Return the workers that have one."""
         return [entry.name for entry in os.scandir(self._folder) if not entry.name.startswith(".")]
 
 
@@ -208,7 +208,7 @@ class FileMailbox:
         self._clock = clock
 
     def post(self, process_id: str, message: Mapping[str, Any]) -> None:
-        """Leave a message; its name sorts by time, near enough even between machines."""
+        """Leave a message; its name sorts by time, precisely enough even between machines."""
         box = self._folder / process_id / CONTROL_NAME
         box.mkdir(exist_ok=True)
         replace_file(
@@ -217,7 +217,7 @@ class FileMailbox:
         )
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message, oldest first; each is removed, also one that cannot be read."""
+        """Return every message, oldest first, and remove each, even one that cannot be read."""
         box = self._folder / process_id / CONTROL_NAME
         try:
             letters = sorted(path for path in box.iterdir() if path.suffix == ".json" and path.name[0] != ".")
@@ -227,8 +227,8 @@ class FileMailbox:
 
     @staticmethod
     def _open(letter: Path) -> Mapping[str, Any] | None:
-        """The message in a file, which is gone then; None where somebody else was faster, or it is damaged."""
-        # Of several that rename the same file, one succeeds.
+        """Return the message in a file and remove it; None if another worker was faster, or it is damaged."""
+        # Of several workers that rename the same file, one succeeds.
         mine = letter.with_name(f".{letter.name}.{secrets.token_hex(4)}")
         try:
             letter.rename(mine)
@@ -256,7 +256,7 @@ class FileOrders:
         self._folder = folder
 
     def keep(self, process_id: str, order: bytes) -> None:
-        """Keep what the process is asked to be, beside its record.
+        """Write the order of a process beside its record.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -264,7 +264,7 @@ class FileOrders:
         write_atomically(self._folder / process_id / ORDER_NAME, order)
 
     def read(self, process_id: str) -> bytes | None:
-        """What it was asked to be."""
+        """Return the order of a process, or None."""
         try:
             return (self._folder / process_id / ORDER_NAME).read_bytes()
         except (FileNotFoundError, NotADirectoryError):

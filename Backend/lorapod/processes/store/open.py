@@ -1,4 +1,4 @@
-"""The choice of where state is kept."""
+"""The choice of the state store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lorapod.workspace import Workspace
 
 
 def open_store(settings: Settings, workspace: Workspace, clock: Clock) -> StateStore:
-    """The store that `STATE_URL` names; without one, files on the workspace.
+    """Open the store that `STATE_URL` names; without it, files on the workspace.
 
     Raises:
-        ValueError: `STATE_URL` is not of a form that is known, or its client is not installed.
+        ValueError: `STATE_URL` has an unknown form, or its client is not installed.
         OSError: the workspace cannot be written, or the server refuses this worker.
     """
     if settings.state_url is None:

@@ -1,8 +1,7 @@
-"""What the process manager needs of the place where state is kept: records, orders, heartbeats, and a mailbox.
+"""The port of the state that workers share: records, orders, heartbeats, and a mailbox.
 
-Several workers share one such place. A record has one writer at a time: whoever holds its newest *generation*. A
-generation is begun exactly once, by whoever manages to `create` its first record, and a writer of an older one is
-turned away with `LeaseLost`.
+A record has one writer at a time: the worker that holds its newest *generation*. A generation begins exactly once, with
+the first record that a worker manages to `create`; writing to an older one raises `LeaseLost`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from lorapod.processes.record import ProcessRecord
 
 
 class RecordExists(Exception):
-    """That generation of that process has been begun already."""
+    """This generation of the process has already begun."""
 
 
 class LeaseLost(Exception):
@@ -31,52 +30,52 @@ class StateStoreRefused(StateStoreUnavailable):
 
 
 class RecordStore(Protocol):
-    """Keeps records."""
+    """The records of all processes."""
 
     def create(self, record: ProcessRecord) -> None:
-        """Begin a generation: keep its first record; of several workers that try, one succeeds.
+        """Begin a generation with its first record; of several workers that try, one succeeds.
 
         Raises:
-            RecordExists: the generation is taken (for the first one: the id is).
+            RecordExists: the generation has begun (for the first one: the id is taken).
         """
 
     def save(self, record: ProcessRecord) -> None:
-        """Replace the record, all or nothing; it is on disk when this returns.
+        """Replace the record as a whole; it is on disk when this returns.
 
         Raises:
             LeaseLost: a newer generation has begun.
         """
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record of the newest generation as last saved; None where there is none or it is damaged."""
+        """Return the record of the newest generation as last saved; None if there is none or it is damaged."""
 
     def ids(self) -> Sequence[str]:
-        """Every id, newest first, without reading a record."""
+        """Return every id, newest first, without reading a record."""
 
     def live_ids(self) -> Sequence[str]:
-        """The ids of records whose last saved state was not a final one; costs nothing for the others."""
+        """Return the ids of the processes that have not ended; the others cost nothing."""
 
     def claim_key(self, key: str, process_id: str) -> str:
-        """Bind an idempotency key to a process, unless it is bound already; the process it is bound to."""
+        """Bind an idempotency key to a process unless it is bound; return the process that it is bound to."""
 
 
 class OrderStore(Protocol):
-    """Keeps what each process was asked to be, so that any worker can take it up again."""
+    """The orders of all processes, so that any worker can resume a process."""
 
     def keep(self, process_id: str, order: bytes) -> None:
-        """Keep the order of a process whose record there is."""
+        """Write the order of a process that has a record."""
 
     def read(self, process_id: str) -> bytes | None:
-        """The order of a process; None where there is none."""
+        """Return the order of a process, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
     """A sign of life of one worker."""
 
-    #: Counts up; the only thing that tells life from death, since two machines' clocks differ.
+    #: Counts up: only its change shows that the worker is alive, because the clocks of two machines differ.
     count: int
-    #: Names the machine and the process namespace in which `pid` means something.
+    #: The machine and the process namespace in which `pid` is valid.
     host: str
     pid: int
     #: When that process started, in seconds since boot.
@@ -84,34 +83,34 @@ class Heartbeat:
 
 
 class HeartbeatStore(Protocol):
-    """Keeps one heartbeat for each worker that holds processes."""
+    """One heartbeat for each worker that holds processes."""
 
     def write(self, holder: str, beat: Heartbeat) -> None:
         """Replace the worker's heartbeat."""
 
     def read(self, holder: str) -> Heartbeat | None:
-        """The worker's last heartbeat; None where there is none."""
+        """Return the worker's last heartbeat, or None."""
 
     def forget(self, holder: str) -> None:
         """Remove a worker's heartbeat."""
 
     def holders(self) -> Sequence[str]:
-        """The workers whose heartbeats somebody has to remove one day; none where the place does so by itself."""
+        """Return the workers whose heartbeats must be removed after their death; none if they expire by themselves."""
 
 
 class Mailbox(Protocol):
-    """Carries requests about a process to the worker that holds it."""
+    """Messages about a process to the worker that holds it."""
 
     def post(self, process_id: str, message: Mapping[str, Any]) -> None:
-        """Leave a message for the holder; it lies there until it is taken."""
+        """Leave a message for the holder; it stays until it is taken."""
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message that has come, oldest first; each is handed out once, and what is damaged never."""
+        """Return every message, oldest first; each is handed out once, and a damaged one never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateStore:
-    """The four together; the methods of all raise OSError where the place cannot be reached or written."""
+    """All four stores; their methods raise OSError if the store cannot be reached or written."""
 
     records: RecordStore
     orders: OrderStore

@@ -2,7 +2,7 @@
 
 ```
 <prefix>record:<process_id>             a hash: the record, its generation, and when that was last written
-<prefix>order:<process_id>              what the process was asked to be
+<prefix>order:<process_id>              the order of the process
 <prefix>ids                             every process id, sorted by age
 <prefix>live                            the ids of processes that have not ended
 <prefix>key:<sha256 of the key>         the process that an idempotency key stands for
@@ -47,12 +47,12 @@ MIN_TIMEOUT_S = 0.25
 
 
 def open_redis_store(url: SecretStr, *, prefix: str, beat_s: float, clock: Clock) -> StateStore:
-    """The state in a Redis server; one that does not answer now may do so later.
+    """Open the state in a Redis server; a server that does not answer now may do so later.
 
     Args:
         url: where it is.
         prefix: what every key begins with; workers with the same share their state.
-        beat_s: seconds between two heartbeats, for which no answer is waited longer.
+        beat_s: seconds between two heartbeats; no answer is awaited for longer.
         clock: the time.
 
     Raises:
@@ -84,7 +84,7 @@ redis.call(ARGV[3] == '1' and 'SADD' or 'SREM', KEYS[3], ARGV[1])
 return 1
 """
 
-# And a number that only this call has: when it comes again, it finds that it was itself that began the generation.
+# ARGV also has a number that only this call has: a repeated call finds that it began the generation itself.
 _CREATE = f"""
 local present = redis.call('HMGET', KEYS[1], 'generation', 'begun_by')
 if present[2] == ARGV[7] then return 1 end
@@ -114,7 +114,7 @@ class RedisRecords:
         """Begin a generation.
 
         Raises:
-            RecordExists: somebody else was first.
+            RecordExists: another worker was first.
         """
         if not self._server.run(
             self._create, self._keys(record), [*self._values(record), secrets.token_hex(8)]
@@ -122,7 +122,7 @@ class RedisRecords:
             raise RecordExists(record.process_id)
 
     def save(self, record: ProcessRecord) -> None:
-        """Replace the record; should the server have lost it, it is there again.
+        """Replace the record; if the server has lost it, write it again.
 
         Raises:
             LeaseLost: a newer generation has begun.
@@ -131,7 +131,7 @@ class RedisRecords:
             raise LeaseLost(record.process_id)
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record as last saved."""
+        """Return the record as last saved."""
         data = self._server.call("HGET", self._key(process_id), "data")
         try:
             return None if data is None else records.load(data)
@@ -140,16 +140,16 @@ class RedisRecords:
             return None
 
     def ids(self) -> Sequence[str]:
-        """Every id, newest first."""
+        """Return every id, newest first."""
         return [name.decode() for name in self._server.call("ZREVRANGE", self._ids, 0, -1)]
 
     def live_ids(self) -> Sequence[str]:
-        """The ids of processes that have not ended, newest first."""
+        """Return the ids of processes that have not ended, newest first."""
         names = [name.decode() for name in self._server.call("SMEMBERS", self._live)]
         return sorted(names, key=age_key, reverse=True)
 
     def claim_key(self, key: str, process_id: str) -> str:
-        """Bind the key to the process, unless it is bound."""
+        """Bind the key to the process unless it is bound; return the process that it is bound to."""
         claimed = self._server.key("key", hashlib.sha256(key.encode()).hexdigest())
         self._server.call("SET", claimed, process_id, "NX")
         owner: bytes = self._server.call("GET", claimed)
@@ -177,17 +177,17 @@ class RedisOrders:
         self._server = server
 
     def keep(self, process_id: str, order: bytes) -> None:
-        """Keep what the process is asked to be."""
+        """Write the order of a process."""
         self._server.call("SET", self._server.key("order", process_id), order)
 
     def read(self, process_id: str) -> bytes | None:
-        """What it was asked to be."""
+        """Return the order of a process, or None."""
         order: bytes | None = self._server.call("GET", self._server.key("order", process_id))
         return order
 
 
-#: How long a heartbeat stays that nobody forgot. Nothing is read from its absence but what its standing still says
-#: too; this only clears what dead workers leave.
+#: How long an unchanged heartbeat is kept, in seconds: this only removes what dead workers have left. A missing heartbeat
+#: means the same as one that stands still.
 KEPT_S = 24 * 3600
 
 _ADAPTER = TypeAdapter(Heartbeat)
@@ -205,7 +205,7 @@ class RedisHeartbeats:
         self._server.call("SET", self._key(holder), _ADAPTER.dump_json(beat), "EX", KEPT_S)
 
     def read(self, holder: str) -> Heartbeat | None:
-        """The worker's last heartbeat."""
+        """Return the worker's last heartbeat."""
         data = self._server.call("GET", self._key(holder))
         try:
             return None if data is None else _ADAPTER.validate_json(data)
@@ -218,14 +218,14 @@ class RedisHeartbeats:
         self._server.call("DEL", self._key(holder))
 
     def holders(self) -> Sequence[str]:
-        """None: what nobody forgot expires."""
+        """Return none: the heartbeats of dead workers expire by themselves."""
         return ()
 
     def _key(self, holder: str) -> str:
         return self._server.key("heartbeat", holder)
 
 
-#: How long a message stays that was handed to a worker which never came back, in seconds.
+#: How long a message is kept, in seconds, that was handed to a worker which never confirmed it.
 UNCONFIRMED_S = 24 * 3600
 
 _POST = """
@@ -252,15 +252,19 @@ return redis.call('LRANGE', KEYS[2], 0, -1)
 
 
 class RedisMailbox:
-    """A `Mailbox` on a Redis server."""
+    """A `Mailbox` on a Redis server: a list for each process that has messages.
+
+    A message that is taken moves to a list of the taker's own, and is removed when the taker's next call confirms it: so an
+    answer that is lost on its way loses no message.
+    """
 
     def __init__(self, server: RedisServer) -> None:
         """Leave messages on `server`."""
         self._server = server
         self._post, self._take = server.script(_POST), server.script(_TAKE)
         self._taker = secrets.token_hex(8)
-        #: By process: what came with the last answer, to be confirmed.
-        self._came: dict[str, Sequence[bytes]] = {}
+        #: By process: the messages of the last answer, which the next call confirms.
+        self._unconfirmed: dict[str, Sequence[bytes]] = {}
         self._lock = threading.Lock()
 
     def post(self, process_id: str, message: Mapping[str, Any]) -> None:
@@ -269,17 +273,17 @@ class RedisMailbox:
         self._server.run(self._post, [self._server.key("mailbox", process_id)], [letter])
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message, in the order in which they came; what cannot be read is skipped."""
+        """Return every message, in the order in which they came; skip what cannot be read."""
         box = self._server.key("mailbox", process_id)
         with self._lock:
             letters: Sequence[bytes] = self._server.run(
                 self._take,
                 [box, f"{box}:{self._taker}"],
-                [UNCONFIRMED_S, *self._came.get(process_id, ())],
+                [UNCONFIRMED_S, *self._unconfirmed.get(process_id, ())],
             )
-            self._came.pop(process_id, None)
+            self._unconfirmed.pop(process_id, None)
             if letters:
-                self._came[process_id] = letters
+                self._unconfirmed[process_id] = letters
         return [message for letter in letters if (message := _opened(letter, process_id)) is not None]
 
 

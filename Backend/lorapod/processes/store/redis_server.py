@@ -1,4 +1,4 @@
-"""A Redis server as the stores see it, and the one place where the client's errors become `OSError`s."""
+"""A Redis server for the stores, and the one place where the client's errors become `OSError`s."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailabl
 
 SCHEMES = ("redis", "rediss")
 
-#: A connection that was quiet for so many seconds is tried before it is used.
+#: A connection that was idle for so many seconds is tested before it is used.
 HEALTH_CHECK_S = 30
 
-#: Of an error's text, how much is kept.
+#: Number of characters of an error's text that are kept.
 _REASON_LENGTH = 200
 
 
 class RedisServer:
-    """One server, or one database of it; safe for any thread, and every method blocks for a known time at most.
+    """One server, or one database of it; safe for any thread, and every method blocks for a limited time.
 
     Methods raise:
         StateStoreUnavailable: the server does not answer.
@@ -44,15 +44,15 @@ class RedisServer:
     """
 
     def __init__(self, url: SecretStr, *, prefix: str, timeout_s: float, retries: int) -> None:
-        """Nothing is sent before the first command.
+        """Send nothing before the first command.
 
         Args:
-            url: `redis://` or `rediss://`, with name and password where the server wants them.
+            url: `redis://` or `rediss://`, with name and password if the server wants them.
             prefix: what every key begins with.
             timeout_s: how long to wait for a connection, and for an answer.
-            retries: how often to try again where a connection is refused or lost, but not where an answer does not
-                come: who waits has waited enough. What is sent may be carried out twice, and late: a server that stood
-                still reads on what lies in its buffers.
+            retries: how often to try again if a connection is refused or lost, but not if no answer comes: the caller
+                has waited long enough. A command may be carried out twice, and late: a server that stood still then reads
+                what is left in its buffers.
 
         Raises:
             ValueError: the URL is not one; the message does not repeat it.
@@ -60,13 +60,13 @@ class RedisServer:
         self._prefix = prefix
         try:
             parts = urlsplit(url.get_secret_value())
-            #: Where the server is, for messages: without name and password.
+            #: Host and port for messages, without name and password.
             self.address = f"{parts.hostname}:{parts.port or 6379}"
             if parts.scheme not in SCHEMES or not parts.hostname:
                 raise ValueError
             self._client = Redis.from_url(
                 url.get_secret_value(),
-                # Version 2 is what every server and every imitation of one speaks, and saves a round trip.
+                # Every server and every compatible one speaks version 2, and it saves a round trip.
                 protocol=2,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
@@ -85,20 +85,20 @@ class RedisServer:
             ) from None
 
     def key(self, *parts: str) -> str:
-        """The name of a key."""
+        """Return the name of a key."""
         return self._prefix + ":".join(parts)
 
     def call(self, *command: str | bytes | int) -> Any:
-        """The server's answer to one command that may be sent twice."""
+        """Send one command, which may be sent twice; return the answer."""
         with self._translated():
             return self._client.execute_command(*command)  # type: ignore[no-untyped-call] # has no types
 
     def script(self, source: str) -> Script:
-        """A Lua script to pass to `run`; it is sent to the server when that does not know it."""
+        """Return a Lua script for `run`; it is sent to a server that does not know it."""
         return self._client.register_script(source)
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
-        """The answer of a script, which is carried out whole or not at all; it may be sent twice."""
+        """Run a script as a whole or not at all; it may be sent twice. Return its answer."""
         with self._translated():
             return script(keys=keys, args=arguments)
 

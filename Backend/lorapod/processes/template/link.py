@@ -1,4 +1,4 @@
-"""The worker's end of the socket to one resident process: one question, one answer, with descriptors."""
+"""The worker's end of the socket to one template process, and the wait for its imports."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from typing import IO, Any
 from lorapod.processes.template import process
 
 
-class Link:
-    """Used by one thread at a time."""
+class TemplateLink:
+    """The socket: one question, one answer, both with descriptors; for one thread at a time."""
 
     def __init__(self) -> None:
-        """Open the pair; `theirs` goes to the resident process and is closed here by `handed_over`."""
+        """Open the pair; `theirs` goes to the template process and is closed here by `handed_over`."""
         self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def handed_over(self) -> None:
-        """Close the resident process's end on this side."""
+        """Close the template process's end on this side."""
         self.theirs.close()
 
     def fileno(self) -> int:
-        """For a selector: readable when there is a message, or the other end is gone."""
+        """Return the descriptor for a selector: readable if there is a message or the other end is gone."""
         return self._ours.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         self._ours.close()
 
     def ask(
         self, question: Mapping[str, Any], descriptors: Sequence[int] = (), *, timeout_s: float
     ) -> tuple[Mapping[str, Any], Sequence[int]]:
-        """The answer, and the descriptors that came with it.
+        """Send a question; return the answer, and the descriptors that came with it.
 
         Raises:
             OSError: the other end is gone, or was silent for `timeout_s`: a late answer would be taken for that to
@@ -48,7 +48,7 @@ class Link:
         return self.receive()
 
     def receive(self) -> tuple[Mapping[str, Any], Sequence[int]]:
-        """The next message, and the descriptors that came with it.
+        """Return the next message, and the descriptors that came with it.
 
         Raises:
             OSError: the other end is gone, or silent.
@@ -57,11 +57,11 @@ class Link:
             self._ours, process.MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
         )
         if not message:
-            raise ConnectionResetError("the resident process has ended")
+            raise ConnectionResetError("the template process has ended")
         return json.loads(message), descriptors
 
 
-#: How much of each stream is kept: it fits into an empty pipe.
+#: Bytes of each stream that are kept: they fit into an empty pipe.
 KEPT_BYTES = 32_768
 
 _CHUNK_BYTES = 65_536
@@ -69,17 +69,17 @@ _CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What became of the imports."""
+    """The result of the imports."""
 
-    #: Whether trainings can be forked now.
+    #: Whether trainings can be forked.
     ready: bool
-    #: The variables that the interpreter was started with, its own additions (a locale) among them.
+    #: The variables that the interpreter was started with, with its own additions (a locale).
     environment: Mapping[str, str]
     stdout: bytes
     stderr: bytes
 
 
-def follow_imports(popen: subprocess.Popen[bytes], link: Link, *, limit_s: float) -> Imported:
+def follow_imports(popen: subprocess.Popen[bytes], link: TemplateLink, *, limit_s: float) -> Imported:
     """Wait until the process is ready, has ended, or has taken longer than `limit_s`."""
     assert popen.stdout is not None
     assert popen.stderr is not None
@@ -90,7 +90,7 @@ def follow_imports(popen: subprocess.Popen[bytes], link: Link, *, limit_s: float
         for stream in kept:
             selector.register(stream, selectors.EVENT_READ)
         deadline = time.monotonic() + limit_s
-        # At the end of the socket, what was printed before is all there: read that too.
+        # When the socket ends, everything that was printed before has arrived: read that too.
         over = False
         while not over and (ready := selector.select(max(0.0, deadline - time.monotonic()))):
             over = any(key.fileobj is link for key, _ in ready)

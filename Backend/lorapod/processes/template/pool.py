@@ -1,4 +1,4 @@
-"""The warm trainers of one worker: which resident process serves which launch, and when one is begun."""
+"""The warm trainers of one worker: which template process serves which launch, and when one is started."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from lorapod.processes.template.template import Template, TemplateGone
 
 logger = logging.getLogger(__name__)
 
-#: How long a worker is left to itself before it begins to import: a start must stay fast.
+#: Time between a worker's start and its first import, in seconds: the start must stay fast.
 IDLE_S = 3.0
 
-#: So many resident processes of one trainer may die before it is started cold for good.
+#: Number of deaths of a trainer's template processes after which it is started cold for good.
 MOST_DEATHS = 3
 
-#: Differs from one launch to the next; of it the imports may see only whether there is a GPU.
+#: It differs between launches; the imports may see only whether it names a GPU.
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Basis:
-    """What a resident process was made from; it serves launches of the same."""
+class _TemplateKey:
+    """What a template process was made from; it serves launches with the same."""
 
     sources: str
     environment: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, warm: WarmSpec, environment: Mapping[str, str]) -> _Basis:
+    def of(cls, warm: WarmSpec, environment: Mapping[str, str]) -> _TemplateKey:
         devices = "some" if environment.get(_DEVICES, "all") else "none"
         return cls(
             sources=fingerprint(warm.sources),
@@ -43,53 +43,52 @@ class _Basis:
 
 
 @dataclass(kw_only=True)
-class _Place:
-    """The present resident process of one trainer."""
+class _CurrentTemplate:
+    """The current template process of one trainer."""
 
-    basis: _Basis
+    key: _TemplateKey
     template: Template | None = None
     deaths: int = 0
 
 
 class TemplatePool:
-    """A `lorapod.processes.starting.Starter` that forks from a resident process where it can.
+    """A `lorapod.processes.starting.Starter` that forks from a template process if it can.
 
-    When are the imports done? Not when the worker starts: a start must stay fast, and RunPod stops many workers before
-    they train. But `IDLE_S` later, beside the uploads and downloads that come before a training; and if a training
-    comes first, by that training: it waits for the imports, which it would otherwise do itself, and is then forked,
-    so it loses nothing, and the machine never imports one trainer twice at a time. Imports that fail, or take longer
-    than `IMPORT_LIMIT_S`, cost one launch that time; after that it is started cold, until the trainer's source or the
-    environment changes.
+    The imports begin `IDLE_S` after the worker's start, beside the uploads and downloads that come before a training:
+    the start itself must stay fast, and RunPod stops many workers before they train. A training that comes earlier
+    starts the imports and waits for them: a cold start would do them itself, so the training loses nothing, and the
+    machine never imports one trainer twice at a time. Imports that fail, or take longer than `IMPORT_LIMIT_S`, delay
+    one launch by that time; after that the trainer is started cold, until its source or the environment changes.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing resident."""
-        self._places: dict[WarmSpec, _Place] = {}
+        """Begin without a template process."""
+        self._current: dict[WarmSpec, _CurrentTemplate] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
     def begin_soon(self, warm: WarmSpec | None, environment: Mapping[str, str]) -> None:
-        """Have a trainer imported `IDLE_S` from now; returns at once."""
+        """Start to import a trainer `IDLE_S` from now; return at once."""
         if warm is None:
             return
 
         def begin() -> None:
             if not self._closed.wait(IDLE_S):
-                self._begun(warm, environment)
+                self._template_for(warm, environment)
 
         threading.Thread(target=begin, name="warm-trainer", daemon=True).start()
 
-    def settle(
+    def await_ready(
         self, warm: WarmSpec | None, environment: Mapping[str, str], given_up: Callable[[], bool]
     ) -> None:
-        """Wait until it is decided how the next launch starts, but not beyond `given_up`."""
-        if warm is not None and (template := self._begun(warm, environment)) is not None:
+        """Wait until the imports are done or have failed, or `given_up` returns True."""
+        if warm is not None and (template := self._template_for(warm, environment)) is not None:
             template.await_ready(given_up)
 
     def start_child(
         self, spec: LaunchSpec, environment: Mapping[str, str], *, warm: WarmSpec | None, fence_s: float
     ) -> Child:
-        """Fork a child where a resident process is ready, else start it cold; never waits.
+        """Fork a child if a template process is ready, else start it cold; do not wait.
 
         Raises:
             OSError: see `lorapod.processes.child.start_child`.
@@ -103,60 +102,65 @@ class TemplatePool:
         return start_child(spec, environment, fence_s=fence_s)
 
     def close(self) -> None:
-        """End every resident process; trainings that still run go on."""
+        """End every template process; trainings that still run continue."""
         self._closed.set()
         with self._lock:
-            for place in self._places.values():
-                if place.template is not None:
-                    place.template.kill()
-            self._places.clear()
+            for current in self._current.values():
+                if current.template is not None:
+                    current.template.kill()
+            self._current.clear()
 
     def template_pids(self) -> Sequence[int]:
-        """The resident processes that are alive."""
+        """Return the ids of the template processes that are alive."""
         with self._lock:
-            templates = [place.template for place in self._places.values()]
+            templates = [current.template for current in self._current.values()]
         return [template.pid for template in templates if template is not None and template.alive]
 
     def _ready(self, warm: WarmSpec, environment: Mapping[str, str]) -> Template | None:
-        basis = _Basis.of(warm, environment)
+        key = _TemplateKey.of(warm, environment)
         with self._lock:
-            place = self._places.get(warm)
-            if place is None or place.basis != basis or place.template is None or not place.template.ready:
+            current = self._current.get(warm)
+            if (
+                current is None
+                or current.key != key
+                or current.template is None
+                or not current.template.ready
+            ):
                 return None
-            return place.template
+            return current.template
 
-    def _begun(self, warm: WarmSpec, environment: Mapping[str, str]) -> Template | None:
-        """The resident process for a launch, begun where there is none; None where there shall be none."""
-        basis = _Basis.of(warm, environment)
+    def _template_for(self, warm: WarmSpec, environment: Mapping[str, str]) -> Template | None:
+        """Return the template process for a launch, started if there is none; None if launches are to be cold."""
+        key = _TemplateKey.of(warm, environment)
         with self._lock:
             if self._closed.is_set():
                 return None
-            place = self._places.get(warm)
-            if place is None or place.basis != basis:
-                if place is not None and place.template is not None:
-                    logger.info("warm trainer is out of date", extra={"pid": place.template.pid})
-                    place.template.retire()
-                place = self._places[warm] = _Place(basis=basis)
-            elif place.template is None or place.template.failed:
+            current = self._current.get(warm)
+            if current is None or current.key != key:
+                if current is not None and current.template is not None:
+                    logger.info("warm trainer is out of date", extra={"pid": current.template.pid})
+                    current.template.retire()
+                current = self._current[warm] = _CurrentTemplate(key=key)
+            elif current.template is None or current.template.failed:
                 return None
-            elif place.template.alive:
-                return place.template
+            elif current.template.alive:
+                return current.template
             else:
-                place.deaths += 1
-                logger.warning("warm trainer died", extra={"deaths": place.deaths})
-                place.template.retire()
-                place.template = None
-                if place.deaths >= MOST_DEATHS:
+                current.deaths += 1
+                logger.warning("warm trainer died", extra={"deaths": current.deaths})
+                current.template.retire()
+                current.template = None
+                if current.deaths >= MOST_DEATHS:
                     return None
             try:
-                place.template = Template(warm, environment)
+                current.template = Template(warm, environment)
             except OSError as error:
                 logger.warning("trainer cannot be kept warm", extra={"reason": str(error)})
-            return place.template
+            return current.template
 
 
 def _program(spec: LaunchSpec, warm: WarmSpec | None) -> Sequence[str]:
-    """What follows the interpreter and its options: a script or a module; nothing where it is something else."""
+    """Return what follows the interpreter and its options: a script or a module; nothing if it is neither."""
     if warm is None or spec.argv[: len(warm.python)] != warm.python:
         return ()
     arguments = spec.argv[len(warm.python) :]
@@ -165,9 +169,9 @@ def _program(spec: LaunchSpec, warm: WarmSpec | None) -> Sequence[str]:
 
 
 def fingerprint(sources: Iterable[Path]) -> str:
-    """A digest of path, size and time of every file in `sources`, and of every Python file in folders of them.
+    """Return a digest of path, size and time of every file in `sources`, and of every Python file in folders of them.
 
-    What is not there counts as such. One look a file, none into it: 400 files take a few milliseconds on a local disk.
+    A missing file changes the digest too. No file is opened: 400 files take a few milliseconds on a local disk.
     """
     digest = hashlib.sha256()
     for source in sources:

@@ -1,22 +1,22 @@
-"""The resident process: has a trainer's modules imported, and forks for each training.
+"""The template process: it has a trainer's modules imported, and forks for each training.
 
 `python process.py DESCRIPTOR PRELOAD` runs under the trainer's own Python, so nothing but the standard library is
-used. It runs the script PRELOAD, which imports what is heavy, and then serves requests on DESCRIPTOR, one end of a
+used. It runs the script PRELOAD, which does the heavy imports, and then serves requests on DESCRIPTOR, one end of a
 Unix socket pair that keeps message boundaries. Each message is one JSON object:
 
-| the worker asks | with descriptors | and is told |
+| the worker sends | with descriptors | and receives |
 |---|---|---|
-| (nothing) | | `{"environment"}`, once: it is ready; the variables that it was started with |
+| (nothing) | | `{"environment"}`, once, when it is ready: the variables that it was started with |
 | `{"argv", "arguments", "cwd", "environment", "guard", "fence_s"}` | stdout, stderr, two for the guard, go | `{"pid"}` and a pidfd, or `{"errno", "error"}` |
-| `{"reap": pid}` | | `{"returncode"}` as `subprocess` gives it, null where it is none of its children |
+| `{"reap": pid}` | | `{"returncode"}` as `subprocess` gives it, null if it is not a child of this process |
 
 A fork has its own session, the given environment, folder and streams, a guard beside it (`guard` is the command that
 starts one, its descriptors follow), fresh random numbers, and waits for a byte on *go* before it runs the program
-that `argv` names: so a worker that gave up waiting can be sure that nothing runs. It returns out of `serve` to the end
-of this script, which runs the program as the interpreter would, and ends as it ends.
+that `argv` names: so a worker that gave up waiting can be sure that nothing runs. It returns from `serve` to the end
+of this script, which runs the program as the interpreter would, and exits as the program does.
 
 A fork that has ended stays a zombie until it is reaped, so that its process id names nothing else while the worker
-kills what is left of its group. When the socket ends the worker is gone or done, and this process ends.
+kills what is left of its group. When the socket ends, the worker is dead or done, and this process ends.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any
 
 MESSAGE_BYTES = 1 << 20
 
-#: Whose presence among the open files shows that CUDA was initialised; a fork could not use it then.
+#: An open file of this name shows that CUDA was initialised, which a fork cannot use.
 _CUDA_DEVICE = "/dev/nvidia-uvm"
 
 _DESCRIPTORS = 5
@@ -46,7 +46,7 @@ _DESCRIPTORS = 5
 
 @dataclass(frozen=True)
 class Program:
-    """What a fork is to run, with the interpreter's options left out of `arguments`."""
+    """The program that a fork runs; `arguments` is `argv` without the interpreter and its options."""
 
     argv: list[str]
     #: `SCRIPT …` or `-m MODULE …`.
@@ -69,19 +69,19 @@ class Program:
         main.__file__ = script
         main.__loader__ = importlib.machinery.SourceFileLoader("__main__", script)
         code = compile(Path(script).read_bytes(), script, "exec", dont_inherit=True)
-        # Not runpy's `run_path`, which takes `__main__` away again before the interpreter's own end.
+        # Not runpy's `run_path`, which removes `__main__` before the interpreter's own end.
         exec(code, vars(main))  # noqa: S102 - this is what running a program means
 
 
 class TemplateProcess:
-    """Serves one worker."""
+    """The server of one worker's requests."""
 
     def __init__(self, link: socket.socket) -> None:
         """Serve on `link`."""
         self._link = link
 
     def serve(self) -> Program | None:
-        """Serve until the worker is gone: None then, in this process; in each fork its program."""
+        """Serve until the worker is gone; return None then, and in each fork the program that it runs."""
         while True:
             message, descriptors, _, _ = socket.recv_fds(
                 self._link, MESSAGE_BYTES, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
@@ -98,27 +98,27 @@ class TemplateProcess:
         socket.send_fds(self._link, [json.dumps(answer).encode()], descriptors)
 
     def _launch(self, request: dict[str, Any], descriptors: list[int]) -> Program | None:
-        news, teller = os.pipe()
+        reports, report = os.pipe()
         try:
             with warnings.catch_warnings():
-                # Threads without Python frames (a BLAS has some) know how to live through a fork.
+                # Threads without Python frames (a BLAS has some) survive a fork.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 pid = os.fork()
         except OSError as error:
-            os.close(teller)
-            os.close(news)
+            os.close(report)
+            os.close(reports)
             for descriptor in descriptors:
                 os.close(descriptor)
             self._tell({"errno": error.errno, "error": str(error)})
             return None
         if pid == 0:
-            os.close(news)
+            os.close(reports)
             self._link.close()
-            return _begin(request, descriptors, teller)
-        os.close(teller)
+            return _begin(request, descriptors, report)
+        os.close(report)
         for descriptor in descriptors:
             os.close(descriptor)
-        with os.fdopen(news, "rb") as stream:
+        with os.fdopen(reports, "rb") as stream:
             complaint = stream.read()
         if complaint:
             os.waitpid(pid, 0)
@@ -137,8 +137,8 @@ def _reap(pid: int) -> int | None:
         return None
 
 
-def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Program:
-    """Become what a cold start would be, tell that it worked by closing `teller`, and wait for the word."""
+def _begin(request: dict[str, Any], descriptors: list[int], report: int) -> Program:
+    """Become what a cold start would be, report success by closing `report`, and wait for the byte on *go*."""
     stdout, stderr, beats, word, go = descriptors
     try:
         os.setsid()
@@ -151,9 +151,9 @@ def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Prog
         os.chdir(request["cwd"])
         _start_guard(request["guard"], (beats, word), request["fence_s"])
     except OSError as error:
-        os.write(teller, json.dumps({"errno": error.errno, "error": str(error)}).encode())
+        os.write(report, json.dumps({"errno": error.errno, "error": str(error)}).encode())
         os._exit(1)
-    os.close(teller)
+    os.close(report)
     told = os.read(go, 1)
     os.close(go)
     if not told:
@@ -163,7 +163,7 @@ def _begin(request: dict[str, Any], descriptors: list[int], teller: int) -> Prog
 
 
 def _start_guard(command: list[str], ends: tuple[int, int], fence_s: float) -> None:
-    """Start a program, which does not carry this process's memory; it leaves the guard behind and ends."""
+    """Start a program without this process's memory; it leaves the guard behind and ends."""
     for descriptor in ends:
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - the interface of `os`
     watch = [*command, str(os.getpid()), *map(str, ends), str(fence_s)]
@@ -175,7 +175,7 @@ def _start_guard(command: list[str], ends: tuple[int, int], fence_s: float) -> N
 
 
 def _reseed() -> None:
-    """Draw new seeds where a fresh process would have drawn them at import (`random` does it itself at a fork)."""
+    """Draw the seeds anew that a new process would draw at import (`random` does it itself at a fork)."""
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed()
     if (torch := sys.modules.get("torch")) is not None:
@@ -183,19 +183,19 @@ def _reseed() -> None:
 
 
 def _unfit() -> str | None:
-    """Why no training can be forked from this process; None: it can."""
+    """Return why no training can be forked from this process, or None."""
     if (others := threading.active_count() - 1) > 0:
         names = ", ".join(thread.name for thread in threading.enumerate()[1:])
         return f"the imports left {others} threads, which a fork would lack: {names}"
     for descriptor in Path("/proc/self/fd").iterdir():
-        # The folder's own descriptor is among them, and closed by now.
+        # The descriptor of the folder itself is among them, and is closed by now.
         if descriptor.is_symlink() and str(descriptor.readlink()).startswith(_CUDA_DEVICE):
             return "the imports initialised CUDA, which a fork cannot use"
     return None
 
 
 def main() -> Program | None:
-    """Import, then serve; None when the worker is gone, a program in each fork."""
+    """Import, then serve; return None when the worker is gone, and the program in each fork."""
     link = socket.socket(fileno=int(sys.argv[1]))
     link.set_inheritable(False)
     environment = dict(os.environ)
@@ -205,7 +205,7 @@ def main() -> Program | None:
     runpy.run_path(sys.argv[2], run_name="preload")
     if (reason := _unfit()) is not None:
         sys.exit(reason)
-    # What is imported is never garbage: leave it alone, so that forks share its memory.
+    # What is imported is never garbage: keep the collector off it, so that forks share its memory.
     gc.collect()
     gc.freeze()
     link.send(json.dumps({"environment": environment}).encode())
@@ -214,6 +214,6 @@ def main() -> Program | None:
 
 if __name__ == "__main__":
     if (program := main()) is None:
-        # Not the libraries' own business at exit: nothing of theirs was used.
+        # Skip the exit handlers of the libraries: none of them was used.
         os._exit(0)
     program.run()

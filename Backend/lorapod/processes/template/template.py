@@ -1,4 +1,4 @@
-"""The worker's side of one resident process."""
+"""The worker's side of one template process."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from lorapod.processes import guard
 from lorapod.processes.child import Child, GuardLine, process_started, signal_group
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template import process
-from lorapod.processes.template.link import Imported, Link, follow_imports
+from lorapod.processes.template.link import Imported, TemplateLink, follow_imports
 
 logger = logging.getLogger(__name__)
 
-#: Longest time for a fork. A healthy one takes a twentieth of a second, most of it the start of its guard.
+#: Longest time for a fork, in seconds. A healthy one takes 0.05 s, most of it the start of its guard.
 EXCHANGE_S = 5.0
 
-#: Longest time for the imports. From a cold network volume they take a minute.
+#: Longest time for the imports, in seconds. From a cold network volume they take a minute.
 IMPORT_LIMIT_S = 120.0
 
-#: For a guard that has nothing to fence: a resident process holds no training, so it may outlast a frozen worker.
+#: The fence of a process that holds no training: it may survive a frozen worker.
 _NEVER_S = 1e9
 
-#: Between the end of its socket and its exit.
+#: Time between the end of its socket and its exit.
 _EXIT_S = 1.0
 
-#: How much of the imports' stderr goes into this worker's log.
+#: How many bytes of the imports' stderr go into this worker's log.
 _REPORTED_BYTES = 4000
 
-#: Between two looks at whether anybody still waits.
+#: Time between two calls of `given_up`.
 _LOOK_S = 0.05
 
 _GUARD = (sys.executable, "-I", "-S", guard.__file__)
 
 
 class TemplateGone(Exception):
-    """The resident process died, or does not answer; nothing was started."""
+    """The template process died, or does not answer; nothing was started."""
 
 
 class Template:
-    """One resident process. Safe for any thread; nothing but `await_ready` waits for long."""
+    """One template process. Safe for any thread; only `await_ready` waits for long."""
 
     def __init__(self, warm: WarmSpec, environment: Mapping[str, str]) -> None:
-        """Start it with `environment`; a thread follows its imports.
+        """Start the process with `environment`, and a thread that follows its imports.
 
         Raises:
             OSError: its interpreter or its folder does not exist, or the machine has no room for it.
@@ -57,13 +57,13 @@ class Template:
         self._warm = warm
         self._given = environment
         self._imported: Imported | None = None
-        #: Whether its imports cannot be done: there is no use in trying again.
+        #: Whether its imports failed by themselves, so that another try would fail too.
         self.failed = False
-        self._settled = threading.Event()
+        self._imports_over = threading.Event()
         self._retired = self._closed = False
         self._forks: set[int] = set()
         self._lock = threading.Lock()
-        self._link = Link()
+        self._link = TemplateLink()
         self._guard_line = GuardLine()
         try:
             self._popen = self._start()
@@ -79,37 +79,37 @@ class Template:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also that of its group."""
+        """Return its process id, which is also that of its group."""
         return self._popen.pid
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Return whether its process runs."""
         return self._popen.poll() is None
 
     @property
     def ready(self) -> bool:
-        """Whether it can be forked."""
+        """Return whether it can be forked."""
         return self._imported is not None and self._imported.ready and self.alive
 
     def await_ready(self, given_up: Callable[[], bool]) -> None:
-        """Wait while it imports, but not beyond `given_up`."""
-        while not self._settled.wait(_LOOK_S) and not given_up():
+        """Wait until its imports are done or have failed, or `given_up` returns True."""
+        while not self._imports_over.wait(_LOOK_S) and not given_up():
             pass
 
     def start_child(
         self, spec: LaunchSpec, arguments: Sequence[str], environment: Mapping[str, str], *, fence_s: float
     ) -> Child:
-        """Fork a child; like `lorapod.processes.child.start_child`.
+        """Fork a child; see `lorapod.processes.child.start_child`.
 
         Args:
             spec: what to run.
             arguments: its `argv` without the interpreter and its options.
             environment: what it inherits.
-            fence_s: see there.
+            fence_s: as there.
 
         Raises:
-            TemplateGone: it did not answer; nothing was started.
+            TemplateGone: the process did not answer; nothing was started.
             OSError: the folder does not exist, or the machine has no room.
         """
         assert self._imported is not None
@@ -128,7 +128,7 @@ class Template:
         go_end, go = os.pipe2(os.O_CLOEXEC)
         try:
             handed = [stdout_end, stderr_end, *line.ends, go_end]
-            # A child's guard counts from a heartbeat before this call.
+            # The child's guard counts from a heartbeat before this call.
             pid, exit_descriptor = self._fork(request, handed, timeout_s=min(EXCHANGE_S, fence_s / 2))
             os.write(go, b"\0")
         except BaseException:
@@ -150,18 +150,18 @@ class Template:
         )
 
     def retire(self) -> None:
-        """Fork no more, and end as soon as every fork has been seen to its end."""
+        """Fork no more, and end as soon as every fork has been reaped."""
         with self._lock:
             self._retired = True
             self._close_if_done()
 
     def kill(self) -> None:
-        """End now; the forks go on, but nobody sees how they exit."""
+        """End now; the forks continue, but how they exit is not seen."""
         self._end_process()
         self.retire()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # By way of a guard, as every child: the imports of a worker that is gone must end too.
+        # With a guard, as every child: if the worker dies, its imports must end too.
         link = self._link.theirs.fileno()
         return subprocess.Popen(
             [
@@ -191,10 +191,10 @@ class Template:
                 },
             )
         self._imported = imported
-        self._settled.set()
+        self._imports_over.set()
 
     def _gave_up(self) -> bool:
-        """Whether the imports ended by themselves, or were too slow; False: something killed them."""
+        """Return True if the imports ended by themselves or were too slow, False if something killed them."""
         try:
             return self._popen.wait(_EXIT_S) >= 0
         except subprocess.TimeoutExpired:
@@ -232,7 +232,7 @@ class Template:
     def _ask(
         self, question: Mapping[str, Any], descriptors: Sequence[int] = (), *, timeout_s: float
     ) -> tuple[Mapping[str, Any], Sequence[int]]:
-        """`_lock` is held."""
+        """Do it while `_lock` is held."""
         try:
             return self._link.ask(question, descriptors, timeout_s=timeout_s)
         except OSError as error:
@@ -244,7 +244,7 @@ class Template:
             signal_group(self.pid, signal.SIGKILL)
 
     def _close_if_done(self) -> None:
-        """`_lock` is held."""
+        """Do it while `_lock` is held."""
         if not self._retired or self._forks or self._closed:
             return
         self._closed = True
@@ -259,7 +259,7 @@ class Template:
 
 
 def _pipe_holding(text: bytes) -> tuple[int, int]:
-    """A pipe's read end and write end; a cold start would have written `text` itself, while it imported."""
+    """Return a pipe's read end and write end, with `text` in it: a cold start would print it while it imports."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     os.write(write_end, text)
     return read_end, write_end
