@@ -107,8 +107,12 @@ def _failure(process: Finished, session: TrainingSession, job: RunPodJob) -> Wor
 def _message(uploads: UploadsView | None) -> str:
     if uploads is None or not (uploads.failed or uploads.pending):
         return "Training completed successfully"
-    if uploads.failed:
-        failed = uploads.failed[0]
-        more = f" (and {len(uploads.failed) - 1} more)" if len(uploads.failed) > 1 else ""
-        return f"Training completed, but {failed.key or 'nothing'}{more} could {'not ' if failed.key else ''}be uploaded: {failed.error}"
-    return f"Training completed; {uploads.pending} files are still being uploaded"
+    if not uploads.failed:
+        return f"Training completed; {uploads.pending} files are still being uploaded"
+    failed = uploads.failed[0]
+    if not failed.key:
+        return f"Training completed, but nothing could be uploaded: {failed.error}"
+    more = f" (and {len(uploads.failed) - 1} more)" if len(uploads.failed) > 1 else ""
+    waiting = uploads.pending - len(uploads.failed)
+    rest = f" {waiting} more files are still being uploaded" if waiting > 0 else ""
+    return f"Training completed, but {failed.key}{more} could not be uploaded: {failed.error}{rest}"

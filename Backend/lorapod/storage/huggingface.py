@@ -91,7 +91,7 @@ class HubObjects:
         key: str,
         *,
         content_type: str | None = None,  # noqa: ARG002 - the Hub goes by the ending
-        sha256: str | None = None,  # noqa: ARG002 - huggingface_hub takes it itself
+        sha256: str | None = None,
         progress: Progress | None = None,
     ) -> StoredObject:
         """Commit the file; the repository is made where it may be and must be."""
@@ -118,7 +118,7 @@ class HubObjects:
         if progress is not None:
             progress(size)
         stored = self.stat(key)
-        if stored is None or stored.size_bytes != size:
+        if stored is None or not stored.is_upload_of(size, sha256):
             raise StoreUnavailable(f"The file {key!r} is not what was uploaded.")
         return stored
 

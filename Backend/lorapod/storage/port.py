@@ -49,7 +49,12 @@ class StoredObject:
     modified_at: datetime | None = None
     """In UTC."""
     sha256: str | None = None
-    """Of the content, in hexadecimal, where the store was told or knows it; never from `list_objects` on S3."""
+    """Of the content, in hexadecimal, if the store was given it or knows it; never from `list_objects` on S3."""
+
+    def is_upload_of(self, size_bytes: int, sha256: str | None) -> bool:
+        """Return whether this is what was just uploaded, and not an older object that stayed."""
+        same = sha256 is None or self.sha256 is None or self.sha256 == sha256
+        return same and self.size_bytes == size_bytes
 
 
 class ObjectStore(Protocol):

@@ -90,7 +90,7 @@ class S3Objects:
                     str(path), self._bucket, full, ExtraArgs=extra, Callback=meter, Config=UPLOAD
                 )
             stored = self._stat(key)
-            if stored is None or stored.size_bytes != size:
+            if stored is None or not stored.is_upload_of(size, sha256):
                 raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
             return stored
 

@@ -102,7 +102,7 @@ class SupabaseObjects:
                     progress(size)
             # The server may take every byte, and yet make no object of them: the old one would stay.
             stored = self.stat(key)
-            if stored is not None and stored.size_bytes == size and stored.sha256 in {None, sha256}:
+            if stored is not None and stored.is_upload_of(size, sha256):
                 return stored
         raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
 

@@ -14,7 +14,7 @@ from tests.servers.hub import HubStandIn, Repo, running_hub
 
 from lorapod.storage.hub_access import NoRepository
 from lorapod.storage.huggingface import HubObjects, RepoKind
-from lorapod.storage.port import StoreRefused, StoreUnavailable
+from lorapod.storage.port import StoredObject, StoreRefused, StoreUnavailable
 from lorapod.storage.retry_budget import RetryBudget
 
 # huggingface_hub calls its own HTTP library in a way that this calls old.
@@ -139,6 +139,15 @@ def test_a_card_that_the_hub_does_not_take(
     with pytest.raises(StoreRefused, match="metadata"):
         store.put_file(card, "README.md")
     assert "README.md" not in server.repos[REPO].files("main")
+
+
+def test_the_old_file_of_the_same_size_is_no_success(
+    store: HubObjects, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = StoredObject(key="a.bin", size_bytes=source.stat().st_size, sha256="0" * 64)
+    monkeypatch.setattr(store, "_stat", lambda *_: old)
+    with pytest.raises(StoreUnavailable, match="not what was uploaded"):
+        store.put_file(source, "a.bin", sha256=sha256(source))
 
 
 def test_a_hub_that_stays_away(tmp_path: Path) -> None:

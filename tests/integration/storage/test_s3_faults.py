@@ -71,6 +71,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def test_the_old_object_of_the_same_size_is_no_success(
+    s3_server: RunningS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"new")
+    with opened(s3_server, retries=FEW_RETRIES) as store:
+        old = StoredObject(key="a.bin", size_bytes=3, sha256="0" * 64)
+        monkeypatch.setattr(store, "_stat", lambda _: old)
+        with pytest.raises(StoreUnavailable, match="not what was uploaded"):
+            store.put_file(path, "a.bin", sha256=sha256(path))
+
+
 def parts_left(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.endswith(".part")]
 

@@ -20,6 +20,10 @@ def refused(key: str) -> UploadFailure:
             "Training completed, but a (and 1 more) could not be uploaded: The store refuses it.",
         ),
         (
+            UploadsView(targets=[], sent=1, pending=3, failed=[refused("a")]),
+            "Training completed, but a could not be uploaded: The store refuses it. 2 more files are still being uploaded",
+        ),
+        (
             UploadsView(targets=[], sent=0, pending=2, failed=[refused("")]),
             "Training completed, but nothing could be uploaded: The store refuses it.",
         ),
