@@ -15,7 +15,7 @@ from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
-from lorapod.datasets.provider import RemoteDatasets
+from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
@@ -109,7 +109,7 @@ class Worker:
                         trainers,
                         context,
                         scratch=settings.scratch_root,
-                        datasets=RemoteDatasets(fetcher, base.workspace),
+                        datasets=RemoteDatasetProvider(fetcher, base.workspace),
                         mirrors=mirrors,
                     ),
                     _generations(base),

@@ -21,7 +21,7 @@ from tests.servers.http_thread import serving as serving_files
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.servers.receiver import Receiver
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
-from tests.unit.datasets.shelf import packed
+from tests.unit.datasets.library_bench import packed
 
 from lorapod import weights
 from lorapod.client.demo_pictures import draw_pictures

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.datasets.shelf import Shelf, incoming, picture
+from tests.unit.datasets.library_bench import LibraryBench, incoming, picture
 
 from lorapod.datasets.names import plain_names
 from lorapod.errors import UnsafeUrl, WorkerError
@@ -85,7 +85,7 @@ class Ground:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.shelf = Shelf(root / "workspace")
+        self.bench = LibraryBench(root / "workspace")
         self.unpacked = root / "unpacked"
         self.unpacked.mkdir()
         (root / "outside").mkdir()
@@ -102,7 +102,7 @@ class Ground:
         assert "?" not in shown
 
     def path(self, dice: random.Random) -> None:
-        workspace = Workspace(root=self.shelf.workspace.root)
+        workspace = Workspace(root=self.bench.workspace.root)
         assert workspace.safe_path(hostile_path(dice)).is_relative_to(workspace.root)
 
     def names(self, dice: random.Random) -> None:
@@ -132,13 +132,13 @@ class Ground:
         content = dice.choice((picture(), b"text", b"", hostile_zip(dice), dice.randbytes(50)))
         text = base64.b64encode(content).decode()
         name = dice.choice(("a.png", "a.txt", "a.zip", "a.mp4", hostile_path(dice)))
-        self.shelf.receive(incoming(name, mutated(text, dice)))
+        self.bench.receive(incoming(name, mutated(text, dice)))
 
     def check(self) -> None:
         assert {path.name for path in self.root.iterdir()} == {"workspace", "unpacked", "outside"}
         assert not any((self.root / "outside").iterdir())
         assert not any(self.unpacked.iterdir())
-        assert self.shelf.hidden() == []
+        assert self.bench.hidden() == []
 
 
 def test_fifty_thousand_inputs(tmp_path: Path) -> None:

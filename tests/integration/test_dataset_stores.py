@@ -12,7 +12,7 @@ import pytest
 from tests.servers.hub import Repo, running_hub
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
 from tests.servers.supabase_storage import running_supabase
-from tests.unit.datasets.shelf import packed, picture
+from tests.unit.datasets.library_bench import packed, picture
 
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.errors import InvalidInput, WorkerError

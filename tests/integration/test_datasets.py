@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.servers.fault_server import Fault, FaultServer, serving
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings

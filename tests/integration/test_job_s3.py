@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.integration.processes.test_uploads import eventually, in_bucket, on_disk, s3_settings
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
 from lorapod.journal import JournalFormatter

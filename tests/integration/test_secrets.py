@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.servers.fault_server import Fault, FaultServer, serving
 from tests.servers.receiver import receiving
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 from tests.unit.models.model_files import put_model
 
 from lorapod.actions.action import RunPodJob

@@ -21,7 +21,7 @@ from tests.servers.http_thread import serving
 from tests.servers.receiver import receiving
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
-from tests.unit.datasets.shelf import packed, picture
+from tests.unit.datasets.library_bench import packed, picture
 
 import handler
 from lorapod.endpoint import EndpointConfig, LocalEndpoint

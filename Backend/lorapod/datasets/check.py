@@ -144,7 +144,7 @@ def inspect(folder: Path, *, open_files: bool = True) -> DatasetSummary:
     )
 
 
-def picture_paths(folder: Path) -> Sequence[Path]:
+def image_paths(folder: Path) -> Sequence[Path]:
     """The pictures of a dataset, by name."""
     return [Path(file.path) for file in sorted(_files(folder, ""), key=lambda file: file.name)
             if suffix_of(file.name) in images.SUFFIXES]  # fmt: skip

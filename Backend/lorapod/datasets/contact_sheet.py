@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lorapod.atomic import replace_file
 from lorapod.datasets.captions import read_caption
-from lorapod.datasets.check import picture_paths
+from lorapod.datasets.check import image_paths
 from lorapod.errors import WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES
 from lorapod.safety import images
@@ -42,7 +42,7 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     """
     from PIL import Image, ImageDraw
 
-    paths = picture_paths(dataset)
+    paths = image_paths(dataset)
     shown = paths[:: max(1, -(-len(paths) // PICTURES_MAX))]
     thumbnails = list(_thumbnails(shown, time.monotonic() + budget_s))
     if not thumbnails:

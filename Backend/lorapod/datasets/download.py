@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.delivery import Delivery
 from lorapod.datasets.intake import ARCHIVE_SUFFIX, fresh_path
 from lorapod.datasets.ledger import Entry, FetchLedger
 from lorapod.datasets.names import PlainName
-from lorapod.datasets.sources.port import Arrived, RemoteFile, Source
+from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
+from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
 from lorapod.safety.part_file import Version
 from lorapod.wire.dataset import FetchProgress
@@ -35,18 +35,18 @@ _TELL_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Landed:
+class DownloadedFile:
     """A remote file whose content lies in the staging folder."""
 
     file: RemoteFile
-    arrived: Arrived
+    arrived: FetchedFile
     #: The content; of a known file, a folder of what came of it.
     path: Path
     #: What was known of it, where it was not fetched again.
     entry: Entry | None = None
 
-    def hand_over(self, delivery: Delivery, plain: PlainName, room: Path) -> None:
-        """Give it to a delivery under a plain name; the content stays for another try.
+    def hand_over(self, area: StagingArea, plain: PlainName, room: Path) -> None:
+        """Give it to a area under a plain name; the content stays for another try.
 
         Raises:
             OSError: the file system failed.
@@ -54,13 +54,13 @@ class Landed:
         if self.entry is None:
             path = fresh_path(room)
             _link(self.path, path)
-            delivery.take_file(plain.of(path), path, self.arrived.sha256)
+            area.take_file(plain.of(path), path, self.arrived.sha256)
             return
         for kept in self.entry.files:
             path = fresh_path(room)
             _link(self.path / kept.name, path)
             alone = len(self.entry.files) == 1 and plain.suffix != ARCHIVE_SUFFIX
-            delivery.take_checked(plain.of(path) if alone else kept.name, path, kept.sha256)
+            area.take_checked(plain.of(path) if alone else kept.name, path, kept.sha256)
 
 
 @dataclass(kw_only=True)
@@ -74,11 +74,11 @@ class Download:
     trigger_word: str | None
     keep_free_bytes: int
     _done: dict[str, tuple[int, int | None]] = field(default_factory=dict)
-    _landed: dict[str, Landed] = field(default_factory=dict)
+    _landed: dict[str, DownloadedFile] = field(default_factory=dict)
     _failures: list[tuple[RemoteFile, WorkerError]] = field(default_factory=list)
     _files: Sequence[RemoteFile] = ()
 
-    async def run(self, tell: Callable[[FetchProgress], None]) -> Sequence[Landed]:
+    async def run(self, tell: Callable[[FetchProgress], None]) -> Sequence[DownloadedFile]:
         """Every file, in the source's order.
 
         Raises:
@@ -136,12 +136,12 @@ class Download:
                 size_bytes = file.size_bytes or sum(kept.size_bytes for kept in landed.entry.files)
             self._done[file.key] = (size_bytes, size_bytes)
 
-    async def _one(self, file: RemoteFile) -> Landed:
+    async def _one(self, file: RemoteFile) -> DownloadedFile:
         name = hashlib.sha256(file.key.encode()).hexdigest()[:32]
         target, note = self.folder / name, self.folder / f"{name}.arrived"
         if (arrived := _arrived(target, note)) is not None:
             self._done[file.key] = (target.stat().st_size, None)
-            return Landed(file=file, arrived=arrived, path=target)
+            return DownloadedFile(file=file, arrived=arrived, path=target)
         entry, kept = self.ledger.find(file.key, self.trigger_word), self.folder / f"{name}.kept"
         if entry is not None:
             # At hand before the source is asked: what is there now may be gone when it has answered.
@@ -156,11 +156,11 @@ class Download:
         new = await self.source.fetch(file, target, known=known, progress=progress)
         if new is None:
             assert entry is not None, "only a known version can be unchanged"
-            return Landed(
-                file=file, arrived=Arrived(sha256="", version=entry.version), path=kept, entry=entry
+            return DownloadedFile(
+                file=file, arrived=FetchedFile(sha256="", version=entry.version), path=kept, entry=entry
             )
         replace_file(note, json.dumps({"sha256": new.sha256, **asdict(new.version)}).encode())
-        return Landed(file=file, arrived=new, path=target)
+        return DownloadedFile(file=file, arrived=new, path=target)
 
     def _progress(self) -> FetchProgress:
         done = list(self._done.values())
@@ -181,12 +181,12 @@ class Download:
         )
 
 
-def _arrived(target: Path, note: Path) -> Arrived | None:
+def _arrived(target: Path, note: Path) -> FetchedFile | None:
     """What an earlier run noted of a file that had come whole."""
     try:
         noted = json.loads(note.read_bytes())
         version = Version(etag=noted["etag"], last_modified=noted["last_modified"])
-        return Arrived(sha256=noted["sha256"], version=version) if target.exists() else None
+        return FetchedFile(sha256=noted["sha256"], version=version) if target.exists() else None
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None
 

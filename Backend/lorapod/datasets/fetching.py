@@ -20,8 +20,7 @@ from pathlib import Path
 
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
-from lorapod.datasets.delivery import Delivery, Destination
-from lorapod.datasets.download import Download, Landed
+from lorapod.datasets.download import Download, DownloadedFile
 from lorapod.datasets.ledger import Entry, FetchLedger, KeptFile, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.names import plain_names
@@ -29,6 +28,7 @@ from lorapod.datasets.publish import replace
 from lorapod.datasets.sources.objects import ObjectSource
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
+from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import InsufficientStorage, InvalidInput, WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.archives import ArchiveLimits
@@ -140,7 +140,7 @@ class DatasetFetcher:
 
     async def _download(
         self, ref: DatasetRef, job_s3: JobS3 | None, staging: Path, tell: Callable[[FetchProgress], None]
-    ) -> Sequence[Landed]:
+    ) -> Sequence[DownloadedFile]:
         async with self._source(ref, job_s3) as source:
             download = Download(
                 source=source,
@@ -172,7 +172,7 @@ class DatasetFetcher:
     def _land(
         self,
         ref: DatasetRef,
-        landed: Sequence[Landed],
+        landed: Sequence[DownloadedFile],
         staging: Path,
         stopped: Callable[[], bool],
         folder: Path,
@@ -180,11 +180,11 @@ class DatasetFetcher:
         remembered: bool,
     ) -> DatasetSummary:
         """Check what has come, and make it the dataset; `remembered`: later fetches may take files from it."""
-        room = staging / "delivery"
+        room = staging / "checked"
         shutil.rmtree(room, ignore_errors=True)
         room.mkdir()
         free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
-        delivery = Delivery(
+        area = StagingArea(
             Destination(
                 staging=room,
                 parts=room,
@@ -193,22 +193,22 @@ class DatasetFetcher:
                 limits=ArchiveLimits(free_bytes=max(0, free)),
             )
         )
-        came_of: list[tuple[Landed, list[str]]] = []
+        came_of: list[tuple[DownloadedFile, list[str]]] = []
         for item, plain in zip(landed, plain_names([item.file.path for item in landed]), strict=True):
             if stopped():
                 raise Stopped
-            before = len(delivery.staged)
-            item.hand_over(delivery, plain, room)
-            came_of.append((item, list(delivery.staged)[before:]))
-        _refuse_broken(delivery)
-        summary = check.inspect(delivery.ready)
+            before = len(area.staged)
+            item.hand_over(area, plain, room)
+            came_of.append((item, list(area.staged)[before:]))
+        _refuse_broken(area)
+        summary = check.inspect(area.ready)
         summary.refuse_errors(folder.name)
-        if not remembered or not _same_as_before(delivery, landed, folder):
-            replace(delivery, folder, ref.trigger_word)
+        if not remembered or not _same_as_before(area, landed, folder):
+            replace(area, folder, ref.trigger_word)
         if remembered:
-            self._note(ref, folder, came_of, delivery)
-        logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(delivery.staged)})
-        left_out = [f"{file.filename} was left out: {file.error}" for file in delivery.rejected]
+            self._note(ref, folder, came_of, area)
+        logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
+        left_out = [f"{file.filename} was left out: {file.error}" for file in area.rejected]
         if ref.trigger_word is not None:
             summary = check.inspect(folder)
         return dataclasses.replace(summary, path=folder, warnings=[*left_out[:20], *summary.warnings])
@@ -217,8 +217,8 @@ class DatasetFetcher:
         self,
         ref: DatasetRef,
         folder: Path,
-        came_of: Sequence[tuple[Landed, list[str]]],
-        delivery: Delivery,
+        came_of: Sequence[tuple[DownloadedFile, list[str]]],
+        area: StagingArea,
     ) -> None:
         for item, names in came_of:
             files = []
@@ -229,7 +229,7 @@ class DatasetFetcher:
                         name=name,
                         size_bytes=found.st_size,
                         mtime_ns=found.st_mtime_ns,
-                        sha256=delivery.staged[name].sha256,
+                        sha256=area.staged[name].sha256,
                     )
                 )
             self._ledger.note(
@@ -262,18 +262,18 @@ def _shown(location: Location, job_s3: JobS3 | None) -> str:
             return f"hf://datasets/{location.repo_id}@{location.revision or 'main'}"
 
 
-def _refuse_broken(delivery: Delivery) -> None:
+def _refuse_broken(area: StagingArea) -> None:
     """A file of a kind that trainers read, but damaged, is not left out in silence."""
-    full = next((error for error in delivery.errors if isinstance(error, InsufficientStorage)), None)
+    full = next((error for error in area.errors if isinstance(error, InsufficientStorage)), None)
     if full is not None:
         raise full
-    broken = [file for file in delivery.rejected if _broken(file)]
-    if not broken and delivery.staged:
+    broken = [file for file in area.rejected if _broken(file)]
+    if not broken and area.staged:
         return
-    told = broken or delivery.rejected
+    told = broken or area.rejected
     if not told:
         raise InvalidInput("There are no pictures in what was fetched.")
-    kind = type(delivery.errors[delivery.rejected.index(told[0])])
+    kind = type(area.errors[area.rejected.index(told[0])])
     more = f" And {len(told) - 1} files more." if len(told) > 1 else ""
     raise kind(
         f"The dataset cannot be trained on: {told[0].error}{more}",
@@ -286,10 +286,10 @@ def _broken(file: RejectedFile) -> bool:
     return file.code != "conflict" and suffix_of(file.filename) in intake.TAKEN_SUFFIXES
 
 
-def _same_as_before(delivery: Delivery, landed: Sequence[Landed], folder: Path) -> bool:
+def _same_as_before(area: StagingArea, landed: Sequence[DownloadedFile], folder: Path) -> bool:
     """Whether the dataset is there already as it would become: then its caches stay too."""
     if any(item.entry is None or item.entry.dataset != folder.name for item in landed):
         return False
     there = {path.name for path in folder.iterdir() if not is_hidden(path.name)}
-    extra = there - delivery.staged.keys()
-    return not delivery.staged.keys() - there and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)
+    extra = there - area.staged.keys()
+    return not area.staged.keys() - there and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)

@@ -13,7 +13,7 @@ from lorapod.errors import InsufficientStorage, InvalidInput
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images
-from lorapod.safety.images import Picture
+from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
 
 ARCHIVE_SUFFIX = dataset.ARCHIVE_SUFFIX
@@ -32,7 +32,7 @@ class StagedFile:
     size_bytes: int
     #: Hexadecimal, of the file as it is.
     sha256: str
-    picture: Picture | None = None
+    picture: ImageInfo | None = None
 
 
 def check_suffix(name: str) -> None:
@@ -73,7 +73,7 @@ def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
     return size_bytes, digest.hexdigest()
 
 
-def check_content(path: Path, name: str) -> Picture | None:
+def check_content(path: Path, name: str) -> ImageInfo | None:
     """Check a received file by its kind; what is known of it, where it is a picture.
 
     Raises:

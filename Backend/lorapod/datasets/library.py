@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.datasets import check
+from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary
-from lorapod.datasets.content import decoded_bytes
-from lorapod.datasets.delivery import Delivery, Destination
 from lorapod.datasets.publish import add, replace
+from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.settings import Settings
@@ -83,7 +83,7 @@ class DatasetLibrary:
         self._check_disk(files)
         with self._staging() as staging:
             self._sweep(now_s=staging.stat().st_mtime)
-            delivery = Delivery(
+            area = StagingArea(
                 Destination(
                     staging=staging,
                     parts=self._incoming / "parts" / name,
@@ -94,18 +94,18 @@ class DatasetLibrary:
             )
             with self._checking:
                 for file in files:
-                    delivery.take(file)
-            if not delivery.useful:
-                raise _nothing_taken(delivery)
+                    area.take(file)
+            if not area.useful:
+                raise _nothing_taken(area)
             if append:
-                add(delivery, folder, trigger_word)
+                add(area, folder, trigger_word)
             else:
-                replace(delivery, folder, trigger_word)
+                replace(area, folder, trigger_word)
                 shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
-            delivery.note_completed()
-        logger.info("received files", extra={"training_name": name, "count": len(delivery.stored)})
+            area.note_completed()
+        logger.info("received files", extra={"training_name": name, "count": len(area.stored)})
         summary = check.inspect(folder, open_files=False)
-        return Receipt(training_name=name, summary=summary, files=delivery.stored, rejected=delivery.rejected)
+        return Receipt(training_name=name, summary=summary, files=area.stored, rejected=area.rejected)
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
         """The folder of the workspace that a training's `dataset` names, with what is in it.
@@ -188,15 +188,15 @@ def _needed_bytes(file: IncomingFile) -> int:
     if file.is_part and file.size_bytes is not None and file.offset is not None:
         return max(0, file.size_bytes - file.offset)
     try:
-        return decoded_bytes(file.content)
+        return decoded_size_bytes(file.content)
     except WorkerError:
         return 0  # told when the file is taken
 
 
-def _nothing_taken(delivery: Delivery) -> WorkerError:
+def _nothing_taken(area: StagingArea) -> WorkerError:
     """One error for an upload of which nothing was taken."""
-    first = delivery.errors[0]
-    kind = type(first) if len({error.code for error in delivery.errors}) == 1 else InvalidInput
-    more = f" And {len(delivery.errors) - 1} more were refused." if len(delivery.errors) > 1 else ""
-    details = [file.model_dump(mode="json", exclude_none=True) for file in delivery.rejected]
+    first = area.errors[0]
+    kind = type(first) if len({error.code for error in area.errors}) == 1 else InvalidInput
+    more = f" And {len(area.errors) - 1} more were refused." if len(area.errors) > 1 else ""
+    details = [file.model_dump(mode="json", exclude_none=True) for file in area.rejected]
     return kind(f"{first.message}{more}", hint=first.hint, details=details)

@@ -18,7 +18,7 @@ from lorapod.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 
-class RemoteDatasets:
+class RemoteDatasetProvider:
     """Fetches what orders name, and draws what trainings read."""
 
     def __init__(self, fetcher: DatasetFetcher, workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from lorapod.datasets.content import decoded, decoded_bytes
+from lorapod.datasets.base64_content import decoded, decoded_size_bytes
 from lorapod.errors import InvalidInput, TooLarge
 from lorapod.safety.fetch import Fetcher, FetchLimits
 from lorapod.safety.images import suffix_by_content, verify
@@ -51,7 +51,7 @@ async def fetch_input_image(text: str, folder: Path, *, allow_private: bool) -> 
 
 
 def _write(text: str, target: Path) -> None:
-    if decoded_bytes(text) > MAX_BYTES:
+    if decoded_size_bytes(text) > MAX_BYTES:
         raise TooLarge(f"{_NAME}: {MAX_BYTES} bytes are the most.")
     with target.open("wb") as file:
         for piece in decoded(text, name=_NAME):

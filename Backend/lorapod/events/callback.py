@@ -14,9 +14,8 @@ from lorapod import __version__
 from lorapod.errors import UnsafeUrl
 from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
-from lorapod.safety.connector import checked_connector
 from lorapod.safety.http_answers import reason
-from lorapod.safety.urls import Lookup, check_url, system_lookup
+from lorapod.safety.urls import Lookup, check_url, checked_connector, system_lookup
 
 logger = logging.getLogger(__name__)
 

@@ -23,13 +23,13 @@ from yarl import URL
 
 from lorapod import __version__
 from lorapod.errors import InsufficientStorage, NotFound, TooLarge, UnsafeUrl, WorkerTimeout
-from lorapod.safety.connector import checked_connector
-from lorapod.safety.http_answers import REDIRECTS, Again, check_status, continued, reason
-from lorapod.safety.part_file import PartFile, Room, Version
+from lorapod.safety.http_answers import REDIRECTS, TryAgain, check_status, continued, reason
+from lorapod.safety.part_file import DiskBudget, PartFile, Version
 from lorapod.safety.urls import (
     MALFORMED,
     Lookup,
     check_url,
+    checked_connector,
     shown_url,
     system_lookup,
     unreachable,
@@ -146,12 +146,12 @@ class Fetcher:
             OSError: the disk failed.
         """
         url = check_url(address, allow_private=self._allow_private)
-        room = Room(max_bytes=self._limits.max_bytes, keep_free_bytes=self._limits.keep_free_bytes)
+        room = DiskBudget(max_bytes=self._limits.max_bytes, keep_free_bytes=self._limits.keep_free_bytes)
         part = PartFile(target, hashlib.sha256(address.encode()).hexdigest(), room)
         try:
             async with asyncio.timeout(self._limits.total_s):
                 await asyncio.to_thread(part.open)
-                return await self._persist(_Errand(url, part, known, headers or {}, progress, named))
+                return await self._persist(_Transfer(url, part, known, headers or {}, progress, named))
         except TimeoutError:
             raise WorkerTimeout(
                 f"{shown_url(url)} was not fetched within {self._limits.total_s:.0f} s.",
@@ -163,11 +163,11 @@ class Fetcher:
         finally:
             part.close()
 
-    async def _persist(self, errand: _Errand) -> Fetched | None:
+    async def _persist(self, transfer: _Transfer) -> Fetched | None:
         """Try until it is there, or there is no hope."""
 
         def wait(error: Exception) -> bool | float:
-            if not isinstance(error, Again):
+            if not isinstance(error, TryAgain):
                 return False
             return True if error.after_s is None else error.after_s
 
@@ -176,38 +176,40 @@ class Fetcher:
                 on=wait, attempts=self._limits.attempts, timeout=None, wait_initial=0.5, wait_max=30
             ):
                 with attempt:
-                    return await self._push_on(errand)
-        except Again as error:
-            raise unreachable(errand.url, str(error)) from error
+                    return await self._push_on(transfer)
+        except TryAgain as error:
+            raise unreachable(transfer.url, str(error)) from error
         raise AssertionError("a retry ends with a result or an error")
 
-    async def _push_on(self, errand: _Errand) -> Fetched | None:
+    async def _push_on(self, transfer: _Transfer) -> Fetched | None:
         """Try, and try again at once as long as every try brings a good piece."""
-        best_bytes = errand.part.size_bytes
+        best_bytes = transfer.part.size_bytes
         while True:
             try:
-                return await self._try(errand)
+                return await self._try(transfer)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if isinstance(error, OSError) and not isinstance(
                     error, (aiohttp.ClientError, ConnectionError, TimeoutError)
                 ):
                     raise
-                if errand.part.size_bytes < best_bytes + _WORTHWHILE_BYTES:
-                    raise Again(reason(error)) from error
-                best_bytes = errand.part.size_bytes
+                if transfer.part.size_bytes < best_bytes + _WORTHWHILE_BYTES:
+                    raise TryAgain(reason(error)) from error
+                best_bytes = transfer.part.size_bytes
 
-    async def _try(self, errand: _Errand) -> Fetched | None:
-        part = errand.part
-        async with await self._ask(errand) as response:
-            if response.status == 304 and errand.known:
+    async def _try(self, transfer: _Transfer) -> Fetched | None:
+        part = transfer.part
+        async with await self._ask(transfer) as response:
+            if response.status == 304 and transfer.known:
                 return None
             if response.status == 416:
                 # What lies here is no beginning of what the server has now.
                 part.restart(Version())
-                raise Again("the server has something else than before")
-            check_status(response, shown_url(errand.url), wait_max_s=self._limits.retry_after_max_s)
-            if errand.named is not None:
-                errand.named(response.content_disposition.filename if response.content_disposition else None)
+                raise TryAgain("the server has something else than before")
+            check_status(response, shown_url(transfer.url), wait_max_s=self._limits.retry_after_max_s)
+            if transfer.named is not None:
+                transfer.named(
+                    response.content_disposition.filename if response.content_disposition else None
+                )
             version = Version(
                 etag=response.headers.get("ETag"), last_modified=response.headers.get("Last-Modified")
             )
@@ -217,26 +219,26 @@ class Fetcher:
             else:
                 part.restart(version)
             part.expect(total_bytes)
-            errand.tell(total_bytes)
+            transfer.tell(total_bytes)
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
-                errand.tell(total_bytes)
+                transfer.tell(total_bytes)
             if total_bytes is not None and part.size_bytes != total_bytes:
                 raise aiohttp.ClientPayloadError("the connection ended early")
             if not part.intact:
                 part.restart(Version())
-                raise Again("another worker wrote to the same file")
+                raise TryAgain("another worker wrote to the same file")
             size_bytes, version = part.size_bytes, part.version
             return Fetched(size_bytes=size_bytes, sha256=part.finish(), version=version)
 
-    async def _ask(self, errand: _Errand) -> aiohttp.ClientResponse:
+    async def _ask(self, transfer: _Transfer) -> aiohttp.ClientResponse:
         """The response to the address, redirects followed; each is judged as the first was."""
         assert self._session is not None, "a fetcher is used inside its async with statement"
-        url = errand.url
+        url = transfer.url
         for _ in range(MAX_REDIRECTS + 1):
-            own = errand.headers if url.origin() == errand.url.origin() else {}
+            own = transfer.headers if url.origin() == transfer.url.origin() else {}
             response = await self._session.get(
-                url, headers={**own, **errand.conditions()}, allow_redirects=False
+                url, headers={**own, **transfer.conditions()}, allow_redirects=False
             )
             if response.status not in REDIRECTS:
                 return response
@@ -247,11 +249,11 @@ class Fetcher:
             except MALFORMED:
                 raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
             url = check_url(str(led), allow_private=self._allow_private)
-        raise UnsafeUrl(f"{shown_url(errand.url)} redirects more than {MAX_REDIRECTS} times.")
+        raise UnsafeUrl(f"{shown_url(transfer.url)} redirects more than {MAX_REDIRECTS} times.")
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _Transfer:
     """One fetch."""
 
     url: URL

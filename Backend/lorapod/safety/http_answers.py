@@ -17,7 +17,7 @@ _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
 
 
-class Again(Exception):
+class TryAgain(Exception):
     """This try failed; another may not."""
 
     def __init__(self, why: str, *, after_s: float | None = None) -> None:
@@ -30,13 +30,13 @@ def check_status(response: aiohttp.ClientResponse, shown: str, *, wait_max_s: fl
     """Let an answer with content pass; `shown` is the address as errors may tell it.
 
     Raises:
-        Again: the server asks for another try, at the latest after `wait_max_s`.
+        TryAgain: the server asks for another try, at the latest after `wait_max_s`.
         NotFound: it has no such thing.
         UpstreamError: it refuses, or does not send the content as it is.
     """
     status = response.status
     if status in _LATER:
-        raise Again(f"the server answers {status}", after_s=_retry_after(response, wait_max_s))
+        raise TryAgain(f"the server answers {status}", after_s=_retry_after(response, wait_max_s))
     if status in (404, 410):
         raise NotFound(f"There is nothing at {shown} (the server answers {status}).")
     if status in (401, 403):
@@ -54,13 +54,13 @@ def continued(response: aiohttp.ClientResponse, part: PartFile, version: Version
     """Size in bytes of the whole that a partial answer goes on with; None where the server does not say.
 
     Raises:
-        Again: it is another part than was asked for, or of another content.
+        TryAgain: it is another part than was asked for, or of another content.
     """
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     other = version.etag is not None and part.version.etag is not None and version.etag != part.version.etag
     if match is None or int(match["first"]) != part.size_bytes or other:
         part.restart(Version())
-        raise Again("the server answers with another part than was asked for")
+        raise TryAgain("the server answers with another part than was asked for")
     return None if match["total"] == "*" else int(match["total"])
 
 

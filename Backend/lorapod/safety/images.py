@@ -62,7 +62,7 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class ImageInfo:
     """A picture that can be read."""
 
     width: int
@@ -105,7 +105,7 @@ def is_cut_off(path: Path) -> bool:
             return False
 
 
-def measure(path: Path) -> Picture:
+def measure(path: Path) -> ImageInfo:
     """Format and size by the file's head alone; the rest of the picture may be damaged.
 
     Raises:
@@ -117,7 +117,7 @@ def measure(path: Path) -> Picture:
         return _measured(path.name, _opened(path.name, file))
 
 
-def verify(path: Path, *, name: str | None = None) -> Picture:
+def verify(path: Path, *, name: str | None = None) -> ImageInfo:
     """Decode the whole picture once, to know that a trainer can.
 
     A PNG's checksums alone would cost a fiftieth, and a WebP has none; but what they cover may still be no picture, and
@@ -206,14 +206,14 @@ def _reader(found: str) -> type[ImageFile]:
             return WebPImageFile
 
 
-def _measured(name: str, image: ImageFile) -> Picture:
+def _measured(name: str, image: ImageFile) -> ImageInfo:
     width, height = image.size
     if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
         raise TooLarge(
             f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million is the most.",
             hint="Scale it down; trainers do so anyway.",
         )
-    return Picture(width=width, height=height, format=image.format or "")
+    return ImageInfo(width=width, height=height, format=image.format or "")
 
 
 def _format(head: bytes) -> str | None:

@@ -40,7 +40,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class DiskBudget:
     """How much a download may take."""
 
     max_bytes: int
@@ -51,7 +51,7 @@ class Room:
 class PartFile:
     """Bytes that gather beside `target` in `<name>.part`; what is known of them stands in `<name>.part.json`."""
 
-    def __init__(self, target: Path, address_digest: str, room: Room) -> None:
+    def __init__(self, target: Path, address_digest: str, room: DiskBudget) -> None:
         """Nothing is read or written yet; `address_digest` stands for where the bytes come from."""
         self._target = target
         self._path = target.with_name(f"{target.name}.part")

@@ -7,7 +7,9 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -168,6 +170,15 @@ def checked_socket(
     if not allow_private and not is_public(str(address[0])):
         raise refused(str(address[0]))
     return socket.socket(family, kind, protocol)
+
+
+def checked_connector(*, allow_private: bool, lookup: Lookup = system_lookup) -> aiohttp.TCPConnector:
+    """A connector that opens a socket only to an address that may be asked, whatever its name meant before."""
+    return aiohttp.TCPConnector(
+        resolver=CheckedResolver(lookup, allow_private=allow_private),
+        use_dns_cache=False,
+        socket_factory=partial(checked_socket, allow_private=allow_private),
+    )
 
 
 def refused(host: str) -> UnsafeUrl:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.client import Client
 from lorapod.client.serving import serving

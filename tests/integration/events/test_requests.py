@@ -16,7 +16,7 @@ from tests.servers.consumer import Consumer
 from tests.servers.http_thread import serving
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.servers.receiver import Receiver, receiving
-from tests.unit.datasets.shelf import packed, picture
+from tests.unit.datasets.library_bench import packed, picture
 from tests.unit.events.courier_bench import eventually
 
 from lorapod.actions.action import RunPodJob

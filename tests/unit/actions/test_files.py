@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router

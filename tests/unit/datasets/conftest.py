@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.datasets.shelf import Shelf
+from tests.unit.datasets.library_bench import LibraryBench
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "workspace")
+def bench(tmp_path: Path) -> LibraryBench:
+    return LibraryBench(tmp_path / "workspace")

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.datasets.check import inspect
 from lorapod.errors import InvalidInput

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PIL import Image
-from tests.unit.datasets.shelf import picture
+from tests.unit.datasets.library_bench import picture
 
 from lorapod.datasets.contact_sheet import PICTURES_MAX, draw_contact_sheet
 

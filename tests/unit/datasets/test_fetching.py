@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import stamina
 from tests.servers.fault_server import Fault, FaultServer, serving
-from tests.unit.datasets.shelf import packed, picture
+from tests.unit.datasets.library_bench import packed, picture
 
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.fetching import DatasetFetcher

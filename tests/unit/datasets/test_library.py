@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.datasets.shelf import Shelf, incoming, packed, picture
+from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
 
 from lorapod.datasets import library
 from lorapod.errors import (
@@ -27,9 +27,9 @@ PNG = picture()
 
 
 class TestWholeFiles:
-    def test_pictures_and_captions_become_a_dataset(self, shelf: Shelf) -> None:
-        receipt = shelf.receive(incoming("a.png", PNG), incoming("a.txt", b"a man"), incoming("b.png", PNG))
-        assert shelf.visible() == {"a.png": PNG, "a.txt": b"a man", "b.png": PNG}
+    def test_pictures_and_captions_become_a_dataset(self, bench: LibraryBench) -> None:
+        receipt = bench.receive(incoming("a.png", PNG), incoming("a.txt", b"a man"), incoming("b.png", PNG))
+        assert bench.visible() == {"a.png": PNG, "a.txt": b"a man", "b.png": PNG}
         assert (receipt.summary.images, receipt.summary.captions) == (2, 1)
         assert receipt.summary.images_without_caption == ["b.png"]
         assert receipt.summary.total_bytes == 2 * len(PNG) + 5
@@ -40,44 +40,44 @@ class TestWholeFiles:
         assert first.complete
         assert first.sha256 == hashlib.sha256(PNG).hexdigest()
         assert (first.width, first.height) == (8, 6)
-        assert shelf.hidden() == []
+        assert bench.hidden() == []
 
-    def test_without_a_name_a_fresh_one_is_made(self, shelf: Shelf) -> None:
-        names = {shelf.receive(incoming("a.png", PNG), training_name=None).training_name for _ in range(3)}
+    def test_without_a_name_a_fresh_one_is_made(self, bench: LibraryBench) -> None:
+        names = {bench.receive(incoming("a.png", PNG), training_name=None).training_name for _ in range(3)}
         assert len(names) == 3
-        assert all((shelf.workspace.training_data / name / "a.png").read_bytes() == PNG for name in names)
+        assert all((bench.workspace.training_data / name / "a.png").read_bytes() == PNG for name in names)
 
-    def test_a_second_upload_adds_and_replaces(self, shelf: Shelf) -> None:
+    def test_a_second_upload_adds_and_replaces(self, bench: LibraryBench) -> None:
         other = picture("PNG", (5, 5))
-        shelf.receive(incoming("a.png", PNG), incoming("b.png", PNG))
-        receipt = shelf.receive(incoming("b.png", other), incoming("c.png", PNG))
-        assert shelf.visible() == {"a.png": PNG, "b.png": other, "c.png": PNG}
+        bench.receive(incoming("a.png", PNG), incoming("b.png", PNG))
+        receipt = bench.receive(incoming("b.png", other), incoming("c.png", PNG))
+        assert bench.visible() == {"a.png": PNG, "b.png": other, "c.png": PNG}
         assert receipt.summary.images == 3
 
-    def test_without_append_it_becomes_the_whole_dataset(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.png", PNG), incoming("b.png", PNG))
-        shelf.receive(incoming("c.png", PNG), append=False)
-        assert shelf.visible() == {"c.png": PNG}
-        assert shelf.hidden() == []
+    def test_without_append_it_becomes_the_whole_dataset(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.png", PNG), incoming("b.png", PNG))
+        bench.receive(incoming("c.png", PNG), append=False)
+        assert bench.visible() == {"c.png": PNG}
+        assert bench.hidden() == []
 
-    def test_without_append_bad_files_leave_the_old_dataset(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.png", PNG))
+    def test_without_append_bad_files_leave_the_old_dataset(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.png", PNG))
         with pytest.raises(InvalidInput):
-            shelf.receive(incoming("c.png", b"text"), append=False)
-        assert shelf.visible() == {"a.png": PNG}
+            bench.receive(incoming("c.png", b"text"), append=False)
+        assert bench.visible() == {"a.png": PNG}
 
-    def test_data_uri_and_right_digest(self, shelf: Shelf) -> None:
+    def test_data_uri_and_right_digest(self, bench: LibraryBench) -> None:
         uri = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
-        shelf.receive(incoming("a.png", uri, sha256=hashlib.sha256(PNG).hexdigest().upper()))
-        assert shelf.visible() == {"a.png": PNG}
+        bench.receive(incoming("a.png", uri, sha256=hashlib.sha256(PNG).hexdigest().upper()))
+        assert bench.visible() == {"a.png": PNG}
 
-    def test_a_replaced_picture_loses_what_was_computed_from_it(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.png", PNG), incoming("ab.png", PNG))
-        cache = shelf.folder / "_latent_cache"
+    def test_a_replaced_picture_loses_what_was_computed_from_it(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.png", PNG), incoming("ab.png", PNG))
+        cache = bench.folder / "_latent_cache"
         cache.mkdir()
         for name in ("a_0f.safetensors", "ab_0f.safetensors"):
             (cache / name).touch()
-        shelf.receive(incoming("a.png", PNG))
+        bench.receive(incoming("a.png", PNG))
         assert [path.name for path in cache.iterdir()] == ["ab_0f.safetensors"]
 
 
@@ -112,106 +112,108 @@ BAD_FILES = [
 class TestBadFiles:
     @pytest.mark.parametrize(("name", "content", "code", "sentence"), BAD_FILES)
     def test_alone_it_is_an_error_and_leaves_nothing(
-        self, shelf: Shelf, name: str, content: str | bytes, code: ErrorCode, sentence: str
+        self, bench: LibraryBench, name: str, content: str | bytes, code: ErrorCode, sentence: str
     ) -> None:
         with pytest.raises((InvalidInput, TooLarge, UnsafeArchive), match=sentence) as caught:
-            shelf.receive(incoming(name, content))
+            bench.receive(incoming(name, content))
         assert caught.value.code == code
         assert len(caught.value.message) < 500
-        assert shelf.visible() == {}
-        assert shelf.hidden() == []
+        assert bench.visible() == {}
+        assert bench.hidden() == []
 
     @pytest.mark.parametrize(("name", "content", "code", "sentence"), BAD_FILES)
     def test_beside_a_good_one_it_is_rejected_alone(
-        self, shelf: Shelf, name: str, content: str | bytes, code: ErrorCode, sentence: str
+        self, bench: LibraryBench, name: str, content: str | bytes, code: ErrorCode, sentence: str
     ) -> None:
-        receipt = shelf.receive(incoming("good.png", PNG), incoming(name, content))
-        assert shelf.visible() == {"good.png": PNG}
+        receipt = bench.receive(incoming("good.png", PNG), incoming(name, content))
+        assert bench.visible() == {"good.png": PNG}
         assert [file.code for file in receipt.rejected] == [code]
         assert sentence in receipt.rejected[0].error
         assert len(receipt.rejected[0].filename) <= 255
-        assert shelf.hidden() == []
+        assert bench.hidden() == []
 
-    def test_a_name_twice_counts_once(self, shelf: Shelf) -> None:
-        receipt = shelf.receive(incoming("a.txt", b"first"), incoming("a.txt", b"second"))
-        assert shelf.visible() == {"a.txt": b"first"}
+    def test_a_name_twice_counts_once(self, bench: LibraryBench) -> None:
+        receipt = bench.receive(incoming("a.txt", b"first"), incoming("a.txt", b"second"))
+        assert bench.visible() == {"a.txt": b"first"}
         assert [file.code for file in receipt.rejected] == [ErrorCode.CONFLICT]
 
-    def test_several_bad_ones_are_one_error_with_all_of_them(self, shelf: Shelf) -> None:
+    def test_several_bad_ones_are_one_error_with_all_of_them(self, bench: LibraryBench) -> None:
         with pytest.raises(InvalidInput, match=r"And 1 more were refused") as caught:
-            shelf.receive(incoming("a.png", b"x"), incoming("b.zip", packed({"/b.txt": b""})))
+            bench.receive(incoming("a.png", b"x"), incoming("b.zip", packed({"/b.txt": b""})))
         assert [detail["code"] for detail in caught.value.details] == ["invalid_input", "unsafe_archive"]
 
     @pytest.mark.parametrize("announced", [{"sha256": "0" * 64}, {"size_bytes": 3}])
     def test_what_differs_from_its_announcement_is_refused(
-        self, shelf: Shelf, announced: dict[str, Any]
+        self, bench: LibraryBench, announced: dict[str, Any]
     ) -> None:
         with pytest.raises(InvalidInput):
-            shelf.receive(incoming("a.png", PNG, **announced))
-        assert shelf.visible() == {}
-        assert shelf.hidden() == []
+            bench.receive(incoming("a.png", PNG, **announced))
+        assert bench.visible() == {}
+        assert bench.hidden() == []
 
     @pytest.mark.parametrize("name", ["../matt", "/etc", "a/b", ".hidden", "", " ", "a\0b", "n" * 5000])
-    def test_a_dataset_has_a_plain_name(self, shelf: Shelf, name: str) -> None:
+    def test_a_dataset_has_a_plain_name(self, bench: LibraryBench, name: str) -> None:
         with pytest.raises(InvalidInput, match="training_name"):
-            shelf.receive(incoming("a.png", PNG), training_name=name)
-        assert shelf.hidden() == []
+            bench.receive(incoming("a.png", PNG), training_name=name)
+        assert bench.hidden() == []
 
-    def test_a_dataset_that_is_a_link_to_outside_is_refused(self, shelf: Shelf, tmp_path: Path) -> None:
+    def test_a_dataset_that_is_a_link_to_outside_is_refused(
+        self, bench: LibraryBench, tmp_path: Path
+    ) -> None:
         outside = tmp_path / "outside"
         outside.mkdir()
-        shelf.folder.symlink_to(outside)
+        bench.folder.symlink_to(outside)
         with pytest.raises(UnsafePath):
-            shelf.receive(incoming("a.png", PNG))
+            bench.receive(incoming("a.png", PNG))
         assert list(outside.iterdir()) == []
 
     def test_a_file_that_is_a_link_to_outside_is_replaced_not_followed(
-        self, shelf: Shelf, tmp_path: Path
+        self, bench: LibraryBench, tmp_path: Path
     ) -> None:
         outside = tmp_path / "outside.png"
         outside.write_bytes(b"precious")
-        shelf.folder.mkdir()
-        (shelf.folder / "a.png").symlink_to(outside)
-        shelf.receive(incoming("a.png", PNG))
+        bench.folder.mkdir()
+        (bench.folder / "a.png").symlink_to(outside)
+        bench.receive(incoming("a.png", PNG))
         assert outside.read_bytes() == b"precious"
-        assert not (shelf.folder / "a.png").is_symlink()
+        assert not (bench.folder / "a.png").is_symlink()
 
-    def test_a_file_or_folder_in_the_way_is_a_conflict(self, shelf: Shelf) -> None:
-        (shelf.folder / "a.png").mkdir(parents=True)
+    def test_a_file_or_folder_in_the_way_is_a_conflict(self, bench: LibraryBench) -> None:
+        (bench.folder / "a.png").mkdir(parents=True)
         with pytest.raises(Conflict, match=r"folder a\.png"):
-            shelf.receive(incoming("a.png", PNG))
-        (shelf.workspace.training_data / "zoe").touch()
+            bench.receive(incoming("a.png", PNG))
+        (bench.workspace.training_data / "zoe").touch()
         with pytest.raises(Conflict, match="is a file"):
-            shelf.receive(incoming("a.png", PNG), training_name="zoe")
+            bench.receive(incoming("a.png", PNG), training_name="zoe")
 
 
 class TestArchives:
-    def test_are_unpacked_flat_and_checked_file_by_file(self, shelf: Shelf) -> None:
+    def test_are_unpacked_flat_and_checked_file_by_file(self, bench: LibraryBench) -> None:
         content = packed(
             {"m/a.png": PNG, "m/a.txt": b"a man", "__MACOSX/m/._a.png": b"x", "m/bad.png": b"text"}
         )
-        receipt = shelf.receive(incoming("photos.zip", content))
-        assert shelf.visible() == {"a.png": PNG, "a.txt": b"a man"}
+        receipt = bench.receive(incoming("photos.zip", content))
+        assert bench.visible() == {"a.png": PNG, "a.txt": b"a man"}
         assert {file.filename for file in receipt.files} == {"a.png", "a.txt"}
         assert [(file.filename, file.code) for file in receipt.rejected] == [
             ("photos.zip/bad.png", ErrorCode.INVALID_INPUT)
         ]
-        assert shelf.hidden() == []
+        assert bench.hidden() == []
 
-    def test_stay_packed_where_asked(self, shelf: Shelf) -> None:
+    def test_stay_packed_where_asked(self, bench: LibraryBench) -> None:
         content = packed({"a.png": PNG})
-        shelf.receive(incoming("photos.zip", content), extract=False)
-        assert shelf.visible() == {"photos.zip": content}
+        bench.receive(incoming("photos.zip", content), extract=False)
+        assert bench.visible() == {"photos.zip": content}
 
-    def test_one_inside_another_stays_packed(self, shelf: Shelf) -> None:
+    def test_one_inside_another_stays_packed(self, bench: LibraryBench) -> None:
         inner = packed({"b.png": PNG})
-        shelf.receive(incoming("photos.zip", packed({"a.png": PNG, "inner.zip": inner})))
-        assert shelf.visible() == {"a.png": PNG, "inner.zip": inner}
+        bench.receive(incoming("photos.zip", packed({"a.png": PNG, "inner.zip": inner})))
+        assert bench.visible() == {"a.png": PNG, "inner.zip": inner}
 
 
 class TestTriggerWord:
-    def test_is_put_where_captions_lack_it(self, shelf: Shelf) -> None:
-        receipt = shelf.receive(
+    def test_is_put_where_captions_lack_it(self, bench: LibraryBench) -> None:
+        receipt = bench.receive(
             incoming("a.png", PNG),
             incoming("a.txt", b"a man\n"),
             incoming("b.png", PNG),
@@ -221,7 +223,7 @@ class TestTriggerWord:
             incoming("f.txt", b""),
             trigger_word="ohwx",
         )
-        captions = {name: text.decode() for name, text in shelf.visible().items() if name.endswith(".txt")}
+        captions = {name: text.decode() for name, text in bench.visible().items() if name.endswith(".txt")}
         assert captions == {
             "a.txt": "ohwx, a man",
             "b.txt": "ohwx",
@@ -235,62 +237,62 @@ class TestTriggerWord:
         assert (told.size_bytes, told.received_bytes) == (11, 6)
         assert receipt.summary.images_without_caption == []
 
-    def test_leaves_captions_that_are_there_already(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.txt", b"a man"))
-        shelf.receive(incoming("a.png", PNG), trigger_word="ohwx")
-        assert shelf.visible()["a.txt"] == b"a man"
+    def test_leaves_captions_that_are_there_already(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.txt", b"a man"))
+        bench.receive(incoming("a.png", PNG), trigger_word="ohwx")
+        assert bench.visible()["a.txt"] == b"a man"
 
-    def test_a_byte_order_mark_is_taken_off(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.txt", b"\xef\xbb\xbfa man"))
-        assert shelf.visible() == {"a.txt": b"a man"}
+    def test_a_byte_order_mark_is_taken_off(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.txt", b"\xef\xbb\xbfa man"))
+        assert bench.visible() == {"a.txt": b"a man"}
 
 
 class TestDisk:
     def test_too_little_room_is_told_before_anything_is_written(self, tmp_path: Path) -> None:
-        shelf = Shelf(tmp_path / "workspace", disk_min_free_bytes=1 << 60)
+        bench = LibraryBench(tmp_path / "workspace", disk_min_free_bytes=1 << 60)
         with pytest.raises(InsufficientStorage, match="bytes free"):
-            shelf.receive(incoming("a.png", PNG))
-        assert list(shelf.workspace.training_data.iterdir()) == []
+            bench.receive(incoming("a.png", PNG))
+        assert list(bench.workspace.training_data.iterdir()) == []
 
-    def test_a_part_asks_for_the_room_of_the_whole(self, shelf: Shelf) -> None:
+    def test_a_part_asks_for_the_room_of_the_whole(self, bench: LibraryBench) -> None:
         with pytest.raises(InsufficientStorage):
-            shelf.receive(incoming("a.zip", b"x", offset=0, size_bytes=1 << 50))
+            bench.receive(incoming("a.zip", b"x", offset=0, size_bytes=1 << 50))
 
-    def test_what_was_abandoned_is_swept(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
-        left = shelf.workspace.training_data / library.INCOMING / "upload_dead"
+    def test_what_was_abandoned_is_swept(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
+        left = bench.workspace.training_data / library.INCOMING / "upload_dead"
         (left / "files").mkdir(parents=True)
         (left / "files" / "x.png").touch()
         for path in (left, *left.parent.glob("parts/*/*")):
             os.utime(path, (old := time.time() - library.ABANDONED_S - 60, old))
-        shelf.receive(incoming("b.png", PNG))
-        assert shelf.hidden() == []
+        bench.receive(incoming("b.png", PNG))
+        assert bench.hidden() == []
 
-    def test_what_goes_on_is_not_swept(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
-        shelf.receive(incoming("b.png", PNG))
-        assert len(shelf.hidden()) == 1
+    def test_what_goes_on_is_not_swept(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
+        bench.receive(incoming("b.png", PNG))
+        assert len(bench.hidden()) == 1
 
     def test_a_worker_whose_clock_is_wrong_sweeps_nothing(
-        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+        self, bench: LibraryBench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        shelf.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
+        bench.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
         late_s = time.time() + 2 * library.ABANDONED_S
         monkeypatch.setattr(time, "time", lambda: late_s)
-        shelf.receive(incoming("b.png", PNG))
-        assert len(shelf.hidden()) == 1
+        bench.receive(incoming("b.png", PNG))
+        assert len(bench.hidden()) == 1
 
 
 class TestResolve:
-    def test_by_name_and_by_path(self, shelf: Shelf) -> None:
-        shelf.receive(incoming("a.png", PNG), incoming("lost.txt", b"x"))
+    def test_by_name_and_by_path(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("a.png", PNG), incoming("lost.txt", b"x"))
         for source in (
             DatasetRef(training_name="matt"),
             DatasetRef(path="training_data/matt"),
             DatasetRef(path="/workspace/training_data/matt"),
         ):
-            summary = shelf.library.resolve(source)
-            assert summary.path == shelf.folder
+            summary = bench.library.resolve(source)
+            assert summary.path == bench.folder
             assert summary.images == 1
             assert "The caption lost has no picture." in summary.warnings
 
@@ -305,10 +307,10 @@ class TestResolve:
         ],
     )
     def test_what_cannot_be_had_is_told(
-        self, shelf: Shelf, source: dict[str, Any], error: type[Exception]
+        self, bench: LibraryBench, source: dict[str, Any], error: type[Exception]
     ) -> None:
         with pytest.raises(error):
-            shelf.library.resolve(DatasetRef(**source))
+            bench.library.resolve(DatasetRef(**source))
 
     @pytest.mark.parametrize(
         "source",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.datasets.shelf import packed, picture
+from tests.unit.datasets.library_bench import packed, picture
 
 from lorapod.datasets.names import plain_names
 from lorapod.workspace import safe_name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.datasets.shelf import Shelf, incoming, packed, picture
+from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
 
 from lorapod.errors import Conflict, InvalidInput
 from lorapod.wire.dataset import StoredFile
@@ -19,115 +19,115 @@ SHA256 = hashlib.sha256(VIDEO).hexdigest()
 
 
 def part(
-    shelf: Shelf, begin: int, end: int, *, content: bytes = VIDEO, sha256: str | None = SHA256
+    bench: LibraryBench, begin: int, end: int, *, content: bytes = VIDEO, sha256: str | None = SHA256
 ) -> StoredFile:
     file = incoming("a.mp4", content[begin:end], offset=begin, size_bytes=len(content), sha256=sha256)
-    return shelf.receive(file).files[0]
+    return bench.receive(file).files[0]
 
 
-def test_a_file_is_visible_only_when_whole(shelf: Shelf) -> None:
-    first = part(shelf, 0, 1000)
+def test_a_file_is_visible_only_when_whole(bench: LibraryBench) -> None:
+    first = part(bench, 0, 1000)
     assert (first.received_bytes, first.size_bytes, first.complete, first.sha256) == (1000, 2048, False, None)
-    assert shelf.visible() == {}
-    last = part(shelf, 1000, 2048)
+    assert bench.visible() == {}
+    last = part(bench, 1000, 2048)
     assert (last.received_bytes, last.complete, last.sha256) == (2048, True, SHA256)
     assert last.path == "training_data/matt/a.mp4"
-    assert shelf.visible() == {"a.mp4": VIDEO}
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_several_parts_in_one_request(shelf: Shelf) -> None:
+def test_several_parts_in_one_request(bench: LibraryBench) -> None:
     files = [
         incoming("a.mp4", VIDEO[b : b + 700], offset=b, size_bytes=2048, sha256=SHA256)
         for b in range(0, 2048, 700)
     ]
-    receipt = shelf.receive(*files)
+    receipt = bench.receive(*files)
     assert [(file.filename, file.complete) for file in receipt.files] == [("a.mp4", True)]
-    assert shelf.visible() == {"a.mp4": VIDEO}
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_another_worker_goes_on(shelf: Shelf) -> None:
-    part(shelf, 0, 1000)
-    other = Shelf(shelf.workspace.root)
+def test_another_worker_goes_on(bench: LibraryBench) -> None:
+    part(bench, 0, 1000)
+    other = LibraryBench(bench.workspace.root)
     part(other, 1000, 2048)
-    assert shelf.visible() == {"a.mp4": VIDEO}
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_a_part_sent_twice_changes_nothing(shelf: Shelf) -> None:
-    assert part(shelf, 0, 1000) == part(shelf, 0, 1000)
-    assert part(shelf, 1000, 2048) == part(shelf, 1000, 2048)
-    assert part(shelf, 500, 1000).complete
-    assert shelf.visible() == {"a.mp4": VIDEO}
+def test_a_part_sent_twice_changes_nothing(bench: LibraryBench) -> None:
+    assert part(bench, 0, 1000) == part(bench, 0, 1000)
+    assert part(bench, 1000, 2048) == part(bench, 1000, 2048)
+    assert part(bench, 500, 1000).complete
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_a_part_of_an_archive_sent_twice_answers_what_came_out(shelf: Shelf) -> None:
+def test_a_part_of_an_archive_sent_twice_answers_what_came_out(bench: LibraryBench) -> None:
     content = packed({"a.png": picture(), "b.txt": b"x"})
-    shelf.receive(incoming("a.zip", content[:50], offset=0, size_bytes=len(content)))
+    bench.receive(incoming("a.zip", content[:50], offset=0, size_bytes=len(content)))
     last = incoming("a.zip", content[50:], offset=50, size_bytes=len(content))
-    first_answer, second_answer = shelf.receive(last), shelf.receive(last)
+    first_answer, second_answer = bench.receive(last), bench.receive(last)
     assert [file.filename for file in first_answer.files] == ["a.png", "b.txt"]
     assert second_answer.files == first_answer.files
-    assert set(shelf.visible()) == {"a.png", "b.txt"}
+    assert set(bench.visible()) == {"a.png", "b.txt"}
 
 
 @pytest.mark.parametrize("offset", [1, 999, 1001, 2000])
-def test_a_gap_is_a_conflict_that_names_the_next_offset(shelf: Shelf, offset: int) -> None:
+def test_a_gap_is_a_conflict_that_names_the_next_offset(bench: LibraryBench, offset: int) -> None:
     if offset > 1000:
-        part(shelf, 0, 1000)
+        part(bench, 0, 1000)
     expected = 1000 if offset > 1000 else 0
     with pytest.raises(Conflict, match=f"{expected} bytes have come") as caught:
-        part(shelf, offset, 2048)
+        part(bench, offset, 2048)
     assert caught.value.details[0]["expected_offset"] == expected
 
 
-def test_a_part_that_overlaps_adds_only_what_is_new(shelf: Shelf) -> None:
-    part(shelf, 0, 1000)
-    assert part(shelf, 300, 1500).received_bytes == 1500
-    assert part(shelf, 0, 2048).complete
-    assert shelf.visible() == {"a.mp4": VIDEO}
+def test_a_part_that_overlaps_adds_only_what_is_new(bench: LibraryBench) -> None:
+    part(bench, 0, 1000)
+    assert part(bench, 300, 1500).received_bytes == 1500
+    assert part(bench, 0, 2048).complete
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_a_part_that_differs_is_a_conflict(shelf: Shelf) -> None:
-    part(shelf, 0, 1000)
+def test_a_part_that_differs_is_a_conflict(bench: LibraryBench) -> None:
+    part(bench, 0, 1000)
     with pytest.raises(Conflict, match="differs"):
-        part(shelf, 500, 1500, content=bytes(2048))
-    assert part(shelf, 1000, 2048).complete
+        part(bench, 500, 1500, content=bytes(2048))
+    assert part(bench, 1000, 2048).complete
 
 
-def test_a_whole_with_another_digest_starts_afresh(shelf: Shelf) -> None:
-    part(shelf, 0, 1000, sha256="0" * 64)
+def test_a_whole_with_another_digest_starts_afresh(bench: LibraryBench) -> None:
+    part(bench, 0, 1000, sha256="0" * 64)
     with pytest.raises(InvalidInput, match="arrived damaged"):
-        part(shelf, 1000, 2048, sha256="0" * 64)
-    assert shelf.visible() == {}
-    assert shelf.hidden() == []
+        part(bench, 1000, 2048, sha256="0" * 64)
+    assert bench.visible() == {}
+    assert bench.hidden() == []
 
 
 @pytest.mark.parametrize("content", ["!!!!", "YWJj!!!!", "A" * 3000])
-def test_a_bad_part_leaves_what_was_there_before(shelf: Shelf, content: str) -> None:
+def test_a_bad_part_leaves_what_was_there_before(bench: LibraryBench, content: str) -> None:
     def send(text: str | bytes, offset: int) -> None:
-        shelf.receive(incoming("a.mp4", text, offset=offset, size_bytes=2048, sha256=SHA256))
+        bench.receive(incoming("a.mp4", text, offset=offset, size_bytes=2048, sha256=SHA256))
 
     with pytest.raises(InvalidInput):
         send(content, 0)
-    assert shelf.hidden() == []
+    assert bench.hidden() == []
     send(VIDEO[:1000], 0)
     with pytest.raises(InvalidInput):
         send(content, 1000)
     send(VIDEO[1000:], 1000)
-    assert shelf.visible() == {"a.mp4": VIDEO}
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
-def test_a_picture_in_parts_is_checked_when_whole(shelf: Shelf) -> None:
+def test_a_picture_in_parts_is_checked_when_whole(bench: LibraryBench) -> None:
     content = picture()
-    shelf.receive(incoming("a.png", content[:40], offset=0, size_bytes=len(content) - 60))
+    bench.receive(incoming("a.png", content[:40], offset=0, size_bytes=len(content) - 60))
     with pytest.raises(InvalidInput, match="cut off or damaged"):
-        shelf.receive(incoming("a.png", content[40:-60], offset=40, size_bytes=len(content) - 60))
-    assert shelf.visible() == {}
-    assert shelf.hidden() == []
+        bench.receive(incoming("a.png", content[40:-60], offset=40, size_bytes=len(content) - 60))
+    assert bench.visible() == {}
+    assert bench.hidden() == []
 
 
-def test_parts_do_not_replace_a_dataset(shelf: Shelf) -> None:
+def test_parts_do_not_replace_a_dataset(bench: LibraryBench) -> None:
     with pytest.raises(InvalidInput, match="append"):
-        shelf.receive(incoming("a.mp4", b"x", offset=0, size_bytes=2), append=False)
+        bench.receive(incoming("a.mp4", b"x", offset=0, size_bytes=2), append=False)
 
 
 def test_an_offset_needs_the_size() -> None:
@@ -135,17 +135,17 @@ def test_an_offset_needs_the_size() -> None:
         incoming("a.mp4", b"x", offset=0)
 
 
-def test_a_file_of_no_bytes_in_parts(shelf: Shelf) -> None:
-    assert shelf.receive(incoming("a.txt", b"", offset=0, size_bytes=0)).files[0].complete
-    assert shelf.visible() == {"a.txt": b""}
+def test_a_file_of_no_bytes_in_parts(bench: LibraryBench) -> None:
+    assert bench.receive(incoming("a.txt", b"", offset=0, size_bytes=0)).files[0].complete
+    assert bench.visible() == {"a.txt": b""}
 
 
-def test_two_workers_sent_the_same_parts_at_once_make_one_whole_file(shelf: Shelf) -> None:
-    workers = [shelf, Shelf(shelf.workspace.root)]
+def test_two_workers_sent_the_same_parts_at_once_make_one_whole_file(bench: LibraryBench) -> None:
+    workers = [bench, LibraryBench(bench.workspace.root)]
     for begin in range(0, 2048, 512):
         start = threading.Barrier(2)
 
-        def send(worker: Shelf, begin: int, start: threading.Barrier) -> bool:
+        def send(worker: LibraryBench, begin: int, start: threading.Barrier) -> bool:
             start.wait()
             try:
                 part(worker, begin, begin + 512)
@@ -156,8 +156,8 @@ def test_two_workers_sent_the_same_parts_at_once_make_one_whole_file(shelf: Shel
         with ThreadPoolExecutor(2) as pool:
             sent = list(pool.map(send, workers, [begin] * 2, [start] * 2))
         assert any(sent)
-    assert part(shelf, 1536, 2048).complete
-    assert shelf.visible() == {"a.mp4": VIDEO}
+    assert part(bench, 1536, 2048).complete
+    assert bench.visible() == {"a.mp4": VIDEO}
 
 
 @settings(max_examples=50)
@@ -166,14 +166,14 @@ def test_parts_in_any_order_make_the_file_or_nothing(spans: list[tuple[int, int]
     content = bytes(range(60))
     sha256 = hashlib.sha256(content).hexdigest()
     with tempfile.TemporaryDirectory() as folder:
-        shelf = Shelf(Path(folder))
+        bench = LibraryBench(Path(folder))
         received, complete = 0, False
         for begin, end in (sorted(span) for span in spans):
             if begin > received and not (complete and received == 0):
                 with pytest.raises(Conflict, match=f"; {received} bytes have come"):
-                    part(shelf, begin, end, content=content, sha256=sha256)
+                    part(bench, begin, end, content=content, sha256=sha256)
                 continue
-            stored = part(shelf, begin, end, content=content, sha256=sha256)
+            stored = part(bench, begin, end, content=content, sha256=sha256)
             if begin > received:
                 assert stored.complete  # a part sent again
                 continue
@@ -182,4 +182,4 @@ def test_parts_in_any_order_make_the_file_or_nothing(spans: list[tuple[int, int]
             assert stored.complete is (received == 60)
             if stored.complete:
                 received, complete = 0, True
-            assert shelf.visible() == ({"a.mp4": content} if complete else {})
+            assert bench.visible() == ({"a.mp4": content} if complete else {})

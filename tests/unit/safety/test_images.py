@@ -45,7 +45,7 @@ def test_a_whole_picture_has_format_and_size(tmp_path: Path, form: str, check: o
     path = tmp_path / f"a{SUFFIX[form]}"
     path.write_bytes(encoded(form))
     assert callable(check)
-    assert check(path) == images.Picture(width=40, height=30, format=form)
+    assert check(path) == images.ImageInfo(width=40, height=30, format=form)
 
 
 @pytest.mark.parametrize(

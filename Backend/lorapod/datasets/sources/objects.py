@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorapod.datasets.intake import TAKEN_SUFFIXES
-from lorapod.datasets.sources.port import Arrived, Progress, RemoteFile
+from lorapod.datasets.sources.port import FetchedFile, Progress, RemoteFile
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import suffix_of
 from lorapod.safety.part_file import Version
@@ -42,7 +42,7 @@ class ObjectSource:
 
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
-    ) -> Arrived | None:
+    ) -> FetchedFile | None:
         """Fetch one object, unless the list has told that it is known."""
         listed = self._objects[file.path]
         version = _version(listed)
@@ -65,7 +65,7 @@ class ObjectSource:
         except asyncio.CancelledError:
             abandoned.set()
             raise
-        return Arrived(sha256=sha256, version=version)
+        return FetchedFile(sha256=sha256, version=version)
 
     def _list(self) -> dict[str, StoredObject]:
         found: dict[str, StoredObject] = {}

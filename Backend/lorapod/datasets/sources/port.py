@@ -25,7 +25,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arrived:
+class FetchedFile:
     """A file that has come."""
 
     sha256: str
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
-    ) -> Arrived | None:
+    ) -> FetchedFile | None:
         """Bring one file to `target`; None where it is still the `known` version.
 
         What an earlier call left beside `target` is gone on with, where the source can.

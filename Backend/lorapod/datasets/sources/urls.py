@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from yarl import URL
 
-from lorapod.datasets.sources.port import Arrived, Progress, RemoteFile
+from lorapod.datasets.sources.port import FetchedFile, Progress, RemoteFile
 from lorapod.safety.fetch import Fetcher
 from lorapod.safety.part_file import Version
 from lorapod.safety.urls import check_url
@@ -43,10 +43,10 @@ class UrlSource:
 
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
-    ) -> Arrived | None:
+    ) -> FetchedFile | None:
         """Fetch it; see `lorapod.safety.fetch`."""
         fetched = await self._fetcher.fetch(self._addresses[file.key], target, known=known, progress=progress)
-        return None if fetched is None else Arrived(sha256=fetched.sha256, version=fetched.version)
+        return None if fetched is None else FetchedFile(sha256=fetched.sha256, version=fetched.version)
 
 
 def url_key(url: URL) -> str:

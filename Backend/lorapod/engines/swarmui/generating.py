@@ -16,7 +16,7 @@ from lorapod.engines.swarmui.parameters import alone, batch_size, seed_of
 from lorapod.engines.swarmui.readiness import RESTART_S, ready
 from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.errors import Unsupported, UpstreamError, WorkerError
-from lorapod.safety.part_file import Room
+from lorapod.safety.part_file import DiskBudget
 
 #: How long a server that has just broken off may take to hear that its work is not wanted any more.
 INTERRUPT_S = 5.0
@@ -125,7 +125,7 @@ class SwarmGeneration:
     run: GenerationRun
     #: What is asked for, but for the number of images.
     asked: Mapping[str, Any]
-    room: Room
+    room: DiskBudget
     clock: Clock
     #: Longest that all of it may take; no single answer takes longer.
     within_s: float

@@ -16,7 +16,7 @@ import stamina
 from lorapod.engines.swarmui.answers import read_answer
 from lorapod.engines.swarmui.connection import SwarmConnection, SwarmUnreachable
 from lorapod.errors import NotFound, UpstreamError, WorkerError
-from lorapod.safety.part_file import PartFile, Room
+from lorapod.safety.part_file import DiskBudget, PartFile
 
 _CHUNK_BYTES = 1 << 20
 _DATA = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,", re.ASCII)
@@ -30,7 +30,7 @@ _ATTEMPTS = 4
 
 
 async def save(
-    connection: SwarmConnection, address: str, stem: Path, *, room: Room, timeout_s: float
+    connection: SwarmConnection, address: str, stem: Path, *, room: DiskBudget, timeout_s: float
 ) -> Path:
     """Save an image as `stem` with the suffix of its kind; whole or not at all.
 
@@ -66,7 +66,7 @@ def suffix_of(address: str) -> str:
 
 
 async def _save(
-    connection: SwarmConnection, address: str, target: Path, room: Room, timeout_s: float
+    connection: SwarmConnection, address: str, target: Path, room: DiskBudget, timeout_s: float
 ) -> None:
     part = PartFile(target, address_digest="", room=room)
     await asyncio.to_thread(part.open)

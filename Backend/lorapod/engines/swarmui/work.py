@@ -17,7 +17,7 @@ from lorapod.engines.swarmui.parameters import batch_size, parameters, unknown
 from lorapod.engines.swarmui.readiness import ready
 from lorapod.engines.swarmui.session import SwarmCaller
 from lorapod.engines.swarmui.stopping import stoppable
-from lorapod.safety.part_file import Room
+from lorapod.safety.part_file import DiskBudget
 
 #: The largest file that is fetched from SwarmUI.
 RESULT_MAX_BYTES = 20_000_000_000
@@ -97,7 +97,7 @@ class SwarmWork:
             generation=self.generation,
             run=self.run,
             asked=ready.asked,
-            room=Room(max_bytes=RESULT_MAX_BYTES, keep_free_bytes=self.options.keep_free_bytes),
+            room=DiskBudget(max_bytes=RESULT_MAX_BYTES, keep_free_bytes=self.options.keep_free_bytes),
             clock=self.clock,
             within_s=self.options.generation_timeout_s,
         )

@@ -35,7 +35,7 @@ def incoming(name: str, content: bytes | str = b"", **fields: Any) -> IncomingFi
     return IncomingFile(filename=name, content=text, **fields)
 
 
-class Shelf:
+class LibraryBench:
     """A library on a workspace of its own, with everything a test asks of it."""
 
     def __init__(self, root: Path, **fields: Any) -> None:

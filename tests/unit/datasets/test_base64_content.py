@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorapod.datasets import content
+from lorapod.datasets import base64_content
 from lorapod.errors import InvalidInput
 
 
 def decode(text: str) -> bytes:
-    return b"".join(content.decoded(text, name="a.png"))
+    return b"".join(base64_content.decoded(text, name="a.png"))
 
 
 @pytest.fixture(params=[4, 8, 1 << 18])
 def piece_characters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "_PIECE_CHARACTERS", request.param)
+    monkeypatch.setattr(base64_content, "_PIECE_CHARACTERS", request.param)
 
 
 @pytest.mark.usefixtures("piece_characters")
@@ -27,7 +27,7 @@ def test_what_was_encoded_comes_back(size: int) -> None:
     assert decode(text) == data
     assert decode(f"data:image/png;base64,{text}") == data
     assert decode(f"DATA:text/plain;charset=utf-8;base64,{text}") == data
-    assert size <= content.decoded_bytes(text) <= size + 2
+    assert size <= base64_content.decoded_size_bytes(text) <= size + 2
 
 
 @pytest.mark.usefixtures("piece_characters")

@@ -46,7 +46,7 @@ def decoded(content: str, *, name: str) -> Iterator[bytes]:
         raise InvalidInput(f"{name}: the base64 is cut off: its length is not a multiple of four.")
 
 
-def decoded_bytes(content: str) -> int:
+def decoded_size_bytes(content: str) -> int:
     """How many bytes the content has once decoded; a few too many where it holds white space."""
     return (len(content) - _start(content, "content")) // 4 * 3
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lorapod.datasets import intake
-from lorapod.datasets.content import decoded
+from lorapod.datasets.base64_content import decoded
 from lorapod.datasets.intake import StagedFile
 from lorapod.datasets.partial import PartialFile
 from lorapod.errors import Conflict, InvalidInput, WorkerError
@@ -35,7 +35,7 @@ class Destination:
     limits: ArchiveLimits
 
 
-class Delivery:
+class StagingArea:
     """Takes the files of one upload, one by one."""
 
     def __init__(self, destination: Destination) -> None:
