@@ -150,7 +150,7 @@ class Keeper:
             logger.warning("child does not die", extra={"process_id": record.process_id, "pid": record.pid})
             return
         requests = ControlRequest.all_of(self._store.mailbox.take(record.process_id))
-        cancelled = any(request.capability is None for request in requests)
+        cancelled = record.cancel_requested or any(request.capability is None for request in requests)
         ended = record.moved(
             ProcessStatus.CANCELLED if cancelled else ProcessStatus.INTERRUPTED,
             generation=record.generation + 1,
@@ -160,8 +160,27 @@ class Keeper:
         try:
             self._store.records.create(ended)
         except RecordExists:
+            self._hand_back(record.process_id, requests)
             return
         logger.warning(
             "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
         )
         self._marked_dead(ended)
+
+    def _hand_back(self, process_id: str, requests: list[ControlRequest]) -> None:
+        """Pass on what was taken for a process that another worker was faster to mark dead: a cancel must not be lost."""
+        record = self._store.records.load(process_id)
+        if record is None or not any(request.capability is None for request in requests):
+            return
+        if not record.status.final:
+            # It was resumed: its new holder acts on the messages.
+            for request in requests:
+                self._store.mailbox.post(process_id, request.message())
+        elif record.status is ProcessStatus.INTERRUPTED:
+            cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
+            try:
+                self._store.records.create(cancelled)
+            except RecordExists:
+                self._hand_back(process_id, requests)
+            else:
+                self._marked_dead(cancelled)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from lorapod.processes.store.file import FileRecords
 from lorapod.processes.store.port import Heartbeat, StateStore
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.records import make_record
-from lorapod.testing.store import open_memory_store
+from lorapod.testing.store import MemoryRecords, open_memory_store
 
 TIMES = LeaseTimes(lease_s=10)
 
@@ -58,6 +59,64 @@ def test_all_that_a_dead_worker_held_is_marked_dead_at_once(clock: FakeClock) ->
     assert [record.status for record in found] == [ProcessStatus.INTERRUPTED] * 3
     assert sorted(told, key=lambda record: record.process_id) == found
     assert store.heartbeats.read("dead") is None
+
+
+@pytest.mark.parametrize(
+    ("cancel_requested", "status"), [(True, ProcessStatus.CANCELLED), (False, ProcessStatus.INTERRUPTED)]
+)
+def test_what_its_dead_worker_was_cancelling_is_cancelled(
+    clock: FakeClock, *, cancel_requested: bool, status: ProcessStatus
+) -> None:
+    store = open_memory_store()
+    record = make_record(
+        status=ProcessStatus.STOPPING, holder="dead", cancel_requested=cancel_requested, host="elsewhere"
+    )
+    store.records.create(record)
+    keeper = keep(store, clock)
+    keeper.sweep()
+    clock.advance(TIMES.expiry_s)
+    keeper.sweep()
+    found = store.records.load(record.process_id)
+    assert found is not None
+    assert (found.status, found.generation) == (status, 2)
+
+
+class ContestedRecords(MemoryRecords):
+    """Another worker, which has not seen the cancel, marks the process dead a moment earlier."""
+
+    def __init__(self, then: ProcessStatus) -> None:
+        super().__init__()
+        self.then = then
+
+    def create(self, record: ProcessRecord) -> None:
+        if record.generation == 2:
+            super().create(dataclasses.replace(record, status=self.then, worker_id="faster"))
+        super().create(record)
+
+
+@pytest.mark.parametrize("then", [ProcessStatus.INTERRUPTED, ProcessStatus.RUNNING])
+def test_a_cancel_that_this_worker_took_is_not_lost_if_another_was_faster(
+    clock: FakeClock, then: ProcessStatus
+) -> None:
+    store = dataclasses.replace(open_memory_store(), records=ContestedRecords(then))
+    record = make_record(status=ProcessStatus.RUNNING, holder="dead", host="elsewhere")
+    store.records.create(record)
+    store.mailbox.post(record.process_id, ControlRequest(grace_s=5).message())
+    told: list[ProcessRecord] = []
+    keeper = keep(store, clock, marked_dead=told.append)
+    keeper.sweep()
+    clock.advance(TIMES.expiry_s)
+    keeper.sweep()
+    found = store.records.load(record.process_id)
+    assert found is not None
+    if then is ProcessStatus.INTERRUPTED:
+        assert (found.status, found.generation) == (ProcessStatus.CANCELLED, 3)
+        assert told == [found]
+        assert not store.mailbox.take(record.process_id)
+    else:
+        # It runs again: the message is for the worker that holds it now.
+        assert (found.worker_id, found.generation) == ("faster", 2)
+        assert [message["grace_s"] for message in store.mailbox.take(record.process_id)] == [5]
 
 
 def test_the_heartbeat_of_a_worker_that_died_at_rest_goes_too(clock: FakeClock) -> None:
