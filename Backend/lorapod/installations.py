@@ -40,13 +40,13 @@ class ProgramSpec:
     version_name: str
 
     def find_root(self, places: Sequence[Path]) -> Path | None:
-        """The first of the places where it is, whether or not there is a Python for it."""
+        """Return the first of the places where the program is, whether or not there is a Python for it."""
         return next((place.absolute() for place in places if self._is_at(place)), None)
 
     def find(
         self, places: Sequence[Path], python: Path | None, *, otherwise: Path
     ) -> tuple[Installation | None, str]:
-        """The installation to use, and in one sentence where it is or what is missing.
+        """Return the installation to use, and one sentence: where it is, or what is missing.
 
         Args:
             places: where it may be, in the order of preference.

@@ -24,7 +24,7 @@ class ModelPaths:
     folders: Sequence[Path] = ()
 
     def find(self, text: str) -> Path | None:
-        """The real path of a model, where it is one that may be read; None: there is none of that name.
+        """Return the real path of a model that may be read; None if there is none of that name.
 
         Args:
             text: absolute, or relative to the workspace, to its `models` or to one of `folders`.
@@ -44,7 +44,7 @@ class ModelPaths:
         return None
 
     def names_own(self, text: str) -> bool:
-        """Whether a text that no model has can only mean the workspace: it begins with one of its own folders.
+        """Return whether a text without a model can only mean the workspace: it begins with one of its folders.
 
         `models/none` reads like a HuggingFace id too, and would fail only when it is loaded.
         """
@@ -54,5 +54,5 @@ class ModelPaths:
 
 
 def cached_repository(hub_cache: Path, hub_id: str) -> Path:
-    """Where a repository of the hub lies once it was downloaded."""
+    """Return the folder of a Hub repository that was downloaded."""
     return hub_cache / "--".join(["models", *hub_id.split("/")[:2]])

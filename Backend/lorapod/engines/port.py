@@ -141,7 +141,7 @@ class GenerationRun(Protocol):
     environment: Mapping[str, str]
 
     def stopped(self) -> bool:
-        """Whether to end early, with `GenerationStopped`; to be asked several times a second, and cheap."""
+        """Return whether to end early, with `GenerationStopped`; ask several times a second: it is cheap."""
 
     def report(self, progress: GenerationProgress) -> None:
         """Show how far it is; as often as you like."""
@@ -176,7 +176,7 @@ class Engine(Protocol):
     min_gpu_memory_bytes: int
 
     def probe(self) -> EngineStatus:
-        """Whether it can be used here; cheap (a tenth of a second), loads nothing, touches no GPU."""
+        """Return whether it can be used here, within a tenth of a second; load nothing, touch no GPU."""
 
     def prepare(self, generation: Generation) -> Sequence[str]:
         """Check all that can be checked before a start; what the caller should know, a sentence each.
@@ -201,7 +201,7 @@ class Engine(Protocol):
         """Give the GPU up: memory freed when it returns. Quick, also when nothing is loaded; never during `generate`."""
 
     def close(self) -> None:
-        """The worker ends: end what was started. Called once, perhaps while `generate` still runs."""
+        """End everything that was started. Called once when the worker ends, perhaps while `generate` still runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,19 +54,19 @@ class EngineRegistry(Mapping[str, Engine]):
         )
 
     def __getitem__(self, name: str) -> Engine:
-        """The engine of that name."""
+        """Return the engine of that name."""
         return self._engines[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, the preferred one first."""
+        """Yield the names, the preferred one first."""
         return iter(self._engines)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many engines there are."""
         return len(self._engines)
 
     def choose(self, request: GenerateRequest) -> Engine:
-        """The engine that a request names, or that its fields ask for, or the preferred one.
+        """Return the engine that a request names, or that its fields need, else the preferred one.
 
         Raises:
             InvalidInput: there is no engine of that name, or it is another than the request's fields ask for.
@@ -91,7 +91,7 @@ class EngineRegistry(Mapping[str, Engine]):
         return [engine for name, engine in self._engines.items() if name not in _NEED_THEIR_OWN]
 
     def statuses(self) -> Mapping[str, EngineStatus]:
-        """Every engine's state, by name."""
+        """Return every engine's state, by name."""
         return {name: engine.probe() for name, engine in self._engines.items()}
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class EngineRegistry(Mapping[str, Engine]):
 
 
 def name_asked_for(request: GenerateRequest) -> str | None:
-    """The engine that a request names, or that alone can read its fields; None where it leaves the choice.
+    """Return the engine that a request names, or that alone can read its fields; None if any engine will do.
 
     Raises:
         InvalidInput: it names one engine and holds what another one reads.

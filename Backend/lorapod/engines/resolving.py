@@ -44,7 +44,7 @@ def resolve(
     find: Callable[[str], ProcessRecord],
     max_config_bytes: int,
 ) -> Generation:
-    """The generation that a request asks for; its process id and folders are still to come.
+    """Return the generation that a request asks for, without its process id and folders.
 
     Args:
         request: as it came.
@@ -98,7 +98,7 @@ def _lora(asked: LoraRef, workspace: Workspace, find: Callable[[str], ProcessRec
 
 
 def _trained(record: ProcessRecord, workspace: Workspace) -> Path:
-    """The final weights of a training, else its newest checkpoint."""
+    """Return the final weights of a training, else its newest checkpoint."""
     saved = artifacts.checkpoints(record.run_folder(workspace), record.name) if record.trainer else []
     if not saved:
         raise NotFound(

@@ -61,7 +61,7 @@ class GenerationKind:
         return TaskOrder
 
     def plan(self, process_id: str, order: TaskOrder) -> Plan:
-        """What an engine makes of the pending.
+        """Have the engine prepare the generation.
 
         Raises:
             WorkerError: what it refuses.
@@ -91,7 +91,7 @@ class GenerationKind:
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
-        """None."""
+        """Return none: a generation takes no control requests."""
         del record
         return frozenset()
 
@@ -150,7 +150,7 @@ class EngineRun:
         self._first: tuple[float, float] | None = None
 
     def stopped(self) -> bool:
-        """Whether to end early."""
+        """Return whether to end early."""
         return self._run.stopped()
 
     def report(self, progress: GenerationProgress) -> None:

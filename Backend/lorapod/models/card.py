@@ -26,12 +26,12 @@ _editing = threading.Lock()
 
 
 def card_path(model: Path) -> Path:
-    """Where the card of a model lies: beside it, also where the model is a folder."""
+    """Return the path of a model's card: beside the model, also if the model is a folder."""
     return model.with_name(model.name + SUFFIX)
 
 
 def read_card(model: Path) -> ModelNotes:
-    """What stands on a model's card; nothing where it has none, or one that cannot be read."""
+    """Return a model's card; an empty one if there is none, or it cannot be read."""
     try:
         with card_path(model).open("rb") as file:
             stored = json.loads(file.read(CARD_MAX_BYTES))

@@ -42,7 +42,7 @@ class WorkspaceModels:
         self._headers = HeaderBook(workspace=workspace)
 
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
-        """One page of the models, sorted by path.
+        """Return one page of the models, sorted by path.
 
         Only files of the page are opened, and those whose folder does not tell their kind.
 
@@ -74,7 +74,7 @@ class WorkspaceModels:
             self._headers.keep()
 
     def find(self, model: str, kind: ModelKind | None) -> FoundModel:
-        """The model that a caller means by a path or by a name.
+        """Return the model that a caller means by a path or by a name.
 
         Raises:
             NotFound: there is none.
@@ -109,7 +109,7 @@ class WorkspaceModels:
         )
 
     def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:
-        """All that is known of a model; with `digest`, its sha256, for which a large file is read once."""
+        """Return all that is known of a model; with `digest`, its sha256, for which a large file is read once."""
         return self._describe(self.find(model, kind), digest=digest)
 
     def edit(self, model: str, *, kind: ModelKind | None, changes: Mapping[str, Any]) -> ModelCardView:

@@ -63,7 +63,7 @@ class ModelDownloads:
         self._digests = digests
 
     def check(self, wanted: ModelOrder) -> Path | None:
-        """Where the model will be, where that can be told before it is asked for; asks nobody.
+        """Return where the model will be, or None if only the server or the content tells; ask no server.
 
         Raises:
             InvalidInput: the source or the name is none.
@@ -120,7 +120,7 @@ class ModelDownloads:
     async def _fetch(
         self, wanted: ModelOrder, source: HubFile | WebFile, part: Path, report: Report
     ) -> tuple[str, Fetched]:
-        """The name that it will have, and what has come."""
+        """Fetch the file; return its name and what came."""
         # Imported here: a worker that fetches no model needs no HTTP client.
         import asyncio
 
@@ -152,7 +152,7 @@ class ModelDownloads:
         return names[0], fetched
 
     def _name(self, wanted: ModelOrder, source: HubFile | WebFile, told: str | None) -> str:
-        """The name of the file: as asked, else as the server tells it, else as the address ends."""
+        """Return the file's name: as requested, else as the server says, else as the URL ends."""
         known = source.file_name if isinstance(source, HubFile) else told or source.file_name
         if wanted.name is None:
             if known is None:
@@ -164,7 +164,7 @@ class ModelDownloads:
         return wanted.name + suffix_of(known or "")
 
     def _place(self, name: str, wanted: ModelOrder) -> Path | None:
-        """Where a model of that name goes; None where its kind is told by its content."""
+        """Return where a model of that name goes; None if its kind depends on its content."""
         parts = _parts(name)
         self._check_suffix(suffix_of(parts[-1]))
         if wanted.kind is None:
@@ -241,7 +241,7 @@ class ModelDownloads:
 
 
 def _parts(name: str) -> list[str]:
-    """The folders and the name in it.
+    """Return the folders and the file name in a name.
 
     Raises:
         InvalidInput: one of them is no plain name.

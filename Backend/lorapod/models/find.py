@@ -45,7 +45,7 @@ class FoundModel:
 
 
 def find_models(workspace: Workspace) -> list[FoundModel]:
-    """Every model below `models/`, every safetensors file below `output/` and in sessions, sorted by path.
+    """Return every model below `models/`, and every safetensors file below `output/` and in sessions, by path.
 
     Links are followed to wherever they lead inside the workspace, but not to what is found anyway.
     """
@@ -98,7 +98,7 @@ class _ModelWalk:
         return target is not None and target.is_file() and not self._found_anyway(target)
 
     def _target(self, entry: os.DirEntry[str]) -> Path | None:
-        """Where a link leads; None outside the workspace, or to nowhere."""
+        """Return where a link leads; None if that is outside the workspace, or does not exist."""
         try:
             target = Path(entry.path).resolve(strict=True)
         except (OSError, RuntimeError):
@@ -110,7 +110,7 @@ class _ModelWalk:
 
 
 def _trained(workspace: Workspace) -> Iterator[FoundModel]:
-    """What trainers wrote; beside LoRAs that is their own state, which is no safetensors file."""
+    """Yield the weights that trainers wrote; their other files are a trainer's own state."""
     for process in _entries(workspace.output):
         if not process.is_dir(follow_symlinks=False):
             continue
@@ -143,5 +143,5 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_text(name: str) -> bool:
-    """Names that are not UTF-8 cannot stand in an answer, nor in a request."""
+    """Return whether a name is UTF-8: no answer and no request can contain others."""
     return not any("\ud800" <= character <= "\udfff" for character in name)

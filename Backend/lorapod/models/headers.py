@@ -44,7 +44,7 @@ class HeaderBook:
     """Remembers headers by path, size and time; may be used by any thread, its file by any worker."""
 
     def __init__(self, *, workspace: Workspace) -> None:
-        """Nothing is read before the first question."""
+        """Read nothing yet."""
         self._workspace = workspace
         self._path = workspace.models / FILE_NAME
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class HeaderBook:
         self._news = False
 
     def notes(self, path: Path, state: os.stat_result) -> HeaderNotes:
-        """What the header of `path` says; `state` is the file's as it was found."""
+        """Return what the header of `path` says; `state` is the stat of the file."""
         key = self._workspace.relative(path)
         with self._lock:
             if self._known is None:
@@ -109,5 +109,5 @@ def _read(path: Path) -> HeaderNotes:
 
 
 def _line(text: str | None) -> str | None:
-    """As much of a text as a list can hold; a header may have megabytes of it."""
+    """Cut a text to the length that a list can hold: a header may have megabytes."""
     return text if text is None else text[:LINE_CHARACTERS]

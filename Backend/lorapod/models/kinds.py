@@ -61,10 +61,10 @@ _KIND_OF_FOLDER = {folder: kind for kind, folders in FOLDERS.items() for folder 
 
 
 def folder_of(kind: ModelKind) -> str:
-    """The folder below `models/` where a new model of that kind goes."""
+    """Return the folder below `models/` where a new model of that kind goes."""
     return FOLDERS[kind][0] if kind in FOLDERS else kind.value
 
 
 def kind_of_folder(name: str) -> ModelKind | None:
-    """What lies in a folder of that name below `models/`; None where the name says nothing."""
+    """Return the kind of model in a folder of that name below `models/`; None if the name does not tell."""
     return _KIND_OF_FOLDER.get(SWARMUI_NAMES.get(name, name))

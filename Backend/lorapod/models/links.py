@@ -80,7 +80,7 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
 
 
 def _show_trained(models: Path, workspace: Workspace, report: LinkReport) -> None:
-    """What was trained here, among the LoRAs; a session's folder shows from the next run on, at its end at the latest."""
+    """Link what was trained here among the LoRAs, and each session's output."""
     link(models / TRAINED, workspace.output, workspace.root, report)
     for output in session_outputs(workspace):
         link(models / output.parent.name, output, workspace.root, report)
@@ -92,7 +92,7 @@ def _show_trained(models: Path, workspace: Workspace, report: LinkReport) -> Non
 
 
 def name_in_engines(path: Path, workspace: Workspace) -> str | None:
-    """What ComfyUI and SwarmUI call a model file, suffix included; None where they do not see it."""
+    """Return the name of a model file in ComfyUI and SwarmUI, suffix included; None if they do not see it."""
     if path.is_relative_to(workspace.output):
         return f"{TRAINED}/{path.relative_to(workspace.output).as_posix()}"
     for output in session_outputs(workspace):
@@ -105,7 +105,7 @@ def name_in_engines(path: Path, workspace: Workspace) -> str | None:
 
 
 def installed(named: Path | None, usual: Iterable[Path]) -> Path | None:
-    """The root of a program: as set, else the first of its usual places that is there."""
+    """Return a program's root: as set, else the first of its usual places that exists."""
     return named if named is not None else next((path for path in usual if path.is_dir()), None)
 
 

@@ -33,12 +33,12 @@ class ModelOrder:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """From the JSON values of a process's order."""
+        """Read the JSON values of a process's order."""
         kind = stored.get("kind")
         return cls(**{**stored, "kind": None if kind is None else ModelKind(kind)})
 
     def for_engine(self) -> WantedModel:
-        """As a program is asked for it that keeps its own models.
+        """Return the request for an engine that keeps its own models.
 
         Raises:
             InvalidInput: it has no kind or no name.

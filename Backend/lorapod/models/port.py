@@ -22,7 +22,7 @@ class ModelCatalog(Protocol):
     """Lists, describes and edits models. Every method blocks, and may be called by any thread."""
 
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
-        """One page of the models, all kinds where none is given.
+        """Return one page of the models, of all kinds if none is given.
 
         Raises:
             InvalidInput: the cursor is not one of this catalog.
@@ -30,7 +30,7 @@ class ModelCatalog(Protocol):
         """
 
     def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:
-        """All that is known of one model, named by its path or name; with `digest`, its sha256.
+        """Return all that is known of one model, named by its path or name; with `digest`, its sha256.
 
         Raises:
             NotFound: there is none.
@@ -70,7 +70,7 @@ class Downloads(Protocol):
     """Fetches models for a program that keeps its own list; every method blocks, any thread may call it."""
 
     def check(self, wanted: WantedModel) -> str:
-        """The name, suffix included, that the model will have there; asks nobody.
+        """Return the name, suffix included, that the model will have there; ask no server.
 
         Raises:
             InvalidInput: the name or the source is not one that it takes.

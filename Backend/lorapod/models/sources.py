@@ -41,7 +41,7 @@ class HubFile:
         return f"hf://{self.repo_id}@{self.revision}/{self.path}"
 
     def address(self, endpoint: str, revision: str) -> str:
-        """Where the Hub at `endpoint` has it, as it is in `revision`."""
+        """Return the URL of the file at the Hub `endpoint`, in `revision`."""
         return f"{endpoint}/{self.repo_id}/resolve/{quote(revision, safe='')}/{quote(self.path)}"
 
 

@@ -69,7 +69,7 @@ def drop_dangling(folder: Path, source: Path, report: LinkReport) -> None:
 
 
 def entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder and is not hidden, by name; nothing where there is no such folder."""
+    """Yield what is in a folder and not hidden, by name; nothing if there is no such folder."""
     with contextlib.suppress(OSError):
         yield from sorted(path for path in folder.iterdir() if not is_hidden(path.name))
 

@@ -25,7 +25,7 @@ TELL_S = 0.5
 
 
 def _nothing() -> None:
-    """Where nobody waits for models."""
+    """Do nothing after a download."""
 
 
 class DownloadKind:
@@ -74,7 +74,7 @@ class DownloadKind:
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
-        """None."""
+        """Return none: a download takes no control requests."""
         del record
         return frozenset()
 

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,3})?")
 
 
 def training_notes(header: WeightsHeader) -> TrainingNotes | None:
-    """What the header tells; None where it tells nothing."""
+    """Return what the header says of the training; None if it says nothing."""
     notes = header.metadata
     info, software = _object(notes.get("training_info")), _object(notes.get("software"))
     found = {
@@ -45,13 +45,13 @@ def training_notes(header: WeightsHeader) -> TrainingNotes | None:
 
 
 def noted(header: WeightsHeader, key: str) -> str | None:
-    """One text of the metadata, not more of it than an answer can hold."""
+    """Return one text of the metadata, cut to the length that an answer can hold."""
     text = header.metadata.get(key)
     return text[:SHOWN_CHARACTERS] if text else None
 
 
 def shown_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The notes as an answer holds them: JSON in them opened, long texts cut."""
+    """Return the metadata for an answer: JSON in it parsed, long texts cut."""
     return {key[:200]: _shown(value) for key, value in list(metadata.items())[:SHOWN_NOTES]}
 
 

@@ -14,11 +14,11 @@ class FakeClock:
         self._passed_s = 0.0
 
     def now(self) -> datetime:
-        """The wall clock."""
+        """Return the time."""
         return self._start + timedelta(seconds=self._passed_s)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never go back."""
         return 1000.0 + self._passed_s
 
     def advance(self, seconds: float) -> None:

@@ -53,7 +53,7 @@ class FakeEngine:
         self._lock = threading.Lock()
 
     def probe(self) -> EngineStatus:
-        """There or not, as it was made."""
+        """Return the state that the test gave it."""
         detail = "draws squares" if self.available else "it was made so"
         model = "squares" if self.resident else None
         return EngineStatus(
@@ -151,7 +151,7 @@ class RecordedRun:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def stopped(self) -> bool:
-        """Whether `stop` is set."""
+        """Return whether `stop` is set."""
         return self.stop.is_set()
 
     def report(self, progress: GenerationProgress) -> None:

@@ -54,7 +54,7 @@ def sample_event(
     job_id: str | None = "12345",
     timestamp: Moment = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> Event:
-    """An event whose id tells its process and sequence."""
+    """Return an event whose id contains its process and sequence."""
     return Event(
         event_type=event_type,
         event_id=f"{process_id}-{sequence}",
@@ -85,7 +85,7 @@ class MemorySink:
         self.tries = 0
 
     def wants(self, callback: Callback | None) -> bool:
-        """Every process."""
+        """Return True for every process."""
         del callback
         return True
 
@@ -104,4 +104,4 @@ class MemorySink:
         return len(taken)
 
     async def close(self) -> None:
-        """What it has stays."""
+        """Keep the events."""

@@ -83,7 +83,7 @@ class FakeQueue:
 
 
 def ended(answer: dict[str, Any]) -> dict[str, Any]:
-    """The job's state after a worker's answer, as the RunPod SDK makes it."""
+    """Return the job's state after a worker's answer, as the RunPod SDK makes it."""
     output = dict(answer)
     error = output.pop("error", None)
     if error is None:

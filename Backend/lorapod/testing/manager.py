@@ -45,7 +45,7 @@ def open_manager(
     on_start: Callable[[ProcessRecord], None] = lambda _: None,
     on_change: Callable[[ProcessRecord], None] = lambda _: None,
 ) -> RealProcessManager:
-    """A started manager on a workspace, which keeps its state there too but for a `store`; close it."""
+    """Yield a started manager on a workspace, with its state there too unless `store` is given; close it."""
     clock = SystemClock()
     workspace = Workspace.create(root)
     store = store or open_file_store(workspace.processes, clock)

@@ -77,20 +77,20 @@ class MemoryObjects:
         return kept.described
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object whose key begins with `prefix`."""
+        """Return every object whose key begins with `prefix`."""
         self._check("any")
         with self._lock:
             found = [kept.described for key, kept in self._kept.items() if key.startswith(prefix)]
         yield from found
 
     def stat(self, key: str) -> StoredObject | None:
-        """The object as it is now."""
+        """Return the object as it is now."""
         self._check(key)
         kept = self._kept.get(key)
         return kept.described if kept else None
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """An address that nothing answers, with all that was asked for in it."""
+        """Return a URL that nothing answers; it contains all that was asked for."""
         self._check(key)
         return f"https://memory.invalid/{quote(key)}?use={use}&expires_s={expires_s}"
 
@@ -101,7 +101,7 @@ class MemoryObjects:
             self._kept.pop(key, None)
 
     def content(self, key: str) -> bytes:
-        """What a key holds, for tests to look at; `KeyError` where it holds nothing."""
+        """Return what a key holds; `KeyError` if it holds nothing."""
         return self._kept[key].content
 
     def _check(self, key: str) -> None:

@@ -60,7 +60,7 @@ class ScriptedDatasets:
         return {"path": path, "images": 1, "captions": 0, "warnings": ["one is few"]}
 
     def draw(self, dataset: Path, target: Path) -> bool:
-        """An empty file stands for the sheet."""
+        """Return an empty file as the contact sheet."""
         if not dataset.is_dir():
             return False
         target.touch()

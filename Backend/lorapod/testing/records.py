@@ -11,7 +11,7 @@ from lorapod.processes.status import ProcessStatus
 
 
 def make_record(**changes: Any) -> ProcessRecord:
-    """A running training of a model named `model`, but for `changes`."""
+    """Return a running training of a model named `model`, with `changes`."""
     record = ProcessRecord(
         process_id="train_0123456789ab",
         type="train",

@@ -50,15 +50,15 @@ class MemoryRecords:
             self._records[record.process_id] = record
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """The record as last saved."""
+        """Return the record as last saved."""
         return self._records.get(process_id)
 
     def ids(self) -> Sequence[str]:
-        """Every id, newest first."""
+        """Return every id, newest first."""
         return sorted(self._records, key=age_key, reverse=True)
 
     def live_ids(self) -> Sequence[str]:
-        """The ids of those that have not ended."""
+        """Return the ids of processes that have not ended."""
         return [process_id for process_id in self.ids() if not self._records[process_id].status.final]
 
     def claim_key(self, key: str, process_id: str) -> str:
@@ -83,7 +83,7 @@ class MemoryOrders:
         self._orders[process_id] = order
 
     def read(self, process_id: str) -> bytes | None:
-        """The order of a process."""
+        """Return the order of a process."""
         return self._orders.get(process_id)
 
 
@@ -99,7 +99,7 @@ class MemoryHeartbeats:
         self._beats[holder] = beat
 
     def read(self, holder: str) -> Heartbeat | None:
-        """The worker's last heartbeat."""
+        """Return the worker's last heartbeat."""
         return self._beats.get(holder)
 
     def forget(self, holder: str) -> None:
@@ -107,7 +107,7 @@ class MemoryHeartbeats:
         self._beats.pop(holder, None)
 
     def holders(self) -> Sequence[str]:
-        """The workers that have one."""
+        """Return the workers that have a heartbeat."""
         return list(self._beats)
 
 
@@ -125,6 +125,6 @@ class MemoryMailbox:
             self._letters.setdefault(process_id, []).append(dict(message))
 
     def take(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Every message, oldest first; each is removed."""
+        """Return every message, oldest first, and remove it."""
         with self._lock:
             return self._letters.pop(process_id, [])

@@ -72,7 +72,7 @@ class CountingKind:
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
-        """None."""
+        """Return none."""
         del record
         return frozenset()
 

@@ -67,12 +67,12 @@ class ScriptTrainer:
         return LaunchSpec(argv=argv, cwd=plan.run_folder.parent, environment={"SCRIPT": "1"})
 
     def reader(self, plan: TrainingPlan) -> ScriptReader:
-        """A reader of the script's lines."""
+        """Return a reader of the script's lines."""
         del plan
         return ScriptReader()
 
     def control(self, plan: TrainingPlan) -> ScriptControl:
-        """A folder of wishes."""
+        """Return a folder of control requests."""
         return ScriptControl(plan.control_path.parent)
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
@@ -91,7 +91,7 @@ class ScriptReader:
     """Reads the script's progress."""
 
     def line(self, text: str) -> Observation | None:
-        """A step, or where it went on from."""
+        """Read a step, or the step that a resumed run starts from."""
         if match := _PROGRESS.fullmatch(text):
             return Observation(
                 phase=Phase.TRAINING,
@@ -105,7 +105,7 @@ class ScriptReader:
         return None
 
     def poll(self) -> Observation | None:
-        """The script keeps no files of its own."""
+        """Do nothing: the script keeps no files of its own."""
         return None
 
 
@@ -121,8 +121,8 @@ class ScriptControl:
         (self._folder / "save_now").touch()
 
     def save_pending(self) -> bool:
-        """Whether it is not written yet."""
+        """Return whether a requested save is not written yet."""
         return (self._folder / "save_now").exists()
 
     def request_sample(self) -> None:
-        """The script makes no pictures."""
+        """Do nothing: the script makes no images."""

@@ -66,7 +66,7 @@ class AIToolkitEngine:
         self._workspace = workspace
 
     def probe(self) -> EngineStatus:
-        """Whether an installation is there; two or three looks at the file system."""
+        """Return whether an installation is there, after two or three looks at the file system."""
         installation, detail = configured_installation(self._settings, self._workspace)
         version = installation.version if installation is not None else None
         return EngineStatus(available=installation is not None, version=version, detail=detail)
@@ -113,10 +113,10 @@ class AIToolkitEngine:
         return GenerationResult(files=files, timings={"generate_s": time.monotonic() - began_s})
 
     def release(self) -> None:
-        """Nothing stays."""
+        """Do nothing: nothing stays loaded."""
 
     def close(self) -> None:
-        """A child ends with its generation."""
+        """Do nothing: a child ends with its generation."""
 
     def _config(self, generation: Generation) -> tuple[dict[str, object], list[str]]:
         need_config(generation)
@@ -165,7 +165,7 @@ def _judge(child: ChildExit, *, made: int) -> None:
 
 
 def results_of(folder: Path, *, before: Collection[Path], seed: int | None) -> Sequence[GeneratedFile]:
-    """What is there and was not `before`, in the order in which it was made, with the seed of all of it."""
+    """Return the files that are new since `before`, in the order in which they were made."""
     found = []
     for path in folder.iterdir():
         matched = _RESULT.fullmatch(path.name)

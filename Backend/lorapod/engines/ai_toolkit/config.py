@@ -42,7 +42,7 @@ _SEEDS = 2**32
 def prepare_config(
     generation: Generation, rules: PathRules, known: Vocabulary, *, legacy_works: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """The final config but for the device, and what the caller should know.
+    """Return the final config without its device, and the warnings for the caller.
 
     Args:
         generation: with a config.
@@ -77,7 +77,7 @@ def prepare_config(
 
 
 def for_slot(config: Mapping[str, Any], slot: Slot) -> dict[str, Any]:
-    """The config for the device that the generation has got: AI Toolkit's own default is the processor."""
+    """Return the config for the generation's device: AI Toolkit's own default is the processor."""
     final: dict[str, Any] = copy.deepcopy(dict(config))
     process = process_of(final)
     process["device"] = "cpu" if slot.gpu is None else "cuda:0"
@@ -89,30 +89,30 @@ def for_slot(config: Mapping[str, Any], slot: Slot) -> dict[str, Any]:
 
 
 def process_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The one process of a prepared config."""
+    """Return the one process of a prepared config."""
     process: dict[str, Any] = config["config"]["process"][0]
     return process
 
 
 def image_count(config: Mapping[str, Any]) -> int:
-    """How many files it will make."""
+    """Return how many files a config makes."""
     asked = process_of(config)["generate"]
     return len(asked["prompts"]) * int(asked.get("num_repeats", 1))
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
-    """The seed of every image that it makes; None: each has another, and nobody tells which."""
+    """Return the seed of every image; None if each image has another one, which AI Toolkit does not report."""
     seed: int = process_of(config)["generate"]["seed"]
     return None if seed == -1 else seed
 
 
 def environment_of(generation: Generation) -> dict[str, str]:
-    """From this number AI Toolkit draws the seeds that a config leaves open."""
+    """Return the variable from which AI Toolkit draws the seeds that a config leaves open."""
     return {"SEED": str(generation.seed % _SEEDS)}
 
 
 def _process(config: dict[str, Any], problems: Problems) -> dict[str, Any] | None:
-    """The config's one process; notes what is not of that shape."""
+    """Return the config's one process; note every problem of its shape."""
     if config.get("job") != "generate":
         problems.add("job", "must be generate here; a training is started with `train`")
         return None
@@ -132,7 +132,7 @@ def _process(config: dict[str, Any], problems: Problems) -> dict[str, Any] | Non
 
 
 def _fill(asked: dict[str, Any], generation: Generation, problems: Problems) -> None:
-    """What the request says goes before what the config says."""
+    """Put the request's fields over those of the config."""
     if generation.prompt:
         asked["prompts"] = [generation.prompt]
     for field, key in _FIELDS.items():
@@ -181,7 +181,7 @@ def _check_architecture(model: Mapping[str, Any], known: Vocabulary, *, legacy_w
 
 
 def legacy_works(root: Path) -> bool:
-    """Whether the generate job can make what it needs for architectures without a class of their own.
+    """Return whether the generate job can build architectures without a class of their own.
 
     Version 0.12.26 looks for a section of trainings there that generations do not have.
     """

@@ -44,7 +44,7 @@ class ComfyUIEngine:
         self._busy = threading.Lock()
 
     def probe(self) -> EngineStatus:
-        """Whether a server answers, or could be started."""
+        """Return whether a server answers, or could be started."""
         view = self._server.look()
         if view.stats is not None:
             version = view.stats["system"].get("comfyui_version")

@@ -76,13 +76,13 @@ class ComfyClient:
             raise _unexpected("POST", "prompt", response)
 
     async def history(self, prompt_id: str) -> Mapping[str, Any] | None:
-        """What is known of a prompt that ended; None while it has not, and for one that never was."""
+        """Return the history entry of a prompt; None while it waits or runs, or if ComfyUI does not know it."""
         answer = await self._json("GET", f"history/{prompt_id}")
         entry = answer.get(prompt_id)
         return entry if isinstance(entry, Mapping) else None
 
     async def is_queued(self, prompt_id: str) -> bool:
-        """Whether a prompt waits or runs."""
+        """Return whether a prompt waits or runs."""
         answer = await self._json("GET", "queue")
         items = [*answer.get("queue_running", ()), *answer.get("queue_pending", ())]
         return any(item[1] == prompt_id for item in items)
@@ -101,7 +101,7 @@ class ComfyClient:
         await self._post("free", {"unload_models": True, "free_memory": True})
 
     async def listed(self, folder: str) -> Sequence[str]:
-        """The models of one of its folders, such as `loras`, as its loaders take them."""
+        """Return the models in one of its folders, such as `loras`, as its loaders name them."""
         answer = await self._json("GET", f"models/{folder}")
         return [name for name in answer if isinstance(name, str)]
 
@@ -117,7 +117,7 @@ class ComfyClient:
         return "/".join(part for part in (answer["subfolder"], answer["name"]) if part)
 
     async def download(self, output: OutputFile) -> AsyncIterator[bytes]:
-        """The bytes of a result, as they come.
+        """Yield the bytes of a result as they arrive.
 
         Raises:
             OutputGone: the file is not there.
@@ -134,7 +134,7 @@ class ComfyClient:
 
     @asynccontextmanager
     async def socket(self, client_id: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A socket that gets the events of this client's prompts."""
+        """Open a socket that receives the events of this client's prompts."""
         address = (self._url / "ws").with_scheme({"https": "wss"}.get(self._url.scheme, "ws"))
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -168,7 +168,7 @@ class ComfyClient:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[ComfyClient]:
-    """A client of the server at `url`; nothing is asked of it yet."""
+    """Yield a client of the server at `url`; ask nothing yet."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
     # Threads, made when a name is looked up: the address is a number most of the time.
     connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())

@@ -78,7 +78,7 @@ async def _download(client: ComfyClient, file: OutputFile, folder: Path) -> Path
 
 
 def _free(folder: Path, filename: str) -> Path:
-    """A path in `folder` for a file of that name, which no other has."""
+    """Return a path in `folder` for a file of that name that is not taken."""
     name = _UNUSUAL.sub("_", filename.replace("\\", "/").rpartition("/")[2]).lstrip("._ ")[-_NAME_CHARACTERS:]
     path = folder / (name or "output")
     number = 1

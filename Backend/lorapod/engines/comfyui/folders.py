@@ -41,7 +41,7 @@ class ComfyFolders:
 
     @classmethod
     def of(cls, root: Path, argv: Sequence[str] = ()) -> Self:
-        """The folders of the installation at `root`, with what its command line says of them."""
+        """Return the folders of the installation at `root`, as its command line `argv` sets them."""
         base = _option(argv, "--base-directory") or root
         temp = _option(argv, "--temp-directory")
         return cls(
@@ -52,7 +52,7 @@ class ComfyFolders:
         )
 
     def lend(self, lora: LoraUse, job: str) -> str:
-        """The name under which ComfyUI finds a LoRA: its own, or one of a link in a folder of this job's.
+        """Return the name by which ComfyUI finds a LoRA: its own, or that of a link in this job's folder.
 
         Raises:
             OSError: the link cannot be made.
@@ -82,7 +82,7 @@ class ComfyFolders:
 
 
 def argv_of(stats: Mapping[str, Any]) -> list[str]:
-    """The command line that a server says it was started with."""
+    """Return the command line that a server reports it was started with."""
     system = stats.get("system")
     argv = system.get("argv") if isinstance(system, Mapping) else None
     return [str(word) for word in argv] if isinstance(argv, list) else []
@@ -98,14 +98,14 @@ def _option(argv: Sequence[str], name: str) -> Path | None:
 
 
 def _inside(folder: Path, file: OutputFile) -> Path | None:
-    """The file's path, where that is really below `folder`."""
+    """Return the file's path if it is really below `folder`, else None."""
     relative = PurePosixPath(file.subfolder) / file.filename
     path = Path(os.path.normpath(folder / relative))
     return path if path.is_relative_to(folder) and path.resolve().is_relative_to(folder.resolve()) else None
 
 
 def job_folder(job: str) -> str:
-    """The subfolder of one job, within ComfyUI's input and output folders."""
+    """Return the subfolder of one job, within ComfyUI's input and output folders."""
     return f"{ROOT}/{job}"
 
 
@@ -126,5 +126,5 @@ def forget_cached(graph: Graph, mark: str) -> None:
 
 
 def _name(text: Any) -> str:
-    """The last part of a prefix, less what ComfyUI would expand or a file system dislike."""
+    """Return the last part of a prefix without what ComfyUI would expand or a file system dislikes."""
     return _PLAIN.sub("_", str(text).replace("\\", "/").rpartition("/")[2]).strip("_")[:_NAME_CHARACTERS]

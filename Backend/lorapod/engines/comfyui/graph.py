@@ -28,7 +28,7 @@ PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}")
 
 
 def parse_graph(value: object, *, name: str) -> Graph:
-    """A copy of `value`, once it is known to be a workflow in API format.
+    """Return a copy of `value` after checking that it is a workflow in API format.
 
     Args:
         value: parsed JSON.
@@ -57,7 +57,7 @@ def parse_graph(value: object, *, name: str) -> Graph:
 
 
 def is_link(value: object) -> TypeGuard[list[Any]]:
-    """Whether an input's value is a link to another node's output, as ComfyUI tells them apart."""
+    """Return whether an input's value is a link to another node's output, by ComfyUI's own rule."""
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -68,20 +68,20 @@ def is_link(value: object) -> TypeGuard[list[Any]]:
 
 
 def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """The inputs of a node that are links, by name."""
+    """Yield the inputs of a node that are links, with their names."""
     for field, value in node["inputs"].items():
         if is_link(value):
             yield field, value
 
 
 def shown_node(graph: Mapping[str, Mapping[str, Any]], node_id: str) -> str:
-    """A node as messages name it: its id and class."""
+    """Return a node as messages name it: its id and class."""
     node = graph.get(node_id)
     return f"{node_id} ({node['class_type']})" if node else node_id
 
 
 def title_of(graph: Mapping[str, Mapping[str, Any]], node_id: str) -> str:
-    """A node as progress names it: the title its author gave, else its class."""
+    """Return a node as progress names it: the title its author gave, else its class."""
     node = graph.get(node_id, {})
     meta = node.get("_meta")
     title = meta.get("title") if isinstance(meta, Mapping) else None
@@ -101,7 +101,7 @@ def _node(node: object, shown: str) -> dict[str, Any]:
 
 
 def _depth(value: object) -> int:
-    """How deep a JSON value is nested, counted without recursion."""
+    """Return how deep a JSON value is nested; count without recursion."""
     depth, level = 0, [value]
     while level:
         depth += 1
@@ -115,7 +115,7 @@ def _depth(value: object) -> int:
 
 
 def load_graph(text: str, *, name: str) -> Graph:
-    """The workflow in a JSON text.
+    """Return the workflow in a JSON text.
 
     Raises:
         InvalidInput: as `parse_graph`, or it is not JSON.
@@ -139,7 +139,7 @@ class Filled:
 
 
 def placeholders_in(graph: Graph) -> frozenset[str]:
-    """The names of every placeholder in the inputs, in capitals."""
+    """Return the names of every placeholder in the inputs, in capitals."""
     found: set[str] = set()
     for node in graph.values():
         _walk(node["inputs"], {}, found)

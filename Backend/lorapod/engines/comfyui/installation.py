@@ -25,7 +25,7 @@ COMFYUI = ProgramSpec(
 def find_installation(
     path: Path | None, python: Path | None, workspace: Path
 ) -> tuple[Installation | None, str]:
-    """The installation to use, and in one sentence where it is or what is missing.
+    """Return the installation to use, and one sentence: where it is, or what is missing.
 
     Args:
         path: `COMFYUI_PATH`; None: an image's usual places, then `<workspace>/ComfyUI`.
@@ -36,7 +36,7 @@ def find_installation(
 
 
 def find_root(path: Path | None, workspace: Path) -> Path | None:
-    """The installation's folder, whether or not there is a Python for it."""
+    """Return the installation's folder, whether or not there is a Python for it."""
     return COMFYUI.find_root(_places(path, workspace))
 
 

@@ -110,7 +110,7 @@ class ComfyJob:
                 await self._clean_up(client, folders)
 
     async def _parts(self, client: ComfyClient, folders: ComfyFolders | None) -> dict[str, Any]:
-        """The input image in ComfyUI's folder, and the LoRAs as it knows them."""
+        """Upload the input image, and return it, the LoRAs and the model by ComfyUI's names."""
         generation = self._generation
         folder = job_folder(generation.process_id)
         parts: dict[str, Any] = {
@@ -145,7 +145,7 @@ class ComfyJob:
         return named
 
     async def _model(self, client: ComfyClient) -> str | None:
-        """The model as ComfyUI lists it; as it is asked for where it lists none like it, which it then refuses."""
+        """Return the model as ComfyUI lists it; None if it lists none like it: it then refuses the name as it was sent."""
         wanted = self._generation.model
         for folder in _MODEL_FOLDERS:
             if wanted is not None and (name := listed_name(wanted, await client.listed(folder))) is not None:
@@ -201,7 +201,7 @@ class ComfyJob:
         self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
 
     def _judge(self, ended: EndedPrompt, outputs: PromptOutputs) -> None:
-        """What ComfyUI left out is a warning as long as something was saved.
+        """Turn the outputs that ComfyUI left out into warnings, as long as it saved anything.
 
         Raises:
             InvalidInput: nothing is left, or nothing but previews.
@@ -220,7 +220,7 @@ class ComfyJob:
             )
 
     def _patience_s(self, ended: EndedPrompt) -> float:
-        """How long a file may be on its way: not at all where ComfyUI made nothing but remembered."""
+        """Return how long a file may still be on its way: 0 if every result came from the cache."""
         messages = (ended.entry.get("status") or {}).get("messages") or ()
         cached = {
             node for kind, data in messages if kind == "execution_cached" for node in data.get("nodes", ())

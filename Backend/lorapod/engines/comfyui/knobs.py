@@ -66,13 +66,13 @@ def _steps(graph: Graph, value: Any) -> bool:
 
 
 def _guidance(graph: Graph, value: Any) -> bool:
-    """Models that were distilled to a guidance take it as a condition; their `cfg` has to stay 1."""
+    """Set the guidance: distilled models take it as a condition, and their `cfg` has to stay 1."""
     embedded = [inputs for inputs in _inputs(graph) if "conditioning" in inputs]
     return _put_all(embedded, ("guidance",), value) or _put_all(_inputs(graph), ("cfg",), value)
 
 
 def _strength(graph: Graph, value: Any) -> bool:
-    """How much of the image is made anew; where several samplers have it, none is known to be meant."""
+    """Set how much of the image is made anew; if several samplers have it, set none: the right one is not known."""
     takers = [inputs for inputs in _inputs(graph) if _is_number(inputs.get("denoise"))]
     return len(takers) == 1 and _put(takers[0], "denoise", value)
 
@@ -97,7 +97,7 @@ def _makes_canvas(inputs: Inputs) -> bool:
 
 
 def _put_all(every: Iterable[Inputs], names: Iterable[str], value: Any) -> bool:
-    """Whether any of the inputs took it."""
+    """Set a value in every input that takes it; return whether any did."""
     taken = [_put(inputs, name, value) for inputs in every for name in names]
     return any(taken)
 

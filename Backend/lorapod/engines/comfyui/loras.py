@@ -25,7 +25,7 @@ class NamedLora:
 
 
 def listed_name(wanted: str, listed: Sequence[str]) -> str | None:
-    """The name under which ComfyUI lists a model: the same, or the one whose last part, with or without suffix, is it."""
+    """Return the name in `listed` that is `wanted`, or whose last part is, with or without suffix; None if none is."""
     if wanted in listed:
         return wanted
     last = wanted.rpartition("/")[2]
@@ -34,7 +34,7 @@ def listed_name(wanted: str, listed: Sequence[str]) -> str | None:
 
 
 def lora_places(graph: Graph) -> list[str]:
-    """The ids of the nodes that stand for any number of LoRAs."""
+    """Return the ids of the nodes that stand for any number of LoRAs."""
     return [node_id for node_id, node in graph.items() if _is_place(node["inputs"].get("lora_name"))]
 
 

@@ -51,7 +51,7 @@ class PromptOutputs:
 
 
 def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
-    """The outputs of a history entry, in the order of its nodes.
+    """Return the outputs of a history entry, in the order of its nodes.
 
     Extensions have keys of their own beside `images`, `gifs`, `audio` and `latents`: whatever has a filename is a file.
     """
@@ -73,7 +73,7 @@ def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
 
 
 def _items(shown: Any) -> Iterator[Any]:
-    """What a node shows: files under any key, texts under `text`."""
+    """Yield what a node shows: files under any key, texts under `text`."""
     for key, items in shown.items() if isinstance(shown, Mapping) else ():
         if key == "text" and isinstance(items, str):
             yield items

@@ -40,12 +40,12 @@ class AcceptedPrompt:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any], graph: Graph) -> Self:
-        """From the answer of `POST /prompt`."""
+        """Read the answer of `POST /prompt`."""
         return cls(problems=tuple(_problems(answer.get("node_errors"), graph)))
 
 
 def refused(answer: Any, graph: Graph) -> InvalidInput:
-    """The error for a workflow that was not queued."""
+    """Return the error for a workflow that was not queued."""
     body = answer if isinstance(answer, Mapping) else {}
     problems = _problems(body.get("node_errors"), graph)
     if problems:
@@ -104,7 +104,7 @@ class PromptInterrupted(Exception):
 
 
 def check_end(entry: Mapping[str, Any]) -> None:
-    """Nothing, where the prompt succeeded.
+    """Return if the prompt succeeded.
 
     Raises:
         PromptInterrupted: it was interrupted.
@@ -134,7 +134,7 @@ class NodeFailed(UpstreamError):
 
 
 def node_failure(event: Mapping[str, Any]) -> WorkerError:
-    """The error of an `execution_error`: its node and message; its traceback and inputs stay in ComfyUI's log."""
+    """Return the error for an `execution_error`: node and message; traceback and inputs stay in ComfyUI's log."""
     node = f"Node {event.get('node_id', '?')} ({event.get('node_type', 'unknown class')})"
     kind = str(event.get("exception_type") or "an error")
     message = " ".join(_TENSOR.sub("tensor(…)", str(event.get("exception_message") or "")).split())

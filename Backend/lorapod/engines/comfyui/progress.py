@@ -27,7 +27,7 @@ class PromptProgress:
         self._step: tuple[int, int] | None = None
 
     def read(self, kind: str, data: Mapping[str, Any]) -> GenerationProgress | None:
-        """What an event tells; None where it tells nothing new."""
+        """Return the progress after an event; None if it changed nothing."""
         before = (dict(self._done), self._node, self._step)
         match kind:
             case "execution_cached":

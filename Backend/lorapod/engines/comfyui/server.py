@@ -66,7 +66,7 @@ class ComfyServer:
         return find_root(self._settings.comfyui_path, self._workspace)
 
     def find(self) -> tuple[Installation | None, str]:
-        """The ComfyUI of this machine, and a sentence about it."""
+        """Return the ComfyUI of this machine, and one sentence about it."""
         settings = self._settings
         return find_installation(settings.comfyui_path, settings.comfyui_python, self._workspace)
 
@@ -115,7 +115,7 @@ class ComfyServer:
             self._wait_a_little(run, until_s)
 
     def check(self) -> bool:
-        """Whether the server is known to live: true of a child that runs, of any other it is not known.
+        """Return whether the server is known to be alive: True for a running child, False for a server of someone else.
 
         Raises:
             ServerDied: the child has ended, or was ended with the worker.
@@ -139,7 +139,7 @@ class ComfyServer:
         raise ServerDied(f"ComfyUI ended with {how}. Its last words: {child.last_words[:300] or 'none'}")
 
     def worked(self) -> None:
-        """A job came to its end: whatever crashed before is forgotten, and the server believed in for a moment."""
+        """Forget earlier crashes, and trust the server for a moment: a job has just ended well."""
         self._crashes = 0
         self._believed_s = time.monotonic() + BELIEVED_S
 
@@ -162,12 +162,12 @@ class ComfyServer:
         self.stop()
 
     def _leave_other_gpu(self, run: GenerationRun) -> None:
-        """A child that was started for another GPU than this generation's is of no use."""
+        """Stop a child that was started for another GPU than this generation has."""
         if self.owned and self._devices != run.slot.visible_devices:
             self.stop()
 
     def _check_start(self, before: ServerChild | None) -> None:
-        """As `check`, but that a child which was there `before` has died since its last job is no failure of this one."""
+        """Check as `check` does, but accept that the child `before` has died since its last job."""
         found = self._child
         try:
             self.check()

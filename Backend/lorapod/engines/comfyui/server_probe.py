@@ -22,7 +22,7 @@ _AGAIN_S = 0.05
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Return whether a URL is this machine's own."""
     host = URL(url).host or ""
     try:
         return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
@@ -31,7 +31,7 @@ def is_local(url: str) -> bool:
 
 
 def connection_to(url: str, timeout_s: float) -> http.client.HTTPConnection:
-    """A connection to the server, not opened yet."""
+    """Return a connection to the server, not opened yet."""
     address = URL(url)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     return kind(address.host or "", address.port, timeout=timeout_s)
@@ -100,7 +100,7 @@ def free_memory(url: str) -> bool:
 
 
 def held_bytes(stats: Mapping[str, Any]) -> int:
-    """The GPU memory that the server's torch holds, by its `system_stats`; a processor's counts for nothing."""
+    """Return the GPU memory that the server's torch holds, by its `system_stats`; a processor counts as 0."""
     devices = stats.get("devices")
     return sum(
         int(device.get("torch_vram_total") or 0)

@@ -26,14 +26,14 @@ class WorkflowTemplates:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """Every workflow that can be asked for by name."""
+        """Return every workflow that can be requested by name."""
         own = files("lorapod.engines.comfyui").joinpath("workflows").iterdir()
         added = self._folder.iterdir() if self._folder.is_dir() else ()
         found = {entry.name for place in (own, added) for entry in place if entry.name.endswith(SUFFIX)}
         return sorted(name.removesuffix(SUFFIX) for name in found)
 
     def load(self, name: str) -> Graph:
-        """The workflow of that name, with or without its `.json`.
+        """Return the workflow of that name, with or without its `.json`.
 
         Raises:
             NotFound: there is none of that name; the message has those there are.

@@ -126,7 +126,7 @@ def _check(generation: Generation, template: Graph, values: Mapping[str, Any]) -
 
 
 def _split(params: Mapping[str, Any], graph: Graph) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
-    """Parameters that name an input of a node, `NODE.input`, and those that name a placeholder."""
+    """Return the parameters that name an input of a node, `NODE.input`, and those that name a placeholder."""
     addressed: dict[tuple[str, str], Any] = {}
     named: dict[str, Any] = {}
     for key, value in params.items():
@@ -138,7 +138,7 @@ def _split(params: Mapping[str, Any], graph: Graph) -> tuple[dict[tuple[str, str
 
 
 def _places(key: str, graph: Graph) -> list[tuple[str, str]]:
-    """The inputs that `NODE.input` names; the node by its id, its title or its class."""
+    """Return the inputs that `NODE.input` names; NODE is an id, a title or a class."""
     node, dot, name = key.rpartition(".")
     if not dot:
         return []
@@ -151,12 +151,12 @@ def _places(key: str, graph: Graph) -> list[tuple[str, str]]:
 
 
 def _as_data(value: Any) -> Any:
-    """A value that ComfyUI takes for one, even where it looks like a link."""
+    """Return a value that ComfyUI does not read as a link."""
     return {"__value__": value} if is_link(value) else value
 
 
 def _unused(generation: Generation, used: frozenset[str]) -> list[str]:
-    """What of the texts and names had no placeholder to go to."""
+    """Return a warning for each text or name without a placeholder."""
     given = {
         "prompt": (bool(generation.prompt), PROMPTS),
         "negative_prompt": (bool(generation.negative_prompt), (NEGATIVE,)),

@@ -90,7 +90,7 @@ class DiffusersEngine:
         self._jobs = 0
 
     def probe(self) -> EngineStatus:
-        """Whether its libraries are installed, and what is loaded."""
+        """Return whether the libraries are installed, and what is loaded."""
         status = _installed()
         with self._lock:
             resident = self._resident is not None and not self._resident.ended.is_set()

@@ -52,7 +52,7 @@ class Channel(Generic[MessageT]):
             raise ChannelClosed(str(error)) from error
 
     def receive(self, timeout_s: float | None = None) -> MessageT | None:
-        """The next message; None where none came within `timeout_s`.
+        """Return the next message; None if none came within `timeout_s`.
 
         Raises:
             ChannelClosed: the other end is gone, or sent something else.

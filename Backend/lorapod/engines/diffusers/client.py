@@ -184,7 +184,7 @@ class PipelineClient:
         return error_of(answer.code, answer.message, hint=answer.hint)
 
     def _gave_up(self, deadline: float, failing: str, limit_s: float) -> Exception:
-        """What to raise when nothing is waited for any more; the child is ended, for nobody knows what it does."""
+        """End the child, whose state is not known any more; return the error to raise."""
         died = self.resident.ended.is_set() and not self.resident.killed
         if died:
             return self._death()
@@ -198,7 +198,7 @@ class PipelineClient:
         )
 
     def _death(self) -> Exception:
-        """What to raise when the connection has ended."""
+        """Return the error to raise after the connection has ended."""
         self.resident.ended.wait(_DEATH_S)
         if self.resident.killed:
             # The worker ends: nothing else ends it while it generates.

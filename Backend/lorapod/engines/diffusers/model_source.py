@@ -27,7 +27,7 @@ class ModelSource:
 
 
 def find_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline: bool) -> ModelSource:
-    """The model that a request names.
+    """Return the model that a request names.
 
     Raises:
         NotFound: there is none of that name.
@@ -62,7 +62,7 @@ def check_loras(loras: Sequence[LoraUse]) -> None:
 
 
 def stamp_of(paths: Iterable[Path]) -> str:
-    """What tells a file from what stands in its place later: size and time."""
+    """Return a text that changes when a file is replaced: sizes and times."""
     stats = [path.stat() for path in paths]
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 

@@ -137,7 +137,7 @@ class ResidentPipeline:
         self._connected().send(message)
 
     def receive(self, timeout_s: float) -> Answer | None:
-        """What it says next; None: nothing within `timeout_s`.
+        """Return its next message; None if none came within `timeout_s`.
 
         Raises:
             ChannelClosed: it is gone.
@@ -172,7 +172,7 @@ class ResidentPipeline:
         return self._channel
 
     def _is_child(self, connection: socket.socket) -> bool:
-        """Whether it is the child who calls: every process of the machine can."""
+        """Return whether the caller is the child: every process of the machine can connect."""
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         return bool(_PEER.unpack(peer)[0] == self._child.pid)
 

@@ -51,7 +51,7 @@ class SwarmUIEngine:
     min_gpu_memory_bytes = 0
 
     def __init__(self, options: SwarmOptions, *, clock: Clock, session: SwarmSession | None = None) -> None:
-        """Nothing is asked yet.
+        """Build the engine; ask nothing yet.
 
         Args:
             options: where it is.
@@ -81,7 +81,7 @@ class SwarmUIEngine:
         )
 
     def probe(self) -> EngineStatus:
-        """What it answered a moment ago; asked anew every few seconds, and never for long."""
+        """Return the state of a few seconds ago; ask again after `PROBED_S`, and never wait long."""
         with self._probing:
             if self._probed is None or self._clock.monotonic() - self._probed[0] >= PROBED_S:
                 self._probed = (self._clock.monotonic(), asyncio.run(self._probe()))
@@ -129,7 +129,7 @@ class SwarmUIEngine:
         self._loaded = False
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: nothing was started."""
 
     def keep_warm(self) -> None:
         """Have SwarmUI give a new session, which takes the old one's place.
@@ -162,7 +162,7 @@ class SwarmUIEngine:
         )
 
     def _away(self, why: str) -> EngineStatus:
-        """What to say of a server that does not answer: one that an operator has named may still be starting."""
+        """Return the state of a server that does not answer: one that the operator named may still be starting."""
         left_s = self._options.startup_timeout_s - (self._clock.monotonic() - self._began_s)
         if self._options.address is not None and not self._answered and left_s > 0:
             detail = f"{why} It may be starting: a generation waits {left_s:.0f} s more for it."

@@ -43,7 +43,7 @@ class ModelAddresses:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ModelAddresses:
-        """With the Hub and the token that `HF_…` name."""
+        """Build with the Hub and the token that `HF_…` name."""
         return cls(
             hf_endpoint=settings.hf_endpoint,
             hf_token=settings.hf_token,
@@ -51,7 +51,7 @@ class ModelAddresses:
         )
 
     def plain(self, source: str) -> str:
-        """The https address of a source, `hf://owner/repository/file` or an address already.
+        """Return the https URL of a source, which is `hf://owner/repository/file` or a URL already.
 
         Raises:
             InvalidInput: it is neither.
@@ -63,11 +63,11 @@ class ModelAddresses:
         return parsed.address
 
     def _may_be_private(self, source: str) -> bool:
-        """Whether addresses of private networks may be asked: a mirror of the Hub is the operator's own word."""
+        """Return whether private networks may be asked: the operator vouches for a mirror of the Hub."""
         return self.allow_private or (source.startswith("hf://") and self.hf_endpoint != PUBLIC_HUB)
 
     async def final(self, source: str) -> str:
-        """Where the bytes are at last: every redirect followed and judged, gated ones of the Hub with its token.
+        """Follow and check every redirect, with the token for gated files of the Hub; return the last URL.
 
         The Hub leads to a signed address, which works for a while without the token.
 

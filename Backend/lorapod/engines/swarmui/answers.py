@@ -59,7 +59,7 @@ class SwarmInterrupted(UpstreamError):
 
 
 def read_answer(route: str, status: int, body: bytes | str) -> dict[str, Any]:
-    """The object that a route answered.
+    """Return the JSON object that a route answered.
 
     Raises:
         SessionUnknown: a new session is needed.
@@ -101,7 +101,7 @@ def check(route: str, answer: Mapping[str, Any]) -> None:
 
 
 def told(text: str) -> WorkerError:
-    """The error that a sentence of SwarmUI's stands for."""
+    """Return the error that one of SwarmUI's sentences means."""
     shown = text if len(text) <= _QUOTE_CHARACTERS else f"{text[: _QUOTE_CHARACTERS - 3]}..."
     if "interrupted" in text.lower():
         return SwarmInterrupted(f"SwarmUI ended the generation: {shown}")

@@ -139,7 +139,7 @@ class SwarmConnection:
             raise self.unreachable(_reason(error)) from error
 
     def unreachable(self, reason: str) -> SwarmUnreachable:
-        """The error for a server that cannot be asked."""
+        """Return the error for a server that cannot be asked."""
         return SwarmUnreachable(
             f"SwarmUI cannot be reached at {shown_url(self._address)}: {reason}.",
             hint="Check that SwarmUI runs, and that SWARMUI_API_URL is its address.",
@@ -151,7 +151,7 @@ class SwarmConnection:
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[SwarmConnection]:
-    """A connection for the present event loop, until the end of the block.
+    """Yield a connection for the present event loop.
 
     Raises:
         Unsupported: the address is none of http or https.
@@ -191,7 +191,7 @@ class SwarmSocket:
     """The messages of one websocket, each a JSON object without an error."""
 
     def __init__(self, route: str, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Nothing is sent yet."""
+        """Wrap an open websocket; send nothing yet."""
         self._route = route
         self._socket = socket
         self._first: dict[str, Any] | None = None
@@ -221,7 +221,7 @@ class SwarmSocket:
             raise self._dropped() from error
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """What the server says, until it closes the connection in good order.
+        """Yield the server's messages until it closes the connection properly.
 
         Raises:
             SocketDropped: the connection broke.
@@ -233,7 +233,7 @@ class SwarmSocket:
             message = await self._next()
 
     async def _next(self) -> dict[str, Any] | None:
-        """The next message; None: the server closed the connection as one does."""
+        """Return the next message; None after a proper close."""
         received = await self._socket.receive()
         if received.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             return read_answer(self._route, 200, received.data)

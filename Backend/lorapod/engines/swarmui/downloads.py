@@ -33,7 +33,7 @@ class SwarmDownloads:
         self._addresses = addresses
 
     def check(self, wanted: WantedModel) -> str:
-        """The name, suffix included, that the model will have at SwarmUI.
+        """Return the name, suffix included, that the model will have at SwarmUI.
 
         Raises:
             InvalidInput: the name or the source is not one that SwarmUI takes.
@@ -112,14 +112,14 @@ class SwarmDownloads:
 
 
 def _without(address: str, error: WorkerError) -> WorkerError:
-    """The error without the address as SwarmUI repeats it: signatures stand in it."""
+    """Return the error without the URL that SwarmUI repeats: it may contain a signature."""
     if address not in error.message:
         return error
     return told(error.message.removeprefix("SwarmUI: ").replace(address, shown_url(address)))
 
 
 def _plain_name(name: str) -> str:
-    """A name that SwarmUI keeps as it is; it drops dots and makes blanks underscores.
+    """Return a name that SwarmUI keeps unchanged; it drops dots and turns spaces into underscores.
 
     Raises:
         InvalidInput: it is no plain name.
@@ -134,5 +134,5 @@ def _suffix(address: str) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """A number of SwarmUI's; it divides by the size, which may not be known, and writes what comes of it."""
+    """Return one of SwarmUI's numbers, or None if it is not finite: SwarmUI divides by sizes that may be unknown."""
     return float(value) if isinstance(value, int | float) and 0 <= value < float("inf") else None

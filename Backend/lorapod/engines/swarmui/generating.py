@@ -49,7 +49,7 @@ class Stream:
     _detail: str | None = None
 
     def read(self, message: Mapping[str, Any]) -> Arrival | GenerationProgress | None:
-        """What a message tells; None: nothing that a caller needs.
+        """Return what a message reports; None if it is nothing that a caller needs.
 
         Mini-grids and images from between the steps have negative indices: nobody asked for them.
         """
@@ -87,7 +87,7 @@ class Stream:
         )
 
     def _status(self, told: Mapping[str, Any]) -> GenerationProgress | None:
-        """What it is busy with, where that is news."""
+        """Return what SwarmUI is busy with, if that is new."""
         if told.get("loading_models"):
             detail = "loading the model"
         elif told.get("waiting_backends"):
@@ -101,7 +101,7 @@ class Stream:
 
 
 def _whole(value: Any) -> int | None:
-    """A number that SwarmUI writes as a text now and as a number then."""
+    """Return a number that SwarmUI sometimes writes as text; None if it is none."""
     try:
         return int(str(value))
     except ValueError:
@@ -132,7 +132,7 @@ class SwarmGeneration:
     _files: dict[int, GeneratedFile] = field(default_factory=dict)
 
     async def images(self) -> list[GeneratedFile]:
-        """All of them, in their order.
+        """Return all images, in order.
 
         Where the websocket cannot be had, or breaks, what is missing is asked for again, one request for each image: each
         has its own seed, so that nothing changes but the way.

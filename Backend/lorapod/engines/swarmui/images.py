@@ -57,7 +57,7 @@ async def save(
 
 
 def suffix_of(address: str) -> str:
-    """The suffix, with its dot, of the file that an address stands for."""
+    """Return the suffix, with its dot, of the file that an address means."""
     if (match := _DATA.match(address)) is not None:
         kind = match["type"] or ""
         return _SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ".bin"
@@ -107,7 +107,7 @@ async def _decoded(address: str) -> AsyncIterator[bytes]:
 
 
 async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> None:
-    """Tell the ways apart in which SwarmUI does not give a file."""
+    """Raise the error for a file that SwarmUI did not send."""
     if response.status == 200:
         return
     if response.status == 404 or 300 <= response.status < 400:

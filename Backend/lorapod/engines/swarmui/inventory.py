@@ -22,12 +22,12 @@ _OF_WORKFLOWS = "comfy"
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name as SwarmUI reads it: small letters only, so that `cfg_scale` is `cfgscale`."""
+    """Return a parameter's name as SwarmUI reads it: small letters only, so that `cfg_scale` is `cfgscale`."""
     return "".join(letter for letter in name.lower() if "a" <= letter <= "z")
 
 
 def plain_model(name: str) -> str:
-    """A model's name as SwarmUI compares it: without the suffix, blanks and brackets, in small letters."""
+    """Return a model's name as SwarmUI compares it: in small letters, without suffix, spaces and brackets."""
     bare = name.removesuffix(".safetensors").lower()
     return bare.translate({ord(letter): None for letter in " []"})
 
@@ -58,12 +58,12 @@ class SwarmInventory:
         )
 
     def first_choice(self) -> str | None:
-        """The base model for whoever names none: SDXL where it is there, else the first; None: there is none."""
+        """Return the default base model: SDXL if it is there, else the first; None if there is none."""
         names = sorted(self.models.get("Stable-Diffusion", ()))
         return next((name for name in names if name.endswith(_USUAL_MODEL)), names[0] if names else None)
 
     def unknown(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that SwarmUI would leave out without a word; none where its list is not known."""
+        """Return those of `names` that SwarmUI would ignore silently; empty if its list is not known."""
         known = self.parameters | _BESIDE | _FORMER
         return [
             name
@@ -74,7 +74,7 @@ class SwarmInventory:
         ]
 
     def instead_of(self, kind: str, name: str) -> str | None:
-        """The model that SwarmUI takes for one that it has not: the shortest whose name has `name` in it.
+        """Return the model that SwarmUI would use for a name that it does not have: the shortest that contains it.
 
         None where it has the very model, in whichever folder, or none like it.
         """
@@ -88,7 +88,7 @@ class SwarmInventory:
 
 
 async def inventory(caller: SwarmCaller, *, refresh: bool = False) -> SwarmInventory:
-    """What SwarmUI knows now; `refresh`: after it has looked through its folders again, as far as it does.
+    """Return what SwarmUI knows now; with `refresh`, have it search its folders first.
 
     It ignores a refresh within ten seconds of the last one.
     """
@@ -98,7 +98,7 @@ async def inventory(caller: SwarmCaller, *, refresh: bool = False) -> SwarmInven
 
 
 def _names(entries: Any) -> list[str]:
-    """The names in a list of `[name, class]`."""
+    """Return the names in a list of `[name, class]`."""
     if not isinstance(entries, list):
         return []
     return [str(entry[0]) for entry in entries if isinstance(entry, list) and entry]

@@ -83,7 +83,7 @@ class LoraFolder:
 
 
 def _noted_as_used(copy: Path) -> bool:
-    """Whether it is there; the time of its last reading says from now on that it is used."""
+    """Return whether the copy is there; record in its access time that it is used."""
     try:
         os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))
     except FileNotFoundError:
@@ -154,7 +154,7 @@ async def seen(
 
 
 def _setting(told: Mapping[str, Any], section: str, name: str) -> str | None:
-    """One of SwarmUI's settings out of its list of them all."""
+    """Return one of SwarmUI's settings from its list of all."""
     found: Any = told.get("settings")
     for wanted in (section, name):
         entries = found if isinstance(found, dict) else {}
@@ -169,6 +169,6 @@ def _missing(names: Sequence[str], known: SwarmInventory) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A name that SwarmUI's lists, which are separated by commas, do not break."""
+    """Return a name that does not break SwarmUI's lists, which are separated by commas."""
     kept = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
     return kept[:80] or "lora"

@@ -51,12 +51,12 @@ def subtype_of(kind: ModelKind) -> str | None:
 
 
 def view(told: Mapping[str, Any], kind: ModelKind) -> ModelView:
-    """A model as a list shows it."""
+    """Return a model as a list shows it."""
     return ModelView(**_viewed(told, kind))
 
 
 def card(told: Mapping[str, Any], kind: ModelKind) -> ModelCardView:
-    """All that SwarmUI tells of a model, but for its preview image, which may have megabytes."""
+    """Return all that SwarmUI knows of a model without its preview image, which may have megabytes."""
     shown = {
         name: value
         for name, value in told.items()
@@ -75,7 +75,7 @@ def card(told: Mapping[str, Any], kind: ModelKind) -> ModelCardView:
 
 
 def edited(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole of what `EditModelMetadata` wants, with `changes` in it.
+    """Return all fields that `EditModelMetadata` needs, with `changes` applied.
 
     It overwrites every text with what it is given, so each is given as it is.
 
@@ -152,7 +152,7 @@ def _size(name: str, value: Any) -> int:
 
 
 def _moment(milliseconds: Any) -> datetime | None:
-    """A time of SwarmUI's; 0 stands for none."""
+    """Return one of SwarmUI's times; 0 means none."""
     if not isinstance(milliseconds, int | float) or milliseconds <= 0:
         return None
     try:

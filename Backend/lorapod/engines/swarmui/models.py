@@ -42,7 +42,7 @@ class SwarmModels:
         self._editing = threading.Lock()
 
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
-        """One page of the models, by kind and name.
+        """Return one page of the models, by kind and name.
 
         Raises:
             InvalidInput: the cursor is not one of ours.
@@ -60,7 +60,7 @@ class SwarmModels:
         )
 
     def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:  # noqa: ARG002 - it tells no digest of the whole file
-        """All that SwarmUI tells of a model, by its name with or without suffix; see `ModelCatalog.describe`."""
+        """Return all that SwarmUI knows of a model, by its name with or without suffix; see `ModelCatalog.describe`."""
         known, told = self._ask(self._found(model, kind))
         return card(told, known)
 
@@ -112,7 +112,7 @@ class SwarmModels:
 
 
 async def _listed(caller: SwarmCaller, kinds: Sequence[ModelKind]) -> list[tuple[ModelKind, dict[str, Any]]]:
-    """Every model of some kinds, in order."""
+    """Return every model of some kinds, in order."""
     found: list[tuple[ModelKind, dict[str, Any]]] = []
     for kind in kinds:
         fields = {"path": "", "depth": _DEPTH, "subtype": SUBTYPES[kind], "dataImages": False}
@@ -128,7 +128,7 @@ async def _listed(caller: SwarmCaller, kinds: Sequence[ModelKind]) -> list[tuple
 
 
 async def _found(caller: SwarmCaller, model: str, kind: ModelKind | None) -> tuple[ModelKind, dict[str, Any]]:
-    """The one model that a caller means.
+    """Return the one model that a caller means.
 
     Raises:
         NotFound: there is none.
@@ -159,7 +159,7 @@ async def _found(caller: SwarmCaller, model: str, kind: ModelKind | None) -> tup
 
 
 def _means(model: str, told: Mapping[str, Any]) -> bool:
-    """Whether a caller's name may be that of a model: without its folder, or without a suffix that is no usual one."""
+    """Return whether a caller's name may mean a model: without its folder, or without an unusual suffix."""
     name = str(told.get("name"))
     bare = name.rpartition(".")[0] or name
     wanted = plain_model(model)

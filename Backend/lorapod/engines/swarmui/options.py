@@ -26,7 +26,7 @@ class SwarmOptions:
 
     @classmethod
     def from_settings(cls, settings: Settings, workspace: Workspace) -> SwarmOptions:
-        """What `SWARMUI_…` and the timeouts say; SwarmUI itself is looked for where its models are linked too."""
+        """Read `SWARMUI_…` and the timeouts; look for an installation where its models are linked too."""
         named = settings.swarmui_path
         usual = (Path("/app/SwarmUI"), workspace.root / "SwarmUI")
         return cls(

@@ -27,7 +27,7 @@ _OWN = {
 
 
 def check(generation: Generation) -> list[str]:
-    """What the caller should know of parameters that need no server to be judged.
+    """Return warnings about parameters that can be checked without a server.
 
     Raises:
         InvalidInput: one is given twice, or is not a parameter's value, or is the worker's own business.
@@ -58,7 +58,7 @@ def check(generation: Generation) -> list[str]:
 
 
 def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
-    """The parameters of one request, but for `images`, the number of images.
+    """Return the parameters of one request, without `images`, the number of images.
 
     Args:
         generation: what is wanted; `check` has passed it.
@@ -85,7 +85,7 @@ def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
 
 
 def unknown(asked: Mapping[str, Any], found: SwarmInventory) -> list[str]:
-    """A sentence for each parameter that SwarmUI leaves out, and for each model that it takes another for."""
+    """Return a warning for each parameter that SwarmUI ignores, and for each model that it replaces by another."""
     sentences = [f"SwarmUI does not know the parameter {name!r}: left out." for name in found.unknown(asked)]
     model = asked.get("model")
     if isinstance(model, str) and (other := found.instead_of("Stable-Diffusion", model)) is not None:
@@ -94,7 +94,7 @@ def unknown(asked: Mapping[str, Any], found: SwarmInventory) -> list[str]:
 
 
 def batch_size(asked: Mapping[str, Any]) -> int:
-    """How many images each request for one makes."""
+    """Return how many images a request for one makes."""
     try:
         return max(1, int(_plainly(asked).get("batchsize", 1)))
     except (TypeError, ValueError):
@@ -102,7 +102,7 @@ def batch_size(asked: Mapping[str, Any]) -> int:
 
 
 def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
-    """The seed of the image with that index, where it has one of its own."""
+    """Return the seed of the image with that index, if it has one of its own."""
     if batch_size(asked) > 1:
         return None
     seed = _plainly(alone(asked, index))["seed"]
@@ -110,7 +110,7 @@ def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
 
 
 def alone(asked: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The parameters that make the image `number` (from 0) of a request what it would be among the others.
+    """Return the parameters that make the image `number` (from 0) of a request in a request of its own.
 
     SwarmUI counts one seed up: that of the variation where there is one, unless it is told not to.
     """
@@ -132,13 +132,13 @@ def _plainly(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model_name(model: str | None) -> str | None:
-    """A path on the workspace as SwarmUI calls it, whose folders show the workspace's models; names as they are."""
+    """Return a workspace path as SwarmUI names it; return other names unchanged."""
     match = None if model is None else _ON_THE_WORKSPACE.fullmatch(model)
     return model if match is None else match["name"]
 
 
 def _of_fields(generation: Generation) -> dict[str, Any]:
-    """The fields that are plain values; `frames` of a video have two names, for two ways to make one."""
+    """Return the fields that are plain values; `length` has two names, for two ways to make a video."""
     made = {
         "prompt": generation.prompt or None,
         "negativeprompt": generation.negative_prompt,

@@ -52,7 +52,7 @@ class Backends:
         )
 
     def sentence(self) -> str:
-        """How they are, for a person."""
+        """Return their state in one sentence for a person."""
         plain = {
             "running": "its backends run",
             "loading": "its backends are still loading",
@@ -78,7 +78,7 @@ class Backends:
 
 
 async def backends(caller: SwarmCaller, *, timeout_s: float = _ANSWER_S) -> Backends:
-    """How the backends are now; raises as `SwarmCaller.call` does."""
+    """Return the state of the backends; raise as `SwarmCaller.call` does."""
     return Backends.read(await caller.call("GetCurrentStatus", timeout_s=timeout_s))
 
 

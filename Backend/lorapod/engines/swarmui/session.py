@@ -33,7 +33,7 @@ class SwarmSession:
     """One session, shared by any number of threads and event loops."""
 
     def __init__(self) -> None:
-        """Nothing is asked for yet."""
+        """Ask for nothing yet."""
         self._granted: Granted | None = None
         self._lock = threading.Lock()
 
@@ -45,7 +45,7 @@ class SwarmSession:
     async def get(
         self, connection: SwarmConnection, *, but: str | None = None, timeout_s: float = QUICK_S
     ) -> Granted:
-        """The session; a new one where there is none, or where it is the one with the id `but`.
+        """Return the session; get a new one if there is none, or if its id is `but`.
 
         Of several callers that hold the same id that the server has forgotten, the first gets a new one for all.
         """
@@ -72,7 +72,7 @@ class SwarmCaller:
     async def call(
         self, route: str, fields: Mapping[str, Any] | None = None, *, timeout_s: float = QUICK_S
     ) -> dict[str, Any]:
-        """The answer of a route; see `SwarmConnection.post` for what it raises."""
+        """Return the answer of a route; raise as `SwarmConnection.post` does."""
         quick_s = min(timeout_s, QUICK_S)
         granted = await self._session.get(self.connection, timeout_s=quick_s)
         try:

@@ -26,7 +26,7 @@ async def stoppable(
     within_s: float,
     what: str,
 ) -> Answer:
-    """What `work` comes to, unless it is told to end before.
+    """Return the result of `work`, unless it is told to end before.
 
     Args:
         work: what is done.

@@ -120,7 +120,7 @@ def _tidy() -> None:
 
 
 def _import_libraries() -> None:
-    """Seconds, and most of a start."""
+    """Import the libraries: it takes seconds, most of a start."""
     from lorapod.engines.diffusers.child import image_generator
 
     del image_generator

@@ -48,7 +48,7 @@ class Arguments:
 
 
 def arguments_for(pipeline: Any, request: Generate) -> Arguments:
-    """All but images, seeds and callbacks; what the pipeline does not take is a warning.
+    """Return all arguments but images, seeds and callbacks; warn of what the pipeline does not take.
 
     Raises:
         InvalidInput: `strength` leaves no step of an input image's.
@@ -95,7 +95,7 @@ def _add_params(made: Arguments, request: Generate, taken: Parameters, kind: str
 
 
 def _warn_of_idle_negative_prompt(made: Arguments, taken: Parameters) -> None:
-    """Models that were distilled for guidance look at a negative prompt only under a second kind of guidance."""
+    """Warn if a model distilled for guidance ignores the negative prompt without its second kind of guidance."""
     scale = taken.get("true_cfg_scale")
     if made.given.get("negative_prompt") and scale is not None:
         value = made.given.get("true_cfg_scale", scale.default)
@@ -116,7 +116,7 @@ def _check_strength(made: Arguments, taken: Parameters) -> None:
 
 
 def scheduler_named(name: str, own: Any) -> Any:
-    """A fresh scheduler of that name, with the settings of the pipeline's own.
+    """Return a fresh scheduler of that name, with the settings of the pipeline's own.
 
     Raises:
         InvalidInput: the pipeline takes none of that name.
@@ -133,5 +133,5 @@ def scheduler_named(name: str, own: Any) -> Any:
 
 
 def fresh(own: Any) -> Any:
-    """The pipeline's own scheduler as it came, without what a run has left in it."""
+    """Return the pipeline's own scheduler as it was loaded, without the state of an earlier run."""
     return type(own).from_config(own.config)

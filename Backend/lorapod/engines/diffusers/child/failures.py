@@ -20,7 +20,7 @@ _SENTENCES = {
 
 
 def failed(error: Exception) -> Failed:
-    """The message; after an error of CUDA itself nothing in this process can use the GPU any more."""
+    """Return the message for an exception; it is fatal after a CUDA error: this process can then not use the GPU."""
     if isinstance(error, WorkerError):
         return Failed(code=error.code, message=error.message, hint=error.hint)
     code = code_of(error)

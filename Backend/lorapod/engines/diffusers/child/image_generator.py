@@ -87,7 +87,7 @@ class ImageGenerator:
         return image
 
     def _set_scheduler(self, pipeline: Any, request: Generate, arguments: Arguments) -> None:
-        """Each generation begins with a fresh one, so that none sees what another has left."""
+        """Give the pipeline a fresh scheduler, without the state of an earlier generation."""
         own, name = self._model.scheduler, request.params.get(SCHEDULER)
         if own is None:
             if name is not None:
@@ -138,7 +138,7 @@ class _Watch:
         self._step = 0
 
     def callback(self) -> dict[str, Any]:
-        """The arguments that have a pipeline call this after every step; older ones have another interface."""
+        """Return the arguments that make a pipeline call this after every step, in its old or new interface."""
         self._check()
         taken = inspect.signature(self._pipeline.__call__).parameters
         if "callback_on_step_end" in taken:
@@ -173,7 +173,7 @@ class _Watch:
 
 
 def _side(pipeline: Any) -> int:
-    """The side of the images that a model is made for, in pixels."""
+    """Return the side of the images that a model is made for, in pixels."""
     latent = getattr(pipeline, "default_sample_size", None)
     if latent is None:
         network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)

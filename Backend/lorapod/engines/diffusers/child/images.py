@@ -18,12 +18,12 @@ MULTIPLE = 8
 
 
 def rounded(side: int) -> int:
-    """The nearest side that a model can make."""
+    """Return the nearest side that a model can make."""
     return max(MULTIPLE, (side + MULTIPLE // 2) // MULTIPLE * MULTIPLE)
 
 
 def read_input(path: Path, size: tuple[int | None, int | None], *, side: int) -> Image.Image:
-    """The input image, upright and without transparency.
+    """Return the input image, upright and without transparency.
 
     Args:
         path: where it is.

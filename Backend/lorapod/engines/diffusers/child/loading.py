@@ -32,7 +32,7 @@ class LoadedModel:
     _image_to_image: Any = field(default=None, init=False)
 
     def pipeline(self, *, with_image: bool) -> Any:
-        """The form that a generation needs.
+        """Return the pipeline with or without an input image.
 
         Raises:
             Unsupported: there is none for input images.
@@ -120,7 +120,7 @@ def _from_file(path: Path, request: Load, dtype: torch.dtype) -> Any:
 
 
 def _config_repository(path: Path) -> str:
-    """Where the hub keeps the configuration of models of the file's kind."""
+    """Return the Hub repository with the configuration of the file's kind of model."""
     config = fetch_diffusers_config(load_single_file_checkpoint(str(path)))
     return str(config["pretrained_model_name_or_path"])
 

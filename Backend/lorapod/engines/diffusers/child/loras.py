@@ -104,7 +104,7 @@ class LoadedLoras:
         return Adapter(name=name, warning=partly if held < given else None)
 
     def _layers(self, name: str) -> int:
-        """How many of the model's layers an adapter sits on."""
+        """Return how many of the model's layers an adapter changes."""
         modules = (
             module
             for part in self._pipeline.components.values()
@@ -142,7 +142,7 @@ class LoadedLoras:
 
 
 def _layers_in(path: Path) -> int:
-    """How many layers a LoRA's file is for."""
+    """Return how many layers a LoRA's file is for."""
     with safe_open(path, framework="numpy") as file:
         names = list(file.keys())
     return sum(name.endswith(_LOKR) or any(part in name for part in _DOWN) for name in names)
