@@ -20,13 +20,13 @@ class Installation:
     python: Path
     #: The script that it is run by.
     entry: Path
-    #: As it says itself; None where it says nothing.
+    #: As it says itself; None if it does not say.
     version: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramSpec:
-    """What an installation of a program is known by."""
+    """How an installation of a program is recognised."""
 
     name: str
     #: The variables that name the installation and its Python begin with this.
@@ -35,7 +35,7 @@ class ProgramSpec:
     entry: str
     #: A folder beside the script, where other programs have a script of that name.
     folder: str = ""
-    #: The module in its root that tells the version, and the name that it has there.
+    #: The module in its root with the version, and the name of the version there.
     version_module: str
     version_name: str
 
@@ -49,9 +49,9 @@ class ProgramSpec:
         """Return the installation to use, and one sentence: where it is, or what is missing.
 
         Args:
-            places: where it may be, in the order of preference.
+            places: its possible folders, in the order of preference.
             python: its Python, as the settings have it; None: the virtual environment in its root.
-            otherwise: its Python, where there is no such environment.
+            otherwise: its Python, if there is no such environment.
         """
         root = self.find_root(places)
         if root is None:
@@ -63,7 +63,7 @@ class ProgramSpec:
             return None, f"There is no Python for {self.name} at {interpreter}; set {self.prefix}_PYTHON."
         found = Installation(
             root=root,
-            # Not resolved: a virtual environment's Python is a link, and finds its packages by where the link lies.
+            # Not resolved: a virtual environment's Python is a link, and finds its packages from the link's folder.
             python=interpreter.absolute(),
             entry=root / self.entry,
             version=self._version(root),

@@ -1,4 +1,4 @@
-"""From a model as a request names it to where it lies: one rule for trainers and engines."""
+"""Find the model that a request names: one rule for trainers and engines."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Worker:
 
         Raises:
             OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
-            ValueError: `STATE_URL` is not of a form that is known, or events cannot go where the settings say.
+            ValueError: `STATE_URL` is not a known form, or the settings for events cannot be used.
         """
         base = _Base.open(settings, clock or SystemClock())
         trainers = trainers or _trainers(base)

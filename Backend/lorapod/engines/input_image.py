@@ -1,4 +1,4 @@
-"""Input images: from base64, a data URI or an address to a file that is known to be a whole image."""
+"""Input images: from base64, a data URI or a URL to a file that is a whole image."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _NAME = "image"
 
 
 async def fetch_input_image(text: str, folder: Path, *, allow_private: bool) -> Path:
-    """Have an input image in a folder of its own below `folder`, which whoever uses it removes.
+    """Fetch or decode an input image into a new folder below `folder`, which the caller removes.
 
     Args:
-        text: base64, a data URI, or an http(s) address.
+        text: base64, a data URI, or an http(s) URL.
         folder: on local disk.
-        allow_private: whether addresses of private networks may be asked.
+        allow_private: whether URLs in private networks may be fetched.
 
     Raises:
-        InvalidInput: it is no image that can be read.
+        InvalidInput: it is not an image that can be read.
         TooLarge: it has too many bytes or pixels.
         WorkerError: it cannot be fetched.
         OSError: the disk failed.

@@ -1,13 +1,13 @@
-"""What a generation needs of an engine.
+"""The port of engines.
 
 An engine is one program that makes images or videos: a resident child process, a server beside the worker, or a child
 started for each generation. A worker has one of each, and calls, in this order: `probe` (any time, often, any thread),
-`prepare` (while the request is still open, so that bad input is refused before it costs anything), `generate` (in a
+`prepare` (while the request is still open, so that bad input is refused at no cost), `generate` (in a
 supervisor's thread, once the generation holds a GPU; one generation of an engine at a time), and `release`, when
-somebody else is about to get the GPU that the engine was left on.
+another process is about to get the GPU on which the engine stayed loaded.
 
-An engine may stay loaded between generations; it then holds no slot, only memory, and gives that up at `release`. When
-it unloads by itself after a while is its own business (`ENGINE_IDLE_S`).
+An engine may stay loaded between generations; it then holds no slot, only memory, and frees that at `release`. It may
+also unload by itself after a while (`ENGINE_IDLE_S`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class EngineStatus:
 
     available: bool
     version: str | None = None
-    #: Where it was found, or what is missing, in one sentence.
+    #: One sentence: where it was found, or what is missing.
     detail: str = ""
     #: Whether it is loaded, and so uses the GPU's memory.
     resident: bool = False
-    #: The model that it has loaded, where it tells.
+    #: The model that it has loaded; None if it does not say.
     model: str | None = None
 
 
@@ -54,7 +54,7 @@ class Generation:
     """One generation with everything resolved; every path is absolute. None: the engine's own default."""
 
     process_id: str
-    #: Empty where a workflow or a config says it all.
+    #: Empty if a workflow or a config contains it.
     prompt: str = ""
     negative_prompt: str | None = None
     #: In pixels.
@@ -62,7 +62,7 @@ class Generation:
     height: int | None = None
     steps: int | None = None
     guidance_scale: float | None = None
-    #: Of the first image; image `i` (from 0) has `seed + i`. Chosen already where the caller left it open.
+    #: Of the first image; image `i` (from 0) has `seed + i`. Already chosen if the caller gave none.
     seed: int
     #: Whether the caller chose it: else a workflow's own seeds may stay.
     seed_given: bool = True
@@ -94,7 +94,7 @@ class Generation:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationProgress:
-    """How far a generation is; None: not known, or as before."""
+    """The progress of a generation; None: not known, or unchanged."""
 
     #: Steps of the present image that are done, and in all.
     step: int | None = None
@@ -104,25 +104,25 @@ class GenerationProgress:
     total_images: int | None = None
     #: The node of a workflow that is at work, as a person would name it.
     node: str | None = None
-    #: Of the whole generation, 0 to 100; else it is reckoned from steps and images.
+    #: Of the whole generation, 0 to 100; None: it is computed from steps and images.
     percent: float | None = None
-    #: What it is busy with, in a few words, e.g. `loading the model`.
+    #: What it does now, in a few words, e.g. `loading the model`.
     detail: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedFile:
-    """One file that a generation made; what kind it is, its name tells (`lorapod.kinds`)."""
+    """One file that a generation made; its name shows its kind (`lorapod.kinds`)."""
 
     #: Absolute, below the generation's `folder`.
     path: Path
-    #: The seed that makes it again, where that is known.
+    #: The seed that makes it again; None if it is not known.
     seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationResult:
-    """What came of a generation."""
+    """The result of a generation."""
 
     #: In the order in which they are answered.
     files: Sequence[GeneratedFile]
@@ -133,7 +133,7 @@ class GenerationResult:
 
 
 class GenerationRun(Protocol):
-    """What an engine may ask and tell while it generates; for any thread, as long as `generate` has not returned."""
+    """What an engine may use while it generates; any thread, until `generate` returns."""
 
     #: The GPU that it may use.
     slot: Slot
@@ -144,7 +144,7 @@ class GenerationRun(Protocol):
         """Return whether to end early, with `GenerationStopped`; ask several times a second: it is cheap."""
 
     def report(self, progress: GenerationProgress) -> None:
-        """Show how far it is; as often as you like."""
+        """Report the progress; as often as you like."""
 
     def log(self, text: str) -> None:
         """Write one line to the process's log; secrets that the worker knows are masked."""
@@ -162,7 +162,7 @@ class GenerationRun(Protocol):
 
 
 class GenerationStopped(Exception):
-    """The generation ended early because it was told to."""
+    """The generation was stopped."""
 
 
 class Engine(Protocol):
@@ -170,7 +170,7 @@ class Engine(Protocol):
 
     #: As requests and records name it, e.g. `comfyui`.
     name: str
-    #: Whether a machine without a GPU is no use to it (`ALLOW_CPU` overrides).
+    #: Whether it needs a machine with a GPU (`ALLOW_CPU` overrides).
     needs_gpu: bool
     #: GPU memory that must be free before it loads anything, in bytes; 0: it does not say.
     min_gpu_memory_bytes: int
@@ -179,7 +179,7 @@ class Engine(Protocol):
         """Return whether it can be used here, within a tenth of a second; load nothing, touch no GPU."""
 
     def prepare(self, generation: Generation) -> Sequence[str]:
-        """Check all that can be checked before a start; what the caller should know, a sentence each.
+        """Check all that can be checked before a start; return warnings, a sentence each.
 
         Writes nothing; `folder` and `scratch` need not exist yet. Parameters that the engine does not know are
         warnings, not errors.
@@ -192,13 +192,13 @@ class Engine(Protocol):
         """Make the images, and stay loaded for the next ones.
 
         Raises:
-            GenerationStopped: `run.stopped()` said so. What is written by then stays.
+            GenerationStopped: `run.stopped()` was true. Files that are written already stay.
             WorkerError: it failed; one sentence for the caller, no traceback.
             OSError: the disk failed.
         """
 
     def release(self) -> None:
-        """Give the GPU up: memory freed when it returns. Quick, also when nothing is loaded; never during `generate`."""
+        """Free the GPU's memory before returning. Fast if nothing is loaded; never called during `generate`."""
 
     def close(self) -> None:
         """End everything that was started. Called once when the worker ends, perhaps while `generate` still runs."""
@@ -217,7 +217,7 @@ class EngineBundle:
 
 @runtime_checkable
 class KeptWarm(Protocol):
-    """An engine that goes cold when nobody asks it for a while."""
+    """An engine that becomes slow after a while without requests."""
 
     name: str
 

@@ -14,7 +14,7 @@ from lorapod.wire.generation import GenerateRequest
 #: Takes the first engine that is available.
 AUTO = "auto"
 
-#: Engines that can do nothing with a prompt alone, so that `auto` never means them.
+#: Engines that need more than a prompt, so that `auto` never chooses them.
 _NEED_THEIR_OWN = frozenset({"ai-toolkit"})
 
 
@@ -69,8 +69,8 @@ class EngineRegistry(Mapping[str, Engine]):
         """Return the engine that a request names, or that its fields need, else the preferred one.
 
         Raises:
-            InvalidInput: there is no engine of that name, or it is another than the request's fields ask for.
-            Unsupported: it, or for `auto` none, is available on this machine.
+            InvalidInput: there is no engine of that name, or the request's fields need another one.
+            Unsupported: it is not available on this machine, or for `auto` no engine is.
         """
         asked = name_asked_for(request)
         name = asked or self._preferred
@@ -95,7 +95,7 @@ class EngineRegistry(Mapping[str, Engine]):
         return {name: engine.probe() for name, engine in self._engines.items()}
 
     def close(self) -> None:
-        """End what the engines have started, every one of them; closing twice is no error."""
+        """Close every engine; closing twice is allowed."""
         with ExitStack() as closing:
             while self._open:
                 closing.callback(self._open.pop().close)
@@ -105,7 +105,7 @@ def name_asked_for(request: GenerateRequest) -> str | None:
     """Return the engine that a request names, or that alone can read its fields; None if any engine will do.
 
     Raises:
-        InvalidInput: it names one engine and holds what another one reads.
+        InvalidInput: it names one engine, but has fields of another.
     """
     shaped = {
         "workflow": "comfyui" if request.workflow is not None else None,

@@ -29,7 +29,7 @@ from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
 from lorapod.workspace import Workspace
 
-#: Free bytes of a GPU's memory, by its index; None: the driver does not tell.
+#: Free bytes of a GPU's memory, by its index; None: the driver does not say.
 FreeGpuMemory = Callable[[int], int | None]
 
 
@@ -47,7 +47,7 @@ class GenerationKind:
 
     name = "generate"
     resumable = False
-    not_resumable = "A generation is not taken up again: send the request again."
+    not_resumable = "A generation cannot be resumed: send the request again."
 
     def __init__(self, *, workspace: Workspace, scratch: Path, free_gpu_memory: FreeGpuMemory) -> None:
         """Make generations whose results go to `workspace`; `scratch` is a folder on local disk."""
@@ -141,7 +141,7 @@ class EngineRun:
     """A task's run, as an engine sees it: a `GenerationRun`."""
 
     def __init__(self, run: TaskRun) -> None:
-        """Pass on what the engine tells."""
+        """Pass on what the engine reports."""
         self.slot = run.slot
         self.environment = run.environment
         self._run = run
@@ -154,7 +154,7 @@ class EngineRun:
         return self._run.stopped()
 
     def report(self, progress: GenerationProgress) -> None:
-        """Show how far it is, and reckon when it will be done."""
+        """Report the progress, and estimate when it will be done."""
         names = ("step", "total_steps", "image", "total_images", "node", "detail")
         news = {name: value for name in names if (value := getattr(progress, name)) is not None}
         if progress.percent is not None:

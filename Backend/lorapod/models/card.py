@@ -1,7 +1,7 @@
 """What people write about a model: a small JSON file beside it.
 
-Not the header of the safetensors file: that stands in front of the weights, so a longer text would mean to write
-gigabytes again, and to change the file's digest, by which others know it.
+Not the header of the safetensors file: it comes before the weights, so a longer text would rewrite gigabytes and
+change the file's digest, by which others know it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lorapod.wire.catalog import ModelNotes
 
 SUFFIX = ".card.json"
 
-#: Larger ones are nobody's notes.
+#: Larger files are not cards.
 CARD_MAX_BYTES = 1_000_000
 
 _editing = threading.Lock()

@@ -44,10 +44,10 @@ class WorkspaceModels:
     def page(self, *, kind: ModelKind | None, limit: int, cursor: str | None) -> ModelPage:
         """Return one page of the models, sorted by path.
 
-        Only files of the page are opened, and those whose folder does not tell their kind.
+        Only files of the page are opened, and those whose folder does not show their kind.
 
         Raises:
-            InvalidInput: the cursor is not one of ours.
+            InvalidInput: the cursor does not come from this list.
         """
         after = _opened(cursor)
         views: list[ModelView] = []
@@ -100,7 +100,7 @@ class WorkspaceModels:
             return exact[0]
         shown = model if len(model) <= 80 else f"{model[:77]}..."
         if not exact:
-            raise NotFound(f"There is no model {shown!r}.", hint="`list_models` tells which there are.")
+            raise NotFound(f"There is no model {shown!r}.", hint="`list_models` shows what there is.")
         paths = [self._workspace.relative(one.path) for one in exact[:SHOWN_MATCHES]]
         raise Conflict(
             f"There are {len(exact)} models {shown!r}.",
@@ -113,7 +113,7 @@ class WorkspaceModels:
         return self._describe(self.find(model, kind), digest=digest)
 
     def edit(self, model: str, *, kind: ModelKind | None, changes: Mapping[str, Any]) -> ModelCardView:
-        """Change what stands on a model's card.
+        """Change fields of a model's card.
 
         Raises:
             OSError: it cannot be written.
@@ -195,7 +195,7 @@ class WorkspaceModels:
 def _kind_of(found: FoundModel, notes: HeaderNotes) -> ModelKind:
     if notes.is_lora:
         return ModelKind.LORA
-    # What a training writes and is no LoRA is a whole model.
+    # Weights of a training that are not a LoRA are a whole model.
     return ModelKind.CHECKPOINT if found.process_id is not None and notes.whole else ModelKind.OTHER
 
 
@@ -215,7 +215,7 @@ def _opened(cursor: str | None) -> tuple[str, ...] | None:
     try:
         parts = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError) as error:
-        raise InvalidInput("cursor: it is not one that `list_models` answered.") from error
+        raise InvalidInput("cursor: it does not come from `list_models`.") from error
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) for part in parts):
-        raise InvalidInput("cursor: it is not one that `list_models` answered.")
+        raise InvalidInput("cursor: it does not come from `list_models`.")
     return tuple(parts)

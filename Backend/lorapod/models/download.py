@@ -1,7 +1,7 @@
 """Download models into the workspace: fetch into a hidden folder, check, then move into place in one step.
 
 ```
-models/.incoming/<process_id>/model        what has come so far; the next run of the same process goes on from it
+models/.incoming/<process_id>/model        what has come so far; the next run of the same process continues it
 models/<folder of its kind>/<name>         the model, once it is whole and what it should be
 ```
 """
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 INCOMING = ".incoming"
 
-#: What nobody has gone on with for so long is swept away.
+#: Downloads that were not continued for so long are removed.
 ABANDONED_S = 7 * 86_400
 
 #: Formats that may hold code which runs when they are loaded, and one that the worker cannot check.
@@ -49,7 +49,7 @@ OTHER_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".gguf"})
 
 MODEL_SUFFIXES = OTHER_SUFFIXES | {weights.SUFFIX}
 
-#: Called with the bytes that have come, and those of the whole where they are known.
+#: Called with the bytes received, and the size of the whole if it is known.
 Report = Callable[[int, int | None], None]
 
 
@@ -63,11 +63,11 @@ class ModelDownloads:
         self._digests = digests
 
     def check(self, wanted: ModelOrder) -> Path | None:
-        """Return where the model will be, or None if only the server or the content tells; ask no server.
+        """Return where the model will be, or None if that depends on the server or the content; ask no server.
 
         Raises:
             InvalidInput: the source or the name is none.
-            UnsafeUrl: the address is not one that may be asked.
+            UnsafeUrl: the URL may not be fetched.
             Unsupported: it is of a format that this endpoint does not take, or the Hub is never asked.
             Conflict: there is a model of that name.
         """
@@ -80,13 +80,13 @@ class ModelDownloads:
             _parts(wanted.name)
         told = source.file_name or ""
         settled = suffix_of(wanted.name or told) in MODEL_SUFFIXES or suffix_of(told) in MODEL_SUFFIXES
-        # Else the server tells the name, or what it ends in.
+        # Else the name, or its suffix, comes from the server.
         return self._place(self._name(wanted, source, None), wanted) if settled else None
 
     async def fetch(self, wanted: ModelOrder, process_id: str, report: Report) -> Mapping[str, Any]:
         """Fetch it, check it, and put it in its place; what is known of it then, as JSON values.
 
-        Cancelled or broken off, it leaves what has come, and the next call for the same process goes on.
+        If it is cancelled or breaks off, what has come stays, and the next call for the same process continues.
 
         Raises:
             WorkerError: it cannot be had, or is not what it should be.
@@ -100,7 +100,7 @@ class ModelDownloads:
             target, fetched = await self._fetch(wanted, source, folder / "model", report)
             path, kind = self._shelve(folder / "model", target, wanted, fetched)
         except WorkerError as error:
-            # What another try would need stays; what came whole and is not what it should be is of no use.
+            # Keep what another try needs; remove what came whole and is wrong.
             if not error.retryable or (folder / "model").exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -156,8 +156,8 @@ class ModelDownloads:
         known = source.file_name if isinstance(source, HubFile) else told or source.file_name
         if wanted.name is None:
             if known is None:
-                raise InvalidInput(f"{source.shown} does not tell what it is called.", hint="Give a `name`.")
-            # A server's name is no more than a wish: no folders, no hidden files.
+                raise InvalidInput(f"{source.shown} has no file name.", hint="Give a `name`.")
+            # A server's name is only a suggestion: no folders, no hidden files.
             return known.replace("\\", "/").rpartition("/")[2].lstrip(".-_ ")
         if suffix_of(wanted.name) in MODEL_SUFFIXES:
             return wanted.name
@@ -187,7 +187,7 @@ class ModelDownloads:
             return
         if suffix not in OTHER_SUFFIXES:
             raise InvalidInput(
-                f"A file that ends in {suffix!r} is no model.",
+                f"A file that ends in {suffix!r} is not a model.",
                 hint="Give a `name` that ends in .safetensors.",
             )
         if not self._settings.allow_pickled_models:
@@ -244,7 +244,7 @@ def _parts(name: str) -> list[str]:
     """Return the folders and the file name in a name.
 
     Raises:
-        InvalidInput: one of them is no plain name.
+        InvalidInput: one of them is not a plain name.
     """
     parts = PurePosixPath(name).parts
     if not parts:
@@ -255,5 +255,5 @@ def _parts(name: str) -> list[str]:
 def _taken(path: str) -> Conflict:
     return Conflict(
         f"There is a model {path} already.",
-        hint="Give another `name`, or `overwrite: true` to have it replaced.",
+        hint="Give another `name`, or `overwrite: true` to replace it.",
     )

@@ -30,12 +30,12 @@ class FoundModel:
 
     #: Absolute; links are not resolved.
     path: Path
-    #: By its folder; None where that says nothing.
+    #: From its folder; None if the folder does not show it.
     kind: ModelKind | None
     #: Its path below the folder of its kind, without the suffix: as programs that generate name it.
     name: str
     diffusers: bool = False
-    #: The process that wrote it, where it lies in one's output folder.
+    #: The process that wrote it, if it is in the output folder of one.
     process_id: str | None = None
 
     @property

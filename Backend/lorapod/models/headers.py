@@ -21,7 +21,7 @@ FILE_NAME = ".headers.json"
 #: Of the stored form, and of what is read from a header.
 VERSION = 1
 
-#: Longest text of a header that a list tells.
+#: Longest text of a header in a list.
 LINE_CHARACTERS = 300
 
 #: More files than these are read again each time a worker starts.
@@ -30,7 +30,7 @@ MAX_KEPT = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderNotes:
-    """What a list of models tells of one; all of it where the file is whole, else only that it is not."""
+    """What a list shows of a model; only `whole` if the file is cut off."""
 
     whole: bool = False
     is_lora: bool = False

@@ -26,7 +26,7 @@ class ModelKind(StrEnum):
     GLIGEN = "gligen"
     HYPERNETWORK = "hypernetwork"
     PHOTOMAKER = "photomaker"
-    #: In a folder whose name says nothing, and of content that does not tell.
+    #: Neither its folder nor its content shows its kind.
     OTHER = "other"
 
 
@@ -66,5 +66,5 @@ def folder_of(kind: ModelKind) -> str:
 
 
 def kind_of_folder(name: str) -> ModelKind | None:
-    """Return the kind of model in a folder of that name below `models/`; None if the name does not tell."""
+    """Return the kind of model in a folder of that name below `models/`; None if the name does not show it."""
     return _KIND_OF_FOLDER.get(SWARMUI_NAMES.get(name, name))

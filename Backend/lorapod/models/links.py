@@ -1,7 +1,7 @@
 """The workspace's models where ComfyUI and SwarmUI look for theirs.
 
 ```
-<ComfyUI>/models/loras         -> <workspace>/models/loras        one link a folder, where the folder is not in use
+<ComfyUI>/models/loras         -> <workspace>/models/loras        one link for each folder that is not in use
 <SwarmUI>/Models/Lora/x        -> <workspace>/models/loras/x      else one for each model
 models/loras/trained           -> output/                         so that a LoRA just trained is there at once
 models/loras/training_session_… -> training_session_…/output       those of sessions
@@ -45,8 +45,8 @@ OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "S
 def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | None) -> LinkReport:
     """Link what there is; no model is deleted, moved or written to.
 
-    A folder of ComfyUI's or SwarmUI's that nobody uses becomes a link; one with models of its own stays, and the
-    workspace's appear in it one by one. A name that stands for two things is told, and both are left alone.
+    A folder of ComfyUI or SwarmUI that is not in use becomes a link; one with models of its own stays, and the
+    workspace's appear in it one by one. A name that two things have is reported, and both stay as they are.
 
     Args:
         workspace: whose `models/` are shown.
@@ -110,7 +110,7 @@ def installed(named: Path | None, usual: Iterable[Path]) -> Path | None:
 
 
 def link_from_settings(settings: Settings, workspace: Workspace) -> LinkReport:
-    """Link the programs that `COMFYUI_PATH` and `SWARMUI_PATH` name, or that lie where they usually do.
+    """Link the programs that `COMFYUI_PATH` and `SWARMUI_PATH` name, or that are at their usual places.
 
     Raises:
         OSError: a folder cannot be written.
@@ -130,7 +130,7 @@ def begin_linking(settings: Settings, workspace: Workspace) -> None:
 
 
 def link_and_log(settings: Settings, workspace: Workspace) -> None:
-    """Link, and tell the worker's log of it; what cannot be linked is no more than a warning."""
+    """Link, and write the result to the worker's log; log a warning for what cannot be linked."""
     try:
         report = link_from_settings(settings, workspace)
     except OSError as error:
@@ -182,7 +182,7 @@ def _set_aside(place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(aside)
         if not all(_is_placeholder(entry) for entry in aside.iterdir()) and not place.exists():
-            # Somebody put a model there at the same moment.
+            # A model was put there at the same moment.
             aside.rename(place)
 
 

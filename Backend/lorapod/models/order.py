@@ -18,7 +18,7 @@ class ModelOrder:
 
     #: `hf://owner/repository/file[@revision]`, or an http or https address.
     source: str
-    #: None: its content tells.
+    #: None: it depends on the content.
     kind: ModelKind | None = None
     #: Its name below the folder of its kind, folders included, with or without suffix; None: as its source calls it.
     name: str | None = None

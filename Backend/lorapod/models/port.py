@@ -25,7 +25,7 @@ class ModelCatalog(Protocol):
         """Return one page of the models, of all kinds if none is given.
 
         Raises:
-            InvalidInput: the cursor is not one of this catalog.
+            InvalidInput: the cursor does not come from this catalog.
             UpstreamError: the program does not answer.
         """
 
@@ -62,7 +62,7 @@ class WantedModel:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: Called with the share that has come, 0 to 1, and the speed in bytes a second, where they are known.
+#: Called with the share received, 0 to 1, and the bytes per second; None if not known.
 ReportDownload = Callable[[float | None, float | None], None]
 
 
@@ -73,7 +73,7 @@ class Downloads(Protocol):
         """Return the name, suffix included, that the model will have there; ask no server.
 
         Raises:
-            InvalidInput: the name or the source is not one that it takes.
+            InvalidInput: it does not accept the name or the source.
             Unsupported: it keeps no models of that kind.
         """
 
@@ -88,4 +88,4 @@ class Downloads(Protocol):
 
 
 class DownloadStopped(Exception):
-    """The download ended early because it was told to."""
+    """The download was stopped."""

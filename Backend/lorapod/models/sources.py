@@ -1,4 +1,4 @@
-"""Where a model comes from, as a request names it."""
+"""The source of a model, as a request names it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WebFile:
 
     @property
     def file_name(self) -> str | None:
-        """The last part of its path, where that looks like a file's name."""
+        """The last part of its path, if that looks like a file name."""
         last = unquote(URL(self.address, encoded=self.address.isascii()).raw_path, errors="replace")
         name = last.rpartition("/")[2]
         return name if "." in name else None
@@ -69,7 +69,7 @@ def parse_source(text: str, *, allow_private: bool) -> HubFile | WebFile:
 
     Raises:
         InvalidInput: it is neither.
-        UnsafeUrl: the address is not one that may be asked.
+        UnsafeUrl: the URL may not be fetched.
     """
     if text.startswith("hf://"):
         match = _HUB.fullmatch(text)

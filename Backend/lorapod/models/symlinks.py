@@ -1,4 +1,4 @@
-"""Symbolic links that several workers may make at once, and that never take the place of somebody's file."""
+"""Symbolic links that several workers may make at once, and that never replace a file."""
 
 from __future__ import annotations
 

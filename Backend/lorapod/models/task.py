@@ -20,7 +20,7 @@ from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
 from lorapod.wire.dataset import FetchProgress
 
-#: Between two looks of whoever follows the process.
+#: Between two progress reports.
 TELL_S = 0.5
 
 
@@ -59,7 +59,7 @@ class DownloadKind:
         return TaskOrder
 
     def plan(self, process_id: str, order: TaskOrder) -> Plan:
-        """Check what can be checked without asking anybody.
+        """Check what can be checked without a server.
 
         Raises:
             WorkerError: what is refused.

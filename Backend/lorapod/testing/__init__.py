@@ -1,1 +1,1 @@
-"""Small stand-ins for every port, shipped so that whoever builds on lorapod can test with them too."""
+"""Small fakes of every port, shipped for the tests of projects that build on lorapod."""

@@ -25,14 +25,14 @@ from lorapod.errors import InvalidInput, WorkerError
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
 
-#: A picture's side where the generation says nothing, in pixels.
+#: The side of an image, in pixels, if the generation gives none.
 SIDE = 16
 
 _KNOWN_PARAMS = frozenset({"fail", "step_s", "colour"})
 
 
 class FakeEngine:
-    """A `lorapod.engines.port.Engine` whose pictures show their seed as a colour.
+    """A `lorapod.engines.port.Engine` whose images show their seed as a colour.
 
     Its own parameters: `step_s`, how long a step takes; `fail`, the sentence it fails with at half.
     """
@@ -78,7 +78,7 @@ class FakeEngine:
         """Draw, a step at a time.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: as `fail` says.
         """
         assert self._lock.acquire(blocking=False), "one generation at a time"
@@ -141,7 +141,7 @@ class FakeEngine:
 
 @dataclass(kw_only=True)
 class RecordedRun:
-    """A `lorapod.engines.port.GenerationRun` without a process manager: keeps what it is told."""
+    """A `lorapod.engines.port.GenerationRun` without a process manager: keeps what it gets."""
 
     slot: Slot = field(default_factory=lambda: Slot(gpu=None))
     environment: Mapping[str, str] = field(default_factory=dict)

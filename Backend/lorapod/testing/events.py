@@ -34,7 +34,7 @@ _FIELDS: Mapping[EventType, Mapping[str, Any]] = {
 
 
 def sample_data(event_type: EventType = EventType.PROGRESS) -> EventData:
-    """Something to tell, of any type."""
+    """An event of any type."""
     return DATA[event_type].model_validate(
         {
             "status": EventStatus.TRAINING,
@@ -67,7 +67,7 @@ def sample_event(
 
 
 class MemorySink:
-    """A `lorapod.events.port.EventSink` that keeps what it is given, and fails while it is told to."""
+    """A `lorapod.events.port.EventSink` that keeps its events, and fails while `failure` is set."""
 
     def __init__(
         self, name: str = "memory", *, durable: bool = True, patience_s: float | None = None
@@ -93,7 +93,7 @@ class MemorySink:
         """Keep them.
 
         Raises:
-            SinkUnavailable: it is told to fail.
+            SinkUnavailable: `failure` is set.
         """
         self.tries += 1
         if self.failure is not None:

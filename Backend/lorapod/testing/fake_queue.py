@@ -27,7 +27,7 @@ class FakeQueue:
         self.requests: list[httpx.Request] = []
         #: Answers to come before anything else: a response, or an error of the connection.
         self.trouble: list[httpx.Response | Exception] = []
-        #: Answers to `/status`, one after the other, the last one for ever.
+        #: Answers to `/status`, one after the other; the last one repeats.
         self.states: list[dict[str, Any]] = []
         #: Whether `/runsync` answers before the job has ended.
         self.slow = False

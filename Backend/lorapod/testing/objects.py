@@ -22,7 +22,7 @@ class _Kept:
 
 
 class MemoryObjects:
-    """A `lorapod.storage.port.ObjectStore` that forgets with its process, and fails when it is told to.
+    """A `lorapod.storage.port.ObjectStore` in memory, which can be made to fail.
 
     `failure` is raised by every call while it is set.
     """

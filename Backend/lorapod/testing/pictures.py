@@ -28,12 +28,12 @@ def draw_dataset(
     """Draw `count` PNG pictures into `folder`, each with a `.txt` caption; the same arguments give the same files.
 
     Args:
-        folder: made where it is missing.
+        folder: made if it is missing.
         count: how many.
         size: width and height in pixels.
         ground: red, green and blue of the ground, 0 to 255.
         shape: those of the one shape on it, which covers about a sixth of the picture.
-        seed: decides where the shapes stand.
+        seed: decides the places of the shapes.
 
     Returns:
         The pictures, in the order of their names.

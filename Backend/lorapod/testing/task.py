@@ -1,4 +1,4 @@
-"""A type of process whose tasks count, as slowly as they are told."""
+"""A type of process whose tasks count, as slowly as their input says."""
 
 from __future__ import annotations
 

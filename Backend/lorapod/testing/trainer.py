@@ -40,7 +40,7 @@ class ScriptTrainer:
         """Fill in what the config leaves out.
 
         Raises:
-            InvalidInput: `steps` is no number.
+            InvalidInput: `steps` is not a number.
         """
         steps = request.config.get("steps", 5)
         if not isinstance(steps, int):

@@ -537,7 +537,7 @@ class TestState:
         status = bench.engine.probe()
 
         assert not status.available
-        assert "none is configured" in status.detail
+        assert "no backend is configured" in status.detail
 
     def test_it_is_asked_once_in_a_while(self, server: SwarmStandIn) -> None:
         clock = FakeClock()

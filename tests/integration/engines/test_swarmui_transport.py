@@ -191,7 +191,7 @@ class TestFaults:
         ("fault", "sentence"),
         [
             (Fault(drop=True), "the connection broke"),
-            (Fault(status=502, body=b"<html>bad gateway</html>"), "what stands before it answers 502"),
+            (Fault(status=502, body=b"<html>bad gateway</html>"), "the proxy in front of it answers 502"),
         ],
     )
     async def test_a_server_that_goes_away(self, server: SwarmStandIn, fault: Fault, sentence: str) -> None:
@@ -204,7 +204,7 @@ class TestFaults:
     async def test_what_is_no_answer(self, server: SwarmStandIn, body: bytes) -> None:
         server.faults["GetCurrentStatus"] = [Fault(body=body)]
         async with connected(server.url) as connection:
-            with pytest.raises(UpstreamError, match="no JSON object"):
+            with pytest.raises(UpstreamError, match="not a JSON object"):
                 await backends(SwarmCaller(connection, SwarmSession()))
 
     async def test_an_error_in_a_200(self, server: SwarmStandIn) -> None:

@@ -210,7 +210,7 @@ class TestNames:
 
     async def test_none_at_all_is_told(self, bench: Bench, server: FaultServer) -> None:
         code, message = await bench.failed(server.url("/api/123"), kind="lora")
-        assert (code, "what it is called" in message) == ("invalid_input", True)
+        assert (code, "has no file name" in message) == ("invalid_input", True)
         assert bench.files() == []
 
 
@@ -234,7 +234,7 @@ class TestRefusals:
     async def test_what_is_no_model(self, bench: Bench, server: FaultServer) -> None:
         server.faults.append(named("login.html"))
         code, message = await bench.failed(server.url("/api/1"), kind="lora")
-        assert (code, "no model" in message, bench.files()) == ("invalid_input", True, [])
+        assert (code, "is not a model" in message, bench.files()) == ("invalid_input", True, [])
 
     def test_a_private_address(self, open_bench: Callable[..., Bench], server: FaultServer) -> None:
         bench = open_bench(allow_private_urls=False)

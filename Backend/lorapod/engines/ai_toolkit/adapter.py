@@ -45,9 +45,9 @@ _MILESTONES = {
 }
 
 
-#: Milliseconds since the epoch, and the count; videos are WebP too, and a prompt may stand beside its image.
+#: Milliseconds since the epoch, and the count. Videos are WebP files too; a prompt may be in a text file beside its image.
 _RESULT = re.compile(r"(?P<milliseconds>\d+)_(?P<count>\d+)\.(?P<ending>\w+)")
-#: Where it stages files and keeps small images of them.
+#: Folders for files that are being written, and for thumbnails.
 _OWN_FOLDERS = (".tmp", ".thumbs")
 _PROMPT_ENDING = "txt"
 
@@ -85,7 +85,7 @@ class AIToolkitEngine:
         """Run the child, and collect what it has made.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: it failed, with what AI Toolkit said.
             OSError: it could not be started.
         """
@@ -147,10 +147,10 @@ def _report(text: str, total: int, run: GenerationRun) -> None:
 
 
 def _judge(child: ChildExit, *, made: int) -> None:
-    """Let a success pass: exit code 0 is none where it was interrupted, or has written nothing.
+    """Return after a success; exit code 0 is a failure if AI Toolkit was interrupted, or wrote nothing.
 
     Raises:
-        GenerationStopped: it was told to end.
+        GenerationStopped: it was stopped.
         WorkerError: it failed.
     """
     if child.stop_requested:
@@ -175,7 +175,7 @@ def results_of(folder: Path, *, before: Collection[Path], seed: int | None) -> S
 
 
 def tidy(folder: Path) -> None:
-    """Remove what is nobody's result."""
+    """Remove the files that are not results."""
     for name in _OWN_FOLDERS:
         for path in sorted((folder / name).glob("*")):
             path.unlink(missing_ok=True)

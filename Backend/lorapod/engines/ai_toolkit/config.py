@@ -150,7 +150,7 @@ def _fill(asked: dict[str, Any], generation: Generation, problems: Problems) -> 
         else:
             # With one seed for all they would be the same image: each draws its own, see `environment_of`.
             problems.warn(
-                "AI Toolkit draws the seeds of repeated images from the request's, and does not tell them: the same "
+                "AI Toolkit draws the seeds of repeated images from the request's, and does not report them: the same "
                 "request with the same seed makes the same images."
             )
     if type(asked["seed"]) is not int or not -1 <= asked["seed"] < _SEEDS:

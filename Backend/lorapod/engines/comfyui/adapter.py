@@ -75,7 +75,7 @@ class ComfyUIEngine:
         """Find and fill the workflow, as far as that is possible without the server.
 
         Raises:
-            InvalidInput: it is no workflow, or it and the request do not fit.
+            InvalidInput: it is not a workflow, or does not fit the request.
             NotFound: there is no workflow of that name.
             OSError: the workflow's file cannot be read.
         """
@@ -100,7 +100,7 @@ class ComfyUIEngine:
                 if run.stopped():
                     raise GenerationStopped from None
                 raise WorkerTimeout(
-                    "ComfyUI neither finished in time nor stopped when it was told to."
+                    "ComfyUI did not finish in time, and did not stop when it was cancelled."
                 ) from None
             finally:
                 self._server.listen(None)
@@ -141,7 +141,7 @@ class ComfyUIEngine:
         return replace(made, timings={"start_s": round(started_s, 3), **made.timings})
 
     def _make(self, job: ComfyJob, stats: Mapping[str, Any], run: GenerationRun) -> GenerationResult:
-        """Run the job; a second time where the server died under it, or lost it."""
+        """Run the job; run it once more if the server died or lost it."""
         try:
             return job.make(self._server.url, stats)
         except (PromptLost, ServerAway, ServerDied) as error:
@@ -153,7 +153,7 @@ class ComfyUIEngine:
         return job.make(self._server.url, stats)
 
     def _end_stuck(self) -> None:
-        """End a server that does not do as it is told, so far as it is this worker's to end."""
+        """End a server that does not stop its prompt, if this worker started it."""
         if self._server.owned:
             logger.warning("comfyui does not stop and is ended")
             self._server.stop()

@@ -55,7 +55,7 @@ class ComfyClient:
             graph: the workflow.
             prompt_id: a UUID in canonical form (ComfyUI since 0.25.0 refuses any other); names the prompt in later calls.
             client_id: the client whose socket receives the events.
-            process_id: kept in the prompt's `extra_data`, so that a person can tell whose prompt it is.
+            process_id: kept in the prompt's `extra_data`, so that a person sees which process it belongs to.
             key: for nodes of ComfyUI's paid API.
 
         Raises:
@@ -88,7 +88,7 @@ class ComfyClient:
         return any(item[1] == prompt_id for item in items)
 
     async def cancel(self, prompt_id: str) -> None:
-        """Take a prompt out of the queue, and interrupt it where it runs already; no other prompt is touched."""
+        """Take a prompt out of the queue, and interrupt it if it runs already; leave other prompts alone."""
         await self._post("queue", {"delete": [prompt_id]})
         await self._post("interrupt", {"prompt_id": prompt_id})
 
@@ -97,7 +97,7 @@ class ComfyClient:
         await self._post("history", {"delete": [prompt_id]})
 
     async def free(self) -> None:
-        """Have it unload every model and forget what it computed; it does so once it has nothing to do."""
+        """Ask it to unload every model and forget cached results; it does so when it is idle."""
         await self._post("free", {"unload_models": True, "free_memory": True})
 
     async def listed(self, folder: str) -> Sequence[str]:

@@ -32,7 +32,7 @@ _RERUN = "lorapod_rerun"
 
 @dataclass(frozen=True, kw_only=True)
 class ComfyFolders:
-    """Where a ComfyUI on this machine reads and writes."""
+    """The folders that a ComfyUI on this machine reads and writes."""
 
     input: Path
     output: Path

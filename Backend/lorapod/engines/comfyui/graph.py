@@ -134,7 +134,7 @@ class Filled:
     graph: Graph
     #: Names that were there and had a value.
     used: frozenset[str]
-    #: Names that were there and had none; they stand as they were.
+    #: Names that were there and had no value; they are unchanged.
     missing: frozenset[str]
 
 

@@ -1,4 +1,4 @@
-"""Where ComfyUI is installed."""
+"""The ComfyUI that is installed beside the worker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lorapod.installations import Installation, ProgramSpec
 
-#: Where images of this kind have it.
+#: Its usual places in container images.
 IMAGE_ROOTS = (Path("/comfyui"), Path("/app/ComfyUI"))
-#: What runs it there.
+#: Its usual Python there.
 IMAGE_PYTHON = Path("/opt/venv/bin/python")
 
 COMFYUI = ProgramSpec(

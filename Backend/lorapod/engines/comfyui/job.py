@@ -1,4 +1,4 @@
-"""One generation on a ComfyUI that answers: its inputs brought, its prompts run, its results fetched, its traces removed."""
+"""One generation on a running ComfyUI: upload its inputs, run its prompts, fetch its results, clean up."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from lorapod.wire.validation import problems_found
 
 #: How long a server may take to forget what it was asked.
 _CLEAN_UP_S = 1.0
-#: Where a model may be that a request names.
+#: Folders in which the model of a request is looked for.
 _MODEL_FOLDERS = ("checkpoints", "diffusion_models")
 
 
 class ComfyJob:
-    """One generation; goes on where it was when it is run a second time, after the server died."""
+    """One generation; a second run, after the server died, continues with the first missing image."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ComfyJob:
         Args:
             generation: what is asked for.
             template: its workflow, not filled yet.
-            run: who is told of it.
+            run: receives progress and log lines.
             root: the ComfyUI installation on this machine; None: its folders cannot be reached.
             limits: how long it may take.
             check_server: see `PromptWatch`.
@@ -83,7 +83,7 @@ class ComfyJob:
 
         Raises:
             PromptCancelled, PromptStuck, PromptLost, WorkerTimeout, ServerAway: as `PromptWatch.run`.
-            PromptInterrupted: somebody interrupted it.
+            PromptInterrupted: it was interrupted in ComfyUI itself.
             WorkerError: it failed.
             OSError: the disk failed.
         """
@@ -233,13 +233,13 @@ class ComfyJob:
         self._warnings |= dict.fromkeys(sentences)
 
     async def _clean_up(self, client: ComfyClient, folders: ComfyFolders | None) -> None:
-        """Remove what the job left in ComfyUI; what cannot be removed is no failure of the job."""
+        """Remove what the job left in ComfyUI; ignore what cannot be removed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLEAN_UP_S):
                 for prompt_id in list(self._prompt_ids):
                     await self._forget(client, prompt_id)
         if folders is not None:
-            # Not in another thread: this loop is the job's own, and the job is over.
+            # No other thread is needed: this loop serves this job alone, and the job is over.
             folders.remove_job(self._generation.process_id, self._temporary)
 
     async def _forget(self, client: ComfyClient, prompt_id: str) -> None:

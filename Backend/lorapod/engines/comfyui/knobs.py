@@ -1,6 +1,6 @@
 """Sizes, seeds and the sampler's numbers, set on the nodes that have such inputs as plain values.
 
-Which node is meant is told by the names of its inputs, so that nodes this project never heard of are served too. An
+The names of its inputs show which node is meant, so that nodes this project does not know work too. An
 input that is linked to another node is left alone: the workflow computes it.
 """
 

@@ -1,4 +1,4 @@
-"""LoRAs in a workflow: a node whose `lora_name` is `{{ LORA }}` is where they go, one after another."""
+"""LoRAs in a workflow: a node whose `lora_name` is `{{ LORA }}` becomes one node for each LoRA."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NamedLora:
 
 
 def listed_name(wanted: str, listed: Sequence[str]) -> str | None:
-    """Return the name in `listed` that is `wanted`, or whose last part is, with or without suffix; None if none is."""
+    """Return the name in `listed` that is `wanted`, or whose last part is, with or without suffix; else None."""
     if wanted in listed:
         return wanted
     last = wanted.rpartition("/")[2]
@@ -34,7 +34,7 @@ def listed_name(wanted: str, listed: Sequence[str]) -> str | None:
 
 
 def lora_places(graph: Graph) -> list[str]:
-    """Return the ids of the nodes that stand for any number of LoRAs."""
+    """Return the ids of the placeholder nodes, each for any number of LoRAs."""
     return [node_id for node_id, node in graph.items() if _is_place(node["inputs"].get("lora_name"))]
 
 
@@ -72,8 +72,8 @@ def _join(graph: Graph, place: str, last: dict[str, Any]) -> None:
             if outputs.get(link[1]) not in last:
                 raise InvalidInput(
                     f"{field} of node {shown_node(graph, node_id)} is linked to output {link[1]} of node {place}, "
-                    "which stands for LoRAs and has no such output.",
-                    hint="A place for LoRAs passes on its model and clip, where these are linked.",
+                    "which is replaced by LoRA nodes and has no such output.",
+                    hint="A LoRA placeholder passes on its model and clip, if these are linked.",
                 )
             node["inputs"][field] = copy.copy(last[outputs[link[1]]])
 

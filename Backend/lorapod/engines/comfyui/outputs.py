@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Kept for good, against shown once; `input` is what somebody gave it.
+#: Saved for good, or a preview; there is also `input`, an uploaded file.
 OUTPUT = "output"
 TEMPORARY = "temp"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFile:
-    """One file in ComfyUI's folders; what kind it is, only its name tells: videos stand under `images` too."""
+    """One file in ComfyUI's folders; only its name shows its kind: ComfyUI lists videos under `images` too."""
 
     node: str
     filename: str
@@ -44,7 +44,7 @@ class PromptOutputs:
 
     @property
     def wanted(self) -> Sequence[OutputFile]:
-        """The files that nodes saved; previews only where there is nothing else at all."""
+        """The files that nodes saved; the previews if there is nothing else."""
         if self.kept:
             return self.kept
         return [] if self.texts else [file for file in self.files if file.type == TEMPORARY]

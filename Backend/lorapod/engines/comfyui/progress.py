@@ -1,4 +1,4 @@
-"""How far a prompt is, by what its socket tells."""
+"""The progress of a prompt, from the events of its socket."""
 
 from __future__ import annotations
 

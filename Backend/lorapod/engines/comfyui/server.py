@@ -1,4 +1,4 @@
-"""The ComfyUI server that jobs are sent to: one that runs already, or one that this worker starts and starts again."""
+"""The ComfyUI server for jobs: one that runs already, or one that this worker starts, and restarts after a crash."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ComfyServer:
 
     @property
     def root(self) -> Path | None:
-        """The installation whose folders the server uses; None where they cannot be reached from here."""
+        """The installation whose folders the server uses; None if they cannot be reached from here."""
         if not is_local(self.url):
             return None
         return find_root(self._settings.comfyui_path, self._workspace)
@@ -80,12 +80,12 @@ class ComfyServer:
         return self._child is not None and self._child.alive
 
     def ready(self, run: GenerationRun) -> Mapping[str, Any]:
-        """Have a server that answers; starts it where there is none. Answers its `system_stats`.
+        """Wait for a server that answers, start one if there is none, and return its `system_stats`.
 
-        One that has just done a job is not asked again; should it be gone, the job finds that out.
+        A server that has just done a job is not asked again; if it has gone, the job notices.
 
         Raises:
-            GenerationStopped: the generation was stopped meanwhile; the server goes on starting.
+            GenerationStopped: the generation was stopped meanwhile; the server continues to start.
             ServerDied: it ended while it started.
             WorkerTimeout: it does not answer within `STARTUP_TIMEOUT`.
             UpstreamError: there is none, or it ended again and again, or something else has its port.
@@ -149,7 +149,7 @@ class ComfyServer:
             self._child.listen(listener)
 
     def stop(self) -> None:
-        """End the child, where there is one; a server that was there already is left alone. Any thread."""
+        """End the child, if there is one; leave a server alone that was not started here. Any thread."""
         self._believed_s = 0.0
         with self._lock:
             child, self._child = self._child, None

@@ -58,7 +58,7 @@ class ServerChild:
 
     @property
     def last_words(self) -> str:
-        """The last line that it wrote; empty where it wrote none."""
+        """The last line that it wrote; empty if it wrote none."""
         return next((line for line in reversed(self._lines) if line.strip()), "")
 
     def listen(self, listener: Callable[[str], None] | None) -> None:

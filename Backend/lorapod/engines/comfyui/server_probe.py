@@ -43,7 +43,7 @@ class ServerView:
 
     #: Something listens there.
     listens: bool
-    #: Its `system_stats`; None where it did not answer them in time, or is something else.
+    #: Its `system_stats`; None if it did not answer in time, or is another program.
     stats: Mapping[str, Any] | None = None
     #: What listens there is not ComfyUI.
     foreign: bool = False

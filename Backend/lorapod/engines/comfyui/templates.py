@@ -13,7 +13,7 @@ from lorapod.workspace import safe_name
 SUFFIX = ".json"
 TEMPLATE_BYTES_MAX = 8_000_000
 
-#: Where a request names no workflow: with an image, the image-to-video worker's own default; else an image of a text.
+#: The workflows of requests that name none: with an image, and without.
 IMAGE_TO_VIDEO = "video_wan2_2_14B_i2v"
 TEXT_TO_IMAGE = "text_to_image"
 

@@ -36,7 +36,7 @@ POLL_CLOSED_S = 0.25
 SILENCE_S = 3.0
 #: Longest wait for one look.
 LOOK_S = 2.0
-#: For so long a server that cannot be reached may come back.
+#: How long a server that cannot be reached may take to come back.
 AWAY_S = 60.0
 #: How long a prompt may take to end after it was cancelled, and how often that is said again: ComfyUI forgets an
 #: interrupt that comes just before a prompt begins.
@@ -49,15 +49,15 @@ _ENDS = frozenset({"execution_success", "execution_error", "execution_interrupte
 
 
 class PromptLost(UpstreamError):
-    """ComfyUI knows nothing of the prompt any more: it was started anew meanwhile."""
+    """ComfyUI does not know the prompt any more: it was restarted meanwhile."""
 
 
 class PromptStuck(UpstreamError):
-    """ComfyUI goes on with a prompt that was cancelled."""
+    """ComfyUI continues a prompt that was cancelled."""
 
 
 class PromptCancelled(Exception):
-    """The prompt is over because it was to be."""
+    """The prompt was cancelled, and has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class PromptWatch:
             process_id: the process that the prompt belongs to.
             limits: how long it may take.
             progress: what reads its events.
-            report: called with what they tell.
+            report: called with the progress in them.
             stopped: whether it is to be cancelled.
             check_server: whether a server that cannot be reached is known to live; raises when it has died.
         """
@@ -126,7 +126,7 @@ class PromptWatch:
         Raises:
             PromptCancelled: it was to be stopped.
             WorkerTimeout: it did not end before the deadline, and was cancelled.
-            PromptStuck: it was cancelled, and goes on all the same.
+            PromptStuck: it was cancelled, and continues all the same.
             PromptLost: the server does not know it any more.
             ServerAway: the server cannot be reached any more.
             InvalidInput: ComfyUI refuses the workflow.
@@ -182,7 +182,7 @@ class PromptWatch:
             self._report(told)
 
     async def _unless_stopped(self, submitting: Coroutine[Any, Any, AcceptedPrompt]) -> AcceptedPrompt:
-        """Submit, or give up where it is to be stopped: a server that hangs must not hold it."""
+        """Submit, or give up if the generation is stopped: a server that hangs must not block it."""
         task = asyncio.ensure_future(submitting)
         while not (await asyncio.wait({task}, timeout=TICK_S))[0]:
             if self._stopped():
@@ -203,7 +203,7 @@ class PromptWatch:
             if now_s >= self._limits.deadline_s:
                 await self._cancel()
                 raise WorkerTimeout(
-                    "ComfyUI did not finish in time, and was told to stop.",
+                    "ComfyUI did not finish in time, and the prompt was cancelled.",
                     hint="Make it smaller, or raise GENERATION_TIMEOUT.",
                 )
             hinted = self._hint.is_set()
@@ -216,7 +216,7 @@ class PromptWatch:
                 await self._look_for_loss(looked_s)
 
     async def _look(self) -> Mapping[str, Any] | None:
-        """Ask the history; a server that is away for a while is none that has died."""
+        """Ask the history; treat a server as dead only after `AWAY_S` without an answer."""
         try:
             async with asyncio.timeout(LOOK_S):
                 entry = await self._client.history(self._prompt_id)
@@ -235,7 +235,7 @@ class PromptWatch:
         return entry
 
     async def _look_closely(self) -> Mapping[str, Any] | None:
-        """Ask the history at once, and again and again where the prompt is known to be over."""
+        """Ask the history at once; repeat if the prompt is known to be over."""
         wait_s, late = _FIRST_WAIT_S, 0
         while (entry := await self._look()) is None:
             if wait_s >= self._limits.history_delay_s:

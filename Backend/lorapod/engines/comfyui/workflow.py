@@ -31,7 +31,7 @@ _NEEDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What is only known once the job runs; as it stands, good enough for a first look."""
+    """Values that are known once the job runs; the defaults serve for a check before that."""
 
     #: The input image as ComfyUI's `LoadImage` names it.
     image: str = "input.png"
@@ -49,7 +49,7 @@ class Composed:
     """A workflow that can be sent."""
 
     graph: Graph
-    #: The seed that makes the same again, where one number says it.
+    #: The seed that makes the same image again; None if the workflow has several.
     seed: int | None
     #: What of the request no node took, a sentence each.
     warnings: Sequence[str] = field(default=())
@@ -88,7 +88,7 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
 
 
 def _seed(generation: Generation, graph: Graph, index: int) -> int | None:
-    """Seed every sampler; a caller's own workflow keeps its seeds where the request has none."""
+    """Seed every sampler; a caller's own workflow keeps its seeds if the request has none."""
     if generation.workflow is None or generation.seed_given:
         set_knobs(graph, {"seed": generation.seed + index})
         return generation.seed + index

@@ -71,7 +71,7 @@ class DiffusersEngine:
         Args:
             settings: default model, time limits, model folders.
             workspace: where models and results lie.
-            clock: tells when the model has been idle for `ENGINE_IDLE_S`.
+            clock: measures how long the model has been idle, for `ENGINE_IDLE_S`.
             starter: starts the child.
         """
         self._settings = settings
@@ -127,7 +127,7 @@ class DiffusersEngine:
         """Make the images.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: it failed; the log has the traceback.
             OSError: the child could not be started.
         """
@@ -146,7 +146,7 @@ class DiffusersEngine:
                 self._idle_since_s = self._clock.monotonic()
 
     def release(self) -> None:
-        """End the child: the one sure way to have all of its GPU memory back."""
+        """End the child: the only sure way to free all of its GPU memory."""
         with self._lock:
             resident, self._resident, self._loaded = self._resident, None, None
         if resident is not None:

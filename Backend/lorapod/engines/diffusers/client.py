@@ -1,4 +1,4 @@
-"""One generation, as the engine talks it through with its child."""
+"""The requests of one generation to the child."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lorapod.errors import (
     error_of,
 )
 
-#: How long the present step may go on after a stop; then the child is ended.
+#: How long the present step may continue after a stop; then the child is ended.
 CANCEL_S = 10.0
 
 #: How long an idle child may take to answer; then it is replaced.
@@ -46,7 +46,7 @@ _LOOK_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineClient:
-    """What one generation says to the child; whatever goes wrong leaves the child ended, or ready for the next."""
+    """Sends the requests of one generation; after a failure the child has ended, or is ready for the next."""
 
     resident: ResidentPipeline
     run: GenerationRun
@@ -58,7 +58,7 @@ class PipelineClient:
         """Wait for the child's imports.
 
         Raises:
-            GenerationStopped: it was told to.
+            GenerationStopped: it was stopped.
             WorkerError: the child ended, or took too long.
         """
         deadline = self.clock.monotonic() + self.startup_timeout_s
@@ -75,7 +75,7 @@ class PipelineClient:
         shows only seconds later, when the driver has given its memory back.
 
         Raises:
-            GenerationStopped: it was told to.
+            GenerationStopped: it was stopped.
         """
         deadline = self.clock.monotonic() + ANSWER_S
         try:
@@ -93,7 +93,7 @@ class PipelineClient:
         """Have a model loaded.
 
         Raises:
-            GenerationStopped: it was told to.
+            GenerationStopped: it was stopped.
             WorkerError: it could not be loaded.
         """
         self.run.report(GenerationProgress(detail="loading the model"))
@@ -112,7 +112,7 @@ class PipelineClient:
         """Have images made.
 
         Raises:
-            GenerationStopped: it was told to.
+            GenerationStopped: it was stopped.
             WorkerError: they could not be made.
         """
         deadline = self.clock.monotonic() + self.generation_timeout_s
@@ -147,7 +147,7 @@ class PipelineClient:
                 raise self._gave_up(deadline, failing, limit_s)
             if cancel_deadline is None and self.run.stopped():
                 if cancel is None:
-                    # There is no way to end a load but with the process.
+                    # A load can be ended only with the process.
                     raise self._gave_up(deadline, failing, limit_s)
                 self._send(cancel)
                 cancel_deadline = now + CANCEL_S

@@ -1,6 +1,6 @@
-"""What the engine and its child say to each other, one JSON object a message.
+"""The messages between the engine and its child, one JSON object each.
 
-| the engine asks | and is told |
+| the engine sends | and receives |
 |---|---|
 | (nothing) | `ready`, once: everything is imported |
 | `load` | `loaded`, or `failed` |
@@ -8,8 +8,8 @@
 | `ping` | `pong`, at once, whatever else the child does |
 | `cancel` | nothing of its own; the generation ends at its next step |
 
-There is no word for unloading: the engine ends the child, which surely frees the GPU. The end of the connection ends
-the child too.
+There is no message for unloading: the engine ends the child, which surely frees the GPU. The child ends too when the
+connection ends.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Made(Message):
 
 
 class Cancelled(Message):
-    """A generation has ended early, as it was told to."""
+    """A generation was cancelled."""
 
     kind: Literal["cancelled"] = "cancelled"
     job: str
@@ -150,7 +150,7 @@ class Failed(Message):
     code: ErrorCode
     message: str
     hint: str = ""
-    #: Whether the child is of no use any more.
+    #: Whether the child cannot be used any more.
     fatal: bool = False
 
 

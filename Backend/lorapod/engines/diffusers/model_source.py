@@ -1,4 +1,4 @@
-"""Which model a generation takes, and whether it can be loaded, as far as that shows without torch."""
+"""The model that a generation uses, checked as far as that is possible without torch."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def check_loras(loras: Sequence[LoraUse]) -> None:
     """Look at each file's header.
 
     Raises:
-        InvalidInput: one is no LoRA, or cut off.
+        InvalidInput: one is not a LoRA, or cut off.
         NotFound: one is gone.
     """
     for lora in loras:
         header = _whole(lora.path, f"The LoRA {lora.name}")
         if not header.is_lora:
-            raise InvalidInput(f"{lora.path.name} is no LoRA: it holds none of a LoRA's tensors.")
+            raise InvalidInput(f"{lora.path.name} is not a LoRA: it has no LoRA tensors.")
 
 
 def stamp_of(paths: Iterable[Path]) -> str:
@@ -94,7 +94,7 @@ def _local(path: Path) -> ModelSource:
 
 def _whole(path: Path, what: str) -> WeightsHeader:
     if path.suffix != SUFFIX:
-        raise InvalidInput(f"{what} is no {SUFFIX} file; other formats are not loaded.")
+        raise InvalidInput(f"{what} is not a {SUFFIX} file; other formats are not loaded.")
     try:
         header = read_header(path)
     except WorkerError as error:

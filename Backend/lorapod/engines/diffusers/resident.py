@@ -145,7 +145,7 @@ class ResidentPipeline:
         return self._connected().receive(timeout_s)
 
     def read_out(self) -> None:
-        """Have all that it has printed until now written; returns at once where it is silent."""
+        """Wait until all that it has printed so far is written."""
         for _ in range(2):
             with self._passed:
                 seen = self._passes
@@ -205,10 +205,10 @@ class ResidentPipeline:
 
 
 class ChildOutput:
-    """Takes lines from one thread, and is pointed elsewhere by another."""
+    """Passes the child's lines to the log of the generation that runs, else to the worker's log."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with the worker's log."""
+        """Pass lines to the worker's log first."""
         self._clock = clock
         self._log: Callable[[str], None] | None = None
         self._repaint_due_s = 0.0
@@ -216,7 +216,7 @@ class ChildOutput:
 
     @contextmanager
     def into(self, log: Callable[[str], None]) -> Iterator[None]:
-        """Have lines written by `log`, and by nobody once this ends."""
+        """Send lines to `log` until the block ends."""
         with self._lock:
             self._log = log
         try:
@@ -226,7 +226,7 @@ class ChildOutput:
                 self._log = None
 
     def write(self, line: Line) -> None:
-        """Pass one line on; of a bar that repaints itself, an image now and then."""
+        """Pass one line on; of a progress bar that repaints itself, pass a line now and then."""
         if line.repainted:
             if self._clock.monotonic() < self._repaint_due_s:
                 return

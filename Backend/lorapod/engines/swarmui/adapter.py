@@ -1,4 +1,4 @@
-"""The engine: SwarmUI as the worker's port wants it."""
+"""SwarmUI behind the engine port."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SwarmUIEngine:
     """
 
     name = NAME
-    #: SwarmUI may generate on another machine; where it runs on this one, it finds the GPU itself.
+    #: SwarmUI may generate on another machine; on this one, it finds the GPU itself.
     needs_gpu = False
     min_gpu_memory_bytes = 0
 
@@ -54,9 +54,9 @@ class SwarmUIEngine:
         """Build the engine; ask nothing yet.
 
         Args:
-            options: where it is.
+            options: its URL and time limits.
             clock: measures waits.
-            session: for whatever is no generation; others may share it.
+            session: for everything but generations; may be shared.
         """
         self._options = options
         self._clock = clock
@@ -95,7 +95,7 @@ class SwarmUIEngine:
         )
 
     def prepare(self, generation: Generation) -> Sequence[str]:
-        """Judge what needs no server; the rest is told when it has answered.
+        """Check what needs no server; the rest is checked once it has answered.
 
         Raises:
             WorkerError: it cannot be generated like this.
@@ -103,10 +103,10 @@ class SwarmUIEngine:
         return check(generation)
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
-        """Wait for SwarmUI where it is not ready, and have it generate.
+        """Wait until SwarmUI is ready, and have it generate.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: it failed.
             OSError: the disk failed.
         """
@@ -116,7 +116,7 @@ class SwarmUIEngine:
             self._busy = False
 
     def release(self) -> None:
-        """Have SwarmUI's backends free the GPU's memory, whoever made them load; one that is away holds none."""
+        """Have SwarmUI's backends free the GPU's memory; a server that is not there holds none."""
         if not self._answered:
             return
         try:
@@ -146,7 +146,7 @@ class SwarmUIEngine:
             # It may be slow to answer now, and it is there: it generates.
             return EngineStatus(available=True, version=version, detail=f"SwarmUI at {where} generates")
         try:
-            # Whoever has the session renewed at this moment may wait longer for it.
+            # A generation that renews the session at this moment may need longer.
             async with asyncio.timeout(2 * PROBE_S), connected(self._options.url) as connection:
                 granted = await self._session.get(connection, timeout_s=PROBE_S)
                 found = await backends(SwarmCaller(connection, self._session), timeout_s=PROBE_S)

@@ -1,4 +1,4 @@
-"""Addresses of models as SwarmUI is given them: looked at first, for it asks whatever it is told to."""
+"""URLs of models, checked before SwarmUI gets them: it fetches any URL."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ANSWER_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAddresses:
-    """Finds where a model's bytes are, so that SwarmUI needs no redirect, and none of the worker's secrets."""
+    """Finds the final URL of a model, so that SwarmUI follows no redirect and gets no secret of the worker."""
 
     hf_endpoint: str = PUBLIC_HUB
     hf_token: SecretStr | None = None

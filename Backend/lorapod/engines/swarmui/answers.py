@@ -1,4 +1,4 @@
-"""What SwarmUI's answers mean: it tells most of its errors in a 200, as a sentence and nothing else."""
+"""The errors in SwarmUI's answers: most come with status 200, as a sentence and nothing else."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_answer(route: str, status: int, body: bytes | str) -> dict[str, Any]:
 
     Raises:
         SessionUnknown: a new session is needed.
-        WorkerError: the answer tells of an error, or is no answer of SwarmUI's.
+        WorkerError: the answer contains an error, or does not come from a SwarmUI.
     """
     try:
         answer = json.loads(body)
@@ -71,7 +71,7 @@ def read_answer(route: str, status: int, body: bytes | str) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise UpstreamError(
-            f"SwarmUI's answer to {route} is no JSON object (status {status}).",
+            f"SwarmUI's answer to {route} is not a JSON object (status {status}).",
             hint="Check that SWARMUI_API_URL is the address of a SwarmUI.",
         )
     check(route, answer)
@@ -85,7 +85,7 @@ def check(route: str, answer: Mapping[str, Any]) -> None:
 
     Raises:
         SessionUnknown: a new session is needed.
-        WorkerError: it tells of an error.
+        WorkerError: it contains an error.
     """
     error_id = answer.get("error_id")
     if error_id == "invalid_session_id":

@@ -33,7 +33,7 @@ _CLOSE_S = 0.02
 #: How a proxy says that the server behind it is away.
 _GATEWAY = frozenset({502, 503, 504})
 
-#: Between two pings of a websocket; a server that does not answer one for half as long is taken for gone.
+#: Between two pings of a websocket; a server that does not answer one for half as long counts as gone.
 HEARTBEAT_S = 20.0
 
 
@@ -43,7 +43,7 @@ _TOO_BIG = 1009
 
 
 class SwarmUnreachable(UpstreamError):
-    """Nothing answers where SwarmUI should be, or the connection broke."""
+    """No SwarmUI answers at its URL, or the connection broke."""
 
 
 class NoSocket(SwarmUnreachable):
@@ -67,11 +67,11 @@ class SwarmConnection:
             SessionUnknown: a new session is needed.
             SwarmUnreachable: there was no answer.
             WorkerTimeout: there was none in time.
-            WorkerError: the answer tells of an error.
+            WorkerError: the answer contains an error.
         """
         status, body = await self._attempt(route, fields, timeout_s)
         if status in _GATEWAY:
-            raise self.unreachable(f"what stands before it answers {status}")
+            raise self.unreachable(f"the proxy in front of it answers {status}")
         return read_answer(route, status, body)
 
     async def _attempt(self, route: str, fields: Mapping[str, Any], timeout_s: float) -> tuple[int, bytes]:
@@ -158,7 +158,7 @@ async def connected(address: str) -> AsyncIterator[SwarmConnection]:
     """
     if not address.startswith(("http://", "https://")):
         raise Unsupported("SWARMUI_API_URL is not an http or https address.")
-    # The system's resolver: it knows the names of containers, and costs nothing where there is nothing to look up.
+    # The system's resolver: it knows the names of containers.
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -197,12 +197,12 @@ class SwarmSocket:
         self._first: dict[str, Any] | None = None
 
     async def begin(self, fields: Mapping[str, Any]) -> None:
-        """Say what is wanted, and wait for the first message: it tells whether the session is known.
+        """Send the request, and wait for the first message: it shows whether the session is known.
 
         Raises:
             SessionUnknown: it is not.
             SocketDropped: there was no message.
-            WorkerError: the message tells of an error.
+            WorkerError: the message contains an error.
         """
         await self.send(fields)
         self._first = await self._next()
@@ -210,10 +210,10 @@ class SwarmSocket:
             raise self._dropped()
 
     async def send(self, fields: Mapping[str, Any]) -> None:
-        """Say something.
+        """Send a message.
 
         Raises:
-            SocketDropped: there is no connection any more.
+            SocketDropped: the connection has ended.
         """
         try:
             await self._socket.send_str(json.dumps(fields))
@@ -225,7 +225,7 @@ class SwarmSocket:
 
         Raises:
             SocketDropped: the connection broke.
-            WorkerError: a message tells of an error.
+            WorkerError: a message contains an error.
         """
         message, self._first = self._first, None
         while message is not None:

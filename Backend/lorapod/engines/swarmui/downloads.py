@@ -1,4 +1,4 @@
-"""Downloads of models by SwarmUI, into its own folders; a `lorapod.models.port.Downloads`."""
+"""Downloads of models by SwarmUI into its own folders; a `lorapod.models.port.Downloads`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SwarmDownloads:
         """Return the name, suffix included, that the model will have at SwarmUI.
 
         Raises:
-            InvalidInput: the name or the source is not one that SwarmUI takes.
+            InvalidInput: SwarmUI does not accept the name or the source.
             Unsupported: it keeps no models of that kind.
         """
         if subtype_of(wanted.kind) is None:
@@ -108,7 +108,7 @@ class SwarmDownloads:
             ) from error
         except WorkerError as error:
             raise _without(address, error) from error
-        raise UpstreamError("SwarmUI ended the download without a word.")
+        raise UpstreamError("SwarmUI ended the download without saying why.")
 
 
 def _without(address: str, error: WorkerError) -> WorkerError:
@@ -122,7 +122,7 @@ def _plain_name(name: str) -> str:
     """Return a name that SwarmUI keeps unchanged; it drops dots and turns spaces into underscores.
 
     Raises:
-        InvalidInput: it is no plain name.
+        InvalidInput: it is not a plain name.
     """
     bare = name.removesuffix(".safetensors").removesuffix(".gguf")
     parts = [safe_name(part, field="name") for part in bare.split("/")]

@@ -30,7 +30,7 @@ class Arrival:
     index: int
     #: `View/…`, `Output/…` or a data URI.
     address: str
-    #: As the image's own metadata tell it.
+    #: From the image's own metadata.
     seed: int | None = None
 
 
@@ -51,7 +51,7 @@ class Stream:
     def read(self, message: Mapping[str, Any]) -> Arrival | GenerationProgress | None:
         """Return what a message reports; None if it is nothing that a caller needs.
 
-        Mini-grids and images from between the steps have negative indices: nobody asked for them.
+        Mini-grids and images from between the steps have negative indices, and are not wanted.
         """
         if message.get("socket_intention") == "close":
             self.over = True
@@ -134,7 +134,7 @@ class SwarmGeneration:
     async def images(self) -> list[GeneratedFile]:
         """Return all images, in order.
 
-        Where the websocket cannot be had, or breaks, what is missing is asked for again, one request for each image: each
+        If the websocket cannot be opened, or breaks, the missing images are requested one by one: each
         has its own seed, so that nothing changes but the way.
 
         Raises:
@@ -180,7 +180,7 @@ class SwarmGeneration:
                         break
             await asyncio.gather(*fetches)
         except SocketDropped:
-            # What has been made by then is worth having.
+            # Keep what has been made already.
             await asyncio.gather(*fetches, return_exceptions=True)
             raise
         finally:
@@ -196,7 +196,7 @@ class SwarmGeneration:
             await self.interrupt()
         except WorkerError:
             await ready(self.caller, patience_s=RESTART_S, clock=self.clock, report=self.run.log)
-            # It may not have been gone but frozen, and goes on with what it did.
+            # It may only have been frozen, and continue its work.
             await self.interrupt()
 
     async def _one_by_one(self) -> None:
@@ -211,7 +211,7 @@ class SwarmGeneration:
             fields = {**alone(self.asked, number), "images": 1}
             answer = await self.caller.call("GenerateText2Image", fields, timeout_s=self.within_s)
             addresses = answer.get("images")
-            # A batch may be followed by a mini-grid of it, which nobody asked for.
+            # A batch may be followed by a mini-grid of it, which is not wanted.
             for index, address in zip(
                 indices, addresses if isinstance(addresses, list) else [], strict=False
             ):

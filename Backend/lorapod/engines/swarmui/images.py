@@ -35,7 +35,7 @@ async def save(
     """Save an image as `stem` with the suffix of its kind; whole or not at all.
 
     Args:
-        connection: where it is fetched.
+        connection: to the server.
         address: `View/…`, `Output/…`, or a data URI.
         stem: the path without suffix.
         room: how large it may be, and what stays free on the disk.
@@ -103,7 +103,7 @@ async def _decoded(address: str) -> AsyncIterator[bytes]:
         for at in range(match.end(), len(address), piece):
             yield base64.b64decode(address[at : at + piece], validate=True)
     except binascii.Error as error:
-        raise UpstreamError("SwarmUI sent an image that is no base64.") from error
+        raise UpstreamError("SwarmUI sent an image that is not base64.") from error
 
 
 async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> None:

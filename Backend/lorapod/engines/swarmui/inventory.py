@@ -1,4 +1,4 @@
-"""What a SwarmUI knows: its parameters and its models."""
+"""The parameters and models that a SwarmUI knows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class SwarmInventory:
     def instead_of(self, kind: str, name: str) -> str | None:
         """Return the model that SwarmUI would use for a name that it does not have: the shortest that contains it.
 
-        None where it has the very model, in whichever folder, or none like it.
+        None if it has exactly that model, in any folder, or none like it.
         """
         wanted = plain_model(name)
         plain = {known: plain_model(known) for known in self.models.get(kind, ())}

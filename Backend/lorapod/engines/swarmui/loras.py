@@ -1,4 +1,4 @@
-"""LoRAs of the workspace where SwarmUI finds them: copies in a folder of the worker's own among SwarmUI's LoRAs.
+"""Copies of the workspace's LoRAs for SwarmUI, in a folder of the worker among SwarmUI's LoRAs.
 
 Copies, not links: SwarmUI writes the hash and other metadata into the header of a LoRA that it uses, in place where
 they fit. Through a link, that would change what a training made, and its checksum.
@@ -44,9 +44,9 @@ class LoraFolder:
     keep_free_bytes: int
 
     def place(self, lora: LoraUse) -> str:
-        """SwarmUI's name, with suffix, of a LoRA; copied there where it is not yet.
+        """Copy a LoRA if that is not done yet; return SwarmUI's name for it, with suffix.
 
-        The name holds what tells one content of the path from the next, so that a copy is never out of date.
+        The name contains a digest of path, size and time, so that a copy is never out of date.
 
         Raises:
             InsufficientStorage: there is no room.
@@ -95,7 +95,7 @@ def _noted_as_used(copy: Path) -> bool:
 
 
 def _sweep(own: Path) -> None:
-    """Remove what nobody has used for long, and what killed workers have half copied; what cannot be removed stays."""
+    """Remove copies that were not used for long, and unfinished ones; ignore what cannot be removed."""
     for path in own.iterdir():
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_atime > UNUSED_S:
@@ -104,15 +104,15 @@ def _sweep(own: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRoots:
-    """What the worker knows of where SwarmUI's models lie."""
+    """The places where SwarmUI's models may be."""
 
     #: SwarmUI's model folder, where an operator has named it.
     named: Path | None = None
-    #: Where SwarmUI itself may be installed: it names its folders relative to its own.
+    #: Possible installations of SwarmUI: it names its folders relative to its own.
     installations: Sequence[Path] = ()
 
     async def lora_folder(self, caller: SwarmCaller) -> Path:
-        """SwarmUI's folder of LoRAs: below the named one, else where SwarmUI says.
+        """Return SwarmUI's folder of LoRAs: below the named one, else the one that SwarmUI reports.
 
         Raises:
             Unsupported: it is not on this machine.

@@ -81,7 +81,7 @@ def edited(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
     Raises:
         Unsupported: SwarmUI keeps no such field.
-        InvalidInput: a value is not one of its.
+        InvalidInput: SwarmUI does not accept a value.
     """
     wanted = {_WORKERS_NAMES.get(name, name): value for name, value in changes.items()}
     known = {*_TEXTS, "tags", *OWN_FIELDS}

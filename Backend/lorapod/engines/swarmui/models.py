@@ -35,7 +35,7 @@ class SwarmModels:
     """Asks SwarmUI each time; its answers are never kept."""
 
     def __init__(self, address: str, session: SwarmSession, *, named: bool = True) -> None:
-        """Ask the server at `address` as `session`; `named`: somebody said that there is one."""
+        """Ask the server at `address` as `session`; `named`: the operator named one."""
         self._address = address
         self._session = session
         self._named = named
@@ -45,7 +45,7 @@ class SwarmModels:
         """Return one page of the models, by kind and name.
 
         Raises:
-            InvalidInput: the cursor is not one of ours.
+            InvalidInput: the cursor does not come from this list.
             UpstreamError: SwarmUI does not answer.
         """
         after = _opened(cursor)
@@ -59,7 +59,7 @@ class SwarmModels:
             next_cursor=_sealed(_place(page[-1][0]), str(page[-1][1].get("name"))) if more else None,
         )
 
-    def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:  # noqa: ARG002 - it tells no digest of the whole file
+    def describe(self, model: str, *, kind: ModelKind | None, digest: bool) -> ModelCardView:  # noqa: ARG002 - SwarmUI has no digest of the whole file
         """Return all that SwarmUI knows of a model, by its name with or without suffix; see `ModelCatalog.describe`."""
         known, told = self._ask(self._found(model, kind))
         return card(told, known)
@@ -183,4 +183,4 @@ def _opened(cursor: str | None) -> tuple[int, str]:
         place, name = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         return (int(place), str(name))
     except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidInput("cursor: it is not one that this list gave.") from error
+        raise InvalidInput("cursor: it does not come from this list.") from error

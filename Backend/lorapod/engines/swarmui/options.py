@@ -1,4 +1,4 @@
-"""Where SwarmUI is, and how much it is waited for."""
+"""SwarmUI's URL, folders and time limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lorapod.engines.swarmui.loras import ModelRoots
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
-#: Where SwarmUI listens unless it is told otherwise.
+#: SwarmUI's default URL.
 USUAL_ADDRESS = "http://127.0.0.1:7801"
 
 

@@ -112,7 +112,7 @@ def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
 def alone(asked: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return the parameters that make the image `number` (from 0) of a request in a request of its own.
 
-    SwarmUI counts one seed up: that of the variation where there is one, unless it is told not to.
+    SwarmUI counts one seed up, that of the variation if there is one, unless `noseedincrement` is set.
     """
     plain = _plainly(asked)
     counted = "seed"

@@ -21,7 +21,7 @@ RESTART_S = 60.0
 #: Longest that one look may take.
 _ANSWER_S = 10.0
 
-#: A server that is being started is told to the log so often.
+#: Between two log lines while a server starts.
 _TELL_EVERY_S = 30.0
 
 #: States of the backends in which SwarmUI takes a generation: it waits for what is loading by itself.
@@ -58,7 +58,7 @@ class Backends:
             "loading": "its backends are still loading",
             "some_loading": "one of its backends runs, others are still loading",
             "errored": "one of its backends has failed, see its log",
-            "empty": "it has no backend: none is configured",
+            "empty": "no backend is configured",
             "all_disabled": "all of its backends are disabled",
             "disabled": "its backends are disabled",
             "idle": "its backends are idle",
@@ -66,7 +66,7 @@ class Backends:
         return plain.get(self.status, f"the state of its backends is {self.status[:40]!r}")
 
     def refusal(self) -> WorkerError | None:
-        """Why waiting is of no use; None: it can generate, or will be able to."""
+        """Return the error if waiting is useless; None if it can generate, or will be able to."""
         if self.status in {"empty", "all_disabled", "disabled"}:
             return UpstreamError(f"SwarmUI cannot generate: {self.sentence()}.", hint=_NO_BACKEND)
         return None

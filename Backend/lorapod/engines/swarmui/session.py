@@ -25,7 +25,7 @@ class Granted:
     """What SwarmUI said when it gave a session."""
 
     session_id: str
-    #: The server's own version, where it tells.
+    #: The server's version; None if it does not say.
     version: str | None = None
 
 
@@ -50,7 +50,7 @@ class SwarmSession:
         Of several callers that hold the same id that the server has forgotten, the first gets a new one for all.
         """
         while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - it belongs to other threads' loops too
-            # Not in a thread of its own: one that is cancelled while it waits would keep the lock for ever.
+            # Not in a thread of its own: a thread that is cancelled while it waits would never give the lock back.
             await asyncio.sleep(_LOOK_S)
         try:
             known = self._granted
@@ -62,7 +62,7 @@ class SwarmSession:
 
 
 class SwarmCaller:
-    """Asks SwarmUI's routes in the name of a session; renews it and asks once more where it has been forgotten."""
+    """Calls SwarmUI's routes within a session; renews the session and repeats the call if SwarmUI has forgotten it."""
 
     def __init__(self, connection: SwarmConnection, session: SwarmSession) -> None:
         """Ask over `link` as `session`."""
@@ -90,7 +90,7 @@ class SwarmCaller:
 
         Raises:
             NoSocket, SwarmUnreachable: see `SwarmConnection.socket`.
-            WorkerError: the first message tells of an error.
+            WorkerError: the first message contains an error.
         """
         granted = await self._session.get(self.connection)
         async with AsyncExitStack() as sockets:

@@ -1,4 +1,4 @@
-"""Work at SwarmUI that may be told to end, or takes too long: SwarmUI itself is told, then it is given up."""
+"""Work at SwarmUI that is stopped, or takes too long: interrupt SwarmUI, then give up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 #: Between two looks at whether to end.
 LOOK_S = 0.1
 
-#: What is told to end has so long to do so in good order.
+#: How long work may take to end after an interrupt.
 GRACE_S = 3.0
 
 
@@ -26,12 +26,12 @@ async def stoppable(
     within_s: float,
     what: str,
 ) -> Answer:
-    """Return the result of `work`, unless it is told to end before.
+    """Return the result of `work`, unless it is stopped before.
 
     Args:
         work: what is done.
         stopped: whether to end early.
-        interrupt: tells SwarmUI to end; may fail with a `WorkerError`, for it may be gone. None: it does nothing yet
+        interrupt: interrupts SwarmUI; may fail with a `WorkerError` if it has gone. None: it does nothing yet
             that would have to end.
         within_s: how long `work` may take.
         what: what takes too long, for the error.

@@ -1,4 +1,4 @@
-"""One generation from a server that may still be starting to files with their seeds."""
+"""One generation at SwarmUI, which may still be starting."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class SwarmWork:
     clock: Clock
 
     async def get_ready(self, patience_s: float) -> SwarmRequest:
-        """Wait for the server, and have every LoRA where it finds it.
+        """Wait for the server, and put every LoRA where it finds it.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: the server is not ready within `patience_s`, or a LoRA cannot be handed over.
             OSError: the disk failed.
         """
@@ -79,7 +79,7 @@ class SwarmWork:
             warnings.append(f"No model was named, so SwarmUI was asked for {model!r}.")
         warnings += unknown(asked, known)
         if _NO_PREVIEWS in known.parameters and _NO_PREVIEWS not in map(plain_name, asked):
-            # Nobody looks at them, and each costs SwarmUI a decoding and a message.
+            # Previews are not used, and each costs SwarmUI a decoding and a message.
             asked[_NO_PREVIEWS] = True
         return SwarmRequest(asked=asked, warnings=warnings, ready_s=self.clock.monotonic() - began_s)
 
@@ -87,7 +87,7 @@ class SwarmWork:
         """Make the images.
 
         Raises:
-            GenerationStopped: it was told to end.
+            GenerationStopped: it was stopped.
             WorkerError: SwarmUI refused, failed, or took too long.
             OSError: the disk failed.
         """

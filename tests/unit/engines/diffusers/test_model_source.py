@@ -103,7 +103,7 @@ def test_folders_and_files_that_cannot_be_loaded(find: Find, workspace: Workspac
         "empty": "no model_index.json",
         "pickled": "no .safetensors weights",
         "coded": "own code",
-        "old.ckpt": "is no .safetensors file",
+        "old.ckpt": "is not a .safetensors file",
         "wrong.safetensors": "only 2 bytes",
         "torn.safetensors": "cut off",
     }
@@ -118,7 +118,7 @@ def test_loras_are_looked_at(tmp_path: Path) -> None:
 
     check_loras(use(weights(tmp_path / "lora.safetensors", "a.lora_A.weight", "a.lora_B.weight")))
     for path, error, words in (
-        (weights(tmp_path / "whole.safetensors", "a.weight"), InvalidInput, "is no LoRA"),
+        (weights(tmp_path / "whole.safetensors", "a.weight"), InvalidInput, "is not a LoRA"),
         (weights(tmp_path / "torn.safetensors", "a.lora_A.weight", cut_bytes=1), InvalidInput, "cut off"),
         (tmp_path / "gone.safetensors", NotFound, "The LoRA gone cannot be loaded"),
         (weights(tmp_path / "lora.pt", "a.lora_A.weight"), InvalidInput, "other formats"),

@@ -28,7 +28,7 @@ def test_a_session_that_is_not_known_is_told_from_every_error() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff", b'"text"', b"null"])
 def test_what_is_no_json_object_is_no_answer(body: bytes) -> None:
-    with pytest.raises(UpstreamError, match="no JSON object"):
+    with pytest.raises(UpstreamError, match="not a JSON object"):
         read_answer("ListModels", 200, body)
 
 

@@ -61,7 +61,7 @@ class ChildServer:
             os._exit(0)
 
     def serve(self) -> int:
-        """Carry requests out; ends with an exit code when the process is of no use any more."""
+        """Carry requests out; return an exit code once the process cannot be used any more."""
         from lorapod.engines.diffusers.child.failures import failed
 
         self._channel.send(ChildReady())

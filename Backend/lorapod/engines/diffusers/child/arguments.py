@@ -111,7 +111,7 @@ def _check_strength(made: Arguments, taken: Parameters) -> None:
     )
     if isinstance(steps, int) and isinstance(strength, int | float) and int(steps * strength) < 1:
         raise InvalidInput(
-            f"strength {strength:g} of {steps} steps leaves not one to be made: raise strength or steps."
+            f"strength {strength:g} of {steps} steps leaves no step to be made: raise strength or steps."
         )
 
 

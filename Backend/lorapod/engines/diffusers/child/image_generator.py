@@ -1,4 +1,4 @@
-"""Makes the images of one generation with the pipeline that is loaded."""
+"""Make the images of one generation with the loaded pipeline."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from lorapod.engines.diffusers.child.loras import LoadedLoras
 from lorapod.engines.diffusers.messages import Generate, Made, MadeImage, StepProgress
 from lorapod.errors import InvalidInput, WorkerError
 
-#: Side of the images of a model that does not tell.
+#: The side of images, in pixels, if the model does not name one.
 _USUAL_SIDE = 1024
 
 Report = Callable[[StepProgress], None]
 
 
 class GenerationCancelled(Exception):
-    """The generation was told to end."""
+    """The generation was cancelled."""
 
 
 class ImageGenerator:
@@ -125,7 +125,7 @@ class ImageGenerator:
 
 
 class _Watch:
-    """Counts the steps of one image, and ends it when it is told to."""
+    """Counts the steps of one image, and ends it once it is cancelled."""
 
     def __init__(
         self, request: Generate, index: int, pipeline: Any, report: Report, cancelled: Callable[[], bool]

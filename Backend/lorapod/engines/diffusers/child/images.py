@@ -13,7 +13,7 @@ import lorapod
 from lorapod.atomic import write_atomically
 from lorapod.engines.diffusers.messages import Generate
 
-#: Sides of images are multiples of it: what one pixel of most models' latents stands for.
+#: Sides of images are multiples of it: one pixel of most models' latents is so many pixels wide.
 MULTIPLE = 8
 
 
@@ -26,8 +26,8 @@ def read_input(path: Path, size: tuple[int | None, int | None], *, side: int) ->
     """Return the input image, upright and without transparency.
 
     Args:
-        path: where it is.
-        size: width and height it is cropped to; where one is None, in proportion; where both are, its own size, but
+        path: the file.
+        size: width and height it is cropped to; if one is None, in proportion; if both are, its own size, but
             no more pixels than `side` x `side`.
         side: of the images that the model is made for.
     """

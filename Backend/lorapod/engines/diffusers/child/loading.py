@@ -1,4 +1,4 @@
-"""From a model's name to a pipeline."""
+"""Load a model as a pipeline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LoadedModel:
 
 
 def load_model(request: Load) -> LoadedModel:
-    """Load a pipeline onto the GPU, or the processor where there is none.
+    """Load a pipeline onto the GPU, or the processor if there is no GPU.
 
     Raises:
         InvalidInput: it cannot be read, or brings its own code.
@@ -87,7 +87,7 @@ def _from_layout(request: Load, dtype: torch.dtype) -> Any:
     config = DiffusionPipeline.load_config(request.model, local_files_only=request.offline)
     if not isinstance(config.get("_class_name"), str):
         raise InvalidInput(f"The model {request.model} brings its own code, which is not run.")
-    # The checker of some models turns images black; whoever runs this worker answers for what it draws.
+    # The checker of some models turns images black; the operator answers for what is generated.
     extras = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in config else {}
     return AutoPipelineForText2Image.from_pretrained(
         request.model,

@@ -1,4 +1,4 @@
-"""The LoRAs of one pipeline: loaded once, kept for a while, mixed anew for each generation."""
+"""The LoRAs of one pipeline: loaded once, kept for a while, and combined for each generation."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class LoadedLoras:
         self._count = 0
 
     def use(self, loras: Sequence[Lora]) -> Sequence[str]:
-        """Have exactly these act, each with its weight; what stands twice acts with the sum. Returns warnings.
+        """Use exactly these LoRAs, each with its weight, or the sum if it is listed twice; return warnings.
 
         Raises:
-            InvalidInput: one does not fit the model; none is in use then.
+            InvalidInput: one does not fit the model; then no LoRA is in use.
             Unsupported: the model takes none.
         """
         if not loras and not self._adapters:
@@ -111,7 +111,7 @@ class LoadedLoras:
             if hasattr(part, "modules")
             for module in part.modules()
         )
-        # LoRA and LoKr keep their weights under names of their own, which each layer of peft's tells.
+        # Each layer of peft lists the names under which LoRA and LoKr keep their weights.
         return sum(
             any(name in getattr(module, kind, ()) for kind in getattr(module, "adapter_layer_names", ()))
             for module in modules
