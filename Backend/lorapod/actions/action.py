@@ -6,9 +6,8 @@ import builtins
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, TypeAlias, TypeVar
 
-from lorapod.actions.services import Services
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.model import Request, Result
 
@@ -41,12 +40,20 @@ class RunPodJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Action(Generic[RequestT, ResultT]):
-    """One type of request: its name, its models, and the function that answers it."""
+    """One type of request: its name, its models, and the function that answers it.
+
+    `run` takes the request, and names as keyword parameters what it needs beside it: parts of the worker, by the names
+    that `Services` gives them, the RunPod `job`, and `actions`, the table of all actions.
+    """
 
     type: str
     summary: str
     request: builtins.type[RequestT]
     result: builtins.type[ResultT]
-    run: Callable[[RequestT, Services, RunPodJob], Awaitable[Result]]
+    run: Callable[Concatenate[RequestT, ...], Awaitable[Result]]
     #: What it answers instead of `result` when the request asks for it.
     other_results: tuple[builtins.type[Result], ...] = ()
+
+
+#: Every action by its type.
+ActionTable: TypeAlias = Mapping[str, Action[Any, Any]]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.download_file import DownloadResult, Pace, PartRequest, part_of, workspace_file
-from lorapod.actions.services import Services
+from lorapod.actions.download_file import DownloadResult, FileParts, Pace, PartRequest, workspace_file
 from lorapod.errors import NotFound
 from lorapod.files.archive import entries_of
+from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.listing import list_files
 from lorapod.processes import artifacts
+from lorapod.processes.manager import RealProcessManager
 from lorapod.wire.model import PathText, ProcessId, RelativePath
+from lorapod.workspace import Workspace
 
 
 class BulkDownloadRequest(PartRequest):
@@ -52,14 +55,20 @@ class BulkDownloadResult(DownloadResult):
 
 
 async def bulk_download(
-    request: BulkDownloadRequest, services: Services, job: RunPodJob
+    request: BulkDownloadRequest,
+    *,
+    processes: RealProcessManager,
+    archives: ArchiveCache,
+    file_parts: FileParts,
+    job: RunPodJob,
 ) -> BulkDownloadResult:
     """Build the zip in a thread, unless it stands; a job that is cancelled stops building."""
-    given_up = threading.Event()
+    packing = _Packing(job, interval_s=file_parts.settings.progress_interval_s)
+    found = _Found(processes=processes, archives=archives, workspace=file_parts.workspace)
     try:
-        return await asyncio.to_thread(_bulk_download, request, services, job, given_up)
+        return await asyncio.to_thread(_bulk_download, request, found, packing, file_parts, job)
     finally:
-        given_up.set()
+        packing.given_up.set()
 
 
 class _GivenUp(Exception):
@@ -69,74 +78,79 @@ class _GivenUp(Exception):
 class _Packing:
     """Tells the job how far its archive is, now and then."""
 
-    def __init__(
-        self, job: RunPodJob, given_up: threading.Event, total_bytes: int, interval_s: float
-    ) -> None:
+    def __init__(self, job: RunPodJob, *, interval_s: float) -> None:
         self._job = job
-        self._given_up = given_up
-        self._total_bytes = total_bytes
+        #: Set when the job does not wait for the archive any more.
+        self.given_up = threading.Event()
+        self.total_bytes = 0
         self._pace = Pace(interval_s=interval_s)
 
     def __call__(self, packed_bytes: int) -> None:
-        if self._given_up.is_set():
+        if self.given_up.is_set():
             raise _GivenUp
         if self._pace.due():
             self._job.show(
-                {"phase": "packing", "packed_bytes": packed_bytes, "total_bytes": self._total_bytes}
+                {"phase": "packing", "packed_bytes": packed_bytes, "total_bytes": self.total_bytes}
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What finds the files that a request names."""
+
+    processes: RealProcessManager
+    archives: ArchiveCache
+    workspace: Workspace
+
+    def files(self, request: BulkDownloadRequest) -> Iterator[tuple[str, Path]]:
+        """Yield each file with its name in the archive."""
+        for process_id in request.process_ids:
+            yield from self._of_process(process_id)
+        for text in request.file_paths:
+            yield from self._named(text)
+
+    def _of_process(self, process_id: str) -> Iterator[tuple[str, Path]]:
+        workspace = self.workspace
+        record = self.processes.get(process_id)
+        for path in artifacts.left_by_a_task(record, workspace):
+            yield f"{process_id}/{path.name}", path
+        folder = record.run_folder(workspace)
+        for checkpoint in artifacts.checkpoints(folder, record.name):
+            yield f"{process_id}/{checkpoint.path.name}", checkpoint.path
+        for sample in artifacts.samples(folder):
+            yield f"{process_id}/samples/{sample.path.name}", sample.path
+        for name, path in (
+            ("config.yaml", record.config_path(workspace)),
+            ("training.log" if record.trainer else "process.log", workspace.log_path(process_id)),
+        ):
+            if path.is_file():
+                yield f"{process_id}/{name}", path
+
+    def _named(self, text: str) -> Iterator[tuple[str, Path]]:
+        workspace = self.workspace
+        path = workspace_file(text, workspace)
+        if not path.is_dir():
+            yield workspace.relative(path), path
+            return
+        # An archive that held other archives would grow with every request.
+        listed = list_files(workspace, path).files
+        found = [file.path for file in listed if file.path.parent != self.archives.folder]
+        if not found:
+            raise NotFound(f"There are no files in {workspace.relative(path)}.")
+        for file in found:
+            yield workspace.relative(file), file
+
+
 def _bulk_download(
-    request: BulkDownloadRequest, services: Services, job: RunPodJob, given_up: threading.Event
+    request: BulkDownloadRequest, found: _Found, packing: _Packing, file_parts: FileParts, job: RunPodJob
 ) -> BulkDownloadResult:
-    entries = entries_of(_files(request, services))
-    total_bytes = sum(entry.size_bytes for entry in entries)
-    packing = _Packing(job, given_up, total_bytes, services.settings.progress_interval_s)
-    archive = services.archives.archive(entries, packing)
-    part = part_of(archive, request, services, job)
+    entries = entries_of(found.files(request))
+    packing.total_bytes = sum(entry.size_bytes for entry in entries)
+    archive = found.archives.archive(entries, packing)
+    part = file_parts.read(archive, request, job)
     return BulkDownloadResult(
-        **dict(part), archive_path=services.workspace.relative(archive), file_count=len(entries)
+        **dict(part), archive_path=found.workspace.relative(archive), file_count=len(entries)
     )
-
-
-def _files(request: BulkDownloadRequest, services: Services) -> Iterator[tuple[str, Path]]:
-    for process_id in request.process_ids:
-        yield from _process_files(process_id, services)
-    for text in request.file_paths:
-        yield from _named_files(text, services)
-
-
-def _process_files(process_id: str, services: Services) -> Iterator[tuple[str, Path]]:
-    workspace = services.workspace
-    record = services.processes.get(process_id)
-    for path in artifacts.left_by_a_task(record, workspace):
-        yield f"{process_id}/{path.name}", path
-    folder = record.run_folder(workspace)
-    for checkpoint in artifacts.checkpoints(folder, record.name):
-        yield f"{process_id}/{checkpoint.path.name}", checkpoint.path
-    for sample in artifacts.samples(folder):
-        yield f"{process_id}/samples/{sample.path.name}", sample.path
-    for name, path in (
-        ("config.yaml", record.config_path(workspace)),
-        ("training.log" if record.trainer else "process.log", workspace.log_path(process_id)),
-    ):
-        if path.is_file():
-            yield f"{process_id}/{name}", path
-
-
-def _named_files(text: str, services: Services) -> Iterator[tuple[str, Path]]:
-    workspace = services.workspace
-    path = workspace_file(text, workspace)
-    if not path.is_dir():
-        yield workspace.relative(path), path
-        return
-    shelf = services.archives.folder
-    # An archive that held other archives would grow with every request.
-    found = [file.path for file in list_files(workspace, path).files if file.path.parent != shelf]
-    if not found:
-        raise NotFound(f"There are no files in {workspace.relative(path)}.")
-    for file in found:
-        yield workspace.relative(file), file
 
 
 ACTION = Action(

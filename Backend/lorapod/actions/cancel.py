@@ -7,12 +7,13 @@ import contextlib
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
 from lorapod.processes.listening import wait_until
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
+from lorapod.settings import Settings
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
 #: How long to wait for the holder's first step; another worker looks for messages every second.
@@ -40,14 +41,16 @@ class CancelResult(Result):
     )
 
 
-async def cancel(request: CancelRequest, services: Services, _job: RunPodJob) -> CancelResult:
+async def cancel(
+    request: CancelRequest, *, processes: RealProcessManager, settings: Settings
+) -> CancelResult:
     """Tell whoever holds the process, and answer when it has begun to act."""
-    grace_s = services.settings.cancel_grace_s if request.grace_s is None else request.grace_s
+    grace_s = settings.cancel_grace_s if request.grace_s is None else request.grace_s
     asked = ControlRequest(save=request.save, grace_s=grace_s)
-    record = await asyncio.to_thread(services.processes.ask, request.process_id, asked)
+    record = await asyncio.to_thread(processes.ask, request.process_id, asked)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ACKNOWLEDGE_S):
-            record = await wait_until(services.processes, request.process_id, _acknowledged)
+            record = await wait_until(processes, request.process_id, _acknowledged)
     return CancelResult(process_id=record.process_id, status=record.status.value)
 
 

@@ -6,9 +6,10 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action
 from lorapod.actions.engine_catalog import CatalogModelRequest, engine_catalog
-from lorapod.actions.services import Services
+from lorapod.engines.registry import EngineRegistry
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.wire.catalog import ModelCardView
 from lorapod.wire.model import Result
 
@@ -27,11 +28,11 @@ class DescribeModelResult(Result, ModelCardView):
 
 
 async def describe_model(
-    request: DescribeModelRequest, services: Services, _job: RunPodJob
+    request: DescribeModelRequest, *, models: WorkspaceModels, engines: EngineRegistry
 ) -> DescribeModelResult:
     """Read the header, and the file for its digest, in a thread, or ask the engine."""
-    shelf = engine_catalog(request.engine, services)
-    card = await asyncio.to_thread(shelf.describe, request.model, kind=request.kind, digest=request.sha256)
+    catalog = engine_catalog(request.engine, models=models, engines=engines)
+    card = await asyncio.to_thread(catalog.describe, request.model, kind=request.kind, digest=request.sha256)
     return DescribeModelResult(**dict(card))
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from lorapod import weights
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.download_file import DownloadResult, PartRequest, part_of
-from lorapod.actions.services import Services
+from lorapod.actions.download_file import DownloadResult, FileParts, PartRequest
 from lorapod.errors import Conflict, NotFound
 from lorapod.processes import artifacts
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.wire.model import ProcessId
@@ -25,20 +25,24 @@ class DownloadRequest(PartRequest):
     process_id: ProcessId = Field(description="The process, as `train` answered it.")
 
 
-async def download(request: DownloadRequest, services: Services, job: RunPodJob) -> DownloadResult:
+async def download(
+    request: DownloadRequest, *, processes: RealProcessManager, file_parts: FileParts, job: RunPodJob
+) -> DownloadResult:
     """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, services, job)
+    return await asyncio.to_thread(_download, request, processes, file_parts, job)
 
 
-def _download(request: DownloadRequest, services: Services, job: RunPodJob) -> DownloadResult:
-    record = services.processes.get(request.process_id)
+def _download(
+    request: DownloadRequest, processes: RealProcessManager, file_parts: FileParts, job: RunPodJob
+) -> DownloadResult:
+    record = processes.get(request.process_id)
     if record.status is not ProcessStatus.COMPLETED:
         raise Conflict(
             f"{record.process_id} is {record.status}: it has no final artifact.",
             hint="`process_status` names its checkpoints; `download_file` fetches them.",
             details=[{"field": "process_id", "status": record.status.value}],
         )
-    return part_of(_artifact(record, services.workspace), request, services, job)
+    return file_parts.read(_artifact(record, file_parts.workspace), request, job)
 
 
 def _artifact(record: ProcessRecord, workspace: Workspace) -> Path:

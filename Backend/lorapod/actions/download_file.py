@@ -6,16 +6,19 @@ import asyncio
 import base64
 import mimetypes
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
 from lorapod.errors import NotFound
+from lorapod.files.digests import DigestBook
 from lorapod.files.parts import largest_part_bytes, read_part
 from lorapod.kinds import is_hidden
+from lorapod.settings import Settings
+from lorapod.storage.shares import FileShares
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result
 from lorapod.workspace import Workspace
 
@@ -89,21 +92,12 @@ class DownloadResult(Result):
     expires_at: Moment | None = Field(default=None, description="Until when it can.")
 
 
-async def download_file(request: DownloadFileRequest, services: Services, job: RunPodJob) -> DownloadResult:
-    """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, services, job)
-
-
-def _download(request: DownloadFileRequest, services: Services, job: RunPodJob) -> DownloadResult:
-    return part_of(workspace_file(request.file_path, services.workspace), request, services, job)
-
-
 def workspace_file(text: str, workspace: Workspace) -> Path:
-    """The real path behind a caller's; it need not exist.
+    """Return the real path behind a caller's; it need not exist.
 
     Raises:
         UnsafePath: it ends outside the workspace.
-        NotFound: it is the worker's or a trainer's own business.
+        NotFound: it is internal to the worker or a trainer.
     """
     path = workspace.safe_path(text)
     if any(is_hidden(part) for part in path.relative_to(workspace.root).parts):
@@ -111,61 +105,80 @@ def workspace_file(text: str, workspace: Workspace) -> Path:
     return path
 
 
-def part_of(path: Path, request: PartRequest, services: Services, job: RunPodJob) -> DownloadResult:
-    """The asked part of the file at `path`, a real path inside the workspace, or its address; blocks.
+@dataclass(frozen=True, kw_only=True)
+class FileParts:
+    """What reads parts of the workspace's files, and shares whole ones by URL."""
 
-    Raises:
-        NotFound: there is no such file.
-        InvalidInput: it is no file, or the part begins beyond its end.
-        Unsupported: an address was asked for, and no object store is there to give one.
-        UpstreamError: the object store does not answer, or refuses.
-    """
-    if request.transfer is Transfer.URL:
-        return _address_of(path, services, job)
-    part = read_part(
-        path,
-        offset=request.offset,
-        length=request.length,
-        most_bytes=largest_part_bytes(services.settings.max_reply_bytes),
-    )
-    return DownloadResult(
-        filename=path.name,
-        file_path=services.workspace.relative(path),
-        size_bytes=part.size_bytes,
-        offset=part.offset,
-        length=len(part.data),
-        next_offset=part.next_offset,
-        eof=part.eof,
-        content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
-        sha256=services.digests.sha256(path),
-        data=base64.b64encode(part.data).decode("ascii"),
-    )
+    settings: Settings
+    workspace: Workspace
+    digests: DigestBook
+    shares: FileShares
+
+    def read(self, path: Path, request: PartRequest, job: RunPodJob) -> DownloadResult:
+        """Return the requested part of the file at `path`, a real path inside the workspace, or its URL; blocks.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidInput: it is no file, or the part begins beyond its end.
+            Unsupported: a URL was requested, and this endpoint has no object store.
+            UpstreamError: the object store does not answer, or refuses.
+        """
+        if request.transfer is Transfer.URL:
+            return self._share(path, job)
+        part = read_part(
+            path,
+            offset=request.offset,
+            length=request.length,
+            most_bytes=largest_part_bytes(self.settings.max_reply_bytes),
+        )
+        return DownloadResult(
+            filename=path.name,
+            file_path=self.workspace.relative(path),
+            size_bytes=part.size_bytes,
+            offset=part.offset,
+            length=len(part.data),
+            next_offset=part.next_offset,
+            eof=part.eof,
+            content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
+            sha256=self.digests.sha256(path),
+            data=base64.b64encode(part.data).decode("ascii"),
+        )
+
+    def _share(self, path: Path, job: RunPodJob) -> DownloadResult:
+        """Upload the whole file, wherever the part was to begin."""
+        size_bytes = read_part(path, offset=0, length=0, most_bytes=0).size_bytes
+        sha256 = self.digests.sha256(path)
+        pace = Pace(interval_s=self.settings.progress_interval_s)
+
+        def uploaded(sent_bytes: int) -> None:
+            if pace.due():
+                job.show({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
+
+        shared = self.shares.share(path, sha256=sha256, job_s3=job.s3, progress=uploaded)
+        return DownloadResult(
+            filename=path.name,
+            file_path=self.workspace.relative(path),
+            size_bytes=size_bytes,
+            offset=0,
+            length=size_bytes,
+            next_offset=size_bytes,
+            eof=True,
+            content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
+            sha256=sha256,
+            url=shared.url,
+            expires_at=shared.expires_at,
+        )
 
 
-def _address_of(path: Path, services: Services, job: RunPodJob) -> DownloadResult:
-    """The whole file, wherever a part was to begin."""
-    size_bytes = read_part(path, offset=0, length=0, most_bytes=0).size_bytes
-    sha256 = services.digests.sha256(path)
-    told = Pace(interval_s=services.settings.progress_interval_s)
+async def download_file(
+    request: DownloadFileRequest, *, file_parts: FileParts, job: RunPodJob
+) -> DownloadResult:
+    """Read the part in a thread."""
+    return await asyncio.to_thread(_download, request, file_parts, job)
 
-    def uploaded(sent_bytes: int) -> None:
-        if told.due():
-            job.show({"phase": "uploading", "sent_bytes": sent_bytes, "total_bytes": size_bytes})
 
-    shared = services.shares.share(path, sha256=sha256, job_s3=job.s3, progress=uploaded)
-    return DownloadResult(
-        filename=path.name,
-        file_path=services.workspace.relative(path),
-        size_bytes=size_bytes,
-        offset=0,
-        length=size_bytes,
-        next_offset=size_bytes,
-        eof=True,
-        content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
-        sha256=sha256,
-        url=shared.url,
-        expires_at=shared.expires_at,
-    )
+def _download(request: DownloadFileRequest, file_parts: FileParts, job: RunPodJob) -> DownloadResult:
+    return file_parts.read(workspace_file(request.file_path, file_parts.workspace), request, job)
 
 
 ACTION = Action(

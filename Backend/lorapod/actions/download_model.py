@@ -7,12 +7,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from lorapod.actions import starting
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.engine_catalog import CatalogEngine, CatalogRequest
-from lorapod.actions.services import Services
-from lorapod.actions.starting import Finished, Started
+from lorapod.actions.starting import Finished, ProcessAnswers, Started, asking
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
+from lorapod.settings import Settings
 from lorapod.wire.model import Result
 
 
@@ -58,7 +58,14 @@ class DownloadModelRequest(CatalogRequest):
         return self
 
 
-async def download_model(request: DownloadModelRequest, services: Services, job: RunPodJob) -> Result:
+async def download_model(
+    request: DownloadModelRequest,
+    *,
+    processes: RealProcessManager,
+    answers: ProcessAnswers,
+    settings: Settings,
+    job: RunPodJob,
+) -> Result:
     """Start the process; it needs no GPU, so it does not wait for one."""
     own = request.engine is not CatalogEngine.SWARMUI
     wanted = request.model_dump(
@@ -68,10 +75,10 @@ async def download_model(request: DownloadModelRequest, services: Services, job:
         input=wanted if own else {**wanted, "engine": request.engine},
         caller_job_id=request.job_id,
         idempotency_key=request.idempotency_key,
-        runpod_job_id=starting.asking(services, job),
+        runpod_job_id=asking(settings, job),
     )
-    accepted = await asyncio.to_thread(services.processes.submit, "download", order)
-    return await starting.answer(accepted, None, services, job, wait=request.wait)
+    accepted = await asyncio.to_thread(processes.submit, "download", order)
+    return await answers.answer(accepted, None, job, wait=request.wait)
 
 
 ACTION = Action(

@@ -7,10 +7,11 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action
 from lorapod.actions.engine_catalog import CatalogEngine, CatalogModelRequest, engine_catalog
-from lorapod.actions.services import Services
+from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import Unsupported
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.wire.catalog import ModelCardView, ModelNotes
 from lorapod.wire.model import Result
 
@@ -35,14 +36,16 @@ class EditModelResult(Result, ModelCardView):
     """The new card."""
 
 
-async def edit_model(request: EditModelRequest, services: Services, _job: RunPodJob) -> EditModelResult:
+async def edit_model(
+    request: EditModelRequest, *, models: WorkspaceModels, engines: EngineRegistry
+) -> EditModelResult:
     """Change the card in a thread, or have the engine do it."""
-    shelf = engine_catalog(request.engine, services)
+    catalog = engine_catalog(request.engine, models=models, engines=engines)
     if request.params and request.engine is not CatalogEngine.SWARMUI:
         raise Unsupported("params: only the engine swarmui keeps fields of its own.")
     notes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
     changes = {**notes, **request.params}
-    card = await asyncio.to_thread(shelf.edit, request.model, kind=request.kind, changes=changes)
+    card = await asyncio.to_thread(catalog.edit, request.model, kind=request.kind, changes=changes)
     return EditModelResult(**dict(card))
 
 

@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from lorapod.actions.services import Services
+from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import Unsupported
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
 from lorapod.models.port import ModelCatalog
 from lorapod.wire.model import Request
@@ -42,17 +43,19 @@ class CatalogModelRequest(CatalogRequest):
     )
 
 
-def engine_catalog(engine: CatalogEngine | None, services: Services) -> ModelCatalog:
-    """The shelf of an engine, else the workspace's.
+def engine_catalog(
+    engine: CatalogEngine | None, *, models: WorkspaceModels, engines: EngineRegistry
+) -> ModelCatalog:
+    """Return the catalog of an engine, else the workspace's.
 
     Raises:
         Unsupported: this worker has no SwarmUI.
     """
     if engine is not CatalogEngine.SWARMUI:
-        return services.models
-    if (shelf := services.engines.catalogs.get(engine.value)) is None:
+        return models
+    if (catalog := engines.catalogs.get(engine.value)) is None:
         raise Unsupported(
             "This worker has no SwarmUI whose models could be asked for.",
             hint="Leave `engine` out to ask for the workspace's models.",
         )
-    return shelf
+    return catalog

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.attachment import begin, stay_attached
-from lorapod.actions.outputs import outputs_of
-from lorapod.actions.services import Services
+from lorapod.actions.attachment import JobAttachment
+from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.starting import asking
 from lorapod.engines.input_image import fetch_input_image
 from lorapod.engines.port import Engine
+from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.resolving import resolve
 from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
+from lorapod.settings import Settings
+from lorapod.storage.shares import FileShares
+from lorapod.telemetry import Headroom, Telemetry
 from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, IfBusy
+from lorapod.workspace import Workspace
 
 #: What an order does not keep of its request: what may be megabytes, and where a secret may stand.
 _NOT_KEPT = {"image", "comfy_org_api_key", "params", "workflow", "config"}
@@ -33,86 +40,136 @@ _DETACHED = (
 )
 
 
-async def generate(request: GenerateRequest, services: Services, job: RunPodJob) -> GenerateResult:
-    """Check everything that can be checked, have it generated, and answer with what came of it."""
-    engine = await asyncio.to_thread(_check, request, services, job)
-    image = await _image(request, services)
+async def generate(
+    request: GenerateRequest,
+    *,
+    generations: Generations,
+    attachment: JobAttachment,
+    settings: Settings,
+    job: RunPodJob,
+) -> GenerateResult:
+    """Check everything that can be checked, have it generated, and answer with the results."""
+    engine = await asyncio.to_thread(generations.check, request, job)
+    image = await generations.input_image(request)
     begun = False
     try:
-        order = await asyncio.to_thread(_order, request, engine, image, services, job)
-        accepted, _ = await begin(lambda: (services.processes.submit("generate", order), None), services)
+        order = await asyncio.to_thread(generations.order, request, engine, image, job)
+        submit = partial(generations.submit, order)
+        accepted, _ = await attachment.begin(submit)
         begun = accepted.begun
         if not request.wait:
-            answer = await asyncio.to_thread(_answer, accepted, request, services, job)
-            if services.settings.serverless and not accepted.record.status.final:
+            answer = await asyncio.to_thread(generations.answer, accepted, request, job)
+            if settings.serverless and not accepted.record.status.final:
                 return answer.model_copy(update={"warnings": [*answer.warnings, _DETACHED]})
             return answer
-        ended = await stay_attached(accepted.record.process_id, services, job)
+        ended = await attachment.stay(accepted.record.process_id, job)
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
-            # The worker that this job was on before is dead beyond doubt now.
-            accepted, _ = await begin(lambda: (services.processes.submit("generate", order), None), services)
+            # The worker that this job was on before is certainly dead now.
+            accepted, _ = await attachment.begin(submit)
             begun = accepted.begun
-            ended = await stay_attached(accepted.record.process_id, services, job)
+            ended = await attachment.stay(accepted.record.process_id, job)
     finally:
         if image is not None and not begun:
             await asyncio.to_thread(shutil.rmtree, image.parent, ignore_errors=True)
     _raise_unless_completed(ended)
     done = Accepted(record=ended, warnings=accepted.warnings)
-    return await asyncio.to_thread(_answer, done, request, services, job)
+    return await asyncio.to_thread(generations.answer, done, request, job)
 
 
-def _check(request: GenerateRequest, services: Services, job: RunPodJob) -> Engine:
-    """Find the engine, and look at the machine.
+@dataclass(frozen=True, kw_only=True)
+class Generations:
+    """What checks a request for images, orders its process, and describes the results."""
 
-    Raises:
-        WorkerError: it cannot be generated here.
-    """
-    engine = services.engines.choose(request)
-    services.room.check()
-    gpus = services.telemetry.gpus()
-    if engine.needs_gpu and not services.settings.allow_cpu and not gpus:
-        raise GpuUnavailable(
-            f"{engine.name} needs a GPU, and this worker has none that works.",
-            hint="Choose a GPU type for the endpoint; ALLOW_CPU=true generates on the processor all the same.",
+    settings: Settings
+    workspace: Workspace
+    scratch: Path
+    processes: RealProcessManager
+    engines: EngineRegistry
+    telemetry: Telemetry
+    room: Headroom
+    shares: FileShares
+    outputs: OutputDelivery
+
+    def check(self, request: GenerateRequest, job: RunPodJob) -> Engine:
+        """Return the engine for a request, if this machine can run it; blocks.
+
+        Raises:
+            WorkerError: it cannot be generated here.
+        """
+        engine = self.engines.choose(request)
+        self.room.check()
+        gpus = self.telemetry.gpus()
+        if engine.needs_gpu and not self.settings.allow_cpu and not gpus:
+            raise GpuUnavailable(
+                f"{engine.name} needs a GPU, and this worker has none that works.",
+                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true generates on the processor all the same.",
+            )
+        largest_bytes = max((gpu.memory_total_bytes or 0 for gpu in gpus), default=0)
+        if largest_bytes and largest_bytes < engine.min_gpu_memory_bytes:
+            raise InsufficientMemory(
+                f"{engine.name} needs {engine.min_gpu_memory_bytes} bytes of GPU memory, and this worker's GPU has "
+                f"{largest_bytes}.",
+                hint="Choose a larger GPU type for the endpoint.",
+            )
+        if request.delivery is Delivery.URL:
+            self.shares.check(job_s3=job.s3)
+        return engine
+
+    async def input_image(self, request: GenerateRequest) -> Path | None:
+        """Return the request's input image as a file in a folder of its own; None if it has no image."""
+        if request.image is None:
+            return None
+        return await fetch_input_image(
+            request.image, self.scratch / "inputs", allow_private=self.settings.allow_private_urls
         )
-    largest_bytes = max((gpu.memory_total_bytes or 0 for gpu in gpus), default=0)
-    if largest_bytes and largest_bytes < engine.min_gpu_memory_bytes:
-        raise InsufficientMemory(
-            f"{engine.name} needs {engine.min_gpu_memory_bytes} bytes of GPU memory, and this worker's GPU has "
-            f"{largest_bytes}.",
-            hint="Choose a larger GPU type for the endpoint.",
+
+    def order(
+        self, request: GenerateRequest, engine: Engine, image: Path | None, job: RunPodJob
+    ) -> TaskOrder:
+        """Return what the process manager needs to know of the generation; blocks."""
+        generation = resolve(
+            request,
+            image=image,
+            workspace=self.workspace,
+            find=self.processes.get,
+            max_config_bytes=self.settings.max_config_bytes,
         )
-    if request.delivery is Delivery.URL:
-        services.shares.check(job_s3=job.s3)
-    return engine
+        return TaskOrder(
+            input=request.model_dump(mode="json", exclude_none=True, by_alias=True, exclude=_NOT_KEPT),
+            refuse_if_busy=request.if_busy is IfBusy.REFUSE,
+            private=PendingGeneration(engine=engine, generation=generation),
+            caller_job_id=request.job_id,
+            idempotency_key=request.idempotency_key,
+            runpod_job_id=asking(self.settings, job),
+        )
 
+    def submit(self, order: TaskOrder) -> tuple[Accepted, None]:
+        """Start the process; blocks."""
+        return self.processes.submit("generate", order), None
 
-async def _image(request: GenerateRequest, services: Services) -> Path | None:
-    if request.image is None:
-        return None
-    return await fetch_input_image(
-        request.image, services.scratch / "inputs", allow_private=services.settings.allow_private_urls
-    )
-
-
-def _order(
-    request: GenerateRequest, engine: Engine, image: Path | None, services: Services, job: RunPodJob
-) -> TaskOrder:
-    generation = resolve(
-        request,
-        image=image,
-        workspace=services.workspace,
-        find=services.processes.get,
-        max_config_bytes=services.settings.max_config_bytes,
-    )
-    return TaskOrder(
-        input=request.model_dump(mode="json", exclude_none=True, by_alias=True, exclude=_NOT_KEPT),
-        refuse_if_busy=request.if_busy is IfBusy.REFUSE,
-        private=PendingGeneration(engine=engine, generation=generation),
-        caller_job_id=request.job_id,
-        idempotency_key=request.idempotency_key,
-        runpod_job_id=asking(services, job),
-    )
+    def answer(self, accepted: Accepted, request: GenerateRequest, job: RunPodJob) -> GenerateResult:
+        """Describe the process and the files that it has made; blocks while they are read or uploaded."""
+        record, workspace = accepted.record, self.workspace
+        outcome = record.outcome
+        made = self.outputs.outputs(outcome.get("files", ()), request.delivery, job)
+        timings = dict(outcome.get("timings", {}))
+        if record.started_at is not None:
+            timings["queued_s"] = (record.started_at - record.created_at).total_seconds()
+        if record.ended_at is not None:
+            timings["total_s"] = (record.ended_at - record.created_at).total_seconds()
+        return GenerateResult(
+            process_id=record.process_id,
+            status=record.status.value,
+            engine=record.engine or "",
+            seed=outcome.get("seed"),
+            created_at=record.created_at,
+            output_path=workspace.relative(record.output_folder(workspace)),
+            images=list(made.images),
+            videos=list(made.videos),
+            other=list(made.other),
+            warnings=[*outcome.get("warnings", accepted.warnings), *made.warnings],
+            timings={name: round(seconds, 3) for name, seconds in timings.items()},
+        )
 
 
 def _raise_unless_completed(record: ProcessRecord) -> None:
@@ -133,32 +190,6 @@ def _raise_unless_completed(record: ProcessRecord) -> None:
             hint="Send the request again.",
             details=details,
         )
-
-
-def _answer(
-    accepted: Accepted, request: GenerateRequest, services: Services, job: RunPodJob
-) -> GenerateResult:
-    record, workspace = accepted.record, services.workspace
-    outcome = record.outcome
-    made = outputs_of(outcome.get("files", ()), request.delivery, services, job)
-    timings = dict(outcome.get("timings", {}))
-    if record.started_at is not None:
-        timings["queued_s"] = (record.started_at - record.created_at).total_seconds()
-    if record.ended_at is not None:
-        timings["total_s"] = (record.ended_at - record.created_at).total_seconds()
-    return GenerateResult(
-        process_id=record.process_id,
-        status=record.status.value,
-        engine=record.engine or "",
-        seed=outcome.get("seed"),
-        created_at=record.created_at,
-        output_path=workspace.relative(record.output_folder(workspace)),
-        images=list(made.images),
-        videos=list(made.videos),
-        other=list(made.other),
-        warnings=[*outcome.get("warnings", accepted.warnings), *made.warnings],
-        timings={name: round(seconds, 3) for name, seconds in timings.items()},
-    )
 
 
 ACTION = Action(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from pydantic import Field
 
 from lorapod import __version__
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
+from lorapod.clock import Clock
 from lorapod.engines.port import EngineStatus
+from lorapod.engines.registry import EngineRegistry
+from lorapod.events.courier import Courier
+from lorapod.processes.manager import RealProcessManager
 from lorapod.settings import Settings
-from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
+from lorapod.telemetry import Disk, Gpu, GpuReport, Memory, Telemetry
 from lorapod.trainers.port import TrainerStatus
-from lorapod.trainers.registry import AUTO
+from lorapod.trainers.registry import AUTO, TrainerRegistry
 from lorapod.wire.machine import (
     CheckView,
     DiskView,
@@ -55,25 +59,36 @@ class HealthResult(Result):
     engines: list[EngineView] = Field(description="The engines that generate, the preferred one first.")
 
 
-async def health(_request: HealthRequest, services: Services, _job: RunPodJob) -> HealthResult:
+async def health(
+    _request: HealthRequest,
+    *,
+    settings: Settings,
+    clock: Clock,
+    started_at: datetime,
+    workspace: Workspace,
+    telemetry: Telemetry,
+    trainers: TrainerRegistry,
+    engines: EngineRegistry,
+    processes: RealProcessManager,
+    courier: Courier,
+) -> HealthResult:
     """Look at the machine and at the trainers; nothing is changed."""
-    settings, telemetry, workspace = services.settings, services.telemetry, services.workspace
-    memory, disk, unwritable, statuses, engines, report = await asyncio.gather(
+    memory, disk, unwritable, statuses, engine_statuses, report = await asyncio.gather(
         asyncio.to_thread(telemetry.memory),
-        asyncio.to_thread(_disk, services),
+        asyncio.to_thread(_disk, telemetry, workspace),
         asyncio.to_thread(_unwritable, workspace),
-        asyncio.to_thread(services.trainers.statuses),
-        asyncio.to_thread(services.engines.statuses),
-        _gpu_report(services),
+        asyncio.to_thread(trainers.statuses),
+        asyncio.to_thread(engines.statuses),
+        _gpu_report(telemetry),
     )
-    events = await asyncio.to_thread(_event_checks, services)
+    events = await asyncio.to_thread(_event_checks, courier)
     checks = [
         CheckView(name="workspace", ok=not unwritable, detail=unwritable or "The workspace can be written."),
         _disk_check(disk, settings),
         _memory_check(memory, settings),
         _gpu_check(report, settings),
         *_trainer_checks(statuses, settings),
-        *_engine_checks(engines, settings),
+        *_engine_checks(engine_statuses, settings),
         *events,
     ]
     return HealthResult(
@@ -81,7 +96,7 @@ async def health(_request: HealthRequest, services: Services, _job: RunPodJob) -
         checks=checks,
         worker_id=settings.worker_id,
         version=__version__,
-        uptime_s=round((services.clock.now() - services.started_at).total_seconds(), 3),
+        uptime_s=round((clock.now() - started_at).total_seconds(), 3),
         gpu=[_gpu_view(gpu) for gpu in report.gpus],
         memory=MemoryView(
             total_bytes=memory.total_bytes,
@@ -90,25 +105,25 @@ async def health(_request: HealthRequest, services: Services, _job: RunPodJob) -
             limited_by=memory.limited_by,
         ),
         disk=_disk_view(disk),
-        processes={"queued": 0, "running": 0, **services.processes.counts()},
+        processes={"queued": 0, "running": 0, **processes.counts()},
         trainers=[
             TrainerView(name=name, available=status.available, version=status.version, detail=status.detail)
             for name, status in statuses.items()
         ],
-        engines=[_engine_view(name, status) for name, status in engines.items()],
+        engines=[_engine_view(name, status) for name, status in engine_statuses.items()],
     )
 
 
-async def _gpu_report(services: Services) -> GpuReport:
+async def _gpu_report(telemetry: Telemetry) -> GpuReport:
     try:
-        return await asyncio.wait_for(asyncio.to_thread(services.telemetry.gpu_report), GPU_ANSWER_S)
+        return await asyncio.wait_for(asyncio.to_thread(telemetry.gpu_report), GPU_ANSWER_S)
     except TimeoutError:
         return GpuReport(problem="The NVIDIA driver does not answer.", broken=True)
 
 
-def _disk(services: Services) -> Disk | None:
+def _disk(telemetry: Telemetry, workspace: Workspace) -> Disk | None:
     try:
-        return services.telemetry.disk(services.workspace.root)
+        return telemetry.disk(workspace.root)
     except OSError:
         return None
 
@@ -192,10 +207,10 @@ def _engine_view(name: str, status: EngineStatus) -> EngineView:
     )
 
 
-def _event_checks(services: Services) -> list[CheckView]:
+def _event_checks(courier: Courier) -> list[CheckView]:
     """The outbox of this worker, for each way by which events travel; what waits is not lost."""
     try:
-        states = services.courier.states()
+        states = courier.states()
     except OSError as error:
         return [CheckView(name="events", ok=False, detail=f"The outbox cannot be read: {error.strerror}.")]
     return [

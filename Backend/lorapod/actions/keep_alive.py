@@ -8,9 +8,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.clock import Clock
 from lorapod.engines.port import KeptWarm
+from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import WorkerError
+from lorapod.processes.manager import RealProcessManager
+from lorapod.settings import Settings
 from lorapod.wire.model import Request, Result, WireModel
 
 #: Between two looks at whether a process is left.
@@ -54,26 +57,33 @@ class KeepAliveResult(Result):
     )
 
 
-async def keep_alive(request: KeepAliveRequest, services: Services, job: RunPodJob) -> KeepAliveResult:
+async def keep_alive(
+    request: KeepAliveRequest,
+    *,
+    processes: RealProcessManager,
+    engines: EngineRegistry,
+    settings: Settings,
+    clock: Clock,
+    job: RunPodJob,
+) -> KeepAliveResult:
     """Keep the RunPod job open: RunPod never stops a worker that has one."""
-    clock = services.clock
     began_s = clock.monotonic()
-    warmth = _Warmth(services)
+    warmth = _Warmth(engines)
     due_s = began_s
     while True:
         kept_s = clock.monotonic() - began_s
-        held = dict(services.processes.counts())
+        held = dict(processes.counts())
         timed_out = request.duration_s is not None and kept_s >= request.duration_s
         if timed_out or (request.until_idle and not held):
             return KeepAliveResult(
-                worker_id=services.settings.worker_id,
+                worker_id=settings.worker_id,
                 kept_alive_s=round(kept_s, 3),
                 processes=held,
                 engines=warmth.views(),
             )
         if clock.monotonic() >= due_s:
             due_s = clock.monotonic() + request.interval_s
-            job.show(_update(services, kept_s))
+            job.show({"worker_id": settings.worker_id, "kept_alive_s": round(kept_s, 3), "processes": held})
             await asyncio.to_thread(warmth.ping)
             continue
         left_s = LOOK_S if request.duration_s is None else request.duration_s - kept_s
@@ -83,8 +93,8 @@ async def keep_alive(request: KeepAliveRequest, services: Services, job: RunPodJ
 class _Warmth:
     """What became of the engines that were kept warm."""
 
-    def __init__(self, services: Services) -> None:
-        self._engines = services.engines
+    def __init__(self, engines: EngineRegistry) -> None:
+        self._engines = engines
         self._pings: dict[str, int] = {}
         self._errors: dict[str, str] = {}
 
@@ -108,14 +118,6 @@ class _Warmth:
             KeptEngineView(name=name, pings=pings, last_error=self._errors.get(name))
             for name, pings in self._pings.items()
         ]
-
-
-def _update(services: Services, kept_s: float) -> dict[str, object]:
-    return {
-        "worker_id": services.settings.worker_id,
-        "kept_alive_s": round(kept_s, 3),
-        "processes": dict(services.processes.counts()),
-    }
 
 
 ACTION = Action(

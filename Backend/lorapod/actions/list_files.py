@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
 from lorapod.files import listing
 from lorapod.kinds import FileKind
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result, WireModel
+from lorapod.workspace import Workspace
 
 
 class ListFilesRequest(Request):
@@ -52,13 +52,12 @@ class ListFilesResult(Result):
     )
 
 
-async def list_files(request: ListFilesRequest, services: Services, _job: RunPodJob) -> ListFilesResult:
+async def list_files(request: ListFilesRequest, *, workspace: Workspace) -> ListFilesResult:
     """Read the folders in a thread."""
-    return await asyncio.to_thread(_list, request, services)
+    return await asyncio.to_thread(_list, request, workspace)
 
 
-def _list(request: ListFilesRequest, services: Services) -> ListFilesResult:
-    workspace = services.workspace
+def _list(request: ListFilesRequest, workspace: Workspace) -> ListFilesResult:
     page = listing.list_files(
         workspace,
         workspace.root if request.path is None else workspace.safe_path(request.path),

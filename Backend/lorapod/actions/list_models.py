@@ -6,9 +6,10 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action
 from lorapod.actions.engine_catalog import CatalogRequest, engine_catalog
-from lorapod.actions.services import Services
+from lorapod.engines.registry import EngineRegistry
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.wire.catalog import ModelView
 from lorapod.wire.model import Result
 
@@ -31,10 +32,14 @@ class ListModelsResult(Result):
     )
 
 
-async def list_models(request: ListModelsRequest, services: Services, _job: RunPodJob) -> ListModelsResult:
+async def list_models(
+    request: ListModelsRequest, *, models: WorkspaceModels, engines: EngineRegistry
+) -> ListModelsResult:
     """Look through the folders in a thread, or ask the engine."""
-    shelf = engine_catalog(request.engine, services)
-    page = await asyncio.to_thread(shelf.page, kind=request.kind, limit=request.limit, cursor=request.cursor)
+    catalog = engine_catalog(request.engine, models=models, engines=engines)
+    page = await asyncio.to_thread(
+        catalog.page, kind=request.kind, limit=request.limit, cursor=request.cursor
+    )
     return ListModelsResult(models=list(page.models), next_cursor=page.next_cursor)
 
 

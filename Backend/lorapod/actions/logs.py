@@ -6,10 +6,11 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
 from lorapod.processes.log import read_part
+from lorapod.processes.manager import RealProcessManager
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.workspace import Workspace
 
 #: A part's text can grow sixfold as JSON (`\u001b`), and has to fit one reply.
 MAX_PART_BYTES = 1_000_000
@@ -35,14 +36,14 @@ class LogsResult(Result):
     eof: bool = Field(description="Whether this was all; while the process runs, more may come.")
 
 
-async def logs(request: LogsRequest, services: Services, _job: RunPodJob) -> LogsResult:
+async def logs(request: LogsRequest, *, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
     """Read the part from the workspace."""
-    return await asyncio.to_thread(_read, request, services)
+    return await asyncio.to_thread(_read, request, processes, workspace)
 
 
-def _read(request: LogsRequest, services: Services) -> LogsResult:
-    record = services.processes.get(request.process_id)
-    part = read_part(services.workspace.log_path(record.process_id), request.offset, request.limit)
+def _read(request: LogsRequest, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
+    record = processes.get(request.process_id)
+    part = read_part(workspace.log_path(record.process_id), request.offset, request.limit)
     return LogsResult(
         process_id=record.process_id,
         text=part.text,

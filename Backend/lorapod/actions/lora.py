@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import Field
 
 from lorapod import weights
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
 from lorapod.errors import WorkerError
 from lorapod.files.listing import ListedFile, list_files
+from lorapod.processes.manager import RealProcessManager
 from lorapod.sessions import session_outputs
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result, WireModel
 from lorapod.workspace import Workspace
@@ -51,17 +51,16 @@ class LoraResult(Result):
     models: list[LoraView] = Field(description="LoRA weights, newest first.")
 
 
-async def lora(request: LoraRequest, services: Services, _job: RunPodJob) -> LoraResult:
+async def lora(request: LoraRequest, *, processes: RealProcessManager, workspace: Workspace) -> LoraResult:
     """Read the headers in a thread."""
-    return await asyncio.to_thread(_loras, request, services)
+    return await asyncio.to_thread(_loras, request, processes, workspace)
 
 
-def _loras(request: LoraRequest, services: Services) -> LoraResult:
-    workspace = services.workspace
+def _loras(request: LoraRequest, processes: RealProcessManager, workspace: Workspace) -> LoraResult:
     if request.process_id is None:
         folders = [workspace.models, workspace.output, *session_outputs(workspace)]
     else:
-        folders = [services.processes.get(request.process_id).output_folder(workspace)]
+        folders = [processes.get(request.process_id).output_folder(workspace)]
     found = (file for folder in folders if folder.is_dir() for file in _weights(workspace, folder))
     views = (_view(workspace, file, request.process_id) for file in found)
     return LoraResult(models=[view for view in views if view is not None])

@@ -6,11 +6,12 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
 from lorapod.errors import TooLarge
+from lorapod.processes.manager import RealProcessManager
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.workspace import Workspace
 
 #: As JSON a point takes about 40 bytes.
 MAX_POINTS = 200_000
@@ -32,14 +33,16 @@ class MetricsResult(Result):
     last_step: int | None = Field(default=None, description="The last step that was logged.")
 
 
-async def metrics(request: MetricsRequest, services: Services, _job: RunPodJob) -> MetricsResult:
+async def metrics(
+    request: MetricsRequest, *, processes: RealProcessManager, workspace: Workspace
+) -> MetricsResult:
     """Read the trainer's own log of losses."""
-    return await asyncio.to_thread(_read, request, services)
+    return await asyncio.to_thread(_read, request, processes, workspace)
 
 
-def _read(request: MetricsRequest, services: Services) -> MetricsResult:
-    record = services.processes.get(request.process_id)
-    path = record.run_folder(services.workspace) / loss_log.FILE_NAME
+def _read(request: MetricsRequest, processes: RealProcessManager, workspace: Workspace) -> MetricsResult:
+    record = processes.get(request.process_id)
+    path = record.run_folder(workspace) / loss_log.FILE_NAME
     series = loss_log.read_series(
         path, keys=request.keys, since_step=request.since_step, stride=request.stride
     )

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.services import Services
 from lorapod.errors import Unsupported, WorkerError
+from lorapod.files.digests import DigestBook
 from lorapod.kinds import FileKind, kind_of
 from lorapod.safety.images import measure
+from lorapod.settings import Settings
+from lorapod.storage.shares import FileShares
 from lorapod.wire.generation import Delivery, OutputType, OutputView
+from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -46,70 +49,107 @@ class _Made:
     seed: int | None
 
 
-def outputs_of(
-    files: Sequence[Mapping[str, Any]], delivery: Delivery | None, services: Services, job: RunPodJob
-) -> Outputs:
-    """What an answer tells of files of the workspace; blocks while they are read or uploaded.
+@dataclass(frozen=True, kw_only=True)
+class OutputDelivery:
+    """What puts generated files into an answer: bytes, URLs or paths, never more than one reply holds."""
 
-    Args:
-        files: `{"path", "seed"}` each, as a generation's record keeps them.
-        delivery: how the caller wants them; None: as bytes while they fit, else at addresses.
-        services: the worker's.
-        job: may bring an object store of its own.
-    """
-    warnings: list[str] = []
-    made = list(_found(files, services, warnings))
-    budget = services.settings.max_reply_bytes - _ROOM_BYTES
-    if len(made) > (shown := budget // _FILE_BYTES):
-        warnings.append(
-            f"There are {len(made)} files, more than one answer can name: `list_files` shows all."
+    settings: Settings
+    workspace: Workspace
+    digests: DigestBook
+    shares: FileShares
+
+    def outputs(
+        self, files: Sequence[Mapping[str, Any]], delivery: Delivery | None, job: RunPodJob
+    ) -> Outputs:
+        """Describe files of the workspace for an answer; blocks while they are read or uploaded.
+
+        Args:
+            files: `{"path", "seed"}` each, as a generation's record keeps them.
+            delivery: how the caller wants them; None: as bytes while they fit, else by URL.
+            job: may bring an object store of its own.
+        """
+        warnings: list[str] = []
+        made = list(self._found(files, warnings))
+        budget = self.settings.max_reply_bytes - _ROOM_BYTES
+        if len(made) > (shown := budget // _FILE_BYTES):
+            warnings.append(
+                f"There are {len(made)} files, more than one answer can name: `list_files` shows all."
+            )
+            made = made[:shown]
+        budget -= _FILE_BYTES * len(made)
+        whole = sum(_encoded_bytes(each) for each in made)
+        if delivery in {None, Delivery.BASE64} and whole > budget:
+            delivery = Delivery.URL if self._has_store(job) else delivery
+            warnings.append(_too_large(whole, self.settings.max_reply_bytes, delivery))
+        views: dict[FileKind, list[OutputView]] = {FileKind.IMAGE: [], FileKind.VIDEO: [], FileKind.OTHER: []}
+        for each in made:
+            view = self._plain(each)
+            place = views.get(kind_of(each.path.name), views[FileKind.OTHER])
+            if delivery is Delivery.URL:
+                place.append(self._by_url(each, view, job, warnings))
+            elif delivery is Delivery.PATH or _encoded_bytes(each) > budget:
+                place.append(view)
+            else:
+                budget -= _encoded_bytes(each)
+                data = base64.b64encode(each.path.read_bytes()).decode("ascii")
+                place.append(view.model_copy(update={"type": OutputType.BASE64, "data": data}))
+        return Outputs(
+            images=views[FileKind.IMAGE],
+            videos=views[FileKind.VIDEO],
+            other=views[FileKind.OTHER],
+            warnings=warnings,
         )
-        made = made[:shown]
-    budget -= _FILE_BYTES * len(made)
-    whole = sum(_encoded_bytes(each) for each in made)
-    if delivery in {None, Delivery.BASE64} and whole > budget:
-        delivery = Delivery.URL if _has_store(services, job) else delivery
-        warnings.append(_too_large(whole, services.settings.max_reply_bytes, delivery))
-    views: dict[FileKind, list[OutputView]] = {FileKind.IMAGE: [], FileKind.VIDEO: [], FileKind.OTHER: []}
-    for each in made:
-        view = _plain(each, services)
-        kind = kind_of(each.path.name)
-        place = views.get(kind, views[FileKind.OTHER])
-        if delivery is Delivery.URL:
-            place.append(_at_address(each, view, services, job, warnings))
-        elif delivery is Delivery.PATH or _encoded_bytes(each) > budget:
-            place.append(view)
-        else:
-            budget -= _encoded_bytes(each)
-            data = base64.b64encode(each.path.read_bytes()).decode("ascii")
-            place.append(view.model_copy(update={"type": OutputType.BASE64, "data": data}))
-    return Outputs(
-        images=views[FileKind.IMAGE],
-        videos=views[FileKind.VIDEO],
-        other=views[FileKind.OTHER],
-        warnings=warnings,
-    )
 
+    def _found(self, files: Sequence[Mapping[str, Any]], warnings: list[str]) -> Iterator[_Made]:
+        for file in files:
+            path = self.workspace.root / file["path"]
+            try:
+                yield _Made(path=path, size_bytes=path.stat().st_size, seed=file.get("seed"))
+            except FileNotFoundError:
+                warnings.append(f"{file['path']} no longer exists.")
 
-def _found(files: Sequence[Mapping[str, Any]], services: Services, warnings: list[str]) -> Iterator[_Made]:
-    for file in files:
-        path = services.workspace.root / file["path"]
+    def _has_store(self, job: RunPodJob) -> bool:
         try:
-            yield _Made(path=path, size_bytes=path.stat().st_size, seed=file.get("seed"))
-        except FileNotFoundError:
-            warnings.append(f"{file['path']} is not there any more.")
+            self.shares.check(job_s3=job.s3)
+        except Unsupported:
+            return False
+        return True
+
+    def _plain(self, made: _Made) -> OutputView:
+        width = height = None
+        if kind_of(made.path.name) is FileKind.IMAGE:
+            with contextlib.suppress(WorkerError):
+                image = measure(made.path)
+                width, height = image.width, image.height
+        return OutputView(
+            filename=made.path.name,
+            type=OutputType.PATH,
+            path=self.workspace.relative(made.path),
+            content_type=mimetypes.guess_type(made.path.name)[0] or _OCTETS,
+            size_bytes=made.size_bytes,
+            width=width,
+            height=height,
+            seed=made.seed,
+        )
+
+    def _by_url(self, made: _Made, view: OutputView, job: RunPodJob, warnings: list[str]) -> OutputView:
+        try:
+            sha256 = self.digests.sha256(made.path)
+            shared = self.shares.share(made.path, sha256=sha256, job_s3=job.s3)
+        except WorkerError as error:
+            # Results that took minutes to make are not lost because a bucket does not answer for a moment.
+            logger.warning("result not uploaded", extra={"path": view.path, "reason": error.message})
+            warnings.append(
+                f"{view.filename} could not be uploaded: {error.message} Fetch it with `download_file`, by its `path`."
+            )
+            return view
+        return view.model_copy(
+            update={"type": OutputType.URL, "url": shared.url, "expires_at": shared.expires_at}
+        )
 
 
 def _encoded_bytes(made: _Made) -> int:
     return (made.size_bytes + 2) // 3 * 4
-
-
-def _has_store(services: Services, job: RunPodJob) -> bool:
-    try:
-        services.shares.check(job_s3=job.s3)
-    except Unsupported:
-        return False
-    return True
 
 
 def _too_large(whole: int, max_bytes: int, delivery: Delivery | None) -> str:
@@ -119,40 +159,4 @@ def _too_large(whole: int, max_bytes: int, delivery: Delivery | None) -> str:
     return (
         f"{begin}, and this endpoint has no object store: fetch those without `data` with `download_file`, by "
         "their `path`."
-    )
-
-
-def _plain(made: _Made, services: Services) -> OutputView:
-    width = height = None
-    if kind_of(made.path.name) is FileKind.IMAGE:
-        with contextlib.suppress(WorkerError):
-            picture = measure(made.path)
-            width, height = picture.width, picture.height
-    return OutputView(
-        filename=made.path.name,
-        type=OutputType.PATH,
-        path=services.workspace.relative(made.path),
-        content_type=mimetypes.guess_type(made.path.name)[0] or _OCTETS,
-        size_bytes=made.size_bytes,
-        width=width,
-        height=height,
-        seed=made.seed,
-    )
-
-
-def _at_address(
-    made: _Made, view: OutputView, services: Services, job: RunPodJob, warnings: list[str]
-) -> OutputView:
-    try:
-        sha256 = services.digests.sha256(made.path)
-        shared = services.shares.share(made.path, sha256=sha256, job_s3=job.s3)
-    except WorkerError as error:
-        # What took minutes to make is not lost because a bucket is away for a moment.
-        logger.warning("result not uploaded", extra={"path": view.path, "reason": error.message})
-        warnings.append(
-            f"{view.filename} could not be uploaded: {error.message} Fetch it with `download_file`, by its `path`."
-        )
-        return view
-    return view.model_copy(
-        update={"type": OutputType.URL, "url": shared.url, "expires_at": shared.expires_at}
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
+from lorapod.settings import Settings
 from lorapod.wire.model import Request, Result
 
 
@@ -20,9 +20,9 @@ class PingResult(Result):
     worker_id: str = Field(description="The worker that answered.")
 
 
-async def ping(_request: PingRequest, services: Services, _job: RunPodJob) -> PingResult:
+async def ping(_request: PingRequest, *, settings: Settings) -> PingResult:
     """Answer; nothing is looked at."""
-    return PingResult(worker_id=services.settings.worker_id)
+    return PingResult(worker_id=settings.worker_id)
 
 
 ACTION = Action(

@@ -6,13 +6,14 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action
 from lorapod.actions.process_view import view
-from lorapod.actions.services import Services
 from lorapod.processes.log import read_tail
+from lorapod.processes.manager import RealProcessManager
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessRequest
 from lorapod.wire.process import ProcessView
+from lorapod.workspace import Workspace
 
 
 class ProcessStatusRequest(ProcessRequest):
@@ -24,14 +25,15 @@ class ProcessStatusRequest(ProcessRequest):
     metrics: bool = Field(default=False, description="Add the newest value of every metric.")
 
 
-async def process_status(request: ProcessStatusRequest, services: Services, _job: RunPodJob) -> ProcessView:
+async def process_status(
+    request: ProcessStatusRequest, *, processes: RealProcessManager, workspace: Workspace
+) -> ProcessView:
     """Answer from RAM or the record, and from the process's folder."""
-    return await asyncio.to_thread(_read, request, services)
+    return await asyncio.to_thread(_read, request, processes, workspace)
 
 
-def _read(request: ProcessStatusRequest, services: Services) -> ProcessView:
-    record = services.processes.get(request.process_id)
-    workspace = services.workspace
+def _read(request: ProcessStatusRequest, processes: RealProcessManager, workspace: Workspace) -> ProcessView:
+    record = processes.get(request.process_id)
     run_folder = record.run_folder(workspace)
     return view(
         record,

@@ -6,10 +6,11 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action
 from lorapod.actions.process_view import summary
-from lorapod.actions.services import Services
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.status import ProcessStatus
+from lorapod.settings import Settings
 from lorapod.wire.model import ProcessId, Request, Result
 from lorapod.wire.process import ProcessSummary
 
@@ -31,16 +32,18 @@ class ProcessesResult(Result):
     worker_id: str = Field(description="The worker that answered.")
 
 
-async def processes(request: ProcessesRequest, services: Services, _job: RunPodJob) -> ProcessesResult:
+async def list_processes(
+    request: ProcessesRequest, *, processes: RealProcessManager, settings: Settings
+) -> ProcessesResult:
     """Answer from the records, of whatever worker they are."""
     found, next_cursor = await asyncio.to_thread(
-        services.processes.page, status=request.status, limit=request.limit, before=request.cursor
+        processes.page, status=request.status, limit=request.limit, before=request.cursor
     )
     return ProcessesResult(
         processes=[summary(record) for record in found],
         count=len(found),
         next_cursor=next_cursor,
-        worker_id=services.settings.worker_id,
+        worker_id=settings.worker_id,
     )
 
 
@@ -49,5 +52,5 @@ ACTION = Action(
     summary="The processes of this workspace, newest first, whatever worker ran them.",
     request=ProcessesRequest,
     result=ProcessesResult,
-    run=processes,
+    run=list_processes,
 )

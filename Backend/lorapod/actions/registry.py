@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from lorapod.actions import (
     bulk_download,
     cancel,
+    control_request,
     describe_model,
     download,
     download_file,
@@ -26,8 +25,6 @@ from lorapod.actions import (
     process_status,
     processes,
     resume,
-    sample_now,
-    save_now,
     schema,
     train,
     train_from_supabase,
@@ -35,39 +32,39 @@ from lorapod.actions import (
     train_with_yaml,
     upload_training_data,
 )
-from lorapod.actions.action import Action
+from lorapod.actions.action import ActionTable
 
-ACTIONS: Mapping[str, Action[Any, Any]] = MappingProxyType(
+ACTIONS: ActionTable = MappingProxyType(
     {
-        module.ACTION.type: module.ACTION
-        for module in (
-            health,
-            ping,
-            schema,
-            upload_training_data,
-            train,
-            train_with_yaml,
-            train_from_urls,
-            train_from_supabase,
-            process_status,
-            processes,
-            cancel,
-            resume,
-            save_now,
-            sample_now,
-            generate,
-            keep_alive,
-            logs,
-            metrics,
-            list_files,
-            download_file,
-            download,
-            bulk_download,
-            lora,
-            list_models,
-            describe_model,
-            edit_model,
-            download_model,
+        action.type: action
+        for action in (
+            health.ACTION,
+            ping.ACTION,
+            schema.ACTION,
+            upload_training_data.ACTION,
+            train.ACTION,
+            train_with_yaml.ACTION,
+            train_from_urls.ACTION,
+            train_from_supabase.ACTION,
+            process_status.ACTION,
+            processes.ACTION,
+            cancel.ACTION,
+            resume.ACTION,
+            control_request.SAVE_NOW,
+            control_request.SAMPLE_NOW,
+            generate.ACTION,
+            keep_alive.ACTION,
+            logs.ACTION,
+            metrics.ACTION,
+            list_files.ACTION,
+            download_file.ACTION,
+            download.ACTION,
+            bulk_download.ACTION,
+            lora.ACTION,
+            list_models.ACTION,
+            describe_model.ACTION,
+            edit_model.ACTION,
+            download_model.ACTION,
         )
     }
 )

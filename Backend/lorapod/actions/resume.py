@@ -6,12 +6,13 @@ from functools import partial
 
 from pydantic import Field, SecretStr
 
-from lorapod.actions import starting
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.attachment import begin
+from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
-from lorapod.actions.services import Services
-from lorapod.actions.starting import Finished, Started
+from lorapod.actions.starting import Finished, ProcessAnswers, Started, asking
+from lorapod.events.courier import Courier
+from lorapod.processes.manager import RealProcessManager
+from lorapod.settings import Settings
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.model import ProcessRequest, Result
 
@@ -31,20 +32,31 @@ class ResumeRequest(ProcessRequest):
     )
 
 
-async def resume(request: ResumeRequest, services: Services, job: RunPodJob) -> Result:
+async def resume(
+    request: ResumeRequest,
+    *,
+    processes: RealProcessManager,
+    attachment: JobAttachment,
+    answers: ProcessAnswers,
+    courier: Courier,
+    settings: Settings,
+    job: RunPodJob,
+) -> Result:
     """Go on from the newest whole checkpoint, on this worker."""
-    callback = wanted_callback(request.callback_url, request.callback_token, services)
+    callback = wanted_callback(
+        request.callback_url, request.callback_token, settings=settings, courier=courier
+    )
     submit = partial(
-        services.processes.resume,
+        processes.resume,
         request.process_id,
-        runpod_job_id=starting.asking(services, job),
+        runpod_job_id=asking(settings, job),
         job_s3=job.s3,
         callback=callback,
     )
-    accepted, _ = await begin(lambda: (submit(), None), services)
+    accepted, _ = await attachment.begin(lambda: (submit(), None))
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None
-    return await starting.answer(accepted, dataset, services, job, wait=request.wait, callback=callback)
+    return await answers.answer(accepted, dataset, job, wait=request.wait, callback=callback)
 
 
 ACTION = Action(

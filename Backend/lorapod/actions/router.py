@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lorapod.actions.action import RunPodJob
+from lorapod.actions.action import ActionTable, RunPodJob
+from lorapod.actions.binding import bind_all
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
 from lorapod.errors import (
@@ -28,13 +29,19 @@ logger = logging.getLogger(__name__)
 class Router:
     """Answers events with the actions of the registry."""
 
-    def __init__(self, services: Services) -> None:
-        """Hand `services` to every action."""
-        self._services = services
+    def __init__(self, services: Services, actions: ActionTable = ACTIONS) -> None:
+        """Give every action the parts of `services` that it names.
+
+        Raises:
+            UnboundAction: an action names a part that does not exist, or takes one for another type.
+        """
+        self._settings, self._redactor = services.settings, services.redactor
+        self._actions = actions
+        self._bound = bind_all(actions, services)
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
-        redactor = self._services.redactor
+        redactor = self._redactor
         tell = job.progress
         job = replace(job, progress=lambda update: tell(redactor.answer(dict(update))))
         with redactor.holding(secrets_of(event)):
@@ -66,19 +73,19 @@ class Router:
             return error_answer(InternalError())
 
     async def _run(self, call: Call, job: RunPodJob) -> dict[str, Any]:
-        action = ACTIONS.get(call.type)
+        action = self._actions.get(call.type)
         if action is None:
-            raise _no_action(call.type)
+            raise _no_action(call.type, self._actions)
         if call.s3_config is not None:
-            job = replace(job, s3=JobS3.of(call.s3_config, self._services.settings))
+            job = replace(job, s3=JobS3.of(call.s3_config, self._settings))
         request = parse(action.request, call.request_fields())
-        result = await action.run(request, self._services, job)
+        result = await self._bound[call.type](request, job)
         answer: dict[str, Any] = result.answer()
         return answer
 
 
-def _no_action(wanted: str) -> WorkerError:
-    known = sorted(ACTIONS)
+def _no_action(wanted: str, actions: ActionTable) -> WorkerError:
+    known = sorted(actions)
     shown = wanted if len(wanted) <= 80 else f"{wanted[:77]}..."
     meant = nearest(wanted, known)
     return UnknownType(

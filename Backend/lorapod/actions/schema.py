@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from lorapod import __version__
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action, ActionTable
 from lorapod.errors import UnknownType
 from lorapod.trainers import presets
 from lorapod.wire.model import Request, Result, WireModel
@@ -58,19 +57,16 @@ class SchemaResult(Result):
     presets: list[PresetView] = Field(description="The presets of `train`, by name.")
 
 
-async def schema(request: SchemaRequest, _services: Services, _job: RunPodJob) -> SchemaResult:
+async def schema(request: SchemaRequest, *, actions: ActionTable) -> SchemaResult:
     """Describe one or all actions.
 
     Raises:
         UnknownType: there is no action of that name.
     """
-    # The registry lists this module too, so it is complete only once this one has been imported.
-    from lorapod.actions.registry import ACTIONS
-
-    wanted = list(ACTIONS) if request.action is None else [request.action]
-    if wanted[0] not in ACTIONS:
-        raise _no_action(wanted[0], ACTIONS)
-    return await asyncio.to_thread(_describe_all, [ACTIONS[name] for name in wanted])
+    wanted = list(actions) if request.action is None else [request.action]
+    if wanted[0] not in actions:
+        raise _no_action(wanted[0], actions)
+    return await asyncio.to_thread(_describe_all, [actions[name] for name in wanted])
 
 
 def _describe_all(actions: Sequence[Action[Any, Any]]) -> SchemaResult:

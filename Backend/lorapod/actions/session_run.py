@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lorapod.actions import starting
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.attachment import begin
-from lorapod.actions.services import Services
-from lorapod.actions.starting import Finished, StartRequest
+from lorapod.actions.attachment import JobAttachment
+from lorapod.actions.starting import Finished, ProcessAnswers, StartRequest, TrainingStarts
 from lorapod.atomic import write_atomically
+from lorapod.clock import Clock
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
 from lorapod.models.links import link_and_log
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session, drop_session
+from lorapod.settings import Settings
 from lorapod.trainers.config_text import dump_config, parse_config
 from lorapod.wire.uploads import UploadsView
-from lorapod.workspace import CONFIG_NAME
+from lorapod.workspace import CONFIG_NAME, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,50 +35,56 @@ class SessionEnd:
     process: Finished
 
 
-async def run_to_the_end(
-    config: str | Mapping[str, Any],
-    request: StartRequest,
-    services: Services,
-    job: RunPodJob,
-    *,
-    parent: str = "",
-) -> SessionEnd:
-    """Train in a new session folder below `parent`, and wait for the end whatever the settings say.
+@dataclass(frozen=True, kw_only=True)
+class SessionRuns:
+    """What runs one training in a session folder, from its request to its end."""
 
-    A RunPod job that is handed out again goes on in the session that it began.
+    settings: Settings
+    clock: Clock
+    workspace: Workspace
+    processes: RealProcessManager
+    starts: TrainingStarts
+    attachment: JobAttachment
+    answers: ProcessAnswers
 
-    Raises:
-        WorkerError: it could not be started, or did not end well; `details` then names the session and the process.
-    """
-    submit = partial(_submit, config, request, services, job, parent)
-    accepted, (session, callback) = await begin(submit, services)
-    process = await starting.answer(accepted, None, services, job, wait=True, callback=callback)
-    assert isinstance(process, Finished), "it was waited for"
-    await asyncio.to_thread(link_and_log, services.settings, services.workspace)
-    if process.status != ProcessStatus.COMPLETED:
-        raise _failure(process, session, job)
-    return SessionEnd(session=session, message=_message(process.uploads), process=process)
+    async def run(
+        self, config: str | Mapping[str, Any], request: StartRequest, job: RunPodJob, *, parent: str = ""
+    ) -> SessionEnd:
+        """Train in a new session folder below `parent`, and wait for the end whatever the settings say.
 
+        A RunPod job that is handed out again continues in the session that it began.
 
-def _submit(
-    config: str | Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob, parent: str
-) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
-    parsed = parse_config(config, max_bytes=services.settings.max_config_bytes)
-    order = starting.order_for(parsed, request, services, job)
-    session = begin_session(services.workspace, services.clock, parent=parent)
-    try:
-        # The trainer's own form of it takes its place before the start.
-        path = services.workspace.root / session.folder / CONFIG_NAME
-        write_atomically(path, dump_config(parsed).encode())
-        accepted = services.processes.submit("train", _in_session(order, session))
-    except BaseException:
-        drop_session(session, services.workspace)
-        raise
-    if accepted.record.session == session.folder:
-        return accepted, (session, order.callback)
-    # The same job began it on a worker that did not live to answer.
-    drop_session(session, services.workspace)
-    return accepted, (TrainingSession(folder=accepted.record.session or ""), order.callback)
+        Raises:
+            WorkerError: it could not be started, or did not complete; `details` then names the session and the process.
+        """
+        submit = partial(self._submit, config, request, job, parent)
+        accepted, (session, callback) = await self.attachment.begin(submit)
+        process = await self.answers.answer(accepted, None, job, wait=True, callback=callback)
+        assert isinstance(process, Finished), "it was waited for"
+        await asyncio.to_thread(link_and_log, self.settings, self.workspace)
+        if process.status != ProcessStatus.COMPLETED:
+            raise _failure(process, session, job)
+        return SessionEnd(session=session, message=_message(process.uploads), process=process)
+
+    def _submit(
+        self, config: str | Mapping[str, Any], request: StartRequest, job: RunPodJob, parent: str
+    ) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
+        parsed = parse_config(config, max_bytes=self.settings.max_config_bytes)
+        order = self.starts.order_for(parsed, request, job)
+        session = begin_session(self.workspace, self.clock, parent=parent)
+        try:
+            # The trainer's own form of the config replaces it before the start.
+            path = self.workspace.root / session.folder / CONFIG_NAME
+            write_atomically(path, dump_config(parsed).encode())
+            accepted = self.processes.submit("train", _in_session(order, session))
+        except BaseException:
+            drop_session(session, self.workspace)
+            raise
+        if accepted.record.session == session.folder:
+            return accepted, (session, order.callback)
+        # The same job began it on a worker that died before it could answer.
+        drop_session(session, self.workspace)
+        return accepted, (TrainingSession(folder=accepted.record.session or ""), order.callback)
 
 
 def _in_session(order: TrainingOrder, session: TrainingSession) -> TrainingOrder:

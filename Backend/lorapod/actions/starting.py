@@ -5,26 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pydantic import Field, SecretStr
 
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.attachment import begin, stay_attached
+from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.process_view import view
-from lorapod.actions.services import Services
 from lorapod.actions.uploads import wait_for_uploads
+from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import dataset_view
 from lorapod.errors import Conflict, GpuUnavailable, WorkerError
+from lorapod.events.courier import Courier
+from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
-from lorapod.trainers.registry import AUTO
+from lorapod.settings import Settings
+from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.telemetry import Headroom, Telemetry
+from lorapod.trainers.registry import AUTO, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
 from lorapod.wire.process import ProcessView
 from lorapod.wire.storage import UploadTargets
+from lorapod.workspace import Workspace
 
 #: RunPod stops an idle worker a few seconds after its last job.
 _DETACHED = (
@@ -117,146 +125,180 @@ class DryRun(Result):
     warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
 
 
-async def start(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-) -> Result:
-    """Start a training on `config`, and wait for its end where the request or the settings say so.
-
-    Raises:
-        WorkerError: what the trainer, the dataset or the machine refuses; nothing was started then.
-    """
-    if request.dry_run:
-        return await asyncio.to_thread(_rehearse, config, request, services, job)
-    accepted, order = await begin(partial(_submit, config, request, services, job), services)
-    return await answer(
-        accepted, _dataset_of(order), services, job, wait=request.wait, callback=order.callback
-    )
+def asking(settings: Settings, job: RunPodJob) -> str | None:
+    """Return the id of the RunPod job behind a request; None outside RunPod, where the id of an event names nothing."""
+    return job.job_id if settings.serverless and job.job_id else None
 
 
-def asking(services: Services, job: RunPodJob) -> str | None:
-    """The RunPod job behind a request: elsewhere the id of an event names nothing."""
-    return job.job_id if services.settings.serverless and job.job_id else None
+@dataclass(frozen=True, kw_only=True)
+class ProcessAnswers:
+    """What answers a request that started or resumed a process, at once or when the process has ended."""
 
+    settings: Settings
+    workspace: Workspace
+    processes: RealProcessManager
+    mirrors: Mirrors
+    attachment: JobAttachment
 
-async def answer(
-    accepted: Accepted,
-    dataset: DatasetView | None,
-    services: Services,
-    job: RunPodJob,
-    *,
-    wait: bool | None,
-    callback: SealedCallback | None = None,
-) -> Result:
-    """Tell of a process that was started or taken up again, now or when it has ended.
+    async def answer(
+        self,
+        accepted: Accepted,
+        dataset: DatasetView | None,
+        job: RunPodJob,
+        *,
+        wait: bool | None,
+        callback: SealedCallback | None = None,
+    ) -> Result:
+        """Describe the process, or wait for its end first if the request or else the settings say so.
 
-    `callback` is the request's: what its first worker knew of it may have died with that.
-    """
-    record, warnings, workspace = accepted.record, list(accepted.warnings), services.workspace
-    if services.settings.waits_for_training if wait is None else wait:
-        ended = await stay_attached(record.process_id, services, job)
+        `callback` is the request's: the one that the process's first worker knew may have been lost with that worker.
+        """
+        if self.settings.waits_for_training if wait is None else wait:
+            return await self._finished(accepted, job, callback)
+        record, warnings = accepted.record, list(accepted.warnings)
+        if self.settings.serverless:
+            warnings.append(_DETACHED)
+        return Started(
+            process_id=record.process_id,
+            status=record.status.value,
+            created_at=record.created_at,
+            config_path=self.workspace.relative(record.config_path(self.workspace))
+            if record.trainer
+            else None,
+            output_path=self.workspace.relative(record.output_folder(self.workspace)),
+            dataset=dataset,
+            warnings=warnings,
+        )
+
+    async def _finished(
+        self, accepted: Accepted, job: RunPodJob, callback: SealedCallback | None
+    ) -> Finished:
+        process_id = accepted.record.process_id
+        ended = await self.attachment.stay(process_id, job)
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
-            # The worker that this job was on before is dead beyond doubt now.
+            # The worker that this job was on before is certainly dead now.
             with contextlib.suppress(Conflict):
                 await asyncio.to_thread(
-                    services.processes.resume,
-                    record.process_id,
-                    runpod_job_id=asking(services, job),
+                    self.processes.resume,
+                    process_id,
+                    runpod_job_id=asking(self.settings, job),
                     job_s3=job.s3,
                     callback=callback,
                 )
-            ended = await stay_attached(record.process_id, services, job)
-        warnings += await wait_for_uploads(record.process_id, services)
-        seen = await asyncio.to_thread(view, ended, workspace)
-        return Finished(**dict(seen), warnings=warnings)
-    if services.settings.serverless:
-        warnings.append(_DETACHED)
-    return Started(
-        process_id=record.process_id,
-        status=record.status.value,
-        created_at=record.created_at,
-        config_path=workspace.relative(record.config_path(workspace)) if record.trainer else None,
-        output_path=workspace.relative(record.output_folder(workspace)),
-        dataset=dataset,
-        warnings=warnings,
-    )
-
-
-def order_for(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-) -> TrainingOrder:
-    """Find the trainer and the dataset, look at the machine, and return the order; blocks.
-
-    Raises:
-        WorkerError: what the dataset or the machine refuses.
-    """
-    settings = services.settings
-    trainer = services.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
-    if trainer.needs_gpu and not settings.allow_cpu and not services.telemetry.gpu_indices():
-        raise GpuUnavailable(
-            f"{trainer.name} needs a GPU, and this worker has none that works.",
-            hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
+            ended = await self.attachment.stay(process_id, job)
+        late = await wait_for_uploads(
+            process_id,
+            mirrors=self.mirrors,
+            workspace=self.workspace,
+            grace_s=self.settings.upload_grace_s,
         )
-    services.room.check()
-    dataset, upload = request.dataset, request.upload
-    if upload is not None:
-        services.mirrors.check(upload, job_s3=job.s3)
-    callback = wanted_callback(request.callback_url, request.callback_token, services)
-    shown = _look_at(dataset, services, job) if dataset is not None else None
-    uses_s3 = (dataset is not None and dataset.s3 is not None) or (
-        upload is not None and upload.s3 is not None
-    )
-    return TrainingOrder(
-        trainer=trainer.name,
-        config=config,
-        dataset_path=shown.path if shown else None,
-        dataset_source=_json(dataset) if dataset is not None and dataset.remote else None,
-        dataset=shown.answer() if shown else {},
-        upload=_json(upload) if upload is not None else None,
-        name=request.name,
-        caller_job_id=request.job_id,
-        idempotency_key=request.idempotency_key,
-        callback=callback,
-        runpod_job_id=asking(services, job),
-        job_s3=job.s3 if uses_s3 else None,
-    )
+        seen = await asyncio.to_thread(view, ended, self.workspace)
+        return Finished(**dict(seen), warnings=[*accepted.warnings, *late])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStarts:
+    """What checks a request for a training, starts it, and answers."""
+
+    settings: Settings
+    workspace: Workspace
+    processes: RealProcessManager
+    trainers: TrainerRegistry
+    datasets: DatasetLibrary
+    remote_datasets: DatasetFetcher
+    telemetry: Telemetry
+    room: Headroom
+    mirrors: Mirrors
+    courier: Courier
+    attachment: JobAttachment
+    answers: ProcessAnswers
+
+    async def start(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> Result:
+        """Start a training on `config`, and wait for its end if the request or else the settings say so.
+
+        Raises:
+            WorkerError: what the trainer, the dataset or the machine refuses; nothing was started then.
+        """
+        if request.dry_run:
+            return await asyncio.to_thread(self._rehearse, config, request, job)
+        accepted, order = await self.attachment.begin(partial(self._submit, config, request, job))
+        return await self.answers.answer(
+            accepted, _dataset_of(order), job, wait=request.wait, callback=order.callback
+        )
+
+    def order_for(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> TrainingOrder:
+        """Find the trainer and the dataset, look at the machine, and return the order; blocks.
+
+        Raises:
+            WorkerError: what the dataset or the machine refuses.
+        """
+        settings = self.settings
+        trainer = self.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
+        if trainer.needs_gpu and not settings.allow_cpu and not self.telemetry.gpu_indices():
+            raise GpuUnavailable(
+                f"{trainer.name} needs a GPU, and this worker has none that works.",
+                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
+            )
+        self.room.check()
+        dataset, upload = request.dataset, request.upload
+        if upload is not None:
+            self.mirrors.check(upload, job_s3=job.s3)
+        callback = wanted_callback(
+            request.callback_url, request.callback_token, settings=settings, courier=self.courier
+        )
+        shown = self._look_at(dataset, job) if dataset is not None else None
+        uses_s3 = (dataset is not None and dataset.s3 is not None) or (
+            upload is not None and upload.s3 is not None
+        )
+        return TrainingOrder(
+            trainer=trainer.name,
+            config=config,
+            dataset_path=shown.path if shown else None,
+            dataset_source=_json(dataset) if dataset is not None and dataset.remote else None,
+            dataset=shown.answer() if shown else {},
+            upload=_json(upload) if upload is not None else None,
+            name=request.name,
+            caller_job_id=request.job_id,
+            idempotency_key=request.idempotency_key,
+            callback=callback,
+            runpod_job_id=asking(settings, job),
+            job_s3=job.s3 if uses_s3 else None,
+        )
+
+    def _submit(
+        self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
+    ) -> tuple[Accepted, TrainingOrder]:
+        order = self.order_for(config, request, job)
+        return self.processes.submit("train", order), order
+
+    def _look_at(self, asked: DatasetRef, job: RunPodJob) -> DatasetView:
+        """Describe a dataset as far as it is known now: a remote one is fetched only later."""
+        if not asked.remote:
+            return dataset_view(self.datasets.resolve(asked), self.workspace)
+        self.remote_datasets.precheck(asked, job_s3=job.s3)
+        folder = self.remote_datasets.folder_of(asked, job_s3=job.s3)
+        return DatasetView(path=self.workspace.relative(folder))
+
+    def _rehearse(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> DryRun:
+        """Do everything but the start."""
+        try:
+            order = self.order_for(config, request, job)
+            plan = self.processes.plan("train", order)
+        except WorkerError as error:
+            refused = list(error.details) or [{"field": "input", "error": error.message}]
+            return DryRun(accepted=False, trainer=request.trainer, refused=refused)
+        return DryRun(
+            accepted=True,
+            trainer=order.trainer,
+            config=dict(plan.config),
+            dataset=_dataset_of(order),
+            warnings=list(plan.warnings),
+        )
 
 
 def _json(model: DatasetRef | UploadTargets) -> Mapping[str, Any]:
     return model.model_dump(mode="json", exclude_none=True)
 
 
-def _submit(
-    config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob
-) -> tuple[Accepted, TrainingOrder]:
-    order = order_for(config, request, services, job)
-    return services.processes.submit("train", order), order
-
-
-def _look_at(asked: DatasetRef, services: Services, job: RunPodJob) -> DatasetView:
-    """What can be told of a dataset while its request is open: one from elsewhere is fetched only later."""
-    if not asked.remote:
-        return dataset_view(services.datasets.resolve(asked), services.workspace)
-    services.remote_datasets.precheck(asked, job_s3=job.s3)
-    folder = services.remote_datasets.folder_of(asked, job_s3=job.s3)
-    return DatasetView(path=services.workspace.relative(folder))
-
-
 def _dataset_of(order: TrainingOrder) -> DatasetView | None:
     return DatasetView.model_validate(order.dataset) if order.dataset else None
-
-
-def _rehearse(config: Mapping[str, Any], request: StartRequest, services: Services, job: RunPodJob) -> DryRun:
-    """Do everything but the start."""
-    try:
-        order = order_for(config, request, services, job)
-        plan = services.processes.plan("train", order)
-    except WorkerError as error:
-        refused = list(error.details) or [{"field": "input", "error": error.message}]
-        return DryRun(accepted=False, trainer=request.trainer, refused=refused)
-    return DryRun(
-        accepted=True,
-        trainer=order.trainer,
-        config=dict(plan.config),
-        dataset=_dataset_of(order),
-        warnings=list(plan.warnings),
-    )

@@ -8,11 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from lorapod.actions import starting
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
-from lorapod.actions.starting import DryRun, Finished, Started, StartRequest
+from lorapod.actions.starting import DryRun, Finished, Started, StartRequest, TrainingStarts
 from lorapod.errors import InvalidInput
+from lorapod.settings import Settings
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.presets import build_config
 from lorapod.wire.knobs import TrainKnobs
@@ -30,13 +29,15 @@ class TrainRequest(StartRequest, TrainKnobs):
     )
 
 
-async def train(request: TrainRequest, services: Services, job: RunPodJob) -> Result:
+async def train(
+    request: TrainRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
+) -> Result:
     """Check everything that can be checked, and hand the training to the process manager."""
-    config = await asyncio.to_thread(_config, request, services)
-    return await starting.start(config, request, services, job)
+    config = await asyncio.to_thread(_config, request, settings.max_config_bytes)
+    return await starts.start(config, request, job)
 
 
-def _config(request: TrainRequest, services: Services) -> Mapping[str, Any]:
+def _config(request: TrainRequest, max_config_bytes: int) -> Mapping[str, Any]:
     knobs = TrainKnobs.model_validate(
         {name: value for name in TrainKnobs.model_fields if (value := getattr(request, name)) is not None}
     )
@@ -52,7 +53,7 @@ def _config(request: TrainRequest, services: Services) -> Mapping[str, Any]:
             details=[{"field": name, "error": "goes with a preset, not with a config"} for name in set_knobs],
         )
     assert request.config is not None
-    return parse_config(request.config, max_bytes=services.settings.max_config_bytes)
+    return parse_config(request.config, max_bytes=max_config_bytes)
 
 
 ACTION = Action(

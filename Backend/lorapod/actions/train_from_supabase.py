@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
-from lorapod.actions.session_run import run_to_the_end
+from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import StartRequest
 from lorapod.wire.dataset import DatasetRef, SupabaseFolder
 from lorapod.wire.model import Request, Result
 from lorapod.wire.storage import UploadTargets
+from lorapod.workspace import Workspace
 
 #: Folder of the workspace that these sessions lie in.
 PARENT = "training"
@@ -42,7 +42,7 @@ class TrainedFromSupabase(Result):
 
 
 async def train_from_supabase(
-    request: TrainFromSupabaseRequest, services: Services, job: RunPodJob
+    request: TrainFromSupabaseRequest, *, session_runs: SessionRuns, workspace: Workspace, job: RunPodJob
 ) -> TrainedFromSupabase:
     """Train to the end."""
     start = StartRequest(
@@ -50,13 +50,13 @@ async def train_from_supabase(
         upload=UploadTargets(supabase=request.upload_config),
         job_id=job.job_id or None,
     )
-    end = await run_to_the_end(request.config, start, services, job, parent=PARENT)
+    end = await session_runs.run(request.config, start, job, parent=PARENT)
     return TrainedFromSupabase(
         message=end.message,
         session_id=end.session.id,
         model_name=end.process.name,
         upload_folder=request.upload_config.folder_path,
-        output_path=str(services.workspace.root / end.process.output_path),
+        output_path=str(workspace.root / end.process.output_path),
     )
 
 

@@ -9,12 +9,13 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.callbacks import callback_below
-from lorapod.actions.services import Services
-from lorapod.actions.session_run import run_to_the_end
+from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import StartRequest
 from lorapod.processes import artifacts
+from lorapod.settings import Settings
 from lorapod.wire.dataset import Address, DatasetRef
 from lorapod.wire.model import Request, Result
+from lorapod.workspace import Workspace
 
 #: Callers have numbers for it, too.
 JobId = Annotated[str, StringConstraints(max_length=200), Field(coerce_numbers_to_str=True)]
@@ -54,19 +55,24 @@ class TrainedFromUrls(Result):
 
 
 async def train_from_urls(
-    request: TrainFromUrlsRequest, services: Services, job: RunPodJob
+    request: TrainFromUrlsRequest,
+    *,
+    session_runs: SessionRuns,
+    settings: Settings,
+    workspace: Workspace,
+    job: RunPodJob,
 ) -> TrainedFromUrls:
     """Train to the end."""
     job_id = request.internal_job_id or job.job_id or None
-    callback_url = callback_below(request.callback_base_url, services)
+    callback_url = callback_below(request.callback_base_url, settings)
     start = StartRequest(
         dataset=DatasetRef(urls=request.dataset_urls[:1]),
         job_id=job_id,
         callback_url=callback_url,
         callback_token=request.callback_token if callback_url is not None else None,
     )
-    end = await run_to_the_end(request.config, start, services, job)
-    output = services.workspace.root / end.process.output_path
+    end = await session_runs.run(request.config, start, job)
+    output = workspace.root / end.process.output_path
     files = await asyncio.to_thread(lambda: list(artifacts.output_files(output)))
     return TrainedFromUrls(
         message=end.message,

@@ -6,10 +6,9 @@ import asyncio
 
 from pydantic import Field
 
-from lorapod.actions import starting
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
-from lorapod.actions.starting import DryRun, Finished, Started, StartRequest
+from lorapod.actions.starting import DryRun, Finished, Started, StartRequest, TrainingStarts
+from lorapod.settings import Settings
 from lorapod.trainers.config_text import parse_config
 from lorapod.wire.model import Result
 
@@ -20,12 +19,12 @@ class TrainWithYamlRequest(StartRequest):
     yaml_config: str = Field(min_length=1, description="AI Toolkit config, as YAML text.")
 
 
-async def train_with_yaml(request: TrainWithYamlRequest, services: Services, job: RunPodJob) -> Result:
+async def train_with_yaml(
+    request: TrainWithYamlRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
+) -> Result:
     """Check everything that can be checked, and hand the training to the process manager."""
-    config = await asyncio.to_thread(
-        parse_config, request.yaml_config, max_bytes=services.settings.max_config_bytes
-    )
-    return await starting.start(config, request, services, job)
+    config = await asyncio.to_thread(parse_config, request.yaml_config, max_bytes=settings.max_config_bytes)
+    return await starts.start(config, request, job)
 
 
 ACTION = Action(

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.services import Services
+from lorapod.actions.action import Action
+from lorapod.datasets.library import DatasetLibrary
 from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
 from lorapod.wire.model import RelativePath, Request, Result
+from lorapod.workspace import Workspace
 
 MAX_FILES = 10_000
 
@@ -54,10 +55,12 @@ class UploadResult(Result):
     rejected: list[RejectedFile] = Field(description="Files that were not taken; nothing of them was kept.")
 
 
-async def upload_training_data(request: UploadRequest, services: Services, _job: RunPodJob) -> UploadResult:
+async def upload_training_data(
+    request: UploadRequest, *, datasets: DatasetLibrary, workspace: Workspace
+) -> UploadResult:
     """Receive the files in a thread."""
     receipt = await asyncio.to_thread(
-        services.datasets.receive,
+        datasets.receive,
         request.files,
         training_name=request.training_name,
         trigger_word=request.trigger_word,
@@ -67,7 +70,7 @@ async def upload_training_data(request: UploadRequest, services: Services, _job:
     summary = receipt.summary
     return UploadResult(
         training_name=receipt.training_name,
-        path=services.workspace.relative(summary.path),
+        path=workspace.relative(summary.path),
         files=list(receipt.files),
         images=summary.images,
         captions=summary.captions,

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-from lorapod.actions.services import Services
 from lorapod.storage.mirror.ledger import uploads_of
+from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.workspace import Workspace
 
 #: Between two looks; another worker may be the one that sends.
 POLL_S = 0.25
 
 
-async def wait_for_uploads(process_id: str, services: Services) -> list[str]:
-    """Wait until all is sent that can be, `UPLOAD_GRACE_S` at most; what is missing, a sentence each.
+async def wait_for_uploads(
+    process_id: str, *, mirrors: Mirrors, workspace: Workspace, grace_s: float
+) -> list[str]:
+    """Wait until all is sent that can be, `grace_s` at most; what is missing, a sentence each.
 
     A serverless worker is stopped soon after its last job, and would leave the rest to another.
     """
-    grace_s = services.settings.upload_grace_s
     try:
         async with asyncio.timeout(grace_s):
-            while not await asyncio.to_thread(services.mirrors.finished, process_id):  # noqa: ASYNC110 - may be another worker's news
+            while not await asyncio.to_thread(mirrors.finished, process_id):  # noqa: ASYNC110 - may be another worker's news
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         late = [f"After {grace_s:g} s not everything was sent; a worker of this endpoint goes on with it."]
     else:
         late = []
-    uploads = await asyncio.to_thread(uploads_of, process_id, services.workspace)
+    uploads = await asyncio.to_thread(uploads_of, process_id, workspace)
     if uploads is None:
         return late
     return late + [

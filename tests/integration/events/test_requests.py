@@ -21,7 +21,6 @@ from tests.unit.events.courier_bench import eventually
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.callbacks import wanted_callback
-from lorapod.actions.starting import answer
 from lorapod.events import lane
 from lorapod.processes.order import Accepted
 from lorapod.processes.stopping import StopReason, StopRequest
@@ -135,13 +134,14 @@ async def test_a_job_that_comes_again_before_its_process_is_called_interrupted_b
     await eventually(lambda: "checkpoint" in kinds(receiver))
     record = services.processes.get(started["process_id"])
     again = asyncio.create_task(
-        answer(
+        services.answers.answer(
             Accepted(record=record, retried=True),
             None,
-            services,
             RunPodJob(job_id="job"),
             wait=True,
-            callback=wanted_callback(receiver.url, SecretStr(TOKEN), services),
+            callback=wanted_callback(
+                receiver.url, SecretStr(TOKEN), settings=services.settings, courier=services.courier
+            ),
         )
     )
     # As when its worker had died.

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from tests.unit.models.model_files import put_model
 
-from lorapod.actions.action import RunPodJob
+from lorapod.actions.action import ActionTable, RunPodJob
+from lorapod.actions.registry import ACTIONS
+from lorapod.actions.router import Router
 from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
@@ -67,6 +70,11 @@ class Desk:
 
     def send(self, event: Any) -> dict[str, Any]:
         return self._runner.run(self.worker.answer(event, RunPodJob(job_id="job-1")))
+
+    def use(self, patch: pytest.MonkeyPatch, actions: ActionTable = ACTIONS, **parts: Any) -> None:
+        """Answer with `actions`, and with `parts` in the place of the worker's own, until `patch` ends."""
+        router = Router(dataclasses.replace(self.worker.services, **parts), actions)
+        patch.setattr(self.worker.router, "_bound", router._bound)
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         return self.send({"id": "job-1", "input": fields})

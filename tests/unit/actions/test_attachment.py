@@ -3,13 +3,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from lorapod.actions.attachment import begin
-from lorapod.actions.services import Services
+from lorapod.actions.attachment import JobAttachment
 from lorapod.errors import Conflict
 from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord, TrainingDetails
@@ -42,13 +40,13 @@ class Manager:
             raise Conflict("It has ended already.")
 
 
-def services(manager: Manager) -> Services:
-    return cast("Services", SimpleNamespace(processes=manager, settings=SimpleNamespace(cancel_grace_s=5.0)))
+def attachment(manager: Manager) -> JobAttachment:
+    return JobAttachment(processes=cast("Any", manager), updates=cast("Any", None), cancel_grace_s=5.0)
 
 
 async def test_what_was_begun_is_returned() -> None:
     accepted = Accepted(record=RECORD)
-    assert await begin(lambda: (accepted, "more"), services(Manager())) == (accepted, "more")
+    assert await attachment(Manager()).begin(lambda: (accepted, "more")) == (accepted, "more")
 
 
 async def test_a_refusal_goes_on() -> None:
@@ -56,7 +54,7 @@ async def test_a_refusal_goes_on() -> None:
         raise Conflict("No.")
 
     with pytest.raises(Conflict):
-        await begin(refuse, services(Manager()))
+        await attachment(Manager()).begin(refuse)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ async def test_a_job_that_is_cancelled_while_it_begins_leaves_no_process_behind(
         assert go_on.wait(10)
         return accepted, None
 
-    job = asyncio.create_task(begin(submit, services(manager)))
+    job = asyncio.create_task(attachment(manager).begin(submit))
     assert await asyncio.to_thread(begun.wait, 10)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -209,8 +208,7 @@ class TestAnAnswerThatIsTooLarge:
         services = desk.worker.services
         # Room for one picture of these, and not for three.
         small = services.settings.model_copy(update={"max_reply_bytes": 100_000 + 3 * 2_000 + 150})
-        router = desk.worker.router
-        monkeypatch.setattr(router, "_services", dataclasses.replace(services, settings=small))
+        desk.use(monkeypatch, settings=small)
         return small
 
     def test_goes_to_the_object_store(

@@ -10,11 +10,8 @@ import pytest
 
 from lorapod import __version__
 from lorapod.actions import health
-from lorapod.actions.action import RunPodJob
-from lorapod.actions.services import Services
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import SinkState
-from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit
@@ -103,32 +100,18 @@ async def ask(
     clock = FakeClock()
     started_at = clock.now()
     clock.advance(timedelta(minutes=2).total_seconds())
-    services = cast(
-        "Any",
-        Services(
-            settings=Settings(runpod_pod_id="pod-1", **settings),
-            clock=clock,
-            started_at=started_at,
-            workspace=workspace,
-            scratch=cast("Any", None),
-            redactor=Redactor(),
-            processes=cast("Any", FakeProcesses()),
-            trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
-            datasets=cast("Any", None),
-            remote_datasets=cast("Any", None),
-            mirrors=cast("Any", None),
-            models=cast("Any", None),
-            engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
-            room=cast("Any", None),
-            digests=cast("Any", None),
-            archives=cast("Any", None),
-            updates=cast("Any", None),
-            shares=cast("Any", None),
-            telemetry=cast("Any", telemetry),
-            courier=cast("Any", courier or FakeCourier()),
-        ),
+    return await health.health(
+        health.HealthRequest(),
+        settings=Settings(runpod_pod_id="pod-1", **settings),
+        clock=clock,
+        started_at=started_at,
+        workspace=workspace,
+        telemetry=cast("Any", telemetry),
+        trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
+        engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
+        processes=cast("Any", FakeProcesses()),
+        courier=cast("Any", courier or FakeCourier()),
     )
-    return await health.health(health.HealthRequest(), services, RunPodJob(job_id="1"))
 
 
 def failing(result: health.HealthResult) -> dict[str, str]:

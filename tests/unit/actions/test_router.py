@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.actions.desk import Desk
 
-from lorapod.actions import ping, router
+from lorapod.actions import ping
 from lorapod.actions.action import Action
 from lorapod.actions.registry import ACTIONS
 from lorapod.errors import Conflict
@@ -91,11 +91,11 @@ def test_health_answers_on_this_machine(desk: Desk) -> None:
 def test_what_an_action_raises_becomes_a_sentence(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, raised: Exception, code: str
 ) -> None:
-    async def fail(_request: ping.PingRequest, _services: Any, _job: Any) -> ping.PingResult:
+    async def fail(_request: ping.PingRequest) -> ping.PingResult:
         raise raised
 
     broken = Action(type="ping", summary="Fails.", request=ping.PingRequest, result=ping.PingResult, run=fail)
-    monkeypatch.setattr(router, "ACTIONS", {"ping": broken})
+    desk.use(monkeypatch, {"ping": broken})
     answer = desk.ask(type="ping")
     assert answer["code"] == code
     assert "traceback" not in answer["error"]
