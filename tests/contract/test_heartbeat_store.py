@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_a_damaged_file_is_no_heartbeat_and_no_crash(tmp_path: Path) -> None:
     assert store.read("a.1") is None
     store.write("a.1", BEAT)
     assert store.read("a.1") == BEAT
+
+
+def test_workers_of_earlier_versions_read_and_write_the_same_file(tmp_path: Path) -> None:
+    store = FileHeartbeats(tmp_path / "workers")
+    (tmp_path / "workers" / "a.1").write_text('{"count":1,"host":"boot/pid:[1]","pid":7,"pid_started":1.5}')
+    assert store.read("a.1") == BEAT
+    store.write("a.2", BEAT)
+    assert json.loads((tmp_path / "workers" / "a.2").read_bytes()) == dataclasses.asdict(BEAT)
 
 
 def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
