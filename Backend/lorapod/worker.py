@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -50,8 +51,7 @@ from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.telemetry.fitness import first_report
-from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
-from lorapod.trainers.builtin.adapter import BuiltinTrainer
+from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
 from lorapod.workspace import Workspace
@@ -88,49 +88,11 @@ class Worker:
             ValueError: `STATE_URL` is not a known form, or the settings for events cannot be used.
         """
         base = _Base.open(settings, clock or SystemClock())
-        trainers = trainers or _trainers(base)
+        trainers = trainers or open_trainers(settings, base.workspace)
         engines = engines or open_engines(settings, base.workspace, clock=base.clock, starter=base.starter)
         events = _Events.open(base)
-        mirrors = _mirrors(base)
-        fetcher = DatasetFetcher(workspace=base.workspace, settings=settings, open_store=base.stores.open)
         context = _process_context(base, events.emitter)
-        digests = DigestBook(workspace=base.workspace)
-        services = Services(
-            settings=settings,
-            clock=base.clock,
-            started_at=base.clock.now(),
-            workspace=base.workspace,
-            scratch=base.scratch.path,
-            redactor=base.redactor,
-            processes=RealProcessManager(
-                context,
-                [
-                    TrainingKind(
-                        trainers,
-                        context,
-                        scratch=settings.scratch_root,
-                        datasets=RemoteDatasetProvider(fetcher, base.workspace),
-                        mirrors=mirrors,
-                    ),
-                    _generations(base),
-                    _downloads(base, digests, engines),
-                ],
-                worker_id=settings.worker_id,
-            ),
-            trainers=trainers,
-            engines=engines,
-            datasets=DatasetLibrary(workspace=base.workspace, settings=settings),
-            remote_datasets=fetcher,
-            digests=digests,
-            models=WorkspaceModels(workspace=base.workspace, digests=digests),
-            archives=_archives(base),
-            shares=FileShares(settings=settings, clock=base.clock, open_store=base.stores.open),
-            telemetry=base.telemetry,
-            room=base.room,
-            mirrors=mirrors,
-            courier=events.courier,
-            updates=events.updates,
-        )
+        services = _services(base, trainers, engines, events, context)
         return cls(
             services=services,
             router=Router(services),
@@ -146,20 +108,13 @@ class Worker:
         self.services.mirrors.start()
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
-        self._warm_up()
+        with suppress(WorkerError):
+            # Import the default trainer, so that the first training starts warm.
+            self.context.begin_soon(self.services.trainers.choose(self.services.settings.trainer).warm)
         if self.services.settings.auto_resume:
             threading.Thread(
                 target=resume_interrupted, args=(self.services.processes,), name="auto-resume", daemon=True
             ).start()
-
-    def _warm_up(self) -> None:
-        """Import the default trainer in the background, so that the first training starts warm."""
-        services = self.services
-        try:
-            trainer = services.trainers.choose(services.settings.trainer)
-        except WorkerError:
-            return
-        self.context.begin_soon(trainer.warm)
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Answer one event."""
@@ -272,38 +227,55 @@ def _process_context(base: _Base, emitter: EventEmitter) -> ProcessContext:
     )
 
 
-def _trainers(base: _Base) -> TrainerRegistry:
-    """Return the trainers in the order of preference."""
-    return TrainerRegistry(
-        [
-            AIToolkitTrainer(settings=base.settings, workspace=base.workspace),
-            BuiltinTrainer(settings=base.settings),
-        ]
+def _services(
+    base: _Base, trainers: TrainerRegistry, engines: EngineRegistry, events: _Events, context: ProcessContext
+) -> Services:
+    settings, workspace, clock = base.settings, base.workspace, base.clock
+    mirrors = _mirrors(base)
+    fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=base.stores.open)
+    digests = DigestBook(workspace=workspace)
+    trainings = TrainingKind(
+        trainers,
+        context,
+        scratch=settings.scratch_root,
+        datasets=RemoteDatasetProvider(fetcher, workspace),
+        mirrors=mirrors,
     )
-
-
-def _generations(base: _Base) -> GenerationKind:
-    return GenerationKind(
-        workspace=base.workspace,
-        scratch=base.scratch.path,
-        free_gpu_memory=base.telemetry.free_gpu_memory,
+    generations = GenerationKind(
+        workspace=workspace, scratch=base.scratch.path, free_gpu_memory=base.telemetry.free_gpu_memory
     )
-
-
-def _downloads(base: _Base, digests: DigestBook, engines: EngineRegistry) -> DownloadKind:
-    settings, workspace = base.settings, base.workspace
-    return DownloadKind(
+    downloads = DownloadKind(
         ModelDownloads(workspace=workspace, settings=settings, digests=digests),
         engines.downloads,
-        shelved=partial(link_and_log, settings, workspace),
+        on_download=partial(link_and_log, settings, workspace),
     )
-
-
-def _archives(base: _Base) -> ArchiveCache:
-    return ArchiveCache(
-        workspace=base.workspace,
-        max_bytes=base.settings.max_archive_bytes,
-        keep_free_bytes=base.settings.disk_min_free_bytes,
+    return Services(
+        settings=settings,
+        clock=clock,
+        started_at=clock.now(),
+        workspace=workspace,
+        scratch=base.scratch.path,
+        redactor=base.redactor,
+        processes=RealProcessManager(
+            context, [trainings, generations, downloads], worker_id=settings.worker_id
+        ),
+        trainers=trainers,
+        engines=engines,
+        datasets=DatasetLibrary(workspace=workspace, settings=settings),
+        remote_datasets=fetcher,
+        digests=digests,
+        models=WorkspaceModels(workspace=workspace, digests=digests),
+        archives=ArchiveCache(
+            workspace=workspace,
+            max_bytes=settings.max_archive_bytes,
+            keep_free_bytes=settings.disk_min_free_bytes,
+        ),
+        shares=FileShares(settings=settings, clock=clock, open_store=base.stores.open),
+        telemetry=base.telemetry,
+        room=base.room,
+        mirrors=mirrors,
+        courier=events.courier,
+        updates=events.updates,
     )
 
 

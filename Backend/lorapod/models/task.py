@@ -40,18 +40,18 @@ class DownloadKind:
         downloads: ModelDownloads,
         engines: Mapping[str, Downloads],
         *,
-        shelved: Callable[[], None] = _nothing,
+        on_download: Callable[[], None] = _nothing,
     ) -> None:
         """Fetch with `downloads`, or have an engine do it that keeps its own models.
 
         Args:
             downloads: into the workspace.
             engines: by name.
-            shelved: called after each model that has come there.
+            on_download: called after each download into the workspace.
         """
         self._downloads = downloads
         self._engines = engines
-        self._shelved = shelved
+        self._on_download = on_download
 
     @property
     def order_type(self) -> type[Order]:
@@ -98,7 +98,7 @@ class DownloadKind:
         except Stopped:
             raise TaskStopped from None
         progress.done(known["size_bytes"])
-        self._shelved()
+        self._on_download()
         run.note(f"the model is at {known['path']}")
         return known
 
