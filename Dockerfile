@@ -1,16 +1,16 @@
 # syntax=docker/dockerfile:1
-# Images of the worker. Targets: worker (the default), comfyui, swarmui, fast, full; and light, the worker without a
-# trainer of its own. docs/howto/image.md says how to build and choose.
+# Images of the worker. Targets: worker (the default), comfyui, swarmui, fast, full, and light, which is the worker
+# without a trainer. docs/howto/image.md explains how to choose and build one.
 
-# CUDA 13.0 as AI Toolkit's own image has it; its wheels bring the other CUDA libraries. Host driver 580 or newer.
+# CUDA 13.0, as in AI Toolkit's own image; the wheels bring the other CUDA libraries. It needs host driver 580 or newer.
 ARG BASE_IMAGE=nvidia/cuda:13.0.3-runtime-ubuntu24.04
 ARG FAST_BASE_IMAGE=python:3.12-slim-bookworm
 
 # --- base: the system, and a user to run as -----------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS base
 ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# tini: something must reap what ComfyUI and trainers leave behind. git, curl: startup.sh installs and asks with them.
-# Versions are those of the base image's release, which is pinned.
+# tini reaps processes that ComfyUI and trainers leave behind; startup.sh uses git and curl. The base image is pinned, and
+# with it the versions of the system's packages.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
@@ -18,12 +18,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --shell /usr/sbin/nologin lorapod
 
-# --- lorapod: the package in a virtual environment of its own -----------------------------------------------------
+# --- lorapod: the package in its own virtual environment ----------------------------------------------------------
 FROM base AS lorapod
-# Extras of the package: `builtin` brings the embedded trainer and engine, with torch.
+# Extras of the package: `builtin` installs the builtin trainer and the diffusers engine, with torch.
 ARG EXTRAS=redis
 WORKDIR /app
-# First what is installed, which changes seldom; then what is ours.
+# First the dependencies, which change rarely; then our own code.
 COPY pyproject.toml requirements.lock ./
 COPY client client
 COPY scripts/requirements.py scripts/
@@ -38,7 +38,7 @@ COPY SimpleBackend SimpleBackend
 COPY FastBackend FastBackend
 COPY startup.sh ./
 
-# --- light: the worker, without a trainer of its own --------------------------------------------------------------
+# --- light: the worker without a trainer --------------------------------------------------------------------------
 FROM lorapod AS light
 ARG VERSION=0
 ARG REVISION=unknown
@@ -47,22 +47,22 @@ LABEL org.opencontainers.image.title="lorapod" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# At DEBUG, its default, RunPod's SDK prints every answer whole.
+# At DEBUG, its default, the RunPod SDK prints every answer in full.
 ENV RUNPOD_DEBUG_LEVEL=INFO PATH=/opt/lorapod/bin:${PATH}
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30m --retries=3 CMD ["/app/startup.sh", "healthy"]
 ENTRYPOINT ["tini", "--", "/app/startup.sh"]
 
-# --- ai-toolkit: the trainer, in an environment of its own --------------------------------------------------------
+# --- ai-toolkit: the trainer in its own environment ---------------------------------------------------------------
 FROM base AS ai-toolkit
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential cmake ffmpeg libgl1 libglib2.0-0 python3-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app/ai-toolkit
-# 0.12.26. The commit's hash is the checksum of all that is fetched.
+# 0.12.26. The hash of the commit is the checksum of everything that is fetched.
 ARG AI_TOOLKIT_COMMIT=27a03a91f23eb1b757d5ec2e80ee3e129cfcc350
 ARG AI_TOOLKIT_REPOSITORY=https://github.com/ostris/ai-toolkit.git
-# torch by itself: gigabytes that stay the same when the rest moves. These three go together (cu130 builds).
+# torch in a layer of its own, because it is large and changes rarely. These three versions belong together (cu130).
 RUN python3 -m venv venv \
     && venv/bin/pip install torch==2.13.0 torchvision==0.28.0 torchaudio==2.11.0
 RUN git init -q . \
@@ -70,10 +70,10 @@ RUN git init -q . \
     && git checkout -q FETCH_HEAD -- requirements.txt requirements_base.txt \
     && venv/bin/pip install --requirement requirements.txt \
     && venv/bin/pip install setuptools==69.5.1 torchcodec==0.15.0
-# Its user interface and what it needs (Node) stay out.
+# The image does not need its user interface, nor Node.
 RUN git checkout -q --detach FETCH_HEAD && rm -rf ui .git
 
-# --- comfyui-source: ComfyUI, in an environment of its own --------------------------------------------------------
+# --- comfyui-source: ComfyUI in its own environment ---------------------------------------------------------------
 FROM base AS comfyui-source
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -118,7 +118,7 @@ RUN apt-get update \
 COPY --from=comfyui-source --chown=lorapod:lorapod /app/ComfyUI /app/ComfyUI
 ENV START_COMFYUI=true COMFYUI_PATH=/app/ComfyUI ENGINE=comfyui
 
-# --- swarmui: generation with SwarmUI, which has ComfyUI do the work ----------------------------------------------
+# --- swarmui: generation with SwarmUI, which uses ComfyUI ---------------------------------------------------------
 FROM comfyui AS swarmui
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -134,10 +134,10 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=ai-toolkit --chown=lorapod:lorapod /app/ai-toolkit /app/ai-toolkit
-# Which servers run is the endpoint's choice here.
+# The endpoint chooses which servers run.
 ENV START_COMFYUI=false START_SWARMUI=false ENGINE=auto AI_TOOLKIT_PATH=/app/ai-toolkit
 
-# --- fast: answers at once, and prepares the rest on the volume ---------------------------------------------------
+# --- fast: answers at once and prepares the rest on the volume ----------------------------------------------------
 FROM ${FAST_BASE_IMAGE} AS fast
 ARG VERSION=0
 ARG REVISION=unknown
@@ -154,7 +154,7 @@ RUN apt-get update \
     && useradd --create-home --shell /usr/sbin/nologin lorapod
 WORKDIR /app
 COPY FastBackend/requirements.lock FastBackend/
-# Nothing but the SDK: the rest is installed on the volume, by the lock.
+# Install only the SDK; the rest of the lock is installed on the volume.
 RUN python3 -m venv /opt/lorapod \
     && /opt/lorapod/bin/pip install --constraint FastBackend/requirements.lock runpod
 COPY Backend Backend
@@ -164,7 +164,7 @@ ENV HANDLER=fast RUNPOD_DEBUG_LEVEL=INFO
 HEALTHCHECK --interval=30s --timeout=15s --start-period=5m --retries=3 CMD ["/app/startup.sh", "healthy"]
 ENTRYPOINT ["tini", "--", "/app/startup.sh"]
 
-# --- worker: trainings with AI Toolkit; last, so that it is what a plain build makes --------------------------------
+# --- worker: trainings with AI Toolkit; the last target is the default of `docker build` --------------------------
 FROM light AS worker
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Starts a container: finds the volume, lays it out, starts ComfyUI and SwarmUI where wished, and then becomes the
-# handler that HANDLER names. `startup.sh healthy` says whether what was started is well.
-# Every variable is told in docs/reference/container.md.
+# Starts a container: finds the volume, makes its folders, starts ComfyUI and SwarmUI if they are switched on, and then
+# becomes the handler that HANDLER names. `startup.sh healthy` exits with 0 if everything that was started is healthy.
+# docs/howto/image.md describes all variables.
 set -euo pipefail
 
 app=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,7 +21,7 @@ is_true() {
     case "${1,,}" in
         1 | true | yes | on) return 0 ;;
         '' | 0 | false | no | off) return 1 ;;
-        *) die "$1 is neither true nor false" ;;
+        *) die "'$1' is not a switch: use true or false" ;;
     esac
 }
 
@@ -31,7 +31,7 @@ find_python() {
             [ -x "$python" ] && break
         done
     fi
-    [ -x "$python" ] || die "there is no Python: set LORAPOD_PYTHON to the interpreter that has lorapod"
+    [ -x "$python" ] || die "no Python was found: set LORAPOD_PYTHON to the interpreter with lorapod"
 }
 
 # --- The volume ---------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ find_python() {
 find_volume() {
     local named=${VOLUME_PATH:-${NETWORK_VOLUME_PATH:-${WORKSPACE_PATH:-}}} candidate
     if [ -n "$named" ]; then
-        [ -d "$named" ] || die "the volume $named is not there: attach a network volume, or correct VOLUME_PATH"
+        [ -d "$named" ] || die "the volume $named does not exist: attach a network volume, or correct VOLUME_PATH"
         printf '%s\n' "$named"
         return
     fi
@@ -50,7 +50,7 @@ find_volume() {
             return
         fi
     done
-    say "no network volume is attached: what is trained here is lost with this container"
+    say "no network volume is attached: trained files will be lost with this container"
     mkdir -p /workspace
     printf '%s\n' /workspace
 }
@@ -58,11 +58,11 @@ find_volume() {
 lay_out() {
     local folder
     for folder in training_data models output logs processes workflows; do
-        mkdir -p "$WORKSPACE_PATH/$folder" || die "$WORKSPACE_PATH cannot be written"
+        mkdir -p "$WORKSPACE_PATH/$folder" || die "$WORKSPACE_PATH is not writable: check the volume and its permissions"
     done
 }
 
-# Models and caches lie on the volume, so that the next worker has them; a token is passed on, and never printed.
+# Models and caches are on the volume, so that the next worker has them. The token is passed on and never printed.
 set_hub() {
     export HF_HOME=${HF_HOME:-$volume/.cache/huggingface}
     export HF_TOKEN=${HF_TOKEN:-${HUGGINGFACE_API_TOKEN:-${HUGGING_FACE_HUB_TOKEN:-}}}
@@ -71,7 +71,7 @@ set_hub() {
 
 # --- The user -----------------------------------------------------------------------------------------------------
 
-# Root only where the volume is root's own, as RunPod mounts it; else this script begins again as LORAPOD_USER.
+# Stay root only if just root may write to the volume, as RunPod mounts it; else restart this script as LORAPOD_USER.
 leave_root() {
     local user=${LORAPOD_USER:-lorapod} become
     if [ "$(id -u)" != 0 ] || ! id -u "$user" >/dev/null 2>&1; then return; fi
@@ -79,13 +79,13 @@ leave_root() {
     if "${become[@]}" test -w "$WORKSPACE_PATH"; then
         exec "${become[@]}" env HOME="$(getent passwd "$user" | cut -d: -f6)" "$0"
     fi
-    say "the volume is writable for root alone, so the worker stays root"
+    say "only root may write to the volume, so the worker stays root"
 }
 
 # --- Installing onto the volume -----------------------------------------------------------------------------------
 
-# install_once FOLDER COMMAND…: run COMMAND once for all workers of the volume. It is done when its mark is there; a
-# worker that dies on the way lets go of the lock, and the next one begins anew.
+# install_once FOLDER COMMAND…: run COMMAND once for all workers of the volume. The installation is complete when its
+# mark exists. A worker that dies meanwhile releases the lock, and the next one starts the installation again.
 install_once() {
     local folder=$1 mark=$1.installed lock
     shift
@@ -94,19 +94,20 @@ install_once() {
     lock=$folder.lock
     exec {guard}>"$lock"
     if ! flock -n "$guard"; then
-        say "another worker installs $folder; waiting"
-        flock -w "${STARTUP_TIMEOUT:-1800}" "$guard" || die "$folder was not installed within STARTUP_TIMEOUT"
+        say "waiting for another worker, which installs $folder"
+        flock -w "${STARTUP_TIMEOUT:-1800}" "$guard" ||
+            die "$folder was not installed within ${STARTUP_TIMEOUT:-1800} s; set a longer STARTUP_TIMEOUT"
     fi
     if [ ! -e "$mark" ]; then
         say "installing $folder (once for this volume)"
         rm -rf "$folder"
-        "$@" "$folder" {guard}>&- || die "$folder could not be installed; its output is above"
+        "$@" "$folder" {guard}>&- || die "$folder could not be installed; see the output above"
         date -u +%Y-%m-%dT%H:%M:%SZ >"$mark.$$" && mv "$mark.$$" "$mark"
     fi
     exec {guard}>&-
 }
 
-# clone REPOSITORY COMMIT FOLDER: the commit and nothing else; its hash is its checksum.
+# clone REPOSITORY COMMIT FOLDER: fetch this commit only; its hash is its checksum.
 clone() {
     git init -q "$3"
     git -C "$3" fetch -q --depth 1 "$1" "$2"
@@ -127,11 +128,11 @@ install_swarmui() {
 
 # --- ComfyUI and SwarmUI ------------------------------------------------------------------------------------------
 
-# start_server NAME LOG COMMAND…: in a session of its own, so that a signal for the handler is not also for it.
+# start_server NAME LOG COMMAND…: start it in a session of its own, so that it does not get the handler's signals.
 start_server() {
     local name=$1 log=$2
     shift 2
-    say "starting $name; its output goes to $log"
+    say "starting $name; its log is $log"
     setsid "$@" >>"$log" 2>&1 &
     servers+=("$!")
     printf '%s\n' "$!" >"$run/$name.pid"
@@ -144,7 +145,7 @@ stop_servers() {
     done
 }
 
-# await_server NAME LOG QUESTION…: until QUESTION succeeds, the server has ended, or time is up.
+# await_server NAME LOG QUESTION…: wait until QUESTION succeeds; die if the server ends or the time is up.
 await_server() {
     local name=$1 log=$2 pid deadline
     shift 2
@@ -153,12 +154,12 @@ await_server() {
     until "$@"; do
         if ! kill -0 "$pid" 2>/dev/null; then
             tail -n 20 "$log" >&2
-            die "$name ended while it started; its last lines are above"
+            die "$name ended during its start; its last lines are above, its log is $log"
         fi
         [ "$SECONDS" -lt "$deadline" ] ||
-            die "$name was not ready within ${STARTUP_TIMEOUT:-1800} s (STARTUP_TIMEOUT); see $log"
+            die "$name was not ready within ${STARTUP_TIMEOUT:-1800} s; see $log, or set a longer STARTUP_TIMEOUT"
         sleep 1 &
-        wait $! # unlike sleep itself, this ends at once when a signal comes
+        wait $! # a signal ends this at once, but it would not end a sleep in the foreground
     done
     say "$name is ready"
 }
@@ -170,18 +171,18 @@ swarmui_is_ready() {
         grep -q session_id
 }
 
-# The port in an address such as http://127.0.0.1:8188.
+# The port of a URL such as http://127.0.0.1:8188.
 port_of() {
     local rest=${1##*:}
     printf '%s\n' "${rest%%/*}"
 }
 
-# Where ComfyUI lies: in the image, else on the volume, where it is installed once.
+# Find ComfyUI in the image, or install it once on the volume.
 place_comfyui() {
     export COMFYUI_PATH=${COMFYUI_PATH:-/app/ComfyUI} COMFYUI_URL=${COMFYUI_URL:-http://127.0.0.1:8188}
     if [ ! -d "$COMFYUI_PATH" ]; then
         COMFYUI_PATH=$volume/ComfyUI
-        [ -n "${COMFYUI_COMMIT:-}" ] || die "there is no ComfyUI at COMFYUI_PATH, and COMFYUI_COMMIT names none to install"
+        [ -n "${COMFYUI_COMMIT:-}" ] || die "ComfyUI is not at COMFYUI_PATH: correct it, or set COMFYUI_COMMIT to the commit to install"
         install_once "$COMFYUI_PATH" install_comfyui
     fi
     export COMFYUI_PYTHON=${COMFYUI_PYTHON:-$COMFYUI_PATH/.venv/bin/python}
@@ -192,25 +193,25 @@ place_swarmui() {
     export SWARMUI_API_URL=${SWARMUI_API_URL:-http://${SWARMUI_HOST:-127.0.0.1}:${SWARMUI_PORT:-7801}}
     if [ ! -d "$SWARMUI_PATH" ]; then
         SWARMUI_PATH=$volume/SwarmUI
-        [ -n "${SWARMUI_COMMIT:-}" ] || die "there is no SwarmUI at SWARMUI_PATH, and SWARMUI_COMMIT names none to install"
+        [ -n "${SWARMUI_COMMIT:-}" ] || die "SwarmUI is not at SWARMUI_PATH: correct it, or set SWARMUI_COMMIT to the commit to install"
         install_once "$SWARMUI_PATH" install_swarmui
     fi
 }
 
-# The models of the volume where ComfyUI and SwarmUI look for theirs; no file is moved or deleted.
-link_models() { "$python" -m lorapod.models.links || die "the model folders cannot be linked to the volume"; }
+# Link the models of the volume into the model folders of ComfyUI and SwarmUI; no file is moved or deleted.
+link_models() { "$python" -m lorapod.models.links || die "the model folders cannot be linked to the volume; see the output above"; }
 
 start_comfyui() {
     local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log
-    # Its options are the operator's own words, split as a shell splits them.
+    # COMFYUI_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
     start_server comfyui "$log" "$COMFYUI_PYTHON" "$COMFYUI_PATH/main.py" --listen 127.0.0.1 \
         --port "$(port_of "$COMFYUI_URL")" --disable-auto-launch ${COMFYUI_ARGS:-}
     await_server ComfyUI "$log" comfyui_is_ready
 }
 
-# SwarmUI keeps its settings in files; without these it waits for a person to click through its installer, and it would
-# write a hash into each LoRA that it uses, those that were trained here among them.
+# SwarmUI keeps its settings in files. Without these it would wait for a person to click through its installer, and it
+# would write a hash into each LoRA that it uses, also into those that were trained here.
 configure_swarmui() {
     local data=$SWARMUI_PATH/Data
     mkdir -p "$data"
@@ -252,9 +253,9 @@ main() {
         backend) handler=$app/Backend/rp_handler.py ;;
         simple) handler=$app/SimpleBackend/handler.py ;;
         fast) handler=$app/FastBackend/handler_fast.py ;;
-        *) die "HANDLER is ${HANDLER}: choose backend, simple or fast" ;;
+        *) die "HANDLER is '${HANDLER}': set it to backend, simple or fast" ;;
     esac
-    [ -f "$handler" ] || die "$handler is not in this image"
+    [ -f "$handler" ] || die "$handler is not in this image: choose another HANDLER or another image"
     leave_root
     rm -rf "$run"
     mkdir -p "$run"
@@ -278,6 +279,6 @@ if [ "${1:-}" = healthy ]; then
     healthy
     exit
 fi
-# While there is no handler yet that could answer a signal.
-trap 'say "told to stop while starting"; stop_servers; exit 143' TERM INT
+# Until the handler runs, signals are handled here.
+trap 'say "stopped by a signal during the start"; stop_servers; exit 143' TERM INT
 main

@@ -1,4 +1,4 @@
-"""The handler, under the name that RunPod's Hub looks for; the image itself starts `Backend/rp_handler.py`."""
+"""The handler under the name that RunPod's Hub expects; the image itself starts `Backend/rp_handler.py`."""
 
 from __future__ import annotations
 

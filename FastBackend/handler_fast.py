@@ -1,4 +1,4 @@
-"""The entry of a RunPod worker on a bare Python: answers at once, and prepares the real worker behind.
+"""The entry of a RunPod worker on a bare Python: answers at once and prepares the real worker behind it.
 
 It needs the RunPod SDK, the folder `Backend/` beside its own, and a Python with `venv` and `pip`.
 """
@@ -12,7 +12,7 @@ BACKEND = Path(__file__).resolve().parents[1] / "Backend"
 if BACKEND.is_dir():
     sys.path.insert(0, str(BACKEND))
 
-from lorapod.fast.entry import serve  # noqa: E402 - the package is found only now
+from lorapod.fast.entry import serve  # noqa: E402 - the package can be found only now
 
 if __name__ == "__main__":
     serve()

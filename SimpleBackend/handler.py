@@ -1,6 +1,6 @@
-"""The single-purpose handler: one training to its end, everything it made left on the volume or sent to Supabase.
+"""The single-purpose handler: runs one training to its end and leaves its files on the volume or uploads to Supabase.
 
-It takes two inputs (`docs/howto/single-purpose-handler.md`), and every action of the worker besides:
+It accepts two inputs (`docs/howto/single-purpose-handler.md`) and also every action of the worker:
 
     {"config": …, "dataset_urls": […], "internal_job_id": …, "callback_base_url": …, "callback_token": …}
     {"config": …, "dataset_config": {…}, "upload_config": {…}}
@@ -21,7 +21,7 @@ from lorapod.worker import Worker
 
 
 def settings() -> Settings:
-    """The settings of this kind of handler: its volume is the workspace, and it shows what the trainer says."""
+    """Return the settings of this handler: its volume is the workspace, and it shows the trainer's output."""
     found = Settings()
     changes: dict[str, Any] = {}
     if found.network_volume_path is not None:
@@ -33,27 +33,27 @@ def settings() -> Settings:
 
 @cache
 def worker() -> Worker:
-    """This process's worker, built and started at the first call."""
+    """Return this process's worker, built and started at the first call."""
     return start_worker(settings())
 
 
 async def async_handler(event: Any) -> dict[str, Any]:
-    """Answer one RunPod job when its training has ended.
+    """Answer one RunPod job at the end of its training.
 
     Args:
         event: `{"id": …, "input": {…}}`.
 
     Returns:
-        `{"success": true, …}`, or `{"success": false, "error": …}`, whose job the SDK marks FAILED.
+        `{"success": true, …}`, or `{"success": false, "error": …}`, for which the SDK marks the job FAILED.
     """
     members = event if isinstance(event, Mapping) else {}
     job = job_of(event, worker().services.settings)
-    # All members of the event count, not only `input`: `s3Config` is one.
+    # Keep the other members of the event, for example `s3Config`.
     return await worker().answer({**members, "input": as_training(members.get("input"))}, job)
 
 
 def handler(event: Any) -> dict[str, Any]:
-    """`async_handler` for callers without an event loop; blocks until the training has ended, whatever loop runs."""
+    """Answer like `async_handler`, for callers without an event loop; block until the training has ended."""
     with ThreadPoolExecutor(1) as own_thread:
         return own_thread.submit(asyncio.run, async_handler(event)).result()
 

@@ -1,4 +1,4 @@
-"""The SDK's loop with the front in it."""
+"""The entry: the SDK's loop, which hands jobs to the front."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from lorapod.sdk import import_runpod
 
 logger = logging.getLogger(__name__)
 
-#: Until the heavy part begins: the first job, most often there already, is answered first.
+#: The wait before the preparation begins, so that the first job, which is often there already, is answered first.
 BEGIN_AFTER_S = 1.0
 
 
 @dataclass(kw_only=True)
 class FastEntry:
-    """One worker's life between the SDK's loop and what lies behind."""
+    """One worker, from the SDK's loop to the real worker behind it."""
 
     settings: FastSettings
-    #: Shared with the journal.
+    #: The log uses the same one.
     redactor: Redactor
     runner: WorkerRunner | None = None
     front: Front | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(self) -> Front:
-        """The front, made at the first call inside the event loop; what lies behind begins a little later."""
+        """Return the front, made at the first call inside the event loop; the preparation begins a little later."""
         if self.front is None:
             spec = EnvironmentSpec(
                 lock=self.settings.lock, backend=BACKEND, environments=self.settings.environments
@@ -48,7 +48,7 @@ class FastEntry:
         return self.front
 
     async def answer(self, event: Any) -> dict[str, Any]:
-        """The SDK's handler."""
+        """Answer one event; this is the handler that the SDK calls."""
 
         def update(news: Mapping[str, Any]) -> None:
             if self.settings.serverless:
@@ -63,7 +63,7 @@ class FastEntry:
 
     @staticmethod
     def _close_at_sigterm(runner: WorkerRunner) -> None:
-        """Have SIGTERM reach what lies behind, too: the SDK's own handler only waits for the jobs in flight."""
+        """Let SIGTERM stop the runner, too; the SDK's own handler only waits for the jobs in flight."""
         before = signal.getsignal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
 
@@ -84,7 +84,7 @@ def serve(settings: FastSettings | None = None) -> None:
     runpod = import_runpod()
 
     def concurrency(_current: int) -> int:
-        # The SDK asks before each take of jobs, inside its loop and after it has set its own signal handlers.
+        # The SDK calls this before it takes jobs, in its loop and after it has set its own signal handlers.
         entry.open()
         return settings.worker_concurrency
 

@@ -1,4 +1,4 @@
-"""What the entry and the real worker say to each other: JSON objects, each behind its length.
+"""The messages between the entry and the real worker: JSON objects, each preceded by its length.
 
 ```
 entry -> worker   {"job": 1, "event": {…}}   {"cancel": 1}   {"close": true}
@@ -18,13 +18,13 @@ _LENGTH = struct.Struct(">Q")
 
 
 def frame(message: Mapping[str, Any]) -> bytes:
-    """A message as it travels."""
+    """Encode a message."""
     text = json.dumps(message).encode()
     return _LENGTH.pack(len(text)) + text
 
 
 async def read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """The next message; None where the other side is gone."""
+    """Return the next message, or None if the other side has closed the connection."""
     try:
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         message: dict[str, Any] = json.loads(await reader.readexactly(length))

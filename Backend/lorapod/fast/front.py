@@ -1,4 +1,4 @@
-"""Answers jobs from the first moment: a few by itself, all others through the real worker once it is there."""
+"""Answers jobs from the first moment: a few by itself, all others through the real worker once it is ready."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks at the steps of a build, for a job that waits for it.
+#: How often a waiting job looks at the progress of the build.
 LOOK_S = 1.0
 
 _WAIT, _REFUSE = "wait", "refuse"
 
-#: What `setup_environment` takes.
+#: The fields of `setup_environment`.
 _SETUP_FIELDS = frozenset({"wait", "force"})
 
 Update = Callable[[Mapping[str, Any]], None]
 
 
 class Front:
-    """The entry's answers; belongs to one event loop."""
+    """The entry's answers; use it in one event loop only."""
 
     def __init__(self, settings: FastSettings, runner: WorkerRunner, redactor: Redactor) -> None:
-        """Answer at once what can be, and the rest through `runner`; `redactor` learns what jobs bring with them."""
+        """Answer some types at once and the others through `runner`; `redactor` masks the secrets of jobs."""
         self._settings = settings
         self._runner = runner
         self._redactor = redactor
@@ -40,7 +40,7 @@ class Front:
         self._waiting = 0
 
     async def answer(self, event: Any, update: Update) -> dict[str, Any]:
-        """The answer to one event; `update` sends progress to whoever polls its RunPod job."""
+        """Answer one event; `update` sends progress updates of its RunPod job."""
         with self._redactor.holding(secrets_of(event)):
             try:
                 return await self._answer(event, _guarded(update))
@@ -75,45 +75,45 @@ class Front:
             runner.begin()
         if runner.worker() is None and not patient:
             raise self._not_yet()
-        told = await self._until_up(update)
+        sent = await self._until_up(update)
         worker = runner.worker()
         assert worker is not None
 
-        def numbered(news: Mapping[str, Any]) -> None:
-            number = news.get("sequence")
-            update({**news, "sequence": number + told} if isinstance(number, int) else news)
+        def numbered(progress: Mapping[str, Any]) -> None:
+            number = progress.get("sequence")
+            update({**progress, "sequence": number + sent} if isinstance(number, int) else progress)
 
         return await worker.answer(event, numbered)
 
     async def _until_up(self, update: Update) -> int:
-        """Wait for the real worker, and tell what is prepared meanwhile; how many updates that took.
+        """Wait for the real worker with progress updates, and return the number of updates.
 
         Raises:
-            WorkerError: it does not come up.
+            WorkerError: the worker cannot be prepared.
         """
         runner = self._runner
         runner.begin()
-        told, shown, due_s = 0, None, 0.0
+        sent, shown, due_s = 0, None, 0.0
         self._waiting += 1
         try:
             while runner.worker() is None:
                 view = self._environment()
                 step = (view["status"], view.get("step"))
                 if step != shown or time.monotonic() >= due_s:
-                    told, shown = told + 1, step
+                    sent, shown = sent + 1, step
                     due_s = time.monotonic() + self._settings.progress_interval_s
-                    update({"status": "preparing", "sequence": told, "environment": view})
+                    update({"status": "preparing", "sequence": sent, "environment": view})
                 await runner.changed(LOOK_S)
         finally:
             self._waiting -= 1
-        return told
+        return sent
 
     def _not_yet(self) -> WorkerError:
         view = self._environment()
         left_s = view.get("remaining_s")
         when = f"in about {left_s:.0f} s" if left_s is not None else "later"
         return Conflict(
-            f"This worker still prepares its environment ({view['detail']}).",
+            f"This worker is still preparing its environment ({view['detail']}).",
             hint=f"Send it again {when}, or with `if_preparing: wait`.",
             details=[
                 {
@@ -158,7 +158,7 @@ class Front:
         return {"worker_id": self._settings.worker_id, "environment": self._environment(), **note}
 
     def _environment(self) -> dict[str, Any]:
-        """How far it is, as `health` shows it."""
+        """Return the state of the environment as `health` shows it."""
         runner, settings = self._runner, self._settings
         state, now_s = runner.state, time.monotonic()
         view: dict[str, Any] = {
@@ -169,7 +169,9 @@ class Front:
             "since_s": round(now_s - state.since_s, 1),
         }
         if not settings.shared:
-            view["warning"] = "It lies on no volume: every new worker has to make its own."
+            view["warning"] = (
+                "The environment is not on a network volume: every new worker has to make its own."
+            )
         if state.status is Readiness.PREPARING:
             view |= {"step": state.stage.step.value, "percent": round(100 * state.stage.share, 1)}
             if (left_s := state.remaining_s(now_s, runner.known_s)) is not None:
@@ -178,7 +180,7 @@ class Front:
                 view["elsewhere"] = True
         if state.failure is not None:
             view["failure"] = self._redactor.record(error_answer(state.failure))
-        view["detail"] = self._redactor.text(_told(view, state.stage.detail))
+        view["detail"] = self._redactor.text(_detail(view, state.stage.detail))
         return view
 
     def _disk(self) -> dict[str, Any]:
@@ -192,18 +194,18 @@ class Front:
 
 
 def _guarded(update: Update) -> Update:
-    """Return the same update, but one whose failure costs nothing but itself."""
+    """Wrap an update so that its failure is logged and does not end its job."""
 
-    def guarded(news: Mapping[str, Any]) -> None:
+    def guarded(progress: Mapping[str, Any]) -> None:
         try:
-            update(news)
+            update(progress)
         except Exception:
             logger.exception("a progress update could not be sent; its job continues")
 
     return guarded
 
 
-def _told(view: Mapping[str, Any], detail: str) -> str:
+def _detail(view: Mapping[str, Any], detail: str) -> str:
     match view["status"]:
         case Readiness.FAILED:
             return str(view["failure"]["error"])
@@ -213,19 +215,19 @@ def _told(view: Mapping[str, Any], detail: str) -> str:
             more = f", about {left_s:.0f} s left" if left_s is not None else ""
             return f"{who}{view['step']}{f' {detail}' if detail else ''}, {view['percent']} %{more}"
         case Readiness.READY:
-            return "The real worker takes jobs."
+            return "The real worker accepts jobs."
         case Readiness.STARTING:
-            return "The environment is there; the real worker starts."
-    return "Not begun yet."
+            return "The environment is ready; the real worker is starting."
+    return "The preparation has not begun yet."
 
 
 def _without_if_preparing(event: Any) -> tuple[Any, bool]:
-    """The event as the real worker knows it, and whether its job waits for that worker."""
+    """Return the event without the entry's own field, and whether its job waits for the real worker."""
     fields = dict(event["input"])
-    wish = fields.pop("if_preparing", _WAIT)
-    if wish not in {_WAIT, _REFUSE}:
+    choice = fields.pop("if_preparing", _WAIT)
+    if choice not in {_WAIT, _REFUSE}:
         raise InvalidInput(f"if_preparing: it must be {_WAIT!r} or {_REFUSE!r}.")
-    return {**event, "input": fields}, wish == _WAIT
+    return {**event, "input": fields}, choice == _WAIT
 
 
 def _take_only(call: Call, known: frozenset[str]) -> None:
@@ -233,7 +235,9 @@ def _take_only(call: Call, known: frozenset[str]) -> None:
     if unknown:
         raise InvalidInput(
             f"{unknown[0][:80]}: unknown field.",
-            hint=f"{call.type} takes {', '.join(sorted(known)) or 'none'}.",
+            hint=f"The fields of {call.type} are {', '.join(sorted(known))}."
+            if known
+            else f"{call.type} has no fields.",
         )
 
 

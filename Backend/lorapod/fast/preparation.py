@@ -1,4 +1,4 @@
-"""From a bare Python to one that runs the real worker: follows the child that makes the environment."""
+"""Prepares the environment of the real worker: starts the child that makes it, and follows its progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BuildProgress:
-    """How far a build is."""
+    """The progress of a build."""
 
     stage: BuildStage
     #: Whether another worker makes it.
@@ -34,24 +34,24 @@ class BuildFailed(WorkerError):
     """The environment could not be made."""
 
     def __init__(self, message: str, *, hint: str, code: str) -> None:
-        """An error as the builder told it; it keeps its code."""
+        """Take over the error that the builder reported, with its code."""
         super().__init__(message, hint=hint)
         self.code = ErrorCode(code)  # type: ignore[misc] # of this one error, not of the class
 
 
 async def prepare(
-    settings: FastSettings, store: EnvironmentStore, *, again: bool, tell: Callable[[BuildProgress], None]
+    settings: FastSettings, store: EnvironmentStore, *, again: bool, report: Callable[[BuildProgress], None]
 ) -> Path:
-    """Have the environment there; its interpreter.
+    """Return the interpreter of the environment, which is made first if it does not exist.
 
     Args:
-        settings: the entry's.
-        store: where it will be.
-        again: make a new one though there is one.
-        tell: called with each step.
+        settings: the settings of the entry.
+        store: the environments of the volume.
+        again: make a new environment even if there is one.
+        report: called with each step of the build.
 
     Raises:
-        WorkerError: it cannot be made.
+        WorkerError: the environment cannot be made.
     """
     found = None if again else await asyncio.to_thread(store.ready)
     if found is not None:
@@ -75,11 +75,11 @@ async def prepare(
             last = json.loads(line)
             if "step" in last:
                 stage = BuildStage(step=BuildStep(last["step"]), part=last["part"], detail=last["detail"])
-                tell(BuildProgress(stage=stage, elsewhere=last.get("elsewhere", False)))
+                report(BuildProgress(stage=stage, elsewhere=last.get("elsewhere", False)))
         exit_code = await builder.wait()
         _end_group(builder.pid)
     finally:
-        # Where this was cancelled, the builder lets others have its turn, and ends with all that it started.
+        # If this was cancelled, the builder gives up its turn, and ends with everything that it started.
         builder.stdin.close()
     if "ready" in last:
         return Path(last["ready"])
@@ -99,7 +99,7 @@ def _exit(code: int) -> str:
 
 
 def _end_group(pid: int) -> None:
-    """Whatever of the build is left, pip above all."""
+    """Kill what is left of the build, for example pip."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -17,17 +17,17 @@ from lorapod.fast.frames import frame, read_frame
 
 logger = logging.getLogger(__name__)
 
-#: Of the entry's own Python; they would lead the other one astray.
+#: Variables of the entry's own Python, which would mislead the other Python.
 _OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH"})
 
-#: From the end of the socket to that of the process.
+#: How long the process may live after the end of its socket.
 KILL_AFTER_S = 5.0
 
 Update = Callable[[Mapping[str, Any]], None]
 
 
 class RealWorker:
-    """One child, from its start to its end; belongs to one event loop."""
+    """One child, from its start to its end; use it in one event loop only."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class RealWorker:
         writer: asyncio.StreamWriter,
         connection: socket.socket,
     ) -> None:
-        """Use `start`."""
+        """Use `start` instead."""
         self._process = process
         self._connection = connection
         self._reader, self._writer = reader, writer
@@ -49,7 +49,7 @@ class RealWorker:
 
     @classmethod
     async def start(cls, python: Path, *, worker_id: str) -> Self:
-        """Start it and wait until it takes jobs; it goes by the entry's `worker_id`.
+        """Start it and wait until it accepts jobs; it uses the entry's `worker_id`.
 
         Raises:
             InternalError: it ended before that.
@@ -68,7 +68,7 @@ class RealWorker:
         try:
             first = await read_frame(reader)
         except asyncio.CancelledError:
-            # It sees the end of its socket, and ends.
+            # The child ends when its socket does.
             writer.close()
             raise
         if first is None:
@@ -76,18 +76,18 @@ class RealWorker:
             exit_code = await asyncio.to_thread(process.wait)
             raise InternalError(
                 f"The real worker could not start (exit code {exit_code}).",
-                hint="The worker's log has the reason: most often a setting, or a workspace that cannot be written.",
+                hint="See the worker's log for the reason, most often a setting or a workspace that is not writable.",
             )
         return cls(process, reader, writer, ours)
 
     async def answer(self, event: Any, update: Update) -> dict[str, Any]:
-        """Have it answer one job; cancelling this cancels the job there.
+        """Let the worker answer one job; cancelling this cancels the job in the worker.
 
         Raises:
-            InternalError: it ended before it had answered.
+            InternalError: the worker ended before it answered.
         """
         if self._exit_code is not None:
-            # Nobody reads any more, so no answer would come.
+            # The socket is not read any more, so no answer would come.
             raise _ended(self._exit_code)
         self._number += 1
         number = self._number
@@ -106,15 +106,15 @@ class RealWorker:
             self._updates.pop(number, None)
 
     async def ended(self) -> None:
-        """Wait for its end, whatever brings it."""
+        """Wait for the end of the worker."""
         await self._has_ended.wait()
 
     def close(self) -> None:
-        """Have it stop its processes, send its last answers and end."""
+        """Ask it to stop its processes, send its last answers and end."""
         self._send({"close": True})
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for its end, and kill it after `timeout_s`; for when the event loop is over."""
+        """Wait for its end, and kill it after `timeout_s`; call this after the end of the event loop."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         try:
@@ -128,13 +128,13 @@ class RealWorker:
             self._writer.write(frame(message))
 
     async def _listen(self) -> None:
-        """Read to the end of the socket; nothing but that end stops the reading, for every job depends on it."""
+        """Read until the socket ends. No single message may stop the reading, because every job depends on it."""
         try:
             while (message := await read_frame(self._reader)) is not None:
                 self._receive(message)
         except (ValueError, LookupError, TypeError):
-            # What follows cannot be told apart from what is lost.
-            logger.exception("the real worker sent what is not a message; it is ended")
+            # Where the next message begins is not known any more.
+            logger.exception("the real worker sent something that is not a message; it is killed")
             self._process.kill()
         self._writer.close()
         self._exit_code = await asyncio.to_thread(self._reap)
@@ -149,7 +149,7 @@ class RealWorker:
             try:
                 update(message["update"])
             except Exception:
-                logger.exception("a progress update could not be sent; its job goes on")
+                logger.exception("a progress update could not be sent; its job continues")
         answer = self._answers.get(number)
         if answer is not None and not answer.done() and "answer" in message:
             answer.set_result(message["answer"])
@@ -169,6 +169,6 @@ def _environment(worker_id: str) -> Mapping[str, str]:
 def _ended(exit_code: int) -> InternalError:
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
     return InternalError(
-        f"The real worker behind this entry has ended ({how}); it is started again.",
-        hint="Send the request again. A training that ran is `interrupted`: `resume` takes it up.",
+        f"The real worker behind this entry has ended ({how}); it is restarted.",
+        hint="Send the request again. A training that was running is `interrupted`: continue it with `resume`.",
     )

@@ -1,6 +1,6 @@
-"""`python -m lorapod.fast.serving DESCRIPTOR`: the real worker, which takes its jobs from the entry over a socket.
+"""`python -m lorapod.fast.serving DESCRIPTOR`: the real worker, which gets its jobs from the entry over a socket.
 
-When the socket ends, the entry is gone: the worker stops its processes in good order and ends.
+When the socket ends, the entry has ended: the worker stops its processes with a checkpoint and ends too.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from lorapod.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-#: How long answers may take once the processes are stopped.
+#: How long the last answers may take after the processes are stopped.
 LAST_ANSWERS_S = 5.0
 
 
 class JobServer:
-    """Answers one entry's jobs."""
+    """A server of one entry's jobs."""
 
     def __init__(self, worker: Worker, writer: asyncio.StreamWriter) -> None:
-        """Answer through `writer`."""
+        """Send the answers through `writer`."""
         self._worker = worker
         self._writer = writer
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
-        """Take jobs until told to close, or until the entry is gone."""
+        """Answer jobs until the entry asks for the end, or closes the connection."""
         self._write(frame({"ready": True}))
         while (message := await read_frame(reader)) is not None and "close" not in message:
             if "cancel" in message:
@@ -80,7 +80,7 @@ class JobServer:
             try:
                 message = frame({"job": number, "update": dict(update)})
             except (TypeError, ValueError):
-                logger.exception("a progress update is not JSON; it is left out")
+                logger.exception("a progress update is not JSON; it is dropped")
                 return
             self._loop.call_soon_threadsafe(self._write, message)
 
@@ -95,7 +95,7 @@ async def _serve(descriptor: int) -> None:
     settings = Settings()
     write_journal(settings.log_level, Redactor(settings.secret_values()))
     worker = await asyncio.to_thread(start_worker, settings)
-    # From here on it masks what jobs bring with them, too.
+    # From here on, the log also masks the secrets of jobs.
     write_journal(settings.log_level, worker.services.redactor)
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
@@ -104,7 +104,7 @@ async def _serve(descriptor: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until the entry is gone."""
+    """Serve until the entry ends."""
     asyncio.run(_serve(int(arguments[0])))
     return 0
 

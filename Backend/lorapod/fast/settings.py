@@ -1,7 +1,7 @@
-"""The few settings that the entry needs before pydantic is there.
+"""The few settings that the entry needs while its Python has no pydantic.
 
-`lorapod.settings` is where settings are declared, described and read by the worker itself; these are read by the same
-rules, and a test holds the two together.
+All settings are declared and described in `lorapod.settings`, which the worker reads. These are read by the same rules,
+and a test compares the two.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _SECRET_NAME = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTI
 
 @dataclass(frozen=True, kw_only=True)
 class FastSettings:
-    """What the entry goes by."""
+    """The settings of the entry."""
 
     workspace_root: Path
-    #: What is installed: pins, one a line.
+    #: The lock to install: one pinned package on each line.
     lock: Path
-    #: Where environments are made.
+    #: The folder of the environments.
     environments: Path
-    #: Whether other workers find them there too.
+    #: Whether other workers can use the same environments.
     shared: bool
     worker_id: str
-    #: Whether the platform listens for progress updates.
+    #: Whether the platform accepts progress updates.
     serverless: bool
     worker_concurrency: int
     disk_min_free_bytes: int
@@ -48,7 +48,7 @@ class FastSettings:
         """Read `environment`; an empty variable counts as not set.
 
         Raises:
-            ValueError: a number is none.
+            ValueError: a value must be a number and is not.
         """
         given = {name: value for name, value in environment.items() if value}
         root = _workspace_root(given)
@@ -90,5 +90,5 @@ def _usable(root: Path) -> bool:
 
 
 def _on_volume(folder: Path) -> bool:
-    """Whether something is mounted there; the container's own disk goes with the worker."""
+    """Return whether the folder is on a mounted volume; the container's own disk is deleted with the worker."""
     return any(place.is_mount() for place in [folder, *folder.parents] if place != Path("/"))

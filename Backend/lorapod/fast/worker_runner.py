@@ -1,4 +1,4 @@
-"""Brings the real worker up behind the entry, and keeps it up."""
+"""Prepares and starts the real worker behind the entry, and restarts it when it ends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lorapod.fast.settings import FastSettings
 
 logger = logging.getLogger(__name__)
 
-#: A job that finds a failure of so many seconds ago has it tried once more.
+#: A job that comes this long after a failure causes another try.
 RETRY_AFTER_S = 60.0
 
-#: Before a worker that ended by itself is started again; doubles with each time in a row.
+#: The wait before a worker that ended by itself is restarted; it doubles with each end in a row.
 RESTART_WAIT_S = 0.5
 RESTART_WAIT_MAX_S = 30.0
 
-#: A worker that was up for so long is not one that cannot start.
+#: After this time a worker's end does not count as a failed start.
 STEADY_S = 60.0
 
 
@@ -32,22 +32,22 @@ NOTHING_YET = BuildStage(step=BuildStep.WAITING)
 
 
 class Readiness(StrEnum):
-    """How far the real worker is."""
+    """The state of the real worker."""
 
-    #: Not begun yet.
+    #: The preparation has not begun.
     WAITING = "waiting"
-    #: The environment is made.
+    #: The environment is being made.
     PREPARING = "preparing"
-    #: The environment is there; the worker in it starts.
+    #: The environment is ready; the worker in it is starting.
     STARTING = "starting"
     READY = "ready"
-    #: Nothing happens until it is asked for again.
+    #: Nothing happens until somebody asks for another try.
     FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerState:
-    """One moment behind the entry; times are the monotonic clock's."""
+    """The state behind the entry at one moment; times are from the monotonic clock."""
 
     status: Readiness = Readiness.WAITING
     since_s: float
@@ -56,21 +56,21 @@ class RunnerState:
     failure: WorkerError | None = None
 
     def remaining_s(self, now_s: float, known_s: float | None) -> float | None:
-        """How long until jobs are taken; None: not known."""
+        """Return how long it takes until jobs are accepted, or None if that is not known."""
         if self.status is Readiness.PREPARING:
             return remaining_s(self.stage.share, now_s - self.since_s, known_s)
         return None
 
 
 class WorkerRunner:
-    """Belongs to one event loop, as everything behind it does."""
+    """The runner of the real worker; use it in one event loop only."""
 
     def __init__(self, settings: FastSettings, store: EnvironmentStore) -> None:
-        """Begin nothing yet."""
+        """Prepare nothing before `begin`."""
         self._settings = settings
         self.store = store
         self.state = RunnerState(since_s=time.monotonic())
-        #: How long such environments took before on this volume.
+        #: How long former environments took on this volume.
         self.known_s: float | None = None
         self._real_worker: RealWorker | None = None
         self._task: asyncio.Task[None] | None = None
@@ -78,30 +78,30 @@ class WorkerRunner:
         self._closing = False
 
     def begin(self, *, again: bool = False) -> None:
-        """See to it that the worker is being brought up, or is up. With `again`, in a new environment."""
+        """Start to prepare the worker unless that has begun; with `again`, in a new environment."""
         if self._closing or (self._task is not None and not self._task.done()):
             return
         self._set(RunnerState(status=Readiness.PREPARING, since_s=time.monotonic()))
         self._task = asyncio.create_task(self._run(again=again))
 
     async def rebuild(self) -> None:
-        """Make another environment beside the one that is used; it counts for workers that start from then on.
+        """Make another environment; workers that start from then on use it.
 
         Raises:
-            WorkerError: it cannot be made.
+            WorkerError: the environment cannot be made.
         """
-        await prepare(self._settings, self.store, again=True, tell=lambda _news: None)
+        await prepare(self._settings, self.store, again=True, report=lambda _progress: None)
 
     def stale_failure(self) -> bool:
-        """Whether it failed long enough ago to be worth another try."""
+        """Return whether the last failure is old enough for another try."""
         state = self.state
         return state.status is Readiness.FAILED and time.monotonic() - state.since_s >= RETRY_AFTER_S
 
     def worker(self) -> RealWorker | None:
-        """The worker, where it takes jobs.
+        """Return the worker if it accepts jobs, else None.
 
         Raises:
-            WorkerError: it will not, for the present.
+            WorkerError: its preparation has failed, or it is being stopped.
         """
         if self._closing:
             raise Conflict("This worker is being stopped; send the request again.")
@@ -111,7 +111,7 @@ class WorkerRunner:
         return self._real_worker
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait for the next change, or for so long."""
+        """Wait for the next change, but not longer than `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
@@ -119,7 +119,7 @@ class WorkerRunner:
             return
 
     def close(self) -> None:
-        """Stop what is being made, or have the worker stop its processes and end."""
+        """Stop the preparation, or have the worker stop its processes and end."""
         self._closing = True
         if self._real_worker is not None:
             self._real_worker.close()
@@ -128,7 +128,7 @@ class WorkerRunner:
         self._set(self.state)
 
     def wait(self) -> None:
-        """Wait for the end of the worker; for when the event loop is over."""
+        """Wait for the end of the worker; call this after the end of the event loop."""
         if self._real_worker is not None:
             self._real_worker.wait(self._settings.shutdown_grace_s)
 
@@ -138,17 +138,17 @@ class WorkerRunner:
         except WorkerError as error:
             self._fail(error)
         except OSError as error:
-            logger.exception("cannot bring the worker up")
+            logger.exception("the real worker cannot be started")
             self._fail(InternalError(f"The real worker cannot be started: {error.strerror}."))
         except Exception:
-            logger.exception("cannot bring the worker up")
+            logger.exception("the real worker cannot be started")
             self._fail(InternalError())
 
     async def _keep_up(self, *, again: bool) -> None:
         wait_s = RESTART_WAIT_S
         while not self._closing:
             self.known_s = await asyncio.to_thread(self.store.former_duration_s)
-            python = await prepare(self._settings, self.store, again=again, tell=self._tell)
+            python = await prepare(self._settings, self.store, again=again, report=self._report)
             again = False
             self._set(RunnerState(status=Readiness.STARTING, since_s=time.monotonic()))
             self._real_worker = inner = await RealWorker.start(python, worker_id=self._settings.worker_id)
@@ -159,13 +159,13 @@ class WorkerRunner:
             if self._closing:
                 return
             self._real_worker = None
-            logger.warning("the real worker has ended; it is started again")
+            logger.warning("the real worker has ended; it is restarted")
             self._set(RunnerState(status=Readiness.PREPARING, since_s=time.monotonic()))
             wait_s = RESTART_WAIT_S if time.monotonic() - began_s > STEADY_S else wait_s * 2
             await asyncio.sleep(min(wait_s, RESTART_WAIT_MAX_S))
 
-    def _tell(self, news: BuildProgress) -> None:
-        self._set(replace(self.state, stage=news.stage, elsewhere=news.elsewhere))
+    def _report(self, progress: BuildProgress) -> None:
+        self._set(replace(self.state, stage=progress.stage, elsewhere=progress.elsewhere))
 
     def _fail(self, error: WorkerError) -> None:
         self._set(RunnerState(status=Readiness.FAILED, since_s=time.monotonic(), failure=error))

@@ -264,11 +264,11 @@ class TestFailures:
     def test_a_disk_that_runs_full(self, yard: Yard) -> None:
         put_wheel(yard.index, "heavy", {"heavy/weights.bin": bytes(3_000_000)})
         limited = ("bash", "-c", 'ulimit -f 1500; exec "$@"', "builder")
-        assert "disk ran full" in self.failed(yard, "insufficient_storage", yard.start(prefix=limited))
+        assert "disk became full" in self.failed(yard, "insufficient_storage", yard.start(prefix=limited))
 
     def test_a_disk_that_is_as_good_as_full(self, yard: Yard) -> None:
         builder = yard.start(keep_free_bytes=1 << 60)
-        assert "are kept" in self.failed(yard, "insufficient_storage", builder)
+        assert "must stay free" in self.failed(yard, "insufficient_storage", builder)
 
     def test_no_network(self, yard: Yard) -> None:
         offline = {

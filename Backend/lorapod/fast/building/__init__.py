@@ -1,1 +1,1 @@
-"""Makes the heavy environment: a child process of the worker, on the standard library and pip alone."""
+"""The builder of the environment: a child process of the entry, which needs only the standard library and pip."""

@@ -1,8 +1,8 @@
 """`python -m lorapod.fast.building LOCK BACKEND ENVIRONMENTS LEASE_S KEEP_FREE_BYTES [--again]`.
 
-Makes the environment, or waits for whoever is making it, and tells how far it is on stdout, a JSON object a line; the
-last has `ready` or `error`. Its stdin is a pipe from its worker: when that ends, the worker is gone, and so are this
-process and pip, which share a session.
+Makes the environment, or waits for another worker that makes it, and reports its progress on stdout, one JSON object on
+each line; the last one has `ready` or `error`. Its stdin is a pipe from its worker: when the pipe ends, the worker has
+ended, and this process ends too, with pip, which is in the same session.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from lorapod.fast.building.turn import BuildTurn
 from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.library_errors import DISK_FULL
 
-#: Between two looks at another builder.
+#: How often it looks at the progress of another builder.
 LOOK_S = 0.5
 
-#: The worker answers meanwhile.
+#: A low priority, because the worker answers jobs meanwhile.
 NICENESS = 10
 
-#: What an environment must be able to do.
+#: The statement that must run in a finished environment.
 CHECK = "import lorapod.worker"
 
 
 class Builder:
-    """One build."""
+    """A builder of one environment."""
 
     def __init__(self, store: EnvironmentStore, *, lease_s: float, keep_free_bytes: int) -> None:
-        """Nothing is done yet."""
+        """Build nothing before `run`."""
         self._store = store
         self._keep_free_bytes = keep_free_bytes
         times = LeaseTimes(lease_s=lease_s)
@@ -51,13 +51,13 @@ class Builder:
         self._stage = BuildStage(step=BuildStep.WAITING)
 
     def run(self, *, again: bool) -> BuiltEnvironment:
-        """The environment, made here or by another worker meanwhile.
+        """Return the environment, made by this builder or by another worker meanwhile.
 
         Args:
-            again: make a new one though there is one.
+            again: make a new environment even if there is one.
 
         Raises:
-            WorkerError: it cannot be made.
+            WorkerError: the environment cannot be made.
             OSError: the disk failed.
         """
         before = self._store.ready()
@@ -80,11 +80,11 @@ class Builder:
                 self._turn.leave()
 
     def give_up(self) -> None:
-        """Let others have the turn at once; from any thread, just before the end."""
+        """Give up the turn at once; call this from any thread, just before the end."""
         self._turn.leave()
 
     def _make(self, *, instead: BuiltEnvironment | None) -> BuiltEnvironment:
-        # Another worker may have finished between our look and our turn.
+        # Another worker may have finished between the look and the turn.
         found = self._store.ready()
         if found is not None and found != instead:
             return found
@@ -95,7 +95,7 @@ class Builder:
         if self._turn.check() is LeaseState.HELD:
             self._store.sweep(left)
         over = threading.Event()
-        threading.Thread(target=self._keep_telling, args=(over,), name="turn", daemon=True).start()
+        threading.Thread(target=self._keep_reporting, args=(over,), name="turn", daemon=True).start()
         try:
             packages = self._fill(folder)
         except BaseException:
@@ -106,11 +106,13 @@ class Builder:
         if self._turn.check() is LeaseState.LOST:
             # The next builder may be sweeping this folder away: it must not be published.
             shutil.rmtree(folder, ignore_errors=True)
-            raise InternalError("Another worker makes the environment now, for this one stood still.")
+            raise InternalError(
+                "Another worker makes the environment now, because this one stood still for too long."
+            )
         prepared = BuiltEnvironment(
             folder=folder.name, took_s=round(time.monotonic() - began_s, 1), packages=packages
         )
-        # What is named as whole must outlive the machine.
+        # A published environment must survive a crash of the machine.
         os.sync()
         used = self._store.publish(prepared, instead=instead)
         if used != prepared:
@@ -121,14 +123,14 @@ class Builder:
         free_bytes = shutil.disk_usage(self._store.folder).free
         if free_bytes < self._keep_free_bytes:
             raise InsufficientStorage(
-                f"There are {free_bytes} bytes free for the environment; {self._keep_free_bytes} are kept.",
+                f"Only {free_bytes} bytes are free on the disk of the environment; {self._keep_free_bytes} must stay free.",
                 hint="Free disk or attach a larger volume, then send `setup_environment`.",
             )
-        self._tell(BuildStage(step=BuildStep.CREATING))
+        self._report(BuildStage(step=BuildStep.CREATING))
         venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
         python = folder / "bin/python"
-        packages = install(python, self._store.spec.lock, self._tell)
-        self._tell(BuildStage(step=BuildStep.CHECKING))
+        packages = install(python, self._store.spec.lock, self._report)
+        self._report(BuildStage(step=BuildStep.CHECKING))
         (site_packages,) = folder.glob("lib/python*/site-packages")
         (site_packages / "lorapod.pth").write_text(f"{self._store.spec.backend}\n", encoding="utf-8")
         checked = subprocess.run(
@@ -146,11 +148,11 @@ class Builder:
             )
         return packages
 
-    def _tell(self, stage: BuildStage) -> None:
+    def _report(self, stage: BuildStage) -> None:
         self._stage = stage
         _say(asdict(stage))
 
-    def _keep_telling(self, over: threading.Event) -> None:
+    def _keep_reporting(self, over: threading.Event) -> None:
         while not over.wait(self._beat_s):
             self._turn.tell(asdict(self._stage))
 
@@ -161,7 +163,7 @@ def _say(line: dict[str, Any]) -> None:
 
 
 def _end_with_worker(builder: Builder) -> None:
-    """Wait for the end of stdin; a builder whose worker is gone ends, with pip, and lets others have its turn."""
+    """Wait for the end of stdin, which means that the worker has ended; then give up the turn and end, with pip."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
     builder.give_up()
@@ -169,7 +171,7 @@ def _end_with_worker(builder: Builder) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Build, and say how it went; 0 even for a failure that was told."""
+    """Build and report the result; return 0 also for a failure, because it was reported."""
     lock, backend, environments, lease_s, keep_free_bytes, *options = arguments
     os.nice(NICENESS)
     try:
@@ -191,7 +193,7 @@ def main(arguments: list[str]) -> int:
 def _disk_error(error: OSError) -> WorkerError:
     if error.errno in DISK_FULL:
         return InsufficientStorage(
-            "The disk ran full while the environment was made.",
+            "The disk became full while the environment was made.",
             hint="Free disk or attach a larger volume, then send `setup_environment`.",
         )
     where = error.filename or "the disk"

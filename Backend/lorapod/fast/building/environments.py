@@ -1,13 +1,13 @@
-"""The prepared environments of a volume: found by the hash of what is in them, and only once whole.
+"""The environments of a volume: found by a hash of what is in them, and only once they are complete.
 
 ```
-.environments/<key>/build_<token>/   a virtual environment, made where it stays: they cannot be moved
-.environments/<key>/ready.json       names the one that is used; written once it is whole
-.environments/<key>/building/        the turn of the builder that makes one (see `turn`)
+.environments/<key>/build_<token>/   a virtual environment, made in its final place, because it cannot be moved
+.environments/<key>/ready.json       names the environment in use; written once it is complete
+.environments/<key>/building/        the turn of the current builder (see `turn`)
 ```
 
-Every try has a folder of its own, so a builder that was taken for dead and wakes up again harms nobody: it finds that
-`ready.json` names another.
+Every try has a folder of its own. So a builder that was marked dead and wakes up again does no harm: it finds that
+`ready.json` names another folder.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _BUILD = "build_"
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentSpec:
-    """What is in an environment, and all that it depends on."""
+    """What an environment contains, and everything that it depends on."""
 
     lock: Path
-    #: The folder that has the package `lorapod`.
+    #: The folder with the package `lorapod`.
     backend: Path
     environments: Path
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits: another lock, Python, place or source folder is another environment."""
+        """Return 16 hexadecimal digits, which differ for another lock, Python, place or source folder."""
         parts = [
-            # Where there is none, the build says so.
+            # A missing lock is reported by the build.
             self.lock.read_bytes() if self.lock.is_file() else b"",
             f"{sys.implementation.cache_tag} {platform.machine()} {platform.libc_ver()}".encode(),
             os.fsencode(os.path.realpath(sys.executable)),
@@ -58,7 +58,7 @@ class EnvironmentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltEnvironment:
-    """An environment that is whole."""
+    """A complete environment."""
 
     #: The name of its folder.
     folder: str
@@ -68,7 +68,7 @@ class BuiltEnvironment:
 
 
 class EnvironmentStore:
-    """The environments of one key; any number of workers may look, and make one, at once."""
+    """The environments of one key; any number of workers may use it at once."""
 
     def __init__(self, spec: EnvironmentSpec) -> None:
         """Make nothing yet."""
@@ -77,7 +77,7 @@ class EnvironmentStore:
         self.folder = spec.environments / self.key
 
     def ready(self) -> BuiltEnvironment | None:
-        """The environment to use, where there is one."""
+        """Return the environment to use, or None."""
         try:
             stored = json.loads((self.folder / READY).read_bytes())
             prepared = BuiltEnvironment(**stored)
@@ -86,20 +86,20 @@ class EnvironmentStore:
         return prepared if self.python(prepared).exists() else None
 
     def python(self, prepared: BuiltEnvironment) -> Path:
-        """Its interpreter."""
+        """Return the interpreter of an environment."""
         return self.folder / prepared.folder / "bin/python"
 
     def new_build(self) -> Path:
-        """The folder of a new try; it is not made yet."""
+        """Return the folder for a new try, which does not exist yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{_BUILD}{secrets.token_hex(6)}"
 
     def publish(self, prepared: BuiltEnvironment, *, instead: BuiltEnvironment | None) -> BuiltEnvironment:
-        """Make a whole environment the one to use, unless another try was faster; answers which one is.
+        """Make a complete environment the one to use, unless another try was faster; return the one to use.
 
         Args:
-            prepared: the new one.
-            instead: what it takes the place of.
+            prepared: the new environment.
+            instead: the environment that it replaces.
 
         Raises:
             OSError: the disk failed.
@@ -110,7 +110,7 @@ class EnvironmentStore:
         if found is not None and found != instead:
             return found
         if path.exists():
-            # What is named there is gone, or asked to be replaced.
+            # The environment that it names is missing, or shall be replaced.
             write_atomically(path, data)
             return prepared
         temporary = path.with_name(f".{READY}.{secrets.token_hex(4)}.tmp")
@@ -120,7 +120,7 @@ class EnvironmentStore:
         except FileExistsError:
             return self.ready() or prepared
         except OSError:
-            # A file system without hard links.
+            # The file system has no hard links.
             write_atomically(path, data)
         finally:
             temporary.unlink(missing_ok=True)
@@ -128,18 +128,18 @@ class EnvironmentStore:
         return prepared
 
     def left_builds(self) -> Sequence[Path]:
-        """Return the folders that former tries have left: all but the environment that is used."""
+        """Return the folders of former tries: all except the environment in use."""
         found = list(self.folder.glob(f"{_BUILD}*"))
         used = self.ready()
         return [folder for folder in found if used is None or folder.name != used.folder]
 
     def sweep(self, left: Sequence[Path]) -> None:
-        """Remove what `left_builds` answered; call it only while no other builder can be at work."""
+        """Remove the folders that `left_builds` returned; call this only while no other builder can be at work."""
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
 
     def former_duration_s(self) -> float | None:
-        """How long it took to make an environment of another key here; the longest."""
+        """Return the longest time that a former environment took on this volume, of any key."""
         known = []
         for path in self.spec.environments.glob(f"*/{READY}"):
             with contextlib.suppress(OSError, ValueError, LookupError, TypeError):

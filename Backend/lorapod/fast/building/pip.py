@@ -1,4 +1,4 @@
-"""pip's run in an environment, and what its lines tell."""
+"""Runs pip for an environment and reads its progress from its output."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:|Process
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _NO_NETWORK = ("NewConnectionError", "Name or service not known", "Temporary failure in name resolution")
 
-#: Between two looks at what is installed.
+#: How often the installed packages are counted.
 LOOK_S = 2.0
 
-#: Lines of pip that an error may need.
+#: How many of pip's last lines are kept for an error message.
 _KEPT = 60
 
 
 def count_pins(lock: str) -> int:
-    """How many packages a lock names."""
+    """Return how many packages a lock names."""
     return sum(1 for line in lock.splitlines() if _PIN.match(line))
 
 
-def install(python: Path, lock: Path, tell: Callable[[BuildStage], None]) -> int:
-    """Install what `lock` pins; how many packages that is. Options come from pip's own variables (`PIP_…`).
+def install(python: Path, lock: Path, report: Callable[[BuildStage], None]) -> int:
+    """Install what `lock` pins and return the number of packages. Options come from pip's own variables (`PIP_…`).
 
     Raises:
-        InsufficientStorage: the disk ran full.
-        UpstreamError: the index cannot be reached, or has no such package.
+        InsufficientStorage: the disk became full.
+        UpstreamError: the index cannot be reached, or does not have a package.
     """
     packages = count_pins(lock.read_text(encoding="utf-8"))
     argv = [
@@ -47,7 +47,7 @@ def install(python: Path, lock: Path, tell: Callable[[BuildStage], None]) -> int
     seen = 0
     over = threading.Event()
     watcher = threading.Thread(
-        target=_watch, args=(python, packages, tell, over), name="installed", daemon=True
+        target=_watch, args=(python, packages, report, over), name="installed", daemon=True
     )
     with subprocess.Popen(
         argv,
@@ -63,7 +63,7 @@ def install(python: Path, lock: Path, tell: Callable[[BuildStage], None]) -> int
             last.append(line)
             if found := _COLLECTING.match(line):
                 seen += 1
-                tell(
+                report(
                     BuildStage(
                         step=BuildStep.FETCHING, part=seen / max(1, packages), detail=found["what"][:80]
                     )
@@ -78,11 +78,11 @@ def install(python: Path, lock: Path, tell: Callable[[BuildStage], None]) -> int
     return packages
 
 
-def _watch(python: Path, packages: int, tell: Callable[[BuildStage], None], over: threading.Event) -> None:
-    """Tell how many packages are there: pip says nothing while it unpacks gigabytes."""
+def _watch(python: Path, packages: int, report: Callable[[BuildStage], None], over: threading.Event) -> None:
+    """Report how many packages are installed, because pip prints nothing while it unpacks gigabytes."""
     while True:
         there = sum(1 for _ in python.parent.parent.glob("lib/python*/site-packages/*.dist-info"))
-        tell(
+        report(
             BuildStage(
                 step=BuildStep.INSTALLING,
                 part=min(there / max(1, packages), 1.0),
@@ -97,7 +97,7 @@ def _failure(lines: list[str], exit_code: int) -> WorkerError:
     text = "\n".join(lines)
     if any(sign in text for sign in _FULL):
         return InsufficientStorage(
-            "The disk ran full while the environment was installed.",
+            "The disk became full while the environment was installed.",
             hint="Free disk or attach a larger volume, then send `setup_environment`.",
         )
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
@@ -105,5 +105,5 @@ def _failure(lines: list[str], exit_code: int) -> WorkerError:
     network = any(sign in text for sign in _NO_NETWORK)
     return UpstreamError(
         f"pip could not install the environment: {'the package index cannot be reached; ' if network else ''}{why[:300]}",
-        hint="Check the network and FAST_LOCK, then send `setup_environment`; the worker's log has pip's own words.",
+        hint="Check the network and FAST_LOCK, then send `setup_environment`.",
     )

@@ -1,4 +1,4 @@
-"""How far a build is: told by the builder a line at a time, read by the worker that waits for it."""
+"""The progress of a build: the builder reports it line by line, the waiting worker reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BuildStep(StrEnum):
-    """What a build is busy with, in this order."""
+    """The steps of a build, in this order."""
 
     WAITING = "waiting"
     CREATING = "creating"
@@ -16,7 +16,7 @@ class BuildStep(StrEnum):
     CHECKING = "checking"
 
 
-#: Shares of the whole time at which the steps begin: between those of a package index nearby and of one far away.
+#: The share of the whole time at which each step begins: a mean of builds from a near and a distant package index.
 BEGINS = {
     BuildStep.WAITING: 0.0,
     BuildStep.CREATING: 0.0,
@@ -32,25 +32,25 @@ class BuildStage:
     """One moment of a build."""
 
     step: BuildStep
-    #: Of this step, 0 to 1, where it can be counted.
+    #: The completed part of this step, 0 to 1, if it can be counted.
     part: float = 0.0
-    #: In a few words, e.g. the package.
+    #: A few words, for example the name of a package.
     detail: str = ""
 
     @property
     def share(self) -> float:
-        """Of the whole, 0 to 1."""
+        """Return the completed part of the whole build, 0 to 1."""
         begin, end = BEGINS[self.step], _ENDS[self.step]
         return round(begin + (end - begin) * min(1.0, self.part), 4)
 
 
 def remaining_s(share: float, elapsed_s: float, known_s: float | None) -> float | None:
-    """How long it will still take; None: that cannot be told yet.
+    """Return how long the build will still take, or None if that is not known yet.
 
     Args:
-        share: how much is done, 0 to 1.
-        elapsed_s: how long that took.
-        known_s: how long such a build took before on this volume.
+        share: the completed part, 0 to 1.
+        elapsed_s: how long that part took.
+        known_s: how long a former build took on this volume.
     """
     if known_s is not None:
         return round(max(1.0, known_s - elapsed_s, known_s * (1 - share) * 0.5), 1)
