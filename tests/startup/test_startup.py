@@ -207,8 +207,14 @@ class TestRefusals:
             ({"HANDLER": "slow"}, "HANDLER is 'slow': set it to backend, simple or fast"),
             ({"LORAPOD_PYTHON": "/no/such/python"}, "set LORAPOD_PYTHON"),
             ({"START_COMFYUI": "perhaps"}, "'perhaps' is not a switch"),
-            ({"START_COMFYUI": "true", "COMFYUI_PATH": "/none"}, "set COMFYUI_COMMIT to the commit to install"),
-            ({"START_SWARMUI": "true", "SWARMUI_PATH": "/none"}, "set SWARMUI_COMMIT to the commit to install"),
+            (
+                {"START_COMFYUI": "true", "COMFYUI_PATH": "/none"},
+                "set COMFYUI_COMMIT to the commit to install",
+            ),
+            (
+                {"START_SWARMUI": "true", "SWARMUI_PATH": "/none"},
+                "set SWARMUI_COMMIT to the commit to install",
+            ),
         ],
     )
     def test_what_cannot_work_ends_it_with_a_sentence(

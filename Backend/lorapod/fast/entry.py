@@ -13,7 +13,7 @@ from typing import Any
 from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
 from lorapod.fast.front import Front
 from lorapod.fast.settings import BACKEND, FastSettings
-from lorapod.fast.worker_runner import WorkerRunner
+from lorapod.fast.worker_runner import Readiness, WorkerRunner
 from lorapod.journal import write_journal
 from lorapod.safety.redaction import Redactor
 from lorapod.sdk import import_runpod
@@ -59,7 +59,9 @@ class FastEntry:
     @staticmethod
     async def _begin_later(runner: WorkerRunner) -> None:
         await asyncio.sleep(BEGIN_AFTER_S)
-        runner.begin()
+        # A job may have begun the preparation meanwhile, and it may have failed already.
+        if runner.state.status is Readiness.WAITING:
+            runner.begin()
 
     @staticmethod
     def _close_at_sigterm(runner: WorkerRunner) -> None:

@@ -1,8 +1,8 @@
-"""What the process manager needs of a trainer.
+"""The port of trainers: what the process manager needs of a program that trains.
 
-The manager calls, in this order: `probe` (any time, often), `prepare` (while the request is still open, so that bad
-input is refused before it costs anything), `launch`, `reader` and `control` (once a run each, in the supervisor's
-thread), and `outcome` (when the child has exited).
+The manager calls, in this order: `probe` (at any time, often), `prepare` (while the request is still open, so that bad
+input is refused before it costs anything), `launch`, `reader` and `control` (once for each run, in the supervisor's
+thread), and `outcome` (after the child has exited).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lorapod.processes.requests import Capability, Control
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerStatus:
-    """Whether a trainer can be used on this machine."""
+    """The availability of a trainer on this machine."""
 
     available: bool
     version: str | None = None
@@ -29,22 +29,22 @@ class TrainerStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """One training, as its caller asked for it; every path is absolute."""
+    """One training as its caller requested it; every path is absolute."""
 
     process_id: str
-    #: AI Toolkit's config format, parsed, otherwise as the caller wrote it.
+    #: A config in AI Toolkit's format: parsed, but otherwise as the caller wrote it.
     config: Mapping[str, Any]
-    #: Folder of pictures and captions; None: the config's own `folder_path`s count.
+    #: The folder of images and captions; None means the `folder_path`s of the config.
     dataset: Path | None
-    #: Where the trainer writes: it makes `<training_folder>/<config.name>/` there.
+    #: The folder for the trainer's output: it makes `<training_folder>/<config.name>/`.
     training_folder: Path
-    #: A folder on local disk that is this process's alone (control database).
+    #: A folder on local disk for this process alone; it holds the control table.
     scratch: Path
-    #: The workspace's root; paths in the config must not lead outside, but for models.
+    #: The root of the workspace; paths in the config must not lead outside, except to models.
     workspace: Path
-    #: Name where the config has none.
+    #: The name for a config without one.
     name: str | None = None
-    #: Whether the dataset is there; else it will be before the launch, and a second `prepare` comes then.
+    #: Whether the dataset exists already. If not, it will before the launch, and `prepare` is called again then.
     dataset_ready: bool = True
 
 
@@ -53,7 +53,7 @@ class TrainingPlan:
     """A training that is ready to be launched."""
 
     process_id: str
-    #: `config.name`, the stem of every artifact.
+    #: `config.name`, the stem of every artifact's file name.
     name: str
     #: The config as the trainer gets it.
     config: Mapping[str, Any]
@@ -64,62 +64,62 @@ class TrainingPlan:
     total_steps: int
     trigger_word: str | None = None
     base_model: str | None = None
-    #: What the caller should know but need not change, a sentence each.
+    #: One sentence for each thing that the caller should know but need not change.
     warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the exit meant: success, a stop that was wished, or a failure."""
+    """What an exit meant: success, a requested stop, or a failure."""
 
     succeeded: bool
-    #: It ended because it was told to, before its work was done.
+    #: Whether it ended on request, before the training was complete.
     stopped: bool = False
     failure: Failure | None = None
 
 
 class Reader(Protocol):
-    """Follows one run; used by one thread."""
+    """A reader of one run's progress; used by one thread."""
 
     def line(self, text: str) -> Observation | None:
         """Read one line of the child's stdout or stderr, without its line end."""
 
     def poll(self) -> Observation | None:
-        """Look at the files of the run (control table, loss log); called about once a second."""
+        """Read the files of the run (control table, loss log); called about once a second."""
 
 
 class Trainer(Protocol):
-    """One program that trains."""
+    """A program that trains."""
 
-    #: As requests and records name it, e.g. `ai-toolkit`.
+    #: The name in requests and records, for example `ai-toolkit`.
     name: str
     capabilities: frozenset[Capability]
-    #: Whether a machine without a GPU is no use to it (`ALLOW_CPU` overrides).
+    #: Whether it needs a GPU (`ALLOW_CPU` overrides this).
     needs_gpu: bool
 
     @property
     def warm(self) -> WarmSpec | None:
-        """How it is kept warm; None: it cannot be, or is not here. As cheap as `probe`."""
+        """Return how to keep it imported in a template process, or None if that is not possible; as cheap as `probe`."""
 
     def probe(self) -> TrainerStatus:
-        """Whether it can be used here; cheap, no import of the trainer, no GPU touched."""
+        """Return whether it can be used here; cheap: imports nothing of the trainer and does not touch the GPU."""
 
     def prepare(self, request: TrainingRequest) -> TrainingPlan:
-        """Validate the request and build the final config; writes nothing.
+        """Validate the request and build the final config; write nothing.
 
         Raises:
             WorkerError: `InvalidInput` with one entry in `details` (`{"field": path of the key, "error": sentence}`)
-                for every problem found, or another of its tree.
+                for every problem that was found, or another error of the tree.
         """
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:
-        """How to start the child on the config that was written to `config_path`; makes the control table afresh."""
+        """Make a fresh control table and return how to start the child on the config in `config_path`."""
 
     def reader(self, plan: TrainingPlan) -> Reader:
-        """A fresh reader for one run."""
+        """Return a new reader of one run."""
 
     def control(self, plan: TrainingPlan) -> Control:
-        """The control of one run."""
+        """Return the control of one run."""
 
     def outcome(self, plan: TrainingPlan, child: ChildExit) -> Outcome:
-        """What the child's exit meant, judged by its files and last lines, not by its exit code alone."""
+        """Return what the child's exit meant, judged by its files and last lines, not by its exit code alone."""

@@ -226,7 +226,7 @@ class TestInterruption:
         again = bench.train("broken", train={"steps": resumed + 3, "batch_size": 1, "lr": 1e-3}, **sections)
         assert f"Skipping {newest}: it is damaged or cut off" in again.stdout
         assert f"Found step {resumed} in metadata" in again.stdout
-        assert "The optimizer's state is not of that step" in again.stdout
+        assert "The optimizer's state belongs to another step" in again.stdout
         assert f"| {resumed}/{resumed + 3} [" in again.repaints[0]
         steps = [step for step, _ in read_series(again.folder.loss_log)["loss/loss"]]
         assert steps == list(range(1, resumed + 4))

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from lorapod.errors import InternalError, UpstreamError
+from lorapod.fast import entry
 from lorapod.fast.building.environments import EnvironmentSpec, EnvironmentStore
 from lorapod.fast.building.steps import BuildStage, BuildStep
 from lorapod.fast.front import Front, Update
@@ -233,3 +234,15 @@ async def test_an_update_that_fails_costs_no_job(bench: Bench, caplog: pytest.Lo
     bench.runner.show(Readiness.READY)
     assert (await job)["asked"]["input"] == {"type": "train"}
     assert "progress update" in caplog.text
+
+
+async def test_a_preparation_that_has_failed_at_once_is_not_begun_again_by_the_clock(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry, "BEGIN_AFTER_S", 0.0)
+    bench.runner.show(Readiness.FAILED, failure=InternalError())
+    await entry.FastEntry._begin_later(bench.runner)
+    assert bench.runner.begun == []
+    bench.runner.show(Readiness.WAITING)
+    await entry.FastEntry._begin_later(bench.runner)
+    assert bench.runner.begun == [False]
