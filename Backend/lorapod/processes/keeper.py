@@ -10,11 +10,11 @@ from collections.abc import Callable
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost, LeaseState, LeaseTimes
 from lorapod.processes.child import end_stray
-from lorapod.processes.pulse import WorkerLiveness, this_host
+from lorapod.processes.pulse import CLOSE_S, WorkerLiveness, this_host
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.port import RecordExists, StateStore, StateStoreUnavailable
+from lorapod.processes.store.port import RecordExists, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +67,11 @@ class Keeper:
         """Start the thread; return at once."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop the thread."""
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop the thread; wait for a sweep that is under way, but not beyond `timeout_s`."""
         self._closing.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(timeout_s)
 
     def sweep(self) -> None:
         """Deliver this worker's messages, and mark the processes of dead workers as interrupted or cancelled.
@@ -102,6 +102,17 @@ class Keeper:
                 self._store.heartbeats.forget(holder)
         self._liveness.forget_all_but(dead)
 
+    def sweep_and_log(self) -> None:
+        """Sweep; log what goes wrong: the next sweep tries again."""
+        try:
+            self.sweep()
+        except OSError as error:
+            logger.warning("sweep failed", extra={"reason": str(error)})
+            # No worker could write its heartbeat either: give each that is alive the time to show it.
+            self._liveness.forget_all_but(set())
+        except Exception:
+            logger.exception("sweep failed")
+
     def _is_dead(self, holder: str, known: dict[str, bool]) -> bool:
         """Ask once a sweep: all processes of a dead worker are marked together, before its heartbeat is removed."""
         if holder not in known:
@@ -118,14 +129,7 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._closing.wait(self._times.sweep_s):
-            try:
-                self.sweep()
-            except StateStoreUnavailable as error:
-                logger.warning("sweep failed", extra={"reason": str(error)})
-                # No worker could write its heartbeat either: give each that is alive the time to show it.
-                self._liveness.forget_all_but(set())
-            except Exception:
-                logger.exception("sweep failed")
+            self.sweep_and_log()
 
     def _forgotten(self, record: ProcessRecord) -> bool:
         """Return whether a record names this worker, which does not hold the process: its start failed halfway.

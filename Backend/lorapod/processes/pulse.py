@@ -23,6 +23,10 @@ from lorapod.processes.store.port import Heartbeat, HeartbeatStore
 logger = logging.getLogger(__name__)
 
 
+#: How long a worker that stops waits for a store that does not answer, in seconds.
+CLOSE_S = 2.0
+
+
 @cache
 def this_host() -> str:
     """Return a name of this machine, since its last boot, and of this process's namespace of process ids.
@@ -93,27 +97,31 @@ class Pulse:
         with self._lock:
             self._listeners.discard(listener)
 
-    def close(self) -> None:
-        """Stop, and leave no heartbeat behind."""
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop, and leave no heartbeat behind if the store answers within `timeout_s`."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join()
-        try:
-            self._store.forget(self.holder)
-        except OSError as error:
-            # It stands still, which says the same.
-            logger.warning("heartbeat cannot be removed", extra={"reason": str(error)})
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._closing.wait(self.times.beat_s):
-            with self._lock:
-                if not self._listeners:
-                    continue
-                try:
-                    beat_s = self._beat()
-                except OSError as error:
-                    logger.warning("heartbeat cannot be written", extra={"reason": str(error)})
-                    continue
+            try:
+                self._beat_and_tell()
+            except OSError as error:
+                logger.warning("heartbeat cannot be written", extra={"reason": str(error)})
+            except Exception:
+                # Without its thread the heartbeat would stand still for ever, and every guard would kill its child.
+                logger.exception("heartbeat failed")
+        try:
+            self._store.forget(self.holder)
+        except OSError as error:
+            # A heartbeat that stands still means the same.
+            logger.warning("heartbeat cannot be removed", extra={"reason": str(error)})
+
+    def _beat_and_tell(self) -> None:
+        with self._lock:
+            if self._listeners:
+                beat_s = self._beat()
                 for listener in self._listeners:
                     listener(beat_s)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from lorapod.processes.store.file import FileRecords
 from lorapod.processes.store.port import Heartbeat, StateStore
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.records import make_record
-from lorapod.testing.store import MemoryRecords, open_memory_store
+from lorapod.testing.store import MemoryHeartbeats, MemoryRecords, open_memory_store
 
 TIMES = LeaseTimes(lease_s=10)
 
@@ -117,6 +118,39 @@ def test_a_cancel_that_this_worker_took_is_not_lost_if_another_was_faster(
         # It runs again: the message is for the worker that holds it now.
         assert (found.worker_id, found.generation) == ("faster", 2)
         assert [message["grace_s"] for message in store.mailbox.take(record.process_id)] == [5]
+
+
+class AwayHeartbeats(MemoryHeartbeats):
+    """A volume that does not answer for a while."""
+
+    away = False
+
+    def read(self, holder: str) -> Heartbeat | None:
+        if self.away:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return super().read(holder)
+
+
+def test_after_a_volume_was_away_each_worker_gets_the_time_to_show_that_it_lives(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    hearts = AwayHeartbeats()
+    store = dataclasses.replace(open_memory_store(), heartbeats=hearts)
+    hearts.write("other", beat(7))
+    record = make_record(status=ProcessStatus.RUNNING, holder="other", host="elsewhere")
+    store.records.create(record)
+    keeper = keep(store, clock)
+    keeper.sweep_and_log()
+    hearts.away = True
+    keeper.sweep_and_log()
+    clock.advance(TIMES.expiry_s)
+    hearts.away = False
+    keeper.sweep_and_log()
+    assert store.records.load(record.process_id) == record
+    assert [entry.levelname for entry in caplog.records] == ["WARNING"]
+    clock.advance(TIMES.expiry_s)
+    keeper.sweep_and_log()
+    assert store.records.load(record.process_id) != record
 
 
 def test_the_heartbeat_of_a_worker_that_died_at_rest_goes_too(clock: FakeClock) -> None:

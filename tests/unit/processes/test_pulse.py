@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from lorapod.clock import SystemClock
 from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.processes.pulse import Pulse, WorkerLiveness, this_host
 from lorapod.processes.store.port import Heartbeat
@@ -75,6 +78,57 @@ def test_a_heart_that_beats_is_not_asked_for_a_beat_more() -> None:
         assert pulse.follow(another) == began_s
     finally:
         pulse.close()
+
+
+class TroubledHeartbeats(MemoryHeartbeats):
+    """A store that meets a defect at one write, or stands still at each until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.defects = 0
+        self.writing, self.released = threading.Event(), threading.Event()
+        self.released.set()
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        if self.defects:
+            self.defects -= 1
+            raise RuntimeError("a defect")
+        self.writing.set()
+        self.released.wait()
+        super().write(holder, beat)
+
+
+def test_a_defect_of_the_store_does_not_stop_the_heart(caplog: pytest.LogCaptureFixture) -> None:
+    hearts = TroubledHeartbeats()
+    pulse = Pulse(hearts, "me", LeaseTimes(lease_s=0.08), SystemClock())
+    beaten = threading.Semaphore(0)
+    try:
+        pulse.follow(lambda _: beaten.release())
+        hearts.defects = 1
+        for _ in range(3):
+            assert beaten.acquire(timeout=10)
+        assert hearts.defects == 0
+        assert "heartbeat failed" in caplog.text
+    finally:
+        pulse.close()
+
+
+def test_a_store_that_stands_still_does_not_keep_the_worker_from_ending() -> None:
+    hearts = TroubledHeartbeats()
+    pulse = Pulse(hearts, "me", LeaseTimes(lease_s=0.08), SystemClock())
+    pulse.follow(one)
+    hearts.writing.clear()
+    hearts.released.clear()
+    assert hearts.writing.wait(10)
+    closing = threading.Thread(target=pulse.close, args=(0.05,))
+    closing.start()
+    closing.join(10)
+    try:
+        assert not closing.is_alive()
+        assert not hearts.released.is_set()
+    finally:
+        hearts.released.set()
+        closing.join(10)
 
 
 def test_a_heart_that_stood_still_makes_what_it_holds_uncertain() -> None:
