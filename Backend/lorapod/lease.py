@@ -144,8 +144,8 @@ class LivenessTracker:
     def has_expired(self, holder: str, look: Callable[[], Hashable]) -> bool:
         """Return whether what `look` reads has been the same for `expiry_s`.
 
-        A watcher that stands still itself takes nobody for dead: only the time that surely lies between two looks
-        counts, from the end of the first to the beginning of the last.
+        A watcher that stands still itself takes no holder for dead: only the time between the end of the first look and
+        the beginning of the last one counts.
         """
         before_s = self._monotonic()
         shown = look()

@@ -1,4 +1,4 @@
-"""Marks of processes of which something is still to be sent, so that another worker goes on when the sender is dead."""
+"""Marks of processes with something still to be sent, so that another worker continues if the sender dies."""
 
 from __future__ import annotations
 

@@ -31,6 +31,9 @@ from lorapod.library_errors import DISK_FULL
 #: How often it looks at the progress of another builder.
 LOOK_S = 0.5
 
+#: How long a builder whose worker is gone tries to leave its turn, in seconds.
+GIVE_UP_S = 2.0
+
 #: A low priority, because the worker answers jobs meanwhile.
 NICENESS = 10
 
@@ -166,7 +169,10 @@ def _end_with_worker(builder: Builder) -> None:
     """Wait for the end of stdin, which means that the worker has ended; then give up the turn and end, with pip."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    builder.give_up()
+    giving_up = threading.Thread(target=builder.give_up, daemon=True)
+    giving_up.start()
+    # A volume that does not answer must not keep pip alive.
+    giving_up.join(GIVE_UP_S)
     os.killpg(0, signal.SIGKILL)
 
 

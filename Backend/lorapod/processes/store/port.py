@@ -17,10 +17,6 @@ class RecordExists(Exception):
     """This generation of the process has already begun."""
 
 
-class LeaseLost(Exception):
-    """Another worker has begun a newer generation of the process; this one must not write any more."""
-
-
 class StateStoreUnavailable(OSError):
     """The server that keeps the state does not answer."""
 
