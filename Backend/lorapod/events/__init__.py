@@ -1,1 +1,1 @@
-"""What is told of a training, and the ways by which it reaches whoever wants to know."""
+"""Events of trainings: emitted from records, kept in an outbox on the disk, delivered to sinks."""

@@ -1,4 +1,4 @@
-"""Events sent to the address that the caller of a training gave."""
+"""POST events to the URL that the caller of a training gave."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from lorapod.safety.urls import Lookup, check_url, checked_connector, system_loo
 
 logger = logging.getLogger(__name__)
 
-#: For one answer.
+#: For one request.
 TIMEOUT_S = 10.0
-#: A parcel that is under way for so long is handed back; the rest of it comes again.
+#: A parcel that takes longer is ended early; the rest of it is delivered later.
 PARCEL_S = 20.0
 
 SIGNATURE_HEADER = "X-Signature-256"
 
-#: What the receiver says of one event that it will never take, however often it comes.
+#: Statuses by which a receiver refuses one event for good.
 _REFUSED = frozenset({400, 413, 415, 422})
 
 
 class CallbackSink:
-    """An `EventSink` that POSTs each event, one after the other; redirects are not followed."""
+    """An `EventSink` that POSTs events one after the other; redirects are not followed."""
 
     name = "callback"
     durable = True
@@ -44,13 +44,13 @@ class CallbackSink:
         patience_s: float | None = None,
         lookup: Lookup = system_lookup,
     ) -> None:
-        """Open nothing yet.
+        """Open no connection yet.
 
         Args:
-            secret: signs every body; None: nothing is signed.
-            allow_private: whether addresses of private networks may be asked.
+            secret: the key that signs every body; None: bodies are not signed.
+            allow_private: whether URLs in private networks are allowed.
             patience_s: see `EventSink`.
-            lookup: finds the addresses of hosts.
+            lookup: resolves host names.
         """
         self.patience_s = patience_s
         self._secret = secret
@@ -59,19 +59,19 @@ class CallbackSink:
         self._session: aiohttp.ClientSession | None = None
 
     def wants(self, callback: Callback | None) -> bool:
-        """Those whose callers gave an address."""
+        """Return whether the caller gave a URL."""
         return callback is not None
 
     async def deliver(self, parcel: Parcel) -> int:
-        """POST in order, up to the first that is not answered with success.
+        """POST events in order, up to the first that fails.
 
         Raises:
-            SinkUnavailable: the receiver is away, refuses, or may not be asked.
+            SinkUnavailable: the receiver does not answer, refuses, or is not allowed.
         """
-        assert parcel.callback is not None, "it wants no other"
+        assert parcel.callback is not None, "see `wants`"
         if parcel.callback.locked:
             raise SinkUnavailable(
-                "the callback's token is known to another worker only; `resume` with callback_token tells it anew"
+                "this worker cannot decrypt the callback's token; send callback_token again with `resume`"
             )
         until_s = time.monotonic() + PARCEL_S
         for delivered, event in enumerate(parcel.events):
@@ -95,12 +95,12 @@ class CallbackSink:
         body = event.body()
         try:
             url = check_url(callback.url, allow_private=self._allow_private)
-            async with self._opened().post(
+            async with self._opened_session().post(
                 url, data=body, headers=self._headers(callback, event, body), allow_redirects=False
             ) as answer:
                 status = answer.status
         except UnsafeUrl as error:
-            raise SinkUnavailable("the callback's address is not on the public internet") from error
+            raise SinkUnavailable("the callback's URL is not on the public internet") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SinkUnavailable(f"the callback: {reason(error)}") from error
         if status in _REFUSED:
@@ -111,7 +111,7 @@ class CallbackSink:
         elif not 200 <= status < 300:
             raise SinkUnavailable(f"the callback answers {status}")
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=checked_connector(allow_private=self._allow_private, lookup=self._lookup),
@@ -136,5 +136,5 @@ class CallbackSink:
 
 
 def signature(secret: SecretStr, body: bytes) -> str:
-    """HMAC-SHA256 of a body, as the header has it."""
+    """Return the HMAC-SHA256 of a body, as the signature header has it."""
     return f"sha256={hmac.new(secret.get_secret_value().encode(), body, hashlib.sha256).hexdigest()}"

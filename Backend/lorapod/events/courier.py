@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from lorapod.clock import Clock
-from lorapod.events.lane import DeliveredProcess, Lane
+from lorapod.events.lane import DeliveredProcess, Lane, close_sink, wants
 from lorapod.events.outbox import Outbox, Position
-from lorapod.events.port import Callback, EventSink
+from lorapod.events.port import Callback, EventSink, SinkState
 from lorapod.lease import LeaseState
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault
@@ -40,17 +40,6 @@ class _ActiveProcess(DeliveredProcess):
 
     lanes: dict[str, Lane] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SinkState:
-    """The state of a sink, for `health`."""
-
-    name: str
-    #: Events of this worker's processes that have not arrived.
-    undelivered: int = 0
-    #: Why the last delivery of one of them failed; None: no delivery failed.
-    error: str | None = None
 
 
 class Courier:
@@ -103,7 +92,7 @@ class Courier:
         opened = self._opened(callback)
         positions: dict[str, Position] = {}
         for sink in self._sinks:
-            if not _wants(sink, opened):
+            if not wants(sink, opened):
                 continue
             if not sink.durable:
                 # A sink that keeps no position gets only what happens from now on.
@@ -181,7 +170,7 @@ class Courier:
         await asyncio.gather(*tasks, *self._departing, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(*(_close(sink) for sink in self._sinks))
+                await asyncio.gather(*(close_sink(sink) for sink in self._sinks))
 
     def _busy(self) -> bool:
         """Return whether something may still arrive: a lane is at work and has not just failed."""
@@ -268,7 +257,7 @@ class Courier:
 
     def _recovered(self, sink: EventSink) -> None:
         """Have all lanes try again at once if one server receives the events of all processes."""
-        for active in self._active.values() if _wants(sink, None) else ():
+        for active in self._active.values() if wants(sink, None) else ():
             if (lane := active.lanes.get(sink.name)) is not None:
                 lane.retry_now()
 
@@ -291,22 +280,6 @@ class Courier:
         if outbox.newest() == active.newest and mine.issuperset(outbox.sinks()):
             with self._marking:
                 self._marker.remove(outbox.process_id)
-
-
-def _wants(sink: EventSink, callback: Callback | None) -> bool:
-    """Ask a sink whether it wants the events of a process; one with a defect gets none, and stops no training."""
-    try:
-        return sink.wants(callback)
-    except Exception:
-        logger.exception("sink failed", extra={"sink": sink.name})
-        return False
-
-
-async def _close(sink: EventSink) -> None:
-    try:
-        await sink.close()
-    except Exception:
-        logger.exception("sink failed", extra={"sink": sink.name})
 
 
 async def _repeat(pause_s: float, work: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""The words of events: what a record and its files say, as consumers get it."""
+"""Make the data of events from a record and its files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.workspace import Workspace
 
-#: Makes ids of events out of names; any constant would do.
+#: The namespace of event ids; it must never change.
 _NAMESPACE = UUID("5e0d7c2a-8f3b-4b52-9a43-3c1f6b0e7d11")
 
 _AT_WORK = frozenset({Phase.TRAINING, Phase.SAMPLING, Phase.SAVING})
 
-#: How each end of a process is told.
+#: The event of each final state.
 ENDS = {
     ProcessStatus.COMPLETED: EventType.COMPLETED,
     ProcessStatus.FAILED: EventType.FAILED,
@@ -39,15 +39,15 @@ ENDS = {
 
 
 def event_id(record: ProcessRecord, event_type: EventType, which: str) -> str:
-    """The id of an event: the same whichever worker tells it, and however often.
+    """Return the id of an event: the same from every worker, however often it is emitted.
 
-    `which` tells apart the events of one type and process. A process id alone is not unique between workspaces.
+    `which` distinguishes the events of one type and process. A process id alone is not unique between workspaces.
     """
     return str(uuid5(_NAMESPACE, f"{record.process_id}/{record.created_at.isoformat()}/{event_type}/{which}"))
 
 
 def started(record: ProcessRecord, workspace: Workspace) -> StartedData:
-    """A run begins."""
+    """Return the data of a run that starts."""
     return StartedData(
         **_common(record, EventStatus.STARTED),
         run=record.generation,
@@ -61,7 +61,7 @@ def started(record: ProcessRecord, workspace: Workspace) -> StartedData:
 
 
 def progress(record: ProcessRecord) -> ProgressData:
-    """How far it is."""
+    """Return the progress of a training."""
     now = record.progress
     status = EventStatus.TRAINING if record.phase in _AT_WORK else EventStatus.PREPARING
     return ProgressData(
@@ -76,14 +76,14 @@ def progress(record: ProcessRecord) -> ProgressData:
 
 
 def sample(record: ProcessRecord, found: artifacts.Sample, path: str) -> SampleData:
-    """A picture is there."""
+    """Return the data of a new sample."""
     return SampleData(
         **_common(record, EventStatus.TRAINING), path=path, sample_step=found.step, index=found.index
     )
 
 
 def checkpoint(record: ProcessRecord, found: artifacts.Checkpoint, path: str) -> CheckpointData:
-    """Weights are there."""
+    """Return the data of new weights."""
     return CheckpointData(
         **_common(record, EventStatus.TRAINING),
         path=path,
@@ -94,7 +94,11 @@ def checkpoint(record: ProcessRecord, found: artifacts.Checkpoint, path: str) ->
 
 
 def end(record: ProcessRecord, workspace: Workspace) -> EventData:
-    """It is over; reads its folder."""
+    """Return the data of an end; reads the output folder.
+
+    Raises:
+        OSError: the folder cannot be read now.
+    """
     saved = artifacts.checkpoints(record.run_folder(workspace), record.name)
     match record.status:
         case ProcessStatus.COMPLETED:
@@ -141,10 +145,10 @@ def _current_step(record: ProcessRecord) -> str:
 
 
 def _text(path: str) -> str:
-    """A path as JSON can tell it, should its name not be Unicode."""
+    """Return a path as JSON can hold it, even if its name is not Unicode."""
     return path.encode(errors="replace").decode()
 
 
 def _finite(number: float | None) -> float | None:
-    """JSON has no word for what a diverged training reports."""
+    """Return a number that JSON can hold: a diverged training reports NaN or infinity."""
     return number if number is not None and math.isfinite(number) else None

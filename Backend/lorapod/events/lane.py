@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from lorapod.clock import Clock
 from lorapod.events.models import Event, EventType
-from lorapod.events.outbox import EventPage, Outbox, Position
+from lorapod.events.outbox import Outbox, OutboxPage, Position
 from lorapod.events.port import Callback, EventSink, Parcel, SinkUnavailable
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Lane:
                 self.idle = not self._changed.is_set()
                 await self._changed.wait()
 
-    async def _deliver(self, page: EventPage) -> None:
+    async def _deliver(self, page: OutboxPage) -> None:
         chosen = merged(page.events) if self.error is not None else page.events
         parcel = Parcel(
             process_id=self._outbox.process_id,
@@ -146,7 +146,7 @@ class Lane:
             raise SinkUnavailable("nothing arrived")
         return count
 
-    async def _fail(self, reason: str, page: EventPage) -> None:
+    async def _fail(self, reason: str, page: OutboxPage) -> None:
         if self.error is None:
             self._log("events cannot be delivered", sink=self.sink.name, reason=reason)
         self.error = reason
@@ -156,7 +156,7 @@ class Lane:
             await self._advance(expired)
         await self._back_off()
 
-    def _expired(self, page: EventPage) -> Position | None:
+    def _expired(self, page: OutboxPage) -> Position | None:
         """Return the position after the events that are too old to be sent; None: no event is."""
         if self.sink.patience_s is None:
             return None
@@ -186,6 +186,23 @@ class Lane:
 
     def _log(self, message: str, **fields: object) -> None:
         logger.warning(message, extra={"process_id": self._outbox.process_id, **fields})
+
+
+def wants(sink: EventSink, callback: Callback | None) -> bool:
+    """Ask a sink whether it wants the events of a process; one with a defect gets none, and stops no training."""
+    try:
+        return sink.wants(callback)
+    except Exception:
+        logger.exception("sink failed", extra={"sink": sink.name})
+        return False
+
+
+async def close_sink(sink: EventSink) -> None:
+    """Close a sink; one with a defect keeps none of the others open."""
+    try:
+        await sink.close()
+    except Exception:
+        logger.exception("sink failed", extra={"sink": sink.name})
 
 
 def merged(events: Sequence[tuple[Event, Position]]) -> Sequence[tuple[Event, Position]]:

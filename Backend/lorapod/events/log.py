@@ -1,4 +1,4 @@
-"""Events in the worker's own log."""
+"""Write events to the worker's own log."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class LogSink:
     patience_s: float | None = None
 
     def wants(self, callback: Callback | None) -> bool:
-        """Every process."""
+        """Return True: it logs the events of every process."""
         del callback
         return True
 
     async def deliver(self, parcel: Parcel) -> int:
-        """Write them."""
+        """Write the events."""
         for event in parcel.events:
-            told = event.data.model_dump(mode="json", exclude_none=True)
+            data = event.data.model_dump(mode="json", exclude_none=True)
             logger.info(
                 event.event_type.value,
                 extra={
                     "process_id": event.process_id,
                     "job_id": event.job_id,
                     "sequence": event.sequence,
-                    "data": told,
+                    "data": data,
                 },
             )
         return len(parcel.events)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is open."""

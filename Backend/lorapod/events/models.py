@@ -1,4 +1,4 @@
-"""What is told of a training, as it travels."""
+"""The events of trainings, as they are sent."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from lorapod.wire.model import Moment, ProcessId, RelativePath, WireModel
 class EventType(StrEnum):
     """What happened; also the routing key."""
 
-    #: Its turn has come: the folder and the config stand. Once for each run.
+    #: The training has its turn: its folder and config stand. Once for each run.
     STARTED = "training.started"
-    #: It is further: now and then while there is progress.
+    #: The training has advanced: at intervals while there is progress.
     PROGRESS = "training.progress"
-    #: A sample picture is there.
+    #: A sample image was made.
     SAMPLE = "training.sample"
-    #: Weights are there, whole.
+    #: Weights were written completely.
     CHECKPOINT = "training.checkpoint"
-    #: It ended with its work done.
+    #: The training ended with its work done.
     COMPLETED = "training.completed"
-    #: It ended, or never began, with an error.
+    #: The training ended, or could not start, with an error.
     FAILED = "training.failed"
-    #: It ended because its caller wished so.
+    #: The training ended because its caller cancelled it.
     CANCELLED = "training.cancelled"
-    #: Its worker was stopped or died; `resume` takes it up again.
+    #: The worker was stopped or died; `resume` continues the training.
     INTERRUPTED = "training.interrupted"
 
     @property
     def last(self) -> bool:
-        """Whether no other event of the same run follows."""
+        """Whether it is the last event of its run."""
         return self in _LAST
 
 
@@ -44,10 +44,10 @@ _LAST = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED, E
 
 
 class EventStatus(StrEnum):
-    """In one word, how a training is."""
+    """The state of a training in one word."""
 
     STARTED = "started"
-    #: Its dataset is fetched, its model loaded.
+    #: Its dataset is fetched, or its model is loaded.
     PREPARING = "preparing"
     TRAINING = "training"
     COMPLETED = "completed"
@@ -56,86 +56,88 @@ class EventStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-# Built when they are first used: a worker's start need not wait for them.
+# Built on first use: the start of a worker does not wait for them.
 class EventData(WireModel, defer_build=True):
-    """What every event tells."""
+    """The data of every event."""
 
-    status: EventStatus = Field(description="How the training is, in one word.")
-    progress: int = Field(ge=0, le=100, description="Percent of the steps that are done.")
+    status: EventStatus = Field(description="The state of the training, in one word.")
+    progress: int = Field(ge=0, le=100, description="Percentage of the steps that are done.")
     current_step: str | None = Field(
-        default=None, description="What it is at, for people: `Step 650/1000`, `Fetching 3/10 files`."
+        default=None, description="What it is doing, for people: `Step 650/1000`, `Fetching 3/10 files`."
     )
     step: int | None = Field(default=None, description="Steps that are done.")
     total_steps: int | None = Field(default=None, description="Steps in all.")
 
 
 class StartedData(EventData):
-    """Its turn has come, and its folder and config stand. Each `resume` begins another run."""
+    """The training has its turn, and its folder and config stand. Each `resume` starts another run."""
 
-    run: int = Field(default=1, ge=1, description="Which run it is; one more with each resume.")
+    run: int = Field(default=1, ge=1, description="Number of the run; each resume adds one.")
     name: str = Field(description="Name of the model.")
-    trainer: str = Field(description="What trains it.")
-    base_model: str | None = Field(default=None, description="The model that it begins with.")
-    trigger_word: str | None = Field(default=None, description="The word that calls up what it learns.")
-    config_path: RelativePath = Field(description="Where its config lies.")
+    trainer: str = Field(description="The trainer.")
+    base_model: str | None = Field(default=None, description="The model that it starts from.")
+    trigger_word: str | None = Field(
+        default=None, description="The word that activates the LoRA in a prompt."
+    )
+    config_path: RelativePath = Field(description="Path of its config.")
     output_path: RelativePath = Field(description="The folder that it writes to.")
 
 
 class ProgressData(EventData):
-    """How far it is: while its dataset is fetched, then at least every `PROGRESS_INTERVAL_S` if anything moves."""
+    """Its progress: while its dataset is fetched, then at least every `PROGRESS_INTERVAL_S` if anything changes."""
 
-    phase: str | None = Field(default=None, description="What the trainer is busy with.")
-    loss: float | None = Field(default=None, description="Loss of the last step that was reported.")
+    phase: str | None = Field(default=None, description="What the trainer is doing.")
+    loss: float | None = Field(default=None, description="Loss of the last reported step.")
     learning_rate: float | None = Field(default=None, description="Learning rate of that step.")
-    steps_per_s: float | None = Field(default=None, description="Steps a second.")
+    steps_per_s: float | None = Field(default=None, description="Steps per second.")
     eta_minutes: int | None = Field(
         default=None, description="Minutes to the end at the present speed, rounded up."
     )
     fetch: FetchProgress | None = Field(
-        default=None, description="How far the dataset is fetched, where that comes from elsewhere."
+        default=None, description="Progress of the download, if the dataset is fetched from elsewhere."
     )
 
 
 class SampleData(EventData):
-    """A sample picture is there, whole. Once for each picture, whatever restarts lie between."""
+    """A sample image was written completely. Once for each image, also after restarts."""
 
-    path: RelativePath = Field(description="The picture.")
+    path: RelativePath = Field(description="Path of the image.")
     sample_step: int = Field(ge=0, description="Steps that were done when it was made.")
-    index: int = Field(ge=0, description="Which of the sample prompts it shows, from 0.")
+    index: int = Field(ge=0, description="Index of its sample prompt, from 0.")
 
 
 class CheckpointData(EventData):
-    """Weights are there, with every byte that their header promises. Once for each file."""
+    """Weights were written completely, as their header says. Once for each file."""
 
-    path: RelativePath = Field(description="The weights.")
-    checkpoint_step: int = Field(ge=0, description="Steps they were trained for.")
+    path: RelativePath = Field(description="Path of the weights.")
+    checkpoint_step: int = Field(ge=0, description="Steps that they were trained for.")
     size_bytes: int = Field(ge=0, description="Size of the file.")
-    final: bool = Field(description="Whether they are the end result.")
+    final: bool = Field(description="Whether they are the final weights.")
 
 
 class CompletedData(EventData):
-    """Its work is done."""
+    """The training ended with its work done."""
 
     artifacts: list[RelativePath] = Field(description="Every file that it wrote.")
-    model: RelativePath | None = Field(default=None, description="The weights that are the end result.")
+    model: RelativePath | None = Field(default=None, description="Path of the final weights.")
 
 
 class FailedData(EventData):
-    """It ended, or never began, with an error."""
+    """The training ended, or could not start, with an error."""
 
     error: str = Field(description="What happened, in one sentence.")
     code: ErrorCode = Field(description="The kind of failure.")
     hint: str | None = Field(default=None, description="What to do about it.")
-    resumable: bool = Field(description="Whether there is a checkpoint that `resume` would go on from.")
+    resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 
 
 class StoppedData(EventData):
-    """It ended before its work was done, without a failure; `resume` goes on."""
+    """The training ended early, without a failure; `resume` continues it."""
 
-    resumable: bool = Field(description="Whether there is a checkpoint that `resume` would go on from.")
+    resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 
 
-#: What each type of event tells.
+#: The data of each type of event.
 DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
     {
         EventType.STARTED: StartedData,
@@ -151,27 +153,27 @@ DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
 
 
 class Event(WireModel, defer_build=True):
-    """One thing that happened to one training. Fields without a value are left out."""
+    """Something that happened to a training. Fields without a value are left out."""
 
     event_type: EventType = Field(description="What happened.")
-    event_id: str = Field(description="Unique, and the same however often the event is sent.")
-    job_id: str | None = Field(default=None, description="Your own id of the job, as the request had it.")
+    event_id: str = Field(description="Unique, and the same each time the event is sent again.")
+    job_id: str | None = Field(default=None, description="Your own id of the job, as in the request.")
     process_id: ProcessId = Field(description="The training.")
     sequence: int = Field(
-        ge=1, description="Counts the events of one training up, over every resume and worker."
+        ge=1, description="Number of the event, increasing over every resume and worker of the training."
     )
     timestamp: Moment = Field(description="When it happened.")
-    data: SerializeAsAny[EventData] = Field(description="What there is to tell of it.")
+    data: SerializeAsAny[EventData] = Field(description="The details, depending on the type.")
 
     @model_validator(mode="before")
     @classmethod
     def _data_of_its_type(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and isinstance(value.get("data"), Mapping):
-            # An unknown type is the business of its own field.
+            # An unknown type is refused by its own field.
             kind = DATA.get(value.get("event_type", ""), EventData)
             return {**value, "data": kind.model_validate(value["data"])}
         return value
 
     def body(self) -> bytes:
-        """The event as it is sent: one JSON object on one line, UTF-8."""
+        """Return the event as it is sent: one JSON object on one line, UTF-8."""
         return self.model_dump_json(exclude_none=True).encode()

@@ -1,4 +1,4 @@
-"""The choice of ways by which events travel."""
+"""Open the event sinks that the settings ask for."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What a sink has.
+#: The attributes of a sink.
 _SINK = ("name", "durable", "patience_s", "wants", "deliver", "close")
 
 
 def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
-    """The sinks that the settings ask for; connects to nothing, but for the broker where `REQUIRE_EVENTS` is set.
+    """Return the sinks that the settings ask for. Only `REQUIRE_EVENTS` makes this connect to the broker.
 
-    `updates` is one of them; jobs attach to it.
+    `updates` is one of them; open RunPod jobs attach to it.
 
     Raises:
-        ValueError: `REQUIRE_EVENTS` is set, and there is no `RABBITMQ_URL`, or the broker refuses it; or `EVENT_SINKS`
-            names something that is no sink.
+        ValueError: `REQUIRE_EVENTS` is set, but there is no `RABBITMQ_URL`, or the broker refuses it; or `EVENT_SINKS`
+            names an object that is not a sink.
     """
     sinks: list[EventSink] = [
         LogSink(),
@@ -44,7 +44,7 @@ def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
         ),
     ]
     if settings.rabbitmq_url is not None:
-        # Imported where it is used: it takes a good part of a cold start.
+        # Imported only if it is used: the import takes a large part of a cold start.
         from lorapod.events.rabbitmq import LoginRefused, RabbitMQSink
 
         broker = RabbitMQSink(settings.rabbitmq_url, settings.rabbitmq_exchange)
@@ -52,38 +52,40 @@ def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
         if settings.require_events:
             try:
                 with ThreadPoolExecutor(1) as thread:
-                    # Whoever calls may be on an event loop of its own.
-                    thread.submit(asyncio.run, _try_out(broker)).result()
+                    # The caller may run on an event loop of its own.
+                    thread.submit(asyncio.run, _check_once(broker)).result()
             except LoginRefused as error:
                 raise ValueError(f"REQUIRE_EVENTS is set, but {error}: see RABBITMQ_URL.") from None
             except SinkUnavailable as error:
-                # It may come back; meanwhile the outbox keeps everything.
+                # It may come back; meanwhile the outbox keeps all events.
                 logger.warning("broker cannot take events yet", extra={"reason": str(error)})
     elif settings.require_events:
-        raise ValueError("REQUIRE_EVENTS is set, but there is no RABBITMQ_URL: where should events go?")
+        raise ValueError(
+            "REQUIRE_EVENTS is set, but there is no RABBITMQ_URL: set it, or unset REQUIRE_EVENTS."
+        )
     else:
         logger.warning("RABBITMQ_URL is not set: events go to callbacks and to this log only")
-    sinks += [_plugged_in(place) for place in (settings.event_sinks or "").split()]
+    sinks += [_plug_in(place) for place in (settings.event_sinks or "").split()]
     if twice := [name for name, count in Counter(sink.name for sink in sinks).items() if count > 1]:
-        raise ValueError(f"EVENT_SINKS: there are two sinks named {twice[0]!r}; a name stands for one.")
+        raise ValueError(f"EVENT_SINKS: there are two sinks named {twice[0]!r}; give each its own name.")
     return sinks
 
 
-async def _try_out(broker: RabbitMQSink) -> None:
-    """Connect once, and leave nothing open."""
+async def _check_once(broker: RabbitMQSink) -> None:
+    """Connect once, and close the connection."""
     try:
         await broker.check()
     finally:
         await broker.close()
 
 
-def _plugged_in(place: str) -> EventSink:
-    """Somebody's own sink; `place` is `module:name`, and what it names is called without arguments."""
+def _plug_in(place: str) -> EventSink:
+    """Return a sink of another package; `place` is `module:name`, which is called without arguments."""
     module, _, name = place.partition(":")
     try:
         sink = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError) as error:
         raise ValueError(f"EVENT_SINKS: {place!r} cannot be found: {error}.") from error
     if missing := [part for part in _SINK if not hasattr(sink, part)]:
-        raise ValueError(f"EVENT_SINKS: {place!r} is no event sink: it has no {', '.join(missing)}.")
+        raise ValueError(f"EVENT_SINKS: {place!r} is not an event sink: it has no {', '.join(missing)}.")
     return cast("EventSink", sink)

@@ -40,7 +40,7 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventPage:
+class OutboxPage:
     """Events that follow a position, each with the position after it."""
 
     events: Sequence[tuple[Event, Position]]
@@ -84,7 +84,7 @@ class Outbox:
             with suppress(FileExistsError):
                 return OutboxPart(self.folder / name, header)
 
-    def read(self, position: Position, limit: int) -> EventPage:
+    def read(self, position: Position, limit: int) -> OutboxPage:
         """Return the events of the next `limit` lines after a position."""
         parts = self._parts()
         events: list[tuple[Event, Position]] = []
@@ -99,7 +99,7 @@ class Outbox:
                 end = Position(part=name, offset=after, ended=event is not None and event.event_type.last)
                 if event is not None:
                     events.append((event, end))
-        return EventPage(events=events, end=end, newest=parts[-1] if parts else "")
+        return OutboxPage(events=events, end=end, newest=parts[-1] if parts else "")
 
     def history(self) -> Iterator[Event]:
         """Yield every event, oldest first."""

@@ -1,7 +1,7 @@
-"""One file of an outbox: the events that one worker had to tell of one run, a line each.
+"""One file of an outbox: the events that one worker emitted of one run, a line each.
 
-The first line is the header. A part has one writer, who made it; another worker that takes the process up begins the
-next part and says in its header how much of the one before counts. What a late writer adds to that is nobody's.
+The first line is the header. Only the worker that made a part writes it. A worker that takes the process over starts the
+next part, and its header says how many bytes of the part before count: what a late writer adds to that is ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIX = ".jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class PartHeader:
-    """What a part says of itself."""
+    """The first line of a part."""
 
     #: The name of the part before it, and how many of its bytes count.
     previous: str | None = None
@@ -40,13 +40,13 @@ def _adapter() -> TypeAdapter[PartHeader]:
 
 
 class OutboxPart:
-    """A part that this worker writes; safe for any thread."""
+    """A part of an outbox that this worker writes; safe for any thread."""
 
     def __init__(self, path: Path, header: PartHeader) -> None:
-        """Make the file, which must not be there.
+        """Make the file, which must not exist.
 
         Raises:
-            FileExistsError: somebody else has made it.
+            FileExistsError: another worker or thread has made it.
             OSError: the disk is full or not writable.
         """
         self.path = path
@@ -58,17 +58,17 @@ class OutboxPart:
         sync_folder(path.parent)
 
     def append(self, event: Event, *, durable: bool) -> None:
-        """Add an event, all of it or nothing; `durable`: it outlives a power cut when this returns.
+        """Add an event, all of it or nothing; `durable`: it survives a power cut once this returns.
 
         Raises:
             OSError: the disk is full or not writable.
         """
         line = event.body() + b"\n"
         with self._lock:
-            # Bare system calls: whatever else the worker does may run between any two of them, and then they wait.
+            # Few system calls: between any two of them other threads may run, and this one waits.
             descriptor = os.open(self.path, os.O_WRONLY)
             try:
-                # What a failed attempt may have left is written over.
+                # Overwrite what a failed attempt may have left.
                 os.ftruncate(descriptor, self._size_bytes)
                 if os.pwrite(descriptor, line, self._size_bytes) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -80,7 +80,7 @@ class OutboxPart:
 
 
 def read_header(path: Path) -> PartHeader | None:
-    """The header of a part; None where its writer did not live to write it."""
+    """Return the header of a part; None if its writer died before it was written."""
     with path.open("rb") as file:
         line = file.readline()
     try:
@@ -91,13 +91,13 @@ def read_header(path: Path) -> PartHeader | None:
 
 
 def read_lines(path: Path, offset: int, *, until: int | None, limit: int) -> list[tuple[bytes, int]]:
-    """Whole lines from `offset` on without the header, each with the offset behind it.
+    """Return complete lines from `offset` on, without the header, each with the offset after it.
 
     Args:
         path: a part.
-        offset: 0, or behind a line.
+        offset: 0, or the offset after a line.
         until: how many bytes of the part count; None: all.
-        limit: how many lines at most.
+        limit: most lines to return.
     """
     found: list[tuple[bytes, int]] = []
     with path.open("rb") as file:
@@ -114,7 +114,7 @@ def read_lines(path: Path, offset: int, *, until: int | None, limit: int) -> lis
 
 
 def parse(line: bytes, path: Path) -> Event | None:
-    """The event of a line; None where it is damaged."""
+    """Return the event of a line; None if it is damaged, or of a newer version than this worker knows."""
     try:
         return Event.model_validate(json.loads(line))
     except ValueError:

@@ -1,8 +1,8 @@
-"""What the courier needs of a way by which events travel.
+"""The port of event sinks: RabbitMQ, callbacks, the worker's log, open RunPod jobs, plug-ins.
 
-A sink is called on the courier's event loop, for one process at a time in order, for several at once. It holds
-nothing back: whatever it has not confirmed when `deliver` returns or raises is handed to it again, later and perhaps by
-another worker, with the same `event_id`.
+A sink is called on the courier's event loop: for one process in order, for several processes at once. It queues nothing
+itself: what it has not confirmed when `deliver` returns or raises is passed to it again, later and perhaps by another
+worker, with the same `event_id`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from lorapod.events.models import Event
 
 
 class SinkUnavailable(Exception):
-    """Nothing could be delivered now; the message is half a sentence that says why, without secrets."""
+    """No event could be delivered now; the message is half a sentence that says why, without secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Callback:
-    """Where the caller of one training wants its events."""
+    """The URL that the caller of one training wants its events at."""
 
     url: str
     #: Sent as a bearer token.
     token: SecretStr | None = None
-    #: There is a token, which only the worker that took the request knows.
+    #: There is a token, but this worker has no key to decrypt it.
     locked: bool = False
 
 
@@ -41,50 +41,61 @@ class Parcel:
     callback: Callback | None = None
 
 
-#: Sends one update to whoever looks at an open job; never blocks.
+@dataclass(frozen=True, kw_only=True)
+class SinkState:
+    """The state of a sink, for `health`."""
+
+    name: str
+    #: Events of this worker's processes that have not arrived.
+    undelivered: int = 0
+    #: Why the last delivery of one of them failed; None: no delivery failed.
+    error: str | None = None
+
+
+#: Sends one progress update of an open RunPod job; never blocks.
 SendUpdate = Callable[[Mapping[str, Any]], None]
 
 
 class Updates(Protocol):
-    """What an open job shows of the process that it waits for."""
+    """The progress updates of an open RunPod job that waits for a process."""
 
     def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
-        """Say how the process is now.
+        """Update how the process is now.
 
         Args:
-            state: where it differs from the one before, whoever looks must see it at once.
-            view: the process as answers show it, made where it is sent.
+            state: if it differs from the last one, the update is sent at once.
+            view: makes the process as answers show it, when the update is sent.
         """
 
 
 class Attaching(Protocol):
-    """The way by which events, and how a process is, come to jobs that wait for it; safe for any thread."""
+    """Sends updates of processes to the open RunPod jobs that wait for them; safe for any thread."""
 
     def attach(self, process_id: str, send: SendUpdate) -> AbstractContextManager[Updates]:
-        """Have `send` called with updates of a process, as long as the context is open."""
+        """Call `send` with updates of a process while the context is open."""
 
 
 class EventSink(Protocol):
-    """One way by which events travel."""
+    """Delivers events to one kind of receiver."""
 
-    #: Names it in files, in the log and in `health`: lower case letters.
+    #: Its name in files, in the log and in `health`: lower case letters.
     name: str
-    #: Whether what could not be delivered is kept until it can be; else a failure passes over the events.
+    #: Whether events that could not be delivered are kept and sent later; else they are dropped.
     durable: bool
-    #: Seconds after which an event that cannot be delivered is given up; None: never.
+    #: Seconds after which an event that cannot be delivered is dropped; None: never.
     patience_s: float | None
 
     def wants(self, callback: Callback | None) -> bool:
-        """Whether it has anything to do with a process whose caller wants its events there."""
+        """Return whether it delivers the events of a process with this callback; None: the process has no callback."""
 
     async def deliver(self, parcel: Parcel) -> int:
-        """Send events in their order; how many of them, counted from the first, have surely arrived.
+        """Send events in their order, and return how many of them, from the first on, have surely arrived.
 
-        Returns within a few seconds, whatever the other side does.
+        Return within a few seconds, whatever the receiver does.
 
         Raises:
-            SinkUnavailable: none of them could be delivered.
+            SinkUnavailable: no event could be delivered.
         """
 
     async def close(self) -> None:
-        """Let every connection go; what is on its way is not waited for."""
+        """Close every connection, without waiting for events that are being sent."""

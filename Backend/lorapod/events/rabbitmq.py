@@ -1,4 +1,4 @@
-"""Events on a RabbitMQ topic exchange: persistent, confirmed, the type of the event as routing key."""
+"""Publish events to a RabbitMQ topic exchange: persistent, confirmed, with the event type as routing key."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from lorapod.events.port import Callback, Parcel, SinkUnavailable
 
 #: For every answer of the broker.
 TIMEOUT_S = 3.0
-#: Events that are on their way at a time.
+#: Most events that are sent and not confirmed yet.
 IN_FLIGHT = 64
-#: Events that are written at a time: what the client takes up at once. More of them, and each waits for the others.
+#: Events that are handed to the client at once; with more, each waits for the others.
 BURST = 8
-#: How long a connection that is given up may take to end in good order.
+#: How long a dropped connection may take to close.
 CLOSE_S = 1.0
 
 for _name in ("aio_pika", "aiormq"):
-    # They tell of every broken connection with a traceback, where nobody says otherwise on stderr.
+    # Without a handler, they would print a traceback for every broken connection.
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
-#: What a broker that is away, refuses or breaks off is told by.
+#: The errors of a broker that does not answer, refuses or breaks off.
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, ValueError)
 
 
-#: What each kind of failure is told as; the first that fits.
+#: The text for each kind of failure; the first that fits counts.
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((TimeoutError,), "the broker does not answer within {timeout_s:g} s"),
     (
@@ -55,99 +55,101 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     (
         (ChannelAccessRefused, ConnectionNotAllowed),
-        "the broker does not let this worker use the exchange {exchange!r}",
+        "this worker has no right to use the exchange {exchange!r}",
     ),
     ((ChannelNotFoundEntity,), "there is no exchange {exchange!r}"),
     ((DeliveryError,), "the broker refused an event"),
     ((OSError,), "the broker cannot be reached"),
-    ((ValueError,), "RABBITMQ_URL is not an address such as amqp://user:password@host:5672/"),
+    ((ValueError,), "RABBITMQ_URL is not a URL such as amqp://user:password@host:5672/"),
     ((BaseException,), "the broker broke off the connection"),
 )
 
 
 class LoginRefused(SinkUnavailable):
-    """The broker does not take this worker's name and password."""
+    """The broker refuses this worker's name or password."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Link:
-    """An open way to the exchange."""
+class _BrokerConnection:
+    """An open connection with its channel."""
 
     connection: AbstractConnection
-    #: The client's own, below `aio_pika`: there a publish need not wait until the one before has left the machine.
+    #: The channel of `aiormq`, below `aio_pika`: its publish does not wait until the one before is sent.
     channel: aiormq.Channel
-    #: Whose turn it is to write.
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Held while a parcel is written.
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class RabbitMQSink:
-    """An `EventSink` with one connection for all processes, made when it is first needed and again when it broke."""
+    """An `EventSink` with one connection for all processes, opened on first use and again after it broke."""
 
     name = "rabbitmq"
     durable = True
     patience_s: float | None = None
 
     def __init__(self, url: SecretStr, exchange: str) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
         Args:
             url: `amqp://` or `amqps://`.
-            exchange: a durable topic exchange, made where it is missing and may be made.
+            exchange: name of a durable topic exchange; it is declared if it does not exist and the rights allow it.
         """
         self._url = url
         self._exchange = exchange
-        self._link: _Link | None = None
-        self._opening: asyncio.Task[_Link] | None = None
+        self._link: _BrokerConnection | None = None
+        self._opening: asyncio.Task[_BrokerConnection] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def wants(self, callback: Callback | None) -> bool:
-        """Every process."""
+        """Return True: it publishes the events of every process."""
         del callback
         return True
 
     async def check(self) -> None:
-        """See whether events could be delivered now.
+        """Connect, to find out whether events can be delivered.
 
         Raises:
-            LoginRefused: never with these settings.
-            SinkUnavailable: not now.
+            LoginRefused: the settings are wrong.
+            SinkUnavailable: not now; it may work later.
         """
-        await self._linked()
+        await self._connected()
 
     async def deliver(self, parcel: Parcel) -> int:
-        """Publish in order on one channel; what the broker has confirmed, up to the first that it has not.
+        """Publish events in order on one channel, and return how many were confirmed before the first that was not.
 
         Raises:
-            SinkUnavailable: the broker is away, refuses, or does not answer.
+            SinkUnavailable: the broker does not answer, or refuses.
         """
-        link = await self._linked()
+        link = await self._connected()
         delivered = 0
         for begin in range(0, len(parcel.events), IN_FLIGHT):
             some = parcel.events[begin : begin + IN_FLIGHT]
             confirmed, error = await self._publish(link, some)
             delivered += confirmed
             if error is not None:
-                self._let_go(link.connection)
+                self._drop(link.connection)
                 if not delivered:
                     raise SinkUnavailable(self._reason(error)) from error
                 break
         return delivered
 
     async def close(self) -> None:
-        """Let the connection go, also one that is about to be made."""
+        """Close the connection, also one that is being opened."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         link, self._link = self._link, None
         if link is not None:
-            self._let_go(link.connection)
+            self._drop(link.connection)
         await asyncio.gather(*self._closing)
 
-    async def _publish(self, link: _Link, events: Sequence[Event]) -> tuple[int, BaseException | None]:
-        """How many were confirmed before the first that was not, and why that was not."""
+    async def _publish(
+        self, link: _BrokerConnection, events: Sequence[Event]
+    ) -> tuple[int, BaseException | None]:
+        """Return how many were confirmed before the first that was not, and its error."""
         sent: list[asyncio.Task[object]] = []
         try:
-            async with link.turn:
+            async with link.writing:
                 for begin in range(0, len(events), BURST):
                     for event in events[begin : begin + BURST]:
                         publishing = link.channel.basic_publish(
@@ -158,7 +160,7 @@ class RabbitMQSink:
                             wait=False,
                         )
                         sent.append(asyncio.create_task(publishing))
-                    # They run until each waits for its confirmation.
+                    # Each runs until it waits for its confirmation.
                     await asyncio.sleep(0)
             _, late = await asyncio.wait(sent, timeout=TIMEOUT_S)
         finally:
@@ -170,8 +172,8 @@ class RabbitMQSink:
                 return count, TimeoutError() if sent[count] in late else result
         return len(events), None
 
-    async def _linked(self) -> _Link:
-        """The connection; several that need it at once wait for one attempt."""
+    async def _connected(self) -> _BrokerConnection:
+        """Return the open connection; several callers wait for one attempt to open it."""
         if self._link is not None and not self._link.connection.is_closed:
             return self._link
         if self._opening is None:
@@ -179,14 +181,14 @@ class RabbitMQSink:
             self._opening.add_done_callback(self._opened)
         return await asyncio.shield(self._opening)
 
-    def _opened(self, task: asyncio.Task[_Link]) -> None:
+    def _opened(self, task: asyncio.Task[_BrokerConnection]) -> None:
         self._opening = None
         if not task.cancelled() and task.exception() is None:
             self._link = task.result()
 
-    async def _open(self) -> _Link:
+    async def _open(self) -> _BrokerConnection:
         try:
-            connection = aio_pika.Connection(_address(self._url))
+            connection = aio_pika.Connection(_checked_url(self._url))
         except ValueError as error:
             raise SinkUnavailable(self._reason(error)) from error
         try:
@@ -195,22 +197,22 @@ class RabbitMQSink:
                 channel = await self._declare(connection)
                 underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
         except BaseException as error:
-            # Also one that was never open: whatever thread lets it go for good would begin to close it, without a loop.
-            self._let_go(connection)
+            # Also one that never opened: the garbage collector would close it on a thread without an event loop.
+            self._drop(connection)
             if isinstance(error, ProbableAuthenticationError | AuthenticationError):
                 raise LoginRefused("the broker refuses the name or password") from error
             if isinstance(error, _FAILURES):
                 raise SinkUnavailable(self._reason(error)) from error
             raise
-        return _Link(connection=connection, channel=underlay)
+        return _BrokerConnection(connection=connection, channel=underlay)
 
     async def _declare(self, connection: AbstractConnection) -> AbstractChannel:
-        """A channel, when the exchange is there."""
+        """Return a channel once the exchange exists."""
         channel = await self._channel(connection)
         try:
             await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
         except ChannelAccessRefused:
-            # It may not be made with these rights; it may be there.
+            # These rights do not allow to declare it; it may exist.
             channel = await self._channel(connection)
             await channel.get_exchange(self._exchange, ensure=True)
         return channel
@@ -219,8 +221,8 @@ class RabbitMQSink:
     async def _channel(connection: AbstractConnection) -> AbstractChannel:
         return await connection.channel(publisher_confirms=True, on_return_raises=False)
 
-    def _let_go(self, connection: AbstractConnection) -> None:
-        """A new connection next time: what this one may still confirm is nobody's business any more."""
+    def _drop(self, connection: AbstractConnection) -> None:
+        """Drop a connection: the next delivery opens a new one, and late confirmations are ignored."""
         if self._link is not None and self._link.connection is connection:
             self._link = None
         task = asyncio.create_task(_close(connection))
@@ -228,21 +230,21 @@ class RabbitMQSink:
         task.add_done_callback(self._closing.discard)
 
     def _reason(self, error: BaseException) -> str:
-        """Half a sentence without the address, which holds the password."""
-        told = next(told for kinds, told in _REASONS if isinstance(error, kinds))
-        return told.format(exchange=self._exchange, timeout_s=TIMEOUT_S)
+        """Return half a sentence about an error, without the URL, which holds the password."""
+        text = next(text for kinds, text in _REASONS if isinstance(error, kinds))
+        return text.format(exchange=self._exchange, timeout_s=TIMEOUT_S)
 
 
-def _address(url: SecretStr) -> URL:
-    """The broker's address; the client leaves loose ends behind where it finds out by itself that it is none.
+def _checked_url(url: SecretStr) -> URL:
+    """Return the broker's URL, checked: the client itself leaks a connection on a wrong one.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a URL of a broker.
     """
-    address = URL(url.get_secret_value())
-    if address.scheme not in {"amqp", "amqps"} or not address.host:
-        raise ValueError("not an address of a broker")
-    return address
+    broker = URL(url.get_secret_value())
+    if broker.scheme not in {"amqp", "amqps"} or not broker.host:
+        raise ValueError("not the URL of a broker")
+    return broker
 
 
 def _properties(event: Event) -> aiormq.spec.Basic.Properties:

@@ -1,7 +1,7 @@
-"""Progress updates of RunPod jobs: what whoever looks at an open job sees as its `output`.
+"""Send progress updates to open RunPod jobs: callers see the newest one as the job's `output`.
 
-RunPod keeps the newest update of a job and no other, and none once the job has ended. So each shows a process as it is,
-with the newest event that a later look must not miss; progress is in what is shown.
+RunPod keeps only the newest update of a job, and drops it when the job ends. So each update shows the process as it is
+now, its progress included, with its newest event that is not progress.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lorapod.events.port import Callback, Parcel, SendUpdate
 
 
 class JobUpdates:
-    """The updates of one open job; a `lorapod.events.port.Updates`, safe for any thread."""
+    """The updates of one open job; safe for any thread."""
 
     def __init__(
         self, send: SendUpdate, clock: Clock, *, interval_s: float, newest: Event | None = None
     ) -> None:
-        """Send nothing yet."""
+        """Send no update yet."""
         self._send = send
         self._clock = clock
         self._interval_s = interval_s
@@ -34,22 +34,22 @@ class JobUpdates:
         self._closed = False
 
     def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
-        """Say how the process is now; sent at once where `state` is new, else when `interval_s` is over."""
+        """Send how the process is now: at once if `state` is new, else once `interval_s` is over."""
         with self._lock:
             self._view = view
             if state != self._state or self._clock.monotonic() >= self._due_s:
                 self._state = state
                 self._update(view)
 
-    def tell(self, event: Event) -> None:
-        """Say what happened, at once."""
+    def send_event(self, event: Event) -> None:
+        """Send an event at once."""
         with self._lock:
             self._newest = event
             if self._view is not None:
                 self._update(self._view)
 
     def close(self) -> None:
-        """Send no more: the job's result comes next."""
+        """Send no more updates: the job's result comes next."""
         with self._lock:
             self._closed = True
 
@@ -58,35 +58,35 @@ class JobUpdates:
             return
         self._due_s = self._clock.monotonic() + self._interval_s
         newest = self._newest
-        told = {} if newest is None else {"last_event": newest.model_dump(mode="json", exclude_none=True)}
-        self._send({**view(), **told})
+        event = {} if newest is None else {"last_event": newest.model_dump(mode="json", exclude_none=True)}
+        self._send({**view(), **event})
 
 
 class RunPodSink:
-    """An `EventSink` for the jobs that wait for a process on this worker. Who does not wait yet misses nothing."""
+    """An `EventSink` for the jobs that wait for a process on this worker. A job that attaches later gets the newest event."""
 
     name = "runpod"
-    #: What is worth keeping stands in the next update too.
+    #: Each update has everything that a caller needs: a lost one need not be sent again.
     durable = False
     patience_s: float | None = None
 
     def __init__(self, clock: Clock, *, interval_s: float) -> None:
-        """Begin with no job; where nothing happens but progress, updates are `interval_s` seconds apart."""
+        """Start without jobs; if nothing but progress happens, updates are `interval_s` seconds apart."""
         self._clock = clock
         self._interval_s = interval_s
         self._open: dict[str, list[JobUpdates]] = {}
-        #: By process, as long as its run goes on.
+        #: By process, until its run ends.
         self._newest: dict[str, Event] = {}
         self._lock = threading.Lock()
 
     def wants(self, callback: Callback | None) -> bool:
-        """Every process: who waits for it may come later."""
+        """Return True: a job may attach to any process later."""
         del callback
         return True
 
     @contextmanager
     def attach(self, process_id: str, send: SendUpdate) -> Iterator[JobUpdates]:
-        """Send updates of one process to one job, as long as the context is open.
+        """Send updates of one process to one job while the context is open.
 
         Args:
             process_id: the process.
@@ -107,23 +107,23 @@ class RunPodSink:
                     del self._open[process_id]
 
     async def deliver(self, parcel: Parcel) -> int:
-        """Tell each job that waits for the process."""
+        """Send events to each job that waits for the process."""
         for event in parcel.events:
-            self._tell(event)
+            self._pass_on(event)
         return len(parcel.events)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is open."""
 
-    def _tell(self, event: Event) -> None:
+    def _pass_on(self, event: Event) -> None:
         if event.event_type is EventType.PROGRESS:
             return
         with self._lock:
             if event.event_type.last:
-                # The job's result says so, and more.
+                # The job's result contains it.
                 self._newest.pop(event.process_id, None)
                 return
             self._newest[event.process_id] = event
             updates = list(self._open.get(event.process_id, ()))
         for update in updates:
-            update.tell(event)
+            update.send_event(event)

@@ -123,7 +123,7 @@ async def test_only_the_public_internet_is_asked(receiver: Receiver) -> None:
         return [(2, "127.0.0.1")]
 
     sink = CallbackSink(lookup=inside)
-    told = "the callback's address is not on the public internet"
+    told = "the callback's URL is not on the public internet"
     assert await why_not(sink, parcel(receiver)) == told
     named = Callback(url=f"http://public.example:{receiver.port}/", token=TOKEN)
     assert await why_not(sink, parcel(receiver, callback=named)) == told
@@ -164,7 +164,7 @@ async def test_a_token_that_another_worker_has_sealed_is_not_guessed(
     office.begin()
     office.tell(STARTED)
     await eventually(lambda: office.courier.states()[0].error is not None)
-    assert "`resume` with callback_token" in (office.courier.states()[0].error or "")
+    assert "send callback_token again" in (office.courier.states()[0].error or "")
     assert receiver.posted == []
     # A resume brings it again.
     office.callback = office.courier.seal(receiver.url, TOKEN)

@@ -62,7 +62,10 @@ def test_sinks_of_others_are_plugged_in() -> None:
         ("lorapod.events.log:Nothing", "cannot be found"),
         ("lorapod", "cannot be found"),
         ("lorapod.events.log:LogSink", "two sinks named 'log'"),
-        ("lorapod.workspace:Path", "is no event sink: it has no durable, patience_s, wants, deliver, close"),
+        (
+            "lorapod.workspace:Path",
+            "is not an event sink: it has no durable, patience_s, wants, deliver, close",
+        ),
     ],
 )
 def test_what_is_no_sink_is_told(place: str, why: str) -> None:

@@ -158,7 +158,7 @@ async def test_a_wrong_password_is_told_apart(rabbitmq_server: RunningRabbitMQ) 
 async def test_what_is_no_address_is_told_without_its_password(text: str) -> None:
     sink = RabbitMQSink(SecretStr(text), EXCHANGE)
     why, _ = await took(sink)
-    assert why == "RABBITMQ_URL is not an address such as amqp://user:password@host:5672/"
+    assert why == "RABBITMQ_URL is not a URL such as amqp://user:password@host:5672/"
     await sink.close()
     gc.collect()  # what the client leaves behind is told here, not in a later test
 

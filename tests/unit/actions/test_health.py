@@ -11,7 +11,7 @@ import pytest
 from lorapod import __version__
 from lorapod.actions import health
 from lorapod.engines.registry import EngineRegistry
-from lorapod.events.courier import SinkState
+from lorapod.events.port import SinkState
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit

@@ -145,7 +145,7 @@ def test_an_update_is_never_older_than_the_one_before(office: Office) -> None:
 
         def tell() -> None:
             for number in range(500):
-                updates.tell(sample_event(number + 1, EventType.CHECKPOINT))
+                updates.send_event(sample_event(number + 1, EventType.CHECKPOINT))
 
         thread = threading.Thread(target=tell)
         thread.start()
