@@ -68,6 +68,9 @@ class Supervisor:
 
     def check_lease(self) -> LeaseState:
         """Return the same; if it is uncertain, look at the store first. Any thread."""
+        if self._thread.ident is None:
+            # Its generation may not have begun: there is nothing to write yet.
+            return self.lease
         return self._ledger.check_lease()
 
     @property

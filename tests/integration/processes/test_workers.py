@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.file import ORDER_NAME
 from lorapod.processes.store.port import Heartbeat
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
-from lorapod.testing.store import MemoryHeartbeats, open_memory_store
+from lorapod.testing.store import MemoryHeartbeats, MemoryRecords, open_memory_store
 from lorapod.testing.task import CountingKind
 
 LEASE_S = 3.0
@@ -413,6 +414,45 @@ async def test_a_worker_that_stood_still_and_lost_nothing_hears_a_cancel_of_what
     manager.ask(waiting.process_id, ControlRequest(grace_s=5))
     assert (await ended(manager, waiting)).status is ProcessStatus.CANCELLED
     manager.ask(first.process_id, ControlRequest(save=False, grace_s=5))
+
+
+class SweptHeartbeats(MemoryHeartbeats):
+    """The keeper begins a sweep while the first heartbeat is written."""
+
+    sweeps: list[threading.Thread]
+
+    def write(self, holder: str, beat: Heartbeat) -> None:
+        for sweep in self.sweeps:
+            if sweep.ident is None:
+                sweep.start()
+        super().write(holder, beat)
+
+
+class SweptRecords(MemoryRecords):
+    """The sweep ends before the first generation begins."""
+
+    def __init__(self, sweeps: list[threading.Thread]) -> None:
+        super().__init__()
+        self.sweeps = sweeps
+        self.seen: list[list[str]] = []
+
+    def create(self, record: ProcessRecord) -> None:
+        for sweep in self.sweeps:
+            sweep.join()
+        self.seen.append(list(self.ids()))
+        super().create(record)
+
+
+async def test_a_sweep_before_a_process_has_begun_writes_nothing_of_it(root: Path) -> None:
+    hearts, sweeps = SweptHeartbeats(), list[threading.Thread]()
+    hearts.sweeps, records = sweeps, SweptRecords(sweeps)
+    store = dataclasses.replace(open_memory_store(), records=records, heartbeats=hearts)
+    manager = open_manager(root, store=store, warm=False)
+    sweeps.append(threading.Thread(target=manager._keeper.sweep))
+    record = train_on(manager, steps=3)
+    assert records.seen == [[]]
+    assert (await ended(manager, record)).status is ProcessStatus.COMPLETED
+    await asyncio.to_thread(manager.close, 1)
 
 
 async def test_what_was_taken_over_while_it_waited_is_not_started(
