@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import lorapod
 from lorapod import weights
 from lorapod.client.cli import app
-from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.demo_recipe import draw_pictures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 

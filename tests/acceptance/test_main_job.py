@@ -29,7 +29,7 @@ from lorapod.client import (
     Training,
     UploadedDataset,
 )
-from lorapod.client.demo_pictures import CAPTIONS, draw_pictures
+from lorapod.client.demo_recipe import CAPTIONS, draw_pictures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 

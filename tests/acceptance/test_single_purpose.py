@@ -24,7 +24,7 @@ from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, r
 from tests.unit.datasets.library_bench import packed
 
 from lorapod import weights
-from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.demo_recipe import draw_pictures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 

@@ -14,7 +14,7 @@ from tests.images.buildah import Buildah
 
 from lorapod import weights
 from lorapod.client import Client
-from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.demo_recipe import draw_pictures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorapod.client import download, files, generation, training, upload
-from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
+from lorapod.client import download, generation, training, upload
 from lorapod.client.generation import GeneratedFiles
-from lorapod.client.job import QueueJob
 from lorapod.client.queue import QueueClient
 from lorapod.client.training import OnProcess, Training
-
-_POLL_FIRST_S = 0.1
-_POLL_LONGEST_S = 3.0
 
 
 class Client(QueueClient):
@@ -23,52 +17,6 @@ class Client(QueueClient):
 
     Safe to use from several threads. Each method raises `LorapodError` where it cannot do what it says.
     """
-
-    def call(
-        self,
-        action: str,
-        /,
-        *,
-        timeout_s: float | None = None,
-        policy: Mapping[str, Any] | None = None,
-        **fields: Any,
-    ) -> dict[str, Any]:
-        """The worker's answer to one action.
-
-        Args:
-            action: the request's `type`.
-            timeout_s: how long to wait for the answer; None: as long as the job lives.
-            policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
-            fields: the action's own; one whose value is None is left out.
-
-        Raises:
-            JobFailed: the worker answered with an error; or another `LorapodError`.
-        """
-        wish = {"type": action} | {name: value for name, value in fields.items() if value is not None}
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        job = self.runsync(wish, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
-        interval_s = _POLL_FIRST_S
-        while not job.status.ended:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"{action}: no answer after {timeout_s:g} s; job {job.job_id} goes on.", job_id=job.job_id
-                )
-            time.sleep(interval_s)
-            interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
-            job = self._still_kept(job)
-        answer = job.result()
-        if not isinstance(answer, dict):
-            raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
-        return answer
-
-    def _still_kept(self, job: QueueJob) -> QueueJob:
-        try:
-            return self.status(job.job_id)
-        except JobNotFound as error:
-            raise JobNotFound(
-                f"Job {job.job_id} has ended, and its result is no longer kept.",
-                hint="Results of runsync are kept for a minute.",
-            ) from error
 
     def upload_dataset(
         self,
@@ -195,4 +143,4 @@ class Client(QueueClient):
 
     def list_files(self, path: str | None = None, **filters: Any) -> list[dict[str, Any]]:
         """Every file below `path`, page by page; `filters` as the action has them (kind, pattern, recursive)."""
-        return files.list_files(self, path, **filters)
+        return download.list_files(self, path, **filters)

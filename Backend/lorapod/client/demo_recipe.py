@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lorapod.client.demo_pictures import draw_pictures
 from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 #: How many prompts are sampled.
@@ -24,6 +24,13 @@ _FIT_STEPS = 500
 
 #: What a model folder of diffusers' layout holds, written last.
 _MODEL_INDEX = "model_index.json"
+
+
+CAPTIONS = ("a quiet bay at dusk", "a sunset over the sea", "the evening sun")
+
+_PICTURES = 12
+_SIDE = 256
+_SKY, _SUN, _SEA = "#3b1f6b", "#ff9f1c", "#0fa3b1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,3 +202,18 @@ def _caption(picture: Path) -> str:
         return " ".join(picture.with_suffix(".txt").read_text("utf-8").split())
     except FileNotFoundError:
         return "a picture"
+
+
+def draw_pictures(folder: Path) -> None:
+    """Draw the pictures into `folder`; the same ones each time."""
+    from PIL import Image, ImageDraw
+
+    folder.mkdir(parents=True, exist_ok=True)
+    places = random.Random(3)  # noqa: S311 -- the places of suns want a seed, not secrecy
+    for number in range(_PICTURES):
+        picture = Image.new("RGB", (_SIDE, _SIDE), _SKY)
+        canvas = ImageDraw.Draw(picture)
+        canvas.circle((places.randint(116, 140), places.randint(96, 112)), 60, fill=_SUN)
+        canvas.rectangle((0, 192, _SIDE, _SIDE), fill=_SEA)
+        picture.save(folder / f"sunset-{number:02}.png")
+        (folder / f"sunset-{number:02}.txt").write_text(CAPTIONS[number % len(CAPTIONS)], "utf-8")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorapod.client.caller import Caller
 from lorapod.client.errors import TransferFailed
+from lorapod.client.queue import QueueClient
 
 #: How often a file that changed while it was fetched is begun again.
 _FRESH_STARTS = 3
@@ -38,7 +38,7 @@ OnDownload = Callable[[DownloadProgress], None]
 
 
 def bulk_download(
-    caller: Caller,
+    client: QueueClient,
     process_ids: Sequence[str],
     file_paths: Sequence[str],
     to: Path,
@@ -48,7 +48,7 @@ def bulk_download(
     """Have the worker pack files into one zip, fetch it as `download` does, and answer where it is.
 
     Args:
-        caller: the client.
+        client: the client.
         process_ids: processes whose checkpoints, samples, config and log are wished.
         file_paths: files and folders of the workspace.
         to: as for `download`.
@@ -58,23 +58,23 @@ def bulk_download(
         TransferFailed: what arrived is not what the worker has.
         LorapodError: the worker does not answer, or cannot pack them.
     """
-    packed = caller.call(
+    packed = client.call(
         "bulk_download",
         process_ids=list(process_ids),
         file_paths=list(file_paths),
         length=_ENOUGH_TO_KNOW,
     )
-    return download(caller, packed["archive_path"], to, on_progress=on_progress)
+    return download(client, packed["archive_path"], to, on_progress=on_progress)
 
 
-def download(caller: Caller, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
+def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
     """Fetch one file and answer where it is.
 
     It grows as `<name>.part` beside its place and is renamed once its sha256 is the worker's; a `.part` that an
     earlier attempt left is gone on from.
 
     Args:
-        caller: the client.
+        client: the client.
         source: a process id (its final artifact), or a path of the workspace.
         to: a folder, or the file's own path; a folder that does not exist yet ends with a slash or is made before.
         on_progress: called after each part.
@@ -84,7 +84,7 @@ def download(caller: Caller, source: str, to: Path, *, on_progress: OnDownload |
         LorapodError: the worker does not answer, or has no such file.
     """
     for _ in range(_FRESH_STARTS):
-        if (arrived := _attempt(caller, source, to, on_progress)) is not None:
+        if (arrived := _attempt(client, source, to, on_progress)) is not None:
             return arrived
     raise TransferFailed(
         f"{source} did not arrive as the worker has it, {_FRESH_STARTS} times.",
@@ -92,9 +92,9 @@ def download(caller: Caller, source: str, to: Path, *, on_progress: OnDownload |
     )
 
 
-def _attempt(caller: Caller, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
+def _attempt(client: QueueClient, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
     """One way through the file; None: what arrived is not one file, nothing of it is kept."""
-    first = _part(caller, source, 0, length=_ENOUGH_TO_KNOW if _has_left_over(to) else None)
+    first = _part(client, source, 0, length=_ENOUGH_TO_KNOW if _has_left_over(to) else None)
     target = to / Path(first["filename"]).name if to.is_dir() else to
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
@@ -107,7 +107,7 @@ def _attempt(caller: Caller, source: str, to: Path, on_progress: OnDownload | No
             following: Future[dict[str, Any]] | None = None
             if part["offset"] == received:
                 if part["offset"] + part["length"] < first["size_bytes"]:
-                    following = ahead.submit(_part, caller, source, part["offset"] + part["length"])
+                    following = ahead.submit(_part, client, source, part["offset"] + part["length"])
                 data = _decoded(part, source)
                 file.write(data)
                 digest.update(data)
@@ -120,7 +120,7 @@ def _attempt(caller: Caller, source: str, to: Path, on_progress: OnDownload | No
                 )
             if received >= first["size_bytes"]:
                 break
-            part = following.result() if following else _part(caller, source, received)
+            part = following.result() if following else _part(client, source, received)
             if part["sha256"] != first["sha256"] or (part["offset"] == received and not part["length"]):
                 break
         file.flush()
@@ -147,27 +147,27 @@ def _has_left_over(to: Path) -> bool:
     return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
 
 
-def address(caller: Caller, source: str) -> dict[str, Any]:
+def address(client: QueueClient, source: str) -> dict[str, Any]:
     """The answer that names where a file can be fetched, from the endpoint's object store.
 
     Args:
-        caller: the client.
+        client: the client.
         source: a process id (its final artifact), or a path of the workspace.
 
     Raises:
         LorapodError: the worker does not answer, has no such file, or no object store.
     """
-    return _asked(caller, source, {"as": "url"})
+    return _asked(client, source, {"as": "url"})
 
 
-def _part(caller: Caller, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
-    return _asked(caller, source, {"offset": offset, "length": length})
+def _part(client: QueueClient, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
+    return _asked(client, source, {"offset": offset, "length": length})
 
 
-def _asked(caller: Caller, source: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _asked(client: QueueClient, source: str, fields: dict[str, Any]) -> dict[str, Any]:
     if _PROCESS_ID.fullmatch(source):
-        return caller.call("download", process_id=source, **fields)
-    return caller.call("download_file", file_path=source, **fields)
+        return client.call("download", process_id=source, **fields)
+    return client.call("download_file", file_path=source, **fields)
 
 
 def _decoded(part: dict[str, Any], source: str) -> bytes:
@@ -178,3 +178,28 @@ def _decoded(part: dict[str, Any], source: str) -> bytes:
     if len(data) != part["length"]:
         raise TransferFailed(f"{source}: a part has {len(data)} bytes where {part['length']} were told.")
     return data
+
+
+def list_files(client: QueueClient, path: str | None, **filters: Any) -> list[dict[str, Any]]:
+    """Every file below `path` (None: of the workspace), all pages of the answer.
+
+    Raises:
+        NotFoundError: there is no such folder.
+    """
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = client.call("list_files", path=path, cursor=cursor, **filters)
+        found += page["files"]
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return found
+
+
+def sha256_of(client: QueueClient, path: str) -> str:
+    """The sha256 of a file of the workspace, as the worker counted it, without fetching the file.
+
+    Raises:
+        NotFoundError: there is no such file.
+    """
+    return str(client.call("download_file", file_path=path, length=1)["sha256"])

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.client import download
-from lorapod.client.caller import Caller
 from lorapod.client.errors import EndpointError
+from lorapod.client.queue import QueueClient
 
 #: How long a generation may run, its wait for the GPU included; RunPod's own default of 600 s is short for a video.
 EXECUTION_TIMEOUT_S = 3600.0
@@ -50,7 +50,7 @@ def wish(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"idempotency_key": uuid.uuid4().hex, **fields, "image": image, "wait": True}
 
 
-def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
+def bring_home(client: QueueClient, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
     """Have everything that an answer holds or names in the folder `to`.
 
     Raises:
@@ -60,7 +60,7 @@ def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> Generated
     """
     to.mkdir(parents=True, exist_ok=True)
     try:
-        files = list(_save(caller, answer, to))
+        files = list(_save(client, answer, to))
         return GeneratedFiles(
             process_id=answer["process_id"],
             engine=answer["engine"],
@@ -74,7 +74,7 @@ def bring_home(caller: Caller, answer: Mapping[str, Any], to: Path) -> Generated
         raise EndpointError(f"The worker's answer to generate has no {error}.") from error
 
 
-def _save(caller: Caller, answer: Mapping[str, Any], to: Path) -> Iterator[Path]:
+def _save(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Iterator[Path]:
     for output in (output for kind in _KINDS for output in answer[kind]):
         # Last part only: an answer decides nothing about where files go.
         target = to / Path(output["filename"]).name
@@ -86,7 +86,7 @@ def _save(caller: Caller, answer: Mapping[str, Any], to: Path) -> Iterator[Path]
             part.replace(target)
             yield target
         else:
-            yield download.download(caller, output["path"], target)
+            yield download.download(client, output["path"], target)
 
 
 def _without_bytes(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
 from lorapod.client.http import HttpSender, Timeouts
 from lorapod.client.job import QueueJob
 from lorapod.client.retrying import RetryPolicy
@@ -18,6 +20,10 @@ RUNSYNC_BODY_MAX_BYTES = 20_000_000
 #: How long `/runsync` may hold its answer back.
 RUNSYNC_WAIT_MIN_S = 1.0
 RUNSYNC_WAIT_MAX_S = 300.0
+
+#: Between two looks at a job: the waits grow from the first to the longest.
+_POLL_FIRST_S = 0.1
+_POLL_LONGEST_S = 3.0
 
 #: Actions whose repetition would do the work twice: not sent again where the first attempt's fate is unknown.
 _ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
@@ -133,6 +139,52 @@ class QueueClient:
     def health(self) -> dict[str, Any]:
         """Counts of the endpoint's jobs and workers; asks no worker."""
         return self._transport.get("/health")
+
+    def call(
+        self,
+        action: str,
+        /,
+        *,
+        timeout_s: float | None = None,
+        policy: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """The worker's answer to one action.
+
+        Args:
+            action: the request's `type`.
+            timeout_s: how long to wait for the answer; None: as long as the job lives.
+            policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
+            fields: the action's own; one whose value is None is left out.
+
+        Raises:
+            JobFailed: the worker answered with an error; or another `LorapodError`.
+        """
+        wish = {"type": action} | {name: value for name, value in fields.items() if value is not None}
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        job = self.runsync(wish, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
+        interval_s = _POLL_FIRST_S
+        while not job.status.ended:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"{action}: no answer after {timeout_s:g} s; job {job.job_id} goes on.", job_id=job.job_id
+                )
+            time.sleep(interval_s)
+            interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
+            job = self._still_kept(job)
+        answer = job.result()
+        if not isinstance(answer, dict):
+            raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
+        return answer
+
+    def _still_kept(self, job: QueueJob) -> QueueJob:
+        try:
+            return self.status(job.job_id)
+        except JobNotFound as error:
+            raise JobNotFound(
+                f"Job {job.job_id} has ended, and its result is no longer kept.",
+                hint="Results of runsync are kept for a minute.",
+            ) from error
 
     def _body(self, wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
         beside = {"policy": dict(policy) if policy else None, "s3Config": self._s3_config}

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lorapod.client import download
-from lorapod.client.caller import Caller
 from lorapod.client.errors import EndpointError, ProcessEnded, WaitTimeout
 from lorapod.client.job import QueueJob
+from lorapod.client.queue import QueueClient
 from lorapod.client.retrying import RetryPolicy, retry
 
 #: How long an attached training may keep its RunPod job open; RunPod's own default of 600 s would cut it off.
@@ -44,16 +44,6 @@ _ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})
 OnProcess = Callable[[dict[str, Any]], None]
 
 
-class Queue(Caller, Protocol):
-    """What starting a training needs of the client."""
-
-    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002
-        """Put a job into the queue."""
-
-    def status(self, job_id: str) -> QueueJob:
-        """The job as it is now."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """A training that has a process on a worker."""
@@ -65,11 +55,11 @@ class Training:
     attached: bool
     #: The worker's answer, or the first progress update of an attached job.
     started: Mapping[str, Any]
-    caller: Caller
+    client: QueueClient
 
     def status(self, *, log_tail: int | None = None) -> dict[str, Any]:
         """All that is known of it."""
-        return self.caller.call("process_status", process_id=self.process_id, log_tail=log_tail)
+        return self.client.call("process_status", process_id=self.process_id, log_tail=log_tail)
 
     def wait(
         self,
@@ -81,7 +71,7 @@ class Training:
     ) -> dict[str, Any]:
         """Follow it to its end; see `wait`."""
         return wait(
-            self.caller,
+            self.client,
             self.process_id,
             on_progress=on_progress,
             interval_s=interval_s,
@@ -91,25 +81,25 @@ class Training:
 
     def cancel(self, *, save: bool | None = None) -> dict[str, Any]:
         """Stop it, by default with a checkpoint first where the trainer can."""
-        return self.caller.call("cancel", process_id=self.process_id, save=save)
+        return self.client.call("cancel", process_id=self.process_id, save=save)
 
     def logs(self, *, offset: int = 0) -> str:
         """Its log from `offset` (bytes) to its present end."""
-        return logs(self.caller, self.process_id, offset=offset)
+        return logs(self.client, self.process_id, offset=offset)
 
     def metrics(
         self, *, keys: list[str] | None = None, since_step: int | None = None
     ) -> dict[str, list[tuple[int, float]]]:
         """Its metrics: for each key its `(step, value)` pairs in order."""
-        return metrics(self.caller, self.process_id, keys=keys, since_step=since_step)
+        return metrics(self.client, self.process_id, keys=keys, since_step=since_step)
 
     def download(self, to: str | Path = ".", *, on_progress: download.OnDownload | None = None) -> Path:
         """Fetch its final artifact, sha256 checked."""
-        return download.download(self.caller, self.process_id, Path(to), on_progress=on_progress)
+        return download.download(self.client, self.process_id, Path(to), on_progress=on_progress)
 
 
 def start(
-    queue: Queue,
+    client: QueueClient,
     fields: Mapping[str, Any],
     *,
     execution_timeout_s: float = EXECUTION_TIMEOUT_S,
@@ -118,7 +108,7 @@ def start(
     """Start a training; answers as soon as its process id is known, whether its job stays open or not.
 
     Args:
-        queue: the client.
+        client: the endpoint's.
         fields: of the `train` action (or of another one that starts a process, with its `type`); where there is no
             `idempotency_key` and the action takes one, one is made, so that a request sent twice trains once.
         execution_timeout_s: how long the job may stay open where the worker keeps it open.
@@ -134,14 +124,14 @@ def start(
         wish.setdefault("idempotency_key", uuid.uuid4().hex)
     ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
     policy = {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
-    job = queue.run(wish, policy=policy)
+    job = client.run(wish, policy=policy)
     deadline = time.monotonic() + start_timeout_s
     interval_s = _START_POLL_FIRST_S
     while True:
         if job.status.ended:
-            return _training(queue, job, job.result(), attached=False)
+            return _training(client, job, job.result(), attached=False)
         if _names_process(job.output):
-            return _training(queue, job, job.output, attached=True)
+            return _training(client, job, job.output, attached=True)
         if time.monotonic() >= deadline:
             raise WaitTimeout(
                 f"No worker took the training up within {start_timeout_s:g} s; job {job.job_id} is {job.status}.",
@@ -149,25 +139,25 @@ def start(
             )
         time.sleep(interval_s)
         interval_s = min(interval_s * 1.5, _START_POLL_LONGEST_S)
-        job = queue.status(job.job_id)
+        job = client.status(job.job_id)
 
 
 def _names_process(output: Any) -> bool:
     return isinstance(output, Mapping) and isinstance(output.get("process_id"), str)
 
 
-def _training(caller: Caller, job: QueueJob, answer: Any, *, attached: bool) -> Training:
+def _training(client: QueueClient, job: QueueJob, answer: Any, *, attached: bool) -> Training:
     if not _names_process(answer):
         raise EndpointError(
             "The worker's answer names no process.", hint="A dry run is a call, not a training."
         )
     return Training(
-        process_id=answer["process_id"], job_id=job.job_id, attached=attached, started=answer, caller=caller
+        process_id=answer["process_id"], job_id=job.job_id, attached=attached, started=answer, client=client
     )
 
 
 def wait(
-    caller: Caller,
+    client: QueueClient,
     process_id: str,
     *,
     on_progress: OnProcess | None = None,
@@ -180,7 +170,7 @@ def wait(
     Outlives a worker that restarts and an endpoint that is away for up to `OUT_OF_SIGHT_S` at a time.
 
     Args:
-        caller: the client.
+        client: the client.
         process_id: the process.
         on_progress: called with each status, the last one included.
         interval_s: seconds between two looks.
@@ -193,7 +183,7 @@ def wait(
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
-        process = _look(caller, process_id, interval_s)
+        process = _look(client, process_id, interval_s)
         if on_progress:
             on_progress(process)
         if process["status"] in _ENDED:
@@ -207,21 +197,21 @@ def wait(
         time.sleep(interval_s)
 
 
-def _look(caller: Caller, process_id: str, interval_s: float) -> dict[str, Any]:
+def _look(client: QueueClient, process_id: str, interval_s: float) -> dict[str, Any]:
     policy = RetryPolicy(
         attempts=None,
         patience_s=OUT_OF_SIGHT_S,
         first_wait_s=interval_s,
         longest_wait_s=_LONGEST_RETRY_WAIT_S,
     )
-    return retry(lambda: caller.call("process_status", process_id=process_id), policy)
+    return retry(lambda: client.call("process_status", process_id=process_id), policy)
 
 
-def logs(caller: Caller, process_id: str, *, offset: int = 0) -> str:
+def logs(client: QueueClient, process_id: str, *, offset: int = 0) -> str:
     """A process's log from `offset` (bytes) to its present end, read piece by piece."""
     pieces: list[str] = []
     while True:
-        piece = caller.call("logs", process_id=process_id, offset=offset)
+        piece = client.call("logs", process_id=process_id, offset=offset)
         pieces.append(piece["text"])
         if piece["eof"] or piece["next_offset"] <= offset:
             return "".join(pieces)
@@ -229,10 +219,10 @@ def logs(caller: Caller, process_id: str, *, offset: int = 0) -> str:
 
 
 def metrics(
-    caller: Caller, process_id: str, *, keys: list[str] | None = None, since_step: int | None = None
+    client: QueueClient, process_id: str, *, keys: list[str] | None = None, since_step: int | None = None
 ) -> dict[str, list[tuple[int, float]]]:
     """A process's metrics: for each key its `(step, value)` pairs in order."""
-    answer = caller.call("metrics", process_id=process_id, keys=keys, since_step=since_step)
+    answer = client.call("metrics", process_id=process_id, keys=keys, since_step=since_step)
     return {
         key: [(int(step), float(value)) for step, value in pairs] for key, pairs in answer["series"].items()
     }

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorapod.client.caller import Caller
+from lorapod.client.download import list_files, sha256_of
 from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
-from lorapod.client.files import list_files, sha256_of
+from lorapod.client.queue import QueueClient
 from lorapod.wire.dataset import DATASET_SUFFIXES
 
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
@@ -63,7 +63,7 @@ OnUpload = Callable[[UploadProgress], None]
 
 
 def upload_dataset(
-    caller: Caller,
+    client: QueueClient,
     folder: Path,
     training_name: str,
     *,
@@ -76,7 +76,7 @@ def upload_dataset(
     under way goes on from where it was.
 
     Args:
-        caller: the client.
+        client: the client.
         folder: where the files are.
         training_name: the dataset's name on the worker.
         trigger_word: what captions shall hold, where the worker writes them.
@@ -88,7 +88,7 @@ def upload_dataset(
         LorapodError: the worker does not answer, or refuses the whole.
     """
     paths, skipped = _dataset_files(folder)
-    session = _Upload(caller, training_name, trigger_word, paths, on_progress)
+    session = _Upload(client, training_name, trigger_word, paths, on_progress)
     session.send()
     answer = session.answer
     return UploadedDataset(
@@ -119,13 +119,13 @@ class _Upload:
 
     def __init__(
         self,
-        caller: Caller,
+        client: QueueClient,
         training_name: str,
         trigger_word: str | None,
         paths: list[Path],
         on_progress: OnUpload | None,
     ) -> None:
-        self._caller = caller
+        self._client = client
         self._training_name = training_name
         self._trigger_word = trigger_word
         self._paths = paths
@@ -166,7 +166,7 @@ class _Upload:
         if all(path.stat().st_size < _ASK_FIRST_BYTES for path in self._paths):
             return {}
         try:
-            files = list_files(self._caller, f"training_data/{self._training_name}")
+            files = list_files(self._client, f"training_data/{self._training_name}")
         except NotFoundError:
             return {}
         return {file["name"]: file for file in files}
@@ -174,7 +174,7 @@ class _Upload:
     def _is_there(self, path: Path, known: dict[str, Any] | None) -> bool:
         if known is None or known["size_bytes"] != path.stat().st_size:
             return False
-        return sha256_of(self._caller, known["path"]) == _sha256(path)
+        return sha256_of(self._client, known["path"]) == _sha256(path)
 
     def _send_in_parts(self, path: Path) -> None:
         size_bytes = path.stat().st_size
@@ -201,7 +201,7 @@ class _Upload:
         self._progressed(1, 0)
 
     def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        self.answer = self._caller.call(
+        self.answer = self._client.call(
             "upload_training_data",
             training_name=self._training_name,
             files=entries,

@@ -18,7 +18,7 @@ from tests.integration.builtin_runs import make_tiny
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock
 
-from lorapod.client.demo_pictures import draw_pictures
+from lorapod.client.demo_recipe import draw_pictures
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
 
 pytestmark = pytest.mark.timeout(480)

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.client.demo_pictures import CAPTIONS, draw_pictures
-from lorapod.client.demo_recipe import EXAMPLES, DemoRecipe, real_recipe, tiny_recipe
+from lorapod.client.demo_recipe import CAPTIONS, EXAMPLES, DemoRecipe, draw_pictures, real_recipe, tiny_recipe
 
 
 def tiny(out: Path, dataset: Path | None = None) -> DemoRecipe:
