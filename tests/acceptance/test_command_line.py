@@ -202,8 +202,8 @@ class TestRefusals:
     def test_a_dry_run_tells_every_problem(self, call: Any) -> None:
         arguments = ("train", "--preset", "sd15", "--dataset", "others", "--trainer", "builtin", "--dry-run")
 
-        assert "It would be refused" in call(*arguments, "--model", "/etc/none", code=2)
-        assert "It would be trained with builtin" in call(*arguments, "--model", "models/tiny")
+        assert "would refuse this training" in call(*arguments, "--model", "/etc/none", code=2)
+        assert "The request is valid; builtin would train it" in call(*arguments, "--model", "models/tiny")
 
     def test_what_is_not_there_ends_with_one(self, call: Any) -> None:
         told = json.loads(call("status", "train_000000000000", "--json", code=1))

@@ -1,8 +1,8 @@
-"""The caller's side: `Client` talks to a queue endpoint, RunPod's or the one on this machine.
+"""The client: `Client` talks to a queue endpoint, on RunPod or on this machine.
 
 ```python
 with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
-    client.upload_dataset("pictures/", "my-style")
+    client.upload_dataset("images/", "my-style")
     training = client.train(dataset={"training_name": "my-style"}, config=config)
     training.wait(on_progress=lambda process: print(process["progress"]))
     lora = training.download("loras/")

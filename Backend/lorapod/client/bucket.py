@@ -1,4 +1,4 @@
-"""An S3 bucket as a caller sees it: RunPod's interface to a network volume, Amazon's S3, or any server like them."""
+"""An S3 bucket: a RunPod network volume over S3, Amazon's S3, or another S3 server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BucketObject:
 
 
 class Bucket:
-    """One bucket. Without keys, requests are not signed."""
+    """One bucket; requests are signed if both keys are given."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Bucket:
         except (ConnectFailed, ConnectionBroken) as error:
             raise EndpointUnreachable(f"{self._url} cannot be reached: {error}.") from error
         try:
-            # The server is the caller's own choice, and expat bounds what an entity may grow to.
+            # The caller chose the server, and expat limits the expansion of entities.
             answer = ET.fromstring(response.body)  # noqa: S314
         except ET.ParseError:
             answer = ET.Element("Error")

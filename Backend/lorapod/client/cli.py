@@ -1,4 +1,4 @@
-"""The `lorapod` command line: only the list of its commands, and where their endpoint is."""
+"""The `lorapod` command line: the list of its commands, and the options that name the endpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lorapod.endpoint.command import endpoint
 app = typer.Typer(name="lorapod", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def _tell_version(asked: bool) -> None:  # noqa: FBT001 -- Typer's form of a callback
+def _print_version(asked: bool) -> None:  # noqa: FBT001 -- Typer's form of a callback
     if asked:
         typer.echo(__version__)
         raise typer.Exit
@@ -37,21 +37,22 @@ def lorapod(
     *,
     url: Annotated[
         str | None,
-        typer.Option(envvar="LORAPOD_URL", help="The endpoint's address; for RunPod its id is enough."),
+        typer.Option(envvar="LORAPOD_URL", help="URL of the endpoint. For RunPod, --endpoint is enough."),
     ] = None,
     endpoint_id: Annotated[
         str | None,
-        typer.Option("--endpoint", envvar="RUNPOD_ENDPOINT_ID", help="Id of an endpoint on RunPod."),
+        typer.Option("--endpoint", envvar="RUNPOD_ENDPOINT_ID", help="Id of a RunPod endpoint."),
     ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(
             envvar=["RUNPOD_API_KEY", "RUNPOD_API_TOKEN", "LORAPOD_API_KEY"],
-            help="Prefer the variable: others of this machine can read a command line.",
+            help="API key of the endpoint. Set the variable instead of the option: other users of this machine can read "
+            "a command line.",
         ),
     ] = None,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Train and use LoRAs through RunPod's queue API, on RunPod or on this machine."""

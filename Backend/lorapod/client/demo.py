@@ -1,4 +1,4 @@
-"""`make demo`: one LoRA from pictures to file, through a real worker behind the endpoint of this machine."""
+"""`make demo`: train one LoRA on this machine, through a real worker behind a local endpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lorapod.client.serving import serving
 from lorapod.client.training import Training
 from lorapod.endpoint import EndpointConfig
 
-#: A stopping worker gives its trainings 20 s for a last checkpoint.
+#: A worker that stops gives its trainings 20 s for a last checkpoint.
 _STOP_GRACE_S = 30.0
 
 #: The worker's entry; it is part of the project's tree alone.
@@ -43,7 +43,7 @@ console = Console()
 
 @dataclass(kw_only=True)
 class Demo:
-    """One run, and how long each part of it took."""
+    """One run of the demo, and how long each part took."""
 
     recipe: DemoRecipe
     out: Path
@@ -52,15 +52,15 @@ class Demo:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Time one part of the run."""
+        """Measure one part of the run."""
         began = time.monotonic()
         console.print(f"[bold]{name}[/bold]")
         yield
         self.timings[name] = time.monotonic() - began
 
     def run(self) -> None:
-        """Everything, from nothing to the pictures of what was learnt."""
-        with self.part("Base model and pictures"):
+        """Run all parts, from the base model to the charts."""
+        with self.part("Base model and images"):
             self.recipe.prepare()
         config = EndpointConfig(
             command=[sys.executable, str(HANDLER)],
@@ -85,7 +85,7 @@ class Demo:
                 self.results["LoRA"] = training.download(self.out)
                 losses = training.metrics().get("loss/loss", [])
                 samples = self._fetch_samples(client, process)
-            with self.part("Picture with the LoRA"):
+            with self.part("Image with the LoRA"):
                 self._generate(client, training)
         with self.part("Report"):
             self._draw(process, losses, samples)
@@ -95,7 +95,7 @@ class Demo:
         for refused in dataset.rejected:
             console.print(f"  refused: {refused['filename']}: {refused['error']}", style="yellow")
         size = filesize.decimal(dataset.total_bytes)
-        console.print(f"  {dataset.images} pictures, {dataset.captions} captions, {size}")
+        console.print(f"  {dataset.images} images, {dataset.captions} captions, {size}")
 
     def _follow(self, training: Training) -> dict[str, Any]:
         columns = (
@@ -137,7 +137,7 @@ class Demo:
         ]
 
     def _generate(self, client: Client, training: Training) -> None:
-        """Draw with what was just trained, by the worker that trained it."""
+        """Generate an image with the new LoRA, on the worker that trained it."""
         recipe, folder = self.recipe, self.out / "generated"
         shutil.rmtree(folder, ignore_errors=True)
         prompt = next(iter(recipe.examples()))
@@ -155,11 +155,11 @@ class Demo:
                 seed=_SEED,
             )
         except LorapodError as error:
-            # Not every model that can be trained is one that the embedded engine knows: the LoRA is there all the same.
-            console.print(f"  none: {error}", style="yellow", markup=False)
+            # The embedded engine does not know every model that can be trained; the LoRA exists anyway.
+            console.print(f"  No image could be generated: {error}", style="yellow", markup=False)
             return
         console.print(f"  {prompt!r}, seed {made.seed}", markup=False)
-        self.results["Picture with the LoRA"] = made.files[0]
+        self.results["Image with the LoRA"] = made.files[0]
 
     def _draw(
         self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
@@ -195,19 +195,19 @@ class Demo:
             dataset=list(examples.values()),
         )
 
-    def tell(self) -> None:
-        """Say where everything is and how long it took."""
+    def print_results(self) -> None:
+        """Print where the results are and how long each part took."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         for name, path in self.results.items():
             table.add_row(name, str(path))
         table.add_row("Samples", str(self.out / "samples"))
         table.add_row("Workspace", str(self.out / "workspace"))
         table.add_row("Worker's log", str(self.out / "logs"))
-        console.print("\n[bold]Where everything is[/bold]", table)
+        console.print("\n[bold]Results[/bold]", table)
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         for name, duration_s in self.timings.items():
             table.add_row(name, f"{duration_s:6.1f} s")
-        table.add_row("Altogether", f"{sum(self.timings.values()):6.1f} s", style="bold")
+        table.add_row("Total", f"{sum(self.timings.values()):6.1f} s", style="bold")
         console.print("[bold]How long it took[/bold]", table)
 
 
@@ -220,11 +220,12 @@ def demo(
     model: Annotated[
         str | None,
         typer.Option(
-            envvar="MODEL", help="Base model: a folder, a file or a hub id. Default: a tiny one, made here."
+            envvar="MODEL",
+            help="Base model: a folder, a file or a HuggingFace id. Default: a tiny model, made here.",
         ),
     ] = None,
     arch: Annotated[
-        str, typer.Option(envvar="ARCH", help="Its architecture, as the trainer calls it.")
+        str, typer.Option(envvar="ARCH", help="Architecture of the model, as the trainer names it.")
     ] = "sd1",
     dataset: Annotated[
         Path | None,
@@ -232,24 +233,27 @@ def demo(
             envvar="DATASET",
             exists=True,
             file_okay=False,
-            help="Pictures and captions. Default: a few, made here.",
+            help="Folder with images and captions. Default: a few images, drawn here.",
         ),
     ] = None,
-    trainer: Annotated[str, typer.Option(envvar="TRAINER", help="builtin, ai-toolkit or auto.")] = "builtin",
+    trainer: Annotated[
+        str, typer.Option(envvar="TRAINER", help="Trainer: builtin, ai-toolkit or auto.")
+    ] = "builtin",
     steps: Annotated[
-        int | None, typer.Option(envvar="STEPS", min=1, help="Default: what the model needs.")
+        int | None,
+        typer.Option(envvar="STEPS", min=1, help="Number of training steps. Default: enough for the model."),
     ] = None,
     resolution: Annotated[
         int | None,
         typer.Option(
-            envvar="RESOLUTION", min=64, help="Side of the pictures, pixels. Default: the model's own."
+            envvar="RESOLUTION", min=64, help="Side of the images in pixels. Default: that of the model."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(envvar="OUT", file_okay=False, help="Where everything goes.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(envvar="OUT", file_okay=False, help="Folder for all files of the demo.")
+    ] = Path("demo"),
 ) -> None:
-    """Train a LoRA end to end on this machine, and leave the file, its loss curve and its samples."""
+    """Train a LoRA on this machine and leave its file, loss curve and samples."""
     logging.basicConfig(level=logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not HANDLER.is_file():
@@ -283,7 +287,7 @@ def demo(
     except KeyboardInterrupt:
         console.print("\nStopped; the endpoint and its worker have ended.")
         raise typer.Exit(130) from None
-    run.tell()
+    run.print_results()
 
 
 if __name__ == "__main__":

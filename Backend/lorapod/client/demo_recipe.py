@@ -1,4 +1,4 @@
-"""What the demo trains: its config, base model and pictures."""
+"""What the demo trains: its config, base model and images."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 from lorapod.wire.dataset import IMAGE_SUFFIXES
 
-#: How many prompts are sampled.
+#: Number of prompts for samples.
 EXAMPLES = 3
 
-#: How often they are sampled after the first time.
+#: Number of sample rounds after the first.
 SAMPLE_ROUNDS = 5
 
-#: Steps of making the tiny model: enough that it draws clean shapes before it has learnt anything.
+#: Steps to fit the tiny model, so that it draws clean shapes before the training.
 _FIT_STEPS = 500
 
-#: What a model folder of diffusers' layout holds, written last.
+#: A file that every model in diffusers' layout has; it is written last.
 _MODEL_INDEX = "model_index.json"
 
 
@@ -35,13 +35,13 @@ _SKY, _SUN, _SEA = "#3b1f6b", "#ff9f1c", "#0fa3b1"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRecipe:
-    """One training of the demo."""
+    """The training of the demo."""
 
     name: str
-    #: A folder, a file or a hub id.
+    #: A folder, a file or a HuggingFace id.
     model: str
     arch: str
-    #: Folder of pictures and captions.
+    #: Folder with images and captions.
     pictures: Path
     trainer: str
     steps: int
@@ -53,34 +53,34 @@ class DemoRecipe:
     sample_steps: int
     guidance_scale: float
     dtype: str
-    #: Set for the worker.
+    #: Variables for the worker.
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: Whether `model` is the tiny one, made here where it is not there yet.
+    #: Whether `model` is the tiny one, which is made here if it is missing.
     makes_model: bool = False
-    #: Whether `pictures` are the demo's own.
+    #: Whether `pictures` are drawn here.
     draws_pictures: bool = False
 
     @property
     def summary(self) -> str:
-        """The training in half a line."""
+        """Return the settings in half a line."""
         return f"{self.resolution} px, rank {self.rank}, learning rate {self.learning_rate:g}"
 
     def prepare(self) -> None:
-        """Make what is missing.
+        """Make the model and the images that are missing.
 
         Raises:
-            subprocess.CalledProcessError: the model's maker failed; its `stderr` says why.
+            subprocess.CalledProcessError: the model could not be made; `stderr` says why.
         """
         if self.draws_pictures:
             draw_pictures(self.pictures)
         if self.makes_model and not (Path(self.model) / _MODEL_INDEX).exists():
             module = "lorapod.trainers.builtin.tiny"
             command = [sys.executable, "-m", module, self.model, "--fit-steps", str(_FIT_STEPS)]
-            # The environment is only passed on, as a worker's is.
+            # The environment is only passed on, as for a worker.
             subprocess.run(command, check=True, capture_output=True, env={**os.environ, **self.environment})
 
     def examples(self) -> dict[str, Path]:
-        """Prompts to sample, each with a picture that has it as its caption: at most `EXAMPLES`, evenly chosen."""
+        """Return at most `EXAMPLES` captions as prompts, each with an image that has it."""
         by_caption: dict[str, Path] = {}
         for path in sorted(self.pictures.iterdir()):
             if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -90,7 +90,7 @@ class DemoRecipe:
         return {caption: by_caption[caption] for caption in captions[::stride][:EXAMPLES]}
 
     def config(self) -> dict[str, Any]:
-        """The training in AI Toolkit's format, in the part of it that every trainer here understands."""
+        """Return the config in AI Toolkit's format, with keys that both trainers know."""
         process = {
             "type": "sd_trainer",
             "network": {"type": "lora", "linear": self.rank, "linear_alpha": self.rank},
@@ -140,7 +140,7 @@ def tiny_recipe(
     steps: int | None,
     resolution: int | None,
 ) -> DemoRecipe:
-    """A model of random weights and a few drawn pictures: it learns in a minute on any processor."""
+    """Return a training of a random tiny model on a few drawn images; it takes a minute on any CPU."""
     return DemoRecipe(
         name="demo",
         model=model or str(out / "workspace" / "models" / "tiny"),
@@ -156,7 +156,7 @@ def tiny_recipe(
         sample_steps=20,
         guidance_scale=1.0,
         dtype="float32",
-        # Tensors this small are slower on two threads than on one, and far slower on a busy machine.
+        # Such small tensors are slower on two threads than on one.
         environment={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ALLOW_CPU": "true"},
         makes_model=model is None,
         draws_pictures=dataset is None,
@@ -173,7 +173,7 @@ def real_recipe(
     steps: int | None,
     resolution: int | None,
 ) -> DemoRecipe:
-    """A model of the caller's own, with settings that suit most; wants a GPU."""
+    """Return a training of the caller's model, with settings that suit most; it needs a GPU."""
     assert model is not None
     local = Path(model).resolve() if Path(model).exists() else None
     return DemoRecipe(
@@ -191,7 +191,7 @@ def real_recipe(
         sample_steps=20,
         guidance_scale=7.0,
         dtype="bf16",
-        # A worker takes base models from its workspace and from here.
+        # A worker loads base models from its workspace and from this folder.
         environment={"MODELS_PATH": str(local.parent)} if local else {},
         draws_pictures=dataset is None,
     )
@@ -205,7 +205,7 @@ def _caption(picture: Path) -> str:
 
 
 def draw_pictures(folder: Path) -> None:
-    """Draw the pictures into `folder`; the same ones each time."""
+    """Draw the images into `folder`; they are the same each time."""
     from PIL import Image, ImageDraw
 
     folder.mkdir(parents=True, exist_ok=True)

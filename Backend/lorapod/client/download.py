@@ -1,4 +1,4 @@
-"""Files from the worker: in parts, resumed where a transfer broke off, whole only when their sha256 agrees."""
+"""Files of the worker: list them, and download them in parts, resumable and checked by sha256."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import Any
 from lorapod.client.errors import TransferFailed
 from lorapod.client.queue import QueueClient
 
-#: How often a file that changed while it was fetched is begun again.
+#: How often to start again if a file changes during its download.
 _FRESH_STARTS = 3
 
-#: Where an earlier attempt may be gone on from, the first answer need only name the file, its size and its sha256.
-_ENOUGH_TO_KNOW = 1
+#: If an earlier attempt can be resumed, the first request asks only for the file's name, size and sha256.
+_FIRST_BYTE = 1
 
 _PROCESS_ID = re.compile(r"[a-z]{3,16}_[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadProgress:
-    """How much of a file is here."""
+    """How much of a file has arrived."""
 
     filename: str
     received_bytes: int
@@ -45,38 +45,38 @@ def bulk_download(
     *,
     on_progress: OnDownload | None = None,
 ) -> Path:
-    """Have the worker pack files into one zip, fetch it as `download` does, and answer where it is.
+    """Have the worker pack files into one zip, download it, and return its path.
 
     Args:
-        client: the client.
-        process_ids: processes whose checkpoints, samples, config and log are wished.
-        file_paths: files and folders of the workspace.
+        client: the client of the endpoint.
+        process_ids: processes whose checkpoints, samples, config and log to pack.
+        file_paths: files and folders of the workspace to pack.
         to: as for `download`.
-        on_progress: called after each part; packing is not part of it.
+        on_progress: called after each part of the download.
 
     Raises:
         TransferFailed: what arrived is not what the worker has.
-        LorapodError: the worker does not answer, or cannot pack them.
+        LorapodError: the worker does not answer, or cannot pack the files.
     """
     packed = client.call(
         "bulk_download",
         process_ids=list(process_ids),
         file_paths=list(file_paths),
-        length=_ENOUGH_TO_KNOW,
+        length=_FIRST_BYTE,
     )
     return download(client, packed["archive_path"], to, on_progress=on_progress)
 
 
 def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
-    """Fetch one file and answer where it is.
+    """Download one file and return its path.
 
-    It grows as `<name>.part` beside its place and is renamed once its sha256 is the worker's; a `.part` that an
-    earlier attempt left is gone on from.
+    It is written as `<name>.part` and renamed once its sha256 is the worker's. A `.part` of an earlier attempt is
+    continued.
 
     Args:
-        client: the client.
+        client: the client of the endpoint.
         source: a process id (its final artifact), or a path of the workspace.
-        to: a folder, or the file's own path; a folder that does not exist yet ends with a slash or is made before.
+        to: an existing folder, or the path of the file.
         on_progress: called after each part.
 
     Raises:
@@ -87,21 +87,21 @@ def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownl
         if (arrived := _attempt(client, source, to, on_progress)) is not None:
             return arrived
     raise TransferFailed(
-        f"{source} did not arrive as the worker has it, {_FRESH_STARTS} times.",
-        hint="It may still be written to: wait for its process to end.",
+        f"{source}: what arrived did not match the worker's sha256, {_FRESH_STARTS} times.",
+        hint="Its process may still be writing it: wait for its end, then download again.",
     )
 
 
 def _attempt(client: QueueClient, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
-    """One way through the file; None: what arrived is not one file, nothing of it is kept."""
-    first = _part(client, source, 0, length=_ENOUGH_TO_KNOW if _has_left_over(to) else None)
+    """Download once; return None, and keep nothing, if the file changed meanwhile."""
+    first = _part(client, source, 0, length=_FIRST_BYTE if _has_part(to) else None)
     target = to / Path(first["filename"]).name if to.is_dir() else to
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
     digest = hashlib.sha256()
-    # One part is under way while the one before is decoded, hashed and written.
+    # The next part travels while this one is decoded, hashed and written.
     with partial.open("ab+") as file, ThreadPoolExecutor(1, "download") as ahead:
-        received = _take_up(file, digest, first["size_bytes"])
+        received = _resume(file, digest, first["size_bytes"])
         part = first
         while True:
             following: Future[dict[str, Any]] | None = None
@@ -132,8 +132,8 @@ def _attempt(client: QueueClient, source: str, to: Path, on_progress: OnDownload
     return target
 
 
-def _take_up(file: Any, digest: Any, size_bytes: int) -> int:
-    """The bytes of an earlier attempt that can be kept, read into `digest`."""
+def _resume(file: Any, digest: Any, size_bytes: int) -> int:
+    """Read what an earlier attempt left into `digest`; return its size."""
     file.seek(0, 2)
     if file.tell() > size_bytes:
         file.truncate(0)
@@ -143,28 +143,28 @@ def _take_up(file: Any, digest: Any, size_bytes: int) -> int:
     return int(file.tell())
 
 
-def _has_left_over(to: Path) -> bool:
+def _has_part(to: Path) -> bool:
     return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
 
 
 def address(client: QueueClient, source: str) -> dict[str, Any]:
-    """The answer that names where a file can be fetched, from the endpoint's object store.
+    """Return the answer with the URL of a file in the endpoint's object store.
 
     Args:
-        client: the client.
+        client: the client of the endpoint.
         source: a process id (its final artifact), or a path of the workspace.
 
     Raises:
         LorapodError: the worker does not answer, has no such file, or no object store.
     """
-    return _asked(client, source, {"as": "url"})
+    return _ask(client, source, {"as": "url"})
 
 
 def _part(client: QueueClient, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
-    return _asked(client, source, {"offset": offset, "length": length})
+    return _ask(client, source, {"offset": offset, "length": length})
 
 
-def _asked(client: QueueClient, source: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _ask(client: QueueClient, source: str, fields: dict[str, Any]) -> dict[str, Any]:
     if _PROCESS_ID.fullmatch(source):
         return client.call("download", process_id=source, **fields)
     return client.call("download_file", file_path=source, **fields)
@@ -174,14 +174,16 @@ def _decoded(part: dict[str, Any], source: str) -> bytes:
     try:
         data = base64.b64decode(part["data"], validate=True)
     except (KeyError, binascii.Error) as error:
-        raise TransferFailed(f"{source}: the worker's part holds no base64 data.") from error
+        raise TransferFailed(f"{source}: a part from the worker is not base64; download it again.") from error
     if len(data) != part["length"]:
-        raise TransferFailed(f"{source}: a part has {len(data)} bytes where {part['length']} were told.")
+        raise TransferFailed(
+            f"{source}: a part has {len(data)} bytes instead of {part['length']}; download it again."
+        )
     return data
 
 
 def list_files(client: QueueClient, path: str | None, **filters: Any) -> list[dict[str, Any]]:
-    """Every file below `path` (None: of the workspace), all pages of the answer.
+    """Return every file below `path` (None: of the whole workspace).
 
     Raises:
         NotFoundError: there is no such folder.
@@ -197,7 +199,7 @@ def list_files(client: QueueClient, path: str | None, **filters: Any) -> list[di
 
 
 def sha256_of(client: QueueClient, path: str) -> str:
-    """The sha256 of a file of the workspace, as the worker counted it, without fetching the file.
+    """Return the worker's sha256 of a file of the workspace, without downloading the file.
 
     Raises:
         NotFoundError: there is no such file.

@@ -1,23 +1,23 @@
-"""What can go wrong on the caller's side.
+"""The errors of the client.
 
 ```
 LorapodError                what happened
-├── EndpointError           the endpoint did not take the request
+├── EndpointError           the endpoint did not accept the request
 │   ├── EndpointUnreachable no connection, or it broke off
-│   ├── Busy                it asks to come back later (429) or is in trouble (5xx)
+│   ├── Busy                it asks to try again later (429) or failed (5xx)
 │   ├── Unauthorized        the key is missing or wrong
 │   ├── JobNotFound         no such job, or its result is no longer kept
-│   └── RequestTooLarge     the request is larger than the queue takes
-├── JobError                the job did not end well
+│   └── RequestTooLarge     the request is larger than the queue accepts
+├── JobError                the job did not complete
 │   ├── JobFailed           the worker answered with an error: see `code`, `hint`, `details`
 │   │   ├── InvalidInputError invalid_input, unknown_type
 │   │   ├── NotFoundError     not_found
 │   │   └── ConflictError     conflict
 │   ├── JobCancelled        it was cancelled
 │   └── JobTimedOut         it ran longer than its policy allows
-├── ProcessEnded            a process that was waited for ended otherwise than `completed`
-├── WaitTimeout             the caller's own patience ended; the work goes on
-└── TransferFailed          a file did not arrive as it is
+├── ProcessEnded            a process failed, was cancelled or was interrupted
+├── WaitTimeout             the caller's timeout ended; the work continues
+└── TransferFailed          a file did not arrive unchanged
 ```
 """
 
@@ -29,9 +29,9 @@ from typing import Any
 
 
 class LorapodError(Exception):
-    """The base of all: `message` is one sentence, `code` is the worker's where it answered one."""
+    """The base of all errors. `message` is one sentence; `code` is the worker's error code, if it sent one."""
 
-    #: Whether the same request may well succeed a little later.
+    #: Whether the same request may succeed later.
     retryable = False
 
     def __init__(
@@ -53,7 +53,7 @@ class LorapodError(Exception):
 
 
 class EndpointError(LorapodError):
-    """The endpoint did not take the request."""
+    """The endpoint did not accept the request."""
 
 
 class EndpointUnreachable(EndpointError):
@@ -63,7 +63,7 @@ class EndpointUnreachable(EndpointError):
 
 
 class Busy(EndpointError):
-    """The endpoint asks to come back later, or is in trouble."""
+    """The endpoint asks to try again later, or failed."""
 
     retryable = True
 
@@ -77,15 +77,15 @@ class Unauthorized(EndpointError):
 
 
 class JobNotFound(EndpointError):
-    """The endpoint knows no such job, or no longer keeps its result."""
+    """The endpoint does not know the job, or no longer keeps its result."""
 
 
 class RequestTooLarge(EndpointError):
-    """The request is larger than the queue takes."""
+    """The request is larger than the queue accepts."""
 
 
 class JobError(LorapodError):
-    """The job did not end well; `job_id` is the queue's."""
+    """The job did not complete; `job_id` is its id in the queue."""
 
     def __init__(
         self,
@@ -101,24 +101,24 @@ class JobError(LorapodError):
 
 
 class JobFailed(JobError):
-    """The worker answered with an error, or was lost with the job."""
+    """The worker answered with an error, or it died with the job."""
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]
-        """Whether it was the circumstances that failed, not the request."""
+        """Return whether the same request may succeed later."""
         return self.code in {None, "upstream_error", "timeout"}
 
 
 class InvalidInputError(JobFailed):
-    """The worker does not accept the request as it is; `details` has one entry for each problem."""
+    """The worker refuses the request; `details` has one entry for each problem."""
 
 
 class NotFoundError(JobFailed):
-    """The worker does not know the process or file."""
+    """The worker has no such process or file."""
 
 
 class ConflictError(JobFailed):
-    """The request does not fit the present state."""
+    """The request does not fit the present state of its process or dataset."""
 
 
 class JobCancelled(JobError):
@@ -132,7 +132,7 @@ class JobTimedOut(JobError):
 
 
 class ProcessEnded(LorapodError):
-    """A process that was waited for ended otherwise than `completed`; `process` is its whole status."""
+    """A process failed, was cancelled or was interrupted; `process` is its status."""
 
     def __init__(self, process: Mapping[str, Any]) -> None:
         self.process = dict(process)
@@ -146,9 +146,9 @@ class ProcessEnded(LorapodError):
 
 
 class WaitTimeout(LorapodError):
-    """The caller's patience ended before the work did; the work goes on.
+    """The caller's timeout ended before the work did; the work continues.
 
-    `job_id` and `process_id` say what to look for later, where they are known.
+    `job_id` and `process_id` name what to look at later, if they are known.
     """
 
     def __init__(self, message: str, *, job_id: str | None = None, process_id: str | None = None) -> None:
@@ -158,7 +158,7 @@ class WaitTimeout(LorapodError):
 
 
 class TransferFailed(LorapodError):
-    """A file did not arrive as it is."""
+    """A file did not arrive unchanged."""
 
 
 _BY_CODE: dict[str | None, type[JobFailed]] = {
@@ -170,12 +170,12 @@ _BY_CODE: dict[str | None, type[JobFailed]] = {
 
 
 def job_failed(job_id: str, error: Any, output: Any) -> JobFailed:
-    """The error behind a FAILED job.
+    """Return the error of a FAILED job.
 
     Args:
         job_id: the queue's id of the job.
-        error: the job's `error`: the worker's sentence, or the JSON text that the RunPod SDK makes of an exception.
-        output: the job's `output`: `{code, hint, details}`, which the SDK leaves there when it takes `error` out.
+        error: the job's `error`: a sentence of the worker, or the JSON text that the RunPod SDK makes of an exception.
+        output: the job's `output`: `{code, hint, details}`, which the SDK leaves when it removes `error`.
     """
     fields = output if isinstance(output, Mapping) else {}
     code = fields.get("code")

@@ -1,4 +1,4 @@
-"""Pictures and videos, from the caller's side: asked for, and brought home."""
+"""The client's side of a generation: its request, and the files of its answer."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ _KINDS = ("images", "videos", "other")
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedFiles:
-    """What came of a generation."""
+    """The files of a generation."""
 
     process_id: str
     engine: str
-    #: Of the first picture.
+    #: Seed of the first image.
     seed: int | None
-    #: Everything that was made, on this machine: pictures, videos, then the rest.
+    #: The files on this machine: images, videos, then the rest.
     files: Sequence[Path]
     warnings: Sequence[str]
-    #: Seconds by what they were spent on.
+    #: Seconds by part of the work.
     timings: Mapping[str, float]
     #: The worker's whole answer, without the bytes of the files.
     answer: Mapping[str, Any]
 
 
-def wish(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as the action takes them: an input picture on this machine goes along as base64.
+def request_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the request; an input image on this machine is sent as base64.
 
     Raises:
-        OSError: the picture cannot be read.
+        OSError: the image cannot be read.
     """
     image = fields.get("image")
     if isinstance(image, os.PathLike):
         image = base64.b64encode(Path(image).read_bytes()).decode("ascii")
-    # With a key a request may be sent again when the first attempt's fate is unknown.
+    # With a key, a request may be sent again even if the first attempt may have arrived.
     return {"idempotency_key": uuid.uuid4().hex, **fields, "image": image, "wait": True}
 
 
-def bring_home(client: QueueClient, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
-    """Have everything that an answer holds or names in the folder `to`.
+def save_files(client: QueueClient, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
+    """Save all files of an answer in the folder `to`.
 
     Raises:
-        EndpointError: it is not the answer of `generate`.
-        TransferFailed: a file could not be fetched whole.
-        OSError: the disk failed.
+        EndpointError: the answer is not one of `generate`.
+        TransferFailed: a file could not be downloaded.
+        OSError: a file cannot be written.
     """
     to.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,12 +71,12 @@ def bring_home(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Gene
             answer=_without_bytes(answer),
         )
     except KeyError as error:
-        raise EndpointError(f"The worker's answer to generate has no {error}.") from error
+        raise EndpointError(f"The worker's answer to generate lacks {error}.") from error
 
 
 def _save(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Iterator[Path]:
     for output in (output for kind in _KINDS for output in answer[kind]):
-        # Last part only: an answer decides nothing about where files go.
+        # Only the last part of the name: the answer must not choose the folder.
         target = to / Path(output["filename"]).name
         if target.exists():
             target = to / f"{answer['process_id']}-{target.name}"

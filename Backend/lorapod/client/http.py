@@ -32,7 +32,7 @@ class Timeouts:
     """How long one exchange may take."""
 
     connect_s: float = 10.0
-    #: Between two pieces of an answer, beyond the time that the endpoint was asked to wait.
+    #: Between two pieces of an answer, in addition to the time that the endpoint was asked to wait.
     read_s: float = 60.0
     #: Between two pieces of a request.
     write_s: float = 120.0
@@ -71,7 +71,7 @@ class HttpSender(Protocol):
             url: with its query.
             headers: the request's.
             body: the request's.
-            wait_s: how long the server was asked to hold its answer back.
+            wait_s: how long the server was asked to wait before it answers.
 
         Raises:
             ConnectFailed: there is no connection.
@@ -83,7 +83,7 @@ class HttpSender(Protocol):
 
 
 class PooledSender:
-    """The real one. Goes through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`)."""
+    """Connections by urllib3, kept open, through the proxy that `HTTPS_PROXY` and `NO_PROXY` name."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -158,7 +158,7 @@ def _pieces(body: bytes) -> Iterator[bytes]:
 
 
 class _WriteTimeout:
-    """What urllib3's connections lack: a time in which each piece of a request has to be taken."""
+    """A timeout for each piece of a request; urllib3's connections have none."""
 
     write_s: float
     sock: socket.socket | None

@@ -1,4 +1,4 @@
-"""A job of the queue, as the endpoint tells of it."""
+"""A job of the queue, as the endpoint reports it."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from lorapod.client.errors import EndpointError, JobCancelled, JobTimedOut, job_
 
 
 class JobStatus(StrEnum):
-    """RunPod's states of a job."""
+    """RunPod's job states."""
 
-    #: Waits for a worker.
+    #: The job waits for a worker.
     IN_QUEUE = "IN_QUEUE"
-    #: A worker has it; `output` is its newest progress update.
+    #: A worker runs it; `output` is its newest progress update.
     IN_PROGRESS = "IN_PROGRESS"
     #: `output` is the answer.
     COMPLETED = "COMPLETED"
     #: `error` says why; `output` may hold the worker's code, hint and details.
     FAILED = "FAILED"
-    #: It was cancelled.
+    #: The job was cancelled.
     CANCELLED = "CANCELLED"
-    #: It ran or waited longer than its policy allows.
+    #: The job ran or waited longer than its policy allows.
     TIMED_OUT = "TIMED_OUT"
 
     @property
     def ended(self) -> bool:
-        """Whether it will not change any more."""
+        """Return whether the job has ended."""
         return self not in {JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueJob:
-    """One job at one moment."""
+    """A job at one moment."""
 
     job_id: str
     status: JobStatus
     output: Any = None
     error: Any = None
-    #: How long it waited for a worker, once one took it.
+    #: How long it waited for a worker; None while it waits.
     delay_s: float | None = None
-    #: How long it ran, once it has ended.
+    #: How long it ran; None until it ends.
     execution_s: float | None = None
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> QueueJob:
-        """The job in an endpoint's answer.
+        """Read the job from an endpoint's answer.
 
         Raises:
-            EndpointError: it is not the answer of a queue.
+            EndpointError: the answer is not one of a queue.
         """
         try:
             return cls(
@@ -63,14 +63,14 @@ class QueueJob:
             )
         except (KeyError, ValueError) as error:
             raise EndpointError(
-                "The endpoint's answer is not a job's: is this the address of a queue endpoint?"
+                "The answer is not a job: is this the URL of a queue endpoint, such as https://api.runpod.ai/v2/<endpoint id>?"
             ) from error
 
     def result(self) -> Any:
-        """The answer of a job that has ended.
+        """Return the answer of a job that has ended.
 
         Raises:
-            JobError: it ended otherwise than COMPLETED.
+            JobError: the job failed, timed out or was cancelled.
         """
         match self.status:
             case JobStatus.COMPLETED:

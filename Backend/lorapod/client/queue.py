@@ -1,4 +1,4 @@
-"""The queue of one endpoint: jobs in, their states and results out."""
+"""The queue of one endpoint: submit jobs, read their states and results."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lorapod.client.transport import Transport
 RUN_BODY_MAX_BYTES = 10_000_000
 RUNSYNC_BODY_MAX_BYTES = 20_000_000
 
-#: How long `/runsync` may hold its answer back.
+#: How long `/runsync` may wait before it answers.
 RUNSYNC_WAIT_MIN_S = 1.0
 RUNSYNC_WAIT_MAX_S = 300.0
 
-#: Between two looks at a job: the waits grow from the first to the longest.
+#: The wait between two polls of a job grows from the first to the longest.
 _POLL_FIRST_S = 0.1
 _POLL_LONGEST_S = 3.0
 
-#: Actions whose repetition would do the work twice: not sent again where the first attempt's fate is unknown.
+#: Actions that would do their work twice: not sent again if nobody knows whether the first attempt arrived.
 _ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
 
 
 class QueueClient:
-    """Speaks the queue API of one endpoint; see `Client`."""
+    """The queue API of one endpoint; see `Client`."""
 
     def __init__(
         self,
@@ -42,19 +42,19 @@ class QueueClient:
         s3_config: Mapping[str, str] | None = None,
         http: HttpSender | None = None,
     ) -> None:
-        """Build the client; connects at the first request.
+        """Create the client. It connects at the first request.
 
         Args:
             url: `https://api.runpod.ai/v2/<endpoint_id>`, or `http://127.0.0.1:<port>/v2/<id>`.
-            api_key: RunPod's; the local endpoint wants none.
-            retries: how long to go on asking an endpoint that is away or busy.
+            api_key: the key of RunPod; a local endpoint needs none unless it was started with one.
+            retries: how often to repeat a request to an endpoint that is away or busy.
             timeouts: how long one exchange may take.
             s3_config: a bucket of your own, sent with every job: `endpointUrl`, `accessId`, `accessSecret`,
                 `bucketName`.
             http: another way to send requests, for tests.
 
         Raises:
-            ValueError: `url` is not an HTTP address, or holds a password.
+            ValueError: `url` is not an HTTP URL, or holds a password.
         """
         self._retries = retries or RetryPolicy()
         self._s3_config = dict(s3_config) if s3_config else None
@@ -64,12 +64,12 @@ class QueueClient:
 
     @classmethod
     def runpod(cls, endpoint_id: str, api_key: str, *, retries: RetryPolicy | None = None) -> Self:
-        """The client of a serverless endpoint on RunPod."""
+        """Return the client of a serverless endpoint on RunPod."""
         return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key, retries=retries)
 
     @property
     def url(self) -> str:
-        """The endpoint's address; it holds no key."""
+        """The endpoint's URL; it holds no key."""
         return self._transport.url
 
     def __repr__(self) -> str:
@@ -87,11 +87,11 @@ class QueueClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.close()
 
     def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002 -- the queue's own word
-        """Put a job into the queue; answers at once. The result is kept for 30 minutes.
+        """Submit a job and return at once. The endpoint keeps the result for 30 minutes.
 
         Args:
             input: the action's `type` and fields, 10 MB of JSON at most.
@@ -110,12 +110,12 @@ class QueueClient:
         policy: Mapping[str, Any] | None = None,
         wait_s: float = 90.0,
     ) -> QueueJob:
-        """Put a job into the queue and wait for it, `wait_s` at most: it may still be IN_PROGRESS.
+        """Submit a job and wait for it, at most `wait_s`; it may still be IN_PROGRESS then.
 
         Args:
             input: the action's `type` and fields, 20 MB of JSON at most.
             policy: RunPod's.
-            wait_s: 1 to 300 seconds. The result is kept for a minute.
+            wait_s: 1 to 300 seconds. The endpoint keeps the result for a minute.
         """
         held_s = min(max(wait_s, RUNSYNC_WAIT_MIN_S), RUNSYNC_WAIT_MAX_S)
         answer = self._transport.post(
@@ -129,15 +129,15 @@ class QueueClient:
         return QueueJob.read(answer)
 
     def status(self, job_id: str) -> QueueJob:
-        """The job as it is now; `output` of one IN_PROGRESS is its newest progress update."""
+        """Return the job as it is now; the `output` of one IN_PROGRESS is its newest progress update."""
         return QueueJob.read(self._transport.get(f"/status/{job_id}"))
 
     def cancel(self, job_id: str) -> QueueJob:
-        """Cancel a job of the queue; an attached training stops with it, checkpoint first."""
+        """Cancel a job; an attached training stops with it, after a checkpoint."""
         return QueueJob.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
 
     def health(self) -> dict[str, Any]:
-        """Counts of the endpoint's jobs and workers; asks no worker."""
+        """Return the counts of the endpoint's jobs and workers; wakes no worker."""
         return self._transport.get("/health")
 
     def call(
@@ -149,25 +149,26 @@ class QueueClient:
         policy: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> dict[str, Any]:
-        """The worker's answer to one action.
+        """Return the worker's answer to one action.
 
         Args:
             action: the request's `type`.
-            timeout_s: how long to wait for the answer; None: as long as the job lives.
+            timeout_s: how long to wait for the answer; None: until the job ends.
             policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
-            fields: the action's own; one whose value is None is left out.
+            fields: the fields of the action; those with the value None are left out.
 
         Raises:
             JobFailed: the worker answered with an error; or another `LorapodError`.
         """
-        wish = {"type": action} | {name: value for name, value in fields.items() if value is not None}
+        request = {"type": action} | {name: value for name, value in fields.items() if value is not None}
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        job = self.runsync(wish, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
+        job = self.runsync(request, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
         interval_s = _POLL_FIRST_S
         while not job.status.ended:
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
-                    f"{action}: no answer after {timeout_s:g} s; job {job.job_id} goes on.", job_id=job.job_id
+                    f"{action}: no answer after {timeout_s:g} s; job {job.job_id} continues.",
+                    job_id=job.job_id,
                 )
             time.sleep(interval_s)
             interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
@@ -186,10 +187,10 @@ class QueueClient:
                 hint="Results of runsync are kept for a minute.",
             ) from error
 
-    def _body(self, wish: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
-        beside = {"policy": dict(policy) if policy else None, "s3Config": self._s3_config}
-        return {"input": dict(wish)} | {name: value for name, value in beside.items() if value}
+    def _body(self, request: Mapping[str, Any], policy: Mapping[str, Any] | None) -> dict[str, Any]:
+        optional = {"policy": dict(policy) if policy else None, "s3Config": self._s3_config}
+        return {"input": dict(request)} | {name: value for name, value in optional.items() if value}
 
 
-def _repeatable(wish: Mapping[str, Any]) -> bool:
-    return wish.get("type") not in _ONCE or "idempotency_key" in wish
+def _repeatable(request: Mapping[str, Any]) -> bool:
+    return request.get("type") not in _ONCE or "idempotency_key" in request

@@ -1,4 +1,4 @@
-"""Pictures of a training: its loss curve and its samples. Drawing needs the `report` extra."""
+"""Charts of a training: its loss curve and its samples. Drawing needs the `report` extra."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GRID = "#e4e7eb"
 _ACCENT = "#d64545"
 _DOTS_PER_INCH = 150
 
-#: Weight of the newest step in the smoothed loss: it follows about the last 25 steps.
+#: Weight of the newest step in the smoothed loss; it averages about the last 25 steps.
 _SMOOTHING = 0.08
 
 _CELL_INCHES = 1.45
@@ -32,22 +32,22 @@ _LABEL_LINES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class SampleImage:
-    """One sample picture, on this machine."""
+    """A sample image on this machine."""
 
     path: Path
     step: int
-    #: Which of the prompts it shows, from 0.
+    #: Index of its prompt, from 0.
     index: int
 
 
 def loss_curve(points: Sequence[tuple[int, float]], to: Path, *, title: str, subtitle: str = "") -> Path:
-    """Draw the loss by step, as it was and smoothed.
+    """Draw the loss at each step, and smoothed; return the path of the PNG.
 
     Args:
-        points: `(step, loss)` in order, one at least.
-        to: the PNG.
-        title: what was trained.
-        subtitle: a line below it.
+        points: at least one `(step, loss)`, in order.
+        to: path of the PNG.
+        title: name of the training.
+        subtitle: line below the title.
 
     Raises:
         ValueError: there is no point.
@@ -98,20 +98,20 @@ def sample_sheet(
     subtitle: str = "",
     columns: int = 8,
 ) -> Path:
-    """Draw the samples, a row for each prompt and a column for each step, beside pictures of the dataset.
+    """Draw the samples, a row for each prompt and a column for each step, beside images of the dataset.
 
     Args:
-        samples: one at least; those of one step and index are one cell.
-        to: the PNG.
-        title: what was trained.
-        prompts: the rows' labels, by the samples' index.
-        dataset: pictures that it learnt from; a row shows one.
-        subtitle: a line below the title.
-        columns: at most so many steps, evenly chosen, the first and the last among them.
+        samples: at least one; step and index say its cell.
+        to: path of the PNG.
+        title: name of the training.
+        prompts: labels of the rows, by index of the samples.
+        dataset: images of the dataset, one for each row.
+        subtitle: line below the title.
+        columns: most steps to show, evenly chosen, the first and the last included.
 
     Raises:
         ValueError: there is no sample.
-        OSError: a picture cannot be read, or `to` cannot be written.
+        OSError: an image cannot be read, or `to` cannot be written.
     """
     if not samples:
         raise ValueError("There is no sample to draw.")
@@ -154,7 +154,7 @@ def sample_sheet(
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """The values' moving average, weighed towards the newest, not drawn to zero at its beginning."""
+    """Return the moving average of the values, exponentially weighted and corrected for its start."""
     smooth: list[float] = []
     total = weight = 0.0
     for value in values:
@@ -165,7 +165,7 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
 
 def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most so many of the steps, evenly chosen, the first and the last among them."""
+    """Return at most `most` of the steps, evenly chosen, the first and the last included."""
     if len(steps) <= most:
         return list(steps)
     if most == 1:

@@ -1,4 +1,4 @@
-"""A training on one page of HTML that needs nothing beside it."""
+"""A self-contained HTML page about a training."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ $sections
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPage:
-    """What is told of one training; pictures are PNG files of this machine."""
+    """The content of the page; images are PNG files on this machine."""
 
-    #: As `process_status` answers it.
+    #: The answer of `process_status`.
     process: Mapping[str, Any]
-    #: The config as the trainer got it; empty where it is gone.
+    #: The trainer's config; empty if the worker no longer has it.
     config: str = ""
     loss: Path | None = None
     samples: Path | None = None
@@ -43,10 +43,10 @@ class ReportPage:
 
 
 def write_page(page: ReportPage, to: Path) -> Path:
-    """Write the page; its pictures are in it.
+    """Write the page with its images embedded; return its path.
 
     Raises:
-        OSError: a picture cannot be read, or `to` cannot be written.
+        OSError: an image cannot be read, or `to` cannot be written.
     """
     process = page.process
     to.write_text(
@@ -63,7 +63,7 @@ def write_page(page: ReportPage, to: Path) -> Path:
 
 def _facts(process: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     progress = process["progress"]
-    yield "state", process["status"]
+    yield "status", process["status"]
     if failure := process.get("failure"):
         yield "failure", failure["message"]
     yield "trainer", process["trainer"]
@@ -97,4 +97,4 @@ def _sections(page: ReportPage) -> Iterator[str]:
     if page.config:
         yield f"<h2>Config</h2>\n<pre>{html.escape(page.config)}</pre>\n"
     if tail := page.process.get("log_tail"):
-        yield f"<h2>Log, its end</h2>\n<pre>{html.escape(chr(10).join(tail))}</pre>\n"
+        yield f"<h2>End of the log</h2>\n<pre>{html.escape(chr(10).join(tail))}</pre>\n"

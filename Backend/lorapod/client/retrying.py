@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long to go on asking an endpoint that is away or busy; the waits double."""
+    """How often to repeat a request to an endpoint that is away or busy; the waits double."""
 
     #: None: as many as `patience_s` allows.
     attempts: int | None = 10
-    #: No new attempt is begun after this time.
+    #: No new attempt starts after this time.
     patience_s: float = 90.0
     first_wait_s: float = 0.25
     longest_wait_s: float = 15.0

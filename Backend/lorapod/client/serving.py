@@ -1,4 +1,4 @@
-"""The local endpoint beside a script: it serves in a thread of its own while the script calls it."""
+"""A local endpoint in a thread of its own, while a script calls it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lorapod.endpoint import EndpointConfig, LocalEndpoint
 
 @contextmanager
 def serving(config: EndpointConfig) -> Iterator[LocalEndpoint]:
-    """Serve until the block is left, however it is left; its workers have ended by then.
+    """Serve until the block is left; its workers have ended by then.
 
     Raises:
         OSError: the port is taken, or the worker's command does not exist.
@@ -36,12 +36,12 @@ def serving(config: EndpointConfig) -> Iterator[LocalEndpoint]:
                 raise
             ready.set_exception(error)
 
-    # No daemon: an interpreter that ends waits for it, so that no worker is left behind.
+    # Not a daemon thread: the interpreter waits for it at its end, so that no worker is left running.
     thread = threading.Thread(target=run, name="endpoint")
     thread.start()
     try:
         yield ready.result()
     finally:
-        with suppress(RuntimeError):  # the loop is closed already where the endpoint could not start
+        with suppress(RuntimeError):  # the loop is already closed if the endpoint could not start
             loop.call_soon_threadsafe(stop.set)
         thread.join()

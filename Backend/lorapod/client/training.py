@@ -1,4 +1,4 @@
-"""A training, from the caller's side: start it, follow it, fetch what it made."""
+"""The client's side of a training: start it, follow it, download its results."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from lorapod.client.retrying import RetryPolicy, retry
 #: How long an attached training may keep its RunPod job open; RunPod's own default of 600 s would cut it off.
 EXECUTION_TIMEOUT_S = 86_400.0
 
-#: How long to wait for a worker that takes the training up.
+#: How long to wait for a worker that starts the training.
 START_TIMEOUT_S = 900.0
 
-#: Between two looks at a process.
+#: Between two polls of a process.
 INTERVAL_S = 3.0
 
-#: How long a process may be out of sight (its worker restarts, the endpoint is away) before `wait` gives up.
-OUT_OF_SIGHT_S = 600.0
+#: How long `wait` tolerates that no answer comes (the worker restarts, the endpoint is away).
+NO_ANSWER_MAX_S = 600.0
 
 _START_POLL_FIRST_S = 0.2
 _START_POLL_LONGEST_S = 3.0
 _LONGEST_RETRY_WAIT_S = 30.0
 
-#: How long RunPod lets a job wait and run in all.
+#: How long RunPod lets a job wait and run, in total.
 _TTL_MAX_S = 7 * 86_400.0
 _TTL_DEFAULT_S = 86_400.0
 
-#: Actions that take an `idempotency_key`; a `resume` needs none, it never runs a process twice.
+#: Actions that take an `idempotency_key`. A `resume` needs none: it never runs a process twice.
 _KEYED = frozenset({"train", "train_with_yaml", "generate"})
 
 _SUCCEEDED = "completed"
@@ -46,7 +46,7 @@ OnProcess = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training that has a process on a worker."""
+    """A training that runs on a worker."""
 
     process_id: str
     #: The RunPod job that started it; cancelling it stops an attached training.
@@ -58,7 +58,7 @@ class Training:
     client: QueueClient
 
     def status(self, *, log_tail: int | None = None) -> dict[str, Any]:
-        """All that is known of it."""
+        """Return its status."""
         return self.client.call("process_status", process_id=self.process_id, log_tail=log_tail)
 
     def wait(
@@ -69,7 +69,7 @@ class Training:
         timeout_s: float | None = None,
         check: bool = True,
     ) -> dict[str, Any]:
-        """Follow it to its end; see `wait`."""
+        """Wait for its end; see `wait`."""
         return wait(
             self.client,
             self.process_id,
@@ -80,21 +80,21 @@ class Training:
         )
 
     def cancel(self, *, save: bool | None = None) -> dict[str, Any]:
-        """Stop it, by default with a checkpoint first where the trainer can."""
+        """Stop it, by default after a checkpoint, if the trainer can."""
         return self.client.call("cancel", process_id=self.process_id, save=save)
 
     def logs(self, *, offset: int = 0) -> str:
-        """Its log from `offset` (bytes) to its present end."""
+        """Return its log from `offset` (bytes) to its present end."""
         return logs(self.client, self.process_id, offset=offset)
 
     def metrics(
         self, *, keys: list[str] | None = None, since_step: int | None = None
     ) -> dict[str, list[tuple[int, float]]]:
-        """Its metrics: for each key its `(step, value)` pairs in order."""
+        """Return its metrics: for each key its `(step, value)` pairs in order."""
         return metrics(self.client, self.process_id, keys=keys, since_step=since_step)
 
     def download(self, to: str | Path = ".", *, on_progress: download.OnDownload | None = None) -> Path:
-        """Fetch its final artifact, sha256 checked."""
+        """Download its final artifact."""
         return download.download(self.client, self.process_id, Path(to), on_progress=on_progress)
 
 
@@ -105,26 +105,26 @@ def start(
     execution_timeout_s: float = EXECUTION_TIMEOUT_S,
     start_timeout_s: float = START_TIMEOUT_S,
 ) -> Training:
-    """Start a training; answers as soon as its process id is known, whether its job stays open or not.
+    """Start a training; return it once its process id is known, whether its job stays open or not.
 
     Args:
-        client: the endpoint's.
-        fields: of the `train` action (or of another one that starts a process, with its `type`); where there is no
-            `idempotency_key` and the action takes one, one is made, so that a request sent twice trains once.
-        execution_timeout_s: how long the job may stay open where the worker keeps it open.
+        client: the client of the endpoint.
+        fields: of the `train` action, or of another one that starts a process, with its `type`. If the action takes
+            an `idempotency_key` and none is given, one is made, so that a request sent twice trains once.
+        execution_timeout_s: how long the job may stay open, if the worker keeps it open.
         start_timeout_s: how long to wait for a worker.
 
     Raises:
-        JobFailed: the worker refused it.
-        WaitTimeout: no worker took it up in time; `job_id` says which job to look at or to cancel.
+        JobFailed: the worker refused the training.
+        WaitTimeout: no worker started it in time; `job_id` is the job to look at or to cancel.
     """
-    wish: dict[str, Any] = {"type": "train"}
-    wish |= {name: value for name, value in fields.items() if value is not None}
-    if wish["type"] in _KEYED:
-        wish.setdefault("idempotency_key", uuid.uuid4().hex)
+    request: dict[str, Any] = {"type": "train"}
+    request |= {name: value for name, value in fields.items() if value is not None}
+    if request["type"] in _KEYED:
+        request.setdefault("idempotency_key", uuid.uuid4().hex)
     ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
     policy = {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
-    job = client.run(wish, policy=policy)
+    job = client.run(request, policy=policy)
     deadline = time.monotonic() + start_timeout_s
     interval_s = _START_POLL_FIRST_S
     while True:
@@ -134,7 +134,7 @@ def start(
             return _training(client, job, job.output, attached=True)
         if time.monotonic() >= deadline:
             raise WaitTimeout(
-                f"No worker took the training up within {start_timeout_s:g} s; job {job.job_id} is {job.status}.",
+                f"No worker started the training within {start_timeout_s:g} s; job {job.job_id} is {job.status}.",
                 job_id=job.job_id,
             )
         time.sleep(interval_s)
@@ -149,7 +149,8 @@ def _names_process(output: Any) -> bool:
 def _training(client: QueueClient, job: QueueJob, answer: Any, *, attached: bool) -> Training:
     if not _names_process(answer):
         raise EndpointError(
-            "The worker's answer names no process.", hint="A dry run is a call, not a training."
+            "The worker's answer has no process_id.",
+            hint="For a dry run use Client.call('train', dry_run=True, …): it starts no process.",
         )
     return Training(
         process_id=answer["process_id"], job_id=job.job_id, attached=attached, started=answer, client=client
@@ -165,25 +166,25 @@ def wait(
     timeout_s: float | None = None,
     check: bool = True,
 ) -> dict[str, Any]:
-    """Follow a process until it has ended, and answer its whole status.
+    """Wait until a process has ended; return its status.
 
-    Outlives a worker that restarts and an endpoint that is away for up to `OUT_OF_SIGHT_S` at a time.
+    Keeps waiting while a worker restarts or the endpoint is away, up to `NO_ANSWER_MAX_S` at a time.
 
     Args:
-        client: the client.
+        client: the client of the endpoint.
         process_id: the process.
         on_progress: called with each status, the last one included.
-        interval_s: seconds between two looks.
-        timeout_s: how long to follow it; None: to its end.
-        check: raise where it ends otherwise than `completed`.
+        interval_s: seconds between two polls.
+        timeout_s: how long to wait; None: to its end.
+        check: raise unless it ends `completed`.
 
     Raises:
-        ProcessEnded: it failed, was cancelled or interrupted (with `check`).
-        WaitTimeout: it goes on beyond `timeout_s`.
+        ProcessEnded: it failed, was cancelled or was interrupted (with `check`).
+        WaitTimeout: it has not ended after `timeout_s`.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
-        process = _look(client, process_id, interval_s)
+        process = _poll(client, process_id, interval_s)
         if on_progress:
             on_progress(process)
         if process["status"] in _ENDED:
@@ -197,10 +198,10 @@ def wait(
         time.sleep(interval_s)
 
 
-def _look(client: QueueClient, process_id: str, interval_s: float) -> dict[str, Any]:
+def _poll(client: QueueClient, process_id: str, interval_s: float) -> dict[str, Any]:
     policy = RetryPolicy(
         attempts=None,
-        patience_s=OUT_OF_SIGHT_S,
+        patience_s=NO_ANSWER_MAX_S,
         first_wait_s=interval_s,
         longest_wait_s=_LONGEST_RETRY_WAIT_S,
     )
@@ -208,7 +209,7 @@ def _look(client: QueueClient, process_id: str, interval_s: float) -> dict[str, 
 
 
 def logs(client: QueueClient, process_id: str, *, offset: int = 0) -> str:
-    """A process's log from `offset` (bytes) to its present end, read piece by piece."""
+    """Return a process's log from `offset` (bytes) to its present end."""
     pieces: list[str] = []
     while True:
         piece = client.call("logs", process_id=process_id, offset=offset)
@@ -221,7 +222,7 @@ def logs(client: QueueClient, process_id: str, *, offset: int = 0) -> str:
 def metrics(
     client: QueueClient, process_id: str, *, keys: list[str] | None = None, since_step: int | None = None
 ) -> dict[str, list[tuple[int, float]]]:
-    """A process's metrics: for each key its `(step, value)` pairs in order."""
+    """Return a process's metrics: for each key its `(step, value)` pairs in order."""
     answer = client.call("metrics", process_id=process_id, keys=keys, since_step=since_step)
     return {
         key: [(int(step), float(value)) for step, value in pairs] for key, pairs in answer["series"].items()

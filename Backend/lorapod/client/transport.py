@@ -1,4 +1,4 @@
-"""One HTTP exchange with an endpoint: size limits, patience, and errors that say what happened."""
+"""Requests to an endpoint: size limits, retries, and errors that say what happened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class Transport:
-    """Sends requests to one endpoint."""
+    """The requests to one endpoint."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class Transport:
         return f"Transport({self.url!r})"
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON object at `path`.
+        """Return the JSON object at `path`.
 
         Raises:
             EndpointError: the endpoint did not answer with one.
         """
-        return self._patiently("GET", path, body=None, params={}, wait_s=0.0, repeatable=True)
+        return self._with_retries("GET", path, body=None, params={}, wait_s=0.0, repeatable=True)
 
     def post(
         self,
@@ -78,15 +78,15 @@ class Transport:
         wait_s: float = 0.0,
         repeatable: bool,
     ) -> dict[str, Any]:
-        """The JSON object that the endpoint answers to `fields`.
+        """Send `fields` and return the JSON object that the endpoint answers.
 
         Args:
-            path: below the endpoint's address.
+            path: below the endpoint's URL.
             fields: the body.
-            limit_bytes: the largest body that the endpoint takes there.
+            limit_bytes: the largest body that the endpoint accepts there.
             params: the query.
-            wait_s: how long the endpoint was asked to hold the answer back.
-            repeatable: whether to send it again where it is unknown if the first attempt had an effect.
+            wait_s: how long the endpoint was asked to wait before it answers.
+            repeatable: whether to send it again if the first attempt may have had its effect.
 
         Raises:
             EndpointError: the endpoint did not answer with one.
@@ -97,11 +97,11 @@ class Transport:
                 f"The request has {len(body)} bytes; {path} takes {limit_bytes}.",
                 hint="Send files in batches, large ones in parts: upload_dataset does both.",
             )
-        return self._patiently(
+        return self._with_retries(
             "POST", path, body=body, params=params or {}, wait_s=wait_s, repeatable=repeatable
         )
 
-    def _patiently(
+    def _with_retries(
         self,
         method: str,
         path: str,
@@ -151,23 +151,23 @@ class Transport:
             if not isinstance(answer, dict):
                 raise EndpointError(f"{self.url} answered something other than a JSON object.")
             return answer
-        said = self._shown(_reason(response))
+        reason = self._shown(_reason(response))
         match response.status:
             case 401 | 403:
-                raise Unauthorized(f"The endpoint does not accept the key: {said}")
+                raise Unauthorized(f"The endpoint does not accept the key: {reason}")
             case 404:
-                raise JobNotFound(f"The endpoint does not know it: {said}")
+                raise JobNotFound(f"The endpoint does not know this job: {reason}")
             case 413:
-                raise RequestTooLarge(f"The endpoint finds the request too large: {said}")
+                raise RequestTooLarge(f"The endpoint refuses the request as too large: {reason}")
             case 429:
-                raise Busy(f"The endpoint is busy: {said}", retry_after_s=_retry_after_s(response))
+                raise Busy(f"The endpoint is busy: {reason}", retry_after_s=_retry_after_s(response))
             case code if code >= 500 and repeatable:
-                raise Busy(f"The endpoint is in trouble ({code}): {said}")
+                raise Busy(f"The endpoint failed with status {code}: {reason}")
             case code:
-                raise EndpointError(f"The endpoint answered {code}: {said}")
+                raise EndpointError(f"The endpoint answered {code}: {reason}")
 
     def _shown(self, text: str) -> str:
-        """`text` fit for a message: short, and without the key, whoever repeated it."""
+        """Return `text` for a message: shortened, and without the API key."""
         without = text.replace(self._key, "***") if self._key else text
         return without if len(without) <= _SHOWN_CHARACTERS else f"{without[: _SHOWN_CHARACTERS - 3]}..."
 

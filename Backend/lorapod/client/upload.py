@@ -1,4 +1,4 @@
-"""A folder of pictures to the worker: small files in batches, large ones in parts, nothing sent twice."""
+"""Upload a dataset: small files in batches, large files in parts, no file twice."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from lorapod.wire.dataset import DATASET_SUFFIXES
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
 BATCH_MAX_BYTES = 9_500_000
 
-#: Room in it for the envelope: `input`, `type`, names, `policy`.
+#: Bytes of it that are reserved for the envelope: `input`, `type`, names, `policy`.
 _ENVELOPE_BYTES = 4_096
 
 #: A file beyond this size is sent in parts of this size; in base64 it grows by a third.
 PART_BYTES = 6_000_000
 
-#: From this size on it is cheaper to ask whether the worker has a file than to send it again.
+#: From this size on, asking whether the worker has a file costs less than sending it again.
 _ASK_FIRST_BYTES = 500_000
 
-#: How often one file's parts may begin again where the worker says, before that counts as a quarrel.
+#: How often the worker may name another offset for a file before the upload fails.
 _CORRECTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadProgress:
-    """How much of a folder is on the worker."""
+    """How much of a folder has been uploaded."""
 
     files: int
     total_files: int
@@ -53,9 +53,9 @@ class UploadedDataset:
     captions: int
     images_without_caption: Sequence[str]
     total_bytes: int
-    #: Files that the worker refused, `{filename, code, error}` each.
+    #: Files that the worker refused: `{filename, code, error}` each.
     rejected: Sequence[dict[str, Any]]
-    #: Names in the folder that are no part of a dataset and were not sent (hidden files are not named).
+    #: Names in the folder that cannot be part of a dataset and were not sent; hidden files are not listed.
     skipped: Sequence[str]
 
 
@@ -70,22 +70,22 @@ def upload_dataset(
     trigger_word: str | None = None,
     on_progress: OnUpload | None = None,
 ) -> UploadedDataset:
-    """Send the pictures, captions and zips that lie in `folder` (not those in folders below it).
+    """Upload the images, captions, videos and zips in `folder`, but not those in folders below it.
 
-    May be called again after it broke off: large files that the worker has are not sent again, and one that was
-    under way goes on from where it was.
+    Call it again after it broke off: large files that the worker has are not sent again, and one that was partly
+    sent is continued.
 
     Args:
-        client: the client.
-        folder: where the files are.
+        client: the client of the endpoint.
+        folder: the folder with the files.
         training_name: the dataset's name on the worker.
-        trigger_word: what captions shall hold, where the worker writes them.
+        trigger_word: added to captions that lack it.
         on_progress: called after each request.
 
     Raises:
-        FileNotFoundError: there is no such folder, or nothing in it to send.
-        TransferFailed: the worker does not take a file's next part.
-        LorapodError: the worker does not answer, or refuses the whole.
+        FileNotFoundError: there is no such folder, or it has no file for a dataset.
+        TransferFailed: the worker does not accept the next part of a file.
+        LorapodError: the worker does not answer, or refuses the dataset.
     """
     paths, skipped = _dataset_files(folder)
     session = _Upload(client, training_name, trigger_word, paths, on_progress)
@@ -109,13 +109,13 @@ def _dataset_files(folder: Path) -> tuple[list[Path], list[str]]:
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     paths = [path for path in entries if path.is_file() and path.suffix.lower() in DATASET_SUFFIXES]
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no picture, caption, video or zip.")
+        raise FileNotFoundError(f"{folder} has no image, caption, video or zip.")
     wanted = set(paths)
     return paths, [path.name for path in entries if path not in wanted]
 
 
 class _Upload:
-    """One way through the files."""
+    """One upload of the files of a folder."""
 
     def __init__(
         self,
@@ -137,32 +137,32 @@ class _Upload:
         self.answer: dict[str, Any] = {}
 
     def send(self) -> None:
-        missing, present = self._sorted_out()
+        missing, present = self._split()
         if not missing:
-            # The answer to a request is what says how the dataset stands, and a request holds a file.
+            # Only the answer to an upload tells the state of the dataset, and an upload needs a file.
             missing = [present.pop()]
         for path in present:
-            self._progressed(1, path.stat().st_size)
+            self._report(1, path.stat().st_size)
         small = [path for path in missing if path.stat().st_size <= PART_BYTES]
         for path in missing:
             if path.stat().st_size > PART_BYTES:
                 self._send_in_parts(path)
         for batch in _batches(small):
             self._request([entry for entry, _ in batch])
-            self._progressed(len(batch), sum(size_bytes for _, size_bytes in batch))
+            self._report(len(batch), sum(size_bytes for _, size_bytes in batch))
 
-    def _sorted_out(self) -> tuple[list[Path], list[Path]]:
-        """What is to be sent, and what the worker has already, the smallest last."""
+    def _split(self) -> tuple[list[Path], list[Path]]:
+        """Return the files to send, and those that the worker already has, the smallest last."""
         known = self._present()
         missing: list[Path] = []
         present: list[Path] = []
         for path in self._paths:
             large = path.stat().st_size >= _ASK_FIRST_BYTES
-            (present if large and self._is_there(path, known.get(path.name)) else missing).append(path)
+            (present if large and self._is_present(path, known.get(path.name)) else missing).append(path)
         return missing, sorted(present, key=lambda path: path.stat().st_size, reverse=True)
 
     def _present(self) -> dict[str, dict[str, Any]]:
-        """What the worker has of this dataset, by name; asked only where a file is large enough to be worth it."""
+        """Return the files of the dataset on the worker, by name; ask only if one here is large."""
         if all(path.stat().st_size < _ASK_FIRST_BYTES for path in self._paths):
             return {}
         try:
@@ -171,7 +171,7 @@ class _Upload:
             return {}
         return {file["name"]: file for file in files}
 
-    def _is_there(self, path: Path, known: dict[str, Any] | None) -> bool:
+    def _is_present(self, path: Path, known: dict[str, Any] | None) -> bool:
         if known is None or known["size_bytes"] != path.stat().st_size:
             return False
         return sha256_of(self._client, known["path"]) == _sha256(path)
@@ -195,10 +195,12 @@ class _Upload:
                     break
                 received = int(answer["files"][0]["received_bytes"])
                 if received <= offset:
-                    raise TransferFailed(f"{path.name}: the worker takes nothing beyond byte {offset}.")
-                self._progressed(0, received - offset)
+                    raise TransferFailed(
+                        f"{path.name}: the worker accepts no byte after {offset}; upload the folder again."
+                    )
+                self._report(0, received - offset)
                 offset = received
-        self._progressed(1, 0)
+        self._report(1, 0)
 
     def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         self.answer = self._client.call(
@@ -210,7 +212,7 @@ class _Upload:
         self.rejected += self.answer.get("rejected", ())
         return self.answer
 
-    def _progressed(self, files: int, size_bytes: int) -> None:
+    def _report(self, files: int, size_bytes: int) -> None:
         self._files += files
         self._sent_bytes += size_bytes
         if self._on_progress:
@@ -225,7 +227,7 @@ class _Upload:
 
 
 def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[dict[str, Any], int]]]:
-    """The files as entries of requests, each request's JSON below `BATCH_MAX_BYTES`; read only when their turn comes."""
+    """Yield the files in requests of less than `BATCH_MAX_BYTES` of JSON; read each file only when it is needed."""
     batch: list[tuple[dict[str, Any], int]] = []
     batch_bytes = _ENVELOPE_BYTES
     for path in paths:
@@ -248,7 +250,7 @@ def _entry(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _expected_offset(error: ConflictError, corrections: int) -> int:
-    """Where the worker wants to go on; `error` again where it does not say, or says so too often."""
+    """Return the offset that the worker expects; raise `error` if it names none, or too often."""
     for detail in error.details:
         if isinstance(offset := detail.get("expected_offset"), int) and corrections <= _CORRECTIONS:
             return offset

@@ -1,4 +1,4 @@
-"""Request bodies up to a limit, and answers in pieces."""
+"""Read request bodies up to a limit; send answers in pieces."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ JSON = "application/json"
 
 
 class BodyTooLarge(Exception):
-    """The body is larger than this request may be."""
+    """The body is larger than the limit of this request."""
 
     def __init__(self, limit_bytes: int, head: bytes) -> None:
-        """Keep the `head` of the body: the little that was read of it."""
+        """Keep the `head`: the first bytes of the body."""
         self.head = head
         super().__init__(f"the body is larger than {limit_bytes / 1_000_000:g} MB ({limit_bytes} bytes)")
 
 
 async def read(request: web.Request, limit_bytes: int) -> bytes:
-    """The whole body.
+    """Return the whole body.
 
     Raises:
-        BodyTooLarge: it is larger than `limit_bytes`; what is left of it is not kept.
+        BodyTooLarge: it is larger than `limit_bytes`; the rest is not read.
     """
     chunks: list[bytes] = []
     size = 0
@@ -40,7 +40,7 @@ async def answer(request: web.Request, pieces: Sequence[RawJson], *, status: int
     """Send JSON text in pieces, copying none.
 
     Raises:
-        ConnectionResetError: the other side has gone.
+        ConnectionResetError: the other side has closed the connection.
     """
     response = web.StreamResponse(status=status, headers={"Content-Type": JSON})
     response.content_length = sum(len(piece) for piece in pieces)
@@ -52,10 +52,10 @@ async def answer(request: web.Request, pieces: Sequence[RawJson], *, status: int
 
 
 def refusal(status: int, sentence: str) -> web.Response:
-    """An answer that says why not."""
+    """Return an answer with an error."""
     return web.Response(status=status, body=dump({"error": sentence}), content_type=JSON)
 
 
 def plain(value: object) -> web.Response:
-    """A small answer."""
+    """Return `value` as a JSON answer."""
     return web.Response(body=dump(value), content_type=JSON)

@@ -1,4 +1,4 @@
-"""What callers call: RunPod's queue API, under `/v2/<endpoint id>` and at the root."""
+"""The routes for callers: RunPod's queue API, under `/v2/<endpoint id>` and at the root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class BadRequest(Exception):
-    """The request cannot be taken; the message says why."""
+    """The request is not valid; the message says why."""
 
 
 class CallerRoutes:
@@ -35,7 +35,7 @@ class CallerRoutes:
         endpoint_id: str,
         api_key: str | None,
     ) -> None:
-        """Serve `registry`; with an `api_key`, to those who know it."""
+        """Serve `registry`; if there is an `api_key`, only to callers that send it."""
         self._registry = registry
         self._pool = pool
         self._limits = limits
@@ -43,7 +43,7 @@ class CallerRoutes:
         self._api_key = api_key
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, for an application."""
+        """Return the routes for the application."""
         return [
             route
             for base in (f"/v2/{self._endpoint_id}", "")
@@ -61,12 +61,12 @@ class CallerRoutes:
         ]
 
     async def run(self, request: web.Request) -> web.StreamResponse:
-        """Queue a job and answer its id."""
+        """Queue a job and answer with its id."""
         job = await self._submit(request, self._limits.run_body_bytes, sync=False)
         return bodies.plain({"id": job.id, "status": job.state})
 
     async def runsync(self, request: web.Request) -> web.StreamResponse:
-        """Queue a job and wait for its end, or for `wait` milliseconds."""
+        """Queue a job and wait for its end, at most `wait` milliseconds."""
         wait_s = self._wait_s(request)
         job = await self._submit(request, self._limits.runsync_body_bytes, sync=True)
         job = await self._registry.wait_end(job.id, wait_s)
@@ -75,16 +75,16 @@ class CallerRoutes:
         return bodies.plain({"id": job.id, "status": job.state})
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        """The state of a job, with its result or its latest progress."""
+        """Answer with the state of a job and its result or newest progress update."""
         return await bodies.answer(request, self._job(request).for_caller())
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """Cancel a job; one that has ended stays as it ended."""
+        """Cancel a job; a job that has ended does not change."""
         job = self._registry.cancel(self._job(request).id)
         return bodies.plain({"id": job.id, "status": job.state})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """The pieces of a generator's output that nobody has read yet."""
+        """Answer with the pieces of a generator's output that no caller has read yet."""
         job = self._job(request)
         pieces: list[rawjson.RawJson] = []
         for piece in self._registry.drain_stream(job.id):
@@ -99,7 +99,7 @@ class CallerRoutes:
         return await bodies.answer(request, rawjson.join_object(members))
 
     async def health(self, request: web.Request) -> web.StreamResponse:
-        """Counters of jobs and workers."""
+        """Answer with the counts of jobs and workers."""
         del request
         counters = self._registry.counters
         jobs = {
@@ -112,7 +112,7 @@ class CallerRoutes:
         return bodies.plain({"jobs": jobs, "workers": self._pool.health()})
 
     async def purge_queue(self, request: web.Request) -> web.StreamResponse:
-        """Cancel every job that waits."""
+        """Cancel every job in the queue."""
         del request
         return bodies.plain({"removed": self._registry.purge(), "status": "completed"})
 
@@ -123,7 +123,7 @@ class CallerRoutes:
             try:
                 return await handler(request)
             except bodies.BodyTooLarge as error:
-                return bodies.refusal(413, f"{error}; send the rest in parts or by URL")
+                return bodies.refusal(413, f"{error}; send large files in parts or by URL")
             except (BadRequest, rawjson.InvalidJson) as error:
                 return bodies.refusal(400, str(error))
             except UnknownJob as error:
@@ -150,15 +150,17 @@ class CallerRoutes:
         if text is None:
             return self._limits.sync_wait_s
         if not text.isascii() or not text.isdigit() or not SYNC_WAIT_MIN_MS <= int(text) <= SYNC_WAIT_MAX_MS:
-            raise BadRequest(f"wait is {SYNC_WAIT_MIN_MS} to {SYNC_WAIT_MAX_MS} milliseconds, not {text!r}")
+            raise BadRequest(
+                f"wait must be {SYNC_WAIT_MIN_MS} to {SYNC_WAIT_MAX_MS} milliseconds, not {text!r}"
+            )
         return int(text) / 1000
 
     async def _submit(self, request: web.Request, limit_bytes: int, *, sync: bool) -> EndpointJob:
         members = rawjson.split_object(await bodies.read(request, limit_bytes))
         if "input" not in members or not rawjson.is_object(members["input"]):
-            raise BadRequest("the body needs an 'input', and it is an object: {\"input\": {…}}")
+            raise BadRequest("the body must have an object as its 'input': {\"input\": {…}}")
         if "s3Config" in members and not rawjson.is_object(members["s3Config"]):
-            raise BadRequest("s3Config is an object")
+            raise BadRequest("s3Config must be an object")
         submission = Submission(
             input=members["input"],
             policy=_policy(members.get("policy", b"{}")),
@@ -183,5 +185,5 @@ def _webhook(raw: rawjson.RawJson) -> str | None:
     if url is None or url == "":
         return None
     if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
-        raise BadRequest("webhook is the http or https address that is told of the job's end")
+        raise BadRequest("webhook must be an http or https URL; it gets the result of the job")
     return url

@@ -1,4 +1,4 @@
-"""The wire side of one worker: its open polls, its stop signals, its heartbeat."""
+"""The connection of one worker: its open polls, stop signals and heartbeat."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from contextlib import asynccontextmanager
 
 from lorapod.endpoint.jobs import EndpointJob
 
-#: How long a stop signal is held back after the hand-over of its job. The SDK first queues a job and
-#: starts its task up to 0.1 s later; a stop signal that comes between the two is dropped by it, and the
-#: job runs on. Sending it twice is no way out: it would interrupt the handler's own clean-up.
+#: How long a stop signal waits after its job was handed to the worker. The SDK queues a job first and
+#: starts its task up to 0.1 s later; it drops a stop signal that comes in between, and the job continues.
+#: A second signal would not help: it would interrupt the handler's own clean-up.
 STOP_SIGNAL_DELAY_S = 0.5
 
-#: How long a poll of a worker that is being stopped is held, so that it does not spin.
+#: How long to hold a poll of a worker that is being stopped, so that it does not poll in a tight loop.
 DRAINING_HOLD_S = 1.0
 
 
 class WorkerChannel:
-    """What one worker process said and what it has yet to hear. Belongs to one event loop."""
+    """The messages from and to one worker process. Belongs to one event loop."""
 
     def __init__(self, worker_id: str, *, hold_s: float, monotonic: Callable[[], float]) -> None:
-        """The channel of a worker that has just been started."""
+        """Create the channel of a worker that has just been started."""
         self.worker_id = worker_id
         self.started_at = monotonic()
-        #: Whether it has asked for a job: its start-up is over.
+        #: Whether it has asked for a job, so its start-up is over.
         self.ready = False
-        #: Whether it gets no more jobs: it is being stopped.
+        #: Whether it is being stopped and gets no more jobs.
         self.draining = False
         self.last_ping_at: float | None = None
         self.last_poll_at: float | None = None
-        #: Jobs that have ended for their callers while the worker still clears up after them.
+        #: Jobs that have ended for their callers while the worker still cleans up after them.
         self.winding_down: set[str] = set()
         #: When it last had a job, or became ready.
         self.last_busy_at = self.started_at
@@ -43,7 +43,7 @@ class WorkerChannel:
 
     @asynccontextmanager
     async def poll(self) -> AsyncIterator[None]:
-        """The time that a poll may take; leaving it by TimeoutError means: nothing to say."""
+        """Limit the time of a poll; TimeoutError means that there is nothing to send."""
         async with asyncio.timeout(DRAINING_HOLD_S if self.draining else self._hold_s) as limit:
             self._polls.add(limit)
             try:
@@ -52,31 +52,31 @@ class WorkerChannel:
                 self._polls.discard(limit)
 
     def drain(self) -> None:
-        """Hand out nothing more, and let the open polls return: the SDK leaves only after they do."""
+        """Hand out no more jobs, and end the open polls: the SDK exits only after them."""
         self.draining = True
         now = asyncio.get_running_loop().time()
         for limit in self._polls:
             limit.reschedule(now)
 
     async def drained(self) -> None:
-        """Wait for the end of a poll that is to get nothing."""
+        """Wait until the poll is cancelled."""
         await asyncio.get_running_loop().create_future()
 
     def polled(self) -> None:
-        """Note that the worker asked for a job: it has read the answer to its last question."""
+        """Note that the worker asked for a job, so it has read the last answer."""
         self.last_poll_at = self._monotonic()
         if not self.ready:
             self.ready = True
             self.last_busy_at = self.last_poll_at
 
     def stop_job(self, job: EndpointJob) -> None:
-        """Have a stop signal sent for a job that this worker runs."""
+        """Send a stop signal for a job that this worker runs."""
         self.winding_down.add(job.id)
         self._stops[job.id] = (job.started_at or 0.0) + STOP_SIGNAL_DELAY_S
         self._stop_event.set()
 
     async def stops(self) -> list[str]:
-        """The jobs to stop, waiting for the first one; they stay noted until `stops_sent`."""
+        """Wait for jobs to stop and return them; they stay pending until `stops_sent`."""
         while True:
             now = self._monotonic()
             due = [job_id for job_id, not_before in self._stops.items() if not_before <= now]
@@ -89,20 +89,20 @@ class WorkerChannel:
                 await self._stop_event.wait()
 
     def pending_stops(self) -> list[str]:
-        """All jobs to stop of which the worker has not been told."""
+        """Return all jobs whose stop signal was not sent yet."""
         return list(self._stops)
 
     def stops_sent(self, job_ids: Iterable[str]) -> None:
-        """Note that the worker has been told."""
+        """Note that the stop signals of these jobs were sent."""
         for job_id in job_ids:
             self._stops.pop(job_id, None)
 
     def pinged(self, reported: frozenset[str], running: Iterable[EndpointJob]) -> list[EndpointJob]:
-        """Note a heartbeat; the jobs among `running` that the worker has lost.
+        """Note a heartbeat; return the jobs among `running` that the worker has lost.
 
-        A job is lost when two heartbeats in a row leave it out although the worker has asked for the next
-        job since: it never got it (a connection that died with the answer in it), or its result could not
-        be sent. A worker whose event loop is blocked has not asked again, and may yet find the job.
+        A job is lost if two heartbeats in a row do not name it although the worker has asked for the next
+        job since: the job never arrived (the connection broke with the answer in it), or its result could
+        not be sent. A worker whose event loop is blocked has not asked again, and may still run the job.
         """
         asked_at = self.last_poll_at or self.started_at
         missing = {

@@ -1,4 +1,4 @@
-"""`lorapod endpoint`: run a local endpoint until CTRL-C."""
+"""`lorapod endpoint`: run a local endpoint until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DEFAULT_PORT = 8080
 def endpoint(
     *,
     command: Annotated[
-        list[str], typer.Argument(metavar="CMD...", help="The command that starts a worker, after --.")
+        list[str], typer.Argument(metavar="CMD...", help="Command that starts a worker, after --.")
     ],
-    workers: Annotated[int, typer.Option(min=1, help="The most workers that run at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Most workers that may run at the same time.")] = 1,
     min_workers: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="How many are always up. Default: all, or none where --idle-timeout is set."
-        ),
+        typer.Option(min=0, help="Workers that always run. Default: all, or none if --idle-timeout is set."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORT,
-    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = DEFAULT_PORT,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     idle_timeout: Annotated[
         float | None,
         typer.Option(
@@ -40,8 +40,8 @@ def endpoint(
         str | None,
         typer.Option(
             envvar="LORAPOD_API_KEY",
-            help="What callers must send as 'Authorization: Bearer'. Prefer the variable: "
-            "other users of the machine can read a command line.",
+            help="Key that callers must send as 'Authorization: Bearer'. Set the variable instead of the option: "
+            "other users of this machine can read a command line.",
         ),
     ] = None,
     log_dir: Annotated[
@@ -49,7 +49,7 @@ def endpoint(
         typer.Option(file_okay=False, help="Write each worker's output to a file here."),
     ] = None,
 ) -> None:
-    """Serve RunPod's queue API on this machine, in front of real SDK workers.
+    """Serve RunPod's queue API on this machine, with real SDK workers behind it.
 
     Example: lorapod endpoint --workers 1 -- python Backend/rp_handler.py
     """
@@ -89,5 +89,5 @@ def _welcome(local: LocalEndpoint) -> str:
         f"try:      curl{key} -H 'Content-Type: application/json' "
         f'-d \'{{"input": {{"type": "ping"}}}}\' {local.url}/runsync\n'
         f"health:   curl{key} {local.url}/health\n"
-        f"CTRL-C ends it."
+        f"Press Ctrl-C to stop it."
     )

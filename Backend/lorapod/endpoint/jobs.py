@@ -1,4 +1,4 @@
-"""A job of the queue: its states, which may follow which, and what each step changes."""
+"""A job of the queue: its states, the transitions between them, and what each changes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class JobState(StrEnum):
     IN_PROGRESS = "IN_PROGRESS"
     #: The handler returned.
     COMPLETED = "COMPLETED"
-    #: The handler answered `error`, its result was refused, or its workers died once too often.
+    #: The handler answered `error`, its result was refused, or its workers died too often.
     FAILED = "FAILED"
     #: Cancelled by the caller, or purged from the queue.
     CANCELLED = "CANCELLED"
-    #: Outran its execution timeout or its time to live.
+    #: Exceeded its execution timeout or its time to live.
     TIMED_OUT = "TIMED_OUT"
 
 
-#: Which state may follow which; what stands here without followers is final.
+#: Which state may follow which; a state without followers is final.
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     {
         JobState.IN_QUEUE: frozenset({JobState.IN_PROGRESS, JobState.CANCELLED, JobState.TIMED_OUT}),
@@ -49,7 +49,7 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
 
 
 class ForbiddenTransition(Exception):
-    """A job cannot go from its state to that one."""
+    """A job cannot change from its state to that one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class EndpointJob:
     """One job. Times are seconds of the endpoint's monotonic clock."""
 
     id: str
-    #: The caller's `input`, as it came.
+    #: The caller's `input`, unchanged.
     input: RawJson
     submitted_at: float
     #: When its time to live ends, whatever its state.
@@ -70,23 +70,23 @@ class EndpointJob:
     webhook: str | None = None
     low_priority: bool = False
     state: JobState = JobState.IN_QUEUE
-    #: How often it has been handed to a worker.
+    #: How often it was handed to a worker.
     attempts: int = 0
     worker_id: str | None = None
     started_at: float | None = None
     ended_at: float | None = None
-    #: The last progress update while it runs, the result after.
+    #: The newest progress update while it runs, then the result.
     output: RawJson | None = None
     error: str | None = None
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows its state."""
+        """Return whether its state is final."""
         return not TRANSITIONS[self.state]
 
     @property
     def deadline(self) -> float:
-        """When time alone changes it next: a timeout while it lives, its removal after."""
+        """Return when it times out or, if it has ended, when it is removed."""
         if self.ended_at is not None:
             return self.ended_at + self.kept_s
         if self.started_at is not None:
@@ -94,21 +94,21 @@ class EndpointJob:
         return self.expires_at
 
     def runs_on(self, worker_id: str) -> bool:
-        """Whether its present attempt is that worker's: only then does the worker's word count."""
+        """Return whether that worker runs its present attempt; messages from others do not count."""
         return self.state is JobState.IN_PROGRESS and self.worker_id == worker_id
 
     def taken(self, worker_id: str, now: float) -> EndpointJob:
-        """The job, handed to a worker."""
+        """Return the job, handed to a worker."""
         return replace(
             self._to(JobState.IN_PROGRESS), worker_id=worker_id, started_at=now, attempts=self.attempts + 1
         )
 
     def progressed(self, output: RawJson) -> EndpointJob:
-        """The job, with its handler's latest word."""
+        """Return the job with its newest progress update."""
         return replace(self, output=output)
 
     def requeued(self, *, counts: bool) -> EndpointJob:
-        """The job, back in the queue; `counts` says whether the attempt was one."""
+        """Return the job, back in the queue; `counts` says whether the attempt counts."""
         return replace(
             self._to(JobState.IN_QUEUE),
             worker_id=None,
@@ -120,21 +120,21 @@ class EndpointJob:
     def ended(
         self, state: JobState, now: float, *, output: RawJson | None = None, error: str | None = None
     ) -> EndpointJob:
-        """The job at its end: a result replaces the progress, an end without one drops it.
+        """Return the ended job; its result replaces the progress update.
 
-        The input goes too: nobody asks for it again, and it may be large.
+        The input is dropped: it is not needed again, and may be large.
         """
         return replace(self._to(state), ended_at=now, output=output, error=error, input=b"null")
 
     def for_worker(self) -> list[RawJson]:
-        """What job-take answers, in pieces of JSON text."""
+        """Return the answer of job-take, in pieces of JSON text."""
         members: dict[str, RawJson] = {"id": dump(self.id), "input": self.input}
         if self.s3_config is not None:
             members["s3Config"] = self.s3_config
         return join_object(members)
 
     def for_caller(self) -> list[RawJson]:
-        """What `/status` answers, in pieces of JSON text; times in milliseconds."""
+        """Return the answer of `/status`, in pieces of JSON text; times are in milliseconds."""
         members: dict[str, RawJson] = {"id": dump(self.id), "status": dump(self.state)}
         if self.started_at is not None:
             members["delayTime"] = dump(_milliseconds(self.started_at - self.submitted_at))

@@ -1,7 +1,7 @@
-"""What RunPod's queue allows: sizes, waits, lifetimes, and the policy that a caller may set for a job.
+"""The limits of RunPod's queue: sizes, waits, lifetimes, and the policy that a caller may set for a job.
 
-Source: RunPod's documentation of serverless endpoints. Megabytes are decimal here: where the platform's
-own figure is "about 20 MB", the smaller reading is the safe one (what passes here passes there).
+Source: RunPod's documentation of serverless endpoints. Megabytes are decimal here: if the platform says
+"about 20 MB", the smaller reading is the safe one: what passes here passes there.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class EndpointLimits:
     run_kept_s: float = 1_800.0
     #: How long the result of a `/runsync` job is kept after its end.
     runsync_kept_s: float = 60.0
-    #: How long `/runsync` waits where the caller names no `wait`.
+    #: How long `/runsync` waits if the caller sets no `wait`.
     sync_wait_s: float = 90.0
-    #: How long one attempt may run where the job's policy says nothing.
+    #: How long one attempt may run if the job's policy does not say.
     execution_timeout_s: float = 600.0
-    #: How long a job may live from its submission where the job's policy says nothing.
+    #: How long a job may live from its submission if its policy does not say.
     ttl_s: float = DAY_S
-    #: How often a job is handed out before the loss of its worker fails it.
+    #: How often a job is handed out before losing its worker fails it.
     max_attempts: int = 3
 
 
@@ -58,5 +58,5 @@ class Policy(BaseModel):
 
     execution_timeout_ms: PolicyMs | None = Field(default=None, alias="executionTimeout")
     ttl_ms: PolicyMs | None = Field(default=None, alias="ttl")
-    #: A low-priority job waits for a worker that is up; it does not start one.
+    #: A low-priority job waits for a running worker; it does not start one.
     low_priority: bool = Field(default=False, alias="lowPriority", strict=True)

@@ -23,19 +23,19 @@ STEADY_AFTER_S = 30.0
 
 
 class WorkerState(StrEnum):
-    """What a worker is doing; the names of `/health` where it has one."""
+    """The states of a worker, named as in `/health`."""
 
-    #: Started, has not asked for a job yet.
+    #: Started, but has not asked for a job yet.
     INITIALIZING = "initializing"
-    #: Up, without a job.
+    #: Ready, without a job.
     IDLE = "idle"
-    #: Up, with at least one job.
+    #: Ready, with at least one job.
     RUNNING = "running"
-    #: Gets no more jobs; its process has been told to end, or will be when its jobs are done.
+    #: Gets no more jobs; its process is stopped once its jobs are done.
     STOPPING = "stopping"
-    #: Up, but its heartbeat has stopped.
+    #: Running, but its heartbeat has stopped.
     UNHEALTHY = "unhealthy"
-    #: Crashed; waits for its restart.
+    #: Crashed, and waits for its restart.
     THROTTLED = "throttled"
     #: Not needed now.
     STOPPED = "stopped"
@@ -43,22 +43,22 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerInfo:
-    """A worker as seen from outside."""
+    """A worker, for callers of the pool."""
 
-    #: None while no process stands behind it.
+    #: None while no process runs.
     worker_id: str | None
-    #: The leader of its process group.
+    #: Id of the leader of its process group.
     pid: int | None
     state: WorkerState
 
 
 class WorkerSlot:
-    """A place for one worker; one process after the other stands in it."""
+    """A slot for one worker: one process after the other."""
 
     def __init__(self, number: int) -> None:
-        """An empty place."""
+        """Create an empty slot."""
         self.number = number
-        #: Set while a process should stand here.
+        #: Set while a process should run in this slot.
         self.wanted = asyncio.Event()
         self.process: WorkerProcess | None = None
         self.channel: WorkerChannel | None = None
@@ -77,13 +77,13 @@ class WorkerPool:
         monotonic: Callable[[], float],
         environment: Callable[[str, str], Mapping[str, str]],
     ) -> None:
-        """A pool without processes.
+        """Create a pool without processes.
 
         Args:
             config: sizes and times.
-            registry: told what a dead worker leaves behind.
+            registry: its jobs are queued again if their worker dies.
             monotonic: the clock of idle times and heartbeats, in seconds.
-            environment: the whole environment of a worker, from its id and its token.
+            environment: returns the whole environment of a worker, from its id and token.
         """
         self._config = config
         self._registry = registry
@@ -96,7 +96,7 @@ class WorkerPool:
 
     @property
     def workers(self) -> list[WorkerInfo]:
-        """All places and what stands in them."""
+        """Return the worker of each slot."""
         return [
             WorkerInfo(
                 worker_id=slot.channel.worker_id if slot.channel else None,
@@ -107,7 +107,7 @@ class WorkerPool:
         ]
 
     def health(self) -> dict[str, int]:
-        """The `workers` of `/health`; `ready` counts those that are up and well."""
+        """Return the `workers` of `/health`; `ready` counts the idle and running ones."""
         states = Counter(self._state(slot) for slot in self._slots)
         return {
             "idle": states[WorkerState.IDLE],
@@ -119,16 +119,16 @@ class WorkerPool:
         }
 
     def channel(self, worker_id: str, token: str) -> WorkerChannel | None:
-        """The channel of a worker that lives and names its own token."""
+        """Return the channel of a live worker if the token is its own."""
         known, channel = self._channels.get(worker_id, ("", None))
         return channel if secrets.compare_digest(known.encode(), token.encode()) else None
 
     def channel_of(self, worker_id: str | None) -> WorkerChannel | None:
-        """The channel of a worker, where it lives."""
+        """Return the channel of a worker if it is alive."""
         return self._channels[worker_id][1] if worker_id in self._channels else None
 
     def start(self) -> None:
-        """Start the workers that are always up."""
+        """Start the workers that always run."""
         for slot in self._slots[: self._config.active_workers]:
             slot.wanted.set()
         self._tasks = [
@@ -136,7 +136,7 @@ class WorkerPool:
         ]
 
     def tick(self) -> None:
-        """Start and stop workers as the queue asks for; call it often."""
+        """Start and stop workers as the queue needs; call it often."""
         now = self._monotonic()
         for slot in self._slots:
             if slot.channel is not None and self._busy(slot.channel):
@@ -146,20 +146,20 @@ class WorkerPool:
         self._terminate_drained()
 
     def retire(self, worker_id: str) -> None:
-        """Replace a worker by a fresh one as soon as its jobs are done (`stopPod`)."""
+        """Replace a worker by a new one once its jobs are done (`stopPod`)."""
         for slot in self._slots:
             if slot.channel is not None and slot.channel.worker_id == worker_id:
                 slot.channel.drain()
 
     def interrupt(self, worker_id: str) -> None:
-        """Stop a worker now, whatever it does, as a platform that takes its machine back."""
+        """Stop a worker now, as a platform does that takes its machine back."""
         for slot in self._slots:
             if slot.process and slot.channel and slot.channel.worker_id == worker_id:
                 slot.channel.drain()
                 slot.stopping = slot.stopping or asyncio.create_task(self._terminate(slot.process))
 
     async def close(self) -> None:
-        """Stop every worker; nothing of their groups runs when this returns."""
+        """Stop every worker with its process group; return once they have ended."""
         self._closing = True
         for slot in self._slots:
             slot.wanted.clear()
@@ -258,13 +258,13 @@ class WorkerPool:
                 await asyncio.sleep(min(wait_s, self._config.restart_wait_max_s))
 
     async def _run_once(self, slot: WorkerSlot) -> bool:
-        """Run one process to its end; whether it ended as it should."""
+        """Run one process to its end; return False if it crashed soon after its start."""
         if self._closing:
             return True
         token = secrets.token_urlsafe(16)
         worker_id = f"worker{slot.number}-{secrets.token_hex(4)}"
         channel = WorkerChannel(worker_id, hold_s=self._config.poll_hold_s, monotonic=self._monotonic)
-        # No await between the start and the note of it: `close` must not overlook a process.
+        # No await between start and assignment: `close` must not miss a process.
         process = WorkerProcess(
             worker_id,
             self._config.command,

@@ -1,4 +1,4 @@
-"""The process side of one worker: its start, its output, its end, and the end of what it leaves behind."""
+"""The process of one worker: its start, output and end, and the end of its whole group."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-#: Where the workers' output goes that has no file of its own.
+#: The log of workers without a log file.
 output_log = logging.getLogger("lorapod.endpoint.output")
 
 #: The longest line of a worker's output that is kept in one piece, bytes.
 LINE_BYTES = 65_536
 
-#: How long the rest of a dead worker's output is waited for.
+#: How long to wait for the rest of a dead worker's output.
 OUTPUT_GRACE_S = 1.0
 
 
 class WorkerProcess:
-    """A worker in a session and process group of its own."""
+    """A worker process in its own session and process group."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class WorkerProcess:
         working_folder: Path | None,
         log_folder: Path | None,
     ) -> None:
-        """Start it.
+        """Start the process.
 
         Raises:
             OSError: the command cannot be run, or its log file cannot be opened.
@@ -65,11 +65,11 @@ class WorkerProcess:
 
     @property
     def exited(self) -> bool:
-        """Whether it is gone."""
+        """Return whether it has ended."""
         return self._exited.done()
 
     async def run(self) -> int:
-        """Pass its output on until it ends; the exit code (negative: a signal)."""
+        """Log its output until it ends; return the exit code (negative: a signal)."""
         if self._reader is None:
             return await self.wait()
         _, lines = await asyncio.get_running_loop().connect_read_pipe(
@@ -80,15 +80,15 @@ class WorkerProcess:
         return code
 
     async def wait(self) -> int:
-        """The exit code, once it and what was left in its group are gone."""
+        """Wait for the end of the process and its group; return the exit code."""
         return await asyncio.shield(self._exited)
 
     def terminate(self) -> None:
-        """SIGTERM to the group."""
+        """Send SIGTERM to the group."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the group."""
+        """Send SIGKILL to the group."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -97,15 +97,15 @@ class WorkerProcess:
                 os.killpg(self.pid, number)
 
     def _watch(self) -> None:
-        # The SDK's heartbeat is a process of its own, which outlives a killed worker and goes on saying
-        # that it is well. The group is swept while the leader is still a zombie: until it is reaped, the
-        # number of the group cannot belong to anybody else.
+        # The SDK's heartbeat is a process of its own; it outlives a killed worker and keeps reporting it as
+        # alive. The group is killed while the leader is still a zombie: until it is reaped, no other group
+        # can have its id.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         code = self._popen.wait()
         loop = self._exited.get_loop()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for it
             loop.call_soon_threadsafe(self._note_exit, code)
 
     def _note_exit(self, code: int) -> None:
@@ -114,8 +114,8 @@ class WorkerProcess:
 
 
 def _bound_to_us(command: Sequence[str]) -> list[str]:
-    # An SDK worker whose endpoint was killed asks for jobs in a tight loop for ever; where the system can,
-    # it gets SIGTERM instead. setpriv becomes the command: the process id stays the same.
+    # An SDK worker whose endpoint was killed polls in a tight loop for ever. If the system has setpriv, the
+    # worker gets SIGTERM instead. setpriv executes the command, so the process id stays the same.
     setpriv = shutil.which("setpriv")
     return [*([setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []), *command]
 
@@ -129,7 +129,7 @@ def _output_file(worker_id: str, log_folder: Path | None) -> tuple[IO[bytes] | N
 
 
 class _OutputLines(asyncio.Protocol):
-    """Writes a worker's output to the endpoint's log, line by line."""
+    """Write a worker's output to the endpoint's log, line by line."""
 
     def __init__(self, worker_id: str) -> None:
         self._worker_id = worker_id
@@ -155,7 +155,7 @@ class _OutputLines(asyncio.Protocol):
         self._ended.set()
 
     async def finish(self, grace_s: float) -> None:
-        """Wait for the end of the output, but not for somebody outside the group who still holds it."""
+        """Wait for the end of the output, at most `grace_s`: a process outside the group may hold it open."""
         try:
             async with asyncio.timeout(grace_s):
                 await self._ended.wait()

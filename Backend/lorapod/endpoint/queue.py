@@ -1,4 +1,4 @@
-"""The waiting line: job ids in order, and workers that wait for one."""
+"""The queue: job ids in order, and workers that wait for one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ class JobQueue:
     """Job ids, first in first out, with removal from the middle and return to the front."""
 
     def __init__(self) -> None:
-        """An empty queue."""
+        """Create an empty queue."""
         self._ids: dict[str, None] = {}
         self._front: deque[str] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
-        """How many jobs wait."""
+        """Return how many jobs wait."""
         return len(self._front) + len(self._ids)
 
     def ids(self) -> list[str]:
-        """The waiting jobs, the next first."""
+        """Return the waiting jobs, the next first."""
         return [*self._front, *self._ids]
 
     def put(self, job_id: str) -> None:
@@ -29,31 +29,31 @@ class JobQueue:
         self._wake()
 
     def put_back(self, job_id: str) -> None:
-        """Add a job at the front: it has waited before."""
+        """Add a job at the front, because it has waited before."""
         self._front.append(job_id)
         self._wake()
 
     def discard(self, job_id: str) -> None:
-        """Take a job out, wherever it stands."""
+        """Remove a job from any place."""
         if job_id in self._ids:
             del self._ids[job_id]
         elif job_id in self._front:
             self._front.remove(job_id)
 
     async def take(self, limit: int) -> list[str]:
-        """Up to `limit` jobs, waiting for the first one.
+        """Wait for a job and return up to `limit` jobs.
 
-        Cancelling the wait loses nothing: jobs leave the queue only when this returns.
+        Cancelling the wait loses no job: jobs leave the queue only when this returns.
         """
         while not len(self):
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
             try:
-                await turn
+                await waiter
             except asyncio.CancelledError:
-                turn.cancel()
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
+                waiter.cancel()
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
                 elif len(self):
                     self._wake()
                 raise
@@ -68,7 +68,7 @@ class JobQueue:
 
     def _wake(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return

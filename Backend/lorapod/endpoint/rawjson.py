@@ -1,7 +1,7 @@
-"""JSON that is checked but not rebuilt: the members of an object as slices of the text they came in.
+"""JSON that is checked but not rebuilt: the members of an object as slices of its text.
 
-A result may be 20 MB of base64. It is parsed once, to know that it is JSON, and then travels on as the
-bytes it arrived in, spliced into the answers.
+A result may be 20 MB of base64. It is parsed once, to check that it is JSON, and then passed on as the
+bytes that arrived, inserted into the answers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class InvalidJson(ValueError):
 
 
 def split_object(body: bytes) -> dict[str, RawJson]:
-    """The members of the JSON object `body`, each as its own raw text.
+    """Return the members of the JSON object `body`, each as its own raw text.
 
-    Where a name comes twice, the last one counts. `NaN` and `Infinity`, which Python writes and JSON
-    does not know, are refused.
+    If a name comes twice, the last one counts. `NaN` and `Infinity`, which Python writes but JSON does not
+    allow, are refused.
 
     Raises:
         InvalidJson: `body` is not UTF-8, not JSON, or not an object.
@@ -44,22 +44,22 @@ def split_object(body: bytes) -> dict[str, RawJson]:
 
 
 def load(raw: RawJson) -> Any:
-    """The value of a raw JSON text that `split_object` returned."""
+    """Return the value of a raw JSON text from `split_object`."""
     return json.loads(bytes(raw))
 
 
 def dump(value: object) -> bytes:
-    """The compact JSON text of `value`, UTF-8."""
+    """Return the compact JSON text of `value`, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def is_object(raw: RawJson) -> bool:
-    """Whether a raw JSON text is an object."""
+    """Return whether a raw JSON text is an object."""
     return bytes(raw[:1]) == b"{"
 
 
 def join_object(members: dict[str, RawJson]) -> list[RawJson]:
-    """The text of an object of `members`, in pieces, so that none is copied."""
+    """Return the text of an object with these members, in pieces, so that none is copied."""
     pieces: list[RawJson] = []
     for name, value in members.items():
         pieces += ((b"," if pieces else b"{") + dump(name) + b":", value)

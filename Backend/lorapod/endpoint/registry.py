@@ -1,4 +1,4 @@
-"""All jobs of an endpoint: the queue, what runs, and what is kept of what ended."""
+"""All jobs of an endpoint: queued, running, and ended ones whose results are kept."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ log = logging.getLogger(__name__)
 
 
 class UnknownJob(LookupError):
-    """There is no job of that id, or its result is no longer kept."""
+    """There is no job with that id, or its result is no longer kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What a caller asks for."""
+    """A job as its caller submits it."""
 
     input: RawJson
     policy: Policy = field(default_factory=Policy)
     webhook: str | None = None
     s3_config: RawJson | None = None
-    #: Submitted by `/runsync`.
+    #: Whether it was submitted by `/runsync`.
     sync: bool = False
 
 
 @dataclass(kw_only=True)
 class Counters:
-    """How many jobs ended how since the endpoint started; as `/health` shows them."""
+    """The counts of jobs since the endpoint started, for `/health`."""
 
     completed: int = 0
     failed: int = 0
@@ -43,7 +43,7 @@ class Counters:
 
 
 class JobRegistry:
-    """Every job the endpoint knows. Not for threads: it belongs to one event loop."""
+    """Every job of the endpoint. Not thread-safe: it belongs to one event loop."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class JobRegistry:
         on_end: Callable[[EndpointJob], None],
         on_stop: Callable[[EndpointJob], None],
     ) -> None:
-        """An empty registry.
+        """Create an empty registry.
 
         Args:
             limits: lifetimes and the number of attempts.
             monotonic: the clock, in seconds; a test gives its own.
-            on_end: called once with each job that reached a final state.
-            on_stop: called with a job that ended while a worker ran it: that worker must stop it.
+            on_end: called once for each job that reached a final state.
+            on_stop: called for a job that was cancelled or timed out while a worker ran it.
         """
         self.limits = limits
         self.counters = Counters()
@@ -95,10 +95,10 @@ class JobRegistry:
         return job
 
     def get(self, job_id: str) -> EndpointJob:
-        """The job.
+        """Return the job.
 
         Raises:
-            UnknownJob: never heard of, or no longer kept.
+            UnknownJob: there is no such job, or it is no longer kept.
         """
         try:
             return self._jobs[job_id]
@@ -106,16 +106,16 @@ class JobRegistry:
             raise UnknownJob(job_id) from None
 
     def queued(self) -> list[EndpointJob]:
-        """The jobs that wait, the next first."""
+        """Return the queued jobs, the next first."""
         return [self._jobs[job_id] for job_id in self._queue.ids()]
 
     def running(self, worker_id: str | None = None) -> list[EndpointJob]:
-        """The jobs in progress, of one worker or of all."""
+        """Return the running jobs of one worker, or of all."""
         workers = self._running if worker_id is None else [worker_id]
         return [self._jobs[job_id] for worker in workers for job_id in self._running.get(worker, ())]
 
     async def take(self, worker_id: str, limit: int) -> list[EndpointJob]:
-        """Hand up to `limit` jobs to a worker, waiting for the first one; safe to cancel."""
+        """Wait for a job and hand up to `limit` jobs to a worker; safe to cancel."""
         ids = await self._queue.take(limit)
         now = self._monotonic()
         taken = [self._jobs[job_id].taken(worker_id, now) for job_id in ids]
@@ -125,13 +125,13 @@ class JobRegistry:
         return taken
 
     def give_back(self, jobs: Iterable[EndpointJob]) -> None:
-        """Take jobs back that never reached the worker they were handed to; not an attempt."""
+        """Queue jobs again that never reached their worker; this does not count as an attempt."""
         for job in jobs:
             if job.worker_id is not None and self.get(job.id).runs_on(job.worker_id):
                 self._requeue(self.get(job.id), counts=False)
 
     def progress(self, worker_id: str, job_id: str, output: RawJson) -> bool:
-        """Note a progress update; False where that worker no longer runs the job."""
+        """Store a progress update; return False if that worker no longer runs the job."""
         job = self.get(job_id)
         if not job.runs_on(worker_id):
             return False
@@ -139,18 +139,18 @@ class JobRegistry:
         return True
 
     def stream(self, worker_id: str, job_id: str, piece: RawJson) -> bool:
-        """Note a piece of a generator's output; False where that worker no longer runs the job."""
+        """Store a piece of a generator's output; return False if that worker no longer runs the job."""
         if not self.get(job_id).runs_on(worker_id):
             return False
         self._streams.setdefault(job_id, []).append(piece)
         return True
 
     def drain_stream(self, job_id: str) -> list[RawJson]:
-        """The pieces that no caller has read yet."""
+        """Return, and forget, the pieces that no caller has read yet."""
         return self._streams.pop(job_id, [])
 
     def finish(self, worker_id: str, job_id: str, *, output: RawJson | None, error: str | None) -> bool:
-        """End a job as its handler did; False where that worker no longer runs it."""
+        """End a job with its handler's result; return False if that worker no longer runs it."""
         job = self.get(job_id)
         if not job.runs_on(worker_id):
             return False
@@ -158,10 +158,10 @@ class JobRegistry:
         return True
 
     def cancel(self, job_id: str) -> EndpointJob:
-        """Cancel a job; one that has ended stays as it ended.
+        """Cancel a job; a job that has ended does not change.
 
         Raises:
-            UnknownJob: never heard of, or no longer kept.
+            UnknownJob: there is no such job, or it is no longer kept.
         """
         job = self.get(job_id)
         if not job.is_final:
@@ -169,20 +169,20 @@ class JobRegistry:
         return self.get(job_id)
 
     def purge(self) -> int:
-        """Cancel every job that waits in the queue; how many those were."""
+        """Cancel every queued job; return how many."""
         waiting = self.queued()
         for job in waiting:
             self._end(job, JobState.CANCELLED, error="the queue was purged")
         return len(waiting)
 
     def worker_lost(self, worker_id: str, reason: str) -> None:
-        """Take back what a worker ran: it is gone."""
+        """Queue or fail the jobs of a worker that has ended."""
         for job in self.running(worker_id):
             self.attempt_lost(job, reason)
         self._running.pop(worker_id, None)
 
     def attempt_lost(self, job: EndpointJob, reason: str) -> None:
-        """Take back a job whose worker lost it: queued again, or failed after the last attempt."""
+        """Queue a lost job again, or fail it after its last attempt."""
         if job.attempts >= self.limits.max_attempts:
             self._end(job, JobState.FAILED, error=f"{reason}; given up after {job.attempts} attempts")
             return
@@ -191,7 +191,7 @@ class JobRegistry:
         self._requeue(job, counts=True)
 
     def tick(self) -> None:
-        """Do what time asks for: time jobs out, forget results; call it often."""
+        """Time jobs out and forget old results; call it often."""
         now = self._monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, job_id = heapq.heappop(self._deadlines)
@@ -201,7 +201,7 @@ class JobRegistry:
             if job.is_final:
                 self._forget(job)
             elif now >= job.expires_at:
-                self._end(job, JobState.TIMED_OUT, error="the job outlived its time to live (policy.ttl)")
+                self._end(job, JobState.TIMED_OUT, error="the job exceeded its time to live (policy.ttl)")
             else:
                 self._end(
                     job,
@@ -210,7 +210,7 @@ class JobRegistry:
                 )
 
     async def wait_end(self, job_id: str, timeout_s: float) -> EndpointJob:
-        """The job when it has ended, or as it stands after `timeout_s`."""
+        """Return the job once it has ended, or as it is after `timeout_s`."""
         event = self._ends.get(job_id)
         if event is not None:
             try:

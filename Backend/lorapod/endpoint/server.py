@@ -23,19 +23,19 @@ from lorapod.endpoint.worker_routes import WorkerRoutes, worker_environment
 
 log = logging.getLogger(__name__)
 
-#: Hosts that mean every address of the machine; its own workers take the loopback then.
+#: Hosts that mean every address of the machine; the workers use the loopback then.
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 
-#: How often deadlines, idle times and the need for workers are looked at.
+#: How often to check deadlines, idle times and the need for workers.
 TICK_S = 0.1
 
-#: Variables of a surrounding RunPod worker that must not reach a worker of this endpoint.
+#: Variables of a RunPod worker around this endpoint that must not reach the workers of this one.
 _FOREIGN_VARIABLES = ("RUNPOD_REALTIME_PORT", "RUNPOD_REALTIME_CONCURRENCY")
 
-#: A worker reaches its endpoint over the loopback, past any proxy of the surrounding environment.
+#: A worker reaches its endpoint over the loopback, not through the environment's proxy.
 _PAST_PROXIES = "127.0.0.1,localhost,::1"
 
-#: What a worker needs where there is no GPU and no internet; the environment may say otherwise.
+#: What a worker needs without a GPU and without internet; the environment overrides it.
 _WORKER_DEFAULTS = {
     "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
     "RUNPOD_SKIP_GPU_CHECK": "true",
@@ -45,7 +45,7 @@ _WORKER_DEFAULTS = {
 
 
 class LocalEndpoint:
-    """An endpoint on this machine; `async with` starts it and leaves nothing running behind it."""
+    """An endpoint on this machine; `async with` starts it and stops it with all its workers."""
 
     def __init__(self, config: EndpointConfig, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Prepare an endpoint; `start` opens it. A test may give a clock of its own, in seconds."""
@@ -67,13 +67,13 @@ class LocalEndpoint:
 
     @property
     def base_url(self) -> str:
-        """Where it listens, e.g. `http://127.0.0.1:8000`."""
+        """The URL where it listens, e.g. `http://127.0.0.1:8000`."""
         host = "127.0.0.1" if self.config.host in _EVERY_ADDRESS else self.config.host
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     @property
     def url(self) -> str:
-        """What a caller adds `/run` to, e.g. `http://127.0.0.1:8000/v2/local`."""
+        """The URL for callers, without `/run`, e.g. `http://127.0.0.1:8000/v2/local`."""
         return f"{self.base_url}/v2/{self.config.endpoint_id}"
 
     @property
@@ -116,7 +116,7 @@ class LocalEndpoint:
         log.info("endpoint listens", extra={"url": self.url})
 
     async def close(self) -> None:
-        """Stop the workers, then listening."""
+        """Stop the workers, then stop listening."""
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
@@ -126,7 +126,7 @@ class LocalEndpoint:
             await self._runner.cleanup()
 
     def interrupt_worker(self, worker_id: str) -> None:
-        """Stop a worker as a platform does that takes its machine back, and start another in its place.
+        """Stop a worker, as a platform does that takes its machine back, and start another.
 
         No more jobs, SIGTERM at once, SIGKILL after `stop_grace_s`; what it had not finished is queued
         again. An unknown id does nothing: that worker has ended.

@@ -1,4 +1,4 @@
-"""Tells callers who named a webhook how their job ended."""
+"""Send the results of jobs to their webhooks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ATTEMPT_TIMEOUT_S = 30.0
 
 
 class Webhooks:
-    """Sends the final state of jobs, each in a task of its own."""
+    """Senders of results, a task for each job."""
 
     def __init__(self, *, attempts: int, wait_s: float) -> None:
-        """Send up to `attempts` times, `wait_s` apart, until the receiver answers below 400."""
+        """Send each result up to `attempts` times, `wait_s` apart, until the answer is below 400."""
         self._attempts = attempts
         self._wait_s = wait_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def announce(self, job: EndpointJob) -> None:
-        """Start sending what `/status` answers for `job`, where it has a webhook."""
+        """Start to send the answer of `/status` for `job`, if it has a webhook."""
         if job.webhook is None:
             return
         task = asyncio.create_task(self._send(job, job.webhook), name=f"webhook-{job.id}")
@@ -34,7 +34,7 @@ class Webhooks:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up on what is still under way."""
+        """Cancel the sends that are not finished."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

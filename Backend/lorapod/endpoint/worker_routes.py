@@ -1,7 +1,7 @@
-"""What workers call: RunPod's worker protocol, as the SDK speaks it (runpod 1.12.0).
+"""The routes for workers: RunPod's worker protocol, as the SDK speaks it (runpod 1.12.0).
 
-A worker's own token is part of its addresses, so that only processes of this endpoint are heard, and a
-dead worker's left-over heartbeat is not.
+Each worker has a token in its URLs, so that only workers of this endpoint are accepted, and not the
+heartbeat that a dead worker may leave running.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from lorapod.endpoint.registry import JobRegistry, UnknownJob
 
 log = logging.getLogger(__name__)
 
-#: How the SDK writes a progress update; its result never begins so.
+#: How the SDK's progress updates begin; its results never begin so.
 _PROGRESS_HEAD = b'{"status": "IN_PROGRESS"'
 
 
 def worker_environment(
     base_url: str, *, worker_id: str, token: str, endpoint_id: str, ping_interval_s: int
 ) -> Mapping[str, str]:
-    """The variables by which the SDK finds the endpoint; `base_url` without a trailing slash."""
+    """Return the variables that name the endpoint to the SDK; `base_url` has no trailing slash."""
     base = f"{base_url}/worker/{token}"
     return {
         "RUNPOD_ENDPOINT_ID": endpoint_id,
@@ -52,7 +52,7 @@ class WorkerRoutes:
         self._limits = limits
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, for an application."""
+        """Return the routes for the application."""
         base = "/worker/{token}"
         return [
             web.get(base + "/job-take/{worker}", self.job_take),
@@ -64,12 +64,12 @@ class WorkerRoutes:
         ]
 
     async def job_take(self, request: web.Request) -> web.StreamResponse:
-        """Long poll: 200 with one job, or 204."""
+        """Answer a long poll with one job, or 204."""
         jobs = await self._take(request, 1)
         return await self._hand_over(request, jobs, jobs[0].for_worker() if jobs else [])
 
     async def job_take_batch(self, request: web.Request) -> web.StreamResponse:
-        """Long poll: 200 with a list of up to `batch_size` jobs, or 204."""
+        """Answer a long poll with a list of up to `batch_size` jobs, or 204."""
         try:
             batch_size = max(1, int(request.query.get("batch_size", "1")))
         except ValueError:
@@ -81,7 +81,7 @@ class WorkerRoutes:
         return await self._hand_over(request, jobs, [*pieces, b"]"])
 
     async def job_stop(self, request: web.Request) -> web.StreamResponse:
-        """Long poll: 200 with the ids of jobs to stop, or 204."""
+        """Answer a long poll with the ids of jobs to stop, or 204."""
         channel = self._channel(request)
         try:
             async with channel.poll():
@@ -89,15 +89,15 @@ class WorkerRoutes:
         except TimeoutError:
             if not channel.draining:
                 return web.Response(status=204)
-            # The last word to a worker that is being stopped: after SIGTERM the SDK asks no more. After
-            # an empty answer it would sleep 1 s before it leaves; an id that no job has spares it that.
+            # The last answer to a worker that is being stopped: after SIGTERM the SDK polls no more. After an
+            # empty answer it would sleep 1 s before it exits; an id that no job has avoids that.
             job_ids = channel.pending_stops() or ["-"]
         response = await bodies.answer(request, [rawjson.dump({"jobsToStop": job_ids})])
         channel.stops_sent(job_ids)
         return response
 
     async def job_done(self, request: web.Request) -> web.StreamResponse:
-        """A result, an error, or a progress update; 400 fails the job where it was its result."""
+        """Accept a result, an error or a progress update; a result that is refused (400) fails the job."""
         channel, job_id = self._channel(request), request.match_info["job"]
         try:
             body = await bodies.read(request, self._limits.result_body_bytes)
@@ -113,7 +113,7 @@ class WorkerRoutes:
         return bodies.plain({"accepted": heard})
 
     async def job_stream(self, request: web.Request) -> web.StreamResponse:
-        """One piece of a generator's output."""
+        """Accept one piece of a generator's output."""
         channel = self._channel(request)
         try:
             piece = await bodies.read(request, self._limits.stream_body_bytes)
@@ -126,7 +126,7 @@ class WorkerRoutes:
         return bodies.plain({"accepted": heard})
 
     async def ping(self, request: web.Request) -> web.StreamResponse:
-        """The heartbeat, with the ids of the jobs that the worker knows."""
+        """Accept a heartbeat, with the ids of the jobs that the worker knows."""
         channel = self._channel(request)
         reported = frozenset(filter(None, request.query.get("job_id", "").split(",")))
         for job in channel.pinged(reported, self._registry.running(channel.worker_id)):
@@ -152,12 +152,12 @@ class WorkerRoutes:
         delivered = False
         try:
             response = await bodies.answer(request, pieces)
-            # A worker that died while it waited was swept up before it had these jobs.
+            # A worker that died while it waited was removed before it had these jobs.
             lives = self._pool.channel_of(request.match_info["worker"]) is not None
             delivered = lives and request.transport is not None and not request.transport.is_closing()
             return response
         finally:
-            if not delivered:  # the connection died under the answer: nobody has the jobs
+            if not delivered:  # the connection broke during the answer: no worker has the jobs
                 self._registry.give_back(jobs)
 
     def _channel(self, request: web.Request) -> WorkerChannel:

@@ -70,7 +70,7 @@ def test_call_with_a_timeout_gives_up_but_names_the_job(client: Client, queue: F
     queue.states = [{"status": "IN_QUEUE"}]
 
     began = time.monotonic()
-    with pytest.raises(WaitTimeout, match="job job-1 goes on") as caught:
+    with pytest.raises(WaitTimeout, match="job job-1 continues") as caught:
         client.call("ping", timeout_s=0.05)
     assert caught.value.job_id == "job-1"
     assert time.monotonic() - began < 5

@@ -82,7 +82,7 @@ def test_a_training_that_no_worker_takes_up_names_its_job(client: Client, queue:
 
 def test_an_answer_without_a_process_is_no_training(client: Client, queue: FakeQueue) -> None:
     queue.states = [{"status": "COMPLETED", "output": {"dry_run": True}}]
-    with pytest.raises(EndpointError, match="names no process"):
+    with pytest.raises(EndpointError, match="has no process_id"):
         client.train(preset="sd1", dry_run=True)
 
 

@@ -1,4 +1,4 @@
-"""`status`, `logs` and `processes`: what goes on."""
+"""`status`, `logs` and `processes`: follow what the worker does."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ def status(
     context: typer.Context,
     process_id: ProcessIdArgument,
     *,
-    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended.")] = False,
+    follow_it: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Keep showing it until it ends. Press Ctrl-C to stop watching."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a process: its state, step, loss, time left and what it made."""
+    """Show a process: its status, step, loss, time left and files."""
     with open_session(context, as_json=as_json) as session:
         if follow_it:
             ended(follow(session.client, process_id, session.screen))
@@ -34,7 +37,7 @@ def status(
             return
         losses = session.client.metrics(process_id, keys=["loss/loss"]) if process["progress"]["step"] else {}
         session.screen.console.print(panel(process, [loss for _, loss in losses.get("loss/loss", ())]))
-        _tell_files(process, session.screen)
+        _print_files(process, session.screen)
 
 
 def logs(
@@ -42,9 +45,9 @@ def logs(
     process_id: ProcessIdArgument,
     *,
     follow_it: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the process has ended.")
+        bool, typer.Option("--follow", "-f", help="Keep printing until the process ends.")
     ] = False,
-    tail: Annotated[int | None, typer.Option(min=1, help="Only the last lines.")] = None,
+    tail: Annotated[int | None, typer.Option(min=1, help="Print only this many lines from the end.")] = None,
 ) -> None:
     """Print a process's log."""
     with open_session(context, as_json=False) as session:
@@ -52,14 +55,18 @@ def logs(
         shown = text if tail is None else "".join(text.splitlines(keepends=True)[-tail:])
         session.screen.console.out(shown, end="", highlight=False)
         if follow_it:
-            _go_on(session.client, process_id, len(text.encode()), session.screen)
+            _print_new(session.client, process_id, len(text.encode()), session.screen)
 
 
 def processes(
     context: typer.Context,
     *,
-    status: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="List only processes with this status, for example running.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=500, help="List at most this many, the newest first.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List processes, the newest first."""
@@ -83,8 +90,8 @@ def processes(
         session.screen.table(columns, rows, right=(3,))
 
 
-def _go_on(client: Client, process_id: str, offset: int, screen: Screen) -> None:
-    """Print what comes, until the process has ended and its log is read."""
+def _print_new(client: Client, process_id: str, offset: int, screen: Screen) -> None:
+    """Print new log text until the process has ended and its log is read to the end."""
     while True:
         over = client.process_status(process_id)["status"] in _ENDED
         news = client.logs(process_id, offset=offset)
@@ -100,7 +107,7 @@ def _step(progress: dict[str, Any]) -> str:
     return f"{progress['step']}/{total}" if total else ""
 
 
-def _tell_files(process: dict[str, Any], screen: Screen) -> None:
+def _print_files(process: dict[str, Any], screen: Screen) -> None:
     for checkpoint in process["checkpoints"]:
         screen.line(f"  {checkpoint['path']}")
     if process["samples"]:

@@ -1,4 +1,4 @@
-"""`generate`: pictures and videos with what was trained."""
+"""`generate`: images and videos, with the LoRAs that were trained."""
 
 from __future__ import annotations
 
@@ -14,33 +14,43 @@ from lorapod.client.commands.session import AsJson, open_session
 def generate(
     context: typer.Context,
     prompt: Annotated[
-        str | None, typer.Argument(help="What to show; a workflow or config may say it.")
+        str | None, typer.Argument(help="What to draw. Leave it out if the workflow names it.")
     ] = None,
     *,
     lora: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE[:WEIGHT]", help="A training's process id, or a file's path; repeat it."),
+        typer.Option(
+            metavar="SOURCE[:WEIGHT]",
+            help="LoRA to use: the process id of a training, or the path of a file. May be repeated.",
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Base model; else the engine's own choice.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What not to show.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="In pixels.")] = None,
-    height: Annotated[int | None, typer.Option(min=16, help="In pixels.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model. Default: the engine chooses.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the image must not show.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Width in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(min=16, help="Height in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="How closely the prompt is followed.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the first picture; chosen where left out.")] = None,
-    num_images: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1,
-    image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="An input picture.")] = None,
-    strength: Annotated[float | None, typer.Option(help="How much of it is changed, 0 to 1.")] = None,
-    length: Annotated[int | None, typer.Option(min=1, help="Frames of a video.")] = None,
-    engine: Annotated[str | None, typer.Option(help="diffusers, comfyui, swarmui, ai-toolkit.")] = None,
-    workflow: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A ComfyUI workflow (API form, JSON).")
+    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the first image. Default: a random one.")] = None,
+    num_images: Annotated[int, typer.Option(min=1, help="Number of images.")] = 1,
+    image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input image.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How much to change the input image, 0 to 1.")
     ] = None,
-    workflow_name: Annotated[str | None, typer.Option(help="One of the worker's templates.")] = None,
-    to: Annotated[Path, typer.Option(file_okay=False, help="Where results go.")] = Path(),
+    length: Annotated[int | None, typer.Option(min=1, help="Length of a video in frames.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Engine: diffusers, comfyui, swarmui or ai-toolkit.")
+    ] = None,
+    workflow: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="ComfyUI workflow, exported in API format (JSON)."),
+    ] = None,
+    workflow_name: Annotated[
+        str | None, typer.Option(help="Name of a workflow template on the worker.")
+    ] = None,
+    to: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Generate pictures or videos, and fetch them."""
+    """Generate images or videos and download them."""
     with open_session(context, as_json=as_json) as session:
         made = session.client.generate(
             prompt,
@@ -75,7 +85,10 @@ def _lora(text: str) -> dict[str, Any]:
     try:
         strength = float(weight)
     except ValueError:
-        raise typer.BadParameter(f"{weight!r} is no weight", param_hint="--lora") from None
+        raise typer.BadParameter(
+            f"{weight!r} is not a number; write SOURCE or SOURCE:WEIGHT, for example train_0123456789ab:0.9",
+            param_hint="--lora",
+        ) from None
     kind = "path" if "/" in source or "." in source else "process_id"
     return {kind: source, "weight": strength}
 
@@ -84,7 +97,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         workflow = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise typer.BadParameter(f"{path} is no JSON: {error}", param_hint="--workflow") from None
+        raise typer.BadParameter(f"{path} is not valid JSON: {error}", param_hint="--workflow") from None
     if not isinstance(workflow, dict):
-        raise typer.BadParameter(f"{path} holds no JSON object", param_hint="--workflow")
+        raise typer.BadParameter(
+            f"{path} must hold a JSON object, the graph of the workflow", param_hint="--workflow"
+        )
     return workflow

@@ -1,4 +1,4 @@
-"""`health`, `ping` and `schema`: how the endpoint is, and what it takes."""
+"""`health`, `ping` and `schema`: the worker's health and the requests it accepts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lorapod.client.commands.session import AsJson, ExitCode, open_session
 
 
 def health(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show how a worker is; ends with 1 where it is not well."""
+    """Show the worker's health; exit with 1 if it is degraded."""
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("health")
         if as_json:
             session.screen.answer(answer)
         else:
-            _tell(answer, session.screen)
+            _print_health(answer, session.screen)
         if answer["status"] != "ok":
             raise typer.Exit(ExitCode.FAILED)
 
 
 def ping(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Ask whether a worker is there, and how long it takes to say so."""
+    """Check that a worker answers, and show how long that takes."""
     with open_session(context, as_json=as_json) as session:
         began = time.perf_counter()
         answer = session.client.call("ping")
@@ -36,11 +36,13 @@ def ping(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 def schema(
     context: typer.Context,
-    action: Annotated[str | None, typer.Argument(help="One action; else their list.")] = None,
+    action: Annotated[
+        str | None, typer.Argument(help="Show the schema of this action. Default: list all actions.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the worker takes: the list of its actions, or the JSON Schema of one."""
+    """List the worker's actions, or show the JSON Schema of one."""
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("schema", action=action)
         if as_json or action is not None:
@@ -50,7 +52,7 @@ def schema(
         session.screen.table(("action", "what it does"), rows)
 
 
-def _tell(answer: dict[str, Any], screen: Screen) -> None:
+def _print_health(answer: dict[str, Any], screen: Screen) -> None:
     screen.line(
         f"{answer['worker_id']}  lorapod {answer['version']}  up {duration(answer['uptime_s'])}  {answer['status']}"
     )

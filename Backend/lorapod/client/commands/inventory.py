@@ -1,4 +1,4 @@
-"""`inventory`: what lies in a bucket, RunPod's S3 interface to a network volume among them; asks no worker."""
+"""`inventory`: list a bucket or a RunPod network volume over S3, without a worker."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ def inventory(
     bucket: Annotated[
         str,
         typer.Option(
-            envvar=["RUNPOD_TRAINING_STORAGE_VOLUME_ID", "BUCKET_NAME"], help="Volume id, or bucket."
+            envvar=["RUNPOD_TRAINING_STORAGE_VOLUME_ID", "BUCKET_NAME"],
+            help="Id of the network volume, or name of the bucket.",
         ),
     ],
     endpoint_url: Annotated[
         str | None,
         typer.Option(
             envvar=["RUNPOD_ENDPOINT_URL", "BUCKET_ENDPOINT_URL", "AWS_ENDPOINT_URL"],
-            help="The S3 server; else Amazon's.",
+            help="URL of the S3 server. Default: Amazon's.",
         ),
     ] = None,
     region: Annotated[
         str | None,
         typer.Option(
             envvar=["RUNPOD_TRAINING_STORAGE_REGION", "BUCKET_REGION", "AWS_DEFAULT_REGION"],
-            help="Its region.",
+            help="Region of the bucket.",
         ),
     ] = None,
     access_key: Annotated[
         str | None,
         typer.Option(
             envvar=["RUNPOD_ACCESS_KEY", "BUCKET_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"],
-            help="Prefer the variable.",
+            help="Access key. Set the variable instead of the option.",
         ),
     ] = None,
     secret_key: Annotated[
@@ -51,14 +52,19 @@ def inventory(
         typer.Option(
             envvar=["RUNPOD_SECRET_ACCESS_KEY", "BUCKET_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"],
             show_envvar=True,
-            help="Only from the variable: others of this machine can read a command line.",
+            help="Secret key. Set the variable instead of the option: other users of this machine can read a "
+            "command line.",
         ),
     ] = None,
-    prefix: Annotated[str, typer.Option(envvar="RUNPOD_S3_PREFIX", help="Only what is below it.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Every object, not only weights.")] = False,
+    prefix: Annotated[
+        str, typer.Option(envvar="RUNPOD_S3_PREFIX", help="List only keys that begin with this.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="List every object, not only model weights.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the models in a bucket or on a network volume, with their sizes and the sum."""
+    """List the models in a bucket or on a network volume, with their sizes and the total."""
     screen = Screen(as_json=as_json)
     try:
         with closing(PooledSender(Timeouts())) as http:
@@ -72,7 +78,7 @@ def inventory(
             ).objects(prefix)
             found = [asdict(one) for one in objects if everything or one.key.endswith(WEIGHTS)]
     except LorapodError as error:
-        screen.tell_error(LorapodError(f"The bucket {bucket} cannot be listed: {error}"))
+        screen.error(LorapodError(f"The bucket {bucket} cannot be listed: {error}"))
         raise typer.Exit(ExitCode.ENDPOINT) from None
     total = sum(one["size_bytes"] for one in found)
     if as_json:

@@ -1,4 +1,4 @@
-"""A process as it goes on, drawn anew in place: state, step, loss, time left, and the loss so far as a sparkline."""
+"""A live view of a process: status, step, loss, time left, and the loss so far as a sparkline."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen, duration, styled
 from lorapod.client.errors import LorapodError
 
-#: Between two looks at the process.
+#: Between two polls.
 INTERVAL_S = 2.0
 SPARKLINE_WIDTH = 60
+HOW_TO_LEAVE = Text("Press Ctrl-C to stop watching; the process continues.", style="dim")
 _BARS = "▁▂▃▄▅▆▇█"
 _LOSS = "loss/loss"
 
@@ -28,12 +29,12 @@ _LOSS = "loss/loss"
 def follow(
     client: Client, process_id: str, screen: Screen, *, interval_s: float = INTERVAL_S
 ) -> dict[str, Any]:
-    """Show a process until it has ended; its whole status.
+    """Show a process until it ends; return its last status.
 
-    Where there is no terminal, or with `--json`, each change is a line.
+    Without a terminal, or with `--json`, print a line for each change.
 
     Raises:
-        LorapodError: it is not known, or out of sight for good.
+        LorapodError: the process is unknown, or the endpoint did not answer for too long.
     """
     if screen.as_json or not screen.console.is_terminal:
         return client.wait(process_id, on_progress=_Lines(screen), interval_s=interval_s, check=False)
@@ -41,13 +42,13 @@ def follow(
     with Live(console=screen.console, auto_refresh=False) as live:
 
         def draw(process: dict[str, Any]) -> None:
-            live.update(panel(process, losses.now(process)), refresh=True)
+            live.update(Group(panel(process, losses.now(process)), HOW_TO_LEAVE), refresh=True)
 
         return client.wait(process_id, on_progress=draw, interval_s=interval_s, check=False)
 
 
 def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType:
-    """One process as it is now."""
+    """Return the view of a process in its present status."""
     progress = process["progress"]
     facts = Table.grid(padding=(0, 2))
     facts.add_row("[bold]" + escape(process["process_id"]), escape(process["name"]), _state(process))
@@ -57,7 +58,7 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
             total=progress.get("total_steps"), completed=progress["step"], width=SPARKLINE_WIDTH
         )
         rows.append(bar)
-        rows.append(Text(_told(progress)))
+        rows.append(Text(_progress_text(progress)))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):
@@ -66,7 +67,7 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
 
 
 def sparkline(values: Sequence[float], width: int = SPARKLINE_WIDTH) -> str:
-    """Numbers as one line of bars, the lowest at the bottom; several of them share a bar where there are many."""
+    """Return numbers as one line of bars; if there are more than `width`, each bar is the mean of several."""
     if not values:
         return ""
     bins = min(width, len(values))
@@ -82,7 +83,7 @@ def _state(process: Mapping[str, Any]) -> str:
     return f"{styled(process['status'])}{escape(phase)}"
 
 
-def _told(progress: Mapping[str, Any]) -> str:
+def _progress_text(progress: Mapping[str, Any]) -> str:
     parts = [f"step {progress['step']}/{progress['total_steps']}"]
     if progress.get("loss") is not None:
         parts.append(f"loss {progress['loss']:.4f}")
@@ -94,7 +95,7 @@ def _told(progress: Mapping[str, Any]) -> str:
 
 
 class _Losses:
-    """The loss by step, asked for from where it was known last."""
+    """The loss at each step; asks the worker only for the steps it does not know yet."""
 
     def __init__(self, client: Client, process_id: str) -> None:
         self._client = client
@@ -102,19 +103,19 @@ class _Losses:
         self._by_step: dict[int, float] = {}
 
     def now(self, process: Mapping[str, Any]) -> list[float]:
-        """Every loss that is known, in order of steps."""
+        """Return every known loss, in order of steps."""
         step = process["progress"]["step"]
         known = max(self._by_step, default=-1)
         if step > known:
-            # A curve that cannot be had now is drawn with the next look.
+            # If the curve cannot be fetched now, the next poll fetches it.
             with suppress(LorapodError):
-                news = self._client.metrics(self._process_id, keys=[_LOSS], since_step=known + 1)
-                self._by_step |= dict(news.get(_LOSS, ()))
+                new = self._client.metrics(self._process_id, keys=[_LOSS], since_step=known + 1)
+                self._by_step |= dict(new.get(_LOSS, ()))
         return [self._by_step[step] for step in sorted(self._by_step)]
 
 
 class _Lines:
-    """Prints a line whenever something changed."""
+    """Print a line whenever something has changed."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -131,5 +132,5 @@ class _Lines:
             )
         else:
             phase = f" {process['phase']}" if process.get("phase") else ""
-            told = _told(process["progress"]) if process["progress"].get("total_steps") else ""
-            self._screen.line(f"{process['process_id']} {process['status']}{phase} {told}".rstrip())
+            text = _progress_text(process["progress"]) if process["progress"].get("total_steps") else ""
+            self._screen.line(f"{process['process_id']} {process['status']}{phase} {text}".rstrip())

@@ -1,4 +1,4 @@
-"""`models`: the base models and LoRAs of the volume, and what a worker is kept awake for."""
+"""`models` and `keep-alive`: the models of the volume, and a worker that stays up."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from lorapod.client.commands.session import AsJson, open_session
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
 
 app = typer.Typer(
-    name="models", no_args_is_help=True, help="List, describe, fetch and edit models of the volume."
+    name="models", no_args_is_help=True, help="List, describe, download and edit the models of the volume."
 )
 
-Kind = Annotated[str | None, typer.Option(help="lora, checkpoint, vae, …")]
-Engine = Annotated[str | None, typer.Option(help="Ask this engine instead, e.g. swarmui.")]
+Kind = Annotated[str | None, typer.Option(help="Kind of model: lora, checkpoint, vae, …")]
+Engine = Annotated[str | None, typer.Option(help="Use the models of this engine, e.g. swarmui.")]
 
 
 @app.command("list")
 def list_models(
     context: typer.Context, *, kind: Kind = None, engine: Engine = None, as_json: AsJson = False
 ) -> None:
-    """List models, those that trainings made among them."""
+    """List models, trained LoRAs included."""
     with open_session(context, as_json=as_json) as session:
         models: list[dict[str, Any]] = []
         cursor = None
@@ -53,7 +53,7 @@ def list_models(
 @app.command()
 def describe(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Its name or path.")],
+    model: Annotated[str, typer.Argument(help="Name or path of the model.")],
     *,
     kind: Kind = None,
     engine: Engine = None,
@@ -67,16 +67,16 @@ def describe(
 @app.command()
 def fetch(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="hf://owner/repo/file, or an https address.")],
+    source: Annotated[str, typer.Argument(help="hf://owner/repo/file, or an https URL.")],
     *,
-    kind: Annotated[str, typer.Option(help="lora, checkpoint, vae, …")] = "checkpoint",
-    name: Annotated[str | None, typer.Option(help="As the file is to be called.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="What it must have.")] = None,
+    kind: Annotated[str, typer.Option(help="Kind of model: lora, checkpoint, vae, …")] = "checkpoint",
+    name: Annotated[str | None, typer.Option(help="Name for the file.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="The sha256 that the file must have.")] = None,
     engine: Engine = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have the worker fetch a model onto the volume, and follow it."""
-    wish = {
+    """Download a model to the volume, and follow the download."""
+    request = {
         "type": "download_model",
         "source": source,
         "kind": kind,
@@ -85,21 +85,21 @@ def fetch(
         "engine": engine,
     }
     with open_session(context, as_json=as_json) as session:
-        begun = training.start(session.client, wish, execution_timeout_s=EXECUTION_TIMEOUT_S)
-        ended(follow(session.client, begun.process_id, session.screen))
+        started = training.start(session.client, request, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        ended(follow(session.client, started.process_id, session.screen))
 
 
 @app.command()
 def edit(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Its name or path.")],
+    model: Annotated[str, typer.Argument(help="Name or path of the model.")],
     changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="e.g. title='My style'.")],
     *,
     kind: Kind = None,
     engine: Engine = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what a model's card says; what is not named stays."""
+    """Change fields of a model's card."""
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("edit_model", model=model, kind=kind, engine=engine, **_fields(changes))
         session.screen.answer(answer)
@@ -109,12 +109,14 @@ def keep_alive(
     context: typer.Context,
     *,
     duration_s: Annotated[
-        float | None, typer.Option("--for", min=1, help="Seconds; else until it is idle.")
+        float | None, typer.Option("--for", min=1, help="Seconds to hold it. Default: until it is idle.")
     ] = None,
-    interval_s: Annotated[float | None, typer.Option("--interval", min=1, help="Between two looks.")] = None,
+    interval_s: Annotated[
+        float | None, typer.Option("--interval", min=1, help="Seconds between two checks.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a worker, so that RunPod does not stop it."""
+    """Keep a worker running, so that RunPod does not stop it."""
     until_idle = True if duration_s is None else None
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call(
@@ -122,15 +124,20 @@ def keep_alive(
         )
         if as_json:
             session.screen.answer(answer)
-        session.screen.line(f"held for {answer['kept_alive_s']:.0f} s")
+        session.screen.line(f"The worker was held for {answer['kept_alive_s']:.0f} s")
 
 
 def _fields(changes: list[str]) -> dict[str, Any]:
-    """Texts as they are; lists, and null for a field that is to go, as JSON."""
+    """Return the changes by field. A list, or null for a field to remove, is JSON; anything else is text."""
     fields: dict[str, Any] = {}
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals or not name:
             raise typer.BadParameter(f"{change!r} is not FIELD=VALUE", param_hint="FIELD=VALUE")
-        fields[name] = json.loads(value) if value == "null" or value.startswith("[") else value
+        try:
+            fields[name] = json.loads(value) if value == "null" or value.startswith("[") else value
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"{value!r} is not a valid JSON list: {error}", param_hint="FIELD=VALUE"
+            ) from None
     return fields

@@ -1,4 +1,4 @@
-"""`report`: one page about one training."""
+"""`report`: an HTML page about one training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_sess
 from lorapod.client.errors import LorapodError, NotFoundError
 from lorapod.client.report_page import ReportPage, write_page
 
-#: Samples on the sheet; more would be too small to see.
+#: Most steps on the sample sheet; with more, the images would be too small to see.
 COLUMNS = 8
 
 
@@ -24,17 +24,20 @@ def report(
     *,
     to: Annotated[
         Path | None,
-        typer.Option(file_okay=False, help="Folder of the page and its pictures; else one of its id."),
+        typer.Option(
+            file_okay=False,
+            help="Folder for the page and its images. Default: a folder named after the process.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a page with a training's loss curve, samples, config and dataset; its pictures lie beside it as PNG."""
+    """Write an HTML page with a training's loss curve, samples, config and dataset, and its images as PNG files."""
     with open_session(context, as_json=as_json) as session:
         process = session.client.process_status(process_id, log_tail=40)
         if "trainer" not in process:
             raise LorapodError(
-                f"{process_id} is no training but of type {process.get('type')}: there is nothing to draw.",
-                hint=f"Fetch what it made: lorapod download {process_id}",
+                f"{process_id} is not a training but of type {process.get('type')}: there is nothing to draw.",
+                hint=f"Fetch its results: lorapod download {process_id}",
             )
         folder = to or Path(process_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ def _text(client: Client, path: str) -> str:
 
 
 def _fetched(client: Client, path: str, to: Path) -> Path | None:
-    """The file; None where it is gone."""
+    """Fetch a file; return None if the worker no longer has it."""
     try:
         return client.download(path, to)
     except NotFoundError:

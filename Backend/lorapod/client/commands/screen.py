@@ -1,4 +1,4 @@
-"""What a person, or with `--json` a script, sees."""
+"""What commands print: text for people, or JSON for scripts (`--json`)."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ STATUS_STYLES = {
 
 
 class Screen:
-    """Answers go to stdout; what is said beside them goes to stderr, so that a pipe gets the answer alone."""
+    """The terminal. Answers go to stdout; warnings and errors go to stderr, so that a pipe gets the answer alone."""
 
     def __init__(self, *, as_json: bool = False) -> None:
-        """With `as_json` answers are JSON, and nothing is drawn."""
+        """With `as_json`, print JSON only."""
         self.as_json = as_json
         self.console = Console(highlight=False, soft_wrap=True)
         self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def answer(self, answer: Mapping[str, Any]) -> None:
-        """Show an answer as it is: JSON for scripts, the same in colours for people."""
+        """Print an answer as JSON, in colours for people."""
         if self.as_json:
             self.console.out(json.dumps(answer, default=str), highlight=False)
         else:
             self.console.print_json(json.dumps(answer, default=str))
 
     def line(self, text: str) -> None:
-        """Say one thing to a person; a script does not see it."""
+        """Print a line for people; nothing with `--json`."""
         if not self.as_json:
             self.console.print(escape(text))
 
     def warn(self, warnings: Iterable[str]) -> None:
-        """Say what is worth knowing."""
+        """Print warnings to stderr."""
         for warning in warnings:
             self.aside.print(f"[yellow]warning:[/] {escape(warning)}")
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
     ) -> None:
-        """A table; the columns of `right` hold numbers."""
+        """Print a table; the columns with the indexes in `right` hold numbers."""
         numbers = frozenset(right)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
@@ -62,12 +62,17 @@ class Screen:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
 
-    def tell_error(self, error: LorapodError) -> None:
-        """One sentence, what to do, and every single problem."""
+    def error(self, error: LorapodError) -> None:
+        """Print an error: its message, each single problem, and what to do."""
         if self.as_json:
-            told = {"error": error.message, "code": error.code, "hint": error.hint, "details": error.details}
+            fields = {
+                "error": error.message,
+                "code": error.code,
+                "hint": error.hint,
+                "details": error.details,
+            }
             self.console.out(
-                json.dumps({name: value for name, value in told.items() if value}), highlight=False
+                json.dumps({name: value for name, value in fields.items() if value}), highlight=False
             )
             return
         self.aside.print(f"[red]{escape(error.message)}[/]")
@@ -78,13 +83,13 @@ class Screen:
 
 
 def styled(text: str) -> str:
-    """A cell's text in markup; a status has its colour."""
+    """Return a cell's text as markup; each status has its colour."""
     style = STATUS_STYLES.get(text)
     return escape(text) if style is None else f"[{style}]{text}[/]"
 
 
 def size(size_bytes: float) -> str:
-    """A size as a person reads it, in powers of 1000."""
+    """Return a size for people, for example `2.5 MB` (powers of 1000)."""
     for unit in _UNITS[:-1]:
         if abs(size_bytes) < 1000:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -93,7 +98,7 @@ def size(size_bytes: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time as a person reads it, e.g. `1 h 02 min`; empty where it is not known."""
+    """Return a duration for people, for example `1 h 02 min`; empty if it is unknown."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

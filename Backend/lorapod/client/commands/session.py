@@ -1,4 +1,4 @@
-"""What every command that talks to an endpoint shares: where it is, how answers are shown, what an error exits with."""
+"""What all commands share: the endpoint's URL and key, the screen, and the exit code of an error."""
 
 from __future__ import annotations
 
@@ -22,42 +22,44 @@ from lorapod.client.errors import (
 )
 from lorapod.client.retrying import RetryPolicy
 
-#: A person waits at the command line: shorter than a program would.
+#: Shorter than a program's: a person waits at the command line.
 RETRIES = RetryPolicy(patience_s=15.0)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
-ProcessIdArgument = Annotated[str, typer.Argument(metavar="PROCESS_ID", help="As `processes` lists them.")]
+ProcessIdArgument = Annotated[
+    str, typer.Argument(metavar="PROCESS_ID", help="Id of a process; `lorapod processes` lists them.")
+]
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; scripts rely on it."""
+    """The exit codes of commands; scripts rely on them."""
 
     DONE = 0
     #: The worker answered with an error, or the work failed here.
     FAILED = 1
     #: The command line, or the request in it, is wrong.
     USAGE = 2
-    #: The process ended otherwise than `completed`.
+    #: The process failed, was cancelled or was interrupted.
     PROCESS_ENDED = 3
     #: The endpoint cannot be reached, or does not take the key.
     ENDPOINT = 4
-    #: CTRL-C.
+    #: Ctrl-C.
     INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """Where the endpoint is."""
+    """URL or id of the endpoint, and its key."""
 
     url: str | None = None
     endpoint_id: str | None = None
     api_key: str | None = None
 
     def client(self) -> Client:
-        """A client of it.
+        """Return a client of the endpoint.
 
         Raises:
-            typer.BadParameter: nothing says where it is, or the address is none.
+            typer.BadParameter: no option or variable names the endpoint, or its URL is wrong.
         """
         try:
             if self.url is not None:
@@ -67,7 +69,7 @@ class Connection:
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None
         raise typer.BadParameter(
-            "which endpoint? Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL "
+            "no endpoint is named. Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL "
             "(for a local endpoint, http://127.0.0.1:8080/v2/local)",
             param_hint="--url",
         )
@@ -75,7 +77,7 @@ class Connection:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSession:
-    """One command's client and screen."""
+    """Client and screen of one command."""
 
     client: Client
     screen: Screen
@@ -83,10 +85,10 @@ class CommandSession:
 
 @contextmanager
 def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSession]:
-    """The command's session; what goes wrong inside is told in a sentence and ends the command with its exit code.
+    """Open the command's session. Print an error raised inside it and exit with its exit code.
 
     Raises:
-        typer.Exit: something went wrong, or CTRL-C was pressed.
+        typer.Exit: there was an error, or Ctrl-C was pressed.
     """
     screen = Screen(as_json=as_json)
     connection: Connection = context.obj
@@ -94,19 +96,19 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSe
         with connection.client() as client:
             yield CommandSession(client=client, screen=screen)
     except LorapodError as error:
-        screen.tell_error(error)
+        screen.error(error)
         raise typer.Exit(exit_code(error)) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        screen.tell_error(LorapodError(f"{where}{error.strerror or error}."))
+        screen.error(LorapodError(f"{where}{error.strerror or error}."))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        sys.stderr.write("\nInterrupted here; what was started on the worker continues.\n")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def exit_code(error: LorapodError) -> ExitCode:
-    """What a command that ended with this error exits with."""
+    """Return the exit code for this error."""
     match error:
         case InvalidInputError():
             return ExitCode.USAGE

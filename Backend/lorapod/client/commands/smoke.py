@@ -1,4 +1,4 @@
-"""`smoke`: one generation through the whole chain, to see that an endpoint works."""
+"""`smoke`: generate one image, to see that an endpoint works."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from lorapod.client.errors import LorapodError
 
 PROMPT = "a red apple on a wooden table, studio light"
 
-#: One picture fits, and no object store is in the way.
+#: One image fits into the answer, so that no object store is needed.
 _IN_THE_ANSWER: Mapping[str, Any] = {"return": "base64"}
 
 
 def smoke(
     context: typer.Context,
     *,
-    prompt: Annotated[str, typer.Option(help="What to show.")] = PROMPT,
-    model: Annotated[str | None, typer.Option(help="Base model; else the engine's own choice.")] = None,
-    engine: Annotated[str | None, typer.Option(help="diffusers, comfyui, swarmui.")] = None,
-    size: Annotated[int, typer.Option(min=16, help="Side of the picture in pixels.")] = 512,
+    prompt: Annotated[str, typer.Option(help="What to draw.")] = PROMPT,
+    model: Annotated[str | None, typer.Option(help="Base model. Default: the engine chooses.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine: diffusers, comfyui or swarmui.")] = None,
+    size: Annotated[int, typer.Option(min=16, help="Side of the image in pixels.")] = 512,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, help="Seconds for the first answer; a cold start is in it.")
+        float,
+        typer.Option("--timeout", min=1, help="Seconds to wait for the first answer, cold start included."),
     ] = 1800,
-    to: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path(),
+    to: Annotated[Path, typer.Option(file_okay=False, help="Folder for the image.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Ask for one picture, keep it, and say how long each part took."""
+    """Generate one image, keep it, and show how long each part took."""
     with open_session(context, as_json=as_json) as session:
         began = time.perf_counter()
         session.client.call("ping", timeout_s=timeout_s)
@@ -42,7 +43,10 @@ def smoke(
         )
         took_s = time.perf_counter() - began
         if not made.files:
-            raise LorapodError("The endpoint answered without a picture.")
+            raise LorapodError(
+                "The endpoint answered without an image.",
+                hint="Look at its log: lorapod processes, lorapod logs.",
+            )
         if as_json:
             session.screen.answer(
                 {
@@ -53,6 +57,6 @@ def smoke(
                 }
             )
             return
-        session.screen.line(f"answered after {pinged_s:.1f} s, picture after {took_s:.1f} s ({made.engine})")
+        session.screen.line(f"answered after {pinged_s:.1f} s, image after {took_s:.1f} s ({made.engine})")
         for path in made.files:
             session.screen.line(str(path))

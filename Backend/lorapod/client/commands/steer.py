@@ -1,4 +1,4 @@
-"""`cancel`, `resume`, `save` and `sample`: change what goes on."""
+"""`cancel`, `resume`, `save` and `sample`: control a process."""
 
 from __future__ import annotations
 
@@ -16,50 +16,59 @@ def cancel(
     context: typer.Context,
     process_id: ProcessIdArgument,
     *,
-    save: Annotated[bool, typer.Option(help="A checkpoint first, where the trainer can.")] = True,
+    save: Annotated[bool, typer.Option(help="Save a checkpoint first, if the trainer can.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a process, by default with a checkpoint."""
+    """Stop a process, by default after a checkpoint."""
     with open_session(context, as_json=as_json) as session:
         answer = session.client.cancel_process(process_id, save=save)
         if as_json:
             session.screen.answer(answer)
-        session.screen.line(f"{process_id} was told to stop; it was {answer['status']}.")
+        session.screen.line(f"{process_id} is being stopped; its status was {answer['status']}.")
 
 
 def resume(
     context: typer.Context,
     process_id: ProcessIdArgument,
     *,
-    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Show it until it has ended.")] = False,
+    follow_it: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Show it until it ends. Press Ctrl-C to stop watching; the training continues.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take an unfinished training up again, from its newest whole checkpoint."""
+    """Resume an unfinished training from its newest complete checkpoint."""
     with open_session(context, as_json=as_json) as session:
-        wish = {"type": "resume", "process_id": process_id}
-        taken_up = training.start(session.client, wish, execution_timeout_s=EXECUTION_TIMEOUT_S)
-        session.screen.warn(taken_up.started.get("warnings", ()))
+        request = {"type": "resume", "process_id": process_id}
+        resumed = training.start(session.client, request, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        session.screen.warn(resumed.started.get("warnings", ()))
         if follow_it:
             ended(follow(session.client, process_id, session.screen))
         elif as_json:
-            session.screen.answer(taken_up.started)
+            session.screen.answer(resumed.started)
         else:
             session.screen.line(process_id)
 
 
 def save(context: typer.Context, process_id: ProcessIdArgument, *, as_json: AsJson = False) -> None:
-    """Have a running training write a checkpoint now."""
-    _wish(context, "save_now", process_id, as_json=as_json)
+    """Save a checkpoint of a running training now."""
+    _request(context, "save_now", process_id, as_json=as_json)
 
 
 def sample(context: typer.Context, process_id: ProcessIdArgument, *, as_json: AsJson = False) -> None:
-    """Have a running training make its sample pictures now."""
-    _wish(context, "sample_now", process_id, as_json=as_json)
+    """Generate the sample images of a running training now."""
+    _request(context, "sample_now", process_id, as_json=as_json)
 
 
-def _wish(context: typer.Context, action: str, process_id: str, *, as_json: bool) -> None:
+def _request(context: typer.Context, action: str, process_id: str, *, as_json: bool) -> None:
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call(action, process_id=process_id)
         if as_json:
             session.screen.answer(answer)
-        session.screen.line(f"{process_id} was asked.")
+        session.screen.line(
+            f"{process_id}: the request was sent; the training carries it out at its next step."
+        )

@@ -12,7 +12,7 @@ from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.errors import LorapodError, ProcessEnded
 
-#: Seconds for which RunPod may keep a training's job: as long as it lets any.
+#: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
 
 
@@ -20,36 +20,58 @@ def train(
     context: typer.Context,
     *,
     preset: Annotated[
-        str | None, typer.Option(help="Config to begin with; `lorapod presets` lists them.")
+        str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="An AI Toolkit config (YAML) instead.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."
+        ),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="A dataset on the worker, by its name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of a dataset on the worker.")] = None,
     dataset_url: Annotated[
-        list[str] | None, typer.Option(help="A zip or a file of the dataset; repeat it.")
+        list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
     ] = None,
-    dataset_repo: Annotated[str | None, typer.Option(help="A dataset on the HuggingFace Hub.")] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name, where the config has none.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model in place of the preset's.")] = None,
-    trigger_word: Annotated[str | None, typer.Option(help="The word that will call the subject.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in all.")] = None,
+    dataset_repo: Annotated[
+        str | None, typer.Option(help="Dataset repository on the HuggingFace Hub.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model, if the config has none.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model to use instead of the preset's.")] = None,
+    trigger_word: Annotated[
+        str | None, typer.Option(help="Word that stands for the subject in prompts.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="For example 0.0001.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate, for example 0.0001.")] = None,
     resolution: Annotated[
-        list[int] | None, typer.Option(help="Edge in pixels; repeat it for buckets.")
+        list[int] | None,
+        typer.Option(help="Side of the training images in pixels. May be repeated for several buckets."),
     ] = None,
-    sample_prompt: Annotated[list[str] | None, typer.Option(help="Of a sample picture; repeat it.")] = None,
-    trainer: Annotated[str | None, typer.Option(help="ai-toolkit, builtin or auto.")] = None,
+    sample_prompt: Annotated[
+        list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
+    ] = None,
+    trainer: Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")] = None,
     upload_to: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help='Where artifacts go live, e.g. \'{"s3": {"prefix": "loras"}}\'.'),
+        typer.Option(
+            metavar="JSON",
+            help='Where to upload artifacts during the training, e.g. \'{"s3": {"prefix": "loras"}}\'.',
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be refused.")] = False,
-    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Show it until it has ended.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the request without starting the training.")
+    ] = False,
+    follow_it: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Show it until it ends. Press Ctrl-C to stop watching; the training continues.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a training; prints its process id."""
+    """Start a training and print its process id."""
     fields: dict[str, Any] = {
         "preset": preset,
         "config": None if config is None else config.read_text("utf-8"),
@@ -67,7 +89,7 @@ def train(
     }
     with open_session(context, as_json=as_json) as session:
         if dry_run:
-            _rehearse(session, fields)
+            _dry_run(session, fields)
             return
         training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
         session.screen.warn(training.started.get("warnings", ()))
@@ -80,7 +102,7 @@ def train(
 
 
 def presets(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the presets, and the GPU memory that they need."""
+    """List the presets and the GPU memory that they need."""
     with open_session(context, as_json=as_json) as session:
         found = session.client.call("schema", action="train")["presets"]
         if as_json:
@@ -99,7 +121,7 @@ def presets(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def ended(process: dict[str, Any]) -> None:
-    """End the command well only where the process did.
+    """Exit with success only if the process completed.
 
     Raises:
         ProcessEnded: it did not complete.
@@ -108,15 +130,17 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
-def _rehearse(session: CommandSession, fields: dict[str, Any]) -> None:
+def _dry_run(session: CommandSession, fields: dict[str, Any]) -> None:
     answer = session.client.call("train", dry_run=True, **fields)
     session.screen.warn(answer["warnings"])
     if session.screen.as_json:
         session.screen.answer(answer)
     elif answer["accepted"]:
-        session.screen.line(f"It would be trained with {answer['trainer']}.")
+        session.screen.line(f"The request is valid; {answer['trainer']} would train it.")
     else:
-        session.screen.tell_error(LorapodError("It would be refused.", details=answer["refused"]))
+        session.screen.error(
+            LorapodError("The worker would refuse this training.", details=answer["refused"])
+        )
     if not answer["accepted"]:
         raise typer.Exit(ExitCode.USAGE)
 
@@ -132,7 +156,10 @@ def _dataset(name: str | None, urls: list[str] | None, repo: str | None) -> dict
         if value is not None
     }
     if len(named) > 1:
-        raise typer.BadParameter("name the dataset in one way", param_hint="--dataset")
+        raise typer.BadParameter(
+            "name the dataset with only one of --dataset, --dataset-url and --dataset-repo",
+            param_hint="--dataset",
+        )
     return named or None
 
 
@@ -146,7 +173,7 @@ def _object(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"it is no JSON: {error}", param_hint="--upload-to") from None
+        raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--upload-to") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter("it is no JSON object", param_hint="--upload-to")
+        raise typer.BadParameter("must be a JSON object", param_hint="--upload-to")
     return value

@@ -1,4 +1,4 @@
-"""`upload`, `files` and `download`: what goes to the workspace and what comes from it."""
+"""`upload`, `files` and `download`: send files to the workspace, list and fetch them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from lorapod.client.upload import UploadProgress
 
 def upload(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Pictures, captions, zips.")],
-    training_name: Annotated[str, typer.Argument(help="The dataset's name on the worker.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(exists=True, file_okay=False, help="Folder with images, captions, videos or zips."),
+    ],
+    training_name: Annotated[str, typer.Argument(help="Name of the dataset on the worker.")],
     *,
-    trigger_word: Annotated[str | None, typer.Option(help="Added to captions that lack it.")] = None,
+    trigger_word: Annotated[str | None, typer.Option(help="Word to add to captions that lack it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a folder's pictures and captions to the worker as a dataset."""
+    """Upload a folder of images and captions as a dataset."""
     with open_session(context, as_json=as_json) as session:
         with _bar(session.screen) as bar:
             task = bar.add_task(str(folder), total=None)
@@ -37,7 +40,10 @@ def upload(
                 folder, training_name, trigger_word=trigger_word, on_progress=show
             )
         session.screen.warn(f"{bad['filename']}: {bad['error']}" for bad in dataset.rejected)
-        session.screen.warn(f"{name} is no part of a dataset and was not sent." for name in dataset.skipped)
+        session.screen.warn(
+            f"{name!r} cannot be part of a dataset and was not sent: use images, videos, captions or a zip."
+            for name in dataset.skipped
+        )
         if as_json:
             session.screen.answer(asdict(dataset))
         session.screen.line(
@@ -48,13 +54,16 @@ def upload(
 
 def files(
     context: typer.Context,
-    path: Annotated[str | None, typer.Argument(help="A folder of the workspace; else all of it.")] = None,
+    path: Annotated[str | None, typer.Argument(help="Folder of the workspace. Default: all of it.")] = None,
     *,
     kind: Annotated[
-        str | None, typer.Option(help="image, caption, model, log, config, archive, video.")
+        str | None,
+        typer.Option(help="List only this kind: image, caption, model, log, config, archive or video."),
     ] = None,
-    pattern: Annotated[str | None, typer.Option(help="Of file names, e.g. '*.safetensors'.")] = None,
-    recursive: Annotated[bool, typer.Option(help="Look into folders below it.")] = True,
+    pattern: Annotated[
+        str | None, typer.Option(help="List only file names that match, e.g. '*.safetensors'.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option(help="List the folders below it too.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """List files of the workspace."""
@@ -73,16 +82,16 @@ def download(
         list[str], typer.Argument(metavar="SOURCE...", help="Process ids, or paths in the workspace.")
     ],
     *,
-    to: Annotated[Path, typer.Option(help="A file or a folder of this machine.")] = Path(),
+    to: Annotated[Path, typer.Option(help="File or folder on this machine.")] = Path(),
     archive: Annotated[
-        bool, typer.Option("--zip", help="All that these processes made, as one zip.")
+        bool, typer.Option("--zip", help="Fetch all files of these processes as one zip.")
     ] = False,
     url: Annotated[
-        bool, typer.Option("--url", help="Print addresses instead, from the object store.")
+        bool, typer.Option("--url", help="Print a URL of the object store instead of downloading.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a process's LoRA, or files; a broken download goes on where it stopped."""
+    """Download the LoRA of a training, or files. A download that broke off continues where it stopped."""
     with open_session(context, as_json=as_json) as session:
         client, screen = session.client, session.screen
         if url:
@@ -94,9 +103,9 @@ def download(
             return
         with _bar(screen) as bar:
             if archive:
-                fetched = [client.bulk_download(**_named(sources), to=to, on_progress=_Showing(bar))]
+                fetched = [client.bulk_download(**_named(sources), to=to, on_progress=_FileProgress(bar))]
             else:
-                fetched = [client.download(source, to, on_progress=_Showing(bar)) for source in sources]
+                fetched = [client.download(source, to, on_progress=_FileProgress(bar)) for source in sources]
         if as_json:
             screen.answer({"files": [str(path) for path in fetched]})
         for path in fetched:
@@ -104,7 +113,7 @@ def download(
 
 
 def _named(sources: list[str]) -> dict[str, Any]:
-    """Processes and files told apart: a path has a slash or a suffix."""
+    """Tell processes from files: a path has a slash or a suffix."""
     paths = [source for source in sources if "/" in source or "." in source]
     return {"file_paths": paths} if paths else {"process_ids": sources}
 
@@ -116,8 +125,8 @@ def _bar(screen: Screen) -> Iterator[Progress]:
         yield bar
 
 
-class _Showing:
-    """Draws one file after the other."""
+class _FileProgress:
+    """The progress bar of one file after the other."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar

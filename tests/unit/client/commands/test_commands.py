@@ -123,14 +123,14 @@ class TestSmoke:
         queue.actions["ping"] = lambda _: {"pong": True, "worker_id": "w"}
         queue.actions["generate"] = lambda _: generated(picture())
 
-        assert "picture after" in call("smoke")
+        assert "image after" in call("smoke")
         assert (tmp_path / "1.png").read_bytes() == b"picture"
 
     def test_an_answer_without_a_picture_fails(self, call: Any, queue: FakeQueue) -> None:
         queue.actions["ping"] = lambda _: {"pong": True, "worker_id": "w"}
         queue.actions["generate"] = lambda _: generated()
 
-        assert "without a picture" in call("smoke", code=1)
+        assert "without an image" in call("smoke", code=1)
 
 
 class TestModels:
@@ -225,5 +225,5 @@ def test_a_report_of_something_else_than_a_training_is_refused(
 
     told = call("report", "generate_0123456789ab", code=1)
 
-    assert "is no training but of type generate" in told
+    assert "is not a training but of type generate" in told
     assert list(tmp_path.iterdir()) == []

@@ -44,14 +44,14 @@ class TestErrors:
     )
 
     def test_a_person_reads_a_sentence_beside_the_answer(self, capsys: pytest.CaptureFixture[str]) -> None:
-        Screen().tell_error(self.ERROR)
+        Screen().error(self.ERROR)
 
         told = capsys.readouterr()
         assert not told.out
         assert told.err.splitlines() == ["No such preset.", "  preset", "Try sd15."]
 
     def test_a_script_reads_one_object(self, capsys: pytest.CaptureFixture[str]) -> None:
-        Screen(as_json=True).tell_error(self.ERROR)
+        Screen(as_json=True).error(self.ERROR)
 
         assert json.loads(capsys.readouterr().out) == {
             "error": "No such preset.",
