@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import RemoteDatasetProvider
+from lorapod.deadline import Deadline
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
@@ -113,7 +113,10 @@ class Worker:
             self.context.begin_soon(self.services.trainers.choose(self.services.settings.trainer).warm)
         if self.services.settings.auto_resume:
             threading.Thread(
-                target=resume_interrupted, args=(self.services.processes,), name="auto-resume", daemon=True
+                target=resume_interrupted,
+                args=(self.services.processes, self.services.clock),
+                name="auto-resume",
+                daemon=True,
             ).start()
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
@@ -122,11 +125,11 @@ class Worker:
 
     def close(self) -> None:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
-        until = time.monotonic() + self.services.settings.shutdown_grace_s
-        self.services.processes.close(self.services.settings.shutdown_grace_s)
-        self.emitter.close(max(LAST_EVENTS_S, until - time.monotonic()))
+        deadline = Deadline.after(self.services.settings.shutdown_grace_s)
+        self.services.processes.close(deadline.reserving(LAST_EVENTS_S))
         self.services.engines.close()
-        self.services.mirrors.close(max(0.0, until - time.monotonic()))
+        self.emitter.close(deadline)
+        self.services.mirrors.close(deadline)
         if self.context.console is not None:
             self.context.console.close()
         self.scratch.close()

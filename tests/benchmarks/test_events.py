@@ -16,6 +16,7 @@ from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.unit.events.courier_bench import CourierBench
 
+from lorapod.deadline import Deadline
 from lorapod.events.models import EventType
 from lorapod.events.rabbitmq import RabbitMQSink
 from lorapod.processes.record import ProcessRecord
@@ -60,7 +61,7 @@ async def through_the_outbox_per_s(server: RunningRabbitMQ, exchange: str, root:
     while any(office.marked(process_id) for process_id in PROCESSES):  # noqa: ASYNC110 - on the disk
         await asyncio.sleep(0.005)
     took_s = time.perf_counter() - began
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
     return EVENTS / took_s
 
 

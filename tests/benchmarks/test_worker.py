@@ -16,6 +16,7 @@ import pytest
 from tests.benchmarks.report import Report
 from tests.integration.endpoint_caller import Caller
 
+from lorapod.deadline import Deadline
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
 from lorapod.processes.record import ProcessRecord
 from lorapod.testing import script_child
@@ -109,7 +110,7 @@ async def managed_training_s(root: Path, config: dict[str, Any]) -> float:
     manager.listeners.add(record.process_id, look)
     end = await ended(manager, record)
     assert end.status == "completed"
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
     return seen[-2] - seen[0]
 
 

@@ -14,7 +14,6 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.process_view import summary
 from lorapod.errors import Conflict
 from lorapod.events.port import Attaching, Updates
-from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord
@@ -55,8 +54,8 @@ class JobAttachment:
         """
         try:
             with self.updates.attach(process_id, job.show) as updates:
-                return await wait_until(
-                    self.processes, process_id, lambda record: record.status.final, partial(_show, updates)
+                return await self.processes.wait_until(
+                    process_id, lambda record: record.status.final, partial(_show, updates)
                 )
         except asyncio.CancelledError:
             logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})

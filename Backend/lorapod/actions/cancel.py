@@ -8,7 +8,6 @@ import contextlib
 from pydantic import Field
 
 from lorapod.actions.action import Action
-from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -50,7 +49,7 @@ async def cancel(
     record = await asyncio.to_thread(processes.ask, request.process_id, asked)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ACKNOWLEDGE_S):
-            record = await wait_until(processes, request.process_id, _acknowledged)
+            record = await processes.wait_until(request.process_id, _acknowledged)
     return CancelResult(process_id=record.process_id, status=record.status.value)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from lorapod.clock import Clock
+from lorapod.deadline import Deadline
 from lorapod.events.lane import DeliveredProcess, Lane, close_sink, wants
 from lorapod.events.outbox import Outbox, Position
 from lorapod.events.port import Callback, EventSink, SinkState
@@ -28,10 +29,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 #: Between two looks whether everything is delivered, when the worker stops.
 SETTLE_TICK_S = 0.05
-#: How long sinks may take to close their connections.
-CLOSE_S = 3.0
-#: How long the courier's own tasks and threads may take to end.
-LET_GO_S = 2.0
+#: What of a shutdown's time is kept for sinks to close their connections, in seconds.
+CLOSE_S = 1.0
 
 
 @dataclass(kw_only=True)
@@ -61,7 +60,7 @@ class Courier:
         self._departing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
-        self._grace_s = 0.0
+        self._deadline = Deadline.after(0.0)
         self._thread: threading.Thread | None = None
 
     def start(self, *, tick: Callable[[], None], take_up: Callable[[str], None]) -> None:
@@ -132,14 +131,16 @@ class Courier:
                     )
         return list(states.values())
 
-    def close(self, grace_s: float) -> None:
-        """Deliver what is possible within `grace_s` seconds, and stop. The rest stays marked for another worker."""
+    def close(self, deadline: Deadline) -> None:
+        """Deliver what can be delivered until `deadline`, and stop. The rest stays marked for another worker."""
         if self._thread is None:
             return
-        self._grace_s = grace_s
+        self._deadline = deadline
         self._call(self._closing.set)
         # A volume that does not answer must not keep the worker.
-        self._thread.join(grace_s + CLOSE_S + LET_GO_S)
+        self._thread.join(deadline.left_s)
+        if self._thread.is_alive():
+            logger.warning("events are still being delivered at the end of the shutdown")
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         if self._loop is not None:
@@ -161,15 +162,15 @@ class Courier:
         sweeps = asyncio.create_task(_repeat(RENEW_S, lambda: self._sweep(take_up)))
         await self._closing.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._grace_s):
-                while self._busy():  # noqa: ASYNC110 - it depends on the state of many tasks
+            async with asyncio.timeout(self._deadline.reserving(CLOSE_S).left_s):
+                while self._busy():  # noqa: ASYNC110 - what it waits for is the state of many tasks
                     await asyncio.sleep(SETTLE_TICK_S)
         tasks = [ticks, sweeps, *(task for active in self._active.values() for task in active.tasks.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._departing, return_exceptions=True)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(self._deadline.left_s):
                 await asyncio.gather(*(close_sink(sink) for sink in self._sinks))
 
     def _busy(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lorapod.clock import Clock
+from lorapod.deadline import Deadline
 from lorapod.errors import NotFound
 from lorapod.events import event_texts
 from lorapod.events.artifact_tracker import ArtifactTracker
@@ -90,9 +91,9 @@ class EventEmitter:
         self._holds = holds
         self._courier.start(tick=self.tick, take_up=self.take_up)
 
-    def close(self, grace_s: float) -> None:
-        """Deliver what is possible within `grace_s` seconds, and stop."""
-        self._courier.close(grace_s)
+    def close(self, deadline: Deadline) -> None:
+        """Stop; deliver what can be delivered until `deadline`."""
+        self._courier.close(deadline)
 
     def started(self, record: ProcessRecord) -> None:
         """Emit that a run starts: its folder and config stand."""

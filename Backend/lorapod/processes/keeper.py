@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost, LeaseState, LeaseTimes
+from lorapod.processes.changes import guarded
 from lorapod.processes.child import end_stray
 from lorapod.processes.pulse import CLOSE_S, WorkerLiveness, this_host
 from lorapod.processes.record import ProcessRecord
@@ -160,6 +161,7 @@ class Keeper:
             generation=record.generation + 1,
             ended_at=self._clock.now(),
             phase=None,
+            cancel_requested=cancelled,
         )
         try:
             self._store.records.create(ended)
@@ -169,7 +171,7 @@ class Keeper:
         logger.warning(
             "worker died", extra={"process_id": record.process_id, "dead_worker_id": record.worker_id}
         )
-        self._marked_dead(ended)
+        guarded(self._marked_dead, ended)
 
     def _hand_back(self, process_id: str, requests: list[ControlRequest]) -> None:
         """Pass on what was taken for a process that another worker was faster to mark dead: a cancel must not be lost."""
@@ -181,10 +183,12 @@ class Keeper:
             for request in requests:
                 self._store.mailbox.post(process_id, request.message())
         elif record.status is ProcessStatus.INTERRUPTED:
-            cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
+            cancelled = record.moved(
+                ProcessStatus.CANCELLED, generation=record.generation + 1, cancel_requested=True
+            )
             try:
                 self._store.records.create(cancelled)
             except RecordExists:
                 self._hand_back(process_id, requests)
             else:
-                self._marked_dead(cancelled)
+                guarded(self._marked_dead, cancelled)

@@ -36,8 +36,10 @@ class Ledger:
         clock: Clock,
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
-        """Begin with a record that is in the store; call `on_change` after every change."""
-        self.record = record
+        """Begin with a record that the store has; `on_change` is called after every change."""
+        self._record = record
+        self._cancel_requested = record.cancel_requested
+        self._changing = threading.Lock()
         #: Whether this worker still holds the process; if it is `LOST`, nothing more may be written about it.
         self.lease = pulse.lease()
         self._saved = record
@@ -48,6 +50,11 @@ class Ledger:
         #: Held during a write, so that an older record never replaces a newer one.
         self._writing = threading.Lock()
         self._on_change = on_change
+
+    @property
+    def record(self) -> ProcessRecord:
+        """The present record."""
+        return self._record
 
     @property
     def saved(self) -> bool:
@@ -67,14 +74,26 @@ class Ledger:
         self.move(status, ended_at=self._clock.now(), phase=None, **changes)
 
     def change(self, record: ProcessRecord) -> None:
-        """Make `record` the present one; write it at once if its state changed, else every `SAVE_INTERVAL_S`."""
-        moved = record.status is not self.record.status
-        self.record = record
+        """Make `record` the present one; on disk at once where its state changed, else now and then."""
+        with self._changing:
+            moved = record.status is not self._record.status
+            if self._cancel_requested and not record.cancel_requested:
+                record = record.changed(cancel_requested=True)
+            self._record = record
         if moved:
             self.save()
         elif self._clock.monotonic() >= self._save_due:
             self.flush()
         self._on_change(record)
+
+    def request_cancel(self) -> None:
+        """Note in the record that its caller cancelled the process, and write it at once. Any thread."""
+        with self._changing:
+            self._cancel_requested = True
+            if self._record.status.final or self._record.cancel_requested:
+                return
+            self._record = self._record.changed(cancel_requested=True)
+        self.save()
 
     def flush(self) -> None:
         """Write the present record, unless a write failed within `RETRY_INTERVAL_S`."""

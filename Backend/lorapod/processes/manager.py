@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
+from itertools import islice
 
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, Unsupported
-from lorapod.lease import LeaseState
+from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.listening import Listeners
 from lorapod.processes.order import (
     Accepted,
     Order,
@@ -32,23 +34,19 @@ from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.work import Kind, Kinds, Plan
 from lorapod.storage.s3_access import JobS3
 
-#: How long a killed child may take to be gone.
+logger = logging.getLogger(__name__)
+
+#: What of a shutdown's time is kept for killed children to be gone, in seconds.
 KILL_GRACE_S = 2.0
 
-#: How long a run whose end is known may take to let go of its process.
+#: How long a run whose end is known may take to let go of its process, in seconds.
 LET_GO_S = 5.0
 
 
 class RealProcessManager(ProcessRegistry):
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
-    def __init__(
-        self,
-        context: ProcessContext,
-        kinds: Sequence[Kind],
-        *,
-        worker_id: str,
-    ) -> None:
+    def __init__(self, context: ProcessContext, kinds: Sequence[Kind], *, worker_id: str) -> None:
         """Begin with no process; records of earlier workers are found in the store.
 
         Args:
@@ -56,13 +54,12 @@ class RealProcessManager(ProcessRegistry):
             kinds: the types of processes that it runs.
             worker_id: as records show it.
         """
-        super().__init__(context.store.records)
+        super().__init__(context.store.records, ChangeQueue(self._handle))
         self._context = context
         self._kinds = Kinds(kinds, context, worker_id=worker_id)
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self._closing = False
-        self.listeners = Listeners()
         self._keeper = Keeper(
             context.store,
             context.pulse.times,
@@ -75,7 +72,7 @@ class RealProcessManager(ProcessRegistry):
         )
 
     def start(self) -> None:
-        """Begin to look after other workers' processes, and to hear messages."""
+        """Start to look after dead workers' processes, and to receive messages."""
         self._keeper.start()
 
     def plan(self, type_: str, order: Order) -> Plan:
@@ -87,18 +84,18 @@ class RealProcessManager(ProcessRegistry):
         return self._kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order)
 
     def submit(self, type_: str, order: Order) -> Accepted:
-        """Start a process; or find the one that the order's key stands for, and take it up again.
+        """Start a process; or find the one that the order's key belongs to, and resume it.
 
-        A RunPod job that is handed out again because its worker died finds its process too. That one is taken up only
+        A RunPod job that is delivered again because its worker died finds its process too. That process is resumed only
         if it was interrupted: the job has not changed its mind about what has failed or was cancelled.
 
         Args:
-            type_: of the process, e.g. `train`; its id begins so.
+            type_: of the process, e.g. `train`; its id begins with it.
             order: what to do, of that type's class.
 
         Raises:
-            WorkerError: what the trainer, or whoever else is to do it, refuses; or the machine has no room for it.
-            Conflict: it would have to wait, and its caller does not wish that.
+            WorkerError: the trainer or engine refuses the order, or the machine has no room for it.
+            Conflict: it would have to wait, and its caller does not want that.
             OSError: the record cannot be written.
         """
         kind = self._kinds[type_]
@@ -112,7 +109,7 @@ class RealProcessManager(ProcessRegistry):
                 if owner != process_id and (found := store.load(owner)) is not None:
                     if found.key == order.key:
                         return self._again(owner, order)
-                    # Another key drew the same id at the same moment, and was faster: this one stands aside for good.
+                    # Another key drew the same id at the same moment and was faster: this key is given up for good.
                     key = f"{key}, not {owner}"
                     continue
                 process_id = owner
@@ -132,19 +129,19 @@ class RealProcessManager(ProcessRegistry):
         job_s3: JobS3 | None = None,
         callback: SealedCallback | None = None,
     ) -> Accepted:
-        """Take an unfinished process up again, from its newest whole checkpoint where it has one.
+        """Resume an unfinished process, from its newest whole checkpoint if it has one.
 
         Args:
             process_id: which process.
-            runpod_job_id: the RunPod job that asks; when it asked for the last run already, it finds that one.
-            job_s3: the S3 server that this job brings with it: credentials of an earlier job are kept nowhere.
+            runpod_job_id: the RunPod job that asks; if it asked for the last run already, it finds that run.
+            job_s3: the S3 server that this job brings with it: credentials of an earlier job are stored nowhere.
             callback: where its caller wants its events from now on; None: where it wanted them before.
 
         Raises:
-            NotFound: there is no such process, or what it was to train is gone.
+            NotFound: there is no such process, or its order is gone.
             Conflict: it runs, it is completed, or another worker was faster.
-            Unsupported: processes of its type are not taken up again.
-            WorkerError: what the trainer, or whoever else is to do it, refuses now.
+            Unsupported: processes of its type cannot be resumed.
+            WorkerError: the trainer or engine refuses the order now.
         """
         record = self.get(process_id)
         if is_retry(record, runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
@@ -159,8 +156,14 @@ class RealProcessManager(ProcessRegistry):
         self._context.check_s3(order.job_s3)
         return self._take_up(record, order, runpod_job_id)
 
+    def resumable_ids(self, limit: int) -> list[str]:
+        """Return the ids of the newest processes whose type can be resumed, newest first; reads no record."""
+        types = {kind.name for kind in self._kinds if kind.resumable}
+        known = (each for each in self._records.ids() if each.rpartition("_")[0] in types)
+        return list(islice(known, limit))
+
     def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
-        """Have a live process stopped, saved or sampled, by whatever worker holds it; returns at once.
+        """Have a live process stopped, saved or sampled, on whatever worker holds it; returns at once.
 
         Raises:
             NotFound: there is no such process.
@@ -186,29 +189,33 @@ class RealProcessManager(ProcessRegistry):
             self._deliver(process_id, request)
         return record
 
-    def close(self, grace_s: float) -> None:
-        """Stop every process and wait; what is not over after `grace_s` seconds is killed."""
+    def close(self, deadline: Deadline) -> None:
+        """Stop every process: all are asked, then all are killed; what still runs at the deadline is logged."""
         with self._lock:
             self._closing = True
             supervisors = list(self.supervisors.values())
-        deadline = self._context.clock.monotonic() + grace_s
+        by_itself = deadline.reserving(KILL_GRACE_S)
+        # Half of the time is for a checkpoint, the rest for the exit.
+        request = StopRequest(reason=StopReason.SHUTDOWN, save=True, grace_s=by_itself.left_s / 2)
         for supervisor in supervisors:
-            # Half for a checkpoint, the rest for the exit.
-            supervisor.stop(StopRequest(reason=StopReason.SHUTDOWN, save=True, grace_s=grace_s / 2))
-        for supervisor in supervisors:
-            if not supervisor.join(max(0.0, deadline - self._context.clock.monotonic())):
-                supervisor.kill()
-                supervisor.join(KILL_GRACE_S)
-        self._keeper.close()
+            supervisor.stop(request)
+        running = [each for each in supervisors if not each.join(by_itself.left_s)]
+        for supervisor in running:
+            supervisor.kill()
+        if left := [each.record.process_id for each in running if not each.join(deadline.left_s)]:
+            logger.warning("processes still run at the end of the shutdown", extra={"process_ids": left})
+        self._keeper.close(deadline.left_s)
         self._context.starter.close()
-        self._context.pulse.close()
+        self._context.pulse.close(deadline.left_s)
+        if not self.changes.close(deadline.left_s):
+            logger.warning("changes of processes were not handed out before the end of the shutdown")
 
     def _again(self, process_id: str, order: Order) -> Accepted:
-        """What has become of a process whose key is used again."""
+        """Answer a request whose key has a process already: find that process, or resume it."""
         record = self.get(process_id)
         orders = self._context.store.orders
         if orders.read(process_id) is None:
-            # Whoever began the process was killed before it could keep the order, or is just about to.
+            # The worker that began the process was killed before it could keep the order, or is just about to.
             keep_order(order.made_again(record), orders, process_id)
         if not record.status.unfinished:
             return Accepted.found(record, order.runpod_job_id)
@@ -218,7 +225,7 @@ class RealProcessManager(ProcessRegistry):
             )
         if is_retry(record, order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, order.runpod_job_id)
-        # The request is here again with all that was not kept of it.
+        # This request has everything that was not kept of the first one.
         return self._take_up(record, order, order.runpod_job_id)
 
     def _take_up(self, record: ProcessRecord, order: Order, runpod_job_id: str | None) -> Accepted:
@@ -235,16 +242,18 @@ class RealProcessManager(ProcessRegistry):
         try:
             self._hold(queued, plan, order)
         except RecordExists:
-            raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
+            raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
         return Accepted(record=queued, warnings=[*plan.warnings, *resumption.warnings], begun=True)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
-        cancelled = record.moved(ProcessStatus.CANCELLED, generation=record.generation + 1)
+        cancelled = record.moved(
+            ProcessStatus.CANCELLED, generation=record.generation + 1, cancel_requested=True
+        )
         try:
             self._context.store.records.create(cancelled)
         except RecordExists:
-            raise Conflict(f"Another worker has just taken the process {record.process_id} up.") from None
-        self._context.on_change(cancelled)
+            raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
+        guarded(self._context.on_change, cancelled)
         return cancelled
 
     def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
@@ -254,27 +263,28 @@ class RealProcessManager(ProcessRegistry):
         before = self.supervisors.get(record.process_id)
         if before is not None and before.record.status.final:
             before.join(LET_GO_S)
-        supervisor = Supervisor(record, plan.work, context, self._changed)
+            self.changes.drain(LET_GO_S)
+        supervisor = Supervisor(record, plan.work, context, self.changes)
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
             if record.process_id in self.supervisors:
                 raise RecordExists(record.process_id)
             if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
-                holders = [other for other in self.supervisors.values() if other.needs_slot]
+                holders = [other for other in list(self.supervisors.values()) if other.needs_slot]
                 refuse_if_busy(holders, context.slots.count, plan.work.resident)
-            # First in RAM: whatever the store says this worker holds and it does not, the keeper marks dead.
+            # First in RAM: the keeper marks dead whatever the store says this worker holds and it does not.
             self.supervisors[record.process_id] = supervisor
         try:
             context.pulse.follow(supervisor.heard)
             context.store.records.create(record)
             keep_order(order, context.store.orders, record.process_id)
             if record.generation > 1:
-                # What was said to an earlier holder is not meant for this one.
+                # Messages to an earlier holder are not meant for this one.
                 context.store.mailbox.take(record.process_id)
         except BaseException:
             context.pulse.unfollow(supervisor.heard)
-            del self.supervisors[record.process_id]
+            self.supervisors.pop(record.process_id, None)
             raise
         supervisor.start()
 
@@ -288,13 +298,15 @@ class RealProcessManager(ProcessRegistry):
         else:
             supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
 
-    def _changed(self, record: ProcessRecord) -> None:
-        supervisor = self.supervisors[record.process_id]
-        # An end is reported once it is on the disk: until then a crash would undo it.
-        told = supervisor.saved or not record.status.final
-        if told and supervisor.lease is LeaseState.HELD:
-            self._context.on_change(record)
-        if supervisor.lease is LeaseState.LOST or (supervisor.saved and record.status.final):
-            # From here on the store answers; another worker may take the process up.
-            del self.supervisors[record.process_id]
+    def _handle(self, change: Change) -> None:
+        """Hand a change out, and let go of what this worker has nothing more to do with; in the queue's thread."""
+        record = change.record
+        if change.started:
+            guarded(self._context.on_start, record)
+            return
+        if change.certain:
+            guarded(self._context.on_change, record)
+        held = self.supervisors.get(record.process_id)
+        if change.last and held is not None and held.record.generation == record.generation:
+            self.supervisors.pop(record.process_id, None)
         self.listeners.tell(record)

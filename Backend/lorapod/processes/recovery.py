@@ -1,27 +1,46 @@
-"""What a worker takes up again when it starts."""
+"""Which interrupted processes a worker resumes when it starts (`AUTO_RESUME`)."""
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
-from lorapod.errors import WorkerError
+from lorapod.clock import Clock
+from lorapod.errors import NotFound, WorkerError
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 
 logger = logging.getLogger(__name__)
 
-#: How many processes to look at, newest first: what is older was left on purpose.
+#: How many records are read at most, the newest processes first.
 LOOKED_AT = 200
 
+#: A process that was interrupted longer ago is left alone: nobody waits for it any more.
+MAX_AGE = timedelta(days=3)
 
-def resume_interrupted(manager: RealProcessManager) -> None:
-    """Resume every interrupted process among the newest; of several workers that try, one succeeds with each."""
+
+def resume_interrupted(manager: RealProcessManager, clock: Clock) -> None:
+    """Resume what was interrupted lately, oldest first; if several workers try, one succeeds with each process."""
     try:
-        interrupted, _ = manager.page(status=ProcessStatus.INTERRUPTED, limit=LOOKED_AT, before=None)
-        for record in reversed(interrupted):
+        for record in reversed(_interrupted(manager, clock)):
             _resume(manager, record.process_id)
     except Exception:
-        logger.exception("interrupted processes could not be taken up")
+        logger.exception("interrupted processes could not be resumed")
+
+
+def _interrupted(manager: RealProcessManager, clock: Clock) -> list[ProcessRecord]:
+    """Return the interrupted processes that can be resumed, newest first; reads `LOOKED_AT` records at most."""
+    found = []
+    for process_id in manager.resumable_ids(LOOKED_AT):
+        try:
+            record = manager.get(process_id)
+        except NotFound:
+            continue
+        ended_at = record.ended_at or record.created_at
+        if record.status is ProcessStatus.INTERRUPTED and clock.now() - ended_at <= MAX_AGE:
+            found.append(record)
+    return found
 
 
 def _resume(manager: RealProcessManager, process_id: str) -> None:

@@ -1,29 +1,39 @@
-"""Who is known: the processes that this worker holds, and the records of all others."""
+"""The processes that this worker holds, and the records of all others: found, listed, counted, waited for."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
+from lorapod.processes.changes import ChangeQueue, Listener, Listeners
 from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
 
+#: Seconds between two looks at a process that another worker holds.
+REMOTE_POLL_S = 1.0
+
+#: How long a waiter that has seen an end waits for all others to be told, in seconds.
+HAND_OUT_S = 5.0
+
 
 class ProcessRegistry:
-    """Finds records: in RAM where this worker surely holds the process, else in the store."""
+    """Finds records: in RAM if this worker holds the process, else in the store."""
 
-    def __init__(self, records: RecordStore) -> None:
+    def __init__(self, records: RecordStore, changes: ChangeQueue) -> None:
         """Begin with no process in RAM."""
         self._records = records
+        self.changes = changes
+        self.listeners = Listeners()
         #: What this worker holds, or believes to hold.
         self.supervisors: dict[str, Supervisor] = {}
 
     def get(self, process_id: str) -> ProcessRecord:
-        """The present record.
+        """Return the present record.
 
         Raises:
             NotFound: there is no such process.
@@ -73,3 +83,44 @@ class ProcessRegistry:
     def counts(self) -> Mapping[str, int]:
         """How many processes this worker holds, by status."""
         return Counter(supervisor.record.status.value for supervisor in list(self.supervisors.values()))
+
+    async def wait_until(
+        self,
+        process_id: str,
+        reached: Callable[[ProcessRecord], bool],
+        on_change: Listener | None = None,
+    ) -> ProcessRecord:
+        """Wait until a process has reached something, on whatever worker it runs.
+
+        Args:
+            process_id: which process.
+            reached: says whether a record is what is waited for.
+            on_change: called on the event loop, now and at every change.
+
+        Raises:
+            NotFound: there is no such process.
+        """
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+
+        def wake(_record: ProcessRecord) -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        self.listeners.add(process_id, wake)
+        try:
+            while True:
+                changed.clear()
+                record = await asyncio.to_thread(self.get, process_id)
+                if on_change is not None:
+                    on_change(record)
+                if reached(record):
+                    if record.status.final:
+                        await asyncio.to_thread(self.changes.drain, HAND_OUT_S)
+                    return record
+                timeout_s = None if self.holds(process_id) else REMOTE_POLL_S
+                try:
+                    await asyncio.wait_for(changed.wait(), timeout_s)
+                except TimeoutError:
+                    continue
+        finally:
+            self.listeners.remove(process_id, wake)

@@ -41,6 +41,7 @@ class Run:
         stop: Callable[[], StopRequest | None],
         waker: Waker,
         listener: Callable[[float], None],
+        started: Callable[[], None],
     ) -> None:
         """Begin.
 
@@ -52,6 +53,7 @@ class Run:
             stop: answers the newest stop request.
             waker: ends a wait for the child's output early.
             listener: what the worker's pulse knows the process by.
+            started: reports that the run's folder and config have been written.
         """
         self.context = context
         self.ledger = ledger
@@ -62,6 +64,7 @@ class Run:
         self._stop = stop
         self._waker = waker
         self._listener = listener
+        self.started = started
         self._child: Child | None = None
 
     @property

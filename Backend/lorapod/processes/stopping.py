@@ -36,6 +36,15 @@ class StopRequest:
     #: Seconds for the checkpoint, and again as many from SIGINT to SIGTERM.
     grace_s: float
 
+    def merged(self, other: StopRequest) -> StopRequest:
+        """Return this request with another one added: a cancel outranks a shutdown, and the smaller grace counts."""
+        merged = StopRequest(
+            reason=StopReason.CANCEL if StopReason.CANCEL in {self.reason, other.reason} else self.reason,
+            save=self.save and other.save,
+            grace_s=min(self.grace_s, other.grace_s),
+        )
+        return self if merged == self else merged
+
 
 class Stopper:
     """One stop request while it is carried out, step by step; for the supervisor's thread."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
 from lorapod.errors import ErrorCode
 from lorapod.lease import LeaseLost, LeaseState
+from lorapod.processes.changes import Change, ChangeQueue
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.progress import Failure
@@ -31,13 +31,15 @@ class Supervisor:
         record: ProcessRecord,
         work: Work,
         context: ProcessContext,
-        on_change: Callable[[ProcessRecord], None],
+        changes: ChangeQueue,
     ) -> None:
-        """Take charge of a record in state `queued`; `on_change` is called in the supervisor's thread."""
+        """Take charge of a record in state `queued`; every change of it is put into `changes`."""
         self._work = work
         self._context = context
-        self._ledger = Ledger(record, context.store.records, context.pulse, context.clock, on_change)
+        self._changes = changes
+        self._ledger = Ledger(record, context.store.records, context.pulse, context.clock, self._changed)
         self._stop: StopRequest | None = None
+        self._stopping = threading.Lock()
         first = context.fetches if work.fetches else context.slots
         self._slot_wait = SlotWait(first, lambda: self._stop is not None)
         self._waker = Waker()
@@ -88,9 +90,14 @@ class Supervisor:
         return not self._thread.is_alive()
 
     def stop(self, request: StopRequest) -> None:
-        """Have the process stopped; a later request with less time replaces an earlier one. Any thread."""
-        if self._stop is None or request.grace_s < self._stop.grace_s:
-            self._stop = request
+        """Have the process stopped; several requests become one, see `StopRequest.merged`. Any thread.
+
+        A cancel is written to the record before this returns: neither a shutdown nor the worker's death undoes it.
+        """
+        with self._stopping:
+            self._stop = request if self._stop is None else self._stop.merged(request)
+        if request.reason is StopReason.CANCEL:
+            self._ledger.request_cancel()
         if request.reason is StopReason.SHUTDOWN:
             self._closing.set()
         self._context.slots.wake()
@@ -156,6 +163,7 @@ class Supervisor:
                 stop=lambda: self._stop,
                 waker=self._waker,
                 listener=self.heard,
+                started=lambda: self._changed(self.record, started=True),
             )
             try:
                 ending = self._work.run(run)
@@ -167,4 +175,11 @@ class Supervisor:
         self._end(ending)
 
     def _end(self, ending: Ending) -> None:
-        self._ledger.end(ending.status, failure=self._context.masked(ending.failure), **ending.changes)
+        status = ending.status
+        if status is ProcessStatus.INTERRUPTED and self.record.cancel_requested:
+            # Whatever ended it: its caller had cancelled it.
+            status = ProcessStatus.CANCELLED
+        self._ledger.end(status, failure=self._context.masked(ending.failure), **ending.changes)
+
+    def _changed(self, record: ProcessRecord, *, started: bool = False) -> None:
+        self._changes.put(Change(record=record, lease=self.lease, saved=self.saved, started=started))

@@ -7,7 +7,7 @@ open. The plan holds the *work*, which a supervisor runs once the process has it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -149,6 +149,10 @@ class Kinds:
         self._kinds = {kind.name: kind for kind in kinds}
         self._context = context
         self._worker_id = worker_id
+
+    def __iter__(self) -> Iterator[Kind]:
+        """Iterate over the kinds."""
+        return iter(self._kinds.values())
 
     def __getitem__(self, name: str) -> Kind:
         """The kind of that name."""

@@ -11,7 +11,6 @@ from typing import Any
 from lorapod.clock import SystemClock
 from lorapod.lease import LeaseTimes
 from lorapod.processes.context import ProcessContext
-from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder, TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
@@ -97,7 +96,7 @@ async def until(
     Raises:
         TimeoutError: it has not within `SOON_S`.
     """
-    return await asyncio.wait_for(wait_until(manager, record.process_id, reached), SOON_S)
+    return await asyncio.wait_for(manager.wait_until(record.process_id, reached), SOON_S)
 
 
 async def ended(manager: RealProcessManager, record: ProcessRecord) -> ProcessRecord:

@@ -140,7 +140,7 @@ class Training:
         context, log = run.context, run.log
         try:
             self._write_config(run)
-            context.on_start(run.record)
+            run.started()
             if self.fetches:
                 if fetch_dataset(self._order, run, self._kind.datasets) is not None:
                     self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)

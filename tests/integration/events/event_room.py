@@ -9,6 +9,7 @@ from typing import Any
 from tests.unit.events.courier_bench import eventually
 
 from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.events.courier import Courier
 from lorapod.events.emitter import EventEmitter
 from lorapod.events.models import Event
@@ -77,5 +78,5 @@ class EventRoom:
         return [name for event in self.told(record) if (name := event.event_type.name.lower()) != "progress"]
 
     def close(self, grace_s: float = 10) -> None:
-        self.manager.close(5)
-        self.emitter.close(grace_s)
+        self.manager.close(Deadline.after(5))
+        self.emitter.close(Deadline.after(grace_s))

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tests.servers.receiver import Receiver, receiving
 from tests.unit.events.courier_bench import CourierBench, eventually
 
+from lorapod.deadline import Deadline
 from lorapod.events import callback as module
 from lorapod.events import lane
 from lorapod.events.callback import CallbackSink
@@ -152,7 +153,7 @@ async def test_a_receiver_that_fails_gets_all_later(
     await eventually(lambda: not office.marked())
     assert list(dict.fromkeys(posted.event["sequence"] for posted in receiver.posted)) == [1, 2, 3]
     assert {posted.headers["Authorization"] for posted in receiver.posted} == {"Bearer temporary-token"}
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_a_token_that_another_worker_has_sealed_is_not_guessed(
@@ -172,7 +173,7 @@ async def test_a_token_that_another_worker_has_sealed_is_not_guessed(
     office.tell(COMPLETED)
     await eventually(lambda: not office.marked())
     assert [posted.event["sequence"] for posted in receiver.posted] == [1, 2]
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_workers_with_the_same_secret_go_on_for_each_other(receiver: Receiver, tmp_path: Path) -> None:
@@ -184,4 +185,4 @@ async def test_workers_with_the_same_secret_go_on_for_each_other(receiver: Recei
     office.tell(COMPLETED)
     await eventually(lambda: not office.marked())
     assert receiver.posted[0].headers["Authorization"] == "Bearer temporary-token"
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))

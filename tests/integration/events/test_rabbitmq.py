@@ -20,6 +20,7 @@ from tests.servers.consumer import Consumer
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.unit.events.courier_bench import CourierBench, eventually
 
+from lorapod.deadline import Deadline
 from lorapod.events import lane
 from lorapod.events.models import EventType
 from lorapod.events.port import Parcel, SinkUnavailable
@@ -98,7 +99,7 @@ async def told_to_a_broker_that_is_killed(
         while any(office.marked(process_id) for process_id in PROCESSES):  # noqa: ASYNC110 - on the disk
             await asyncio.sleep(0.05)
     bodies = await asyncio.to_thread(consumer.drain)
-    await asyncio.to_thread(office.courier.close, 5)
+    await asyncio.to_thread(office.courier.close, Deadline.after(5))
     return bodies
 
 

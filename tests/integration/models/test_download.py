@@ -19,6 +19,7 @@ from tests.integration.endpoint_caller import eventually
 from tests.servers.fault_server import Fault, FaultServer, serving
 from tests.servers.hub import TOKEN, HubStandIn, Repo, running_hub
 
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, InvalidInput, UnsafePath, UnsafeUrl, Unsupported
 from lorapod.files.digests import DigestBook
 from lorapod.models.card import read_card
@@ -124,7 +125,7 @@ def open_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
     yield make
     for bench in opened:
-        bench.manager.close(5)
+        bench.manager.close(Deadline.after(5))
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ class TestRefusals:
         assert (await bench.failed(server.url("/api/1"), kind="checkpoint"))[0] == "unsupported"
         # Its bytes were not waited for.
         assert bench.files() == []
-        bench.manager.close(5)
+        bench.manager.close(Deadline.after(5))
         bold = open_bench(allow_pickled_models=True)
         record = await bold.get(server.url(f"/x{suffix}"), kind="upscale")
         assert record.outcome["path"] == f"models/upscale_models/x{suffix}"
@@ -344,7 +345,7 @@ class TestOnTheWay:
     ) -> None:
         bench = open_bench()
         record = await stalled(bench, server)
-        await asyncio.to_thread(bench.manager.close, 5)
+        await asyncio.to_thread(bench.manager.close, Deadline.after(5))
         other = open_bench()
         assert other.manager.get(record.process_id).status == "interrupted"
         other.manager.resume(record.process_id)

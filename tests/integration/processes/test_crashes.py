@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.deadline import Deadline
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on
 
@@ -21,6 +22,7 @@ WORKERS = """
 import os, sys, threading
 from pathlib import Path
 from lorapod.processes import child, guard  # imported before the count begins
+from lorapod.deadline import Deadline
 from lorapod.testing.manager import ended, open_manager, train_on
 
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir"}
@@ -40,7 +42,7 @@ def train_until(deadly, root):
     manager = open_manager(root, worker_id="doomed", lease_s=float(sys.argv[4]))
     record = train_on(manager, steps=6, save_every=2, idempotency_key="mine")
     asyncio.run(ended(manager, record))
-    manager.close(2)
+    manager.close(Deadline.after(2))
     os._exit(0)
 
 for deadly in range(int(sys.argv[2]), int(sys.argv[3])):
@@ -82,7 +84,7 @@ async def recover(workspace: Path) -> str:
                 return f"left: {[path.name for path in left]}"
             await asyncio.sleep(0.05)
     finally:
-        await asyncio.to_thread(manager.close, 2)
+        await asyncio.to_thread(manager.close, Deadline.after(2))
     return ""
 
 

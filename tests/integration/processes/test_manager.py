@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, NotFound
-from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def manager(workspace: Workspace) -> Iterator[RealProcessManager]:
     opened = open_manager(workspace.root)
     yield opened
-    opened.close(5)
+    opened.close(Deadline.after(5))
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ async def test_a_training_from_queue_to_end(
     record = train(steps=5, step_s=0.05)
     assert record.status is ProcessStatus.QUEUED
     end = await asyncio.wait_for(
-        wait_until(
-            manager, record.process_id, lambda now: now.status.final, lambda now: seen.append(now.status)
+        manager.wait_until(
+            record.process_id, lambda now: now.status.final, lambda now: seen.append(now.status)
         ),
         SOON_S,
     )
@@ -116,7 +116,7 @@ async def test_two_gpus_run_two_at_once_and_each_sees_its_own(workspace: Workspa
         environment = json.loads(workspace.log_path(record.process_id).read_text().splitlines()[1])
         devices.add(environment["CUDA_VISIBLE_DEVICES"])
     assert devices == {"0", "3"}
-    manager.close(5)
+    manager.close(Deadline.after(5))
 
 
 async def test_the_child_sees_the_given_environment_and_no_more(
@@ -214,7 +214,7 @@ async def test_closing_the_worker_interrupts_with_a_checkpoint(workspace: Worksp
     manager = open_manager(workspace.root)
     record = await until(manager, train_on(manager, steps=5000), in_training)
     waiting = train_on(manager, steps=5)
-    await asyncio.to_thread(manager.close, 10)
+    await asyncio.to_thread(manager.close, Deadline.after(10))
     ends = [open_manager(workspace.root).get(each.process_id) for each in (record, waiting)]
     assert [end.status for end in ends] == [ProcessStatus.INTERRUPTED] * 2
     assert list((workspace.output_folder(record.process_id) / "model").glob("model_*.safetensors"))
@@ -236,7 +236,7 @@ async def test_a_full_log_does_not_stop_the_training(workspace: Workspace) -> No
     manager = open_manager(workspace.root, max_log_bytes=20_000)
     end = await ended(manager, train_on(manager, steps=50, behaviour="flood", step_s=0))
     assert end.status is ProcessStatus.COMPLETED
-    manager.close(1)
+    manager.close(Deadline.after(1))
 
 
 async def test_a_store_that_cannot_be_written_does_not_stop_the_training(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, InvalidInput
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
@@ -40,7 +41,7 @@ def supply(workspace: Workspace) -> ScriptedDatasets:
 def manager(workspace: Workspace, supply: ScriptedDatasets) -> Iterator[RealProcessManager]:
     opened = open_manager(workspace.root, datasets=supply, kinds=[CountingKind()])
     yield opened
-    opened.close(5)
+    opened.close(Deadline.after(5))
 
 
 def train(manager: RealProcessManager) -> ProcessRecord:
@@ -194,7 +195,7 @@ async def test_who_was_taken_up_elsewhere_while_it_waited_starts_nothing(
     store.create(now.moved(ProcessStatus.INTERRUPTED, generation=now.generation + 1))
     manager.ask(first.process_id, ControlRequest(save=False, grace_s=0))
     await ended(manager, first)
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
     end = manager.get(record.process_id)
     assert (end.status, end.generation, end.pid) == (ProcessStatus.INTERRUPTED, 2, None)
     assert not (workspace.process_folder(record.process_id) / "config.json").exists()
@@ -206,7 +207,7 @@ async def test_a_worker_that_is_stopped_leaves_it_interrupted(
     supply.endless = True
     record = train(manager)
     await until(manager, record, fetching)
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
 
 
@@ -249,4 +250,4 @@ async def test_a_worker_that_fetches_nothing_says_so(workspace: Workspace) -> No
     end = await ended(manager, train(manager))
     assert end.failure is not None
     assert end.failure.code is ErrorCode.UNSUPPORTED
-    manager.close(5)
+    manager.close(Deadline.after(5))

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from tests.servers.redis_server import RunningRedis, running_redis
 
 from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.lease import LeaseTimes
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.progress import Progress
@@ -245,7 +246,7 @@ class TestOutage:
             await reach(lambda: store.records.load(record.process_id) == end)
             assert store.records.live_ids() == []
         finally:
-            await asyncio.to_thread(manager.close, 5)
+            await asyncio.to_thread(manager.close, Deadline.after(5))
 
     async def test_an_end_that_could_not_be_written_is_written_later(
         self, tmp_path: Path, fragile: RunningRedis, prefix: str
@@ -260,8 +261,8 @@ class TestOutage:
             await reach(lambda: not manager.holds(record.process_id))
             assert (await asyncio.to_thread(witness.get, record.process_id)).status is ProcessStatus.COMPLETED
         finally:
-            await asyncio.to_thread(witness.close, 5)
-            await asyncio.to_thread(manager.close, 5)
+            await asyncio.to_thread(witness.close, Deadline.after(5))
+            await asyncio.to_thread(manager.close, Deadline.after(5))
 
     async def test_in_a_long_outage_the_guard_ends_the_training_and_it_can_be_resumed(
         self, tmp_path: Path, fragile: RunningRedis, prefix: str
@@ -280,7 +281,7 @@ class TestOutage:
             manager.ask(record.process_id, ControlRequest())
             assert (await ended(manager, record)).status is ProcessStatus.CANCELLED
         finally:
-            await asyncio.to_thread(manager.close, 5)
+            await asyncio.to_thread(manager.close, Deadline.after(5))
 
     async def test_a_worker_can_stop_without_the_server(
         self, tmp_path: Path, fragile: RunningRedis, prefix: str
@@ -288,7 +289,7 @@ class TestOutage:
         manager = open_worker(tmp_path, fragile, prefix, lease_s=PATIENT_LEASE_S)
         record = await training(manager, train_on(manager, steps=5000).process_id)
         fragile.kill()
-        await asyncio.to_thread(manager.close, 10)
+        await asyncio.to_thread(manager.close, Deadline.after(10))
         assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
 
 
@@ -299,13 +300,13 @@ class TestWorkersApart:
     def mine(self, tmp_path: Path, redis_server: RunningRedis, prefix: str) -> Iterator[RealProcessManager]:
         manager = open_worker(tmp_path, redis_server, prefix)
         yield manager
-        manager.close(5)
+        manager.close(Deadline.after(5))
 
     @pytest.fixture
     def theirs(self, tmp_path: Path, redis_server: RunningRedis, prefix: str) -> Iterator[RealProcessManager]:
         manager = open_worker(tmp_path, redis_server, prefix, name="theirs")
         yield manager
-        manager.close(5)
+        manager.close(Deadline.after(5))
 
     async def test_one_answers_for_the_other_and_stops_it(
         self, mine: RealProcessManager, theirs: RealProcessManager

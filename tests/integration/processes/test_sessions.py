@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder, read_order
 from lorapod.processes.record import ProcessRecord
@@ -36,7 +37,7 @@ def supply(workspace: Workspace) -> ScriptedDatasets:
 def manager(workspace: Workspace, supply: ScriptedDatasets) -> Iterator[RealProcessManager]:
     opened = open_manager(workspace.root, datasets=supply)
     yield opened
-    opened.close(5)
+    opened.close(Deadline.after(5))
 
 
 def order_in(
@@ -85,7 +86,7 @@ async def test_it_is_taken_up_again_in_its_session_with_the_dataset_that_is_ther
     session = begin_session(workspace, SystemClock(), parent="training")
     record = manager.submit("train", order_in(session, steps=5000, save_every=10)).record
     await until(manager, record, in_training)
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
     later = open_manager(workspace.root, worker_id="worker-2", datasets=ScriptedDatasets(workspace.root))
     try:
@@ -97,7 +98,7 @@ async def test_it_is_taken_up_again_in_its_session_with_the_dataset_that_is_ther
         later.ask(record.process_id, ControlRequest(save=False, grace_s=5))
         await ended(later, resumed)
     finally:
-        later.close(5)
+        later.close(Deadline.after(5))
     assert {path.name for path in (workspace.root / "training").iterdir()} == {session.id}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, Unsupported
 from lorapod.processes.child import same_process
 from lorapod.processes.manager import RealProcessManager
@@ -54,7 +55,7 @@ def manager(workspace: Workspace, kind: CountingKind) -> Iterator[RealProcessMan
     light = CountingKind("fetch", needs_slot=False, resumable=True)
     opened = open_manager(workspace.root, kinds=[kind, light])
     yield opened
-    opened.close(5)
+    opened.close(Deadline.after(5))
 
 
 def running(record: ProcessRecord) -> bool:
@@ -138,7 +139,7 @@ async def test_a_worker_that_was_frozen_does_not_go_on_with_what_another_has_mar
 
     assert await asyncio.wait_for(worker.wait(), SOON_S) == 0
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
-    manager.close(5)
+    manager.close(Deadline.after(5))
 
 
 async def test_a_running_task_is_cancelled(manager: RealProcessManager) -> None:
@@ -181,7 +182,7 @@ async def test_a_stopping_worker_interrupts_its_tasks(workspace: Workspace) -> N
     record = task_on(manager, "count", steps=1000, step_s=0.05)
     await until(manager, record, running)
 
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
 
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
 
@@ -194,7 +195,7 @@ async def test_another_worker_cancels_a_task(workspace: Workspace, manager: Real
     await asyncio.to_thread(cancel, other, record)
 
     assert (await ended(manager, record)).status is ProcessStatus.CANCELLED
-    other.close(5)
+    other.close(Deadline.after(5))
 
 
 async def test_only_what_can_go_on_is_resumed(manager: RealProcessManager) -> None:
@@ -217,7 +218,7 @@ async def test_the_same_job_handed_out_again_begins_anew(workspace: Workspace) -
     first = open_manager(workspace.root, kinds=[CountingKind()])
     record = task_on(first, "count", steps=20, step_s=0.05, runpod_job_id="job-1")
     await until(first, record, running)
-    await asyncio.to_thread(first.close, 5)
+    await asyncio.to_thread(first.close, Deadline.after(5))
     second = open_manager(workspace.root, worker_id="worker-2", kinds=[CountingKind()])
 
     again = task_on(second, "count", steps=20, step_s=0.05, runpod_job_id="job-1")
@@ -226,7 +227,7 @@ async def test_the_same_job_handed_out_again_begins_anew(workspace: Workspace) -
     end = await ended(second, again)
     assert end.outcome == {"counted": 20}
     assert task_on(second, "count", steps=20, runpod_job_id="job-1") == end
-    second.close(5)
+    second.close(Deadline.after(5))
 
 
 async def test_a_failure_is_no_other_for_the_same_job(manager: RealProcessManager) -> None:
@@ -238,7 +239,7 @@ async def test_nothing_private_is_kept(manager: RealProcessManager, workspace: W
     order = TaskOrder(input={"steps": 1}, private={"key": SecretStr("planted-secret")})
     await ended(manager, manager.submit("count", order).record)
     # Nothing is written, and no mark removed, while it is looked through.
-    await asyncio.to_thread(manager.close, 5)
+    await asyncio.to_thread(manager.close, Deadline.after(5))
 
     kept = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert kept
@@ -305,7 +306,7 @@ class TestTheGpu:
         assert (await ended(manager, other)).status is ProcessStatus.COMPLETED
         cancel(manager, first)
         await ended(manager, first)
-        manager.close(5)
+        manager.close(Deadline.after(5))
 
 
 class TestAChildOfATask:
@@ -350,4 +351,4 @@ class TestAChildOfATask:
         assert (await ended(manager, record)).status is ProcessStatus.INTERRUPTED
         assert record.pid is not None
         await soon(lambda: not same_process(record.pid or 0, record.pid_started))
-        manager.close(5)
+        manager.close(Deadline.after(5))

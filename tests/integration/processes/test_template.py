@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lorapod.deadline import Deadline
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.starting import ColdStarter
@@ -320,7 +321,7 @@ def test_nothing_outlives_a_worker_that_is_killed(tmp_path: Path, state: str) ->
 async def test_a_managers_trainings_are_forks_where_it_may(tmp_path: Path, *, warm: bool) -> None:
     manager = open_manager(tmp_path / "workspace", warm=warm)
     end = await ended(manager, train_on(manager, steps=1, behaviour="environment"))
-    manager.close(5)
+    manager.close(Deadline.after(5))
     assert end.exit_code == 0
     log = tmp_path / "workspace" / "logs" / f"{end.process_id}.log"
     assert json.loads(log.read_text().splitlines()[1])["SCRIPT"] == "1"

@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from lorapod import lease
+from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, NotFound
 from lorapod.processes import child as children
 from lorapod.processes.manager import RealProcessManager
@@ -76,7 +78,7 @@ def root(tmp_path: Path) -> Path:
 def manager(root: Path) -> Iterator[RealProcessManager]:
     opened = open_manager(root, worker_id="mine", lease_s=LEASE_S)
     yield opened
-    opened.close(5)
+    opened.close(Deadline.after(5))
 
 
 @pytest.fixture
@@ -193,7 +195,7 @@ async def test_a_frozen_worker_that_nobody_missed_says_itself_what_happened(root
     try:
         reader = open_manager(root, worker_id="mine", lease_s=LEASE_S)
         record = await running(reader, alone.process_id)
-        await asyncio.to_thread(reader.close, 1)
+        await asyncio.to_thread(reader.close, Deadline.after(1))
         alone.popen.send_signal(signal.SIGSTOP)
         await until_gone(record)
         alone.popen.send_signal(signal.SIGCONT)
@@ -237,7 +239,7 @@ async def test_what_its_guard_ended_says_so_and_can_be_resumed(root: Path, kind:
         assert "guard" in end.failure.message
         assert "guard" in (root / "logs" / f"{record.process_id}.log").read_text()
     finally:
-        await asyncio.to_thread(manager.close, 5)
+        await asyncio.to_thread(manager.close, Deadline.after(5))
 
 
 async def test_resume_goes_on_from_the_newest_whole_checkpoint(
@@ -290,7 +292,7 @@ async def test_of_two_workers_that_resume_one_does(manager: RealProcessManager, 
         *(asyncio.to_thread(resume, worker) for worker in (manager, second, manager, second))
     )
     assert sorted(answers).count("refused") == 3
-    await asyncio.to_thread(second.close, 5)
+    await asyncio.to_thread(second.close, Deadline.after(5))
 
 
 async def test_the_same_key_goes_on_where_it_was_left(manager: RealProcessManager) -> None:
@@ -311,7 +313,7 @@ async def test_what_was_interrupted_is_taken_up_at_the_start(
     other.popen.kill()
     other.popen.wait()
     await ended(manager, record)
-    await asyncio.to_thread(resume_interrupted, manager)
+    await asyncio.to_thread(resume_interrupted, manager, SystemClock())
     assert manager.holds(record.process_id)
     assert (await running(manager, record.process_id)).worker_id == "mine"
 
@@ -337,7 +339,7 @@ async def test_a_cancel_that_meets_a_dead_worker_is_not_forgotten(root: Path) ->
         assert (await ended(manager, record)).status is ProcessStatus.CANCELLED
     finally:
         other.close()
-        await asyncio.to_thread(manager.close, 5)
+        await asyncio.to_thread(manager.close, Deadline.after(5))
 
 
 async def test_without_its_order_a_process_cannot_be_resumed(manager: RealProcessManager, root: Path) -> None:
@@ -368,7 +370,7 @@ async def test_a_worker_at_rest_does_not_beat(root: Path) -> None:
     record = train_on(manager, steps=3)
     assert len(list((root / "processes" / ".workers").iterdir())) == 1
     await ended(manager, record)
-    await asyncio.to_thread(manager.close, 1)
+    await asyncio.to_thread(manager.close, Deadline.after(1))
     assert list((root / "processes" / ".workers").iterdir()) == []
 
 

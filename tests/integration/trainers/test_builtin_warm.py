@@ -16,10 +16,10 @@ from safetensors import safe_open
 from tests.integration.builtin_runs import DEADLINE_S, ENVIRONMENT, Bench, config
 
 from lorapod.clock import SystemClock
+from lorapod.deadline import Deadline
 from lorapod.lease import LeaseTimes
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.launch import LaunchSpec
-from lorapod.processes.listening import wait_until
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
@@ -65,7 +65,7 @@ class Worker:
         return self.manager.submit("train", order).record
 
     async def until(self, record: ProcessRecord, reached: Callable[[ProcessRecord], bool]) -> ProcessRecord:
-        return await asyncio.wait_for(wait_until(self.manager, record.process_id, reached), DEADLINE_S)
+        return await asyncio.wait_for(self.manager.wait_until(record.process_id, reached), DEADLINE_S)
 
     async def end(self, record: ProcessRecord) -> ProcessRecord:
         return await self.until(record, lambda now: now.status.final)
@@ -83,7 +83,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def warm(bench: Bench) -> Iterator[Worker]:
     worker = Worker(bench, TemplatePool())
     yield worker
-    worker.manager.close(10)
+    worker.manager.close(Deadline.after(10))
 
 
 def is_fork(worker: Worker, record: ProcessRecord) -> bool:
@@ -113,7 +113,7 @@ async def test_a_warm_training_writes_what_a_cold_one_writes(bench: Bench, warm:
         end = await worker.end(record)
         assert end.status is ProcessStatus.COMPLETED, end.failure
         folders.append(worker.folder(record))
-    cold.manager.close(5)
+    cold.manager.close(Deadline.after(5))
     names = [
         {str(path.relative_to(folder)).split("__")[-1] for path in folder.rglob("*") if path.is_file()}
         for folder in folders

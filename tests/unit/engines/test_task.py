@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lorapod.deadline import Deadline
 from lorapod.engines.port import GeneratedFile, Generation, GenerationResult, GenerationRun
 from lorapod.engines.task import GenerationKind, PendingGeneration
 from lorapod.errors import ErrorCode
@@ -47,7 +48,7 @@ class _Closing:
     manager: RealProcessManager
 
     def close(self) -> None:
-        self.manager.close(5)
+        self.manager.close(Deadline.after(5))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from tests.unit.events.courier_bench import CourierBench, eventually
 
 from lorapod import work_marker
+from lorapod.deadline import Deadline
 from lorapod.events import courier, lane
 from lorapod.events.models import EventType
 from lorapod.events.outbox import Outbox, Position
@@ -42,7 +43,7 @@ async def office(tmp_path: Path, sink: MemorySink) -> AsyncIterator[CourierBench
     opened = CourierBench(tmp_path / "workspace", sink)
     opened.start()
     yield opened
-    await asyncio.to_thread(opened.courier.close, 0)
+    await asyncio.to_thread(opened.courier.close, Deadline.after(0))
 
 
 def sequences(sink: MemorySink, process_id: str = PROCESS_ID) -> list[int]:
@@ -170,7 +171,7 @@ async def test_one_sink_does_not_wait_for_another(tmp_path: Path) -> None:
     bad.failure = None
     await eventually(lambda: not office.marked())
     assert sequences(bad) == [1, 2]
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_what_a_sink_without_a_memory_misses_it_misses(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ async def test_what_a_sink_without_a_memory_misses_it_misses(tmp_path: Path) -> 
     await eventually(lambda: not office.marked())
     assert sequences(log) == [2]
     assert list(office.outbox().sinks()) == []
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sink: MemorySink) -> None:
@@ -196,7 +197,7 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
     dead.begin()
     dead.tell(STARTED, CHECKPOINT, COMPLETED)
     await eventually(lambda: sink.tries > 0)
-    await asyncio.to_thread(dead.courier.close, 0)
+    await asyncio.to_thread(dead.courier.close, Deadline.after(0))
     assert dead.marked()
     sink.failure = None
 
@@ -208,7 +209,7 @@ async def test_the_next_worker_delivers_what_a_dead_one_left(tmp_path: Path, sin
     await eventually(lambda: not other.marked())
     assert other.taken_up == [PROCESS_ID]
     assert sequences(sink) == [1, 2, 3]
-    await asyncio.to_thread(other.courier.close, 0)
+    await asyncio.to_thread(other.courier.close, Deadline.after(0))
 
 
 async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
@@ -220,7 +221,7 @@ async def test_a_worker_without_the_sink_leaves_the_mark_to_one_that_has_it(
     dead.begin()
     dead.tell(STARTED, COMPLETED)
     await eventually(lambda: sink.tries > 0)
-    await asyncio.to_thread(dead.courier.close, 0)
+    await asyncio.to_thread(dead.courier.close, Deadline.after(0))
     poor = CourierBench(tmp_path / "workspace", MemorySink("log", durable=False))
     poor.courier._sweep(poor.take_up)
     poor.clock.advance(work_marker.ABANDONED_S)
@@ -239,7 +240,7 @@ async def test_a_worker_that_wakes_late_stops_to_deliver_what_another_one_delive
     other.courier._marker.set(PROCESS_ID)
     await eventually(lambda: not frozen.courier._active)
     assert other.marked()
-    await asyncio.to_thread(frozen.courier.close, 0)
+    await asyncio.to_thread(frozen.courier.close, Deadline.after(0))
 
 
 async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ async def test_a_process_that_another_worker_has_taken_up_is_left_to_it(tmp_path
     assert sequences(mine) == [1]
     assert [event.event_type for event in others.events] == [STARTED, COMPLETED]
     for office in (first, second):
-        await asyncio.to_thread(office.courier.close, 0)
+        await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_what_is_left_at_the_end_is_delivered_within_the_grace(
@@ -268,7 +269,7 @@ async def test_what_is_left_at_the_end_is_delivered_within_the_grace(
     office.start()
     office.begin()
     office.tell(STARTED, *[CHECKPOINT] * 1000, COMPLETED)
-    await asyncio.to_thread(office.courier.close, 10)
+    await asyncio.to_thread(office.courier.close, Deadline.after(10))
     assert sequences(sink) == list(range(1, 1003))
 
 
@@ -280,7 +281,7 @@ async def test_a_sink_that_is_away_does_not_hold_up_the_end(tmp_path: Path, sink
     office.tell(STARTED)
     await eventually(lambda: sink.tries > 0)
     began = time.monotonic()
-    await asyncio.to_thread(office.courier.close, 10)
+    await asyncio.to_thread(office.courier.close, Deadline.after(10))
     assert time.monotonic() - began < 2
     assert office.marked()
 
@@ -300,7 +301,7 @@ async def test_an_event_is_given_up_when_the_patience_of_its_sink_is_over(tmp_pa
     sink.failure = None
     await eventually(lambda: not office.marked())
     assert sequences(sink) == [3]
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 async def test_a_callback_is_opened_for_the_sinks_by_whoever_has_the_key(
@@ -357,7 +358,7 @@ async def test_a_sink_that_does_not_know_what_it_wants_ends_nothing(
     await eventually(lambda: not office.marked())
     assert sequences(good) == [1, 2]
     assert "sink failed" in caplog.messages
-    await asyncio.to_thread(office.courier.close, 0)
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
 
 
 def broken(*_: object) -> None:
@@ -396,7 +397,7 @@ async def test_a_sink_that_cannot_close_does_not_keep_the_others_open(tmp_path: 
     vars(good)["close"] = close
     office = CourierBench(tmp_path / "workspace", bad, good)
     office.start()
-    await asyncio.to_thread(office.courier.close, 1)
+    await asyncio.to_thread(office.courier.close, Deadline.after(1))
     assert closed == [True]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.clock import Clock
+from lorapod.deadline import Deadline
 from lorapod.errors import InvalidInput
 from lorapod.lease import LeaseState
 from lorapod.sessions import in_session
@@ -158,19 +158,18 @@ class Mirrors:
             with self._open(target, job_s3=job_s3):
                 pass
 
-    def close(self, grace_s: float) -> None:
-        """Stop, after at most `grace_s` seconds for what is being sent. The rest stays marked for another worker."""
-        until = time.monotonic() + grace_s
+    def close(self, deadline: Deadline) -> None:
+        """Stop; wait until `deadline` for what is being sent. The rest stays marked for another worker."""
         with self._lock:
             threads = [thread for active in self._active.values() for thread in active.threads]
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(deadline.left_s)
         self._closing.set()
         with self._lock:
             for active in self._active.values():
                 active.wake()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(deadline.left_s)
 
     def sweep(self) -> None:
         """Renew the marks of what this worker sends, and take over what no worker sends.

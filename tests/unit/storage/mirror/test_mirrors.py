@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lorapod import work_marker
+from lorapod.deadline import Deadline
 from lorapod.settings import Settings
 from lorapod.storage.mirror import mirror
 from lorapod.storage.mirror.mirrors import Mirrors
@@ -69,7 +70,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     opened = Bench(tmp_path / "workspace")
     yield opened
-    opened.mirrors.close(0)
+    opened.mirrors.close(Deadline.after(0))
 
 
 def eventually(reached: Callable[[], bool]) -> None:
@@ -103,7 +104,7 @@ def test_what_a_lost_run_left_stays_marked_for_others(bench: Bench) -> None:
     bench.begin()
     bench.write()
     bench.mirrors.end(PROCESS, 1, lost=True)
-    bench.mirrors.close(SOON_S)
+    bench.mirrors.close(Deadline.after(SOON_S))
     assert not bench.mirrors.finished(PROCESS)
     other, bench.ended = bench.another(), True
     other.sweep()
@@ -111,7 +112,7 @@ def test_what_a_lost_run_left_stays_marked_for_others(bench: Bench) -> None:
     other.sweep()
     eventually(lambda: other.finished(PROCESS))
     assert bench.store.content(KEY) == WEIGHTS
-    other.close(0)
+    other.close(Deadline.after(0))
 
 
 def test_a_worker_that_wakes_late_stops_to_send_what_another_one_sends(bench: Bench) -> None:
@@ -123,7 +124,7 @@ def test_a_worker_that_wakes_late_stops_to_send_what_another_one_sends(bench: Be
     other.sweep()
     bench.mirrors.sweep()
     eventually(lambda: PROCESS not in bench.mirrors._active)
-    other.close(0)
+    other.close(Deadline.after(0))
 
 
 def test_a_live_process_is_left_to_its_worker(bench: Bench) -> None:
@@ -135,7 +136,7 @@ def test_a_live_process_is_left_to_its_worker(bench: Bench) -> None:
         bench.clock.advance(work_marker.ABANDONED_S)
     assert not other.finished(PROCESS)
     assert list(bench.store.list_objects()) == []
-    other.close(0)
+    other.close(Deadline.after(0))
 
 
 def test_a_defect_ends_no_training_and_is_made_good_later(bench: Bench) -> None:
