@@ -262,8 +262,8 @@ async def test_an_endpoints_own_target_has_a_folder_for_each_process(tmp_path: P
 @pytest.mark.parametrize(
     ("upload", "told"),
     [
-        ({"local": {"path": "output"}}, "where artifacts come from"),
-        ({"local": {"path": "training/training_session_1/output"}}, "where artifacts come from"),
+        ({"local": {"path": "output"}}, "artifacts are read from"),
+        ({"local": {"path": "training/training_session_1/output"}}, "artifacts are read from"),
         ({"local": {"path": "../elsewhere"}}, "outside the workspace"),
         ({"s3": {"prefix": "x"}}, "BUCKET"),
         ({"supabase": {"bucket_name": "b", "folder_path": "f"}}, "SUPABASE"),
