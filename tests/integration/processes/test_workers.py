@@ -454,7 +454,7 @@ async def test_a_sweep_before_a_process_has_begun_writes_nothing_of_it(root: Pat
     record = train_on(manager, steps=3)
     assert records.seen == [[]]
     assert (await ended(manager, record)).status is ProcessStatus.COMPLETED
-    await asyncio.to_thread(manager.close, 1)
+    await asyncio.to_thread(manager.close, Deadline.after(1))
 
 
 async def test_what_was_taken_over_while_it_waited_is_not_started(
