@@ -11,6 +11,31 @@ from pydantic_core import ErrorDetails
 from lorapod.trainers.builtin.config import BuiltinConfig, ConfigSection, JobSection
 from lorapod.wire.validation import nearest, problems_found
 
+#: Longer values are not shown in a sentence.
+_SHOWN_CHARACTERS = 80
+
+#: What is wrong with a value, by the beginning of pydantic's name of the error.
+_WRONG_TYPES = {
+    "float_": "is not a number",
+    "finite_number": "is not a finite number",
+    "int_": "is not a whole number",
+    "bool_": "is not true or false",
+    "string_type": "is not text; put it in quotes",
+    "model_": "is not a mapping",
+    "dict_": "is not a mapping",
+    "mapping_": "is not a mapping",
+    "tuple_type": "is not a list",
+    "list_type": "is not a list",
+}
+#: What is wrong with a number, by pydantic's name of the limit.
+_LIMITS = {
+    "ge": "is too small: at least {}",
+    "gt": "is too small: more than {}",
+    "le": "is too large: at most {}",
+    "lt": "is too large: less than {}",
+    "multiple_of": "is not a multiple of {}",
+}
+
 
 def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
     """Check a config of plain JSON types, as `config_text` returns it, and replace `[name]` by `config.name`.
@@ -70,8 +95,30 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"{key} is not supported by the builtin trainer; leave it out or set it to false"
     if kind in {"literal_error", "enum"}:
         return f"must be {expected} for the builtin trainer"
+    return _wrong_value(detail)
+
+
+def _wrong_value(detail: ErrorDetails) -> str:
+    """Return what is wrong with a value that has a wrong type or is out of bounds."""
+    kind, value, limits = detail["type"], detail["input"], detail.get("ctx", {})
+    # Only a short number or text is shown.
+    value = (
+        repr(value) + " "
+        if isinstance(value, str | int | float) and len(repr(value)) <= _SHOWN_CHARACTERS
+        else ""
+    )
+    for group, sentence in _WRONG_TYPES.items():
+        if kind.startswith(group):
+            return f"{value}{sentence}"
+    for limit, sentence in _LIMITS.items():
+        if limit in limits and value:
+            return f"{value}{sentence.format(_plain(limits[limit]))}"
     message = detail["msg"].rstrip(".")
     return message[:1].lower() + message[1:]
+
+
+def _plain(limit: float) -> float:
+    return int(limit) if float(limit).is_integer() else limit
 
 
 def _known_keys() -> set[str]:

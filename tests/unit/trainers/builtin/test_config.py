@@ -237,3 +237,31 @@ def test_no_torch_is_imported_to_check_a_config() -> None:
 def test_the_trigger_word(text: str, word: str | None, prepended: str, plain: str) -> None:
     assert with_trigger(text, word, prepend=True) == prepended
     assert with_trigger(text, word, prepend=False) == plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "sentence"),
+    [
+        ({"train": {"lr": "abc"}}, "train.lr", "'abc' is not a number"),
+        ({"train": {"lr": [1]}}, "train.lr", "is not a number"),
+        ({"train": {"lr": 2.5}}, "train.lr", "2.5 is too large: at most 1"),
+        ({"train": {"lr": 0}}, "train.lr", "0 is too small: more than 0"),
+        ({"train": {"steps": 1.5}}, "train.steps", "1.5 is not a whole number"),
+        ({"train": {"steps": 0}}, "train.steps", "0 is too small: at least 1"),
+        ({"train": {"seed": -1}}, "train.seed", "-1 is too small: at least 0"),
+        (
+            {"train": {"disable_sampling": "perhaps"}},
+            "train.disable_sampling",
+            "'perhaps' is not true or false",
+        ),
+        ({"train": 3}, "train", "3 is not a mapping"),
+        ({"sample": {"prompts": "a cat"}}, "sample.prompts", "'a cat' is not a list"),
+        ({"sample": {"prompts": [7]}}, "sample.prompts[0]", "7 is not text; put it in quotes"),
+        ({"sample": {"width": 100}}, "sample.width", "100 is not a multiple of 8"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_plain_words(
+    changes: dict[str, Any], place: str, sentence: str
+) -> None:
+    found = problems(fields(**changes))
+    assert found[f"config.process[0].{place}"] == sentence
