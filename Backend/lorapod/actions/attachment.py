@@ -13,7 +13,7 @@ from typing import TypeVar
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.process_view import summary
 from lorapod.errors import Conflict
-from lorapod.events.port import Attaching, Updates
+from lorapod.events.runpod import JobUpdates, RunPodSink
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord
@@ -30,7 +30,7 @@ class JobAttachment:
     """What keeps a RunPod job open while its process runs, and stops the process if the job is cancelled."""
 
     processes: RealProcessManager
-    updates: Attaching
+    updates: RunPodSink
     #: Seconds that the process of a cancelled job has for a checkpoint.
     cancel_grace_s: float
 
@@ -77,7 +77,7 @@ class JobAttachment:
             logger.debug("process had ended already", extra={"process_id": process_id})
 
 
-def _show(updates: Updates, record: ProcessRecord) -> None:
+def _show(updates: JobUpdates, record: ProcessRecord) -> None:
     updates.show(
         (record.status, record.phase),
         lambda: summary(record).model_dump(mode="json", exclude_none=True),

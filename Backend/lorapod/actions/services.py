@@ -20,7 +20,7 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import Courier
-from lorapod.events.port import Attaching
+from lorapod.events.runpod import RunPodSink
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.models.catalog import WorkspaceModels
@@ -57,7 +57,7 @@ class Services:
     room: Headroom
     mirrors: Mirrors
     courier: Courier
-    updates: Attaching
+    updates: RunPodSink
     models: WorkspaceModels
 
     @cached_property

@@ -7,10 +7,9 @@ worker, with the same `event_id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -50,29 +49,6 @@ class SinkState:
     undelivered: int = 0
     #: Why the last delivery of one of them failed; None: no delivery failed.
     error: str | None = None
-
-
-#: Sends one progress update of an open RunPod job; never blocks.
-SendUpdate = Callable[[Mapping[str, Any]], None]
-
-
-class Updates(Protocol):
-    """The progress updates of an open RunPod job that waits for a process."""
-
-    def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
-        """Update how the process is now.
-
-        Args:
-            state: if it differs from the last one, the update is sent at once.
-            view: makes the process as answers show it, when the update is sent.
-        """
-
-
-class Attaching(Protocol):
-    """Sends updates of processes to the open RunPod jobs that wait for them; safe for any thread."""
-
-    def attach(self, process_id: str, send: SendUpdate) -> AbstractContextManager[Updates]:
-        """Call `send` with updates of a process while the context is open."""
 
 
 class EventSink(Protocol):

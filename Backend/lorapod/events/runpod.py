@@ -13,7 +13,10 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.events.models import Event, EventType
-from lorapod.events.port import Callback, Parcel, SendUpdate
+from lorapod.events.port import Callback, Parcel
+
+#: Sends one progress update of an open RunPod job; never blocks.
+SendUpdate = Callable[[Mapping[str, Any]], None]
 
 
 class JobUpdates:
