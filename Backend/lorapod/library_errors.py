@@ -1,4 +1,4 @@
-"""What exceptions of the system and of libraries stand for."""
+"""Turn exceptions of the system and of libraries into error codes and errors for callers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import errno
 
 from lorapod.errors import ErrorCode, InsufficientStorage, InternalError, WorkerError
 
-#: The system's error numbers for no room: on the disk, in a quota, in one file.
+#: The system's error numbers for no space: on the disk, in a quota, in one file.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-#: What libraries say that have no exception of their own for it, by the part that is sure.
+#: Parts of the messages of libraries that have no exception of their own.
 _WORDS = (
     ("CUDA out of memory", ErrorCode.OUT_OF_MEMORY),
     ("can't allocate memory", ErrorCode.INSUFFICIENT_MEMORY),
@@ -21,7 +21,7 @@ _WORDS = (
 
 
 def code_of(error: Exception) -> ErrorCode:
-    """The kind of failure that an exception stands for."""
+    """Return the error code of an exception."""
     if isinstance(error, WorkerError):
         return error.code
     if isinstance(error, MemoryError):
@@ -35,7 +35,7 @@ def code_of(error: Exception) -> ErrorCode:
 
 
 def system_error(error: OSError, what: str = "The worker's disk or network failed") -> WorkerError:
-    """The error that callers see; `what` says in half a sentence what could not be done."""
+    """Return the error that callers see; `what` says in half a sentence what failed."""
     if error.errno in DISK_FULL:
         return InsufficientStorage(
             "The workspace's disk is full.",

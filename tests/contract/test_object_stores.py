@@ -238,7 +238,7 @@ def test_listing(store: ObjectStore, tmp_path: Path) -> None:
 def test_keys_mean_themselves(place: Place, tmp_path: Path, key: str) -> None:
     store, source = place.open(), made(tmp_path / "source.bin", 10)
     if place.refuses.intersection(key):
-        with pytest.raises(InvalidInput, match="does not take the name"):
+        with pytest.raises(InvalidInput, match="does not accept the name"):
             store.put_file(source, key)
         assert list(store.list_objects()) == []
         return

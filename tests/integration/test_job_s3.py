@@ -158,7 +158,7 @@ async def test_a_resume_needs_credentials_again(
         await ended(second, process_id, ProcessStatus.INTERRUPTED)
         refused = await second.ask("resume", process_id=process_id, wait=False)
         assert refused["code"] == "invalid_input"
-        assert "kept nowhere" in refused["error"]
+        assert "stored nowhere" in refused["error"]
         assert "s3Config" in refused["hint"]
         other = await second.ask(
             "resume", process_id=process_id, s3_config={**s3_config, "bucketName": "another"}
@@ -199,7 +199,7 @@ async def test_what_is_left_unsent_with_a_jobs_credentials_is_told(
         mirrors._start_mirrors(process_id, MirroredProcess(still=True))
         await eventually(lambda: mirrors.finished(process_id))
         uploads = (await second.ask("process_status", process_id=process_id))["uploads"]
-    assert any("kept nowhere" in failure["error"] for failure in uploads["failed"])
+    assert any("stored nowhere" in failure["error"] for failure in uploads["failed"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What a process has written, read from its folder each time: files cannot fall out of step with a list of them."""
+"""List the files that a process has written. They are read from its folder each time: a stored list could be wrong.
+
+Every function raises `OSError` if a folder cannot be read now.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from lorapod.workspace import Workspace
 
 _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
 
-#: A run folder's parts that are nobody's result.
+#: Folders in an output folder that hold no results.
 _NO_OUTPUT = frozenset({"_latent_cache", "__pycache__"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Weights of one step."""
+    """The weights of one step."""
 
     path: Path
     #: None for the final weights, whose name carries no step.
@@ -30,13 +33,13 @@ class Checkpoint:
 
     @property
     def final(self) -> bool:
-        """Whether it is the end result."""
+        """Whether these are the final weights."""
         return self.step is None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A picture made on the way."""
+    """A sample image."""
 
     path: Path
     step: int
@@ -44,7 +47,7 @@ class Sample:
 
 
 def checkpoints(run_folder: Path, name: str) -> Sequence[Checkpoint]:
-    """The weights in a run folder, by step, the final ones last."""
+    """Return the weights in a run folder, by step, the final ones last."""
     numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
     found: list[Checkpoint] = []
     for entry in entries_of(run_folder):
@@ -66,7 +69,7 @@ def checkpoints(run_folder: Path, name: str) -> Sequence[Checkpoint]:
 
 
 def samples(run_folder: Path) -> Sequence[Sample]:
-    """The pictures in a run folder, by step and index."""
+    """Return the sample images in a run folder, by step and index."""
     found = (
         Sample(path=Path(entry.path), step=int(match["step"]), index=int(match["index"]))
         for entry in entries_of(run_folder / "samples")
@@ -76,7 +79,7 @@ def samples(run_folder: Path) -> Sequence[Sample]:
 
 
 def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path]:
-    """The files that a task names in its outcome, and that are there: `files`, each with a `path`, or one `path`."""
+    """Return the existing files that a task names in its outcome: `files`, each with a `path`, or one `path`."""
     outcome = record.outcome
     named = [file["path"] for file in outcome.get("files", ())] or [outcome.get("path")]
     found = [workspace.root / path for path in named if isinstance(path, str)]
@@ -84,7 +87,7 @@ def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path
 
 
 def output_files(folder: Path) -> Iterator[Path]:
-    """Every file below an output folder, sorted, without hidden files, caches and links."""
+    """Yield every file below an output folder, sorted, without hidden files, caches and links."""
     for entry in files_below(folder, skip=lambda name: name in _NO_OUTPUT or name.startswith(".")):
         if not entry.name.startswith(".") and not entry.is_symlink():
             yield Path(entry.path)

@@ -1,4 +1,4 @@
-"""What opens the HuggingFace Hub, and what its answers mean."""
+"""Open the HuggingFace Hub with its token, and say what its answers mean."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import httpx2  # what huggingface_hub speaks through: its errors come up as they are
+import httpx2  # the client of huggingface_hub, whose errors it passes on
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -24,46 +24,49 @@ from lorapod.settings import Settings
 from lorapod.storage.fetching import ObjectChanged
 from lorapod.storage.port import StoreRefused, StoreUnavailable
 
-#: A repository's card: the one file that the Hub reads before it is committed.
+#: A repository's card: the only file that the Hub reads before a commit.
 CARD = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubAccess:
-    """The Hub's address and a token; without one, public repositories can be read."""
+    """The URL of the Hub, and a token; without a token, only public repositories can be read."""
 
     endpoint: str
     token: SecretStr | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> HubAccess:
-        """What `HF_…` say.
+        """Return what the settings `HF_…` say.
 
         Raises:
             Unsupported: `HF_HUB_OFFLINE` is set.
         """
         if settings.hf_hub_offline:
-            raise Unsupported("This endpoint never asks the HuggingFace Hub.", hint="Unset HF_HUB_OFFLINE.")
+            raise Unsupported(
+                "This endpoint does not use the HuggingFace Hub: HF_HUB_OFFLINE is set.",
+                hint="Unset HF_HUB_OFFLINE.",
+            )
         return cls(endpoint=settings.hf_endpoint.rstrip("/"), token=settings.hf_token)
 
     def headers(self) -> dict[str, str]:
-        """What a request carries. Holds the token: never to be logged."""
+        """Return the headers of every request. They hold the token: never log them."""
         return {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
 
 
 class NoRepository(StoreRefused):
-    """There is no such repository, or the token may not see it."""
+    """The repository does not exist, or the token has no right to see it."""
 
 
 @contextmanager
 def hub_errors(key: str, repo_id: str) -> Iterator[None]:
-    """Say what goes wrong as callers can read it."""
+    """Turn the errors of huggingface_hub and httpx into errors that callers can read."""
     try:
         with _unwrapped():
             yield
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise NoRepository(
-            f"There is no repository {repo_id!r} of that revision on the HuggingFace Hub, or the token may not see it.",
+            f"There is no repository {repo_id!r} of that revision on the HuggingFace Hub, or the token has no right to see it.",
             hint="Check the name, HF_TOKEN and, for a gated repository, that its terms are accepted.",
         ) from error
     except EntryNotFoundError as error:
@@ -73,18 +76,18 @@ def hub_errors(key: str, repo_id: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise status_error(error.response.status_code, key, repo_id) from error
     except json.JSONDecodeError as error:
-        # huggingface_hub reads what the Hub says of a README.md before it looks at the status.
+        # huggingface_hub parses the Hub's answer to a README.md before it checks the status.
         raise StoreUnavailable(
-            f"The HuggingFace Hub did not answer sensibly for {key!r} of {repo_id!r}."
+            f"The HuggingFace Hub sent a broken answer for {key!r} of {repo_id!r}."
         ) from error
     except ValueError as error:
         if key != CARD:
             raise
         raise StoreRefused(
-            f"The HuggingFace Hub does not take the metadata in {key!r} of {repo_id!r}."
+            f"The HuggingFace Hub does not accept the metadata in {key!r} of {repo_id!r}."
         ) from error
     except OfflineModeIsEnabled as error:
-        raise Unsupported("This endpoint never asks the HuggingFace Hub.") from error
+        raise Unsupported("This endpoint does not use the HuggingFace Hub: HF_HUB_OFFLINE is set.") from error
     # Xet's own client raises Python's ConnectionError.
     except (httpx.HTTPError, httpx2.HTTPError, ConnectionError) as error:
         raise StoreUnavailable(
@@ -94,7 +97,7 @@ def hub_errors(key: str, repo_id: str) -> Iterator[None]:
 
 @contextmanager
 def _unwrapped() -> Iterator[None]:
-    """huggingface_hub hides why a large file did not go up behind a `RuntimeError`."""
+    """Raise the cause of the `RuntimeError` in which huggingface_hub wraps a failed upload."""
     try:
         yield
     except RuntimeError as error:
@@ -104,12 +107,12 @@ def _unwrapped() -> Iterator[None]:
 
 
 def missing_file(key: str, repo_id: str) -> NotFound:
-    """The error for a file that is not there."""
+    """Return the error for a file that does not exist."""
     return NotFound(f"There is no file {key!r} in the HuggingFace repository {repo_id!r}.")
 
 
 def status_error(status: int, key: str, repo_id: str) -> WorkerError:
-    """What a status other than success means."""
+    """Return the error that a status other than success means."""
     what = f"{key!r} of the HuggingFace repository {repo_id!r}"
     # 409: another commit came in between. 412: as above, with a parent named.
     if status == 416:
@@ -121,7 +124,7 @@ def status_error(status: int, key: str, repo_id: str) -> WorkerError:
     if status == 404:
         return missing_file(key, repo_id)
     if status == 413:
-        return TooLarge(f"The HuggingFace Hub takes no file of the size of {what}.")
+        return TooLarge(f"The HuggingFace Hub does not accept a file of the size of {what}.")
     if status in {401, 403}:
         return StoreRefused(
             f"The HuggingFace Hub refuses access to {what}.",

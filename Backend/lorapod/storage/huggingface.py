@@ -1,6 +1,6 @@
-"""Repositories on the HuggingFace Hub.
+"""Store files in repositories on the HuggingFace Hub.
 
-huggingface_hub makes the requests. Only the download itself is ours: huggingface_hub begins a broken one anew.
+huggingface_hub sends the requests. Only the download is our own: huggingface_hub starts a broken one again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HUB_FILES = {".gitattributes"}
 
 
 class RepoKind(StrEnum):
-    """What a repository is for."""
+    """The type of a repository."""
 
     MODEL = "model"
     DATASET = "dataset"
@@ -39,7 +39,7 @@ class RepoKind(StrEnum):
 class HubObjects:
     """A `lorapod.storage.port.ObjectStore` in a repository; each `put_file` and each `delete` is a commit.
 
-    It knows no moments, and digests only of what the Hub keeps as large files.
+    It knows no times, and digests only of files that the Hub stores as large files.
     """
 
     def __init__(
@@ -52,24 +52,24 @@ class HubObjects:
         create_private: bool | None = None,
         retries: RetryBudget,
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
         Args:
-            access: address and token.
+            access: URL and token.
             repo_id: `owner/name`.
             kind: model or dataset.
-            revision: branch, tag or commit; only a branch can be written.
-            create_private: make the repository with the first file where it does not exist, private or not; None:
-                it must exist.
+            revision: branch, tag or commit; only a branch can be written to.
+            create_private: create the repository with its first file if it does not exist, private or not; None: it must
+                exist.
             retries: how long a Hub that does not answer is asked again.
         """
         disable_progress_bars()
         if access.endpoint != PUBLIC_HUB:
-            # Mirrors do not speak Xet. A process knows one Hub, so the library's own switch may be thrown for all.
+            # Mirrors do not support Xet. A process uses one Hub, so the library's global switch may be set.
             constants.HF_HUB_DISABLE_XET = True
         token = access.token.get_secret_value() if access.token else False
         self._api = HfApi(endpoint=access.endpoint, token=token)
-        # httpx takes the token off where a redirect leads to another host: the Hub's CDN never gets it.
+        # httpx drops the token on a redirect to another host: the Hub's CDN never gets it.
         self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT, follow_redirects=True)
         self._endpoint = access.endpoint
         self._repo_id = repo_id
@@ -78,7 +78,7 @@ class HubObjects:
         self._create_private = create_private
         self._created = create_private is None
         self._retries = retries
-        # Commits to one repository come one after the other anyway, and fail where they cross.
+        # Concurrent commits to one repository would fail.
         self._committing = threading.Lock()
 
     def close(self) -> None:
@@ -90,11 +90,11 @@ class HubObjects:
         path: Path,
         key: str,
         *,
-        content_type: str | None = None,  # noqa: ARG002 - the Hub goes by the ending
+        content_type: str | None = None,  # noqa: ARG002 - the Hub uses the extension
         sha256: str | None = None,
         progress: Progress | None = None,
     ) -> StoredObject:
-        """Commit the file; the repository is made where it may be and must be."""
+        """Commit the file; create the repository first if that is needed and allowed."""
         checked_key(key)
         size = path.stat().st_size
 
@@ -155,7 +155,7 @@ class HubObjects:
         return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every file of the repository whose path begins with `prefix`."""
+        """Yield every file of the repository whose path starts with `prefix`."""
 
         def attempt() -> list[StoredObject]:
             with hub_errors(prefix, self._repo_id):
@@ -173,19 +173,19 @@ class HubObjects:
         yield from (one for one in found if one.key.startswith(prefix) and one.key not in HUB_FILES)
 
     def stat(self, key: str) -> StoredObject | None:
-        """The file as it is now."""
+        """Return the present file, or None."""
         checked_key(key)
         return self._retries.call(lambda: self._stat(key, self._revision))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """The Hub signs no addresses.
+        """Refuse: the Hub has no signed URLs.
 
         Raises:
             Unsupported: always.
         """
         checked_key(key)
         raise Unsupported(
-            f"The HuggingFace Hub gives no {use} address for {expires_s} s.", hint="Use an S3 bucket."
+            f"The HuggingFace Hub has no {use} URLs for {expires_s} s.", hint="Use an S3 bucket."
         )
 
     def delete(self, key: str) -> None:

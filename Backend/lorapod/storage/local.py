@@ -1,4 +1,4 @@
-"""A folder as an object store: a volume that another machine reads, or a test."""
+"""Use a folder as an object store, for example a volume that another machine reads."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lorapod.storage.fetching import Write, fetch
 from lorapod.storage.port import Progress, StoredObject, StoreRefused, UrlUse, checked_key
 
 COPY_BYTES = 1 << 20
-#: What temporary files begin with; listings pass over them.
+#: Prefix of temporary files; listings skip them.
 TEMPORARY = ".lorapod-"
 
 
 class LocalObjects:
-    """A `lorapod.storage.port.ObjectStore` in a folder. It keeps no digests and no content types."""
+    """A `lorapod.storage.port.ObjectStore` in a folder; it stores no digests and no content types."""
 
     def __init__(self, folder: Path) -> None:
-        """Take a folder; it is made with the first object."""
+        """Use a folder, which is made with the first object."""
         self._folder = folder
 
     def put_file(
@@ -37,11 +37,11 @@ class LocalObjects:
         sha256: str | None = None,  # noqa: ARG002 - as above
         progress: Progress | None = None,
     ) -> StoredObject:
-        """Copy the file beside its place, then rename it.
+        """Copy the file to the same folder under a temporary name, then rename it.
 
         Raises:
-            InsufficientStorage: the disk is full; nothing stays behind.
-            StoreRefused: a folder is in the way of the key, or a file where the key has a folder.
+            InsufficientStorage: the disk is full; nothing is left behind.
+            StoreRefused: the key names an existing folder, or a part of it names a file.
         """
         target = self._path(key)
         temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
@@ -82,7 +82,11 @@ class LocalObjects:
         return wanted
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every file below the folder; symlinks are passed over."""
+        """Yield every file below the folder; symlinks are skipped.
+
+        Raises:
+            OSError: a folder cannot be read now.
+        """
         for entry in files_below(self._folder):
             key = Path(entry.path).relative_to(self._folder).as_posix()
             if entry.name.startswith(TEMPORARY) or not key.startswith(prefix) or entry.is_symlink():
@@ -91,7 +95,7 @@ class LocalObjects:
                 yield self._describe(key, entry.stat())
 
     def stat(self, key: str) -> StoredObject | None:
-        """The file as it is now."""
+        """Return the present file, or None."""
         path = self._path(key)
         with suppress(FileNotFoundError, NotADirectoryError):
             if path.is_file():
@@ -99,18 +103,16 @@ class LocalObjects:
         return None
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """Nothing serves a folder.
+        """Refuse: no server serves the folder.
 
         Raises:
             Unsupported: always.
         """
         checked_key(key)
-        raise Unsupported(
-            f"A local folder gives no {use} address for {expires_s} s.", hint="Use an S3 bucket."
-        )
+        raise Unsupported(f"A local folder has no {use} URLs for {expires_s} s.", hint="Use an S3 bucket.")
 
     def delete(self, key: str) -> None:
-        """Remove the file, and the folders that are empty then."""
+        """Remove the file, and the folders that become empty."""
         path = self._path(key)
         with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             path.unlink()
@@ -123,7 +125,7 @@ class LocalObjects:
     def _path(self, key: str) -> Path:
         path = self._folder / checked_key(key)
         if not path.resolve().is_relative_to(self._folder.resolve()):
-            raise StoreRefused(f"The object key {key!r} leads out of the folder through a link.")
+            raise StoreRefused(f"The object key {key!r} leads outside the folder through a link.")
         return path
 
     def _read(self, key: str, offset: int, write: Write) -> None:

@@ -1,7 +1,7 @@
-"""The README of a LoRA repository, as the HuggingFace Hub reads it.
+"""Write the README of a LoRA repository in the form that the HuggingFace Hub reads.
 
-A card ends with a comment that holds its own digest: so a card that somebody has edited is told from one that nobody
-has, by any worker, without a list of what was written.
+A card ends with a comment that holds its own digest. So any worker can tell whether a card was edited, without a list of
+the cards that were written.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ _WEIGHTS = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf"})
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What a training makes, as far as its config tells."""
+    """The model that a training makes, as far as its config says."""
 
     name: str
-    #: As the config names it: a repository of the Hub, or a path.
+    #: As in the config: a repository of the Hub, or a path.
     base_model: str | None = None
     trigger_word: str | None = None
-    #: Of the samples, by their index.
+    #: The sample prompts, by their index.
     prompts: Sequence[str] = ()
 
     @property
     def hub_base(self) -> str | None:
-        """The Hub's name of the base model; None where it is a file or a folder."""
+        """The Hub's name of the base model; None if it is a file or a folder."""
         base = self.base_model or ""
         plain = _HUB_NAME.fullmatch(base) is not None and PurePosixPath(base).suffix not in _WEIGHTS
         return base if plain else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A sample in the repository."""
+class SampleImage:
+    """A sample image or video in the repository."""
 
     path: str
-    #: What it was made from, where that is known.
+    #: Its prompt, if known.
     prompt: str | None = None
 
 
@@ -58,16 +58,16 @@ def lora_card(
     repo_id: str,
     weights: str,
     step: int | None = None,
-    samples: Sequence[Picture] = (),
+    samples: Sequence[SampleImage] = (),
 ) -> str:
-    """The card's text: what the Hub indexes, and how the LoRA is loaded. It names no licence: that is its owner's word.
+    """Return the text of a card: what the Hub indexes, and how to load the LoRA. Its owner must choose the licence.
 
     Args:
         model: what was trained.
         repo_id: the repository.
-        weights: the safetensors file, as a path in the repository.
-        step: how far those weights were trained.
-        samples: pictures or videos of that step.
+        weights: path of the safetensors file in the repository.
+        step: the step of these weights.
+        samples: images or videos of that step.
     """
     video = any(PurePosixPath(sample.path).suffix in _VIDEOS for sample in samples)
     task = "text-to-video" if video else "text-to-image"
@@ -102,7 +102,7 @@ def lora_card(
 
 
 def is_untouched(card: str) -> bool:
-    """Whether a card is as `lora_card` wrote it, for whatever model."""
+    """Return whether a card is as `lora_card` wrote it, for any model."""
     signed = _SIGNED.fullmatch(card)
     return signed is not None and _digest(signed[1]) == signed[2]
 
@@ -112,7 +112,7 @@ def _digest(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line of text without what Markdown or HTML would read as more than text."""
+    """Return one line of text without characters that mean something in Markdown or HTML."""
     return " ".join(text.translate({ord(character): " " for character in "<>[]()`*_#!"}).split())
 
 

@@ -1,4 +1,4 @@
-"""Uploads that a worker began and was killed over: their parts are paid for and seen nowhere."""
+"""Remove the parts of uploads whose worker was killed: they cost money, and no listing shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lorapod.storage.port import ObjectStore
 
 logger = logging.getLogger(__name__)
 
-#: A younger upload may still be on its way, from whatever worker.
+#: A younger upload may still be running, on any worker.
 ORPHAN_AGE = timedelta(hours=12)
 #: Between two looks at one store.
 INTERVAL_S = 6 * 3600.0
@@ -20,24 +20,24 @@ INTERVAL_S = 6 * 3600.0
 
 @runtime_checkable
 class Sweepable(Protocol):
-    """A store that may hold such uploads; of the kinds here S3 alone."""
+    """A store that may hold such uploads: S3."""
 
     def sweep(self, under: str = "", *, before: datetime) -> int:
-        """End the uploads below a folder that were begun before a moment; answers how many."""
+        """Abort the uploads below a folder that started before a time, and return how many."""
 
 
 class OrphanSweep:
-    """Ends what is old below a folder of ours, at the first call and then now and then; for one thread at a time."""
+    """Aborts old uploads below a folder, at the first call and then every `INTERVAL_S`; for one thread at a time."""
 
     def __init__(self, clock: Clock) -> None:
-        """Be due at once."""
+        """Start due."""
         self._clock = clock
         self._due_s = 0.0
 
     def look(self, store: ObjectStore, under: str = "") -> None:
-        """Sweep below `under`, a folder that nobody else uploads to, where it is time; a store that refuses is let be.
+        """Sweep below `under`, a folder that only this worker uploads to, if it is due. A refusal of the store is ignored.
 
-        It costs one request, so it belongs behind what is waited for.
+        It costs a request, so call it after the uploads.
         """
         if not isinstance(store, Sweepable) or self._clock.monotonic() < self._due_s:
             return
@@ -45,7 +45,7 @@ class OrphanSweep:
         try:
             count = store.sweep(under, before=self._clock.now() - ORPHAN_AGE)
         except WorkerError as error:
-            # Most often a key without the right to list uploads.
+            # Usually the key has no right to list uploads.
             logger.info("orphan uploads are not swept", extra={"under": under, "reason": error.message})
             return
         if count:

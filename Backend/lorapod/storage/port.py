@@ -1,4 +1,4 @@
-"""The port that every object store stands behind."""
+"""The port of object stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from lorapod.errors import InvalidInput, UpstreamError
 from lorapod.storage.s3_access import JobS3
 
-#: Called now and then, from any thread, with the bytes that are over so far; what it raises ends the transfer.
+#: Called at intervals, from any thread, with the bytes transferred so far; an error that it raises ends the transfer.
 Progress = Callable[[int], None]
 
 #: Longest key, in bytes of UTF-8 (S3's own limit).
@@ -21,17 +21,17 @@ KEY_MAX_BYTES = 1024
 
 
 class StoreUnavailable(UpstreamError):
-    """The store does not answer, or asks to come back later; the same call may succeed in a minute."""
+    """The store does not answer, or is busy; the same call may succeed later."""
 
 
 class StoreRefused(UpstreamError):
-    """The store answers, and will not do it: wrong credentials, no right, no such bucket. Trying again is no use."""
+    """The store refuses: wrong credentials, no right, no such bucket. The same call would fail again."""
 
     retryable = False
 
 
 class UrlUse(StrEnum):
-    """What whoever holds a signed address may do with it, once or often until it expires."""
+    """What a signed URL allows until it expires."""
 
     GET = "get"
     PUT = "put"
@@ -42,10 +42,10 @@ class StoredObject:
     """One object as its store describes it."""
 
     key: str
-    """Relative to what the store was opened at, with forward slashes."""
+    """Relative to the place that the store was opened at, with forward slashes."""
     size_bytes: int
     etag: str | None = None
-    """Changes when the content does; without quotes. Means nothing beyond its own store."""
+    """Changes with the content; without quotes. Comparable only within one store."""
     modified_at: datetime | None = None
     """In UTC."""
     sha256: str | None = None
@@ -60,12 +60,12 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Objects by key, below the bucket, folder or repository that the store was opened at.
 
-    Every method blocks, may be called from several threads at once, and belongs in `asyncio.to_thread`. A key is a
-    relative path with forward slashes, checked by `checked_key`. Stores that are away are waited for, minutes at most.
+    Every method blocks, so call it in `asyncio.to_thread`; several threads may call at once. A key is a relative path with
+    forward slashes, checked by `checked_key`. If a store does not answer, a method tries again for minutes at most.
 
     Every method raises:
         InvalidInput: the key is not a plain relative path.
-        StoreUnavailable: the store did not answer in the time that was allowed for it.
+        StoreUnavailable: the store did not answer in time.
         StoreRefused: credentials, rights or the bucket are wrong.
     """
 
@@ -78,67 +78,67 @@ class ObjectStore(Protocol):
         sha256: str | None = None,
         progress: Progress | None = None,
     ) -> StoredObject:
-        """Upload a file, replacing what the key held; a reader sees the old object or the whole new one.
+        """Upload a file and replace the object of that key; a reader sees the old object or the whole new one.
 
         Args:
-            path: the file; it must not change meanwhile.
+            path: the file; it must not change during the call.
             key: where it goes.
-            content_type: as browsers are told; guessed from the key's ending where left out.
-            sha256: of the file, where the caller knows it: kept with the object, and checked when it is fetched.
+            content_type: the MIME type; by default guessed from the key's extension.
+            sha256: of the file, if the caller knows it: stored with the object, and checked when it is downloaded.
             progress: see `Progress`.
 
         Raises:
             OSError: the file cannot be read.
-            TooLarge: the store takes no file of that size.
+            TooLarge: the store does not accept a file of that size.
         """
 
     def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
-        """Download an object to `path`, whole or not at all, checked against size and digest where they are known.
+        """Download an object to `path`, whole or not at all; its size, and its digest if known, are checked.
 
-        What an interrupted call had fetched stays beside `path` in a hidden `.part` file, and the next call for the
-        same content goes on from there. `progress` counts that share too.
+        An interrupted call leaves what it has fetched beside `path` in a hidden `.part` file, and the next call for the
+        same content continues there. `progress` counts that share too.
 
         Raises:
             NotFound: there is no such object.
-            InsufficientStorage: the disk is full; nothing stays behind.
+            InsufficientStorage: the disk is full; nothing is left behind.
             OSError: `path` cannot be written.
         """
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object whose key begins with `prefix`, fetched page by page as it is read, in no promised order."""
+        """Yield every object whose key starts with `prefix`, in any order; pages are fetched as they are needed."""
 
     def stat(self, key: str) -> StoredObject | None:
-        """The object as it is now, or None."""
+        """Return the present object, or None if there is no such object."""
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """An address that works without credentials for `expires_s` seconds; the object need not exist.
+        """Return a URL that works without credentials for `expires_s` seconds; the object need not exist.
 
         Raises:
-            NotFound: there is no such object, from a store that looks first.
-            Unsupported: this store signs no such addresses.
+            NotFound: there is no such object; only some stores check that.
+            Unsupported: this store cannot sign URLs.
         """
 
     def delete(self, key: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object, if it exists."""
 
 
 Location_contra = TypeVar("Location_contra", contravariant=True)
 
 
 class OpenStore(Protocol[Location_contra]):
-    """Opens stores of some kinds for a block, with the endpoint's credentials, or for S3 those of a job.
+    """Opens stores for a block, with the credentials of the endpoint, or of a job for S3.
 
-    Raises `WorkerError` where there are none; asks no server before the first call.
+    Raises `WorkerError` if there are no credentials; sends no request before the first call of the store.
     """
 
     def __call__(
         self, location: Location_contra, *, job_s3: JobS3 | None = None
     ) -> AbstractContextManager[ObjectStore]:
-        """A store below the location, for one block."""
+        """Open the store at a location for one block."""
 
 
 def checked_key(key: str) -> str:
-    """`key` itself, when it is a plain relative path that means the same in every store and on disk.
+    """Return `key` if it is a plain relative path, which means the same in every store and on the disk.
 
     Raises:
         InvalidInput: it is empty, too long, absolute, or has empty, `.` or `..` parts, backslashes or control

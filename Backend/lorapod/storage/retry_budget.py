@@ -1,4 +1,4 @@
-"""How long a store that is away is waited for."""
+"""Try again while a store does not answer, for a bounded time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 class RetryBudget:
     """Waits that double from `first_wait_s` to `longest_wait_s`, until they add up to `total_s`.
 
-    Only the waits count, not the attempts: an upload that took ten minutes and then broke off is begun again.
+    Only the waits count, not the attempts: an upload that broke off after ten minutes is still tried again.
     """
 
     total_s: float = 300.0
@@ -27,7 +27,7 @@ class RetryBudget:
 
     @property
     def attempts(self) -> int:
-        """How often something is tried at most."""
+        """The most attempts that fit the budget."""
         count, waited_s, wait_s = 1, 0.0, self.first_wait_s
         while waited_s < self.total_s:
             waited_s += wait_s
@@ -36,10 +36,10 @@ class RetryBudget:
         return count
 
     def call(self, attempt: Callable[[], Answer]) -> Answer:
-        """Call until it succeeds, the store refuses, or patience ends.
+        """Call `attempt` until it succeeds, raises anything but `StoreUnavailable`, or the budget is used up.
 
         Raises:
-            StoreUnavailable: the last attempt's.
+            StoreUnavailable: raised by the last attempt.
         """
         for trial in stamina.retry_context(
             on=StoreUnavailable,

@@ -1,10 +1,9 @@
-"""S3 and what speaks its protocol.
+"""Store objects in S3 and compatible stores.
 
-Uploads go through boto3's transfer manager. obstore was measured beside it on a real server
-(`tests/benchmarks/test_object_stores.py`): it is no faster beyond the noise, but holds four times the memory on the
-way up; and boto3 is there already, because RunPod's SDK needs it. The transfer manager cannot go on with a broken
-download, because it writes parts as they come. So a download is one stream: faster than the transfer manager where the
-server has the object in its cache, slower where not.
+Uploads use boto3's transfer manager. obstore was measured too (`tests/benchmarks/test_object_stores.py`): it is no faster
+beyond the noise, and uploads with four times the memory; and RunPod's SDK needs boto3 anyway. The transfer manager cannot
+continue a broken download, because it writes parts in any order. So a download is one stream: faster than the transfer
+manager if the server has the object in its cache, else slower.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ class S3Objects:
     """A `lorapod.storage.port.ObjectStore` in a bucket, below a prefix."""
 
     def __init__(self, access: S3Access, *, bucket: str, prefix: str = "", retries: RetryBudget) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
         Args:
             access: server and credentials.
             bucket: must exist.
-            prefix: a folder of the bucket, without slashes at its ends; all of the bucket where it is empty.
+            prefix: a folder of the bucket, without slashes at its ends; empty for the whole bucket.
             retries: how long a server that does not answer is asked again.
 
         Raises:
@@ -74,7 +73,7 @@ class S3Objects:
         sha256: str | None = None,
         progress: Progress | None = None,
     ) -> StoredObject:
-        """Upload in parts, each with a checksum that the server tests; begun again where the server went away."""
+        """Upload in parts, each with a checksum that the server checks; start again if the server does not answer."""
         full = self._full(key)
         size = path.stat().st_size
         extra: dict[str, Any] = {
@@ -96,14 +95,14 @@ class S3Objects:
 
         stored = self._retries.call(attempt)
         if size >= PART_BYTES:
-            # What attempts that broke off left open; the whole object is there, so nothing waits for them. A key that
-            # has no right to list them has uploaded all the same.
+            # Remove what broken attempts left open: the whole object exists now. Without the right to list them, the
+            # upload has still succeeded.
             with suppress(UpstreamError, NotFound), self._errors(key):
                 self._abort(upload for upload in self._open_uploads(full) if upload["Key"] == full)
         return stored
 
     def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
-        """Download as one stream, from where an earlier call was broken off.
+        """Download as one stream, and continue where an earlier call broke off.
 
         Raises:
             NotFound: there is no such object.
@@ -127,7 +126,7 @@ class S3Objects:
         return self._retries.call(attempt)
 
     def list_objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object below the prefix, a thousand a request."""
+        """Yield every object below the prefix, a thousand per request."""
         token: str | None = None
         while True:
             page = self._retries.call(lambda token=token: self._page(prefix, token))  # type: ignore[misc]
@@ -143,12 +142,12 @@ class S3Objects:
                 return
 
     def stat(self, key: str) -> StoredObject | None:
-        """The object as it is now."""
+        """Return the present object, or None."""
         self._full(key)
         return self._retries.call(lambda: self._stat(key))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """A presigned address, made without asking the server."""
+        """Return a presigned URL, made without a request."""
         full = self._full(key)
         with self._errors(key):
             return self._client.generate_presigned_url(
@@ -168,10 +167,10 @@ class S3Objects:
         self._retries.call(attempt)
 
     def sweep(self, under: str = "", *, before: datetime) -> int:
-        """Abort multipart uploads of keys that begin with `under`, begun before a moment; answers how many.
+        """Abort multipart uploads of keys that start with `under` and began before a time, and return how many.
 
         Raises:
-            StoreUnavailable: the server does not answer; it is asked once.
+            StoreUnavailable: the server does not answer; there is no second try.
             StoreRefused: the key has no right to list or abort uploads.
         """
         with self._errors(self._root + under):
@@ -183,12 +182,12 @@ class S3Objects:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        """Say what goes wrong as callers can read it."""
+        """Turn the errors of boto3 into errors that callers can read."""
         try:
             yield
         except S3UploadFailedError as error:
             raise as_worker_error(error.__context__ or error, key=key, bucket=self._bucket) from error
-        # botocore lets urllib3's errors through where a connection breaks in the middle of a body.
+        # botocore passes urllib3's errors on if a connection breaks in the middle of a body.
         except (BotoCoreError, ClientError, HTTPError) as error:
             raise as_worker_error(error, key=key, bucket=self._bucket) from error
 
@@ -216,7 +215,7 @@ class S3Objects:
             return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
 
     def _read(self, wanted: StoredObject, offset: int, write: Write) -> None:
-        # Without a range where none is needed: there is no range of nothing.
+        # No range for the whole object: an empty object has no range.
         share: Any = {"Range": f"bytes={offset}-"} if offset else {}
         with self._errors(wanted.key):
             answer = self._client.get_object(

@@ -1,4 +1,4 @@
-"""What opens an S3 bucket: from the endpoint's settings, or from the job's own RunPod `s3Config`."""
+"""Read what opens an S3 bucket from the endpoint's settings, or from the job's own RunPod `s3Config`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lorapod.wire.envelope import S3_CONFIG_SECRET
 
 DEFAULT_REGION = "us-east-1"
 
-#: `https://<bucket>.s3.<region>.amazonaws.com`, the form in which RunPod's own guide writes the endpoint.
+#: `https://<bucket>.s3.<region>.amazonaws.com`, as RunPod's guide writes the endpoint.
 _AMAZON = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?P<region>[a-z0-9-]+)\.amazonaws\.com")
 #: The fields of RunPod's `s3Config`.
 _JOB_FIELDS = ("endpointUrl", "accessId", S3_CONFIG_SECRET, "bucketName")
@@ -24,23 +24,23 @@ _JOB_FIELDS = ("endpointUrl", "accessId", S3_CONFIG_SECRET, "bucketName")
 
 @dataclass(frozen=True, kw_only=True)
 class S3Access:
-    """Server, credentials, and the bucket where a request names none."""
+    """Server, credentials, and the bucket of requests that name none."""
 
     key_id: str
     secret_key: SecretStr
     endpoint_url: str | None = None
-    """None: Amazon's own for the region."""
+    """None: Amazon's URL for the region."""
     bucket: str | None = None
     region: str = DEFAULT_REGION
-    #: Whether only public addresses may be connected to: the server's is a caller's.
+    #: Whether only public addresses may be connected to, because a caller named the server.
     public_only: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Access:
-        """What `BUCKET_…` say.
+        """Return what the settings `BUCKET_…` say.
 
         Raises:
-            InvalidInput: they are not set, or are not an address.
+            InvalidInput: they are not set, or BUCKET_ENDPOINT_URL is not a URL.
         """
         key_id, secret_key = settings.bucket_access_key_id, settings.bucket_secret_access_key
         if key_id is None or secret_key is None:
@@ -59,10 +59,10 @@ class S3Access:
 
     @classmethod
     def from_job(cls, s3_config: Mapping[str, Any], settings: Settings) -> S3Access:
-        """What a job's `s3Config` says: `endpointUrl`, `accessId`, `accessSecret`, `bucketName`.
+        """Return what a job's `s3Config` says: `endpointUrl`, `accessId`, `accessSecret`, `bucketName`.
 
         Raises:
-            InvalidInput: a field is missing, no text, or not an address.
+            InvalidInput: a field is missing or not text, or the first is not a URL.
             UnsafeUrl: the server is not on the public internet, and `ALLOW_PRIVATE_URLS` is not set.
         """
         from lorapod.safety.urls import check_url
@@ -90,11 +90,11 @@ class S3Access:
     def _parsed(
         cls, *, url: str | None, key_id: str, secret_key: SecretStr, bucket: str | None, region: str | None
     ) -> S3Access:
-        """Take bucket and region out of an address that holds them."""
+        """Split a URL that contains bucket and region."""
         if url is not None:
             split = urlsplit(url)
             if split.scheme not in {"http", "https"} or not split.hostname:
-                raise InvalidInput("BUCKET_ENDPOINT_URL (or endpointUrl) is not an http or https address.")
+                raise InvalidInput("BUCKET_ENDPOINT_URL (or endpointUrl) is not an http or https URL.")
             host = split.netloc
             if amazon := _AMAZON.fullmatch(split.hostname):
                 bucket, region = bucket or amazon["bucket"], region or amazon["region"]
@@ -112,12 +112,12 @@ class S3Access:
 
 @dataclass(frozen=True, kw_only=True)
 class JobS3:
-    """The S3 server that a job brought with it in its `s3Config`; what is kept of it on disk holds no credentials."""
+    """The S3 server that a job brought with it in its `s3Config`; its stored form holds no credentials."""
 
     server: str
-    #: Where `bucket` is left out in what the job names.
+    #: Used if the job names no `bucket`.
     bucket: str
-    #: None where another worker has taken up what the job began: credentials are in RAM alone.
+    #: None if another worker continues the job: credentials are only in memory.
     access: Annotated[S3Access | None, Field(exclude=True)] = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -128,16 +128,16 @@ class JobS3:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What must not be written or returned while it is used."""
+        """The texts that must be masked while it is used."""
         if self.access is None:
             return frozenset()
         return frozenset({self.access.secret_key.get_secret_value()})
 
     def opened(self, settings: Settings) -> S3Access:
-        """The job's credentials; where they are not at hand any more the endpoint's own, if they are of that server.
+        """Return the job's credentials, or the endpoint's own if the job's are lost and both are for the same server.
 
         Raises:
-            InvalidInput: neither is there.
+            InvalidInput: there are neither.
         """
         if self.access is not None:
             return self.access
@@ -146,7 +146,7 @@ class JobS3:
             if own.endpoint_url == self.server:
                 return replace(own, bucket=self.bucket)
         raise InvalidInput(
-            f"The credentials for {self.server} came with the job (`s3Config`) and are kept nowhere.",
+            f"The credentials for {self.server} came with the job (`s3Config`) and are stored nowhere.",
             hint="Send `resume` with the same s3Config beside its input, or set BUCKET_ENDPOINT_URL and its "
             "credentials on the endpoint to that server.",
         )

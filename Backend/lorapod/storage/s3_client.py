@@ -1,4 +1,4 @@
-"""The boto3 client that an S3 store speaks through."""
+"""Make the boto3 client of an S3 store."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lorapod.storage.s3_public import connect_publicly
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: How many parts of one file are on their way at once.
+#: How many parts of one file are transferred at once.
 PARTS_AT_ONCE = 10
 CONNECT_S = 10
 READ_S = 60
-#: Attempts of boto3 itself at a single request; more is our own patience's business.
+#: Attempts of boto3 itself for a single request; the retry budget adds more.
 REQUEST_ATTEMPTS = 4
 
 _making = threading.Lock()
 
 
 def make_client(access: S3Access) -> S3Client:
-    """A client, to be closed by whoever asked for it; nothing is sent yet."""
+    """Return a client, which the caller must close; no request is sent yet."""
     with _making:  # clients may be shared between threads, a session may not
         client = _session().client(
             "s3",
@@ -40,7 +40,7 @@ def make_client(access: S3Access) -> S3Client:
                 connect_timeout=CONNECT_S,
                 read_timeout=READ_S,
                 max_pool_connections=4 * PARTS_AT_ONCE,
-                # A proxy would look the host up by itself.
+                # A proxy would resolve the host itself.
                 proxies={} if access.public_only else None,
                 retries={"mode": "standard", "total_max_attempts": REQUEST_ATTEMPTS},
                 s3={"addressing_style": "path" if access.endpoint_url else "auto"},
@@ -53,12 +53,12 @@ def make_client(access: S3Access) -> S3Client:
 
 @cache
 def _session() -> boto3.session.Session:
-    """One for all clients: it reads a megabyte of service descriptions."""
+    """Return one session for all clients: it reads a megabyte of service descriptions."""
     return boto3.session.Session()
 
 
 class Meter:
-    """Adds up what the transfer manager reports piece by piece, from several threads."""
+    """Adds up the bytes that the transfer manager reports, from several threads."""
 
     def __init__(self, progress: Progress) -> None:
         """Report to `progress`."""
@@ -67,7 +67,7 @@ class Meter:
         self._lock = threading.Lock()
 
     def __call__(self, piece_bytes: int) -> None:
-        """Take one piece."""
+        """Add the bytes of one piece."""
         with self._lock:
             self._done += piece_bytes
             self._progress(self._done)

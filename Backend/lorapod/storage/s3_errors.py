@@ -76,5 +76,5 @@ def _by_code(code: str, what: str) -> WorkerError:
     if code in _MISSING:
         return NotFound(f"There is no {what.removeprefix('the ')}.")
     if code == "EntityTooLarge":
-        return TooLarge(f"The S3 server takes no file of the size of {what}.")
+        return TooLarge(f"The S3 server does not accept a file of the size of {what}.")
     return StoreRefused(f"The S3 server refuses the request for {what} ({code}).")

@@ -1,4 +1,4 @@
-"""S3 servers that callers name: boto3 is kept from connecting to anything but the public internet."""
+"""Let boto3 connect only to the public internet, for S3 servers that callers name."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def connect_publicly(client: S3Client) -> None:
-    """Have a fresh client judge every address before it connects, redirects to other hosts included.
+    """Have a new client check every address before it connects, also after redirects to other hosts.
 
-    botocore offers no resolver to replace, so its pools of connections are: they are one attribute of its session.
+    botocore has no resolver to replace, so its connection pools are replaced: they are one attribute of its session.
     """
     manager: Any = client._endpoint.http_session._manager  # type: ignore[attr-defined]  # noqa: SLF001 - see above
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
 class _Judged:
-    """Looks the host up once, judges what is found, and connects to that: the name stands in the certificate alone."""
+    """Resolves the host once, checks the addresses, and connects to one of them; only the certificate uses the name."""
 
     _dns_host: str
     port: int

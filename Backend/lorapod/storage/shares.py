@@ -1,4 +1,4 @@
-"""Files of the workspace at addresses that anybody can fetch them from, for a while."""
+"""Give files of the workspace a URL that works without credentials for a while."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from lorapod.storage.port import ObjectStore, OpenStore, Progress, checked_key
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import S3Prefix, SupabaseFolder
 
-#: What the keys of shared files begin with: a rule of the bucket's own can remove them after some days.
+#: Prefix of the keys of shared files, so that a lifecycle rule of the bucket can remove them after some days.
 PREFIX = "lorapod-shared"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedFile:
-    """An address of a file."""
+    """The URL of a file."""
 
     url: str
     expires_at: datetime
 
 
 class FileShares:
-    """Uploads files to the endpoint's own object store and signs their addresses; may be used by any thread.
+    """Uploads files to the endpoint's own object store and signs their URLs; safe for any thread.
 
-    A key holds the file's sha256, so the store itself is the list of what was uploaded: it outlives every worker, and
-    a file that somebody removed from the bucket is simply uploaded again.
+    A key contains the file's sha256, so the store itself is the list of what was uploaded: it survives every worker, and
+    a file that was removed from the bucket is uploaded again.
     """
 
     def __init__(
         self, *, settings: Settings, clock: Clock, open_store: OpenStore[S3Prefix | SupabaseFolder]
     ) -> None:
-        """Ask no server yet."""
+        """Send no request yet."""
         self._settings = settings
         self._clock = clock
         self._open_store = open_store
         self._orphans = OrphanSweep(clock)
-        #: One upload at a time: two callers who ask for the same file cost one.
+        #: One upload at a time: two requests for the same file upload it once.
         self._lock = threading.Lock()
 
     def share(
         self, path: Path, *, sha256: str, job_s3: JobS3 | None = None, progress: Progress | None = None
     ) -> SharedFile:
-        """An address of the file, which is uploaded unless the store has it; blocks.
+        """Return a URL of the file, and upload it first unless the store has it; blocks.
 
         Args:
             path: the file.
             sha256: of its content.
-            job_s3: the bucket that the job brought with it, which goes before the endpoint's store.
-            progress: called with the bytes that are uploaded so far.
+            job_s3: the bucket that the job brought with it, used instead of the endpoint's.
+            progress: called with the bytes uploaded so far.
 
         Raises:
             Unsupported: the endpoint has no object store.
@@ -73,10 +73,10 @@ class FileShares:
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
 
     def check(self, *, job_s3: JobS3 | None = None) -> None:
-        """Look whether there is a store to give addresses from, without asking its server.
+        """Check that there is a store that can give URLs, without a request to it.
 
         Raises:
-            WorkerError: there is none, or a setting of it is missing.
+            WorkerError: there is no store, or a setting of it is missing.
         """
         with self._open_store(self._location(job_s3), job_s3=job_s3):
             pass
@@ -88,14 +88,14 @@ class FileShares:
         if settings.supabase_url and settings.supabase_bucket:
             return SupabaseFolder(bucket_name=settings.supabase_bucket, folder_path=PREFIX)
         raise Unsupported(
-            "This endpoint has no object store to give an address from.",
+            "This endpoint has no object store that could give a URL.",
             hint="Fetch the file with `download_file` in parts; or set BUCKET_NAME with its credentials, or "
             "SUPABASE_URL and SUPABASE_BUCKET, on the endpoint, or send an s3Config with the job.",
         )
 
 
 def _upload(store: ObjectStore, path: Path, key: str, sha256: str, progress: Progress | None) -> bool:
-    """Whether it had to be uploaded."""
+    """Upload the file unless the store has it, and return whether it was uploaded."""
     before = path.stat()
     there = store.stat(key)
     if there is not None and there.size_bytes == before.st_size:

@@ -1,4 +1,4 @@
-"""From what a request names to an open store, with the endpoint's own credentials."""
+"""Open the store that a request names, with the credentials of the endpoint or of the job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lorapod.wire.dataset import HuggingFaceDataset, S3Prefix, SupabaseFolder
 from lorapod.wire.storage import HuggingFaceRepo, LocalFolder, Target
 from lorapod.workspace import Workspace
 
-#: What a store can be opened at: a target of `upload`, or a source of `dataset`.
+#: Where a store can be opened: a target of `upload`, or a source of `dataset`.
 Location = Target | HuggingFaceDataset
 
 
@@ -25,15 +25,15 @@ class _Closable(ObjectStore, Protocol):
 
 
 class ObjectStores:
-    """Opens stores. Each client library is imported with the first store that needs it."""
+    """Opens object stores. A client library is imported with the first store that needs it."""
 
     def __init__(self, *, settings: Settings, workspace: Workspace, redactor: Redactor | None = None) -> None:
         """Read nothing yet.
 
         Args:
-            settings: where credentials come from.
-            workspace: what a `LocalFolder` is a folder of.
-            redactor: learns the credentials of jobs while a store is open with them.
+            settings: hold the credentials.
+            workspace: contains every `LocalFolder`.
+            redactor: masks the credentials of a job while a store is open with them.
         """
         self._settings = settings
         self._workspace = workspace
@@ -42,16 +42,16 @@ class ObjectStores:
 
     @contextmanager
     def open(self, location: Location, *, job_s3: JobS3 | None = None) -> Iterator[ObjectStore]:
-        """A store below the location, until the end of the block; nothing is asked of its server before the first call.
+        """Open the store at a location until the end of the block; no request is sent before the first call.
 
         Args:
             location: as the request names it.
-            job_s3: the job's own server, which goes before the endpoint's S3 settings.
+            job_s3: the job's own S3 server, used instead of the endpoint's.
 
         Raises:
             InvalidInput: credentials or the bucket are not set.
-            UnsafePath: a local folder leads outside the workspace.
-            Unsupported: the HuggingFace Hub, where `HF_HUB_OFFLINE` is set.
+            UnsafePath: a local folder is outside the workspace.
+            Unsupported: it is the HuggingFace Hub, and `HF_HUB_OFFLINE` is set.
         """
         if isinstance(location, LocalFolder):
             from lorapod.storage.local import LocalObjects
@@ -63,10 +63,10 @@ class ObjectStores:
             yield store
 
     def check(self, job_s3: JobS3 | None) -> None:
-        """Look whether there are credentials for a job's own server, where it has one, without asking it.
+        """Check that there are credentials for a job's own S3 server, if it has one, without a request to it.
 
         Raises:
-            InvalidInput: there are none.
+            InvalidInput: there are no credentials.
         """
         if job_s3 is not None:
             job_s3.opened(self._settings)

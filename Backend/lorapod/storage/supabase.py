@@ -1,7 +1,7 @@
-"""Supabase Storage.
+"""Store objects in Supabase Storage.
 
-storage3 makes the plain requests. Downloads are streamed with httpx, because storage3 holds the whole body in memory;
-files above 6 MB go over the resumable endpoint, which takes more than the 50 MB of a plain upload.
+storage3 sends the plain requests. Downloads are streamed with httpx, because storage3 keeps the whole body in memory.
+Files above 6 MB go to the resumable endpoint, which takes more than the 50 MB of a plain upload.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase_access import SupabaseAccess, refuse_failure, supabase_errors
 from lorapod.storage.supabase_resumable import BEGINNINGS, CHUNK_BYTES, ResumableUpload
 
-#: Entries of one listing; the server answers 1,500 at most, whatever is asked.
+#: Entries of one listing; the server answers at most 1,500.
 PAGE_ENTRIES = 1000
 SHA256_NAME = "sha256"
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -36,12 +36,12 @@ class SupabaseObjects:
     def __init__(
         self, access: SupabaseAccess, *, bucket: str, folder: str = "", retries: RetryBudget
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
         Args:
             access: the project and its key.
             bucket: must exist.
-            folder: without slashes at its ends; all of the bucket where it is empty.
+            folder: without slashes at its ends; empty for the whole bucket.
             retries: how long a server that does not answer is asked again.
 
         Raises:
@@ -52,7 +52,7 @@ class SupabaseObjects:
         self._root = f"{checked_key(folder)}/" if folder else ""
         self._retries = retries
         self._url = access.storage_url
-        # Redirects are not followed: the key goes with every request, and only to the project.
+        # Redirects are not followed: every request carries the key, which only the project may see.
         self._http = httpx.Client(headers=access.headers(), timeout=TIMEOUT)
         self._client = SyncStorageClient(f"{self._url}/", access.headers(), http_client=self._http)
         self._bucket = self._client.from_(bucket)
@@ -70,10 +70,10 @@ class SupabaseObjects:
         sha256: str | None = None,
         progress: Progress | None = None,
     ) -> StoredObject:
-        """Upload in one request, or in chunks that survive a server's restart where the file is large.
+        """Upload in one request, or a large file in chunks that survive a restart of the server.
 
         Raises:
-            TooLarge: the project takes no file of that size.
+            TooLarge: the project does not accept a file of that size.
         """
         full = self._full(key)
         size = path.stat().st_size
@@ -145,7 +145,7 @@ class SupabaseObjects:
                 full = f"{folder}/{entry['name']}" if folder else entry["name"]
                 key = full.removeprefix(self._root)
                 if entry.get("id") is None:
-                    # A folder; it counts where it can hold something that is asked for.
+                    # A folder: enter it if it can contain something that was asked for.
                     if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):
                         folders.append(full)
                 elif key.startswith(prefix):
@@ -160,12 +160,12 @@ class SupabaseObjects:
             self._retries.call(self._check_bucket)
 
     def stat(self, key: str) -> StoredObject | None:
-        """The object as it is now."""
+        """Return the present object, or None."""
         self._full(key)
         return self._retries.call(lambda: self._stat(key))
 
     def url_for(self, key: str, *, expires_s: int, use: UrlUse = UrlUse.GET) -> str:
-        """A signed address. One for uploads holds for two hours, whatever is asked: the server decides that.
+        """Return a signed URL. One for uploads always works for two hours: the server decides that.
 
         Raises:
             NotFound: there is no such object.
@@ -190,7 +190,7 @@ class SupabaseObjects:
 
         self._retries.call(attempt)
 
-    # storage3 unquotes the paths that it takes, so they are quoted before; `remove` and `list` take them as they are.
+    # storage3 unquotes paths, so they are quoted before; but `remove` and `list` use them as they are.
     def _full(self, key: str) -> str:
         return self._root + checked_key(key)
 

@@ -97,7 +97,8 @@ def _refusal(status: str, code: str, text: str, key: str, bucket: str) -> Worker
         return StoreRefused(f"There is no Supabase bucket {bucket!r}.", hint="Make it, or check the name.")
     if code == "InvalidKey" or text.startswith("Invalid key"):
         return InvalidInput(
-            f"Supabase Storage does not take the name of {what}.", hint="Use plain Latin letters and digits."
+            f"Supabase Storage does not accept the name of {what}.",
+            hint="Use plain Latin letters and digits.",
         )
     return _by_status(status, code, what)
 
@@ -107,12 +108,12 @@ def _by_status(status: str, code: str, what: str) -> WorkerError:
         return NotFound(f"There is no {what.removeprefix('the ')}.")
     if status == "413":
         return TooLarge(
-            f"Supabase Storage takes no file of the size of {what}.",
+            f"Supabase Storage does not accept a file of the size of {what}.",
             hint="Raise the upload size limit of the project and of the bucket.",
         )
     if status == "415":
         return StoreRefused(
-            f"Supabase Storage does not take the content type of {what}.",
+            f"Supabase Storage does not accept the content type of {what}.",
             hint="Allow it in the MIME types of the bucket.",
         )
     if status == "409":

@@ -1,7 +1,7 @@
-"""Large uploads to Supabase Storage over its resumable endpoint (TUS 1.0, tus.io/protocols/resumable-upload).
+"""Upload large files to the resumable endpoint of Supabase Storage (TUS 1.0, tus.io/protocols/resumable-upload).
 
-tuspy was looked at and left: it sends every chunk over a new connection and without a timeout, so that a server that
-stops answering holds the upload for ever.
+tuspy is not used: it sends every chunk over a new connection and without a timeout, so a server that stops answering
+blocks the upload for ever.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ResumableUpload:
         location = urlsplit(response.headers.get("Location", ""))
         if not location.path:
             raise StoreUnavailable(f"Supabase Storage named no URL for the upload of {self.key!r}.")
-        # The service key goes with every chunk, so only to the server that was asked, whatever host the answer names.
+        # Every chunk carries the service key, so send it only to the configured server, not to the host that the answer names.
         return str(
             httpx.URL(self.endpoint).join(location.path).copy_with(query=location.query.encode() or None)
         )

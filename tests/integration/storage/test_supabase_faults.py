@@ -197,9 +197,15 @@ def test_a_conflict_that_is_not_about_the_offset_is_refused_at_once(
 @pytest.mark.parametrize(
     "refusal",
     [
-        ("b\u00fccher.bin", {}, InvalidInput, "does not take the name", "Latin letters"),
-        ("a#.bin", {}, InvalidInput, "does not take the name", "Latin letters"),
-        ("a.bin", {"file_size_limit": 3}, TooLarge, "takes no file of the size", "upload size limit"),
+        ("b\u00fccher.bin", {}, InvalidInput, "does not accept the name", "Latin letters"),
+        ("a#.bin", {}, InvalidInput, "does not accept the name", "Latin letters"),
+        (
+            "a.bin",
+            {"file_size_limit": 3},
+            TooLarge,
+            "does not accept a file of the size",
+            "upload size limit",
+        ),
         (
             "a.bin",
             {"refused_types": {"application/x-lora"}},
@@ -267,7 +273,7 @@ def test_a_bucket_that_is_not_there(server: SupabaseStandIn, small: Path, source
 
 
 def test_a_name_that_the_server_does_not_take(store: SupabaseObjects, small: Path) -> None:
-    with pytest.raises(InvalidInput, match="does not take the name"):
+    with pytest.raises(InvalidInput, match="does not accept the name"):
         store.put_file(small, "bücher.bin")
 
 

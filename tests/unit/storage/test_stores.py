@@ -82,7 +82,7 @@ def test_what_is_kept_of_a_jobs_bucket_opens_with_credentials_of_the_same_server
     with stores(tmp_path, bucket_endpoint_url="http://host", **mine).open(S3Prefix(), job_s3=kept) as store:
         assert store.url_for("a.bin", expires_s=5).startswith("http://host/jobs/a.bin?")
     for settings in ({}, {"bucket_endpoint_url": "http://elsewhere", **mine}):
-        with pytest.raises(InvalidInput, match="kept nowhere") as caught:
+        with pytest.raises(InvalidInput, match="stored nowhere") as caught:
             stores(tmp_path, **settings).check(kept)
         assert "s3Config" in caught.value.hint
 

@@ -1,1 +1,1 @@
-"""Artifacts sent to object stores while their training runs, and what is left of them afterwards."""
+"""Upload artifacts to object stores while their training runs, and the rest afterwards."""

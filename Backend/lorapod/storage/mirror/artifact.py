@@ -18,12 +18,12 @@ _LOGS = frozenset({".log", ".db", ".jsonl", ".csv"})
 _STEP = re.compile(r"_(?P<step>\d{9,})$")
 _TEMPORARY = frozenset({".tmp", ".part"})
 
-#: For so long size and time of a file must stay as they are.
+#: For so long the size and time of a file must not change.
 DEBOUNCE_S = 3.0
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is; the value is its folder in the store."""
+    """The kind of an artifact; the value is its folder in the store."""
 
     CHECKPOINT = "checkpoints"
     SAMPLE = "samples"
@@ -32,20 +32,20 @@ class ArtifactKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class MirroredRun:
-    """Where the artifacts of one process lie, and where they go below a target."""
+    """The folders of one process that artifacts are read from, and their place below a target."""
 
     process_id: str
-    #: Where the trainer writes.
+    #: The trainer's output folder.
     folder: Path
-    #: What the trainer says.
+    #: The log of the trainer.
     log: Path
-    #: What every key begins with, without a slash at its end: the model's name.
+    #: Prefix of every key, without a slash at its end: the model's name.
     root: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A file as it was seen."""
+    """A file as it was at one look."""
 
     path: Path
     key: str
@@ -55,7 +55,7 @@ class Artifact:
 
     @property
     def state(self) -> tuple[int, int]:
-        """What changes when the file does."""
+        """Changes when the file does."""
         return self.size_bytes, self.mtime_ns
 
     @property
@@ -68,9 +68,9 @@ class Artifact:
 
 
 def kind_of(relative: PurePosixPath) -> ArtifactKind | None:
-    """What a file of a run folder is, by its place and ending; None: it is never sent.
+    """Return the kind of a file in a run folder, by its place and extension; None: it is never sent.
 
-    Hidden and underscored names are caches and work in progress of every trainer; of the rest only what is known.
+    Hidden names and names with an underscore in front are caches and unfinished files of every trainer.
     """
     suffix = relative.suffix.lower()
     if any(part.startswith((".", "_")) for part in relative.parts) or suffix in _TEMPORARY:
@@ -108,27 +108,31 @@ def _seen(path: Path, key: str, kind: ArtifactKind) -> Iterator[Artifact]:
 
 
 class StabilityTracker:
-    """Remembers since when each file is as it is; for one thread."""
+    """Remembers since when each file has not changed; for one thread."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin knowing nothing: every file is new."""
+        """Start with no file known."""
         self._clock = clock
         self._since: dict[str, tuple[tuple[int, int], float]] = {}
 
-    def look(self, artifacts: Iterable[Artifact]) -> None:
-        """Take note of the files as they are now; what is not among them is forgotten."""
+    def update(self, artifacts: Iterable[Artifact]) -> None:
+        """Record the present state of the files; forget all others."""
         now = self._clock.monotonic()
         before, self._since = self._since, {}
         for artifact in artifacts:
             state, since = before.get(artifact.key, (None, now))
             self._since[artifact.key] = (artifact.state, since if state == artifact.state else now)
 
-    def settled(self, artifact: Artifact, *, still: bool) -> bool:
-        """Whether it may be sent; `still`: nobody writes any more, so only what was cut off is held back."""
-        if not still and self._clock.monotonic() < self.due(artifact):
+    def is_stable(self, artifact: Artifact, *, still: bool) -> bool:
+        """Return whether a file may be sent; `still`: the training has ended, so only incomplete files are held back.
+
+        Raises:
+            OSError: the file cannot be read now.
+        """
+        if not still and self._clock.monotonic() < self.stable_at(artifact):
             return False
         return artifact.kind is not ArtifactKind.CHECKPOINT or is_whole(artifact.path)
 
-    def due(self, artifact: Artifact) -> float:
-        """When it will have settled, on the monotonic clock, if it stays as it is."""
+    def stable_at(self, artifact: Artifact) -> float:
+        """Return when a file may be sent if it does not change, on the monotonic clock."""
         return self._since[artifact.key][1] + DEBOUNCE_S

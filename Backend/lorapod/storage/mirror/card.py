@@ -1,4 +1,4 @@
-"""The card of a LoRA repository on the Hub: written with its first weights and once more at the end."""
+"""Write the card of a LoRA repository on the Hub, with its first weights and again at the end."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.storage.mirror.artifact import Artifact, ArtifactKind
 from lorapod.storage.mirror.ledger import UploadLedger
-from lorapod.storage.model_card import Picture, is_untouched, lora_card
+from lorapod.storage.model_card import SampleImage, is_untouched, lora_card
 from lorapod.storage.port import ObjectStore
 from lorapod.weights import read_header, step_of
 
 KEY = "README.md"
-#: So many pictures are shown.
+#: Most sample images on a card.
 SHOWN = 8
 
 _STEP = re.compile(r".*_(?P<step>\d{9})")
@@ -23,7 +23,7 @@ _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)")
 
 
 def card_of(ledger: UploadLedger, found: list[Artifact]) -> str | None:
-    """What the card has to say of what was sent; None: there are no weights yet, or it is no repository."""
+    """Return the text of the card for what was sent; None: there are no weights yet, or the target is not the Hub."""
     repo = ledger.target.huggingface
     if repo is None or ledger.model is None:
         return None
@@ -43,7 +43,7 @@ def card_of(ledger: UploadLedger, found: list[Artifact]) -> str | None:
 
 
 def put_card(store: ObjectStore, text: str, scratch: Path) -> bool:
-    """Write the card, unless there is one that somebody has written or edited; whether it was written.
+    """Write the card unless there is one that a person has written or edited; return whether it was written.
 
     Raises:
         WorkerError: the store does not answer, or refuses.
@@ -68,7 +68,7 @@ def put_card(store: ObjectStore, text: str, scratch: Path) -> bool:
 
 
 def _step(artifact: Artifact) -> int | None:
-    """What the file's name says; None for the final weights."""
+    """Return the step in the file's name; None for the final weights."""
     match = _STEP.fullmatch(artifact.path.stem)
     return int(match["step"]) if match else None
 
@@ -80,7 +80,7 @@ def _step_within(path: Path) -> int | None:
         return None
 
 
-def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[Picture]:
+def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[SampleImage]:
     named = [
         (int(match["step"]), int(match["index"]), artifact.key)
         for artifact in sent
@@ -90,4 +90,4 @@ def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[Pict
     last = max((step for step, _, _ in named), default=0)
     for step, index, key in sorted(named):
         if step == last and index < SHOWN:
-            yield Picture(path=key, prompt=prompts[index] if index < len(prompts) else None)
+            yield SampleImage(path=key, prompt=prompts[index] if index < len(prompts) else None)

@@ -1,4 +1,4 @@
-"""What was sent where: one file for each process and target, which outlives every worker."""
+"""Record which files were sent to a target: one file for each process and target, which survives every worker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.atomic import write_atomically
+from lorapod.folders import entries_of
 from lorapod.storage.mirror.artifact import Artifact, MirroredRun, find_artifacts
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.s3_access import JobS3
@@ -21,7 +22,7 @@ FOLDER = "uploads"
 
 @dataclass(frozen=True, kw_only=True)
 class SentFile:
-    """One file as it was when it was sent."""
+    """A file as it was when it was sent."""
 
     size_bytes: int
     mtime_ns: int
@@ -30,36 +31,36 @@ class SentFile:
 
 @dataclass(frozen=True, kw_only=True)
 class UploadLedger:
-    """One target of one process. Nothing in it is secret: credentials are the endpoint's settings."""
+    """The uploads of one process to one target. It holds no secret: credentials are settings of the endpoint."""
 
-    #: With exactly one target.
+    #: Has exactly one target.
     target: UploadTargets
-    #: As in `MirroredRun`; folder and log relative to the workspace.
+    #: As in `MirroredRun`; folder and log are relative to the workspace.
     folder: str
     log: str
     root: str
-    #: What the card of a repository tells; None: it gets none.
+    #: For the card of a repository; None: there is no card.
     model: TrainedModel | None = None
-    #: The sha256 of the card as it was written last, or was not because somebody's own stands there.
+    #: The sha256 of the last card that was written, or that was not written because a person's own card exists.
     card: str | None = None
-    #: The server of a target that is the job's own; None: the endpoint's.
+    #: The S3 server that the job brought with it; None: the endpoint's.
     job_s3: JobS3 | None = None
     #: By key.
     sent: Mapping[str, SentFile] = field(default_factory=dict)
-    #: Why a file could not be sent, by key; the key is empty where the target itself cannot be used.
+    #: Why a file could not be sent, by key; the key is empty if the target itself cannot be used.
     failed: Mapping[str, str] = field(default_factory=dict)
 
     def holds(self, artifact: Artifact) -> bool:
-        """Whether the file was sent as it is."""
+        """Return whether the file was sent in its present state."""
         sent = self.sent.get(artifact.key)
         return sent is not None and (sent.size_bytes, sent.mtime_ns) == artifact.state
 
     def goes_where(self, other: UploadLedger) -> bool:
-        """Whether both send to the same place."""
+        """Return whether both send to the same place."""
         return (self.target, self.root, self.job_s3) == (other.target, other.root, other.job_s3)
 
     def merged(self, other: UploadLedger) -> UploadLedger:
-        """This ledger with what another worker has written for the same target meanwhile."""
+        """Return this ledger with what another worker has sent to the same target meanwhile."""
         if not self.goes_where(other):
             return self
         newer = {
@@ -70,7 +71,7 @@ class UploadLedger:
         return replace(self, sent={**self.sent, **newer}) if newer else self
 
     def run(self, process_id: str, workspace: Workspace) -> MirroredRun:
-        """What it is the ledger of."""
+        """Return the run of this ledger."""
         return MirroredRun(
             process_id=process_id,
             folder=workspace.root / self.folder,
@@ -83,12 +84,12 @@ _ADAPTER = TypeAdapter(UploadLedger)
 
 
 def ledger_path(workspace: Workspace, process_id: str, label: str) -> Path:
-    """Where the ledger of a target lies; `label` is its name in `upload`, such as `s3`."""
+    """Return the path of the ledger of a target; `label` is its name in `upload`, such as `s3`."""
     return workspace.process_folder(process_id) / FOLDER / f"{label}.json"
 
 
 def read_ledger(path: Path) -> UploadLedger | None:
-    """The ledger as last written; None where there is none, or a damaged one: then everything is sent again."""
+    """Return the stored ledger; None if there is none, or it is damaged: then everything is sent again."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -96,7 +97,7 @@ def read_ledger(path: Path) -> UploadLedger | None:
 
 
 def write_ledger(path: Path, ledger: UploadLedger) -> None:
-    """Keep the ledger.
+    """Store the ledger.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -106,15 +107,20 @@ def write_ledger(path: Path, ledger: UploadLedger) -> None:
 
 
 def ledgers_of(workspace: Workspace, process_id: str) -> Iterator[tuple[Path, UploadLedger]]:
-    """The ledgers of a process with their files, by label."""
+    """Yield the ledgers of a process with their paths, by label.
+
+    Raises:
+        OSError: the folder cannot be read now.
+    """
     folder = workspace.process_folder(process_id) / FOLDER
-    for path in sorted(folder.glob("[!.]*.json")):
+    names = (entry.name for entry in entries_of(folder))
+    for path in [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]:
         if (ledger := read_ledger(path)) is not None:
             yield path, ledger
 
 
 def uploads_of(process_id: str, workspace: Workspace) -> UploadsView | None:
-    """How far each target of a process is; None where it has none."""
+    """Return the state of the uploads of a process, as answers show it; None if it has no target."""
     targets, failed = [], []
     sent = pending = 0
     for path, ledger in ledgers_of(workspace, process_id):

@@ -1,4 +1,4 @@
-"""One target of one process: finds what is to be sent, and sends it."""
+"""Find the files of one process that are to be sent to one target, and send them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lorapod.storage.mirror.artifact import (
 from lorapod.storage.mirror.card import KEY as CARD
 from lorapod.storage.mirror.card import card_of, put_card
 from lorapod.storage.mirror.ledger import SentFile, UploadLedger, read_ledger, write_ledger
-from lorapod.storage.mirror.snapshot import standing_still
+from lorapod.storage.mirror.snapshot import stable_copy
 from lorapod.storage.orphans import OrphanSweep
 from lorapod.storage.port import ObjectStore
 from lorapod.wire.dataset import S3Prefix
@@ -29,22 +29,22 @@ from lorapod.wire.storage import HuggingFaceRepo, Target
 
 logger = logging.getLogger(__name__)
 
-#: Opens a target. Raises `WorkerError` where credentials are missing.
+#: Opens a target. Raises `WorkerError` if credentials are missing.
 OpenTarget = Callable[[Target], AbstractContextManager[ObjectStore]]
 
-#: Between two looks at a run's folder where nothing tells of a new file: network volumes have no events.
+#: Between two looks at a run's folder without file events: network volumes have none.
 RESCAN_S = 10.0
 #: Between two uploads of a log that grows.
 LOG_INTERVAL_S = 60.0
-#: Waits after a failure: they double from the first to the longest.
+#: The waits after a failure double from the first to the longest.
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 60.0
-#: So many files that fail one after the other mean that the target is away.
+#: If so many files fail one after the other, the target is taken to be away.
 AWAY_FAILURES = 2
 
 
 class Mirror:
-    """Sends one run to one target, a step at a time; for one thread, which the training never waits for."""
+    """Sends one run to one target, step by step; for one thread, which the training never waits for."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Mirror:
         clock: Clock,
         scratch: Path,
     ) -> None:
-        """Take up a ledger that is kept at `path`; `scratch` is a folder on local disk for copies of logs."""
+        """Continue the ledger that is stored at `path`; `scratch` is a folder on local disk for copies of logs."""
         self.run = run
         self.ledger = ledger
         self._path = path
@@ -90,7 +90,7 @@ class Mirror:
     def _step(self, *, still: bool) -> float | None:
         self._catch_up()
         found = list(find_artifacts(self.run))
-        self._stability.look(found)
+        self._stability.update(found)
         missing = [artifact for artifact in found if not self.ledger.holds(artifact)]
         if (wait_s := self._retry_due - self._clock.monotonic()) > 0:
             return wait_s
@@ -102,7 +102,7 @@ class Mirror:
         rest = [
             artifact for artifact in missing if artifact not in due and artifact.kind is not ArtifactKind.LOG
         ]
-        waits = [self._stability.due(artifact) - self._clock.monotonic() for artifact in rest]
+        waits = [self._stability.stable_at(artifact) - self._clock.monotonic() for artifact in rest]
         return min([RESCAN_S, *(wait_s for wait_s in waits if wait_s > 0)])
 
     def _due(self, missing: list[Artifact], *, still: bool) -> tuple[list[Artifact], bool]:
@@ -125,12 +125,12 @@ class Mirror:
         if self._refused.get(artifact.key) == artifact.state:
             return False
         if artifact.kind is ArtifactKind.LOG and not still:
-            # A database is sent when nobody writes it any more. On the Hub, each upload would be a commit for ever.
+            # A database is sent once nothing writes to it. On the Hub, each upload would be a commit that stays.
             if artifact.path.suffix != ".log" or isinstance(self._target, HuggingFaceRepo):
                 return False
             last_s = self._logged.get(artifact.key)
             return last_s is None or self._clock.monotonic() >= last_s + LOG_INTERVAL_S
-        return self._stability.settled(artifact, still=still)
+        return self._stability.is_stable(artifact, still=still)
 
     def _send_all(self, artifacts: list[Artifact]) -> bool:
         """Send files, and return whether none of them has to be tried again.
@@ -163,7 +163,7 @@ class Mirror:
 
     @property
     def _own_folder(self) -> str:
-        """What nobody else uploads to: all of the endpoint's own target where it is a folder, else the model's."""
+        """The folder that only this worker uploads to: the whole target of the endpoint if it is one, else the model's."""
         target = self._target
         if (
             isinstance(target, S3Prefix)
@@ -197,14 +197,14 @@ class Mirror:
             return not retryable
         self._wait_s = FIRST_WAIT_S
         failed = {key: why for key, why in self.ledger.failed.items() if key != CARD}
-        self._keep(replace(self.ledger, card=digest, failed=failed))
+        self._store(replace(self.ledger, card=digest, failed=failed))
         return True
 
     def _send(self, artifact: Artifact, store: ObjectStore) -> bool:
         """Send a file, and return whether it needs no further try."""
         self._logged[artifact.key] = self._clock.monotonic()
         try:
-            with standing_still(artifact, self._scratch) as path:
+            with stable_copy(artifact, self._scratch) as path:
                 sha256 = _digest(path)
                 before = self.ledger.sent.get(artifact.key)
                 if before is None or before.sha256 != sha256:
@@ -224,7 +224,7 @@ class Mirror:
         sent = SentFile(size_bytes=artifact.size_bytes, mtime_ns=artifact.mtime_ns, sha256=sha256)
         self._wait_s = FIRST_WAIT_S
         failed = {key: why for key, why in self.ledger.failed.items() if key not in {artifact.key, ""}}
-        self._keep(replace(self.ledger, sent={**self.ledger.sent, artifact.key: sent}, failed=failed))
+        self._store(replace(self.ledger, sent={**self.ledger.sent, artifact.key: sent}, failed=failed))
         return True
 
     def _note_failure(self, key: str, error: WorkerError | OSError, *, retryable: bool) -> None:
@@ -233,7 +233,7 @@ class Mirror:
             extra={"process_id": self.run.process_id, "key": key, "reason": str(error), "retried": retryable},
         )
         hint = error.hint if isinstance(error, WorkerError) else ""
-        self._keep(replace(self.ledger, failed={**self.ledger.failed, key: f"{error} {hint}".rstrip()}))
+        self._store(replace(self.ledger, failed={**self.ledger.failed, key: f"{error} {hint}".rstrip()}))
 
     def _postpone(self) -> float:
         """Return how long to wait before the next try; the waits double."""
@@ -242,20 +242,20 @@ class Mirror:
         return wait_s
 
     def _catch_up(self) -> None:
-        """Take over what another worker wrote, which took this process for abandoned or has taken it up."""
+        """Read what another worker has sent, which took this process over, or regarded it as abandoned."""
         if (kept := read_ledger(self._path)) is not None:
             self.ledger = self.ledger.merged(kept)
 
-    def _keep(self, ledger: UploadLedger) -> None:
+    def _store(self, ledger: UploadLedger) -> None:
         if ledger == self.ledger:
             return
         self.ledger = ledger
         try:
             write_ledger(self._path, ledger)
         except OSError as error:
-            # A full disk must not end the mirror; a later step writes it, at worst a file is sent twice.
+            # A full disk must not end the mirror: a later step writes the ledger, at worst a file is sent twice.
             logger.warning(
-                "ledger cannot be kept", extra={"process_id": self.run.process_id, "reason": str(error)}
+                "ledger cannot be written", extra={"process_id": self.run.process_id, "reason": str(error)}
             )
 
 

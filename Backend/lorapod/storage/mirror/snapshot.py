@@ -1,4 +1,4 @@
-"""Files that still grow, as they were at one moment: a store takes a file only if it stays as it is."""
+"""Copy files that still grow: the file of an upload must not change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DATABASE = ".db"
 
 
 @contextmanager
-def standing_still(artifact: Artifact, scratch: Path) -> Iterator[Path]:
-    """The file to send: the artifact's own, or for a log a copy of it in `scratch`.
+def stable_copy(artifact: Artifact, scratch: Path) -> Iterator[Path]:
+    """Yield the file to send: the artifact itself, or a copy of a log in `scratch`.
 
     Raises:
-        OSError: it is gone, or the disk is full.
+        OSError: the file is gone, or the disk is full.
     """
     if artifact.kind is not ArtifactKind.LOG:
         yield artifact.path
@@ -36,14 +36,14 @@ def standing_still(artifact: Artifact, scratch: Path) -> Iterator[Path]:
 
 
 def _copy(artifact: Artifact, copy: Path) -> None:
-    """As much of it as there was when it was seen: it may have grown since."""
+    """Copy as many bytes as the file had when it was seen: it may have grown since."""
     with artifact.path.open("rb") as source, copy.open("xb") as target:
         shutil.copyfileobj(source, target)
         target.truncate(artifact.size_bytes)
 
 
 def _copy_database(path: Path, copy: Path) -> None:
-    """A trainer that was killed leaves its last rows in the journal beside the database."""
+    """Copy a database with its journal, in which a killed trainer leaves its last rows."""
     try:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)

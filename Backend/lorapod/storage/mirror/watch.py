@@ -1,4 +1,4 @@
-"""Waking a mirror when a file appears; a mirror that nothing wakes looks by itself now and then."""
+"""Wake a mirror when a file appears; without file events it looks at intervals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Waking(FileSystemEventHandler):
         self._wake = wake
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Wake for checkpoints and samples; logs change at every step, and are sent by time."""
+        """Wake for checkpoints and samples. Logs change at every step, so they are sent at intervals."""
         for name in (event.src_path, event.dest_path):
             path = Path(os.fsdecode(name))
             if name and path.is_relative_to(self._folder) and path != self._folder:
@@ -36,7 +36,7 @@ class _Waking(FileSystemEventHandler):
 def watching(folder: Path, wake: threading.Event) -> Iterator[None]:
     """Set `wake` at every change of an artifact below `folder`, until the end of the block.
 
-    Where the system gives no events (a limit of inotify, a file system without them), nothing is ever set.
+    If the system has no file events (a limit of inotify, some file systems), `wake` is never set.
     """
     observer = Observer()
     try:
@@ -45,7 +45,7 @@ def watching(folder: Path, wake: threading.Event) -> Iterator[None]:
         observer.start()
     except OSError as error:
         logger.warning(
-            "no file events; the folder is looked at now and then",
+            "no file events: the folder is read at intervals",
             extra={"folder": str(folder), "reason": str(error)},
         )
         yield
