@@ -93,7 +93,7 @@ class LeaseCount:
         began_s = self._monotonic()
         self._count += 1
         write(self._count)
-        if self.renewed_s is not None and not rested and began_s > self.renewed_s + self.times.fence_s:
+        if self.renewed_s is not None and not rested and began_s >= self.renewed_s + self.times.fence_s:
             self.breaks += 1
         self.renewed_s = began_s
         return began_s

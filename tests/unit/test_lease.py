@@ -69,6 +69,14 @@ class TestHolder:
         assert lease.state is state
         assert lease.confirm(lambda: None) is LeaseState.HELD
 
+    def test_what_was_uncertain_for_a_moment_is_so_until_it_has_looked(
+        self, clock: FakeClock, count: LeaseCount
+    ) -> None:
+        lease = Lease(count)
+        clock.advance(TIMES.fence_s)
+        count.renew(written)
+        assert lease.state is LeaseState.UNCERTAIN
+
     def test_a_standstill_during_the_look_is_not_confirmed(self, clock: FakeClock, count: LeaseCount) -> None:
         lease = Lease(count)
 

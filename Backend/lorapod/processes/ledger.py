@@ -43,6 +43,8 @@ class Ledger:
         #: Whether this worker still holds the process; if it is `LOST`, nothing more may be written about it.
         self.lease = pulse.lease()
         self._saved = record
+        #: Whether the last change was reported before it was written or the lease was lost.
+        self._unsettled = False
         self._save_due = self._retry_due = 0.0
         self._store = store
         self._pulse = pulse
@@ -84,6 +86,8 @@ class Ledger:
             self.save()
         elif self._clock.monotonic() >= self._save_due:
             self.flush()
+        # Before the call: another thread may settle it meanwhile, and then `finish` reports that.
+        self._unsettled = self._unwritten
         self._on_change(record)
 
     def request_cancel(self) -> None:
@@ -101,11 +105,10 @@ class Ledger:
             self.save()
 
     def finish(self, give_up: threading.Event) -> None:
-        """Retry to write an end that could not be written when it came, until `give_up` is set."""
-        due = self._unwritten
+        """Retry to write an end that could not be written when it came, until `give_up` is set; report it then."""
         while self._unwritten and not give_up.wait(SAVE_INTERVAL_S):
             self.save()
-        if due:
+        if self._unsettled:
             self._on_change(self.record)
 
     def confirm(self) -> None:
