@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ from lorapod.processes.console import Console
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.pulse import Pulse, new_holder
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
@@ -51,6 +53,7 @@ from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.telemetry.fitness import first_report
+from lorapod.trainers.dataset_readers import DatasetReaders
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
@@ -235,7 +238,14 @@ def _services(
 ) -> Services:
     settings, workspace, clock = base.settings, base.workspace, base.clock
     mirrors = _mirrors(base)
-    fetcher = DatasetFetcher(workspace=workspace, settings=settings, open_store=base.stores.open)
+
+    def live() -> Iterator[ProcessRecord]:
+        return processes.live()
+
+    readers = DatasetReaders(workspace, base.store.orders, live)
+    fetcher = DatasetFetcher(
+        workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=readers.find
+    )
     digests = DigestBook(workspace=workspace)
     trainings = TrainingKind(
         trainers,
@@ -252,6 +262,7 @@ def _services(
         engines.downloads,
         on_download=partial(link_and_log, settings, workspace),
     )
+    processes = RealProcessManager(context, [trainings, generations, downloads], worker_id=settings.worker_id)
     return Services(
         settings=settings,
         clock=clock,
@@ -259,12 +270,10 @@ def _services(
         workspace=workspace,
         scratch=base.scratch.path,
         redactor=base.redactor,
-        processes=RealProcessManager(
-            context, [trainings, generations, downloads], worker_id=settings.worker_id
-        ),
+        processes=processes,
         trainers=trainers,
         engines=engines,
-        datasets=DatasetLibrary(workspace=workspace, settings=settings),
+        datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=readers.find),
         remote_datasets=fetcher,
         digests=digests,
         models=WorkspaceModels(workspace=workspace, digests=digests),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 
 PICTURE = picture(size=(300, 300))
+OTHER = picture(size=(301, 300))
 
 
 @pytest.fixture
@@ -131,3 +133,104 @@ async def test_a_local_dataset_with_errors_is_refused_in_the_request(worker: Wor
     assert answer["code"] == "invalid_input"
     assert [problem["field"] for problem in answer["details"]] == ["a.png", "b.txt"]
     assert json.dumps(await ask(worker, type="processes")).count("process_id") == 0
+
+
+async def upload(worker: Worker, content: bytes, **fields: Any) -> dict[str, Any]:
+    file = {"filename": "a.png", "content": base64.b64encode(content).decode()}
+    return await ask(worker, type="upload_training_data", training_name="cats", files=[file], **fields)
+
+
+async def until(worker: Worker, process_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The process's status once it has `reached` something."""
+    async with asyncio.timeout(SOON_S):
+        while True:
+            status = await ask(worker, type="process_status", process_id=process_id)
+            if reached(status):
+                return status
+            await asyncio.sleep(0.02)
+
+
+async def running(worker: Worker, process_id: str) -> dict[str, Any]:
+    return await until(worker, process_id, lambda status: status["status"] == "running")
+
+
+LONG = {"steps": 100_000, "step_s": 0.05}
+
+#: The ways in which a training names the folder `training_data/cats`.
+READERS: dict[str, dict[str, Any]] = {
+    "by name": {"config": LONG, "dataset": {"training_name": "cats"}},
+    "by path": {"config": LONG, "dataset": {"path": "training_data/cats"}},
+    "by the folder above": {"config": LONG, "dataset": {"path": "training_data"}},
+    "in its config": {
+        "config": {**LONG, "process": [{"datasets": [{"folder_path": "/workspace/training_data/cats/"}]}]},
+        "dataset": None,
+    },
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+async def test_a_dataset_that_a_training_reads_is_not_replaced_under_it(
+    worker: Worker, reader: dict[str, Any]
+) -> None:
+    folder = worker.services.workspace.training_data / "cats"
+    await upload(worker, PICTURE)
+    process_id = (await train(worker, **reader))["process_id"]
+    await running(worker, process_id)
+    refused = await upload(worker, OTHER, append=False)
+    assert refused.get("code") == "conflict"
+    assert process_id in refused["error"]
+    assert (folder / "a.png").read_bytes() == PICTURE
+    await ask(worker, type="cancel", process_id=process_id)
+    await ended(worker, process_id)
+    assert (await upload(worker, OTHER, append=False))["images"] == 1
+    assert (folder / "a.png").read_bytes() == OTHER
+
+
+async def test_a_dataset_that_another_workers_training_reads_is_not_replaced(
+    worker: Worker, tmp_path: Path
+) -> None:
+    await upload(worker, PICTURE)
+    process_id = (await train(worker, **READERS["by name"]))["process_id"]
+    await running(worker, process_id)
+    settings = worker.services.settings.model_copy(update={"scratch_path": tmp_path / "other-scratch"})
+    other = Worker.create(settings, trainers=TrainerRegistry([ScriptTrainer()]))
+    try:
+        refused = await upload(other, OTHER, append=False)
+    finally:
+        await asyncio.to_thread(other.close)
+    assert refused["code"] == "conflict"
+    assert process_id in refused["error"]
+    assert (worker.services.workspace.training_data / "cats" / "a.png").read_bytes() == PICTURE
+
+
+async def test_a_training_that_waits_for_its_turn_keeps_its_dataset(worker: Worker) -> None:
+    """The check of the dataset has passed already: what it trains on is what was checked."""
+    await upload(worker, PICTURE)
+    first = (await train(worker, config=LONG, dataset={"training_name": "cats"}))["process_id"]
+    second = (await train(worker, config=LONG, dataset={"training_name": "cats"}))["process_id"]
+    await running(worker, first)
+    await ask(worker, type="cancel", process_id=first)
+    await ended(worker, first)
+    refused = await upload(worker, OTHER, append=False)
+    assert refused["code"] == "conflict"
+    assert second in refused["error"]
+
+
+async def test_a_remote_dataset_that_changed_is_not_replaced_under_a_training(
+    worker: Worker, server: FaultServer
+) -> None:
+    root = worker.services.workspace.root
+    first = (await train(worker, server.url("/a.png"), config=LONG))["process_id"]
+    read = await running(worker, first)
+    server.files["/a.png"], server.etag = OTHER, '"two"'
+    second = (await train(worker, server.url("/a.png")))["process_id"]
+    await until(worker, second, lambda status: "images" in status["dataset"])
+    assert (root / read["dataset"]["path"] / "a.png").read_bytes() == PICTURE
+    await ask(worker, type="cancel", process_id=first)
+    await ended(worker, first)
+    end = await ended(worker, second)
+    assert end["status"] == "completed"
+    assert (root / end["dataset"]["path"] / "a.png").read_bytes() == OTHER
+    third = await train(worker, server.url("/a.png"), wait=True)
+    assert third["dataset"]["path"] == read["dataset"]["path"]
+    assert (root / third["dataset"]["path"] / "a.png").read_bytes() == OTHER

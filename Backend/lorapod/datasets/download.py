@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lorapod.atomic import replace_file
 from lorapod.datasets.intake import ARCHIVE_SUFFIX, fresh_path
-from lorapod.datasets.ledger import Entry, FetchLedger
+from lorapod.datasets.ledger import FetchLedger, LedgerEntry
 from lorapod.datasets.names import PlainName
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
@@ -39,11 +39,11 @@ class DownloadedFile:
     """A remote file whose content lies in the staging folder."""
 
     file: RemoteFile
-    arrived: FetchedFile
+    fetched: FetchedFile
     #: The content; of a known file, a folder of what came of it.
     path: Path
     #: What was known of it, where it was not fetched again.
-    entry: Entry | None = None
+    entry: LedgerEntry | None = None
 
     def hand_over(self, area: StagingArea, plain: PlainName, room: Path) -> None:
         """Give it to a area under a plain name; the content stays for another try.
@@ -54,7 +54,7 @@ class DownloadedFile:
         if self.entry is None:
             path = fresh_path(room)
             _link(self.path, path)
-            area.take_file(plain.of(path), path, self.arrived.sha256)
+            area.take_file(plain.of(path), path, self.fetched.sha256)
             return
         for kept in self.entry.files:
             path = fresh_path(room)
@@ -141,7 +141,7 @@ class Download:
         target, note = self.folder / name, self.folder / f"{name}.arrived"
         if (arrived := _arrived(target, note)) is not None:
             self._done[file.key] = (target.stat().st_size, None)
-            return DownloadedFile(file=file, arrived=arrived, path=target)
+            return DownloadedFile(file=file, fetched=arrived, path=target)
         entry, kept = self.ledger.find(file.key, self.trigger_word), self.folder / f"{name}.kept"
         if entry is not None:
             # At hand before the source is asked: what is there now may be gone when it has answered.
@@ -157,10 +157,10 @@ class Download:
         if new is None:
             assert entry is not None, "only a known version can be unchanged"
             return DownloadedFile(
-                file=file, arrived=FetchedFile(sha256="", version=entry.version), path=kept, entry=entry
+                file=file, fetched=FetchedFile(sha256="", version=entry.version), path=kept, entry=entry
             )
         replace_file(note, json.dumps({"sha256": new.sha256, **asdict(new.version)}).encode())
-        return DownloadedFile(file=file, arrived=new, path=target)
+        return DownloadedFile(file=file, fetched=new, path=target)
 
     def _progress(self) -> FetchProgress:
         done = list(self._done.values())

@@ -1,8 +1,8 @@
 """Datasets from elsewhere: fetched into a staging folder, checked, and made visible in one step.
 
 ```
-training_data/.incoming/fetch_<process_id>/   what has come so far, for this process alone
-training_data/.fetched/                       the ledger: what of which address lies in which dataset
+training_data/.incoming/fetch_<process_id>/   what has arrived so far, for this process alone
+training_data/.fetched/                       the ledger: which dataset holds what of which URL or object
 training_data/<source>_<12 hex>/              the dataset; the same request has the same name
 ```
 """
@@ -21,69 +21,88 @@ from pathlib import Path
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.download import Download, DownloadedFile
-from lorapod.datasets.ledger import Entry, FetchLedger, KeptFile, digest_of
+from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.names import plain_names
-from lorapod.datasets.publish import replace
-from lorapod.datasets.sources.objects import ObjectSource
+from lorapod.datasets.publish import FindReader, replace
+from lorapod.datasets.sources.objects import Location, ObjectSource, location_name, location_of
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
-from lorapod.datasets.staging import Destination, StagingArea
-from lorapod.errors import InsufficientStorage, InvalidInput, WorkerError
+from lorapod.datasets.staging import Destination, StagingArea, refuse_damaged
+from lorapod.errors import InsufficientStorage, WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.storage.port import OpenStore
 from lorapod.storage.s3_access import JobS3
-from lorapod.wire.dataset import (
-    DatasetRef,
-    FetchProgress,
-    HuggingFaceDataset,
-    RejectedFile,
-    S3Prefix,
-    SupabaseFolder,
-)
+from lorapod.wire.dataset import DatasetRef, FetchProgress
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
 FETCHED = ".fetched"
 
-Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
+#: Rejected files that a summary's warnings name one by one.
+_LEFT_OUT_MAX = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Fetch:
+    """One remote dataset on its way to one process."""
+
+    ref: DatasetRef
+    process_id: str
+    job_s3: JobS3 | None
+    stopped: Callable[[], bool]
+    staging: Path
+    target: Path
+    #: Whether later requests may use the dataset too; else it belongs to the process alone.
+    shared: bool
 
 
 class DatasetFetcher:
-    """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
+    """Fetches remote datasets into the workspace.
 
-    def __init__(self, *, workspace: Workspace, settings: Settings, open_store: OpenStore[Location]) -> None:
-        """Put datasets under `workspace.training_data`."""
+    Every method blocks: call it from a thread. Several workers may use one workspace at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        settings: Settings,
+        open_store: OpenStore[Location],
+        find_reader: FindReader = lambda *_: None,
+    ) -> None:
+        """Put datasets under `workspace.training_data`; what `find_reader` finds a reader of is not replaced."""
         self._workspace = workspace
         self._settings = settings
         self._open_store = open_store
+        self._find_reader = find_reader
         self._ledger = FetchLedger(workspace.training_data / FETCHED, workspace.training_data)
 
     def folder_of(self, ref: DatasetRef, *, job_s3: JobS3 | None = None) -> Path:
-        """Where the dataset will be: the same for the same request, so that it is not kept twice."""
-        asked = ref.model_dump(mode="json", exclude_none=True)
+        """Return where the dataset will be: the same for the same request, so that it is not kept twice."""
+        request = ref.model_dump(mode="json", exclude_none=True)
         if ref.s3 is not None and job_s3 is not None:
-            asked["job_s3"] = {"server": job_s3.server, "bucket": job_s3.bucket}
-        text = json.dumps(asked, sort_keys=True)
+            request["job_s3"] = {"server": job_s3.server, "bucket": job_s3.bucket}
+        text = json.dumps(request, sort_keys=True)
         name = f"{ref.sources[0]}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         return self._workspace.training_data / name
 
     def precheck(self, ref: DatasetRef, *, job_s3: JobS3 | None = None) -> None:
-        """Refuse what can be refused without asking anybody.
+        """Refuse what can be refused without a request to another server.
 
         Raises:
-            WorkerError: an address that may not be asked, or a store that this endpoint has no credentials for.
+            WorkerError: a URL that this worker may not fetch, or a store that this endpoint has no credentials for.
         """
         if ref.urls is not None:
             from lorapod.safety.urls import check_url
 
-            for address in ref.urls:
-                check_url(address, allow_private=self._settings.allow_private_urls)
+            for url in ref.urls:
+                check_url(url, allow_private=self._settings.allow_private_urls)
         else:
-            with self._open_store(_location(ref), job_s3=job_s3):
+            with self._open_store(location_of(ref), job_s3=job_s3):
                 pass
 
     def fetch(
@@ -96,16 +115,17 @@ class DatasetFetcher:
         folder: Path | None = None,
         job_s3: JobS3 | None = None,
     ) -> DatasetSummary:
-        """Have the dataset there and whole; what is there already and unchanged is not fetched again.
+        """Fetch the dataset, but not the files that are here already and unchanged; return what it holds.
+
+        If another live training reads an earlier version of it, the new one gets a folder of its own.
 
         Args:
             ref: a remote dataset.
-            process_id: for whom; a later call for the same goes on with what has come.
-            stopped: asked several times a second; True ends the fetch.
+            process_id: the process that needs it; a later call for the same one resumes the fetch.
+            stopped: called several times a second; True ends the fetch.
             tell: called about once a second, in the calling thread.
-            folder: where it has to lie, for this process alone; what is there already is whole, and stays as it is.
-
-            job_s3: the job's own server, where `ref` is in S3.
+            folder: where it has to lie, for this process alone; if it exists, it is complete and stays as it is.
+            job_s3: the job's own server, if `ref` is in S3.
 
         Raises:
             Stopped: `stopped` became true.
@@ -114,39 +134,46 @@ class DatasetFetcher:
         """
         if folder is not None and folder.is_dir():
             return check.inspect(folder)
-        staging = self._workspace.training_data / INCOMING / f"fetch_{process_id}"
-        staging.mkdir(parents=True, exist_ok=True)
+        fetch = _Fetch(
+            ref=ref,
+            process_id=process_id,
+            job_s3=job_s3,
+            stopped=stopped,
+            staging=self._workspace.training_data / INCOMING / f"fetch_{process_id}",
+            target=folder or self.folder_of(ref, job_s3=job_s3),
+            shared=folder is None,
+        )
+        fetch.staging.mkdir(parents=True, exist_ok=True)
 
-        def told(progress: FetchProgress) -> None:
-            staging.touch()  # as a sign to whoever sweeps away what nobody goes on with
+        def report(progress: FetchProgress) -> None:
+            fetch.staging.touch()  # a sign of use: old staging folders are removed
             tell(progress)
 
         try:
-            landed = run_until(stopped, self._download(ref, job_s3, staging, told))
-            target = folder or self.folder_of(ref, job_s3=job_s3)
-            summary = self._land(ref, landed, staging, stopped, target, remembered=folder is None)
+            downloaded = run_until(stopped, self._download(fetch, report))
+            summary = self._publish(fetch, downloaded)
         except WorkerError as error:
-            # What another try would need stays; a full disk needs the room.
+            # Keep what another try would need, unless the disk is full.
             if not error.retryable or isinstance(error, InsufficientStorage):
-                shutil.rmtree(staging, ignore_errors=True)
+                shutil.rmtree(fetch.staging, ignore_errors=True)
             raise
         except OSError as error:
             if not intake.is_full(error):
                 raise
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(fetch.staging, ignore_errors=True)
             raise intake.disk_full("the dataset") from error
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(fetch.staging, ignore_errors=True)
         return summary
 
     async def _download(
-        self, ref: DatasetRef, job_s3: JobS3 | None, staging: Path, tell: Callable[[FetchProgress], None]
+        self, fetch: _Fetch, tell: Callable[[FetchProgress], None]
     ) -> Sequence[DownloadedFile]:
-        async with self._source(ref, job_s3) as source:
+        async with self._source(fetch.ref, fetch.job_s3) as source:
             download = Download(
                 source=source,
-                folder=staging / "got",
+                folder=fetch.staging / "got",
                 ledger=self._ledger,
-                trigger_word=ref.trigger_word,
+                trigger_word=fetch.ref.trigger_word,
                 keep_free_bytes=self._settings.disk_min_free_bytes,
             )
             return await download.run(tell)
@@ -154,9 +181,9 @@ class DatasetFetcher:
     @asynccontextmanager
     async def _source(self, ref: DatasetRef, job_s3: JobS3 | None) -> AsyncIterator[Source]:
         if ref.urls is None:
-            location = _location(ref)
+            location = location_of(ref)
             with self._open_store(location, job_s3=job_s3) as store:
-                yield ObjectSource(store, name=_shown(location, job_s3))
+                yield ObjectSource(store, name=location_name(location, job_s3))
             return
         # Imported here: a worker whose callers upload needs no HTTP client.
         from lorapod.datasets.sources.urls import UrlSource
@@ -169,58 +196,60 @@ class DatasetFetcher:
         async with Fetcher(allow_private=private, limits=limits) as fetcher:
             yield UrlSource(ref.urls, fetcher, allow_private=private)
 
-    def _land(
-        self,
-        ref: DatasetRef,
-        landed: Sequence[DownloadedFile],
-        staging: Path,
-        stopped: Callable[[], bool],
-        folder: Path,
-        *,
-        remembered: bool,
-    ) -> DatasetSummary:
-        """Check what has come, and make it the dataset; `remembered`: later fetches may take files from it."""
-        room = staging / "checked"
-        shutil.rmtree(room, ignore_errors=True)
-        room.mkdir()
-        free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
-        area = StagingArea(
-            Destination(
-                staging=room,
-                parts=room,
-                shown=self._workspace.relative(folder),
-                extract=True,
-                limits=ArchiveLimits(free_bytes=max(0, free)),
-            )
-        )
-        came_of: list[tuple[DownloadedFile, list[str]]] = []
-        for item, plain in zip(landed, plain_names([item.file.path for item in landed]), strict=True):
-            if stopped():
+    def _publish(self, fetch: _Fetch, downloaded: Sequence[DownloadedFile]) -> DatasetSummary:
+        """Check what was downloaded, and make it the dataset."""
+        area = self._staging_area(fetch)
+        files_of: list[tuple[DownloadedFile, list[str]]] = []
+        for item, plain in zip(downloaded, plain_names([item.file.path for item in downloaded]), strict=True):
+            if fetch.stopped():
                 raise Stopped
             before = len(area.staged)
-            item.hand_over(area, plain, room)
-            came_of.append((item, list(area.staged)[before:]))
-        _refuse_broken(area)
+            item.hand_over(area, plain, area.folder)
+            files_of.append((item, list(area.staged)[before:]))
+        refuse_damaged(area)
+        folder, ref = fetch.target, fetch.ref
         summary = check.inspect(area.ready)
         summary.refuse_errors(folder.name)
-        if not remembered or not _same_as_before(area, landed, folder):
+        if not fetch.shared:
             replace(area, folder, ref.trigger_word)
-        if remembered:
-            self._note(ref, folder, came_of, area)
+        elif not _is_unchanged(area, downloaded, folder):
+            if folder.is_dir() and self._find_reader(folder, fetch.process_id) is not None:
+                folder = folder.with_name(f"{folder.name}_{fetch.process_id}")
+            replace(area, folder, ref.trigger_word)
+        if fetch.shared:
+            self._note(ref, folder, files_of, area)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
         left_out = [f"{file.filename} was left out: {file.error}" for file in area.rejected]
         if ref.trigger_word is not None:
             summary = check.inspect(folder)
-        return dataclasses.replace(summary, path=folder, warnings=[*left_out[:20], *summary.warnings])
+        return dataclasses.replace(
+            summary, path=folder, warnings=[*left_out[:_LEFT_OUT_MAX], *summary.warnings]
+        )
+
+    def _staging_area(self, fetch: _Fetch) -> StagingArea:
+        folder = fetch.staging / "checked"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
+        return StagingArea(
+            Destination(
+                staging=folder,
+                parts=folder,
+                shown=self._workspace.relative(fetch.target),
+                extract=True,
+                limits=ArchiveLimits(free_bytes=max(0, free)),
+            )
+        )
 
     def _note(
         self,
         ref: DatasetRef,
         folder: Path,
-        came_of: Sequence[tuple[DownloadedFile, list[str]]],
+        files_of: Sequence[tuple[DownloadedFile, list[str]]],
         area: StagingArea,
     ) -> None:
-        for item, names in came_of:
+        """Write to the ledger which files of the dataset came of which remote file."""
+        for item, names in files_of:
             files = []
             for name in names:
                 found = (folder / name).lstat()
@@ -233,10 +262,10 @@ class DatasetFetcher:
                     )
                 )
             self._ledger.note(
-                Entry(
+                LedgerEntry(
                     key_sha256=digest_of(item.file.key),
-                    etag=item.arrived.version.etag,
-                    last_modified=item.arrived.version.last_modified,
+                    etag=item.fetched.version.etag,
+                    last_modified=item.fetched.version.last_modified,
                     dataset=folder.name,
                     trigger_word=ref.trigger_word,
                     files=files,
@@ -244,52 +273,10 @@ class DatasetFetcher:
             )
 
 
-def _location(ref: DatasetRef) -> Location:
-    location = ref.s3 or ref.supabase or ref.huggingface
-    assert location is not None, "what is not fetched from addresses comes from a store"
-    return location
-
-
-def _shown(location: Location, job_s3: JobS3 | None) -> str:
-    match location:
-        case S3Prefix():
-            bucket = location.bucket or (job_s3.bucket if job_s3 is not None else "(default)")
-            server = f" of {job_s3.server}" if job_s3 is not None else ""
-            return f"s3://{bucket}/{location.prefix or ''}".rstrip("/") + server
-        case SupabaseFolder():
-            return f"supabase://{location.bucket_name}/{location.folder_path}".rstrip("/")
-        case HuggingFaceDataset():
-            return f"hf://datasets/{location.repo_id}@{location.revision or 'main'}"
-
-
-def _refuse_broken(area: StagingArea) -> None:
-    """A file of a kind that trainers read, but damaged, is not left out in silence."""
-    full = next((error for error in area.errors if isinstance(error, InsufficientStorage)), None)
-    if full is not None:
-        raise full
-    broken = [file for file in area.rejected if _broken(file)]
-    if not broken and area.staged:
-        return
-    told = broken or area.rejected
-    if not told:
-        raise InvalidInput("There are no pictures in what was fetched.")
-    kind = type(area.errors[area.rejected.index(told[0])])
-    more = f" And {len(told) - 1} files more." if len(told) > 1 else ""
-    raise kind(
-        f"The dataset cannot be trained on: {told[0].error}{more}",
-        hint="Repair or remove these files where they are, then try again.",
-        details=[{"field": file.filename, "error": file.error} for file in told[:100]],
-    )
-
-
-def _broken(file: RejectedFile) -> bool:
-    return file.code != "conflict" and suffix_of(file.filename) in intake.TAKEN_SUFFIXES
-
-
-def _same_as_before(area: StagingArea, landed: Sequence[DownloadedFile], folder: Path) -> bool:
-    """Whether the dataset is there already as it would become: then its caches stay too."""
-    if any(item.entry is None or item.entry.dataset != folder.name for item in landed):
+def _is_unchanged(area: StagingArea, downloaded: Sequence[DownloadedFile], folder: Path) -> bool:
+    """Return whether the dataset already is what it would become: then its caches can stay too."""
+    if any(item.entry is None or item.entry.dataset != folder.name for item in downloaded):
         return False
-    there = {path.name for path in folder.iterdir() if not is_hidden(path.name)}
-    extra = there - area.staged.keys()
-    return not area.staged.keys() - there and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)
+    present = {path.name for path in folder.iterdir() if not is_hidden(path.name)}
+    extra = present - area.staged.keys()
+    return not area.staged.keys() - present and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)

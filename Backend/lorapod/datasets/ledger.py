@@ -26,7 +26,7 @@ class KeptFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """What became of one remote file."""
 
     #: Digest of the file's key: a key may hold a token that the caller alone should know.
@@ -46,7 +46,7 @@ class Entry:
         return Version(etag=self.etag, last_modified=self.last_modified)
 
 
-_ADAPTER = TypeAdapter(Entry)
+_ADAPTER = TypeAdapter(LedgerEntry)
 
 
 class FetchLedger:
@@ -57,7 +57,7 @@ class FetchLedger:
         self._folder = folder
         self._datasets = datasets
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: LedgerEntry) -> None:
         """Remember a file.
 
         Raises:
@@ -66,7 +66,7 @@ class FetchLedger:
         self._folder.mkdir(exist_ok=True)
         replace_file(self._path(entry.key_sha256), _ADAPTER.dump_json(entry))
 
-    def find(self, key: str, trigger_word: str | None) -> Entry | None:
+    def find(self, key: str, trigger_word: str | None) -> LedgerEntry | None:
         """What is known of a remote file, where all that came of it is still there, unchanged."""
         try:
             entry = _ADAPTER.validate_json(self._path(digest_of(key)).read_bytes())
@@ -81,7 +81,7 @@ class FetchLedger:
             return None
         return entry if all(self._unchanged(entry, file) for file in entry.files) else None
 
-    def borrow(self, entry: Entry, folder: Path) -> bool:
+    def borrow(self, entry: LedgerEntry, folder: Path) -> bool:
         """Have the entry's files in `folder` too, at no cost where the file system knows links; False: one is gone."""
         try:
             for file in entry.files:
@@ -96,7 +96,7 @@ class FetchLedger:
             return False
         return True
 
-    def _unchanged(self, entry: Entry, file: KeptFile) -> bool:
+    def _unchanged(self, entry: LedgerEntry, file: KeptFile) -> bool:
         try:
             found = (self._datasets / entry.dataset / file.name).lstat()
         except FileNotFoundError:

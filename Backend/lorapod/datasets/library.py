@@ -14,7 +14,7 @@ from pathlib import Path
 from lorapod.datasets import check
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary
-from lorapod.datasets.publish import add, replace
+from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace
 from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.archives import ArchiveLimits
@@ -44,13 +44,18 @@ class Receipt:
 class DatasetLibrary:
     """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
 
-    def __init__(self, *, workspace: Workspace, settings: Settings) -> None:
-        """Keep datasets under `workspace.training_data`."""
+    def __init__(
+        self, *, workspace: Workspace, settings: Settings, find_reader: FindReader = lambda *_: None
+    ) -> None:
+        """Keep datasets under `workspace.training_data`; what `find_reader` finds a reader of is not replaced."""
         self._workspace = workspace
         self._settings = settings
+        self._find_reader = find_reader
         self._incoming = workspace.training_data / INCOMING
         # A decoded picture may take hundreds of megabytes: one upload is checked at a time.
         self._checking = threading.Lock()
+        # So that a dataset which is replaced while files are added has all of them or none.
+        self._publishing = threading.Lock()
 
     def receive(
         self,
@@ -71,6 +76,7 @@ class DatasetLibrary:
             extract: unpack zip archives.
 
         Raises:
+            Conflict: a training reads the dataset that would be replaced.
             WorkerError: no file could be taken; the dataset is as it was.
         """
         name = fresh_name() if training_name is None else safe_name(training_name, field="training_name")
@@ -80,6 +86,8 @@ class DatasetLibrary:
                 "append: a dataset is replaced by whole files only, not by parts.",
                 hint="Replace it with the whole files first, then add the parts.",
             )
+        if not append:
+            refuse_if_read(folder, self._find_reader)
         self._check_disk(files)
         with self._staging() as staging:
             self._sweep(now_s=staging.stat().st_mtime)
@@ -97,12 +105,14 @@ class DatasetLibrary:
                     area.take(file)
             if not area.useful:
                 raise _nothing_taken(area)
-            if append:
-                add(area, folder, trigger_word)
-            else:
-                replace(area, folder, trigger_word)
-                shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
-            area.note_completed()
+            with self._publishing:
+                if append:
+                    add(area, folder, trigger_word, self._find_reader)
+                else:
+                    refuse_if_read(folder, self._find_reader)
+                    replace(area, folder, trigger_word)
+                    shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
+                area.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(area.stored)})
         summary = check.inspect(folder, open_files=False)
         return Receipt(training_name=name, summary=summary, files=area.stored, rejected=area.rejected)

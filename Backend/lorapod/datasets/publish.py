@@ -1,14 +1,15 @@
-"""From a staging folder into the dataset: each file, or the whole folder, in one step."""
+"""Move checked files from a staging area into the dataset: each file, or the whole folder, in one step."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import filecmp
 import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
 from pathlib import Path
@@ -20,30 +21,42 @@ from lorapod.errors import Conflict
 from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from lorapod.safety import images
 
+#: Return the id of a live training that reads a dataset's folder, or None; the second argument is a process to leave out.
+FindReader = Callable[[Path, str | None], str | None]
+
 _SYNCS_AT_A_TIME = 16
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-#: What the kernel says where it, or the file system, cannot exchange two names.
-_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM}
+#: What the kernel answers if it, or the file system, cannot exchange two names.
+_CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM}
 
 
-def add(area: StagingArea, folder: Path, trigger_word: str | None) -> None:
-    """Put every checked file into the dataset, in the place of one of the same name.
+def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: FindReader) -> None:
+    """Put every checked file into the dataset, in place of one with the same name.
 
     Raises:
-        Conflict: a folder has the name of one of the files; none was put in place.
+        Conflict: the dataset has a folder with the name of one of the files, or a training reads what was computed
+            from an image that one of them would replace; the dataset is unchanged.
         OSError: the file system failed; each file is either there whole or not at all.
     """
     if not area.staged:
         return
     folder.mkdir(parents=True, exist_ok=True)
     _prepare(area, trigger_word, beside=folder)
-    for path in area.ready.iterdir():
-        if (folder / path.name).is_dir():
-            raise Conflict(f"There is a folder {path.name} in the dataset.")
-    for path in sorted(area.ready.iterdir(), key=_captions_first):
-        _forget_caches(folder, path.name)
+    new_files = sorted(area.ready.iterdir(), key=_captions_first)
+    caches = {path: found for path in new_files if (found := _caches_of(folder, path.name))}
+    if caches and (reader := find_reader(folder, None)) is not None:
+        if not all(filecmp.cmp(folder / path.name, path, shallow=False) for path in caches):
+            raise Conflict(
+                f"Files of the dataset {folder.name!r} cannot be replaced by others: {reader} is training on them.",
+                hint=f"Wait until {reader} has ended, or upload to another training_name.",
+            )
+        caches = {}
+    for found in caches.values():
+        for cache in found:
+            cache.unlink(missing_ok=True)
+    for path in new_files:
         path.replace(folder / path.name)
 
 
@@ -57,7 +70,71 @@ def replace(area: StagingArea, folder: Path, trigger_word: str | None) -> None:
     put_in_place(area.ready, folder)
 
 
+def refuse_if_read(folder: Path, find_reader: FindReader) -> None:
+    """Refuse to replace a dataset that a training reads.
+
+    Raises:
+        Conflict: a live training reads it; the message names the process.
+    """
+    if folder.is_dir() and (reader := find_reader(folder, None)) is not None:
+        raise Conflict(
+            f"The dataset {folder.name!r} cannot be replaced: {reader} is training on it.",
+            hint=f"Wait until {reader} has ended or cancel it, or upload to another training_name.",
+        )
+
+
+def put_in_place(new: Path, target: Path) -> None:
+    """Make the folder `new` be `target`, then remove the old content.
+
+    A reader finds the old folder or the new one. On file systems that cannot exchange two names (some network ones)
+    there is a moment between two renames in which it finds no folder.
+
+    Raises:
+        Conflict: `target` is a file.
+        OSError: the file system failed; the old folder is where it was.
+    """
+    try:
+        new.rename(target)  # succeeds if `target` does not exist or is an empty folder
+    except NotADirectoryError as error:
+        raise Conflict(f"{target.name!r} is a file, not a folder.", hint="Choose another name.") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        return
+    if _exchange(new, target):
+        shutil.rmtree(new, ignore_errors=True)
+        return
+    old = new.with_name(f"{new.name}.{secrets.token_hex(4)}.old")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False if the kernel or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    if (number := ctypes.get_errno()) in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
 def _prepare(area: StagingArea, trigger_word: str | None, *, beside: Path | None) -> None:
+    if beside is not None:
+        for path in area.ready.iterdir():
+            if (beside / path.name).is_dir():
+                raise Conflict(
+                    f"{path.name!r} cannot be stored: the dataset has a folder of that name.",
+                    hint="Send the file under another name.",
+                )
     if trigger_word is not None:
         _write_trigger(area, trigger_word, beside)
     for name, file in area.staged.items():
@@ -69,7 +146,7 @@ def _prepare(area: StagingArea, trigger_word: str | None, *, beside: Path | None
 
 
 def _sync(files: Sequence[Path]) -> None:
-    """Have the files on disk before they get their names: a power cut leaves each whole or not there.
+    """Write the files to the disk before they get their names: after a power cut each is there whole or not at all.
 
     Several at a time cost little more than one.
     """
@@ -90,8 +167,8 @@ def _write_trigger(area: StagingArea, trigger_word: str, beside: Path | None) ->
         suffix = suffix_of(name)
         if suffix in CAPTION_SUFFIXES:
             text = file.path.read_text(encoding="utf-8")
-            if (told := with_trigger(text, trigger_word)) != text:
-                file.path.write_text(told, encoding="utf-8")
+            if (changed_text := with_trigger(text, trigger_word)) != text:
+                file.path.write_text(changed_text, encoding="utf-8")
         elif suffix in images.SUFFIXES or suffix in VIDEO_SUFFIXES:
             stem = name[: -len(suffix)]
             if not _has_caption(stem, (area.ready, *([beside] if beside else []))):
@@ -104,64 +181,23 @@ def _has_caption(stem: str, folders: Iterable[Path]) -> bool:
 
 
 def _captions_first(path: Path) -> tuple[bool, str]:
-    """A picture becomes visible after its caption, so that no trainer starts on one without."""
+    """Return a sort key by which an image appears after its caption, so that no trainer finds it without."""
     return suffix_of(path.name) not in TEXT_SUFFIXES, path.name
 
 
-def _forget_caches(folder: Path, name: str) -> None:
-    """Remove what a trainer computed from the picture that is replaced.
+def _caches_of(folder: Path, name: str) -> Sequence[Path]:
+    """Return the files that a trainer computed from the dataset's file `name`.
 
-    AI Toolkit names its caches after the picture's name and size in pixels, not after its content.
+    AI Toolkit names its caches after the image's name and size in pixels, not after its content: they have to go when
+    the image is replaced.
     """
     if not (folder / name).exists():
-        return
+        return []
     stem = name[: -len(suffix)] if (suffix := suffix_of(name)) else name
-    for cache in CACHE_FOLDERS:
-        if (folder / cache).is_dir():
-            for path in (folder / cache).iterdir():
-                if path.name.startswith(f"{stem}_"):
-                    path.unlink(missing_ok=True)
-
-
-def put_in_place(new: Path, target: Path) -> None:
-    """Make the folder `new` be `target`; the old content is removed afterwards.
-
-    A reader finds the old folder or the new one. On file systems that cannot exchange two names (some network ones)
-    there is a moment between two renames in which it finds none.
-
-    Raises:
-        Conflict: `target` is no folder.
-        OSError: the file system failed; the old folder is where it was.
-    """
-    try:
-        new.rename(target)  # as if there were nothing yet, or an empty folder
-    except NotADirectoryError as error:
-        raise Conflict(f"{target.name} is a file, not a folder.") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-    else:
-        return
-    if _exchange(new, target):
-        shutil.rmtree(new, ignore_errors=True)
-        return
-    old = new.with_name(f"{new.name}.{secrets.token_hex(4)}.old")
-    target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where that cannot be done here."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    if (number := ctypes.get_errno()) in _CANNOT:
-        return False
-    raise OSError(number, os.strerror(number), str(other))
+    return [
+        path
+        for cache in CACHE_FOLDERS
+        if (folder / cache).is_dir()
+        for path in (folder / cache).iterdir()
+        if path.name.startswith(f"{stem}_")
+    ]

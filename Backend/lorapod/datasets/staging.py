@@ -12,7 +12,7 @@ from lorapod.datasets import intake
 from lorapod.datasets.base64_content import decoded
 from lorapod.datasets.intake import StagedFile
 from lorapod.datasets.partial import PartialFile
-from lorapod.errors import Conflict, InvalidInput, WorkerError
+from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, WorkerError
 from lorapod.kinds import suffix_of
 from lorapod.safety import archives
 from lorapod.safety.archives import ArchiveLimits
@@ -51,6 +51,11 @@ class StagingArea:
         self._growing: dict[str, StoredFile] = {}
         self._again: list[StoredFile] = []
         self._completed: list[tuple[PartialFile, Sequence[str]]] = []
+
+    @property
+    def folder(self) -> Path:
+        """The staging folder."""
+        return self._destination.staging
 
     @property
     def useful(self) -> bool:
@@ -230,6 +235,30 @@ class StagingArea:
             width=file.picture.width if file.picture else None,
             height=file.picture.height if file.picture else None,
         )
+
+
+def refuse_damaged(area: StagingArea) -> None:
+    """Refuse the dataset if a file of a kind that trainers read is damaged, or if no file is left."""
+    full = next((error for error in area.errors if isinstance(error, InsufficientStorage)), None)
+    if full is not None:
+        raise full
+    damaged = [file for file in area.rejected if _is_damaged(file)]
+    if not damaged and area.staged:
+        return
+    reported = damaged or area.rejected
+    if not reported:
+        raise InvalidInput("There are no images in what was fetched.")
+    kind = type(area.errors[area.rejected.index(reported[0])])
+    more = f" {len(reported) - 1} more files have problems." if len(reported) > 1 else ""
+    raise kind(
+        f"The dataset cannot be trained on: {reported[0].error}{more}",
+        hint="Repair or remove these files where they are, then try again.",
+        details=[{"field": file.filename, "error": file.error} for file in reported[:100]],
+    )
+
+
+def _is_damaged(file: RejectedFile) -> bool:
+    return file.code != "conflict" and suffix_of(file.filename) in intake.TAKEN_SUFFIXES
 
 
 def _digest(path: Path) -> str:

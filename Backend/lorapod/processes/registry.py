@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
@@ -79,6 +79,16 @@ class ProcessRegistry:
                     return found, found[-1].process_id
                 found.append(record)
         return found, None
+
+    def live(self) -> Iterator[ProcessRecord]:
+        """Yield the records of all processes that have not ended, whatever worker holds them."""
+        for process_id in self._records.live_ids():
+            try:
+                record = self.get(process_id)
+            except NotFound:
+                continue
+            if not record.status.final:
+                yield record
 
     def counts(self) -> Mapping[str, int]:
         """How many processes this worker holds, by status."""

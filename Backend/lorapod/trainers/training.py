@@ -142,7 +142,10 @@ class Training:
             self._write_config(run)
             run.started()
             if self.fetches:
-                if fetch_dataset(self._order, run, self._kind.datasets) is not None:
+                known = fetch_dataset(self._order, run, self._kind.datasets)
+                if known is not None:
+                    # It lies elsewhere if another training still reads an earlier version of it.
+                    self._order = replace(self._order, dataset_path=known["path"])
                     self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)
                 if not run.take_slot(self.resident):
                     return Ending.stopped(run.stop)

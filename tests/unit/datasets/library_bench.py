@@ -41,7 +41,11 @@ class LibraryBench:
     def __init__(self, root: Path, **fields: Any) -> None:
         self.workspace = Workspace.create(root)
         settings = Settings(workspace_path=root, **({"disk_min_free_bytes": 0} | fields))
-        self.library = DatasetLibrary(workspace=self.workspace, settings=settings)
+        #: The process that reads every dataset, if one does.
+        self.reader: str | None = None
+        self.library = DatasetLibrary(
+            workspace=self.workspace, settings=settings, find_reader=lambda *_: self.reader
+        )
         self.folder = self.workspace.training_data / "matt"
 
     def receive(self, *files: IncomingFile, **fields: Any) -> Receipt:

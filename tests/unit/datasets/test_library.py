@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
 
 from lorapod.datasets import library
+from lorapod.datasets.staging import StagingArea
 from lorapod.errors import (
     Conflict,
     ErrorCode,
@@ -21,7 +24,7 @@ from lorapod.errors import (
     UnsafeArchive,
     UnsafePath,
 )
-from lorapod.wire.dataset import DatasetRef
+from lorapod.wire.dataset import DatasetRef, IncomingFile
 
 PNG = picture()
 
@@ -79,6 +82,80 @@ class TestWholeFiles:
             (cache / name).touch()
         bench.receive(incoming("a.png", PNG))
         assert [path.name for path in cache.iterdir()] == ["ab_0f.safetensors"]
+
+    def test_what_a_training_reads_is_neither_replaced_by_other_content_nor_loses_its_caches(
+        self, bench: LibraryBench
+    ) -> None:
+        bench.receive(incoming("a.png", PNG))
+        cache = bench.folder / "_latent_cache" / "a_0f.safetensors"
+        cache.parent.mkdir()
+        cache.touch()
+        bench.reader = "train_1"
+        with pytest.raises(Conflict, match="train_1"):
+            bench.receive(incoming("a.png", picture(size=(9, 9))), incoming("b.png", PNG))
+        bench.receive(incoming("a.png", PNG), incoming("c.png", PNG))
+        assert bench.visible() == {"a.png": PNG, "c.png": PNG, "_latent_cache/a_0f.safetensors": b""}
+        bench.reader = None
+        bench.receive(incoming("a.png", picture(size=(9, 9))))
+        assert not cache.exists()
+
+
+class TestReplace:
+    def test_a_dataset_that_a_training_reads_is_refused_before_a_file_is_received(
+        self, bench: LibraryBench
+    ) -> None:
+        bench.receive(incoming("a.png", PNG))
+        bench.reader = "train_1"
+        with pytest.raises(Conflict, match="train_1"):
+            bench.receive(incoming("b.png", "not base64"), append=False)
+        assert bench.visible() == {"a.png": PNG}
+
+    def test_a_training_that_begins_while_the_files_arrive_keeps_its_dataset(
+        self, bench: LibraryBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.receive(incoming("a.png", PNG))
+        take = StagingArea.take
+
+        def take_and_begin(area: StagingArea, file: IncomingFile) -> None:
+            take(area, file)
+            bench.reader = "train_1"
+
+        monkeypatch.setattr(StagingArea, "take", take_and_begin)
+        with pytest.raises(Conflict, match="train_1"):
+            bench.receive(incoming("b.png", PNG), append=False)
+        assert bench.visible() == {"a.png": PNG}
+
+    def test_a_dataset_that_is_not_there_yet_needs_no_look_at_its_readers(self, bench: LibraryBench) -> None:
+        bench.reader = "train_1"
+        bench.receive(incoming("a.png", PNG), append=False)
+        assert bench.visible() == {"a.png": PNG}
+
+    def test_files_that_are_added_meanwhile_are_all_there_or_none(
+        self, bench: LibraryBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.receive(incoming("old.png", PNG))
+        half_added, replaced = threading.Event(), threading.Event()
+        move = Path.replace
+
+        def move_and_wait(path: Path, target: Path) -> Path:
+            moved = move(path, target)
+            if target.name == "a.png":
+                half_added.set()
+                replaced.wait(0.5)  # the whole time only if the replacement waits, as it should
+            return moved
+
+        monkeypatch.setattr(Path, "replace", move_and_wait)
+
+        def replace_all() -> None:
+            half_added.wait()
+            bench.receive(incoming("new.png", PNG), append=False)
+            replaced.set()
+
+        with ThreadPoolExecutor(1) as pool:
+            replacing = pool.submit(replace_all)
+            bench.receive(incoming("a.png", PNG), incoming("b.png", PNG))
+            replacing.result()
+        assert {"a.png", "b.png"} & bench.visible().keys() in (set(), {"a.png", "b.png"})
 
 
 BAD_FILES = [
@@ -180,7 +257,7 @@ class TestBadFiles:
 
     def test_a_file_or_folder_in_the_way_is_a_conflict(self, bench: LibraryBench) -> None:
         (bench.folder / "a.png").mkdir(parents=True)
-        with pytest.raises(Conflict, match=r"folder a\.png"):
+        with pytest.raises(Conflict, match=r"a\.png.* folder of that name"):
             bench.receive(incoming("a.png", PNG))
         (bench.workspace.training_data / "zoe").touch()
         with pytest.raises(Conflict, match="is a file"):

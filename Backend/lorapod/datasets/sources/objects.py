@@ -14,6 +14,10 @@ from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import suffix_of
 from lorapod.safety.part_file import Version
 from lorapod.storage.port import ObjectStore, StoredObject
+from lorapod.storage.s3_access import JobS3
+from lorapod.wire.dataset import DatasetRef, HuggingFaceDataset, S3Prefix, SupabaseFolder
+
+Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
 
 #: More objects than these are no dataset, and would fill the memory.
 MAX_OBJECTS = 100_000
@@ -94,3 +98,23 @@ class ObjectSource:
 def _version(stored: StoredObject) -> Version:
     modified = stored.modified_at.isoformat() if stored.modified_at else None
     return Version(etag=stored.etag or stored.sha256, last_modified=modified)
+
+
+def location_of(ref: DatasetRef) -> Location:
+    """Return the object store's part of a remote dataset that is not fetched from URLs."""
+    location = ref.s3 or ref.supabase or ref.huggingface
+    assert location is not None, "a remote dataset has URLs or a location"
+    return location
+
+
+def location_name(location: Location, job_s3: JobS3 | None) -> str:
+    """Return the location as one text, e.g. `s3://bucket/prefix`; the ledger's keys begin with it."""
+    match location:
+        case S3Prefix():
+            bucket = location.bucket or (job_s3.bucket if job_s3 is not None else "(default)")
+            server = f" of {job_s3.server}" if job_s3 is not None else ""
+            return f"s3://{bucket}/{location.prefix or ''}".rstrip("/") + server
+        case SupabaseFolder():
+            return f"supabase://{location.bucket_name}/{location.folder_path}".rstrip("/")
+        case HuggingFaceDataset():
+            return f"hf://datasets/{location.repo_id}@{location.revision or 'main'}"

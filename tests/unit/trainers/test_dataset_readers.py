@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorapod.processes.changes import ChangeQueue
+from lorapod.processes.order import TrainingOrder, keep_order
+from lorapod.processes.record import ProcessRecord, TrainingDetails
+from lorapod.processes.registry import ProcessRegistry
+from lorapod.processes.status import ProcessStatus
+from lorapod.testing.store import open_memory_store
+from lorapod.trainers.dataset_readers import DatasetReaders
+from lorapod.workspace import Workspace
+
+
+class Bench:
+    """One process in a store, and the question whether it reads `training_data/cats`."""
+
+    def __init__(self, root: Path) -> None:
+        self.workspace = Workspace.create(root)
+        self.store = open_memory_store()
+
+    def record(self, status: ProcessStatus = ProcessStatus.QUEUED, **dataset: Any) -> None:
+        training = TrainingDetails(trainer="script", dataset=dataset)
+        self.store.records.create(
+            ProcessRecord(
+                process_id="train_1",
+                type="train",
+                name="cat",
+                folder="cat",
+                status=status,
+                created_at=datetime.now(UTC),
+                worker_id="w",
+                training=training,
+            )
+        )
+
+    def order(self, **fields: Any) -> None:
+        order = TrainingOrder(**({"trainer": "script", "config": {}} | fields))
+        keep_order(order, self.store.orders, "train_1")
+
+    def reader(self, other_than: str | None = None) -> str | None:
+        folder = self.workspace.training_data / "cats"
+        live = ProcessRegistry(self.store.records, ChangeQueue(lambda _: None)).live
+        return DatasetReaders(self.workspace, self.store.orders, live).find(folder, other_than)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_process_whose_order_is_not_written_yet_reads_what_its_record_says(bench: Bench) -> None:
+    bench.record(path="training_data/cats")
+    assert bench.reader() == "train_1"
+    assert bench.reader(other_than="train_1") is None
+
+
+@pytest.mark.parametrize("status", sorted(status for status in ProcessStatus if status.final))
+def test_a_process_that_has_ended_reads_nothing(bench: Bench, status: ProcessStatus) -> None:
+    bench.record(status, path="training_data/cats")
+    bench.order(dataset_path="training_data/cats")
+    assert bench.reader() is None
+
+
+def test_a_remote_dataset_is_read_once_it_is_fetched(bench: Bench) -> None:
+    bench.record(path="training_data/cats")
+    bench.order(dataset_path="training_data/cats", dataset_source={"urls": ["https://example.org/a.png"]})
+    assert bench.reader() is None
+    record = bench.store.records.load("train_1")
+    assert record is not None
+    bench.store.records.save(record.with_dataset({"path": "training_data/cats", "images": 3}))
+    assert bench.reader() == "train_1"
+
+
+@pytest.mark.parametrize(
+    ("text", "reader"),
+    [
+        ("training_data/cats", "train_1"),
+        ("/runpod-volume/training_data/cats/sub", "train_1"),
+        ("/workspace/training_data", "train_1"),
+        ("training_data/cats_2", None),
+        ("training_data/dogs", None),
+        (".", None),
+        ("/workspace", None),
+        ("/etc", None),
+        ("a photo of cats\0", None),
+        ("cats " * 2000, None),
+    ],
+)
+def test_a_config_that_names_a_folder_reads_it(bench: Bench, text: str, reader: str | None) -> None:
+    bench.record()
+    bench.order(config={"process": [{"datasets": [{"control_path": [text]}]}]})
+    assert bench.reader() == reader
