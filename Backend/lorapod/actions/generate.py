@@ -54,7 +54,7 @@ async def generate(
     begun = False
     try:
         order = await asyncio.to_thread(generations.order, request, engine, image, job)
-        submit = partial(generations.submit, order)
+        submit = partial(generations.submit, *order)
         accepted, _ = await attachment.begin(submit)
         begun = accepted.begun
         if not request.wait:
@@ -125,8 +125,8 @@ class Generations:
 
     def order(
         self, request: GenerateRequest, engine: Engine, image: Path | None, job: RunPodJob
-    ) -> TaskOrder:
-        """Return what the process manager needs to know of the generation; blocks."""
+    ) -> tuple[TaskOrder, PendingGeneration]:
+        """Return what the process manager stores of the generation, and what it needs beside that; blocks."""
         generation = resolve(
             request,
             image=image,
@@ -134,18 +134,18 @@ class Generations:
             find=self.processes.get,
             max_config_bytes=self.settings.max_config_bytes,
         )
-        return TaskOrder(
+        order = TaskOrder(
             input=request.model_dump(mode="json", exclude_none=True, by_alias=True, exclude=_NOT_KEPT),
             refuse_if_busy=request.if_busy is IfBusy.REFUSE,
-            private=PendingGeneration(engine=engine, generation=generation),
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
             runpod_job_id=asking(self.settings, job),
         )
+        return order, PendingGeneration(engine=engine, generation=generation)
 
-    def submit(self, order: TaskOrder) -> tuple[Accepted, None]:
+    def submit(self, order: TaskOrder, pending: PendingGeneration) -> tuple[Accepted, None]:
         """Start the process; blocks."""
-        return self.processes.submit("generate", order), None
+        return self.processes.submit("generate", order, live=pending), None
 
     def answer(self, accepted: Accepted, request: GenerateRequest, job: RunPodJob) -> GenerateResult:
         """Describe the process and the files that it has made; blocks while they are read or uploaded."""

@@ -29,7 +29,6 @@ from lorapod.actions import (
     train,
     train_from_supabase,
     train_from_urls,
-    train_with_yaml,
     upload_training_data,
 )
 from lorapod.actions.action import ActionTable
@@ -43,7 +42,7 @@ ACTIONS: ActionTable = MappingProxyType(
             schema.ACTION,
             upload_training_data.ACTION,
             train.ACTION,
-            train_with_yaml.ACTION,
+            train.WITH_YAML,
             train_from_urls.ACTION,
             train_from_supabase.ACTION,
             process_status.ACTION,

@@ -64,3 +64,27 @@ ACTION = Action(
     other_results=(Finished, DryRun),
     run=train,
 )
+
+
+class TrainWithYamlRequest(StartRequest):
+    """`train` with its config under another name."""
+
+    yaml_config: str = Field(min_length=1, description="AI Toolkit config, as YAML text.")
+
+
+async def train_with_yaml(
+    request: TrainWithYamlRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
+) -> Result:
+    """Do what `train` does with `config`."""
+    config = await asyncio.to_thread(parse_config, request.yaml_config, max_bytes=settings.max_config_bytes)
+    return await starts.start(config, request, job)
+
+
+WITH_YAML = Action(
+    type="train_with_yaml",
+    summary="Start a training from an AI Toolkit config in YAML: `train` under the name that earlier handlers use.",
+    request=TrainWithYamlRequest,
+    result=Started,
+    other_results=(Finished, DryRun),
+    run=train_with_yaml,
+)

@@ -35,7 +35,7 @@ FreeGpuMemory = Callable[[int], int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class PendingGeneration:
-    """A generation before it has a process: what a `TaskOrder` of type `generate` carries as `private`."""
+    """A generation before it has a process: what is submitted beside its `TaskOrder`, as `live`."""
 
     engine: Engine
     #: With any process id and folders: those of the process take their place.
@@ -60,13 +60,15 @@ class GenerationKind:
         """Orders of tasks."""
         return TaskOrder
 
-    def plan(self, process_id: str, order: TaskOrder) -> Plan:
+    def plan(self, process_id: str, order: TaskOrder, live: object) -> Plan:
         """Have the engine prepare the generation.
 
         Raises:
             WorkerError: what it refuses.
         """
-        pending: PendingGeneration = order.private
+        if not isinstance(live, PendingGeneration):
+            raise InternalError("A generation was ordered without what its engine needs.")
+        pending = live
         engine = pending.engine
         generation = replace(
             pending.generation,

@@ -58,12 +58,13 @@ class DownloadKind:
         """Orders of tasks."""
         return TaskOrder
 
-    def plan(self, process_id: str, order: TaskOrder) -> Plan:
+    def plan(self, process_id: str, order: TaskOrder, live: object = None) -> Plan:
         """Check what can be checked without a server.
 
         Raises:
             WorkerError: what is refused.
         """
+        del live
         wanted = ModelOrder.of(order.input)
         fetch = self._here(wanted, process_id) if wanted.engine is None else self._there(wanted)
         name = wanted.name or wanted.source.partition("?")[0].rpartition("/")[2]

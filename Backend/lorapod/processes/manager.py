@@ -81,9 +81,9 @@ class RealProcessManager(ProcessRegistry):
         Raises:
             WorkerError: what the process's kind refuses.
         """
-        return self._kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order)
+        return self._kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order, None)
 
-    def submit(self, type_: str, order: Order) -> Accepted:
+    def submit(self, type_: str, order: Order, *, live: object = None) -> Accepted:
         """Start a process; or find the one that the order's key belongs to, and resume it.
 
         A RunPod job that is delivered again because its worker died finds its process too. That process is resumed only
@@ -91,7 +91,8 @@ class RealProcessManager(ProcessRegistry):
 
         Args:
             type_: of the process, e.g. `train`; its id begins with it.
-            order: what to do, of that type's class.
+            order: what to do, of that type's class; it is stored.
+            live: what its kind needs beside it and nobody may store: a caller's secrets, files on local disk.
 
         Raises:
             WorkerError: the trainer or engine refuses the order, or the machine has no room for it.
@@ -103,17 +104,17 @@ class RealProcessManager(ProcessRegistry):
         key = order.key
         while True:
             process_id = new_process_id(type_, self._context.clock.now())
-            plan = kind.plan(process_id, order)
+            plan = kind.plan(process_id, order, live)
             if key is not None:
                 owner = store.claim_key(key, process_id)
                 if owner != process_id and (found := store.load(owner)) is not None:
                     if found.key == order.key:
-                        return self._again(owner, order)
+                        return self._again(owner, order, live)
                     # Another key drew the same id at the same moment and was faster: this key is given up for good.
                     key = f"{key}, not {owner}"
                     continue
                 process_id = owner
-                plan = kind.plan(process_id, order)
+                plan = kind.plan(process_id, order, live)
             record = self._kinds.first_record(kind, process_id, plan, order)
             try:
                 self._hold(record, plan, order)
@@ -154,7 +155,7 @@ class RealProcessManager(ProcessRegistry):
         order = read_order(kind.order_type, self._context.store.orders, process_id)
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
-        return self._take_up(record, order, runpod_job_id)
+        return self._take_up(record, order, runpod_job_id, live=None)
 
     def resumable_ids(self, limit: int) -> list[str]:
         """Return the ids of the newest processes whose type can be resumed, newest first; reads no record."""
@@ -210,7 +211,7 @@ class RealProcessManager(ProcessRegistry):
         if not self.changes.close(deadline.left_s):
             logger.warning("changes of processes were not handed out before the end of the shutdown")
 
-    def _again(self, process_id: str, order: Order) -> Accepted:
+    def _again(self, process_id: str, order: Order, live: object) -> Accepted:
         """Answer a request whose key has a process already: find that process, or resume it."""
         record = self.get(process_id)
         orders = self._context.store.orders
@@ -226,11 +227,13 @@ class RealProcessManager(ProcessRegistry):
         if is_retry(record, order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, order.runpod_job_id)
         # This request has everything that was not kept of the first one.
-        return self._take_up(record, order, order.runpod_job_id)
+        return self._take_up(record, order, order.runpod_job_id, live=live)
 
-    def _take_up(self, record: ProcessRecord, order: Order, runpod_job_id: str | None) -> Accepted:
+    def _take_up(
+        self, record: ProcessRecord, order: Order, runpod_job_id: str | None, *, live: object
+    ) -> Accepted:
         """Begin a further run of an unfinished process."""
-        plan = self._kinds.of(record).plan(record.process_id, order)
+        plan = self._kinds.of(record).plan(record.process_id, order, live)
         resumption = plan.work.resumption()
         queued = record.taken_up(
             worker_id=self._worker_id,

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.processes.record import ProcessRecord
@@ -87,8 +87,6 @@ class TaskOrder(Order):
     input: Mapping[str, Any]
     #: Refuse it rather than have it wait for a GPU.
     refuse_if_busy: bool = False
-    #: What only this worker knows and nobody may keep: a caller's secrets, files on local disk.
-    private: Annotated[Any, SkipValidation, Field(exclude=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +151,7 @@ OrderT = TypeVar("OrderT", bound=Order)
 
 
 def keep_order(order: Order, store: OrderStore, process_id: str) -> None:
-    """Keep the order beside the record, but for what is private.
+    """Store the order beside the record.
 
     Raises:
         OSError: the store cannot be written.

@@ -147,7 +147,7 @@ class Run:
         *,
         read: Callable[[Line], None],
         look: Callable[[], None],
-        wish: Callable[[Capability], None],
+        control: Callable[[Capability], None],
         saver: Callable[[], Control | None],
     ) -> Exit:
         """See a child through to its end, and stop it when that is asked for.
@@ -156,9 +156,30 @@ class Run:
             child: what `start_child` answered.
             read: gets every line.
             look: called about once a second, and once at the end.
-            wish: carries out what other threads asked for.
+            control: carries out what other threads asked for.
             saver: answers what can write a checkpoint at this moment.
         """
+        try:
+            self._pump(child, read, look, control, saver)
+        except BaseException:
+            # A defect in a reader, or another worker's lease: nothing of the child may be left behind.
+            child.signal(signal.SIGKILL)
+            child.reap()
+            self._child = None
+            raise
+        exit_ = child.reap()
+        self._child = None
+        return exit_
+
+    def _pump(
+        self,
+        child: Child,
+        read: Callable[[Line], None],
+        look: Callable[[], None],
+        control: Callable[[Capability], None],
+        saver: Callable[[], Control | None],
+    ) -> None:
+        """Read the child's output and do what is due, until it has exited and its streams are drained."""
         stopper: Stopper | None = None
         tick_due = act_due = 0.0
         now_s = self.context.clock.monotonic
@@ -172,7 +193,7 @@ class Run:
                 if now_s() >= act_due or pump.woken:
                     act_due = now_s() + STOPPING_TICK_S
                     while self.wanted:
-                        wish(self.wanted.pop())
+                        control(self.wanted.pop())
                     stopper = self._advance(child, stopper, saver)
             child.end_group()
             drain_until = now_s() + DRAIN_S
@@ -180,9 +201,6 @@ class Run:
                 for line in pump.lines(TICK_S):
                     read(line)
         self._look(look)
-        exit_ = child.reap()
-        self._child = None
-        return exit_
 
     def _look(self, look: Callable[[], None]) -> None:
         look()

@@ -110,7 +110,7 @@ class TaskRun:
             run.log.write(line.text, repaint=line.repainted)
             on_line(line.text)
 
-        exit_ = run.follow(child, read=read, look=_nothing, wish=_refuse, saver=_nothing)
+        exit_ = run.follow(child, read=read, look=_nothing, control=_refuse, saver=_nothing)
         self._change(pid=None, pid_started=None)
         if exit_.fenced_after_s is not None and run.stop is None:
             raise ChildFenced(exit_.fenced_after_s)

@@ -130,7 +130,7 @@ class Kind(Protocol):
     def order_type(self) -> type[Order]:
         """The class of its orders, as which they are read from the store."""
 
-    def plan(self, process_id: str, order: Any) -> Plan:
+    def plan(self, process_id: str, order: Any, live: object) -> Plan:
         """What an order (of `order_type`) becomes; writes nothing.
 
         Raises:

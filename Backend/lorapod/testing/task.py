@@ -51,12 +51,13 @@ class CountingKind:
         """Orders of tasks."""
         return TaskOrder
 
-    def plan(self, process_id: str, order: TaskOrder) -> Plan:
+    def plan(self, process_id: str, order: TaskOrder, live: object = None) -> Plan:
         """Count.
 
         Raises:
             InvalidInput: to less than nothing.
         """
+        del live
         if order.input.get("steps", 0) < 0:
             raise InvalidInput("steps: is less than nothing.")
         return Plan(

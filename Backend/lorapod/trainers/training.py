@@ -62,12 +62,13 @@ class TrainingKind:
         self._workspace = context.workspace
         self._scratch = scratch
 
-    def plan(self, process_id: str, order: TrainingOrder) -> Plan:
+    def plan(self, process_id: str, order: TrainingOrder, live: object = None) -> Plan:
         """Have the order's trainer check and plan it.
 
         Raises:
             WorkerError: what the trainer refuses.
         """
+        del live
         trainer = self._trainers[order.trainer]
         plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
         return Plan(
@@ -215,7 +216,7 @@ class Training:
             run.log.write(line.text, repaint=line.repainted or (seen is not None and seen.repaint))
             observe(seen)
 
-        def wish(capability: Capability) -> None:
+        def request(capability: Capability) -> None:
             match capability:
                 case Capability.SAVE:
                     control.request_save()
@@ -226,7 +227,7 @@ class Training:
             can_save = Capability.SAVE in self._trainer.capabilities
             return control if can_save and run.record.phase is Phase.TRAINING else None
 
-        return run.follow(child, read=read, look=lambda: observe(reader.poll()), wish=wish, saver=saver)
+        return run.follow(child, read=read, look=lambda: observe(reader.poll()), control=request, saver=saver)
 
 
 def _meaning(run: Run, exit_: Exit, outcome: Outcome) -> Ending:

@@ -16,8 +16,10 @@ import pytest
 
 from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
+from lorapod.errors import ErrorCode
 from lorapod.lease import LeaseState
 from lorapod.processes.changes import Change, ChangeQueue
+from lorapod.processes.child import process_started
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import LOOKED_AT, MAX_AGE, resume_interrupted
 from lorapod.processes.requests import ControlRequest
@@ -26,6 +28,7 @@ from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_
 from lorapod.testing.records import make_record
 from lorapod.testing.store import open_memory_store
 from lorapod.testing.task import CountingKind
+from lorapod.testing.trainer import ScriptTrainer
 
 LEASE_S = 2.0
 
@@ -82,6 +85,28 @@ async def test_a_sink_that_hangs_holds_up_no_training(root: Path) -> None:
     assert stored.status is ProcessStatus.COMPLETED
     free.set()
     assert (await ended(manager, record)).status is ProcessStatus.COMPLETED
+    await asyncio.to_thread(manager.close, Deadline.after(5))
+
+
+async def test_a_defect_in_a_reader_leaves_no_child_and_no_descriptor(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def line(self, text: str) -> None:
+            raise RuntimeError(text)
+
+        def poll(self) -> None:
+            """See nothing."""
+
+    monkeypatch.setattr(ScriptTrainer, "reader", lambda _self, _plan: Broken())
+    manager = open_manager(root, warm=False)
+    before = descriptors()
+    end = await ended(manager, train_on(manager, steps=5000))
+    assert end.failure is not None
+    assert (end.status, end.failure.code) == (ProcessStatus.FAILED, ErrorCode.INTERNAL)
+    assert end.pid is not None
+    assert process_started(end.pid) is None
+    assert descriptors() <= before
     await asyncio.to_thread(manager.close, Deadline.after(5))
 
 

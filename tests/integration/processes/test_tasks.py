@@ -236,8 +236,8 @@ async def test_a_failure_is_no_other_for_the_same_job(manager: RealProcessManage
 
 
 async def test_nothing_private_is_kept(manager: RealProcessManager, workspace: Workspace) -> None:
-    order = TaskOrder(input={"steps": 1}, private={"key": SecretStr("planted-secret")})
-    await ended(manager, manager.submit("count", order).record)
+    live = {"key": SecretStr("planted-secret")}
+    await ended(manager, manager.submit("count", TaskOrder(input={"steps": 1}), live=live).record)
     # Nothing is written, and no mark removed, while it is looked through.
     await asyncio.to_thread(manager.close, Deadline.after(5))
 

@@ -55,8 +55,8 @@ class _Closing:
 def generate(manager: RealProcessManager, engine: FakeEngine) -> Generate:
     def start(**fields: Any) -> ProcessRecord:
         generation = Generation(process_id="", seed=1, folder=Path(), scratch=Path(), **fields)
-        order = TaskOrder(input={}, private=PendingGeneration(engine=engine, generation=generation))
-        return manager.submit("generate", order).record
+        pending = PendingGeneration(engine=engine, generation=generation)
+        return manager.submit("generate", TaskOrder(input={}), live=pending).record
 
     return start
 
