@@ -87,7 +87,7 @@ def fetch_dataset(
     if ledger.lease.state is LeaseState.LOST:
         raise LeaseLost(ledger.record.process_id)
     if known is not None:
-        log.note(f"the dataset is at {known['path']}: {known['images']} pictures")
+        log.note(f"the dataset is at {known['path']}: {known['images']} images")
         for warning in known.get("warnings", ()):
             log.note(f"dataset: {warning}")
         ledger.change(ledger.record.with_dataset(known))

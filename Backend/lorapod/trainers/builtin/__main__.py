@@ -18,7 +18,7 @@ from lorapod.library_errors import code_of
 from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, quiet_libraries, say
-from lorapod.trainers.builtin.dataset import find_pictures
+from lorapod.trainers.builtin.dataset import find_images
 from lorapod.trainers.builtin.interrupt import Interrupt, StoppedBySignal, StopRequested
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.outcome import CODE_LINE, ERROR_LINE, STOPPED
@@ -89,14 +89,12 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
     if not _is_finished(folder, resumed, process.train.steps):
         _check_model_path(process.model.name_or_path)
         _check_rank(resumed, process.network.linear)
-        pictures = find_pictures(process.datasets, process.trigger_word)
+        images = find_images(process.datasets, process.trigger_word)
         quiet_libraries()
         # These imports take seconds; everything that can be checked without them is checked.
         from lorapod.trainers.builtin.job import TrainingJob
 
-        TrainingJob(
-            config, folder=folder, pictures=pictures, resumed=resumed, row=row, interrupt=interrupt
-        ).run()
+        TrainingJob(config, folder=folder, images=images, resumed=resumed, row=row, interrupt=interrupt).run()
     row.status("completed", "Training completed")
 
 

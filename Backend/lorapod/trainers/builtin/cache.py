@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from lorapod.trainers.builtin.base_model import BaseModel
 from lorapod.trainers.builtin.console import following
-from lorapod.trainers.builtin.dataset import TrainingPicture
+from lorapod.trainers.builtin.dataset import TrainingImage
 from lorapod.trainers.builtin.values import Architecture
 
 
@@ -42,22 +42,22 @@ def encode_prompts(model: BaseModel, texts: Iterable[str]) -> dict[str, Prompt]:
 
 
 @torch.no_grad()
-def encode_pictures(model: BaseModel, pictures: Sequence[TrainingPicture]) -> list[torch.Tensor]:
+def encode_images(model: BaseModel, images: Sequence[TrainingImage]) -> list[torch.Tensor]:
     """Return the scaled latents of each image, (channels, side / 8, side / 8), on the CPU, in float32."""
     vae = model.pipeline.vae
     latents: list[torch.Tensor] = []
-    for picture in following(pictures, "Caching latents", len(pictures)):
-        pixels = torch.from_numpy(_pixels(picture)).to(model.device)
+    for image in following(images, "Caching latents", len(images)):
+        pixels = torch.from_numpy(_pixels(image)).to(model.device)
         encoded = vae.encode(pixels.unsqueeze(0)).latent_dist.mode()
         latents.append((encoded[0] * vae.config.scaling_factor).cpu())
     return latents
 
 
-def _pixels(picture: TrainingPicture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _pixels(image: TrainingImage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Return the image scaled and centre-cropped to its square, (3, side, side), -1 to 1."""
-    with Image.open(picture.path) as file:
-        image = ImageOps.exif_transpose(file).convert("RGB")
-    image = ImageOps.fit(image, (picture.side, picture.side), Image.Resampling.LANCZOS)
-    if picture.mirrored:
-        image = ImageOps.mirror(image)
-    return np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1.0
+    with Image.open(image.path) as file:
+        pixels = ImageOps.exif_transpose(file).convert("RGB")
+    pixels = ImageOps.fit(pixels, (image.side, image.side), Image.Resampling.LANCZOS)
+    if image.mirrored:
+        pixels = ImageOps.mirror(pixels)
+    return np.asarray(pixels, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1.0

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from lorapod.errors import InvalidInput, NotFound, TooLarge
 from lorapod.folders import files_below
-from lorapod.safety import images
+from lorapod.safety.images import SUFFIXES, verify
 from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.console import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingPicture:
+class TrainingImage:
     """One image at one resolution."""
 
     path: Path
@@ -27,25 +27,25 @@ class TrainingPicture:
     repeats: int
 
 
-def find_pictures(datasets: Sequence[DatasetSection], trigger_word: str | None) -> list[TrainingPicture]:
+def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) -> list[TrainingImage]:
     """Return every image of every dataset with its caption; skip damaged ones with a line on stdout.
 
     Raises:
         NotFound: a folder is missing.
         InvalidInput: a folder has no readable image.
     """
-    found: list[TrainingPicture] = []
+    found: list[TrainingImage] = []
     for dataset in datasets:
         folder = Path(dataset.folder_path)
         say(f"Dataset: {folder}")
         if not folder.is_dir():
             raise NotFound(f"[Errno 2] No such file or directory: '{folder}'")
-        readable = [path for path in picture_files(folder) if _is_readable(path)]
+        readable = [path for path in image_files(folder) if _is_readable(path)]
         if not readable:
             raise InvalidInput(f"no images found in {folder}")
         say(f"  -  Found {len(readable)} images")
         found += [
-            TrainingPicture(
+            TrainingImage(
                 path=path,
                 caption=with_trigger(_caption(path, dataset), trigger_word, prepend=True),
                 side=side,
@@ -66,13 +66,13 @@ class Batches:
     A batch holds images of one resolution. Every epoch has each image `repeats` times, in an order of its own.
     """
 
-    def __init__(self, pictures: Sequence[TrainingPicture], *, batch_size: int, seed: int) -> None:
-        """Plan batches of indexes into `pictures`."""
+    def __init__(self, images: Sequence[TrainingImage], *, batch_size: int, seed: int) -> None:
+        """Plan batches of indexes into `images`."""
         self._batch_size = batch_size
         self._seed = seed
         self._by_side: dict[int, list[int]] = {}
-        for index, picture in enumerate(pictures):
-            self._by_side.setdefault(picture.side, []).extend([index] * picture.repeats)
+        for index, image in enumerate(images):
+            self._by_side.setdefault(image.side, []).extend([index] * image.repeats)
         self._epoch = -1
         self._plan: list[list[int]] = []
         self.per_epoch = sum(-(-len(indexes) // batch_size) for indexes in self._by_side.values())
@@ -103,17 +103,17 @@ def with_trigger(text: str, trigger_word: str | None, *, prepend: bool) -> str:
     return replaced.strip()
 
 
-def picture_files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path) -> Iterator[Path]:
     """Yield the images below `folder` in the order of their names, without hidden folders and caches."""
     found = [Path(entry.path) for entry in files_below(folder, skip=lambda name: name.startswith((".", "_")))]
     for path in sorted(found):
-        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith((".", "_")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "_")):
             yield path
 
 
 def _is_readable(path: Path) -> bool:
     try:
-        images.verify(path)
+        verify(path)
     except (InvalidInput, TooLarge, OSError) as error:
         say(f"  -  Skipping {path.name}: {error}")
         return False

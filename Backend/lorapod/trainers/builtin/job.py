@@ -10,11 +10,11 @@ import torch
 from accelerate import Accelerator
 
 from lorapod.trainers.builtin.base_model import BaseModel, attach_lora, load_base_model
-from lorapod.trainers.builtin.cache import encode_pictures, encode_prompts
+from lorapod.trainers.builtin.cache import encode_images, encode_prompts
 from lorapod.trainers.builtin.checkpoints import load_lora, load_state, save_checkpoint
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import say
-from lorapod.trainers.builtin.dataset import Batches, TrainingPicture
+from lorapod.trainers.builtin.dataset import Batches, TrainingImage
 from lorapod.trainers.builtin.interrupt import Interrupt
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.loop import Loop, make_optimizer
@@ -35,7 +35,7 @@ class TrainingJob:
         config: BuiltinConfig,
         *,
         folder: RunFolder,
-        pictures: Sequence[TrainingPicture],
+        images: Sequence[TrainingImage],
         resumed: RunCheckpoint | None,
         row: JobRow,
         interrupt: Interrupt,
@@ -46,7 +46,7 @@ class TrainingJob:
             InvalidInput: the model cannot be loaded, or the checkpoint holds another LoRA.
         """
         process, self._config = config.process, config
-        self._folder, self._pictures, self._row, self._interrupt = folder, pictures, row, interrupt
+        self._folder, self._images, self._row, self._interrupt = folder, images, row, interrupt
         self._done = resumed.step if resumed else 0
         on_gpu = torch.cuda.is_available()
         precision = process.train.dtype if on_gpu else Precision.FP32
@@ -66,7 +66,7 @@ class TrainingJob:
             self._resume(resumed)
         self._sampler = Sampler(process.sample, process.trigger_word, folder.samples)
         self._samples = bool(self._sampler.prompts) and not process.train.disable_sampling
-        self._batches = Batches(pictures, batch_size=process.train.batch_size, seed=process.train.seed)
+        self._batches = Batches(images, batch_size=process.train.batch_size, seed=process.train.seed)
 
     def run(self) -> None:
         """Encode the data, train, and write the final LoRA and the last sample images."""
@@ -124,13 +124,13 @@ class TrainingJob:
         self._row.info("Loading dataset")
         for folder in dict.fromkeys(dataset.folder_path for dataset in self._config.process.datasets):
             say(f"Caching latents for {folder}")
-        latents = encode_pictures(model, self._pictures)
-        texts = ["", *(picture.caption for picture in self._pictures)]
+        latents = encode_images(model, self._images)
+        texts = ["", *(image.caption for image in self._images)]
         self._prompts = encode_prompts(model, [*texts, *(self._sampler.texts if self._samples else ())])
         model.free_encoders(keep_vae=self._samples)
         return Objective(
             model,
-            pictures=self._pictures,
+            images=self._images,
             latents=latents,
             prompts=self._prompts,
             seed=self._config.process.train.seed,

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from lorapod.trainers.builtin.base_model import BaseModel
 from lorapod.trainers.builtin.cache import Prompt
-from lorapod.trainers.builtin.dataset import TrainingPicture
+from lorapod.trainers.builtin.dataset import TrainingImage
 
 _DRAWS_PER_STEP = 1 << 20
 
@@ -26,14 +26,14 @@ class Objective:
         self,
         model: BaseModel,
         *,
-        pictures: Sequence[TrainingPicture],
+        images: Sequence[TrainingImage],
         latents: Sequence[torch.Tensor],
         prompts: Mapping[str, Prompt],
         seed: int,
     ) -> None:
         """Use the encoded data; `prompts` holds every caption and the empty text."""
         self._model = model
-        self._pictures = pictures
+        self._images = images
         self._latents = latents
         self._prompts = prompts
         self._seed = seed
@@ -53,7 +53,7 @@ class Objective:
 
         device, dtype = model.device, model.dtype
         noisy = scheduler.add_noise(latents, noise, timesteps)
-        side = self._pictures[batch[0]].side
+        side = self._images[batch[0]].side
         guess = model.unet(
             noisy.to(device, dtype),
             timesteps.to(device),
@@ -65,8 +65,8 @@ class Objective:
         return functional.mse_loss(guess.float(), target.to(device))
 
     def _prompt(self, index: int, chance: float) -> Prompt:
-        picture = self._pictures[index]
-        return self._prompts["" if chance < picture.caption_dropout_rate else picture.caption]
+        image = self._images[index]
+        return self._prompts["" if chance < image.caption_dropout_rate else image.caption]
 
 
 def _stacked(

@@ -69,12 +69,12 @@ class Sampler:
         report(0, total)
         for index, text in following(enumerate(self.prompts), "Generating Images", total):
             seed = self._sample.seed + (index if self._sample.walk_seed else 0)
-            image = self._picture(model, encoded[text], encoded[self.negative], seed, check)
+            image = self._image(model, encoded[text], encoded[self.negative], seed, check)
             self._write(image, f"{time.time_ns() // 1_000_000}__{step:09d}_{index}.jpg")
             report(index + 1, total)
 
     @torch.no_grad()
-    def _picture(
+    def _image(
         self, model: BaseModel, prompt: Prompt, negative: Prompt, seed: int, check: Callable[[], None]
     ) -> Image.Image:
         pipeline, sample = model.pipeline, self._sample

@@ -136,8 +136,8 @@ def random_shapes(count: int, chance: torch.Generator, *, side: int = 8) -> torc
     rows = (places >= corners[:, 0, :1]) & (places <= corners[:, 1, :1])
     columns = (places >= corners[:, 0, 1:]) & (places <= corners[:, 1, 1:])
     inside = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)
-    pictures = torch.where(inside, colours[:, 0], colours[:, 1]) * LATENT_PEAK
-    return torch.cat([pictures, torch.zeros(count, 1, side, side)], dim=1)
+    images = torch.where(inside, colours[:, 0], colours[:, 1]) * LATENT_PEAK
+    return torch.cat([images, torch.zeros(count, 1, side, side)], dim=1)
 
 
 def _unet_shape(text_width: int) -> dict[str, Any]:
