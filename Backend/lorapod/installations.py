@@ -33,7 +33,7 @@ class ProgramSpec:
     prefix: str
     #: The script that it is run by, in its root.
     entry: str
-    #: A folder beside the script, where other programs have a script of that name.
+    #: A folder beside the script, which other programs with a script of that name do not have.
     folder: str = ""
     #: The module in its root with the version, and the name of the version there.
     version_module: str
@@ -50,7 +50,7 @@ class ProgramSpec:
 
         Args:
             places: its possible folders, in the order of preference.
-            python: its Python, as the settings have it; None: the virtual environment in its root.
+            python: its Python from the settings; None: the virtual environment in its root.
             otherwise: its Python, if there is no such environment.
         """
         root = self.find_root(places)

@@ -17,7 +17,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPaths:
-    """Where models may lie: anywhere in the workspace, and in other folders."""
+    """The places of models: anywhere in the workspace, and in other folders."""
 
     workspace: Workspace
     #: Folders in which a model's name is looked for; those outside the workspace are the operator's.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.servers.ports import free_port
 
-from lorapod.engines.comfyui.installation import find_installation
+from lorapod.engines.comfyui.server import find_installation
 from lorapod.engines.comfyui.server_probe import look_at
 from lorapod.installations import Installation
 

@@ -12,10 +12,9 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.starting import asking
-from lorapod.engines.input_image import fetch_input_image
 from lorapod.engines.port import Engine
 from lorapod.engines.registry import EngineRegistry
-from lorapod.engines.resolving import resolve
+from lorapod.engines.resolving import fetch_input_image, resolve
 from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
 from lorapod.processes.manager import RealProcessManager

@@ -64,7 +64,7 @@ class GenerationKind:
         """Have the engine prepare the generation.
 
         Raises:
-            WorkerError: what it refuses.
+            WorkerError: the engine refuses it.
         """
         if not isinstance(live, PendingGeneration):
             raise InternalError("A generation was ordered without what its engine needs.")

@@ -2,7 +2,7 @@
 
 ```
 models/.incoming/<process_id>/model        what has come so far; the next run of the same process continues it
-models/<folder of its kind>/<name>         the model, once it is whole and what it should be
+models/<folder of its kind>/<name>         the model, once it is whole and checked
 ```
 """
 
@@ -31,8 +31,7 @@ from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.models.order import ModelOrder
-from lorapod.models.request import request_for
-from lorapod.models.sources import HubFile, WebFile, parse_source
+from lorapod.models.sources import HubFile, WebFile, parse_source, request_for
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace, safe_name
 
@@ -66,7 +65,7 @@ class ModelDownloads:
         """Return where the model will be, or None if that depends on the server or the content; ask no server.
 
         Raises:
-            InvalidInput: the source or the name is none.
+            InvalidInput: the source or the name is not valid.
             UnsafeUrl: the URL may not be fetched.
             Unsupported: it is of a format that this endpoint does not take, or the Hub is never asked.
             Conflict: there is a model of that name.
@@ -89,7 +88,7 @@ class ModelDownloads:
         If it is cancelled or breaks off, what has come stays, and the next call for the same process continues.
 
         Raises:
-            WorkerError: it cannot be had, or is not what it should be.
+            WorkerError: it cannot be downloaded, or has the wrong content.
             OSError: the disk failed.
         """
         folder = self._workspace.models / INCOMING / process_id
@@ -217,7 +216,7 @@ class ModelDownloads:
         return target, kind
 
     def _move_if_free(self, part: Path, target: Path) -> None:
-        """Give it its name unless there is one of that name: also where two do so at once."""
+        """Move it to its name unless that is taken, also if two do so at once."""
         try:
             os.link(part, target)
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""What a model is for, and in which folder its kind lies."""
+"""The kinds of models, and the folder of each."""
 
 from __future__ import annotations
 

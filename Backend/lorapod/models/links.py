@@ -1,4 +1,4 @@
-"""The workspace's models where ComfyUI and SwarmUI look for theirs.
+"""Links to the workspace's models in the folders of ComfyUI and SwarmUI.
 
 ```
 <ComfyUI>/models/loras         -> <workspace>/models/loras        one link for each folder that is not in use
@@ -38,7 +38,7 @@ SWARMUI_FOLDERS: Sequence[str] = (
     *("upscale_models", "style_models", "audio_encoders"),
 )
 
-#: Where volumes have their models that were filled for other workers; relative to the workspace.
+#: Model folders on volumes that were filled for other workers; relative to the workspace.
 OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "SwarmUI/Models")
 
 

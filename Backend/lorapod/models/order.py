@@ -20,9 +20,9 @@ class ModelOrder:
     source: str
     #: None: it depends on the content.
     kind: ModelKind | None = None
-    #: Its name below the folder of its kind, folders included, with or without suffix; None: as its source calls it.
+    #: Its name below the folder of its kind, folders included, with or without suffix; None: the source's name for it.
     name: str | None = None
-    #: What it must be, hexadecimal.
+    #: The expected digest, hexadecimal.
     sha256: str | None = None
     #: Whether it may take the place of a model of that name.
     overwrite: bool = False

@@ -21,9 +21,9 @@ class LinkReport:
 
     #: Links made or repaired.
     made: list[str] = field(default_factory=list)
-    #: Links taken away because what they led to is gone.
+    #: Links removed because their target is gone.
     removed: list[str] = field(default_factory=list)
-    #: Where two things have one name: both are as they were.
+    #: Names that two things have; both are unchanged.
     conflicts: list[str] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ def link(place: Path, target: Path, root: Path, report: LinkReport) -> bool:
 
 
 def link_entries(folder: Path, source: Path, root: Path, report: LinkReport) -> None:
-    """Have every entry of `source` appear in the real folder `folder`, and none that is gone."""
+    """Link every entry of `source` in the real folder `folder`, and remove links to entries that are gone."""
     for entry in entries(source):
         # What leads from there to here is here already.
         if not entry.resolve().is_relative_to(folder.resolve()):

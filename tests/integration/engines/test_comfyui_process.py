@@ -136,7 +136,7 @@ def test_a_server_that_died_between_jobs_is_started_again(bench: Bench) -> None:
 def test_a_server_that_ends_at_once_says_its_last_words(bench: Bench, root: Path) -> None:
     behave(root, exit="port 8188 is already in use")
 
-    with pytest.raises(UpstreamError, match=r"exit code 1\. Its last words: port 8188 is already in use"):
+    with pytest.raises(UpstreamError, match=r"exit code 1\. Its last output: port 8188 is already in use"):
         bench.make(workflow=graphs.picture())
 
 

@@ -256,7 +256,7 @@ def test_something_else_at_the_address_is_named(tmp_path: Path, open_bench: Open
         bench = open_bench(f"http://127.0.0.1:{port}", tmp_path)
 
         assert not bench.engine.probe().available
-        with pytest.raises(UpstreamError, match="something else than ComfyUI"):
+        with pytest.raises(UpstreamError, match="is not ComfyUI"):
             bench.make(workflow=graphs.picture())
 
 

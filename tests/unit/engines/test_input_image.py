@@ -9,7 +9,7 @@ from aiohttp import web
 from PIL import Image
 from tests.servers.http_thread import serving
 
-from lorapod.engines.input_image import fetch_input_image
+from lorapod.engines.resolving import fetch_input_image
 from lorapod.errors import InvalidInput, NotFound, TooLarge, UnsafeUrl
 
 
@@ -78,7 +78,7 @@ async def test_a_private_address_is_not_asked(server: str, tmp_path: Path) -> No
 async def test_too_much_is_refused_before_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lorapod.engines.input_image.MAX_BYTES", 10)
+    monkeypatch.setattr("lorapod.engines.resolving.MAX_BYTES", 10)
     with pytest.raises(TooLarge):
         await fetch_input_image("A" * 100, tmp_path, allow_private=False)
     assert left(tmp_path) == []

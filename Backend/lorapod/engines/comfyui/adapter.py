@@ -30,7 +30,7 @@ class ComfyUIEngine:
     """Runs workflows on a ComfyUI server: the one at `COMFYUI_URL`, else one that it starts there."""
 
     name = "comfyui"
-    #: Which workflow needs how much is not known.
+    #: The need of a workflow is not known.
     min_gpu_memory_bytes = 0
 
     def __init__(self, *, settings: Settings, workspace: Workspace) -> None:
@@ -55,9 +55,7 @@ class ComfyUIEngine:
                 resident=self._resident,
             )
         if view.foreign:
-            return EngineStatus(
-                available=False, detail=f"At {self._server.url} is something else than ComfyUI."
-            )
+            return EngineStatus(available=False, detail=f"The program at {self._server.url} is not ComfyUI.")
         if view.listens:
             return EngineStatus(
                 available=True,
@@ -115,7 +113,7 @@ class ComfyUIEngine:
         self._resident = False
 
     def close(self) -> None:
-        """End the server, where this worker started it."""
+        """End the server, if this worker started it."""
         self._server.close()
 
     def _generate(self, generation: Generation, template: Graph, run: GenerationRun) -> GenerationResult:

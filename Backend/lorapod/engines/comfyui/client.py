@@ -1,4 +1,4 @@
-"""ComfyUI's HTTP API, and no more of it than a job needs."""
+"""The part of ComfyUI's HTTP API that a job needs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ServerSlow(ServerAway):
 
 
 class OutputGone(UpstreamError):
-    """ComfyUI has no longer the file that it names as its result."""
+    """A file that ComfyUI names as a result does not exist any more."""
 
 
 class ComfyClient:
@@ -106,7 +106,7 @@ class ComfyClient:
         return [name for name in answer if isinstance(name, str)]
 
     async def upload(self, path: Path, *, subfolder: str) -> str:
-        """Put an image into a subfolder of its inputs; answers the name that `LoadImage` takes."""
+        """Put an image into a subfolder of its inputs; return the name for `LoadImage`."""
         with path.open("rb") as file:
             form = aiohttp.FormData({"subfolder": subfolder, "type": "input", "overwrite": "true"})
             form.add_field("image", file, filename=path.name)
@@ -170,7 +170,7 @@ class ComfyClient:
 async def connected(url: str) -> AsyncIterator[ComfyClient]:
     """Yield a client of the server at `url`; ask nothing yet."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
-    # Threads, made when a name is looked up: the address is a number most of the time.
+    # Name lookups run in threads; most of the time the host is an IP address.
     connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
         yield ComfyClient(session, url)

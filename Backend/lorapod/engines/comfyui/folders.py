@@ -26,7 +26,7 @@ _LORAS = "loras"
 ROOT = "lorapod"
 _PLAIN = re.compile(r"[^A-Za-z0-9-]+")
 _NAME_CHARACTERS = 60
-#: An input that no node has: ComfyUI does not hand it on, but takes it into what a cached result is found by.
+#: An input that no node has: ComfyUI does not pass it on, but it changes the key of the cached result.
 _RERUN = "lorapod_rerun"
 
 
@@ -118,7 +118,7 @@ def set_prefixes(graph: Graph, folder: str) -> None:
 
 
 def forget_cached(graph: Graph, mark: str) -> None:
-    """Have ComfyUI run every last node again even where nothing about it changed, in place."""
+    """Change every last node in place, so that ComfyUI runs it again instead of using its cache."""
     linked = {link[0] for node in graph.values() for _, link in links_of(node)}
     for node_id, node in graph.items():
         if node_id not in linked:

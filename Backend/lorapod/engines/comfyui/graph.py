@@ -1,6 +1,6 @@
 """A workflow in ComfyUI's API format: nodes by their id, each with a class and inputs that are values or links.
 
-Placeholders such as `{{ PROMPT }}` are filled in the parsed workflow: whatever a value contains, it stays one value.
+Placeholders such as `{{ PROMPT }}` are filled in the parsed workflow: a value stays one value, whatever it contains.
 """
 
 from __future__ import annotations

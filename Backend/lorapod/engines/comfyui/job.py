@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
-from lorapod.engines.comfyui.collect import collect
+from lorapod.engines.comfyui.files import collect, fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
 from lorapod.engines.comfyui.graph import Graph
-from lorapod.engines.comfyui.input_image import fitted
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
 from lorapod.engines.comfyui.outputs import OutputFile, PromptOutputs, outputs_in
 from lorapod.engines.comfyui.problems import check_end
@@ -32,7 +31,7 @@ from lorapod.engines.port import (
 from lorapod.errors import InvalidInput, Unsupported, WorkerError
 from lorapod.wire.validation import problems_found
 
-#: How long a server may take to forget what it was asked.
+#: How long the clean-up on the server may take.
 _CLEAN_UP_S = 1.0
 #: Folders in which the model of a request is looked for.
 _MODEL_FOLDERS = ("checkpoints", "diffusion_models")
@@ -145,7 +144,7 @@ class ComfyJob:
         return named
 
     async def _model(self, client: ComfyClient) -> str | None:
-        """Return the model as ComfyUI lists it; None if it lists none like it: it then refuses the name as it was sent."""
+        """Return the model as ComfyUI lists it; None if it lists none like it: then the name is sent unchanged, and refused."""
         wanted = self._generation.model
         for folder in _MODEL_FOLDERS:
             if wanted is not None and (name := listed_name(wanted, await client.listed(folder))) is not None:

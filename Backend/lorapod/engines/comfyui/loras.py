@@ -39,10 +39,10 @@ def lora_places(graph: Graph) -> list[str]:
 
 
 def place_loras(graph: Graph, loras: Sequence[NamedLora]) -> None:
-    """Turn each place into a chain of one node a LoRA, in place; without any, what it joined is linked directly.
+    """Replace each placeholder by a chain of one node for each LoRA, in place; without LoRAs, link its neighbours.
 
     Raises:
-        InvalidInput: something is linked to an output of a place that it does not pass on.
+        InvalidInput: a link leads to an output that the placeholder does not pass on.
     """
     for place in lora_places(graph):
         node = graph.pop(place)
@@ -63,7 +63,7 @@ def _link(place: dict[str, Any], lora: NamedLora, before: dict[str, Any]) -> dic
 
 
 def _join(graph: Graph, place: str, last: dict[str, Any]) -> None:
-    """Have every link to the place's outputs lead to the end of its chain."""
+    """Move every link to the placeholder's outputs to the end of its chain."""
     outputs = dict(enumerate(_PASSED))
     for node_id, node in graph.items():
         for field, link in list(links_of(node)):

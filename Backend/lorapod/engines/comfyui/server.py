@@ -7,32 +7,67 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yarl import URL
 
-from lorapod.engines.comfyui.installation import find_installation, find_root
 from lorapod.engines.comfyui.server_child import ServerChild
 from lorapod.engines.comfyui.server_probe import ServerView, is_local, look_at
 from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
-from lorapod.installations import Installation
+from lorapod.installations import Installation, ProgramSpec
 from lorapod.processes.launch import LaunchSpec
 from lorapod.settings import Settings
 
-logger = logging.getLogger(__name__)
+#: Its usual places in container images.
+IMAGE_ROOTS = (Path("/comfyui"), Path("/app/ComfyUI"))
+#: Its usual Python there.
+IMAGE_PYTHON = Path("/opt/venv/bin/python")
 
-#: How long an answer is waited for when it is only asked whether it is there.
+COMFYUI = ProgramSpec(
+    name="ComfyUI",
+    prefix="COMFYUI",
+    entry="main.py",
+    folder="comfy",
+    version_module="comfyui_version.py",
+    version_name="__version__",
+)
+
+
+logger = logging.getLogger(__name__)
+#: How long to wait for an answer when probing.
 ASK_S = 0.1
-#: How often a server that is starting is asked.
+#: Between two probes of a server that is starting.
 _STARTING_S = 0.1
-#: For so long a server that has done a job is taken to be there.
+#: How long a server counts as running after a job, without a probe.
 BELIEVED_S = 10.0
-#: After so many ends in a row, without a job done between them, it is left alone for a while.
+#: After so many crashes in a row, without a finished job between them, wait before the next start.
 CRASHES_MAX = 3
 CRASHES_REST_S = 300.0
+
+
+def find_installation(
+    path: Path | None, python: Path | None, workspace: Path
+) -> tuple[Installation | None, str]:
+    """Return the installation to use, and one sentence: where it is, or what is missing.
+
+    Args:
+        path: `COMFYUI_PATH`; None: an image's usual places, then `<workspace>/ComfyUI`.
+        python: `COMFYUI_PYTHON`; None: the virtual environment in its root, else the image's.
+        workspace: the workspace's root.
+    """
+    return COMFYUI.find(_places(path, workspace), python, otherwise=IMAGE_PYTHON)
+
+
+def find_root(path: Path | None, workspace: Path) -> Path | None:
+    """Return the installation's folder, whether or not there is a Python for it."""
+    return COMFYUI.find_root(_places(path, workspace))
+
+
+def _places(path: Path | None, workspace: Path) -> Sequence[Path]:
+    return [path] if path is not None else [*IMAGE_ROOTS, workspace / "ComfyUI"]
 
 
 class ServerDied(UpstreamError):
@@ -40,7 +75,7 @@ class ServerDied(UpstreamError):
 
 
 class ComfyServer:
-    """Finds or starts the server; used by one generation at a time, looked at by any thread."""
+    """Finds or starts the server; one generation at a time uses it, any thread may probe it."""
 
     def __init__(self, settings: Settings, workspace: Path) -> None:
         """Start nothing yet."""
@@ -51,7 +86,7 @@ class ComfyServer:
         self._child: ServerChild | None = None
         #: The GPU that the child was started for.
         self._devices: str | None = None
-        #: What the server said of itself when it was last asked, and until when that is believed.
+        #: The last `system_stats` of the server, and until when they count.
         self._stats: Mapping[str, Any] = {}
         self._believed_s = 0.0
         self._crashes = 0
@@ -71,7 +106,7 @@ class ComfyServer:
         return find_installation(settings.comfyui_path, settings.comfyui_python, self._workspace)
 
     def look(self, timeout_s: float = ASK_S) -> ServerView:
-        """Ask what is at the address; any thread."""
+        """Probe the URL; any thread."""
         return look_at(self.url, timeout_s)
 
     @property
@@ -88,7 +123,7 @@ class ComfyServer:
             GenerationStopped: the generation was stopped meanwhile; the server continues to start.
             ServerDied: it ended while it started.
             WorkerTimeout: it does not answer within `STARTUP_TIMEOUT`.
-            UpstreamError: there is none, or it ended again and again, or something else has its port.
+            UpstreamError: there is none, or it crashed repeatedly, or another program has its port.
             OSError: it cannot be started.
         """
         until_s = time.monotonic() + self._settings.startup_timeout
@@ -104,7 +139,7 @@ class ComfyServer:
                 return view.stats
             if view.foreign:
                 raise UpstreamError(
-                    f"At {self.url} is something else than ComfyUI.", hint="Give COMFYUI_URL another port."
+                    f"The program at {self.url} is not ComfyUI.", hint="Give COMFYUI_URL another port."
                 )
             self._check_start(before)
             if not view.listens and not self.owned:
@@ -119,7 +154,7 @@ class ComfyServer:
 
         Raises:
             ServerDied: the child has ended, or was ended with the worker.
-            OutOfMemory: the system killed it, as it does where memory ends.
+            OutOfMemory: the system killed it, most likely for want of memory.
         """
         if self._closed:
             raise ServerDied("ComfyUI was ended with its worker.")
@@ -136,7 +171,7 @@ class ComfyServer:
                 hint="Take a machine with more memory, or smaller models.",
             )
         how = f"signal {child.exit.signal}" if child.exit.signal else f"exit code {child.exit.exit_code}"
-        raise ServerDied(f"ComfyUI ended with {how}. Its last words: {child.last_words[:300] or 'none'}")
+        raise ServerDied(f"ComfyUI ended with {how}. Its last output: {child.last_words[:300] or 'none'}")
 
     def worked(self) -> None:
         """Forget earlier crashes, and trust the server for a moment: a job has just ended well."""
@@ -144,7 +179,7 @@ class ComfyServer:
         self._believed_s = time.monotonic() + BELIEVED_S
 
     def listen(self, listener: Callable[[str], None] | None) -> None:
-        """Have the child's output go to `listener` from now on."""
+        """Send the child's output to `listener` from now on."""
         if self._child is not None:
             self._child.listen(listener)
 
@@ -157,7 +192,7 @@ class ComfyServer:
             child.stop()
 
     def close(self) -> None:
-        """End the child, and start none any more."""
+        """End the child, and start no other."""
         self._closed = True
         self.stop()
 
@@ -182,7 +217,7 @@ class ComfyServer:
             raise UpstreamError(f"No ComfyUI answers at {self.url}. {detail}")
         if self._crashes >= CRASHES_MAX and time.monotonic() - self._crashed_s < CRASHES_REST_S:
             raise UpstreamError(
-                f"ComfyUI ended {self._crashes} times in a row and is left alone for a while.",
+                f"ComfyUI ended {self._crashes} times in a row and is not restarted for a while.",
                 hint="Its last output is in the logs of the generations that it failed.",
             )
         spec = self._spec(installation, cpu=run.slot.gpu is None)
@@ -211,6 +246,6 @@ class ComfyServer:
             slow = "is still starting" if self.owned else "does not answer"
             raise WorkerTimeout(
                 f"ComfyUI {slow} after {self._settings.startup_timeout:.0f} s.",
-                hint="Raise STARTUP_TIMEOUT where its models and extensions need longer.",
+                hint="Raise STARTUP_TIMEOUT if its models and extensions need longer.",
             )
         time.sleep(_STARTING_S)

@@ -1,4 +1,4 @@
-"""The ComfyUI that this worker started: its output, its life and its end."""
+"""The ComfyUI process that this worker started: its output and its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lorapod.processes.pump import Pump
 
 logger = logging.getLogger(__name__)
 
-#: It holds no lease: its guard ends it when the worker is gone, not when a heartbeat is late.
+#: It holds no lease: its guard ends it when the worker has ended, not when a heartbeat is late.
 _FENCE_S = 1e9
 #: From SIGINT to SIGKILL; a server has nothing to save.
 STOP_GRACE_S = 3.0
@@ -62,7 +62,7 @@ class ServerChild:
         return next((line for line in reversed(self._lines) if line.strip()), "")
 
     def listen(self, listener: Callable[[str], None] | None) -> None:
-        """Have each line go to `listener` from now on; the one before is not called any more when this returns."""
+        """Send each line to `listener` from now on; the former listener is not called after this returns."""
         with self._listening:
             self._listener = listener
 
@@ -78,7 +78,7 @@ class ServerChild:
             while not pump.exited:
                 for line in pump.lines(_PAUSE_S):
                     self._hear(line.text, repainted=line.repainted)
-            # What it wrote last is in the pipes; a program that outlived it may hold them open.
+            # Its last output is still in the pipes; a program that it started may hold them open.
             until_s = time.monotonic() + _PAUSE_S
             while pump.open and time.monotonic() < until_s:
                 for line in pump.lines(0.05):

@@ -13,7 +13,7 @@ from typing import Any
 
 from yarl import URL
 
-#: What a server that has unloaded everything may still hold, in bytes: torch gives memory back in blocks.
+#: GPU memory, in bytes, that a server may keep after unloading everything: torch frees memory in blocks.
 LEFT_BYTES_MAX = 256_000_000
 #: How long a release may take, and each answer within it.
 RELEASE_S = 15.0
@@ -39,13 +39,13 @@ def connection_to(url: str, timeout_s: float) -> http.client.HTTPConnection:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerView:
-    """What one look at the server's address showed."""
+    """The result of one probe of the server's URL."""
 
     #: Something listens there.
     listens: bool
     #: Its `system_stats`; None if it did not answer in time, or is another program.
     stats: Mapping[str, Any] | None = None
-    #: What listens there is not ComfyUI.
+    #: Another program listens there.
     foreign: bool = False
 
 
@@ -83,7 +83,7 @@ def _still_listens(url: str, timeout_s: float) -> bool:
 
 
 def free_memory(url: str) -> bool:
-    """Have the server at `url` unload its models; whether it has, or is not there at all."""
+    """Have the server at `url` unload its models; return whether it did, or does not run."""
     until_s = time.monotonic() + RELEASE_S
     if not look_at(url, ANSWER_S).listens:
         return True
@@ -110,7 +110,7 @@ def held_bytes(stats: Mapping[str, Any]) -> int:
 
 
 def _ask(url: str) -> bool:
-    """Ask it to; it does so when it has nothing else to do."""
+    """Send the request; the server carries it out when it is idle."""
     connection = connection_to(url, ANSWER_S)
     try:
         body = json.dumps({"unload_models": True, "free_memory": True})

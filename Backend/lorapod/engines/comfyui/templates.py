@@ -19,7 +19,7 @@ TEXT_TO_IMAGE = "text_to_image"
 
 
 class WorkflowTemplates:
-    """Finds workflows; looks each time, so that files may come and go."""
+    """Finds workflows; reads the folder each time, so that files may come and go."""
 
     def __init__(self, folder: Path) -> None:
         """Look in `folder`, which need not exist, before the package's own."""
@@ -36,7 +36,7 @@ class WorkflowTemplates:
         """Return the workflow of that name, with or without its `.json`.
 
         Raises:
-            NotFound: there is none of that name; the message has those there are.
+            NotFound: there is none of that name; the message lists the names.
             InvalidInput: the name is not a plain one, or the file is not a workflow in API format.
             OSError: the file cannot be read.
         """

@@ -3,7 +3,7 @@
 The history is the truth, the socket only says when to look: a socket may close, or fall silent while it stays open, and
 its last event comes before the history has the prompt. So it is looked for whenever an event says that something ended,
 and once a second whatever the socket does. Each prompt has a socket and a client id of its own, because ComfyUI serves
-only the newest socket of an id, and none once an older one of that id closes.
+only the newest socket of an id, and none after an older one of that id closes.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class PromptWatch:
             limits: how long it may take.
             progress: what reads its events.
             report: called with the progress in them.
-            stopped: whether it is to be cancelled.
-            check_server: whether a server that cannot be reached is known to live; raises when it has died.
+            stopped: whether to cancel it.
+            check_server: whether a server that cannot be reached is known to be alive; raises if it has died.
         """
         self._client = client
         self._prompt_id = prompt_id
@@ -154,7 +154,7 @@ class PromptWatch:
         return EndedPrompt(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Pass events on until the socket closes; whatever happens to it, the history is still asked."""
+        """Pass events on until the socket closes; the history is asked in any case."""
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
@@ -221,7 +221,7 @@ class PromptWatch:
             async with asyncio.timeout(LOOK_S):
                 entry = await self._client.history(self._prompt_id)
         except (ServerSlow, TimeoutError):
-            # It may be loading a model; the deadline ends that, should it not.
+            # It may be loading a model; the deadline limits that.
             self._check_server()
             return None
         except ServerAway:
@@ -249,7 +249,7 @@ class PromptWatch:
         return entry
 
     async def _look_for_loss(self, now_s: float) -> None:
-        """Ask the queue, where nothing was heard for a while.
+        """Ask the queue if no event came for a while.
 
         Raises:
             PromptLost: the prompt neither waits nor runs, and has not ended either.

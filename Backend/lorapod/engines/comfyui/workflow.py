@@ -20,7 +20,7 @@ PROMPTS = ("PROMPT", "VIDEO_PROMPT")
 NEGATIVE = "NEGATIVE_PROMPT"
 #: Placeholders of a generation's own fields, beside those above.
 _FIELDS = ("width", "height", "length", "seed", "steps", "guidance_scale", "strength")
-#: What a request has to give where its workflow has the placeholder.
+#: The field that a request needs for each placeholder of its workflow.
 _NEEDED = {
     IMAGE: "image",
     MODEL: "model",
@@ -51,7 +51,7 @@ class Composed:
     graph: Graph
     #: The seed that makes the same image again; None if the workflow has several.
     seed: int | None
-    #: What of the request no node took, a sentence each.
+    #: A sentence for each field of the request that no node took.
     warnings: Sequence[str] = field(default=())
 
 
@@ -59,7 +59,7 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
     """Fill a template for one image of a generation; `template` stays as it is.
 
     Raises:
-        InvalidInput: the workflow needs what the request has not, or the request has what would be lost silently.
+        InvalidInput: the workflow needs a field that the request lacks, or has no place for one that it has.
     """
     values = _values(generation, parts)
     _check(generation, template, values)

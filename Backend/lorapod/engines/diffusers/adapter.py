@@ -33,8 +33,8 @@ from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
 _PACKAGE = Path(lorapod.__file__).parent
-#: A process with the libraries imported, from which the child is forked: given up and taken again, the GPU costs the
-#: time to load the model, not the imports. It never touches the GPU itself.
+#: The child is forked from a process that has the libraries imported and never touches the GPU: after the GPU was freed,
+#: the next start takes the time to load the model, without the imports.
 _WARM = WarmSpec(
     python=(sys.executable,),
     cwd=_PACKAGE.parent,
@@ -44,7 +44,7 @@ _WARM = WarmSpec(
         for name in ("engines", "atomic.py", "errors.py", "library_errors.py", "safety", "weights.py")
     ),
 )
-#: Where whole models lie in the workspace's `models`, beside that folder itself.
+#: Folders of whole models in the workspace's `models`, beside that folder itself.
 _FOLDERS = ("diffusers", "checkpoints")
 _LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
 
@@ -70,7 +70,7 @@ class DiffusersEngine:
 
         Args:
             settings: default model, time limits, model folders.
-            workspace: where models and results lie.
+            workspace: the place of models and results.
             clock: measures how long the model has been idle, for `ENGINE_IDLE_S`.
             starter: starts the child.
         """
@@ -158,13 +158,13 @@ class DiffusersEngine:
             self._closed = True
             busy, resident = self._busy, self._resident
         if busy and resident is not None:
-            # Its own thread sees the end, and lets go.
+            # The thread of the generation notices the end.
             resident.kill()
         else:
             self.release()
 
     def _generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
-        # Once more: it may have waited for hours since it was prepared.
+        # Check again: it may have waited for hours since it was prepared.
         source = self._source(generation)
         check_loras(generation.loras)
         began_s = time.monotonic()

@@ -34,7 +34,7 @@ class Load(Message):
     kind: Literal["load"] = "load"
     #: A folder in diffusers' layout, a `.safetensors` file, or a hub id.
     model: str
-    #: For a file: a folder in diffusers' layout whose configuration it has; None: the hub's, by the file's kind.
+    #: The folder with the configuration of a single file; None: the Hub's configuration for that kind of file.
     config: Path | None = None
     #: Whether nothing may be downloaded.
     offline: bool
@@ -47,7 +47,7 @@ class Lora(Message):
     #: How answers and complaints call it.
     name: str
     weight: float
-    #: Differs when the file was written anew.
+    #: Changes when the file is replaced.
     stamp: str
 
 

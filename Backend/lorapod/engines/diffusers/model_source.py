@@ -22,7 +22,7 @@ class ModelSource:
     model: str
     #: The folder whose configuration a single file has.
     config: Path | None = None
-    #: Differs when a file of it was written anew; empty for a hub id.
+    #: Changes when a file of it is replaced; empty for a Hub id.
     stamp: str = ""
 
 
@@ -84,7 +84,7 @@ def _local(path: Path) -> ModelSource:
         )
     files = sorted(inner for inner in (*path.glob("*"), *path.glob("*/*")) if inner.is_file())
     if any(inner.suffix == ".py" for inner in files):
-        raise InvalidInput(f"model: the folder {path.name} brings its own code, which is not run.")
+        raise InvalidInput(f"model: the folder {path.name} contains code of its own, which is not run.")
     if not any(inner.suffix == SUFFIX for inner in files):
         raise InvalidInput(
             f"model: the folder {path.name} holds no {SUFFIX} weights; other formats are not loaded.",

@@ -35,7 +35,7 @@ EXIT_S = 20.0
 #: How long the streams of a child that has exited may stay open (something outside its group holds them).
 _DRAIN_S = 2.0
 
-#: For a guard that has nothing to fence: what a frozen worker's child still writes lies in a folder of its own.
+#: The guard fences nothing: what a frozen worker's child still writes goes into a folder of its own.
 _NEVER_S = 1e9
 
 _LOOK_S = 0.05
@@ -44,7 +44,7 @@ _CHILD = "lorapod.engines.diffusers.child"
 
 
 class NotStarted(Exception):
-    """The child ended, or did not call back, before it could be spoken to."""
+    """The child ended, or did not connect."""
 
 
 class ResidentPipeline:

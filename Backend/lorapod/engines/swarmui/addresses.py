@@ -69,10 +69,10 @@ class ModelAddresses:
     async def final(self, source: str) -> str:
         """Follow and check every redirect, with the token for gated files of the Hub; return the last URL.
 
-        The Hub leads to a signed address, which works for a while without the token.
+        The Hub redirects to a signed URL, which works for a while without the token.
 
         Raises:
-            UnsafeUrl: it, or where it leads, is not on the public internet.
+            UnsafeUrl: it, or a redirect, is not on the public internet.
             NotFound: there is nothing.
             UpstreamError: a server on the way fails or refuses.
         """

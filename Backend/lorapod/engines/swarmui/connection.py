@@ -24,7 +24,7 @@ CONNECT_S = 5.0
 #: How long a websocket may take to be opened.
 HANDSHAKE_S = 20.0
 
-#: A file that is there comes without such a pause.
+#: Longest pause within a file.
 _IDLE_S = 30.0
 
 #: How long the server's farewell is waited for: after a generation it takes two seconds, for another request.
@@ -54,7 +54,7 @@ class SwarmConnection:
     """One SwarmUI as one event loop reaches it."""
 
     def __init__(self, address: str, http: aiohttp.ClientSession) -> None:
-        """Ask the server at `address` through `http`; see `linked`."""
+        """Use the server at `address` through `http`; see `connected`."""
         self._address = address
         self._http = http
 
@@ -66,7 +66,7 @@ class SwarmConnection:
         Raises:
             SessionUnknown: a new session is needed.
             SwarmUnreachable: there was no answer.
-            WorkerTimeout: there was none in time.
+            WorkerTimeout: there was no answer in time.
             WorkerError: the answer contains an error.
         """
         status, body = await self._attempt(route, fields, timeout_s)
@@ -98,7 +98,7 @@ class SwarmConnection:
         """Open the websocket of a route.
 
         Raises:
-            NoSocket: there is a server, but none that opens it.
+            NoSocket: the server does not open it.
             SwarmUnreachable: there is no server.
         """
         try:
@@ -154,7 +154,7 @@ async def connected(address: str) -> AsyncIterator[SwarmConnection]:
     """Yield a connection for the present event loop.
 
     Raises:
-        Unsupported: the address is none of http or https.
+        Unsupported: the URL is not http or https.
     """
     if not address.startswith(("http://", "https://")):
         raise Unsupported("SWARMUI_API_URL is not an http or https address.")

@@ -27,7 +27,7 @@ class SwarmDownloads:
     """Has SwarmUI fetch models; each call blocks until it has, or has given up."""
 
     def __init__(self, address: str, session: SwarmSession, addresses: ModelAddresses) -> None:
-        """Ask the server at `address` as `session`; `addresses` finds what it is to fetch."""
+        """Ask the server at `address` as `session`; `addresses` finds the URLs that it downloads."""
         self._address = address
         self._session = session
         self._addresses = addresses
@@ -87,7 +87,7 @@ class SwarmDownloads:
         address = await self._addresses.final(wanted.source)
         suffix = name.rpartition(".")[2]
         fields: dict[str, Any] = {
-            # It goes by the end of the address for the suffix, and leaves what is behind a # out.
+            # SwarmUI takes the suffix from the end of the URL, and ignores what follows a #.
             "url": address.partition("#")[0] + (f"#.{suffix}" if suffix == "gguf" else ""),
             "type": subtype_of(wanted.kind),
             "name": name.rpartition(".")[0],

@@ -40,7 +40,7 @@ class Stream:
 
     #: How many images there will be.
     expected: int
-    #: Indices that SwarmUI has taken back, after it had shown them.
+    #: Indices of images that SwarmUI has withdrawn.
     discarded: set[int] = field(default_factory=set)
     #: Whether it said that nothing more comes.
     over: bool = False
@@ -101,7 +101,7 @@ class Stream:
 
 
 def _whole(value: Any) -> int | None:
-    """Return a number that SwarmUI sometimes writes as text; None if it is none."""
+    """Return a number that SwarmUI sometimes writes as text; None if it is not a number."""
     try:
         return int(str(value))
     except ValueError:
@@ -191,7 +191,7 @@ class SwarmGeneration:
             self._files.pop(index).path.unlink(missing_ok=True)
 
     async def _settle(self) -> None:
-        """Have the server free again after the websocket broke: it generates on, or has to be started again."""
+        """Make the server free again after the websocket broke: it may still generate, or be restarting."""
         try:
             await self.interrupt()
         except WorkerError:

@@ -1,4 +1,4 @@
-"""From what SwarmUI calls an image to a file: an address below its own, or the bytes themselves."""
+"""Save an image that SwarmUI names by a path on its server or a data URI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _DATA = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,", re.ASCII)
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}", re.ASCII)
 
-#: What media types are called in names, where Python's table knows nothing or something odd.
+#: Suffixes of media types that Python's table lacks, or has an unusual suffix for.
 _SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/webp": ".webp", "video/webm": ".webm"}
 
 #: How often an image is asked for when the connection breaks: it may have taken an hour to make.
@@ -111,7 +111,7 @@ async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> Non
     if response.status == 200:
         return
     if response.status == 404 or 300 <= response.status < 400:
-        # It leads to a page of its own for what it does not have.
+        # SwarmUI redirects to a page of its own for a missing file.
         raise NotFound(
             f"SwarmUI has no file {address!r}, though it named it.",
             hint="Something removed it from SwarmUI's output folder; generate it again.",

@@ -1,6 +1,6 @@
 """Copies of the workspace's LoRAs for SwarmUI, in a folder of the worker among SwarmUI's LoRAs.
 
-Copies, not links: SwarmUI writes the hash and other metadata into the header of a LoRA that it uses, in place where
+Copies, not links: SwarmUI writes the hash and other metadata into the header of a LoRA that it uses, in place if
 they fit. Through a link, that would change what a training made, and its checksum.
 """
 
@@ -89,7 +89,7 @@ def _noted_as_used(copy: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        # SwarmUI, as another user, has written it anew.
+        # SwarmUI, as another user, has replaced it.
         return True
     return True
 
@@ -106,7 +106,7 @@ def _sweep(own: Path) -> None:
 class ModelRoots:
     """The places where SwarmUI's models may be."""
 
-    #: SwarmUI's model folder, where an operator has named it.
+    #: SwarmUI's model folder, if the operator named it.
     named: Path | None = None
     #: Possible installations of SwarmUI: it names its folders relative to its own.
     installations: Sequence[Path] = ()
@@ -135,7 +135,7 @@ class ModelRoots:
 async def seen(
     caller: SwarmCaller, names: Sequence[str], known: SwarmInventory, clock: Clock
 ) -> SwarmInventory:
-    """Wait until SwarmUI has all of `names` among its LoRAs; answers what it knows then.
+    """Wait until SwarmUI has all of `names` among its LoRAs; return what it knows then.
 
     Raises:
         UpstreamError: it does not find them.

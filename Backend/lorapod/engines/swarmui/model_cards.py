@@ -77,7 +77,7 @@ def card(told: Mapping[str, Any], kind: ModelKind) -> ModelCardView:
 def edited(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return all fields that `EditModelMetadata` needs, with `changes` applied.
 
-    It overwrites every text with what it is given, so each is given as it is.
+    It overwrites every text, so unchanged ones are sent too.
 
     Raises:
         Unsupported: SwarmUI keeps no such field.

@@ -15,7 +15,7 @@ from lorapod.errors import UpstreamError, WorkerError, WorkerTimeout
 #: Between two looks at a server that is not ready.
 LOOK_S = 0.5
 
-#: A server that has answered before is started anew within so long, or not at all.
+#: How long a server that has answered before may take to restart.
 RESTART_S = 60.0
 
 #: Longest that one look may take.
@@ -32,7 +32,7 @@ _NO_BACKEND = "Configure a backend in SwarmUI (its `Data/Backends.fds`), and see
 
 @dataclass(frozen=True, kw_only=True)
 class Backends:
-    """What SwarmUI says of the programs that generate for it."""
+    """The state of the programs that generate for SwarmUI."""
 
     #: `running`, `loading`, `some_loading`, `errored`, `empty`, `all_disabled`, `disabled`, `idle`, `unknown`.
     status: str
@@ -94,10 +94,10 @@ async def ready(
     An errored backend does not end the wait while another is loading: the rest may still do.
 
     Args:
-        caller: whom to ask.
-        patience_s: how long at most.
+        caller: the session to ask in.
+        patience_s: the longest wait.
         clock: measures it.
-        report: gets a sentence at first, and every now and then.
+        report: called with a sentence at first, and now and then.
 
     Raises:
         WorkerTimeout: it was not ready in time.

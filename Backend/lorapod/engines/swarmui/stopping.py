@@ -60,7 +60,7 @@ async def stoppable(
     finally:
         if not task.done():
             task.cancel()
-        # Its own end is of no interest any more where something else is raised.
+        # Its own error does not matter if another one is raised.
         await asyncio.gather(task, return_exceptions=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.servers.comfyui import VERSION
 from tests.servers.comfyui_process import install
 
-from lorapod.engines.comfyui.installation import find_installation
+from lorapod.engines.comfyui.server import find_installation
 
 
 @pytest.fixture

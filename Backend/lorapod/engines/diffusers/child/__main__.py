@@ -77,7 +77,7 @@ class ChildServer:
                     self._channel.send(answer)
                     return 1
             if not isinstance(answer, Made):
-                # Before the answer: what a failed load or image has left must not lie in the next one's way.
+                # Before the answer: a failed load or image must leave no memory in use for the next one.
                 _tidy()
             self._channel.send(answer)
 

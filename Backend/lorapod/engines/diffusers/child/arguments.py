@@ -51,7 +51,7 @@ def arguments_for(pipeline: Any, request: Generate) -> Arguments:
     """Return all arguments but images, seeds and callbacks; warn of what the pipeline does not take.
 
     Raises:
-        InvalidInput: `strength` leaves no step of an input image's.
+        InvalidInput: `strength` leaves no step for the input image.
     """
     taken = inspect.signature(pipeline.__call__).parameters
     kind = type(pipeline).__name__
@@ -104,7 +104,7 @@ def _warn_of_idle_negative_prompt(made: Arguments, taken: Parameters) -> None:
 
 
 def _check_strength(made: Arguments, taken: Parameters) -> None:
-    """Refuse what leaves no step to be made: not every pipeline says it so that a person understands."""
+    """Refuse a strength that leaves no step: not every pipeline has a clear message for that."""
     steps, strength = (
         made.given.get(name, taken[name].default if name in taken else None)
         for name in ("num_inference_steps", "strength")
@@ -119,7 +119,7 @@ def scheduler_named(name: str, own: Any) -> Any:
     """Return a fresh scheduler of that name, with the settings of the pipeline's own.
 
     Raises:
-        InvalidInput: the pipeline takes none of that name.
+        InvalidInput: the pipeline has no scheduler of that name.
     """
     kinds = {kind.__name__: kind for kind in getattr(own, "compatibles", [])}
     class_name, changes = _CLASSES.get(name.lower(), (name, {}))

@@ -35,7 +35,7 @@ class LoadedModel:
         """Return the pipeline with or without an input image.
 
         Raises:
-            Unsupported: there is none for input images.
+            Unsupported: there is no pipeline for input images.
         """
         if not with_image:
             return self.text_to_image
@@ -55,8 +55,8 @@ def load_model(request: Load) -> LoadedModel:
     """Load a pipeline onto the GPU, or the processor if there is no GPU.
 
     Raises:
-        InvalidInput: it cannot be read, or brings its own code.
-        Unsupported: it is of no kind that makes images of text.
+        InvalidInput: it cannot be read, or contains code of its own.
+        Unsupported: this kind of model does not make images from text.
         UpstreamError: it is not here and could not be downloaded.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -86,7 +86,7 @@ def _dtype(device: str) -> torch.dtype:
 def _from_layout(request: Load, dtype: torch.dtype) -> Any:
     config = DiffusionPipeline.load_config(request.model, local_files_only=request.offline)
     if not isinstance(config.get("_class_name"), str):
-        raise InvalidInput(f"The model {request.model} brings its own code, which is not run.")
+        raise InvalidInput(f"The model {request.model} contains code of its own, which is not run.")
     # The checker of some models turns images black; the operator answers for what is generated.
     extras = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in config else {}
     return AutoPipelineForText2Image.from_pretrained(
@@ -128,7 +128,7 @@ def _config_repository(path: Path) -> str:
 def _unloadable(request: Load, error: Exception) -> WorkerError:
     name, reason = request.model, " ".join(str(error).split())
     if "AutoPipeline can't find" in reason:
-        return Unsupported(f"The model {name} is of no kind that makes images of text.")
+        return Unsupported(f"The model {name} does not make images from text.")
     if not Path(name).is_absolute():
         return UpstreamError(
             f"The model {name} is not on this worker and could not be downloaded: {reason}",

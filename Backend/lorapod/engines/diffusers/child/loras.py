@@ -14,7 +14,7 @@ from lorapod.engines.diffusers.messages import Lora
 from lorapod.errors import ErrorCode, InvalidInput, Unsupported
 from lorapod.library_errors import code_of
 
-#: So many stay loaded, beside those in use. One that is not in use costs memory, but no time.
+#: How many LoRAs stay loaded that are not in use: they cost memory, but no time.
 KEPT = 4
 
 #: Of each layer's tensors, the one that is counted.
@@ -35,7 +35,7 @@ class LoadedLoras:
     """Adapters on one pipeline. The base model is never loaded again, and its weights never change."""
 
     def __init__(self, pipeline: Any, *, model: str) -> None:
-        """Begin with none; `model` is what complaints call the pipeline's."""
+        """Begin without LoRAs; `model` is the name for messages."""
         self._pipeline = pipeline
         self._model = model
         #: Adapters by what they were loaded from, the last used last.
@@ -47,7 +47,7 @@ class LoadedLoras:
 
         Raises:
             InvalidInput: one does not fit the model; then no LoRA is in use.
-            Unsupported: the model takes none.
+            Unsupported: the model takes no LoRA.
         """
         if not loras and not self._adapters:
             return []
@@ -93,7 +93,7 @@ class LoadedLoras:
         except (ValueError, KeyError, RuntimeError, TypeError, AttributeError, IndexError, OSError) as error:
             self._remove(name)
             if code_of(error) is not ErrorCode.INTERNAL:
-                # The machine's fault, not the file's.
+                # The machine failed, not the file.
                 raise
             raise self._unfit(lora, str(error)) from error
         held, given = self._layers(name), _layers_in(lora.path)
@@ -118,14 +118,14 @@ class LoadedLoras:
         )
 
     def _remove(self, adapter: str) -> None:
-        """Take away what a load that failed may have left."""
+        """Remove what a failed load may have left."""
         names = {name for names in self._pipeline.get_list_adapters().values() for name in names}
         if adapter in names:
             self._pipeline.delete_adapters(adapter)
 
     def _unfit(self, lora: Lora, reason: str) -> InvalidInput:
         lines = [line.strip() for line in reason.splitlines() if line.strip()] or ["it cannot be read"]
-        # A line that ends in a colon only announces the next one.
+        # A line that ends in a colon is only a heading.
         first = next((line for line in lines if not line.endswith(":")), lines[0])
         return InvalidInput(
             f"The LoRA {lora.name} does not fit the model {self._model}: {first[:300].rstrip('.:')}.",

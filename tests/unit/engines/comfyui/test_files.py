@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.engines.comfyui.input_image import fitted
+from lorapod.engines.comfyui.files import fitted
 from lorapod.errors import InvalidInput
 
 

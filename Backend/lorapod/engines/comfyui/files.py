@@ -1,4 +1,4 @@
-"""Results, brought from ComfyUI into the process's own folder."""
+"""The files of a job: its input image on the way to ComfyUI, its results on the way back."""
 
 from __future__ import annotations
 
@@ -10,11 +10,53 @@ from pathlib import Path
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, ServerAway
 from lorapod.engines.comfyui.outputs import OutputFile, OutputText
+from lorapod.errors import InvalidInput
 
-#: How often a file is fetched whose connection breaks.
+#: PNG at its fastest: the file lives for one job, on this machine.
+_COMPRESSION = 1
+
+
+#: Attempts to fetch a file if the connection breaks.
 ATTEMPTS = 3
 _NAME_CHARACTERS = 120
 _UNUSUAL = re.compile(r"[^\w .+()\[\]-]+")
+
+
+def fitted(source: Path, target: Path, *, width: int | None, height: int | None) -> tuple[int, int]:
+    """Write the image to `target` as PNG, upright, in the requested size; return that size.
+
+    With both sides given, the image covers them and the rest is cropped evenly; with one side, the other is in proportion;
+    without, it keeps its size.
+
+    Raises:
+        InvalidInput: the image cannot be decoded.
+        OSError: `target` cannot be written.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(source) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image = image.convert(
+                "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
+            )
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InvalidInput("image: the image cannot be decoded.") from error
+    size = _size(image.size, width, height)
+    if size != image.size:
+        image = ImageOps.fit(image, size, method=Image.Resampling.LANCZOS)
+    image.save(target, format="PNG", compress_level=_COMPRESSION)
+    return size
+
+
+def _size(now: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
+    if width and height:
+        return width, height
+    if width:
+        return width, max(1, round(now[1] * width / now[0]))
+    if height:
+        return max(1, round(now[0] * height / now[1])), height
+    return now
 
 
 async def collect(
@@ -32,7 +74,7 @@ async def collect(
         files: what to fetch.
         texts: what to write.
         folder: there already.
-        patience_s: for so long a file may still be on its way into ComfyUI's folder.
+        patience_s: how long to wait for a file that is not yet in ComfyUI's folder.
 
     Raises:
         OutputGone: a file is not there; those before it stay.
@@ -68,7 +110,7 @@ async def _download(client: ComfyClient, file: OutputFile, folder: Path) -> Path
     try:
         with part.open("xb") as target:
             async for chunk in client.download(file):
-                # Not in another thread: this loop is the job's own, and has nothing else to do.
+                # No other thread is needed: this loop serves this job alone.
                 target.write(chunk)
         path = _free(folder, file.filename)
         part.rename(path)
