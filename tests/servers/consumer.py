@@ -1,4 +1,4 @@
-"""A queue on a broker that takes every event, and what has come into it."""
+"""A consumer that receives every event of an exchange."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers.rabbitmq import RunningRabbitMQ
 
 
 class Consumer:
-    """A durable queue that is bound to an exchange, read with a client of another make than the worker's."""
+    """A durable queue that is bound to an exchange, read with pika, which the worker does not use."""
 
     def __init__(self, server: RunningRabbitMQ, exchange: str, *, bindings: str = "training.*") -> None:
         self._exchange = exchange
@@ -29,7 +29,7 @@ class Consumer:
         self.routing_keys: list[str] = []
 
     def drain(self) -> list[dict[str, Any]]:
-        """Everything that has come since the queue was made."""
+        """Return every body that has arrived since the queue was declared."""
         with self.channel() as channel:
             while True:
                 method, properties, body = channel.basic_get(self.queue, auto_ack=True)
@@ -54,7 +54,7 @@ class Consumer:
             return True
 
     def channel(self) -> _Channel:
-        """A connection of its own, until the end of the block."""
+        """Open a channel on a new connection for one block."""
         return _Channel(self._parameters)
 
 

@@ -43,7 +43,7 @@ class Repo:
 
 
 class HubStandIn:
-    """What the Hub holds."""
+    """A Hub with its repositories in memory."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -114,7 +114,7 @@ class HubStandIn:
         return web.json_response({"url": f"{self.url}/{repo_id}"})
 
     async def _validate_yaml(self, request: web.Request) -> web.Response:
-        """Asked before a README.md is committed."""
+        """Check the metadata of a README.md before its commit."""
         head = (await request.json())["content"].split("---\n")
         try:
             fields = yaml.safe_load(head[1]) if len(head) > 2 and not head[0] else {}
@@ -224,7 +224,7 @@ class HubStandIn:
 
 @contextmanager
 def running_hub() -> Iterator[HubStandIn]:
-    """A server with what it holds in memory."""
+    """Start a Hub for a block."""
     server = HubStandIn()
     with server.running():
         yield server

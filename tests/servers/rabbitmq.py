@@ -24,7 +24,7 @@ GREETING = b"AMQP\x00\x00\x09\x01"
 
 
 class RunningRabbitMQ:
-    """A broker on free loopback ports, with a folder and a node of its own; can be frozen, killed and started again."""
+    """A broker on free loopback ports, with its own folder and node; a test may freeze, kill and restart it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,7 +33,7 @@ class RunningRabbitMQ:
         settings = folder / "rabbitmq.conf"
         settings.write_text(
             f"listeners.tcp.default = 127.0.0.1:{self.port}\nlog.console = false\nlog.file.level = warning\n"
-            # A full disk of the machine is not what is tested, and a broker that waits for one would look frozen.
+            # A broker that waits for disk space would look frozen.
             "disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\n"
         )
         self._environment = {
@@ -54,7 +54,7 @@ class RunningRabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
         self._popen: subprocess.Popen[bytes] | None = None
-        # The broker would leave one behind that nobody ends.
+        # The broker itself would start one that outlives it.
         names = shutil.which("epmd")
         assert names is not None, "epmd is missing: scripts/test-servers.sh installs it with rabbitmq-server"
         self._names = subprocess.Popen(
@@ -90,7 +90,7 @@ class RunningRabbitMQ:
             time.sleep(0.05)
 
     def control(self, *arguments: str) -> str:
-        """What `rabbitmqctl` answers."""
+        """Return the output of `rabbitmqctl`."""
         command = [str(PROGRAMS / "rabbitmqctl"), "--quiet", *arguments]
         ended = subprocess.run(
             command,
@@ -107,21 +107,21 @@ class RunningRabbitMQ:
         os.killpg(self._popen.pid, number)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would; returns when it is gone."""
+        """Kill it, as a power cut would; return once it is gone."""
         assert self._popen is not None
         with suppress(ProcessLookupError):
             self.signal(signal.SIGKILL)
         self._popen.wait()
 
     def close(self) -> None:
-        """End it, and the small server of node names beside it."""
+        """Kill it, and its server of node names (epmd)."""
         self.kill()
         self._names.kill()
         self._names.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It takes connections, and answers nobody."""
+        """Freeze it for a block: it accepts connections, and does not answer."""
         self.signal(signal.SIGSTOP)
         try:
             yield
@@ -137,7 +137,7 @@ class RunningRabbitMQ:
 
 @contextmanager
 def running_rabbitmq() -> Iterator[RunningRabbitMQ]:
-    """A broker, gone with its folder afterwards."""
+    """Start a broker, and remove it with its folder after the block."""
     with tempfile.TemporaryDirectory(prefix="lorapod-rabbitmq-", ignore_cleanup_errors=True) as folder:
         server = RunningRabbitMQ(Path(folder))
         try:

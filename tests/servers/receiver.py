@@ -1,4 +1,4 @@
-"""A receiver of callbacks on a loopback port, which answers as a test tells it."""
+"""A receiver of callbacks on a loopback port, with answers that a test sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 
 @dataclass(frozen=True, kw_only=True)
 class Posted:
-    """A request that came."""
+    """A request that arrived."""
 
     path: str
     headers: Mapping[str, str]
@@ -28,7 +28,7 @@ class Posted:
 
 
 class Receiver:
-    """Takes every POST; `answers` are used up first, one a request: a status, or seconds of silence before a 200."""
+    """Accepts every POST; uses up `answers` first, one per request: a status, or seconds to wait before a 200."""
 
     def __init__(self) -> None:
         self.posted: list[Posted] = []
@@ -53,7 +53,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver, gone afterwards."""
+    """Start a receiver for a block."""
     receiver = Receiver()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.answer)

@@ -39,7 +39,7 @@ PORTS = (
 
 
 class RunningS3:
-    """A server on free loopback ports, with a folder of its own; can be killed and started again on the same ports."""
+    """A server on free loopback ports, with its own folder; a test may kill it and restart it on the same ports."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ class RunningS3:
         return S3Access(key_id=KEY_ID, secret_key=SecretStr(secret_key), endpoint_url=url)
 
     def client(self) -> S3Client:
-        """boto3's own, to look behind the adapter."""
+        """Return a plain boto3 client, to check what the adapter did."""
         return make_client(self.access())
 
     def put(self, key: str, content: bytes) -> None:
@@ -95,7 +95,7 @@ class RunningS3:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would; returns when it is gone."""
+        """Kill it, as a power cut would; return once it is gone."""
         assert self._popen is not None
         self._popen.kill()
         self._popen.wait()
@@ -105,7 +105,7 @@ class RunningS3:
                 left.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
-        """Whether an object can be written: the last thing that works after a start."""
+        """Return whether an object can be written: that works last after a start."""
         client = self.client()
         try:
             if not self._bucket_made:
@@ -121,7 +121,7 @@ class RunningS3:
 
 @contextmanager
 def running_s3() -> Iterator[RunningS3]:
-    """A server, gone with its folder afterwards."""
+    """Start a server, and remove it with its folder after the block."""
     with tempfile.TemporaryDirectory(prefix="lorapod-s3-") as folder:
         server = RunningS3(Path(folder))
         try:

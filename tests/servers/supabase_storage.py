@@ -1,4 +1,4 @@
-"""A stand-in for Supabase Storage, which cannot be installed; it behaves as the real one was seen to."""
+"""A stand-in for Supabase Storage, which cannot be installed; it behaves as supabase/storage 1.11 was measured."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class Upload:
 
 
 class SupabaseStandIn:
-    """What the server holds; outlives its restarts."""
+    """A server whose objects survive its restarts."""
 
     def __init__(self) -> None:
         self.port = 0
         self.buckets: dict[str, dict[str, Held]] = {}
         self.uploads: dict[str, Upload] = {}
         self.requests: list[tuple[str, str]] = []
-        #: Answered instead of the next requests, one each.
+        #: The answers to the next requests, one each.
         self.faults: list[web.HTTPException] = []
         #: The chunks of resumable uploads to break the connection after, counted from 1.
         self.break_chunks: set[int] = set()
@@ -315,7 +315,7 @@ class SupabaseStandIn:
             content_type=fields["contentType"],
             metadata=json.loads(fields.get("metadata", "{}")),
         )
-        # The real one names its inner address, which callers cannot always reach.
+        # The real server answers its internal URL, which callers cannot always reach.
         location = f"http://storage.invalid{API}/upload/resumable/{identity}"
         return web.Response(status=201, headers={"Location": location, "Tus-Resumable": "1.0.0"})
 
@@ -353,7 +353,7 @@ class SupabaseStandIn:
 
 @contextmanager
 def running_supabase() -> Iterator[SupabaseStandIn]:
-    """A server with what it holds in memory."""
+    """Start a server with its objects in memory."""
     server = SupabaseStandIn()
     with server.running():
         yield server

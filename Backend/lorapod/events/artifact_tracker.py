@@ -39,12 +39,12 @@ class ArtifactTracker:
             OSError: the disk failed.
         """
         folder = record.run_folder(self._workspace)
-        for picture in artifacts.samples(folder):
-            if path := self._new(picture.path, still=still):
-                if still and is_cut_off(picture.path):
+        for sample in artifacts.samples(folder):
+            if path := self._new(sample.path, still=still):
+                if still and is_cut_off(sample.path):
                     continue
                 self.mark_reported(path)
-                yield EventType.SAMPLE, event_texts.sample(record, picture, path)
+                yield EventType.SAMPLE, event_texts.sample(record, sample, path)
         for weights in artifacts.checkpoints(folder, record.name):
             if (path := self._new(weights.path, still=still)) and is_whole(weights.path):
                 self.mark_reported(path)

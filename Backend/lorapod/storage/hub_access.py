@@ -116,9 +116,7 @@ def status_error(status: int, key: str, repo_id: str) -> WorkerError:
     what = f"{key!r} of the HuggingFace repository {repo_id!r}"
     # 409: another commit came in between. 412: as above, with a parent named.
     if status == 416:
-        return ObjectChanged(
-            f"Meanwhile somebody changed {what}: it ends before the part that was asked for."
-        )
+        return ObjectChanged(f"The content of {what} changed while it was read (416).")
     if status in {408, 409, 412, 429} or status >= 500:
         return StoreUnavailable(f"The HuggingFace Hub asks to come back later for {what} ({status}).")
     if status == 404:

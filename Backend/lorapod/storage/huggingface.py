@@ -221,11 +221,11 @@ class HubObjects:
 
     def _read(self, key: str, commit: str, offset: int, write: Write) -> None:
         kind = "" if self._kind is RepoKind.MODEL else f"{self._kind}s/"
-        address = f"{self._endpoint}/{kind}{self._repo_id}/resolve/{quote(commit, safe='')}/{quote(key)}"
+        url = f"{self._endpoint}/{kind}{self._repo_id}/resolve/{quote(commit, safe='')}/{quote(key)}"
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with (
             hub_errors(key, self._repo_id),
-            self._http.stream("GET", address, headers=headers) as response,
+            self._http.stream("GET", url, headers=headers) as response,
         ):
             if not response.is_success:
                 raise status_error(response.status_code, key, self._repo_id)

@@ -44,7 +44,7 @@ class TrainedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleImage:
+class CardSample:
     """A sample image or video in the repository."""
 
     path: str
@@ -58,7 +58,7 @@ def lora_card(
     repo_id: str,
     weights: str,
     step: int | None = None,
-    samples: Sequence[SampleImage] = (),
+    samples: Sequence[CardSample] = (),
 ) -> str:
     """Return the text of a card: what the Hub indexes, and how to load the LoRA. Its owner must choose the licence.
 

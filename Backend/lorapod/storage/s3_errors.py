@@ -59,7 +59,7 @@ def _refusal(error: ClientError, what: str, bucket: str) -> WorkerError:
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CHANGED or status == 416:
-        return ObjectChanged(f"Meanwhile somebody changed {what} ({code}).")
+        return ObjectChanged(f"The content of {what} changed while it was read ({code}).")
     if code in _LATER or status == 429 or status >= 500:
         return StoreUnavailable(f"The S3 server asks to come back later for {what} ({code}).")
     if code == "NoSuchBucket":

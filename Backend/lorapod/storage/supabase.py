@@ -230,9 +230,9 @@ class SupabaseObjects:
 
     def _read(self, key: str, offset: int, write: Write) -> None:
         parts = (quote(part, safe="") for part in (self._bucket_name, *(self._root + key).split("/")))
-        address = f"{self._url}/object/authenticated/{'/'.join(parts)}"
+        url = f"{self._url}/object/authenticated/{'/'.join(parts)}"
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        with self._errors(key), self._http.stream("GET", address, headers=headers) as response:
+        with self._errors(key), self._http.stream("GET", url, headers=headers) as response:
             if not response.is_success:
                 response.read()
             refuse_failure(response, key, self._bucket_name)

@@ -88,9 +88,7 @@ def refuse_failure(response: httpx.Response, key: str, bucket: str) -> None:
 def _refusal(status: str, code: str, text: str, key: str, bucket: str) -> WorkerError:
     what = f"the object {key!r} in the Supabase bucket {bucket!r}"
     if status == "416":
-        return ObjectChanged(
-            f"Meanwhile somebody changed {what}: it ends before the part that was asked for."
-        )
+        return ObjectChanged(f"The content of {what} changed while it was read (416).")
     if status in {"423", "429"} or status.startswith("5"):
         return StoreUnavailable(f"Supabase Storage asks to come back later for {what} ({status}).")
     if code in {"Bucket not found", "NoSuchBucket"} or text == "Bucket not found":

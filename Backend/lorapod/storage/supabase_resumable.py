@@ -65,11 +65,11 @@ class ResumableUpload:
         self, path: Path, content_type: str, metadata: Mapping[str, str], progress: Progress | None
     ) -> None:
         size = path.stat().st_size
-        address = self.retries.call(lambda: self._begin(size, content_type, metadata))
+        url = self.retries.call(lambda: self._begin(size, content_type, metadata))
         offset = 0
         with path.open("rb") as file:
             while offset < size:
-                offset = self._send_chunk(address, file, offset)
+                offset = self._send_chunk(url, file, offset)
                 if progress is not None:
                     progress(offset)
 
@@ -98,14 +98,14 @@ class ResumableUpload:
             httpx.URL(self.endpoint).join(location.path).copy_with(query=location.query.encode() or None)
         )
 
-    def _send_chunk(self, address: str, file: BinaryIO, offset: int) -> int:
+    def _send_chunk(self, url: str, file: BinaryIO, offset: int) -> int:
         """Send one chunk from an offset on, and return the offset after it."""
         sent_before = False
 
         def attempt() -> int:
             nonlocal sent_before
             # Only the server knows what it has of an attempt that got no answer.
-            begin = self._kept(address) if sent_before else offset
+            begin = self._kept(url) if sent_before else offset
             sent_before = True
             file.seek(begin)
             data = file.read(CHUNK_BYTES)
@@ -113,16 +113,16 @@ class ResumableUpload:
                 return begin
             headers = {"Upload-Offset": str(begin), "Content-Type": "application/offset+octet-stream"}
             with supabase_errors(self.key, self.bucket):
-                response = self.client.patch(address, content=data, headers={**_HEADERS, **headers})
+                response = self.client.patch(url, content=data, headers={**_HEADERS, **headers})
             if response.status_code == httpx.codes.CONFLICT and "offset" in response.text.lower():
                 raise StoreUnavailable(f"Supabase Storage holds another share of {self.key!r} than was sent.")
             return self._offset(response)
 
         return self.retries.call(attempt)
 
-    def _kept(self, address: str) -> int:
+    def _kept(self, url: str) -> int:
         with supabase_errors(self.key, self.bucket):
-            response = self.client.head(address, headers=_HEADERS)
+            response = self.client.head(url, headers=_HEADERS)
         return self._offset(response)
 
     def _offset(self, response: httpx.Response) -> int:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from lorapod.storage.model_card import SampleImage, TrainedModel, is_untouched, lora_card
+from lorapod.storage.model_card import CardSample, TrainedModel, is_untouched, lora_card
 
 CAT = TrainedModel(name="cat")
 
@@ -17,8 +17,8 @@ def test_the_hub_can_read_what_was_trained() -> None:
         weights="cat/checkpoints/cat.safetensors",
         step=1000,
         samples=[
-            SampleImage(path="cat/samples/1.jpg", prompt="a cat"),
-            SampleImage(path="cat/samples/2.jpg"),
+            CardSample(path="cat/samples/1.jpg", prompt="a cat"),
+            CardSample(path="cat/samples/2.jpg"),
         ],
     )
     _, head, body = card.split("---\n", 2)
@@ -53,7 +53,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_videos_are_known() -> None:
     card = lora_card(
-        CAT, repo_id="me/cats", weights="w.safetensors", samples=[SampleImage(path="samples/1.mp4")]
+        CAT, repo_id="me/cats", weights="w.safetensors", samples=[CardSample(path="samples/1.mp4")]
     )
     assert yaml.safe_load(card.split("---\n", 2)[1])["pipeline_tag"] == "text-to-video"
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.storage.mirror.artifact import Artifact, ArtifactKind
 from lorapod.storage.mirror.ledger import UploadLedger
-from lorapod.storage.model_card import SampleImage, is_untouched, lora_card
+from lorapod.storage.model_card import CardSample, is_untouched, lora_card
 from lorapod.storage.port import ObjectStore
 from lorapod.weights import read_header, step_of
 
@@ -80,7 +80,7 @@ def _step_within(path: Path) -> int | None:
         return None
 
 
-def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[SampleImage]:
+def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[CardSample]:
     named = [
         (int(match["step"]), int(match["index"]), artifact.key)
         for artifact in sent
@@ -90,4 +90,4 @@ def _last_samples(sent: list[Artifact], prompts: Sequence[str]) -> Iterator[Samp
     last = max((step for step, _, _ in named), default=0)
     for step, index, key in sorted(named):
         if step == last and index < SHOWN:
-            yield SampleImage(path=key, prompt=prompts[index] if index < len(prompts) else None)
+            yield CardSample(path=key, prompt=prompts[index] if index < len(prompts) else None)
