@@ -72,7 +72,7 @@ class TrainingKind:
         trainer = self._trainers[order.trainer]
         plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
         return Plan(
-            work=Training(self, order, trainer, plan),
+            work=TrainingRun(self, order, trainer, plan),
             name=plan.name,
             folder=plan.run_folder.name,
             total_steps=plan.total_steps,
@@ -112,7 +112,7 @@ class TrainingKind:
         return self._trainers[record.trainer].capabilities
 
 
-class Training:
+class TrainingRun:
     """One run of a training: the `Work` of its process."""
 
     needs_slot = True
