@@ -90,6 +90,16 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
         default=8,
         description="RunPod jobs that one worker takes at a time; training uses the GPU one by one anyway.",
     )
+    read_timeout_s: PositiveFloat = Field(
+        default=60.0,
+        description="Seconds after which an action that only reads a little (`health`, `logs`, `list_files`, …) answers "
+        "`timeout`.",
+    )
+    file_timeout_s: PositiveFloat = Field(
+        default=3600.0,
+        description="Seconds after which an action that reads whole files (`download`, `download_file`, `bulk_download`, "
+        "`describe_model`) answers `timeout`.",
+    )
     max_reply_bytes: PositiveInt = Field(
         default=18_000_000,
         description="Largest answer, in bytes of JSON; RunPod refuses more than about 20 MB.",

@@ -52,7 +52,6 @@ from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
-from lorapod.telemetry.fitness import first_report
 from lorapod.trainers.dataset_readers import DatasetReaders
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
@@ -219,7 +218,7 @@ def _process_context(base: _Base, emitter: EventEmitter) -> ProcessContext:
             LeaseTimes(lease_s=settings.lease_s),
             base.clock,
         ),
-        slots=SlotPool([gpu.index for gpu in first_report(base.telemetry).gpus]),
+        slots=SlotPool([gpu.index for gpu in base.telemetry.gpus()]),
         clock=base.clock,
         environment=settings.trainer_environment(),
         max_log_bytes=settings.max_log_bytes,

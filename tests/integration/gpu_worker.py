@@ -10,8 +10,8 @@ from typing import Any
 import pynvml
 
 import rp_handler
-from lorapod import serverless, worker
-from lorapod.telemetry import fitness
+from lorapod import serverless
+from lorapod.telemetry import Telemetry, fitness
 
 
 def _lost(*_: Any) -> None:
@@ -29,5 +29,5 @@ def _absent(*_: Any) -> None:
 if __name__ == "__main__":
     pynvml.nvmlInit = {"lost": _lost, "hung": _hung, "absent": _absent}[sys.argv.pop(1)]
     vars(serverless)["check_fitness"] = partial(fitness.check_fitness, patience_s=1)
-    vars(worker)["first_report"] = partial(fitness.first_report, patience_s=1)
+    vars(Telemetry.gpus)["__kwdefaults__"] = {"wait_s": 1}
     rp_handler.main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import count
 from typing import Any, Concatenate, Generic, TypeAlias, TypeVar
 
@@ -16,7 +17,16 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 
 def _no_progress(_update: Mapping[str, Any]) -> None:
-    """Where nobody listens."""
+    """Drop the update."""
+
+
+class TimeLimit(StrEnum):
+    """How long an action that only reads may take."""
+
+    #: `READ_TIMEOUT_S`: it reads a little.
+    READ = "read"
+    #: `FILE_TIMEOUT_S`: it reads whole files.
+    FILE = "file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,8 @@ class Action(Generic[RequestT, ResultT]):
     request: builtins.type[RequestT]
     result: builtins.type[ResultT]
     run: Callable[Concatenate[RequestT, ...], Awaitable[Result]]
+    #: None for an action that changes something: it ends by itself, or by the cancel of its job.
+    time_limit: TimeLimit | None = None
     #: What it answers instead of `result` when the request asks for it.
     other_results: tuple[builtins.type[Result], ...] = ()
 

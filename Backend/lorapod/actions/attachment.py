@@ -18,6 +18,7 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
+from lorapod.thread_pools import CONTROL, STARTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class JobAttachment:
 
         If the RunPod job is cancelled meanwhile, no caller will ever ask for the process: it is stopped.
         """
-        submitting = asyncio.ensure_future(asyncio.to_thread(submit))
+        submitting = asyncio.ensure_future(STARTS.run(submit))
         try:
             return await asyncio.shield(submitting)
         except asyncio.CancelledError:
@@ -59,7 +60,7 @@ class JobAttachment:
                 )
         except asyncio.CancelledError:
             logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})
-            await asyncio.shield(asyncio.to_thread(self._cancel, process_id))
+            await asyncio.shield(CONTROL.run(self._cancel, process_id))
             raise
 
     def _stop_orphan(self, submitted: asyncio.Future[StartedT]) -> None:

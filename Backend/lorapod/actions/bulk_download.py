@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action, RunPodJob, TimeLimit
 from lorapod.actions.download_file import DownloadResult, FileParts, Pace, PartRequest, workspace_file
 from lorapod.errors import NotFound
 from lorapod.files.archive import entries_of
@@ -19,6 +18,7 @@ from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.listing import list_files
 from lorapod.processes import artifacts
 from lorapod.processes.manager import RealProcessManager
+from lorapod.thread_pools import FILES
 from lorapod.wire.model import PathText, ProcessId, RelativePath
 from lorapod.workspace import Workspace
 
@@ -66,7 +66,7 @@ async def bulk_download(
     packing = _Packing(job, interval_s=file_parts.settings.progress_interval_s)
     found = _Found(processes=processes, archives=archives, workspace=file_parts.workspace)
     try:
-        return await asyncio.to_thread(_bulk_download, request, found, packing, file_parts, job)
+        return await FILES.run(_bulk_download, request, found, packing, file_parts, job)
     finally:
         packing.given_up.set()
 
@@ -159,4 +159,5 @@ ACTION = Action(
     request=BulkDownloadRequest,
     result=BulkDownloadResult,
     run=bulk_download,
+    time_limit=TimeLimit.FILE,
 )

@@ -13,6 +13,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
+from lorapod.thread_pools import CONTROL
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
 #: How long to wait for the holder's first step; another worker looks for messages every second.
@@ -46,7 +47,7 @@ async def cancel(
     """Tell whoever holds the process, and answer when it has begun to act."""
     grace_s = settings.cancel_grace_s if request.grace_s is None else request.grace_s
     asked = ControlRequest(save=request.save, grace_s=grace_s)
-    record = await asyncio.to_thread(processes.ask, request.process_id, asked)
+    record = await CONTROL.run(processes.ask, request.process_id, asked)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ACKNOWLEDGE_S):
             record = await processes.wait_until(request.process_id, _acknowledged)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
 from lorapod.actions.action import Action
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.requests import Capability, ControlRequest
+from lorapod.thread_pools import CONTROL
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
 
@@ -37,7 +36,7 @@ async def _ask(
     request: RunningProcessRequest, processes: RealProcessManager, capability: Capability
 ) -> RequestedResult:
     control = ControlRequest(capability=capability)
-    record = await asyncio.to_thread(processes.ask, request.process_id, control)
+    record = await CONTROL.run(processes.ask, request.process_id, control)
     return RequestedResult(process_id=record.process_id, requested=True)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.engine_catalog import CatalogModelRequest, engine_catalog
 from lorapod.engines.registry import EngineRegistry
 from lorapod.models.catalog import WorkspaceModels
+from lorapod.thread_pools import FILES
 from lorapod.wire.catalog import ModelCardView
 from lorapod.wire.model import Result
 
@@ -32,7 +31,7 @@ async def describe_model(
 ) -> DescribeModelResult:
     """Read the header, and the file for its digest, in a thread, or ask the engine."""
     catalog = engine_catalog(request.engine, models=models, engines=engines)
-    card = await asyncio.to_thread(catalog.describe, request.model, kind=request.kind, digest=request.sha256)
+    card = await FILES.run(catalog.describe, request.model, kind=request.kind, digest=request.sha256)
     return DescribeModelResult(**dict(card))
 
 
@@ -42,4 +41,5 @@ ACTION = Action(
     request=DescribeModelRequest,
     result=DescribeModelResult,
     run=describe_model,
+    time_limit=TimeLimit.FILE,
 )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from pydantic import Field
 
 from lorapod import weights
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action, RunPodJob, TimeLimit
 from lorapod.actions.download_file import DownloadResult, FileParts, PartRequest
 from lorapod.errors import Conflict, NotFound
 from lorapod.processes import artifacts
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
+from lorapod.thread_pools import FILES
 from lorapod.wire.model import ProcessId
 from lorapod.workspace import Workspace
 
@@ -29,7 +29,7 @@ async def download(
     request: DownloadRequest, *, processes: RealProcessManager, file_parts: FileParts, job: RunPodJob
 ) -> DownloadResult:
     """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, processes, file_parts, job)
+    return await FILES.run(_download, request, processes, file_parts, job)
 
 
 def _download(
@@ -71,4 +71,5 @@ ACTION = Action(
     request=DownloadRequest,
     result=DownloadResult,
     run=download,
+    time_limit=TimeLimit.FILE,
 )

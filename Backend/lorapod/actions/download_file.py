@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import mimetypes
 import time
@@ -12,13 +11,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.action import Action, RunPodJob, TimeLimit
 from lorapod.errors import NotFound
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import largest_part_bytes, read_part
 from lorapod.kinds import is_hidden
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares
+from lorapod.thread_pools import FILES
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result
 from lorapod.workspace import Workspace
 
@@ -174,7 +174,7 @@ async def download_file(
     request: DownloadFileRequest, *, file_parts: FileParts, job: RunPodJob
 ) -> DownloadResult:
     """Read the part in a thread."""
-    return await asyncio.to_thread(_download, request, file_parts, job)
+    return await FILES.run(_download, request, file_parts, job)
 
 
 def _download(request: DownloadFileRequest, file_parts: FileParts, job: RunPodJob) -> DownloadResult:
@@ -187,4 +187,5 @@ ACTION = Action(
     request=DownloadFileRequest,
     result=DownloadResult,
     run=download_file,
+    time_limit=TimeLimit.FILE,
 )

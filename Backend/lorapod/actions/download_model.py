@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -13,6 +12,7 @@ from lorapod.actions.starting import Finished, ProcessAnswers, Started, asking
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
 from lorapod.settings import Settings
+from lorapod.thread_pools import STARTS
 from lorapod.wire.model import Result
 
 
@@ -77,7 +77,7 @@ async def download_model(
         idempotency_key=request.idempotency_key,
         runpod_job_id=asking(settings, job),
     )
-    accepted = await asyncio.to_thread(processes.submit, "download", order)
+    accepted = await STARTS.run(processes.submit, "download", order)
     return await answers.answer(accepted, None, job, wait=request.wait)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +11,7 @@ from lorapod.actions.engine_catalog import CatalogEngine, CatalogModelRequest, e
 from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import Unsupported
 from lorapod.models.catalog import WorkspaceModels
+from lorapod.thread_pools import FILES
 from lorapod.wire.catalog import ModelCardView, ModelNotes
 from lorapod.wire.model import Result
 
@@ -45,7 +45,7 @@ async def edit_model(
         raise Unsupported("params: only the engine swarmui keeps fields of its own.")
     notes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
     changes = {**notes, **request.params}
-    card = await asyncio.to_thread(catalog.edit, request.model, kind=request.kind, changes=changes)
+    card = await FILES.run(catalog.edit, request.model, kind=request.kind, changes=changes)
     return EditModelResult(**dict(card))
 
 

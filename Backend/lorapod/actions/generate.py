@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry import Headroom, Telemetry
+from lorapod.thread_pools import FILES, STARTS
 from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, IfBusy
 from lorapod.workspace import Workspace
 
@@ -48,16 +48,16 @@ async def generate(
     job: RunPodJob,
 ) -> GenerateResult:
     """Check everything that can be checked, have it generated, and answer with the results."""
-    engine = await asyncio.to_thread(generations.check, request, job)
+    engine = await STARTS.run(generations.check, request, job)
     image = await generations.input_image(request)
     begun = False
     try:
-        order = await asyncio.to_thread(generations.order, request, engine, image, job)
+        order = await STARTS.run(generations.order, request, engine, image, job)
         submit = partial(generations.submit, *order)
         accepted, _ = await attachment.begin(submit)
         begun = accepted.begun
         if not request.wait:
-            answer = await asyncio.to_thread(generations.answer, accepted, request, job)
+            answer = await FILES.run(generations.answer, accepted, request, job)
             if settings.serverless and not accepted.record.status.final:
                 return answer.model_copy(update={"warnings": [*answer.warnings, _DETACHED]})
             return answer
@@ -69,10 +69,10 @@ async def generate(
             ended = await attachment.stay(accepted.record.process_id, job)
     finally:
         if image is not None and not begun:
-            await asyncio.to_thread(shutil.rmtree, image.parent, ignore_errors=True)
+            await FILES.run(shutil.rmtree, image.parent, ignore_errors=True)
     _raise_unless_completed(ended)
     done = Accepted(record=ended, warnings=accepted.warnings)
-    return await asyncio.to_thread(generations.answer, done, request, job)
+    return await FILES.run(generations.answer, done, request, job)
 
 
 @dataclass(frozen=True, kw_only=True)

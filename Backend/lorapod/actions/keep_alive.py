@@ -14,6 +14,7 @@ from lorapod.engines.registry import EngineRegistry
 from lorapod.errors import WorkerError
 from lorapod.processes.manager import RealProcessManager
 from lorapod.settings import Settings
+from lorapod.thread_pools import REMOTE
 from lorapod.wire.model import Request, Result, WireModel
 
 #: Between two looks at whether a process is left.
@@ -84,7 +85,7 @@ async def keep_alive(
         if clock.monotonic() >= due_s:
             due_s = clock.monotonic() + request.interval_s
             job.show({"worker_id": settings.worker_id, "kept_alive_s": round(kept_s, 3), "processes": held})
-            await asyncio.to_thread(warmth.ping)
+            await REMOTE.run(warmth.ping)
             continue
         left_s = LOOK_S if request.duration_s is None else request.duration_s - kept_s
         await asyncio.sleep(max(0.0, min(LOOK_S, left_s)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.files import listing
 from lorapod.kinds import FileKind
+from lorapod.thread_pools import READS
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result, WireModel
 from lorapod.workspace import Workspace
 
@@ -54,7 +54,7 @@ class ListFilesResult(Result):
 
 async def list_files(request: ListFilesRequest, *, workspace: Workspace) -> ListFilesResult:
     """Read the folders in a thread."""
-    return await asyncio.to_thread(_list, request, workspace)
+    return await READS.run(_list, request, workspace)
 
 
 def _list(request: ListFilesRequest, workspace: Workspace) -> ListFilesResult:
@@ -86,4 +86,5 @@ ACTION = Action(
     request=ListFilesRequest,
     result=ListFilesResult,
     run=list_files,
+    time_limit=TimeLimit.READ,
 )

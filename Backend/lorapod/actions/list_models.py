@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.engine_catalog import CatalogRequest, engine_catalog
 from lorapod.engines.registry import EngineRegistry
 from lorapod.models.catalog import WorkspaceModels
+from lorapod.thread_pools import READS
 from lorapod.wire.catalog import ModelView
 from lorapod.wire.model import Result
 
@@ -37,9 +36,7 @@ async def list_models(
 ) -> ListModelsResult:
     """Look through the folders in a thread, or ask the engine."""
     catalog = engine_catalog(request.engine, models=models, engines=engines)
-    page = await asyncio.to_thread(
-        catalog.page, kind=request.kind, limit=request.limit, cursor=request.cursor
-    )
+    page = await READS.run(catalog.page, kind=request.kind, limit=request.limit, cursor=request.cursor)
     return ListModelsResult(models=list(page.models), next_cursor=page.next_cursor)
 
 
@@ -49,4 +46,5 @@ ACTION = Action(
     request=ListModelsRequest,
     result=ListModelsResult,
     run=list_models,
+    time_limit=TimeLimit.READ,
 )

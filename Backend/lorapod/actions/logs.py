@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.processes.log import read_part
 from lorapod.processes.manager import RealProcessManager
+from lorapod.thread_pools import READS
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 from lorapod.workspace import Workspace
 
@@ -38,7 +37,7 @@ class LogsResult(Result):
 
 async def logs(request: LogsRequest, *, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
     """Read the part from the workspace."""
-    return await asyncio.to_thread(_read, request, processes, workspace)
+    return await READS.run(_read, request, processes, workspace)
 
 
 def _read(request: LogsRequest, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
@@ -59,4 +58,5 @@ ACTION = Action(
     request=LogsRequest,
     result=LogsResult,
     run=logs,
+    time_limit=TimeLimit.READ,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 from pydantic import Field
 
 from lorapod import weights
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.errors import WorkerError
 from lorapod.files.listing import ListedFile, list_files
 from lorapod.processes.manager import RealProcessManager
 from lorapod.sessions import session_outputs
+from lorapod.thread_pools import READS
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result, WireModel
 from lorapod.workspace import Workspace
 
@@ -53,7 +53,7 @@ class LoraResult(Result):
 
 async def lora(request: LoraRequest, *, processes: RealProcessManager, workspace: Workspace) -> LoraResult:
     """Read the headers in a thread."""
-    return await asyncio.to_thread(_loras, request, processes, workspace)
+    return await READS.run(_loras, request, processes, workspace)
 
 
 def _loras(request: LoraRequest, processes: RealProcessManager, workspace: Workspace) -> LoraResult:
@@ -103,4 +103,5 @@ ACTION = Action(
     request=LoraRequest,
     result=LoraResult,
     run=lora,
+    time_limit=TimeLimit.READ,
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.errors import TooLarge
 from lorapod.processes.manager import RealProcessManager
+from lorapod.thread_pools import READS
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 from lorapod.workspace import Workspace
@@ -37,7 +36,7 @@ async def metrics(
     request: MetricsRequest, *, processes: RealProcessManager, workspace: Workspace
 ) -> MetricsResult:
     """Read the trainer's own log of losses."""
-    return await asyncio.to_thread(_read, request, processes, workspace)
+    return await READS.run(_read, request, processes, workspace)
 
 
 def _read(request: MetricsRequest, processes: RealProcessManager, workspace: Workspace) -> MetricsResult:
@@ -61,4 +60,5 @@ ACTION = Action(
     request=MetricsRequest,
     result=MetricsResult,
     run=metrics,
+    time_limit=TimeLimit.READ,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.settings import Settings
 from lorapod.wire.model import Request, Result
 
@@ -31,4 +31,5 @@ ACTION = Action(
     request=PingRequest,
     result=PingResult,
     run=ping,
+    time_limit=TimeLimit.READ,
 )

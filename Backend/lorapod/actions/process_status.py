@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.process_view import view
 from lorapod.processes.log import read_tail
 from lorapod.processes.manager import RealProcessManager
+from lorapod.thread_pools import READS
 from lorapod.trainers import loss_log
 from lorapod.wire.model import ProcessRequest
 from lorapod.wire.process import ProcessView
@@ -29,7 +28,7 @@ async def process_status(
     request: ProcessStatusRequest, *, processes: RealProcessManager, workspace: Workspace
 ) -> ProcessView:
     """Answer from RAM or the record, and from the process's folder."""
-    return await asyncio.to_thread(_read, request, processes, workspace)
+    return await READS.run(_read, request, processes, workspace)
 
 
 def _read(request: ProcessStatusRequest, processes: RealProcessManager, workspace: Workspace) -> ProcessView:
@@ -51,4 +50,5 @@ ACTION = Action(
     request=ProcessStatusRequest,
     result=ProcessView,
     run=process_status,
+    time_limit=TimeLimit.READ,
 )

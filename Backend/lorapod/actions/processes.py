@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
-from lorapod.actions.action import Action
+from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.process_view import summary
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
+from lorapod.thread_pools import READS
 from lorapod.wire.model import ProcessId, Request, Result
 from lorapod.wire.process import ProcessSummary
 
@@ -36,7 +35,7 @@ async def list_processes(
     request: ProcessesRequest, *, processes: RealProcessManager, settings: Settings
 ) -> ProcessesResult:
     """Answer from the records, of whatever worker they are."""
-    found, next_cursor = await asyncio.to_thread(
+    found, next_cursor = await READS.run(
         processes.page, status=request.status, limit=request.limit, before=request.cursor
     )
     return ProcessesResult(
@@ -53,4 +52,5 @@ ACTION = Action(
     request=ProcessesRequest,
     result=ProcessesResult,
     run=list_processes,
+    time_limit=TimeLimit.READ,
 )

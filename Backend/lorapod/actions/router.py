@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from lorapod.actions.action import ActionTable, RunPodJob
+from lorapod.actions.action import ActionTable, RunPodJob, TimeLimit
 from lorapod.actions.binding import bind_all
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
@@ -16,6 +17,7 @@ from lorapod.errors import (
     UnknownType,
     UpstreamError,
     WorkerError,
+    WorkerTimeout,
 )
 from lorapod.library_errors import system_error
 from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
@@ -24,6 +26,9 @@ from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
 from lorapod.wire.validation import nearest, parse
 
 logger = logging.getLogger(__name__)
+
+#: The settings behind the time limits.
+_SETTINGS: Final = {TimeLimit.READ: "READ_TIMEOUT_S", TimeLimit.FILE: "FILE_TIMEOUT_S"}
 
 
 class Router:
@@ -79,9 +84,32 @@ class Router:
         if call.s3_config is not None:
             job = replace(job, s3=JobS3.of(call.s3_config, self._settings))
         request = parse(action.request, call.request_fields())
-        result = await self._bound[call.type](request, job)
+        seconds = self._time_limit_s(action.time_limit)
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                result = await self._bound[call.type](request, job)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise WorkerTimeout(
+                f"`{call.type}` did not answer within {seconds:g} s.",
+                hint="Try again; if it happens again, the workspace or a server that it reads does not answer: see "
+                f"`health`. The limit is {_SETTINGS[action.time_limit]}, in seconds."
+                if action.time_limit
+                else "",
+            ) from error
         answer: dict[str, Any] = result.answer()
         return answer
+
+    def _time_limit_s(self, limit: TimeLimit | None) -> float | None:
+        match limit:
+            case TimeLimit.READ:
+                return self._settings.read_timeout_s
+            case TimeLimit.FILE:
+                return self._settings.file_timeout_s
+            case None:
+                return None
 
 
 def _no_action(wanted: str, actions: ActionTable) -> WorkerError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from lorapod import __version__
-from lorapod.actions.action import Action, ActionTable
+from lorapod.actions.action import Action, ActionTable, TimeLimit
 from lorapod.errors import UnknownType
+from lorapod.thread_pools import READS
 from lorapod.trainers import presets
 from lorapod.wire.model import Request, Result, WireModel
 from lorapod.wire.schema import error_schema, request_schema, result_schema
@@ -66,7 +66,7 @@ async def schema(request: SchemaRequest, *, actions: ActionTable) -> SchemaResul
     wanted = list(actions) if request.action is None else [request.action]
     if wanted[0] not in actions:
         raise _no_action(wanted[0], actions)
-    return await asyncio.to_thread(_describe_all, [actions[name] for name in wanted])
+    return await READS.run(_describe_all, [actions[name] for name in wanted])
 
 
 def _describe_all(actions: Sequence[Action[Any, Any]]) -> SchemaResult:
@@ -114,4 +114,5 @@ ACTION = Action(
     request=SchemaRequest,
     result=SchemaResult,
     run=schema,
+    time_limit=TimeLimit.READ,
 )

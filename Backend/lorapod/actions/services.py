@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from lorapod.actions.attachment import JobAttachment
+from lorapod.actions.checkup import Checkup
 from lorapod.actions.download_file import FileParts
 from lorapod.actions.generate import Generations
 from lorapod.actions.outputs import OutputDelivery
@@ -59,6 +60,17 @@ class Services:
     courier: Courier
     updates: RunPodSink
     models: WorkspaceModels
+
+    @cached_property
+    def checkup(self) -> Checkup:
+        """What `health` looks at."""
+        return Checkup(
+            telemetry=self.telemetry,
+            workspace=self.workspace,
+            trainers=self.trainers,
+            engines=self.engines,
+            courier=self.courier,
+        )
 
     @cached_property
     def attachment(self) -> JobAttachment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
 from lorapod.processes.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session, drop_session
 from lorapod.settings import Settings
+from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import dump_config, parse_config
 from lorapod.wire.uploads import UploadsView
 from lorapod.workspace import CONFIG_NAME, Workspace
@@ -61,7 +61,7 @@ class SessionRuns:
         accepted, (session, callback) = await self.attachment.begin(submit)
         process = await self.answers.answer(accepted, None, job, wait=True, callback=callback)
         assert isinstance(process, Finished), "it was waited for"
-        await asyncio.to_thread(link_and_log, self.settings, self.workspace)
+        await STARTS.run(link_and_log, self.settings, self.workspace)
         if process.status != ProcessStatus.COMPLETED:
             raise _failure(process, session, job)
         return SessionEnd(session=session, message=_message(process.uploads), process=process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lorapod.processes.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.telemetry import Headroom, Telemetry
+from lorapod.thread_pools import STARTS
 from lorapod.trainers.registry import AUTO, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result
@@ -178,7 +178,7 @@ class ProcessAnswers:
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
             # The worker that this job was on before is certainly dead now.
             with contextlib.suppress(Conflict):
-                await asyncio.to_thread(
+                await STARTS.run(
                     self.processes.resume,
                     process_id,
                     runpod_job_id=asking(self.settings, job),
@@ -192,7 +192,7 @@ class ProcessAnswers:
             workspace=self.workspace,
             grace_s=self.settings.upload_grace_s,
         )
-        seen = await asyncio.to_thread(view, ended, self.workspace)
+        seen = await STARTS.run(view, ended, self.workspace)
         return Finished(**dict(seen), warnings=[*accepted.warnings, *late])
 
 
@@ -220,7 +220,7 @@ class TrainingStarts:
             WorkerError: what the trainer, the dataset or the machine refuses; nothing was started then.
         """
         if request.dry_run:
-            return await asyncio.to_thread(self._rehearse, config, request, job)
+            return await STARTS.run(self._rehearse, config, request, job)
         accepted, order = await self.attachment.begin(partial(self._submit, config, request, job))
         return await self.answers.answer(
             accepted, _dataset_of(order), job, wait=request.wait, callback=order.callback

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.starting import DryRun, Finished, Started, StartRequest, TrainingStarts
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
+from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.presets import build_config
 from lorapod.wire.knobs import TrainKnobs
@@ -33,7 +33,7 @@ async def train(
     request: TrainRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
 ) -> Result:
     """Check everything that can be checked, and hand the training to the process manager."""
-    config = await asyncio.to_thread(_config, request, settings.max_config_bytes)
+    config = await STARTS.run(_config, request, settings.max_config_bytes)
     return await starts.start(config, request, job)
 
 
@@ -76,7 +76,7 @@ async def train_with_yaml(
     request: TrainWithYamlRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
 ) -> Result:
     """Do what `train` does with `config`."""
-    config = await asyncio.to_thread(parse_config, request.yaml_config, max_bytes=settings.max_config_bytes)
+    config = await STARTS.run(parse_config, request.yaml_config, max_bytes=settings.max_config_bytes)
     return await starts.start(config, request, job)
 
 

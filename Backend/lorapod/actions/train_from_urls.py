@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
@@ -13,6 +12,7 @@ from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import StartRequest
 from lorapod.processes import artifacts
 from lorapod.settings import Settings
+from lorapod.thread_pools import READS
 from lorapod.wire.dataset import Address, DatasetRef
 from lorapod.wire.model import Request, Result
 from lorapod.workspace import Workspace
@@ -73,7 +73,7 @@ async def train_from_urls(
     )
     end = await session_runs.run(request.config, start, job)
     output = workspace.root / end.process.output_path
-    files = await asyncio.to_thread(lambda: list(artifacts.output_files(output)))
+    files = await READS.run(lambda: list(artifacts.output_files(output)))
     return TrainedFromUrls(
         message=end.message,
         session_id=end.session.id,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from lorapod.actions.action import Action
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.thread_pools import FILES
 from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
 from lorapod.wire.model import RelativePath, Request, Result
 from lorapod.workspace import Workspace
@@ -59,7 +59,7 @@ async def upload_training_data(
     request: UploadRequest, *, datasets: DatasetLibrary, workspace: Workspace
 ) -> UploadResult:
     """Receive the files in a thread."""
-    receipt = await asyncio.to_thread(
+    receipt = await FILES.run(
         datasets.receive,
         request.files,
         training_name=request.training_name,

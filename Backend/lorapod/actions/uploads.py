@@ -6,6 +6,7 @@ import asyncio
 
 from lorapod.storage.mirror.ledger import uploads_of
 from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.thread_pools import WAITS
 from lorapod.workspace import Workspace
 
 #: Between two looks; another worker may be the one that sends.
@@ -21,13 +22,13 @@ async def wait_for_uploads(
     """
     try:
         async with asyncio.timeout(grace_s):
-            while not await asyncio.to_thread(mirrors.finished, process_id):  # noqa: ASYNC110 - may be another worker's news
+            while not await WAITS.run(mirrors.finished, process_id):  # noqa: ASYNC110 - may be another worker's news
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         late = [f"After {grace_s:g} s not everything was sent; a worker of this endpoint goes on with it."]
     else:
         late = []
-    uploads = await asyncio.to_thread(uploads_of, process_id, workspace)
+    uploads = await WAITS.run(uploads_of, process_id, workspace)
     if uploads is None:
         return late
     return late + [

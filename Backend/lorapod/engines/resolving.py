@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
 from lorapod.safety.fetch import Fetcher, FetchLimits
 from lorapod.safety.images import suffix_by_content, verify
+from lorapod.thread_pools import FILES
 from lorapod.trainers.config_text import parse_config
 from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
 from lorapod.workspace import Workspace
@@ -137,15 +137,15 @@ async def fetch_input_image(text: str, folder: Path, *, allow_private: bool) -> 
     own = folder / secrets.token_hex(8)
     target = own / _NAME
     try:
-        await asyncio.to_thread(own.mkdir, parents=True)
+        await FILES.run(own.mkdir, parents=True)
         if text[:8].lower().startswith(("http://", "https://")):
             async with Fetcher(allow_private=allow_private, limits=FETCH_LIMITS) as fetcher:
                 await fetcher.fetch(text, target)
         else:
-            await asyncio.to_thread(_write, text, target)
-        return await asyncio.to_thread(_verified, target)
+            await FILES.run(_write, text, target)
+        return await FILES.run(_verified, target)
     except BaseException:
-        await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+        await FILES.run(shutil.rmtree, own, ignore_errors=True)
         raise
 
 

@@ -13,6 +13,7 @@ from lorapod.processes.record import ProcessRecord, age_key
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
+from lorapod.thread_pools import WAITS
 
 #: Seconds between two looks at a process that another worker holds.
 REMOTE_POLL_S = 1.0
@@ -120,12 +121,12 @@ class ProcessRegistry:
         try:
             while True:
                 changed.clear()
-                record = await asyncio.to_thread(self.get, process_id)
+                record = await WAITS.run(self.get, process_id)
                 if on_change is not None:
                     on_change(record)
                 if reached(record):
                     if record.status.final:
-                        await asyncio.to_thread(self.changes.drain, HAND_OUT_S)
+                        await WAITS.run(self.changes.drain, HAND_OUT_S)
                     return record
                 timeout_s = None if self.holds(process_id) else REMOTE_POLL_S
                 try:

@@ -34,6 +34,7 @@ from lorapod.safety.urls import (
     system_lookup,
     unreachable,
 )
+from lorapod.thread_pools import FILES
 
 MAX_REDIRECTS = 5
 
@@ -150,7 +151,7 @@ class Fetcher:
         part = PartFile(target, hashlib.sha256(address.encode()).hexdigest(), room)
         try:
             async with asyncio.timeout(self._limits.total_s):
-                await asyncio.to_thread(part.open)
+                await FILES.run(part.open)
                 return await self._persist(_Transfer(url, part, known, headers or {}, progress, named))
         except TimeoutError:
             raise WorkerTimeout(
@@ -221,7 +222,7 @@ class Fetcher:
             part.expect(total_bytes)
             transfer.tell(total_bytes)
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                await asyncio.to_thread(part.write, chunk)
+                await FILES.run(part.write, chunk)
                 transfer.tell(total_bytes)
             if total_bytes is not None and part.size_bytes != total_bytes:
                 raise aiohttp.ClientPayloadError("the connection ended early")

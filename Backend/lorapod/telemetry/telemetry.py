@@ -1,16 +1,21 @@
-"""The worker's one place to ask what the machine has left."""
+"""The worker's one source of what the machine has left."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from lorapod.telemetry.disk import Disk, disk_of
 from lorapod.telemetry.gpu import Gpu, GpuProbe, GpuReport, visible
 from lorapod.telemetry.memory import Memory, memory_of
 
+#: Seconds after which a driver counts as hung; its first answer after a boot takes a few seconds.
+DRIVER_ANSWER_S: Final = 20.0
+
 
 class Telemetry:
-    """Reads counters on demand and keeps none; every method may block on the kernel or the driver, briefly."""
+    """Reads counters on demand; every method may block on the kernel, and on the GPU driver for a bounded time."""
 
     def __init__(
         self,
@@ -20,13 +25,13 @@ class Telemetry:
         proc_root: Path = Path("/proc"),
         gpu_probe: GpuProbe | None = None,
     ) -> None:
-        """Nothing is read before it is asked for.
+        """Read nothing yet.
 
         Args:
-            cuda_visible_devices: the GPUs that this worker may use, as in CUDA; None: all of them.
+            cuda_visible_devices: the GPUs that this worker may use, as in CUDA; None for all of them.
             cgroup_root: where control groups are mounted.
             proc_root: where `/proc` is mounted.
-            gpu_probe: asks the GPU driver; NVML's where it is left out.
+            gpu_probe: asks the GPU driver; NVML's if left out.
         """
         self._cuda_visible_devices = cuda_visible_devices
         self._cgroup_root = cgroup_root
@@ -34,32 +39,39 @@ class Telemetry:
         self._gpu_probe = gpu_probe or GpuProbe()
 
     def memory(self) -> Memory:
-        """The memory that this container may use."""
+        """Return the memory that this container may use."""
         return memory_of(cgroup_root=self._cgroup_root, proc_root=self._proc_root)
 
     def disk(self, path: Path) -> Disk:
-        """The file system that holds `path`.
+        """Return the figures of the file system that holds `path`.
 
         Raises:
-            OSError: it does not answer.
+            OSError: it cannot be read.
         """
         return disk_of(path)
 
-    def gpu_report(self) -> GpuReport:
-        """The GPUs that this worker may use, and what is wrong with the driver or a GPU."""
-        report = self._gpu_probe.report()
+    def gpu_report(self, *, wait_s: float | None = None) -> GpuReport:
+        """Return the GPUs that this worker may use, and what is wrong with the driver or a GPU.
+
+        If the driver does not answer within `wait_s` (3 s if left out), the last report is returned, with its age.
+        """
+        report = self._gpu_probe.report(wait_s=wait_s)
         gpus = visible(report.gpus, self._cuda_visible_devices)
         problem = report.problem
         if report.gpus and not gpus and not problem:
             problem = f"CUDA_VISIBLE_DEVICES={self._cuda_visible_devices!r} hides every GPU."
-        return GpuReport(gpus=gpus, problem=problem, driver=report.driver, broken=report.broken)
+        return replace(report, gpus=gpus, problem=problem)
 
-    def gpus(self) -> tuple[Gpu, ...]:
-        """The GPUs that this worker may use and that answer; empty on a machine without one."""
-        return self.gpu_report().gpus
+    def gpus(self, *, wait_s: float = DRIVER_ANSWER_S) -> tuple[Gpu, ...]:
+        """Return the GPUs that this worker may use and that answer now; empty on a machine without one.
+
+        A driver that does not answer within `wait_s` counts as none: whatever would start on its GPUs would hang.
+        """
+        report = self.gpu_report(wait_s=wait_s)
+        return report.gpus if report.age_s is None else ()
 
     def free_gpu_memory(self, index: int) -> int | None:
-        """Free bytes of one GPU's memory; None where the driver does not tell."""
+        """Return the free bytes of one GPU's memory; None if the driver does not answer."""
         for gpu in self.gpus():
             if (
                 gpu.index == index
@@ -70,5 +82,5 @@ class Telemetry:
         return None
 
     def gpu_indices(self) -> tuple[int, ...]:
-        """Numbers of the GPUs that this worker may use, in PCI order's counting."""
+        """Return the numbers of the GPUs that this worker may use, counted in PCI order."""
         return tuple(gpu.index for gpu in self.gpus())

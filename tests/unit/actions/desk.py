@@ -4,9 +4,10 @@ import asyncio
 import base64
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
@@ -22,6 +23,8 @@ from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
+
+T = TypeVar("T")
 
 #: What no answer may ever hold; each stands in one variable of the worker's environment.
 SECRETS: Mapping[str, str] = {
@@ -74,7 +77,24 @@ class Desk:
     def use(self, patch: pytest.MonkeyPatch, actions: ActionTable = ACTIONS, **parts: Any) -> None:
         """Answer with `actions`, and with `parts` in the place of the worker's own, until `patch` ends."""
         router = Router(dataclasses.replace(self.worker.services, **parts), actions)
-        patch.setattr(self.worker.router, "_bound", router._bound)
+        for name, value in vars(router).items():
+            patch.setattr(self.worker.router, name, value)
+
+    def run(self, scenario: Coroutine[Any, Any, T], *, threads: int | None = None) -> T:
+        """Run a coroutine in a loop of its own, whose default executor has so many threads."""
+
+        async def limited() -> T:
+            if threads is not None:
+                executor = ThreadPoolExecutor(max_workers=threads)
+                asyncio.get_running_loop().set_default_executor(executor)
+            return await scenario
+
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(limited())
+        finally:
+            # Not `asyncio.run`, which would wait for threads that hang.
+            loop.close()
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         return self.send({"id": "job-1", "input": fields})

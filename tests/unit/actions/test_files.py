@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -78,13 +79,13 @@ class Bench:
             scratch=cast("Any", None),
             redactor=Redactor(),
             processes=cast("Any", self.processes),
-            trainers=cast("Any", None),
+            trainers=cast("Any", SimpleNamespace(statuses=dict)),
             datasets=DatasetLibrary(workspace=self.workspace, settings=settings),
             remote_datasets=cast("Any", None),
             mirrors=cast("Any", None),
             digests=DigestBook(workspace=self.workspace),
             models=cast("Any", None),
-            engines=cast("Any", None),
+            engines=cast("Any", SimpleNamespace(statuses=dict)),
             room=cast("Any", None),
             archives=ArchiveCache(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             updates=cast("Any", None),

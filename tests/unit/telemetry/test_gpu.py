@@ -153,7 +153,7 @@ def test_a_driver_that_hangs_does_not_hang_the_second_caller() -> None:
     first.start()
     try:
         assert inside.wait(10)
-        assert gpu_probe.report().problem == "The NVIDIA driver does not answer."
+        assert gpu_probe.report().problem == "The NVIDIA driver has not answered for 0 s."
     finally:
         answer.set()
         first.join()
