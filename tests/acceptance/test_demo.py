@@ -78,7 +78,7 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
     assert str(drawn) in told
     with Image.open(drawn) as picture:
         assert "<lora:demo:1>" in picture.info["parameters"]
-    assert "Altogether" in told
+    assert "Total" in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -95,7 +95,7 @@ def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Si
         told, _ = process.communicate(timeout=90)
 
     assert process.returncode == 130, told
-    assert "Stopped" in told
+    assert "Interrupted" in told
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 

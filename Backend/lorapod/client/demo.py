@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import lorapod
+from lorapod.client import report
 from lorapod.client.client import Client
 from lorapod.client.demo_recipe import DemoRecipe, real_recipe, tiny_recipe
 from lorapod.client.errors import LorapodError, ProcessEnded
@@ -164,8 +166,6 @@ class Demo:
     def _draw(
         self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
     ) -> None:
-        from lorapod.client import report
-
         recipe = self.recipe
         subtitle = f"{recipe.steps} steps with {process['trainer']}; {recipe.summary}"
         if losses:
@@ -176,23 +176,16 @@ class Demo:
         if not samples:
             return
         examples = recipe.examples()
-        self.results["Sample sheet"] = report.sample_sheet(
-            samples,
-            self.out / "samples.png",
-            title=f"{recipe.name}: samples while it learns",
-            subtitle=subtitle,
-            prompts=list(examples),
-            dataset=list(examples.values()),
+        sheet = partial(report.sample_sheet, prompts=list(examples), dataset=list(examples.values()))
+        title = f"{recipe.name}: samples while it learns"
+        self.results["Sample sheet"] = sheet(
+            samples, self.out / "samples.png", title=title, subtitle=subtitle
         )
         steps = [sample.step for sample in samples]
         ends = [sample for sample in samples if sample.step in {min(steps), max(steps)}]
-        self.results["Before and after"] = report.sample_sheet(
-            ends,
-            self.out / "before-after.png",
-            title=f"{recipe.name}: before and after",
-            subtitle="the same prompts and seeds",
-            prompts=list(examples),
-            dataset=list(examples.values()),
+        title = f"{recipe.name}: before and after"
+        self.results["Before and after"] = sheet(
+            ends, self.out / "before-after.png", title=title, subtitle="the same prompts and seeds"
         )
 
     def print_results(self) -> None:
@@ -215,43 +208,50 @@ def _figure(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
 
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MODEL",
+        help="Base model: a folder, a file or a HuggingFace id. Default: a tiny model, made here.",
+    ),
+]
+ArchOption = Annotated[
+    str, typer.Option(envvar="ARCH", help="Architecture of the model, as the trainer names it.")
+]
+DatasetOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="DATASET",
+        exists=True,
+        file_okay=False,
+        help="Folder with images and captions. Default: a few images, drawn here.",
+    ),
+]
+TrainerOption = Annotated[str, typer.Option(envvar="TRAINER", help="Trainer: builtin, ai-toolkit or auto.")]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(envvar="STEPS", min=1, help="Number of training steps. Default: enough for the model."),
+]
+ResolutionOption = Annotated[
+    int | None,
+    typer.Option(
+        envvar="RESOLUTION", min=64, help="Side of the images in pixels. Default: that of the model."
+    ),
+]
+OutOption = Annotated[
+    Path, typer.Option(envvar="OUT", file_okay=False, help="Folder for all files of the demo.")
+]
+
+
 def demo(
     *,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MODEL",
-            help="Base model: a folder, a file or a HuggingFace id. Default: a tiny model, made here.",
-        ),
-    ] = None,
-    arch: Annotated[
-        str, typer.Option(envvar="ARCH", help="Architecture of the model, as the trainer names it.")
-    ] = "sd1",
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="DATASET",
-            exists=True,
-            file_okay=False,
-            help="Folder with images and captions. Default: a few images, drawn here.",
-        ),
-    ] = None,
-    trainer: Annotated[
-        str, typer.Option(envvar="TRAINER", help="Trainer: builtin, ai-toolkit or auto.")
-    ] = "builtin",
-    steps: Annotated[
-        int | None,
-        typer.Option(envvar="STEPS", min=1, help="Number of training steps. Default: enough for the model."),
-    ] = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            envvar="RESOLUTION", min=64, help="Side of the images in pixels. Default: that of the model."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(envvar="OUT", file_okay=False, help="Folder for all files of the demo.")
-    ] = Path("demo"),
+    model: ModelOption = None,
+    arch: ArchOption = "sd1",
+    dataset: DatasetOption = None,
+    trainer: TrainerOption = "builtin",
+    steps: StepsOption = None,
+    resolution: ResolutionOption = None,
+    out: OutOption = Path("demo"),
 ) -> None:
     """Train a LoRA on this machine and leave its file, loss curve and samples."""
     logging.basicConfig(level=logging.WARNING)
@@ -266,26 +266,28 @@ def demo(
     out = out.resolve()
     make = tiny_recipe if model is None else real_recipe
     recipe = make(
-        out,
-        model=model,
-        arch=arch,
-        dataset=dataset,
-        trainer=trainer,
-        steps=steps,
-        resolution=resolution,
+        out, model=model, arch=arch, dataset=dataset, trainer=trainer, steps=steps, resolution=resolution
     )
-    run = Demo(recipe=recipe, out=out)
+    _run(Demo(recipe=recipe, out=out))
+
+
+def _run(run: Demo) -> None:
+    """Run the demo and print its results, or the error that ended it.
+
+    Raises:
+        typer.Exit: the demo failed or was interrupted.
+    """
     try:
         run.run()
     except LorapodError as error:
         console.print(str(error), style="red", markup=False)
-        console.print(f"The worker's log: {out / 'logs'}")
+        console.print(f"The worker's log: {run.out / 'logs'}")
         raise typer.Exit(1) from error
     except subprocess.CalledProcessError as error:
         console.print(error.stderr.decode(errors="replace"), style="red", markup=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print("\nStopped; the endpoint and its worker have ended.")
+        console.print("\nInterrupted; the endpoint and its worker have ended.")
         raise typer.Exit(130) from None
     run.print_results()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -125,24 +125,12 @@ def sample_sheet(
     _sheet_head(figure, title, subtitle)
     for row, index in enumerate(rows):
         top = height - _HEAD_INCHES - row * _CELL_INCHES
-        label = prompts[index] if index < len(prompts) else f"prompt {index + 1}"
-        figure.text(
-            (_LABEL_INCHES - 0.12) / width,
-            (top - _CELL_INCHES / 2) / height,
-            _wrapped(label),
-            ha="right",
-            va="center",
-            fontsize=8,
-            color=_INK,
-        )
-        pictures: Mapping[int, Path | None] = {
-            column: cells.get((index, step)) for column, step in enumerate(steps)
-        }
-        for column, picture in pictures.items():
+        _row_label(figure, top, prompts[index] if index < len(prompts) else f"prompt {index + 1}")
+        for column, step in enumerate(steps):
             axes = _cell(figure, _LABEL_INCHES + column * _CELL_INCHES, top)
-            _show(axes, picture)
+            _show(axes, cells.get((index, step)))
             if row == 0:
-                axes.set_title(f"step {steps[column]}", fontsize=9, color=_INK)
+                axes.set_title(f"step {step}", fontsize=9, color=_INK)
         if row < len(shown):
             axes = _cell(figure, _LABEL_INCHES + (len(steps) + 0.2) * _CELL_INCHES, top)
             _show(axes, shown[row])
@@ -202,6 +190,19 @@ def _sheet_head(figure: Figure, title: str, subtitle: str) -> None:
         left, 1 - 0.15 / height, title, va="top", ha="left", fontsize=13, fontweight="bold", color=_INK
     )
     figure.text(left, 1 - 0.45 / height, subtitle, va="top", ha="left", fontsize=9, color="#52606d")
+
+
+def _row_label(figure: Figure, top: float, text: str) -> None:
+    width, height = (float(size) for size in figure.get_size_inches())
+    figure.text(
+        (_LABEL_INCHES - 0.12) / width,
+        (top - _CELL_INCHES / 2) / height,
+        _wrapped(text),
+        ha="right",
+        va="center",
+        fontsize=8,
+        color=_INK,
+    )
 
 
 def _cell(figure: Figure, left: float, top: float) -> Axes:

@@ -10,44 +10,56 @@ import typer
 
 from lorapod.client.commands.session import AsJson, open_session
 
+PromptArgument = Annotated[
+    str | None, typer.Argument(help="What to draw. Leave it out if the workflow names it.")
+]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOURCE[:WEIGHT]",
+        help="LoRA to use: the process id of a training, or the path of a file. May be repeated.",
+    ),
+]
+ModelOption = Annotated[str | None, typer.Option(help="Base model. Default: the engine chooses.")]
+NegativePromptOption = Annotated[str | None, typer.Option(help="What the image must not show.")]
+WidthOption = Annotated[int | None, typer.Option(min=16, help="Width in pixels.")]
+HeightOption = Annotated[int | None, typer.Option(min=16, help="Height in pixels.")]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Denoising steps.")]
+GuidanceScaleOption = Annotated[float | None, typer.Option(help="How closely to follow the prompt.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of the first image. Default: a random one.")]
+NumImagesOption = Annotated[int, typer.Option(min=1, help="Number of images.")]
+ImageOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input image.")]
+StrengthOption = Annotated[float | None, typer.Option(help="How much to change the input image, 0 to 1.")]
+LengthOption = Annotated[int | None, typer.Option(min=1, help="Length of a video in frames.")]
+EngineOption = Annotated[str | None, typer.Option(help="Engine: diffusers, comfyui, swarmui or ai-toolkit.")]
+WorkflowOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="ComfyUI workflow, exported in API format (JSON)."),
+]
+WorkflowNameOption = Annotated[str | None, typer.Option(help="Name of a workflow template on the worker.")]
+ToOption = Annotated[Path, typer.Option(file_okay=False, help="Folder for the results.")]
+
 
 def generate(
     context: typer.Context,
-    prompt: Annotated[
-        str | None, typer.Argument(help="What to draw. Leave it out if the workflow names it.")
-    ] = None,
+    prompt: PromptArgument = None,
     *,
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE[:WEIGHT]",
-            help="LoRA to use: the process id of a training, or the path of a file. May be repeated.",
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Base model. Default: the engine chooses.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What the image must not show.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Width in pixels.")] = None,
-    height: Annotated[int | None, typer.Option(min=16, help="Height in pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first image. Default: a random one.")] = None,
-    num_images: Annotated[int, typer.Option(min=1, help="Number of images.")] = 1,
-    image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input image.")] = None,
-    strength: Annotated[
-        float | None, typer.Option(help="How much to change the input image, 0 to 1.")
-    ] = None,
-    length: Annotated[int | None, typer.Option(min=1, help="Length of a video in frames.")] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="Engine: diffusers, comfyui, swarmui or ai-toolkit.")
-    ] = None,
-    workflow: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="ComfyUI workflow, exported in API format (JSON)."),
-    ] = None,
-    workflow_name: Annotated[
-        str | None, typer.Option(help="Name of a workflow template on the worker.")
-    ] = None,
-    to: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results.")] = Path(),
+    lora: LoraOption = None,
+    model: ModelOption = None,
+    negative_prompt: NegativePromptOption = None,
+    width: WidthOption = None,
+    height: HeightOption = None,
+    steps: StepsOption = None,
+    guidance_scale: GuidanceScaleOption = None,
+    seed: SeedOption = None,
+    num_images: NumImagesOption = 1,
+    image: ImageOption = None,
+    strength: StrengthOption = None,
+    length: LengthOption = None,
+    engine: EngineOption = None,
+    workflow: WorkflowOption = None,
+    workflow_name: WorkflowNameOption = None,
+    to: ToOption = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Generate images or videos and download them."""

@@ -16,59 +16,70 @@ from lorapod.client.errors import LorapodError, ProcessEnded
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
 
 
+PresetOption = Annotated[str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."),
+]
+DatasetOption = Annotated[str | None, typer.Option(help="Name of a dataset on the worker.")]
+DatasetUrlOption = Annotated[
+    list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
+]
+DatasetRepoOption = Annotated[str | None, typer.Option(help="Dataset repository on the HuggingFace Hub.")]
+NameOption = Annotated[str | None, typer.Option(help="Name of the model, if the config has none.")]
+ModelOption = Annotated[str | None, typer.Option(help="Base model to use instead of the preset's.")]
+TriggerWordOption = Annotated[str | None, typer.Option(help="Word that stands for the subject in prompts.")]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")]
+RankOption = Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA.")]
+LearningRateOption = Annotated[float | None, typer.Option(help="Learning rate, for example 0.0001.")]
+ResolutionOption = Annotated[
+    list[int] | None,
+    typer.Option(help="Side of the training images in pixels. May be repeated for several buckets."),
+]
+SamplePromptOption = Annotated[
+    list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
+]
+TrainerOption = Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")]
+UploadToOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help='Where to upload artifacts during the training, e.g. \'{"s3": {"prefix": "loras"}}\'.',
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Check the request without starting the training.")
+]
+FollowOption = Annotated[
+    bool,
+    typer.Option(
+        "--follow",
+        "-f",
+        help="Show it until it ends. Press Ctrl-C to stop watching; the training continues.",
+    ),
+]
+
+
 def train(
     context: typer.Context,
     *,
-    preset: Annotated[
-        str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."
-        ),
-    ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name of a dataset on the worker.")] = None,
-    dataset_url: Annotated[
-        list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
-    ] = None,
-    dataset_repo: Annotated[
-        str | None, typer.Option(help="Dataset repository on the HuggingFace Hub.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model, if the config has none.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model to use instead of the preset's.")] = None,
-    trigger_word: Annotated[
-        str | None, typer.Option(help="Word that stands for the subject in prompts.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Learning rate, for example 0.0001.")] = None,
-    resolution: Annotated[
-        list[int] | None,
-        typer.Option(help="Side of the training images in pixels. May be repeated for several buckets."),
-    ] = None,
-    sample_prompt: Annotated[
-        list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
-    ] = None,
-    trainer: Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")] = None,
-    upload_to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON",
-            help='Where to upload artifacts during the training, e.g. \'{"s3": {"prefix": "loras"}}\'.',
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the request without starting the training.")
-    ] = False,
-    follow_it: Annotated[
-        bool,
-        typer.Option(
-            "--follow",
-            "-f",
-            help="Show it until it ends. Press Ctrl-C to stop watching; the training continues.",
-        ),
-    ] = False,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    dataset: DatasetOption = None,
+    dataset_url: DatasetUrlOption = None,
+    dataset_repo: DatasetRepoOption = None,
+    name: NameOption = None,
+    model: ModelOption = None,
+    trigger_word: TriggerWordOption = None,
+    steps: StepsOption = None,
+    rank: RankOption = None,
+    learning_rate: LearningRateOption = None,
+    resolution: ResolutionOption = None,
+    sample_prompt: SamplePromptOption = None,
+    trainer: TrainerOption = None,
+    upload_to: UploadToOption = None,
+    dry_run: DryRunOption = False,
+    follow_it: FollowOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a training and print its process id."""
@@ -91,14 +102,7 @@ def train(
         if dry_run:
             _dry_run(session, fields)
             return
-        training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
-        session.screen.warn(training.started.get("warnings", ()))
-        if not follow_it:
-            if as_json:
-                session.screen.answer(training.started)
-            session.screen.line(training.process_id)
-            return
-        ended(follow(session.client, training.process_id, session.screen))
+        _start(session, fields, follow_it=follow_it)
 
 
 def presets(context: typer.Context, *, as_json: AsJson = False) -> None:
@@ -128,6 +132,17 @@ def ended(process: dict[str, Any]) -> None:
     """
     if process["status"] != "completed":
         raise ProcessEnded(process)
+
+
+def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
+    training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
+    session.screen.warn(training.started.get("warnings", ()))
+    if follow_it:
+        ended(follow(session.client, training.process_id, session.screen))
+        return
+    if session.screen.as_json:
+        session.screen.answer(training.started)
+    session.screen.line(training.process_id)
 
 
 def _dry_run(session: CommandSession, fields: dict[str, Any]) -> None:
