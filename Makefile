@@ -48,7 +48,7 @@ layers: venv ## Who may import whom (import-linter)
 
 .PHONY: docs-check
 docs-check: venv ## Is docs/reference what the code's models say? (`make docs` writes it)
-	@$(PY) -m lorapod.actions.reference --check
+	@$(PY) scripts/reference.py --check
 
 .PHONY: tests
 tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
@@ -89,7 +89,7 @@ fmt: venv ## Format, and repair what ruff can
 
 .PHONY: docs
 docs: venv ## Write docs/reference from the code's models
-	@$(PY) -m lorapod.actions.reference --write
+	@$(PY) scripts/reference.py --write
 
 .PHONY: venv
 venv: ## Make .venv ready (does nothing when it is) [PYTHON=]

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.errors import ErrorCode
-from lorapod.wire.markdown import example, fields_table
 from lorapod.wire.model import ProcessRequest, Request, Result, WireModel
 from lorapod.wire.schema import error_schema, request_schema, result_schema
+from reference_pages.markdown import example, fields_table
 
 
 class Part(WireModel):

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.actions import reference
-from lorapod.actions.examples import EXAMPLES
+import reference
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.errors import ErrorCode
 from lorapod.events.models import EventType
 from lorapod.settings import Settings
 from lorapod.trainers import presets
-from lorapod.wire.markdown import example
 from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.validation import parse
+from reference_pages.examples import EXAMPLES
+from reference_pages.markdown import example
 
 
 def test_the_pages_tell_of_everything() -> None:

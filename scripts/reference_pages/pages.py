@@ -13,7 +13,9 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from lorapod import errors
-from lorapod.wire.markdown import (
+from lorapod.wire.schema import error_schema
+from lorapod.wire.shapes.shape import Shape
+from reference_pages.markdown import (
     answer_table,
     definitions_used,
     description,
@@ -22,8 +24,6 @@ from lorapod.wire.markdown import (
     table,
     type_text,
 )
-from lorapod.wire.schema import error_schema
-from lorapod.wire.shapes.shape import Shape
 
 GENERATED: Final = "<!-- Written by `make docs` from the code; edit the code, not this page. -->"
 

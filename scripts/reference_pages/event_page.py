@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorapod.wire.docs import GENERATED, first_sentence, page
-from lorapod.wire.markdown import answer_table, definitions_used, description
+from reference_pages.markdown import answer_table, definitions_used, description
+from reference_pages.pages import GENERATED, first_sentence, page
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventPage:
+class EventSection:
     """What the reference tells of one type of event."""
 
     type: str
@@ -23,7 +23,7 @@ class EventPage:
 def events_page(
     envelope: Mapping[str, Any],
     common: Mapping[str, Any],
-    events: Sequence[EventPage],
+    events: Sequence[EventSection],
     shown: Mapping[str, Any],
 ) -> str:
     """`events.md`: the envelope, what every event tells, and what each type tells beside that.

@@ -1,4 +1,4 @@
-"""Writes or checks `docs/reference`: `python -m lorapod.actions.reference --write | --check`."""
+"""Write or check `docs/reference`: `python scripts/reference.py --write | --check`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lorapod.actions.examples import EXAMPLES
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.events.models import DATA, Event, EventData, EventStatus, EventType, ProgressData
 from lorapod.settings import Settings
 from lorapod.trainers import presets
-from lorapod.wire.docs import (
+from lorapod.wire.shapes.table import SHAPES
+from reference_pages.event_page import EventSection, events_page
+from reference_pages.examples import EXAMPLES
+from reference_pages.pages import (
     ActionPage,
     PresetRow,
     actions_page,
@@ -26,12 +28,10 @@ from lorapod.wire.docs import (
     presets_page,
     settings_page,
 )
-from lorapod.wire.event_docs import EventPage, events_page
-from lorapod.wire.shapes.table import SHAPES
 
 
 def pages() -> Mapping[str, str]:
-    """The reference pages as they must be, by file name."""
+    """Return the reference pages as they must be, by file name."""
     actions = []
     for name, action in ACTIONS.items():
         schemas = describe(action)
@@ -77,7 +77,7 @@ def _events_page() -> str:
     return events_page(
         _schema(Event),
         _schema(EventData),
-        [EventPage(type=kind.value, data=_schema(model)) for kind, model in DATA.items()],
+        [EventSection(type=kind.value, data=_schema(model)) for kind, model in DATA.items()],
         json.loads(shown.body()),
     )
 
@@ -97,7 +97,7 @@ def _preset_row(preset: presets.Preset) -> PresetRow:
 
 
 def stale(folder: Path) -> list[str]:
-    """Names of the pages in `folder` that are missing or say something else than the code."""
+    """Return the names of the pages in `folder` that are missing or differ from the code."""
     return [
         name
         for name, text in pages().items()
@@ -106,11 +106,11 @@ def stale(folder: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages, or say which are out of date; the exit status."""
+    """Write the pages, or name those that are out of date; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write the pages")
-    mode.add_argument("--check", action="store_true", help="exit with 1 where a page is out of date")
+    mode.add_argument("--check", action="store_true", help="exit with 1 if a page is out of date")
     parser.add_argument("--folder", type=Path, default=Path("docs/reference"), help="where the pages are")
     chosen = parser.parse_args(arguments)
     if chosen.check:
