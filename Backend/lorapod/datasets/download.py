@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.intake import ARCHIVE_SUFFIX, fresh_path
+from lorapod.datasets.intake import ARCHIVE_SUFFIX, check_size, fresh_path
 from lorapod.datasets.ledger import FetchLedger, LedgerEntry
 from lorapod.datasets.names import PlainName
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
+from lorapod.safety.archives import ArchiveLimits
 from lorapod.safety.part_file import Version
 from lorapod.wire.dataset import FetchProgress
 
@@ -88,6 +89,7 @@ class Download:
         self._files = await self.source.files()
         if len(self._files) > MAX_FILES:
             raise TooLarge(f"The dataset has {len(self._files)} files; {MAX_FILES} is the most.")
+        self._check_sizes()
         self.folder.mkdir(exist_ok=True)
         self._done = {file.key: (0, file.size_bytes) for file in self._files}
         self._check_room()
@@ -109,6 +111,16 @@ class Download:
         if self._failures:
             raise self._told()
         return [self._landed[file.key] for file in self._files]
+
+    def _check_sizes(self) -> None:
+        """Refuse the dataset before a file is fetched that is known to be too large."""
+        for file in self._files:
+            try:
+                check_size(file.path, file.size_bytes or 0, archive_max_bytes=ArchiveLimits().total_bytes)
+            except TooLarge as error:
+                self._failures.append((file, error))
+        if self._failures:
+            raise self._told()
 
     def _check_room(self) -> None:
         needed_bytes = sum(file.size_bytes or 0 for file in self._files)
@@ -175,7 +187,7 @@ class Download:
     def _told(self) -> WorkerError:
         first, more = self._failures[0][1], len(self._failures) - 1
         return type(first)(
-            first.message + (f" And {more} files more could not be fetched." if more else ""),
+            first.message + (f" {more} more files could not be fetched." if more else ""),
             hint=first.hint,
             details=[{"field": file.path[-200:], "error": error.message} for file, error in self._failures],
         )

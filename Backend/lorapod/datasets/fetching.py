@@ -28,7 +28,7 @@ from lorapod.datasets.publish import FindReader, replace
 from lorapod.datasets.sources.objects import Location, ObjectSource, location_name, location_of
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
-from lorapod.datasets.staging import Destination, StagingArea, refuse_damaged
+from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import InsufficientStorage, WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.archives import ArchiveLimits
@@ -206,7 +206,7 @@ class DatasetFetcher:
             before = len(area.staged)
             item.hand_over(area, plain, area.folder)
             files_of.append((item, list(area.staged)[before:]))
-        refuse_damaged(area)
+        area.refuse_damaged()
         folder, ref = fetch.target, fetch.ref
         summary = check.inspect(area.ready)
         summary.refuse_errors(folder.name)
@@ -234,6 +234,7 @@ class DatasetFetcher:
         return StagingArea(
             Destination(
                 staging=folder,
+                dataset=None,
                 parts=folder,
                 shown=self._workspace.relative(fetch.target),
                 extract=True,

@@ -1,4 +1,4 @@
-"""One file of an upload: received into a staging folder, and checked there."""
+"""One file on its way into a dataset: what can be refused by name and size, and the checks of its content."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorapod.datasets.captions import check_caption
-from lorapod.errors import InsufficientStorage, InvalidInput
+from lorapod.datasets.captions import CAPTION_MAX_BYTES, check_caption
+from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images
 from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
+from lorapod.workspace import safe_name
 
 ARCHIVE_SUFFIX = dataset.ARCHIVE_SUFFIX
 TEXT_SUFFIXES = dataset.TEXT_SUFFIXES
@@ -23,38 +24,74 @@ TAKEN_SUFFIXES = dataset.DATASET_SUFFIXES
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFile:
-    """A checked file that waits in a staging folder."""
+    """A checked file in a staging folder."""
 
     name: str
     path: Path
-    #: What came; a caption may be kept in another form.
+    #: Bytes that were received; a caption may be stored in another form.
     received_bytes: int
     size_bytes: int
-    #: Hexadecimal, of the file as it is.
+    #: Hexadecimal, of the file as it is stored.
     sha256: str
-    picture: ImageInfo | None = None
+    image: ImageInfo | None = None
 
 
-def check_suffix(name: str) -> None:
-    """Refuse files that no trainer reads.
+def check_name(filename: str) -> str:
+    """Return the name of a file that a dataset may hold.
 
     Raises:
-        InvalidInput: a dataset holds no files of that suffix.
+        InvalidInput: it is not a plain name, or no trainer reads files of that suffix.
     """
+    name = safe_name(filename, field="filename")
     if suffix_of(name) not in TAKEN_SUFFIXES:
         raise InvalidInput(
-            f"{name}: a dataset holds pictures, captions, videos or a zip of them.",
+            f"{name!r} cannot be part of a dataset: use images, videos, captions or a zip.",
             hint=f"Its name has to end in one of {' '.join(sorted(TAKEN_SUFFIXES))}.",
+        )
+    return name
+
+
+def check_size(name: str, size_bytes: int, *, archive_max_bytes: int | None = None) -> None:
+    """Refuse a file that is larger than its content can be; `size_bytes` may be known before the content is.
+
+    Args:
+        name: of the file.
+        size_bytes: of the whole file.
+        archive_max_bytes: how much a zip archive may unpack to; None: archives are kept packed.
+
+    Raises:
+        TooLarge: it is.
+    """
+    suffix = suffix_of(name)
+    if suffix in TEXT_SUFFIXES and size_bytes > CAPTION_MAX_BYTES:
+        raise TooLarge(f"{name} has {size_bytes} bytes; a caption has {CAPTION_MAX_BYTES} at most.")
+    if suffix in images.SUFFIXES and size_bytes > images.BYTES_MAX:
+        raise TooLarge(f"{name} has {size_bytes} bytes; an image has {images.BYTES_MAX} at most.")
+    if suffix == ARCHIVE_SUFFIX and archive_max_bytes is not None and size_bytes > archive_max_bytes:
+        raise TooLarge(
+            f"{name} has {size_bytes} bytes; a zip archive may unpack to {archive_max_bytes} at most.",
+            hint="Send several smaller archives, or the files themselves.",
         )
 
 
-def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
-    """Write the pieces to `target`, which must not exist; size in bytes and sha256 of what was written.
-
-    It is on disk for good only once it is published.
+def check_beginning(path: Path, name: str) -> None:
+    """Refuse a file by its first bytes, as far as they tell; the rest has not arrived.
 
     Raises:
-        OSError: the disk ran full, see `is_full`.
+        InvalidInput: it is not the image that its name says.
+        TooLarge: it is an image with more pixels than trainers read.
+    """
+    if suffix_of(name) in images.SUFFIXES:
+        images.check_beginning(path, name=name)
+
+
+def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
+    """Write the pieces to `target`, which must not exist; return the size in bytes and the sha256 of what was written.
+
+    It is not synced to the disk: that is done before it is published.
+
+    Raises:
+        OSError: the disk is full, see `is_full`, or failed.
         WorkerError: whatever `pieces` raised. After any error there is no `target`.
     """
     digest = hashlib.sha256()
@@ -74,11 +111,11 @@ def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
 
 
 def check_content(path: Path, name: str) -> ImageInfo | None:
-    """Check a received file by its kind; what is known of it, where it is a picture.
+    """Check a received file by its kind; return what is known of it if it is an image.
 
     Raises:
         InvalidInput: it is not what its name says, or damaged.
-        TooLarge: it is a picture or caption beyond what trainers read.
+        TooLarge: it is an image or caption beyond what trainers read.
     """
     suffix = suffix_of(name)
     if suffix in images.SUFFIXES:
@@ -91,30 +128,29 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
 
 
 def check_digest(name: str, expected: str | None, actual: str) -> None:
-    """Compare digests, where one was announced.
+    """Compare digests if one was declared.
 
     Raises:
         InvalidInput: they differ.
     """
     if expected is not None and expected != actual:
         raise InvalidInput(
-            f"{name} arrived damaged: its sha256 is {actual}, announced was {expected}.",
-            hint="Send it again.",
+            f"{name} arrived damaged: its sha256 is {actual}, declared was {expected}.", hint="Send it again."
         )
 
 
 def fresh_path(folder: Path) -> Path:
-    """A hidden path in `folder` that nothing else uses."""
+    """Return a hidden path in `folder` that nothing else uses."""
     return folder / f".{secrets.token_hex(8)}"
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the disk, a quota or a size limit is what failed."""
+    """Return whether the disk, a quota or a size limit is what failed."""
     return error.errno in DISK_FULL
 
 
 def disk_full(name: str) -> InsufficientStorage:
-    """The error for a disk that ran full while `name` was written."""
+    """Return the error for a disk that ran full while `name` was written."""
     return InsufficientStorage(
         f"The workspace's disk ran full at {name}; nothing of it was kept.",
         hint="Delete old outputs or attach a larger volume, then try again.",

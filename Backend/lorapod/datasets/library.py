@@ -88,18 +88,18 @@ class DatasetLibrary:
             )
         if not append:
             refuse_if_read(folder, self._find_reader)
-        self._check_disk(files)
-        with self._staging() as staging:
-            self._sweep(now_s=staging.stat().st_mtime)
-            area = StagingArea(
-                Destination(
-                    staging=staging,
-                    parts=self._incoming / "parts" / name,
-                    shown=self._workspace.relative(folder),
-                    extract=extract,
-                    limits=self._archive_limits(),
-                )
-            )
+        destination = Destination(
+            staging=self._incoming / f"upload_{secrets.token_hex(8)}",
+            dataset=folder if append else None,
+            parts=self._incoming / "parts" / name,
+            shown=self._workspace.relative(folder),
+            extract=extract,
+            limits=self._archive_limits(),
+        )
+        self._check_disk(destination, files)
+        with _made(destination.staging):
+            self._sweep(now_s=destination.staging.stat().st_mtime)
+            area = StagingArea(destination)
             with self._checking:
                 for file in files:
                     area.take(file)
@@ -150,8 +150,8 @@ class DatasetLibrary:
         free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
         return ArchiveLimits(free_bytes=max(0, free))
 
-    def _check_disk(self, files: Sequence[IncomingFile]) -> None:
-        needed = sum(_needed_bytes(file) for file in files)
+    def _check_disk(self, destination: Destination, files: Sequence[IncomingFile]) -> None:
+        needed = sum(_needed_bytes(destination, file) for file in files)
         free = shutil.disk_usage(self._workspace.root).free
         if free - needed < self._settings.disk_min_free_bytes:
             raise InsufficientStorage(
@@ -159,15 +159,6 @@ class DatasetLibrary:
                 f"of which {self._settings.disk_min_free_bytes} are kept.",
                 hint="Delete old outputs or attach a larger volume, then try again.",
             )
-
-    @contextmanager
-    def _staging(self) -> Iterator[Path]:
-        staging = self._incoming / f"upload_{secrets.token_hex(8)}"
-        staging.mkdir(parents=True)
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def _sweep(self, *, now_s: float) -> None:
         """Remove what dead workers and callers that went away have left.
@@ -189,18 +180,29 @@ class DatasetLibrary:
                 continue  # another worker sweeps too
 
 
+@contextmanager
+def _made(staging: Path) -> Iterator[None]:
+    """Make a staging folder, and remove it at the end of the block."""
+    staging.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
 def fresh_name() -> str:
     """A training name that nobody has."""
     return f"dataset_{secrets.token_hex(6)}"
 
 
-def _needed_bytes(file: IncomingFile) -> int:
-    if file.is_part and file.size_bytes is not None and file.offset is not None:
-        return max(0, file.size_bytes - file.offset)
+def _needed_bytes(destination: Destination, file: IncomingFile) -> int:
     try:
+        destination.check(file.filename, file.size_bytes)
+        if file.size_bytes is not None and file.offset is not None:
+            return max(0, file.size_bytes - file.offset)
         return decoded_size_bytes(file.content)
     except WorkerError:
-        return 0  # told when the file is taken
+        return 0  # it will be rejected
 
 
 def _nothing_taken(area: StagingArea) -> WorkerError:

@@ -89,6 +89,10 @@ class PartialFile:
         except FileNotFoundError as error:
             raise Conflict(f"{self.filename} is just being completed by another request.") from error
 
+    def discard(self) -> None:
+        """Remove what has arrived: the file is refused."""
+        self.path.unlink(missing_ok=True)
+
     def note_completed(self, receipt: str) -> None:
         """Remember what became of the whole file, for parts that are sent again."""
         write_atomically(self._receipt, receipt.encode())

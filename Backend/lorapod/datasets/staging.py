@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lorapod.kinds import suffix_of
 from lorapod.safety import archives
 from lorapod.safety.archives import ArchiveLimits
 from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
-from lorapod.workspace import NAME_MAX_BYTES, safe_name
+from lorapod.workspace import NAME_MAX_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Destination:
 
     #: A folder that is this upload's alone, on the dataset's file system.
     staging: Path
+    #: The dataset's folder if the files are added to it; None: they become the whole dataset.
+    dataset: Path | None
     #: Where the dataset's partial files gather.
     parts: Path
     #: The dataset's folder as answers show it.
@@ -33,6 +36,25 @@ class Destination:
     #: Whether zip archives are unpacked, and to how much.
     extract: bool
     limits: ArchiveLimits
+
+    def check(self, filename: str, size_bytes: int | None) -> str:
+        """Return the name of a file that may be stored here, as far as its name and its declared size tell.
+
+        Raises:
+            InvalidInput: a dataset holds no file of that name.
+            TooLarge: it is larger than its content can be.
+            Conflict: the dataset has a folder of that name.
+        """
+        name = intake.check_name(filename)
+        if size_bytes is not None:
+            archive_max_bytes = self.limits.total_bytes if self.extract else None
+            intake.check_size(name, size_bytes, archive_max_bytes=archive_max_bytes)
+        if self.dataset is not None and (self.dataset / name).is_dir():
+            raise Conflict(
+                f"{name!r} cannot be stored: the dataset has a folder of that name.",
+                hint="Send the file under another name.",
+            )
+        return name
 
 
 class StagingArea:
@@ -59,7 +81,7 @@ class StagingArea:
 
     @property
     def useful(self) -> bool:
-        """Whether anything at all was taken."""
+        """Whether any file or part was taken."""
         return bool(self.staged or self._growing or self._again)
 
     @property
@@ -68,72 +90,78 @@ class StagingArea:
         return [*(self._stored(file) for file in self.staged.values()), *self._growing.values(), *self._again]
 
     def take(self, file: IncomingFile) -> None:
-        """Receive and check one file or part; what is wrong with it goes to `rejected`.
+        """Receive and check one file or part; if something is wrong with it, add it to `rejected`.
 
         Raises:
-            OSError: the file system failed, for another reason than being full.
+            OSError: the file system failed for another reason than being full.
         """
-        try:
-            name = safe_name(file.filename, field="filename")
-            intake.check_suffix(name)
+        with self._rejecting(file.filename):
+            name = self._destination.check(file.filename, file.size_bytes)
             if file.offset is None:
                 self._take_whole(name, file)
             else:
                 self._take_part(name, file, file.offset)
-        except WorkerError as error:
-            self._reject(file.filename, error)
-        except OSError as error:
-            if not intake.is_full(error):
-                raise
-            self._reject(file.filename, intake.disk_full(file.filename))
 
     def take_file(self, name: str, path: Path, sha256: str) -> None:
-        """Check one file that has come another way, and lies in the staging folder; as `take` otherwise."""
+        """Check one downloaded file that lies in the staging folder; as `take` otherwise."""
         size_bytes = path.stat().st_size
-        try:
-            safe_name(name, field="filename")
-            intake.check_suffix(name)
-            self._check_fresh(name)
+        with self._rejecting(name):
+            self._destination.check(name, size_bytes)
+            self._check_new(name)
             self._accept(
                 StagedFile(
                     name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256
                 )
             )
-        except WorkerError as error:
-            self._reject(name, error)
-        except OSError as error:
-            if not intake.is_full(error):
-                raise
-            self._reject(name, intake.disk_full(name))
 
     def take_checked(self, name: str, path: Path, sha256: str) -> None:
-        """Take one file that was checked when it came first."""
-        try:
-            self._check_fresh(name)
-        except WorkerError as error:
-            self._reject(name, error)
-            return
-        size_bytes = path.stat().st_size
-        self.staged[name] = StagedFile(
-            name=name,
-            path=path.rename(self.ready / name),
-            received_bytes=size_bytes,
-            size_bytes=size_bytes,
-            sha256=sha256,
-        )
+        """Take one file that was checked when it was first downloaded."""
+        with self._rejecting(name):
+            self._check_new(name)
+            size_bytes = path.stat().st_size
+            self.staged[name] = StagedFile(
+                name=name,
+                path=path.rename(self.ready / name),
+                received_bytes=size_bytes,
+                size_bytes=size_bytes,
+                sha256=sha256,
+            )
 
     def note_completed(self) -> None:
-        """Remember which partial files became whole; called when they are visible."""
+        """Write down which partial files are complete; call it when they are visible."""
         for partial, names in self._completed:
             stored = [self._stored(self.staged[name]).model_dump() for name in names]
             partial.note_completed(json.dumps(stored))
 
+    def refuse_damaged(self) -> None:
+        """Refuse the whole if a file of a kind that trainers read is damaged, or if no file is left.
+
+        Raises:
+            WorkerError: it is; each file is in `details`.
+        """
+        full = next((error for error in self.errors if isinstance(error, InsufficientStorage)), None)
+        if full is not None:
+            raise full
+        damaged = [file for file in self.rejected if _is_damaged(file)]
+        if not damaged and self.staged:
+            return
+        reported = damaged or self.rejected
+        if not reported:
+            raise InvalidInput("There are no images in what was fetched.")
+        kind = type(self.errors[self.rejected.index(reported[0])])
+        more = f" {len(reported) - 1} more files have problems." if len(reported) > 1 else ""
+        raise kind(
+            f"The dataset cannot be trained on: {reported[0].error}{more}",
+            hint="Repair or remove these files where they are, then try again.",
+            details=[{"field": file.filename, "error": file.error} for file in reported[:100]],
+        )
+
     def _take_whole(self, name: str, file: IncomingFile) -> None:
-        self._check_fresh(name)
-        path = intake.fresh_path(self._destination.staging)
+        self._check_new(name)
+        path = intake.fresh_path(self.folder)
         size_bytes, sha256 = intake.receive(decoded(file.content, name=name), path)
         if file.size_bytes not in {None, size_bytes}:
-            raise InvalidInput(f"{name} has {size_bytes} bytes, announced were {file.size_bytes}.")
+            raise InvalidInput(f"{name} has {size_bytes} bytes, declared were {file.size_bytes}.")
         intake.check_digest(name, file.sha256, sha256)
         self._accept(
             StagedFile(name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256)
@@ -147,9 +175,11 @@ class StagingArea:
         if offset > 0 and (receipt := partial.receipt) is not None:
             self._again += [StoredFile.model_validate(stored) for stored in json.loads(receipt)]
             return
-        self._check_fresh(name)
+        self._check_new(name)
         received_bytes = partial.write(offset, decoded(file.content, name=name))
         if received_bytes < size_bytes:
+            if offset == 0:
+                self._check_beginning(partial, name)
             self._growing[name] = StoredFile(
                 filename=name,
                 path=f"{self._destination.shown}/{name}",
@@ -159,7 +189,7 @@ class StagingArea:
             )
             return
         self._growing.pop(name, None)
-        path = intake.fresh_path(self._destination.staging)
+        path = intake.fresh_path(self.folder)
         partial.claim(path)
         sha256 = _digest(path)
         intake.check_digest(name, file.sha256, sha256)
@@ -169,16 +199,25 @@ class StagingArea:
         )
         self._completed.append((partial, list(self.staged)[before:]))
 
+    def _check_beginning(self, partial: PartialFile, name: str) -> None:
+        try:
+            intake.check_beginning(partial.path, name)
+        except WorkerError:
+            partial.discard()
+            raise
+        except FileNotFoundError:
+            return  # another worker has completed it
+
     def _accept(self, file: StagedFile) -> None:
         if self._destination.extract and suffix_of(file.name) == intake.ARCHIVE_SUFFIX:
             self._unpack(file)
             return
-        picture = intake.check_content(file.path, file.name)
+        image = intake.check_content(file.path, file.name)
         path = file.path.rename(self.ready / file.name)
-        self.staged[file.name] = replace(file, path=path, picture=picture)
+        self.staged[file.name] = replace(file, path=path, image=image)
 
     def _unpack(self, archive: StagedFile) -> None:
-        folder = intake.fresh_path(self._destination.staging)
+        folder = intake.fresh_path(self.folder)
         folder.mkdir()
         unpacked, refused = archives.unpack(archive.path, folder, limits=self._destination.limits)
         archive.path.unlink()
@@ -188,9 +227,9 @@ class StagingArea:
             self._reject(f"{archive.name}/{entry.name}", entry.error)
         for file in unpacked:
             try:
-                self._check_fresh(file.name)
-                intake.check_suffix(file.name)
-                picture = intake.check_content(file.path, file.name)
+                self._check_new(file.name)
+                self._destination.check(file.name, file.path.stat().st_size)
+                image = intake.check_content(file.path, file.name)
             except WorkerError as error:
                 self._reject(f"{archive.name}/{file.name}", error)
                 continue
@@ -202,12 +241,24 @@ class StagingArea:
                 received_bytes=size_bytes,
                 size_bytes=size_bytes,
                 sha256=_digest(path),
-                picture=picture,
+                image=image,
             )
 
-    def _check_fresh(self, name: str) -> None:
+    def _check_new(self, name: str) -> None:
         if name in self.staged:
-            raise Conflict(f"There are two files {name} in this upload; the first one counts.")
+            raise Conflict(f"There are two files {name!r} in this upload; the first one counts.")
+
+    @contextmanager
+    def _rejecting(self, name: str) -> Iterator[None]:
+        """Add the file to `rejected` if the block refuses it, or the disk is full."""
+        try:
+            yield
+        except WorkerError as error:
+            self._reject(name, error)
+        except OSError as error:
+            if not intake.is_full(error):
+                raise
+            self._reject(name, intake.disk_full(name))
 
     def _reject(self, name: str, error: WorkerError) -> None:
         expected = next(
@@ -232,29 +283,9 @@ class StagingArea:
             received_bytes=file.received_bytes,
             complete=True,
             sha256=file.sha256,
-            width=file.picture.width if file.picture else None,
-            height=file.picture.height if file.picture else None,
+            width=file.image.width if file.image else None,
+            height=file.image.height if file.image else None,
         )
-
-
-def refuse_damaged(area: StagingArea) -> None:
-    """Refuse the dataset if a file of a kind that trainers read is damaged, or if no file is left."""
-    full = next((error for error in area.errors if isinstance(error, InsufficientStorage)), None)
-    if full is not None:
-        raise full
-    damaged = [file for file in area.rejected if _is_damaged(file)]
-    if not damaged and area.staged:
-        return
-    reported = damaged or area.rejected
-    if not reported:
-        raise InvalidInput("There are no images in what was fetched.")
-    kind = type(area.errors[area.rejected.index(reported[0])])
-    more = f" {len(reported) - 1} more files have problems." if len(reported) > 1 else ""
-    raise kind(
-        f"The dataset cannot be trained on: {reported[0].error}{more}",
-        hint="Repair or remove these files where they are, then try again.",
-        details=[{"field": file.filename, "error": file.error} for file in reported[:100]],
-    )
 
 
 def _is_damaged(file: RejectedFile) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures, believed only after they were opened."""
+"""Checks of images: by their first bytes, their header, or fully decoded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-#: Most pixels that a picture may have: the largest usual cameras have 61 million. Checking one takes up to 16 bytes
-#: for each (WebP; PNG 4, JPEG hardly any).
+#: Most pixels of an image: the largest usual cameras have 61 million. Checking an image takes up to 16 bytes of memory
+#: for each pixel (WebP; PNG 4, JPEG hardly any).
 PIXELS_MAX = 64_000_000
 
-#: Longest side of a picture, in pixels.
+#: Longest side of an image, in pixels.
 SIDE_MAX = 65_500
 
-#: The formats that trainers read, each with the suffixes that name it.
+#: Size of the largest file that an image of `PIXELS_MAX` can need: 4 channels of 16 bits, not compressed.
+BYTES_MAX = 8 * PIXELS_MAX
+
+#: The formats that trainers read, with their suffixes.
 FORMAT_SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
@@ -31,7 +34,7 @@ FORMAT_SUFFIXES = {
 SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
 
 _HEAD_BYTES = 16
-#: Where the end of a picture is looked for.
+#: The end of an image is looked for in so many last bytes.
 _TAIL_BYTES = 1 << 16
 _OTHER_FORMATS = {
     b"GIF8": "GIF",
@@ -63,7 +66,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInfo:
-    """A picture that can be read."""
+    """Size and format of an image that can be read."""
 
     width: int
     height: int
@@ -72,7 +75,7 @@ class ImageInfo:
 
 
 def suffix_by_content(path: Path) -> str | None:
-    """The suffix that the picture at `path` should have, by its first bytes; None where trainers read no such thing.
+    """Return the suffix that the image at `path` should have, by its first bytes; None if trainers do not read it.
 
     Raises:
         OSError: the file cannot be read.
@@ -83,7 +86,7 @@ def suffix_by_content(path: Path) -> str | None:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether the picture lacks its end, as its format marks it; a look at a few bytes, nothing is decoded.
+    """Return whether the end mark of the image's format is missing; reads a few bytes and decodes nothing.
 
     Raises:
         OSError: the file cannot be read.
@@ -95,7 +98,7 @@ def is_cut_off(path: Path) -> bool:
         tail = file.read()
     match _format(head):
         case "JPEG":
-            # Cameras and phones may write more after the end of the picture.
+            # Cameras and phones may write more after the end of the image.
             return b"\xff\xd9" not in tail
         case "PNG":
             return b"IEND" not in tail
@@ -106,10 +109,10 @@ def is_cut_off(path: Path) -> bool:
 
 
 def measure(path: Path) -> ImageInfo:
-    """Format and size by the file's head alone; the rest of the picture may be damaged.
+    """Return format and size as the header says; the rest of the image may be damaged.
 
     Raises:
-        InvalidInput: it is empty, not a picture of a known format, or does not fit its suffix.
+        InvalidInput: it is empty, not an image of a known format, or does not fit its suffix.
         TooLarge: it has more pixels than `PIXELS_MAX`, or a side longer than `SIDE_MAX`.
         OSError: the file cannot be read.
     """
@@ -118,14 +121,14 @@ def measure(path: Path) -> ImageInfo:
 
 
 def verify(path: Path, *, name: str | None = None) -> ImageInfo:
-    """Decode the whole picture once, to know that a trainer can.
+    """Decode the whole image, as a trainer will.
 
-    A PNG's checksums alone would cost a fiftieth, and a WebP has none; but what they cover may still be no picture, and
-    that would be seen only once a GPU waits for it.
+    To check a PNG's checksums would cost a fiftieth of that, but data with right checksums may still not be an image, and
+    that would be found only while a GPU waits; and a WebP has no checksums.
 
     Args:
         path: the file.
-        name: what to call it, and whose suffix it must fit; the file's own name where it is left out.
+        name: its name in errors, whose suffix it must fit; by default the file's own name.
 
     Raises:
         InvalidInput: as `measure`, or it is cut off or damaged.
@@ -135,18 +138,39 @@ def verify(path: Path, *, name: str | None = None) -> ImageInfo:
     shown = name or path.name
     with path.open("rb") as file:
         image = _opened(shown, file)
-        picture = _measured(shown, image)
+        info = _measured(shown, image)
         try:
             # A JPEG is decoded at an eighth of its size: every byte is read, at a fraction of time and memory.
             image.draft(image.mode, (1, 1))
             image.load()
         except _DAMAGE as error:
             raise InvalidInput(f"{shown} is cut off or damaged: it cannot be decoded.") from error
-    return picture
+    return info
+
+
+def check_beginning(path: Path, *, name: str) -> None:
+    """Refuse an image of which the end has not arrived, as far as its first bytes tell.
+
+    Raises:
+        InvalidInput: it is not an image of a known format, or does not fit its suffix.
+        TooLarge: as `measure`.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if len(head) < _HEAD_BYTES:
+            return
+        file.seek(0)
+        reader = _reader(_known_format(head, name))
+        try:
+            image = reader(file, name)
+        except _DAMAGE:
+            return  # the header may be longer than what has arrived
+        _measured(name, image)
 
 
 def thumbnail(path: Path, side: int) -> Image:
-    """The picture, scaled down to fit a square of `side` pixels, turned as its camera was held, in RGB.
+    """Return the image in RGB, scaled down to fit a square of `side` pixels, turned as its camera was held.
 
     Raises:
         InvalidInput, TooLarge: as `verify`.
@@ -166,7 +190,7 @@ def thumbnail(path: Path, side: int) -> Image:
 
 
 def _opened(name: str, file: IO[bytes]) -> ImageFile:
-    """The picture's header, read by the one reader that fits its content; nothing is decoded.
+    """Read the image's header with the reader that fits its content; decode nothing.
 
     Pillow's own `open` would try every format it knows and judge the size by a process-wide setting.
     """
@@ -174,25 +198,29 @@ def _opened(name: str, file: IO[bytes]) -> ImageFile:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
     head = file.read(_HEAD_BYTES)
     file.seek(0)
-    found = _format(head)
-    if found is None:
-        raise InvalidInput(
-            f"{name} is not a picture{_what_it_is(head)}.",
-            hint="Send JPEG, PNG or WebP: trainers read no other.",
-        )
-    suffixes = FORMAT_SUFFIXES[found]
-    if not name.lower().endswith(suffixes):
-        raise InvalidInput(
-            f"{name} holds a {found} picture.", hint=f"Name it {Path(name).stem}{suffixes[0]}."
-        )
+    found = _known_format(head, name)
     try:
         return _reader(found)(file, name)
     except _DAMAGE as error:
         raise InvalidInput(f"{name} is cut off or damaged: its {found} header cannot be read.") from error
 
 
+def _known_format(head: bytes, name: str) -> str:
+    """Return the format that the first bytes of an image show, if trainers read it and it fits the name."""
+    found = _format(head)
+    if found is None:
+        raise InvalidInput(
+            f"{name} is not an image{_what_it_is(head)}.",
+            hint="Send JPEG, PNG or WebP: trainers read no other.",
+        )
+    suffixes = FORMAT_SUFFIXES[found]
+    if not name.lower().endswith(suffixes):
+        raise InvalidInput(f"{name} holds a {found} image.", hint=f"Name it {Path(name).stem}{suffixes[0]}.")
+    return found
+
+
 def _reader(found: str) -> type[ImageFile]:
-    # Imported here: Pillow is needed only once a picture arrives.
+    # Imported here: Pillow is needed only once an image arrives.
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
     from PIL.WebPImagePlugin import WebPImageFile
@@ -210,8 +238,8 @@ def _measured(name: str, image: ImageFile) -> ImageInfo:
     width, height = image.size
     if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
         raise TooLarge(
-            f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million is the most.",
-            hint="Scale it down; trainers do so anyway.",
+            f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million are the most.",
+            hint="Scale it down; trainers do so too.",
         )
     return ImageInfo(width=width, height=height, format=image.format or "")
 
@@ -227,7 +255,7 @@ def _format(head: bytes) -> str | None:
 
 
 def _what_it_is(head: bytes) -> str:
-    """` but …`, where the content tells."""
+    """Return ` but …` if the content shows what it is."""
     if head[4:8] == b"ftyp" and (boxed := _BOX_FORMATS.get(head[8:12])):
         return f" that trainers read but {boxed}"
     for magic, other in _OTHER_FORMATS.items():

@@ -72,7 +72,7 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
     )
     summary = inspect(tmp_path)
     assert {(error["field"], error["error"]) for error in summary.errors} == {
-        ("a.png", "a.png is not a picture but text."),
+        ("a.png", "a.png is not an image but text."),
         ("b.png", "b.png is empty: 0 bytes."),
         ("f.png", "f.png is cut off: its end is missing."),
         ("g.jpg", "g.jpg is cut off: its end is missing."),
@@ -81,14 +81,14 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
     }
     for sentence in (
         "c.gif is not read by trainers",
-        "d: 2 pictures share one caption",
-        "The caption e has no picture",
+        "d: 2 images share one caption",
+        "The caption e has no image",
         "j.txt is empty",
-        "All pictures are below 256 pixels",
-        "No picture has a caption",
+        "All images have a side below 256 pixels",
+        "No image has a caption",
     ):
         assert sentence in " ".join(summary.warnings)
-    with pytest.raises(InvalidInput, match="And 5 problems more") as raised:
+    with pytest.raises(InvalidInput, match="There are 5 more problems") as raised:
         summary.refuse_errors("cats")
     assert len(raised.value.details) == 6
     assert inspect(tmp_path, open_files=False).errors == []
@@ -98,10 +98,10 @@ def test_warnings_about_the_whole(tmp_path: Path) -> None:
     large = picture(size=(300, 300))
     fill(tmp_path, a_dot_png=large, b_dot_png=large, c_dot_png=picture(), a_dot_txt=b"x")
     assert inspect(tmp_path).warnings == [
-        "3 pictures are few: a LoRA needs about 10 to 50 to learn more than these very pictures.",
-        "2 of 3 pictures have no caption: b.png, c.png.",
-        "1 of 3 pictures are below 256 pixels: c.png.",
-        "a.png, b.png are the same picture.",
+        "There are only 3 images: a LoRA needs about 10 to 50, or it memorises them.",
+        "2 of 3 images have no caption: b.png, c.png.",
+        "1 of 3 images have a side below 256 pixels: c.png.",
+        "a.png, b.png are the same image.",
     ]
 
 
@@ -115,7 +115,7 @@ def test_many_warnings_are_counted(tmp_path: Path) -> None:
         (tmp_path / f"{number:02}.txt").write_bytes(b"text")
     warnings = inspect(tmp_path).warnings
     assert len(warnings) == 21
-    assert warnings[-1] == "And 30 warnings more."
+    assert warnings[-1] == "There are 30 more warnings."
 
 
 def test_a_thousand_pictures_take_seconds(tmp_path: Path) -> None:

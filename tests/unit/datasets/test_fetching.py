@@ -21,7 +21,7 @@ from lorapod.datasets.sources.running import Stopped
 from lorapod.errors import InsufficientStorage, InvalidInput, NotFound, TooLarge, UnsafeUrl, WorkerError
 from lorapod.settings import Settings
 from lorapod.storage.port import Progress, StoredObject
-from lorapod.wire.dataset import DatasetRef, FetchProgress
+from lorapod.wire.dataset import DatasetRef, FetchProgress, S3Prefix
 from lorapod.workspace import Workspace
 
 FILES = {
@@ -248,17 +248,25 @@ class TestUrls:
 class TestFailures:
     def test_every_file_that_is_not_there(self, place: Place, server: FaultServer) -> None:
         server.faults += [Fault(status=404)] * 3
-        with pytest.raises(NotFound, match="And 2 files more") as raised:
+        with pytest.raises(NotFound, match="2 more files could not be fetched") as raised:
             place.fetch(urls(server))
         assert len(raised.value.details) == 3
         assert place.visible(urls(server)) == {}
+        assert place.left() == []
+
+    def test_files_that_are_known_to_be_too_large_are_not_fetched(self, place: Place) -> None:
+        place.bucket.objects = {"a.png": FILES["/one/a.png"], "a.txt": b"x" * 3_000_000, "b.txt": b"b"}
+        with pytest.raises(TooLarge, match="1000000") as raised:
+            place.fetch(DatasetRef(s3=S3Prefix(bucket="cats")))
+        assert [error["field"] for error in raised.value.details] == ["a.txt"]
+        assert place.bucket.got == []
         assert place.left() == []
 
     @pytest.mark.parametrize(
         ("content", "message"),
         [
             (picture(size=(300, 300))[:-500], "cut off or damaged"),
-            (b"<html>no such picture</html>", "not a picture but text"),
+            (b"<html>no such picture</html>", "not an image but text"),
             (b"", "empty"),
         ],
     )
@@ -279,7 +287,7 @@ class TestFailures:
         assert "page was left out" in summary.warnings[0]
 
     def test_nothing_that_a_trainer_reads(self, place: Place, server: FaultServer) -> None:
-        with pytest.raises(InvalidInput, match="no pictures"):
+        with pytest.raises(InvalidInput, match="no images"):
             place.fetch(urls(server, "/one/a.txt"))
 
     def test_a_server_that_comes_back_is_gone_on_with(self, place: Place, server: FaultServer) -> None:

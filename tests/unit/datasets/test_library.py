@@ -169,8 +169,8 @@ BAD_FILES = [
     ("a.txt", b"a\0b", ErrorCode.INVALID_INPUT, "NUL"),
     ("a.txt", b"x" * 1_000_001, ErrorCode.TOO_LARGE, "1000000 at most"),
     ("a.mp4", b"", ErrorCode.INVALID_INPUT, "empty"),
-    ("a.exe", b"MZ", ErrorCode.INVALID_INPUT, "a dataset holds pictures"),
-    ("a", PNG, ErrorCode.INVALID_INPUT, "a dataset holds pictures"),
+    ("a.exe", b"MZ", ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
+    ("a", PNG, ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
     ("", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("../a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("/etc/a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
@@ -181,7 +181,7 @@ BAD_FILES = [
     ("n" * 5000 + ".png", PNG, ErrorCode.INVALID_INPUT, "too long: 5004 bytes"),
     ("a.zip", b"no zip", ErrorCode.INVALID_INPUT, "not a zip"),
     ("a.zip", packed({"../x.txt": b"x"}), ErrorCode.UNSAFE_ARCHIVE, "outside"),
-    ("a.zip", packed({"x.exe": b"x"}), ErrorCode.INVALID_INPUT, "a dataset holds pictures"),
+    ("a.zip", packed({"x.exe": b"x"}), ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
     ("a.zip", packed({}), ErrorCode.INVALID_INPUT, "no files"),
 ]
 
@@ -333,7 +333,7 @@ class TestDisk:
 
     def test_a_part_asks_for_the_room_of_the_whole(self, bench: LibraryBench) -> None:
         with pytest.raises(InsufficientStorage):
-            bench.receive(incoming("a.zip", b"x", offset=0, size_bytes=1 << 50))
+            bench.receive(incoming("a.mp4", b"x", offset=0, size_bytes=1 << 50))
 
     def test_what_was_abandoned_is_swept(self, bench: LibraryBench) -> None:
         bench.receive(incoming("a.mp4", b"x" * 5, offset=0, size_bytes=9))
@@ -371,7 +371,7 @@ class TestResolve:
             summary = bench.library.resolve(source)
             assert summary.path == bench.folder
             assert summary.images == 1
-            assert "The caption lost has no picture." in summary.warnings
+            assert "The caption lost has no image." in summary.warnings
 
     @pytest.mark.parametrize(
         ("source", "error"),

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import tempfile
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
 
-from lorapod.errors import Conflict, InvalidInput
+from lorapod.errors import Conflict, InvalidInput, TooLarge
 from lorapod.wire.dataset import StoredFile
 
 VIDEO = bytes(range(256)) * 8
@@ -123,6 +125,48 @@ def test_a_picture_in_parts_is_checked_when_whole(bench: LibraryBench) -> None:
         bench.receive(incoming("a.png", content[40:-60], offset=40, size_bytes=len(content) - 60))
     assert bench.visible() == {}
     assert bench.hidden() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "size_bytes", "error", "said"),
+    [
+        ("a.txt", 3_000_000, TooLarge, "1000000"),
+        ("a.caption", 1_000_001, TooLarge, "1000000"),
+        ("a.json", 3_000_000, TooLarge, "1000000"),
+        ("a.jsonl", 3_000_000, TooLarge, "1000000"),
+        ("a.png", 600_000_000, TooLarge, "512000000"),
+        ("a.zip", 30_000_000_000, TooLarge, "20000000000"),
+        ("a.pdf", 100, InvalidInput, "cannot be part of a dataset"),
+        ("../a.png", 100, InvalidInput, "plain name"),
+        ("taken.png", 100, Conflict, "folder of that name"),
+        ("a.png", 100, InvalidInput, "not an image"),
+    ],
+)
+def test_what_will_be_refused_is_refused_at_its_first_part(
+    bench: LibraryBench, name: str, size_bytes: int, error: type[Exception], said: str
+) -> None:
+    (bench.folder / "taken.png").mkdir(parents=True)
+    with pytest.raises(error, match=said):
+        bench.receive(incoming(name, b"the first part of it", offset=0, size_bytes=size_bytes))
+    assert bench.hidden() == []
+
+
+def test_an_image_of_too_many_pixels_is_refused_at_its_first_part(bench: LibraryBench) -> None:
+    content = picture(size=(300, 300))
+    header = struct.pack(">II", 100_000, 100_000) + content[24:29]
+    forged = content[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + content[33:]
+    with pytest.raises(TooLarge, match="100000 x 100000 pixels"):
+        bench.receive(incoming("a.png", forged[:1000], offset=0, size_bytes=len(forged)))
+    assert bench.hidden() == []
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("first", [1, 3, 11, 20, 30, 200])
+def test_an_image_may_come_in_parts_of_any_size(bench: LibraryBench, form: str, first: int) -> None:
+    content, name = picture(form, (40, 40)), f"a.{form.lower()}"
+    bench.receive(incoming(name, content[:first], offset=0, size_bytes=len(content)))
+    bench.receive(incoming(name, content[first:], offset=first, size_bytes=len(content)))
+    assert bench.visible() == {name: content}
 
 
 def test_parts_do_not_replace_a_dataset(bench: LibraryBench) -> None:

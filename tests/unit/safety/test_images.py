@@ -81,7 +81,7 @@ def test_an_empty_picture_is_refused(tmp_path: Path) -> None:
         (b"GIF89a" + bytes(20), "but GIF"),
         (b"BM" + bytes(20), "but BMP"),
         (b"\0\0\0\x1cftypavif" + bytes(20), "but AVIF"),
-        (bytes(100), "not a picture"),
+        (bytes(100), "not an image"),
     ],
 )
 def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:
