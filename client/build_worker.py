@@ -2,6 +2,8 @@
 
 The build backend of the `pyproject.toml` above: hatchling, without its calls for metadata alone. Those know nothing of
 build hooks, so that an installer that uses them would not see the dependency that the hook adds.
+
+Wheels for an index name the client by its version: `LORAPOD_RELEASE=1 pip wheel --no-deps . ./client`.
 """
 
 from __future__ import annotations
