@@ -1,4 +1,4 @@
-"""Time, injected, so that no test waits for a clock."""
+"""Clocks, injected so that no test waits for time to pass."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a module reads time from."""
+    """A source of time."""
 
     def now(self) -> datetime:
-        """The present wall-clock time, aware, in UTC; for people and records, never for durations."""
+        """Return the wall-clock time, aware, in UTC; for people and records, never for durations."""
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start, never going back; shared by every process of one machine."""
+        """Return seconds since an arbitrary start; it never goes back, and all processes of one machine share it."""
 
 
 class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        """The present wall-clock time in UTC."""
+        """Return the wall-clock time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """`CLOCK_MONOTONIC`, in seconds."""
+        """Return `CLOCK_MONOTONIC`, in seconds."""
         return time.monotonic()

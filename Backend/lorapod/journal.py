@@ -1,4 +1,4 @@
-"""The worker's own log: one JSON object a line on stderr."""
+"""The worker's own log: one JSON object per line on stderr."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JournalFormatter(logging.Formatter):
-    """Writes a record with its `extra` fields and without secrets; a traceback stays here, callers get sentences."""
+    """A formatter that writes `extra` fields and masks secrets; tracebacks appear here only, callers get sentences."""
 
     def __init__(self, redactor: Redactor) -> None:
-        """Mask what `redactor` knows."""
+        """Mask the secrets that `redactor` knows."""
         super().__init__()
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         entry: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -36,7 +36,7 @@ class JournalFormatter(logging.Formatter):
 
 
 def write_journal(level: str, redactor: Redactor) -> None:
-    """Send what the package logs, from `level` on, to stderr."""
+    """Send what the package logs, from `level` up, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JournalFormatter(redactor))
     package = logging.getLogger("lorapod")

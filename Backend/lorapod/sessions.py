@@ -1,9 +1,9 @@
-"""Sessions: all of one training in one folder, as single-purpose handlers keep it on a volume.
+"""Sessions: one training with all its files in one folder, as single-purpose handlers keep it on a volume.
 
 ```
 training_session_<epoch>/
     config.yaml     the config as the trainer gets it
-    dataset/        the pictures, once they have been fetched
+    dataset/        the images, once they have been fetched
     output/         what the trainer writes
 ```
 """
@@ -20,7 +20,7 @@ from lorapod.workspace import CONFIG_NAME, Workspace
 
 PREFIX = "training_session_"
 
-#: Folders of the workspace that sessions lie in, each kind of handler its own; "" is the root.
+#: Folders of the workspace that contain sessions, one for each kind of handler; "" is the root.
 PARENTS = ("", "training")
 
 
@@ -38,12 +38,12 @@ class TrainingSession:
 
     @property
     def dataset(self) -> str:
-        """Where its pictures lie, relative to the workspace."""
+        """The folder of its images, relative to the workspace."""
         return f"{self.folder}/dataset"
 
 
 def begin_session(workspace: Workspace, clock: Clock, *, parent: str = "") -> TrainingSession:
-    """Make the folder of a new session, one that no other worker has: of two in one second, the later gets `_2`.
+    """Make the folder of a new session, for this worker alone; the second session of one second gets `_2`.
 
     Raises:
         OSError: the workspace cannot be written.
@@ -60,7 +60,7 @@ def begin_session(workspace: Workspace, clock: Clock, *, parent: str = "") -> Tr
 
 
 def drop_session(session: TrainingSession, workspace: Workspace) -> None:
-    """Remove the folder of a session that led to nothing; what already lies in it stays."""
+    """Remove the folder of a session that never started; keep it if it has files."""
     folder = workspace.root / session.folder
     (folder / CONFIG_NAME).unlink(missing_ok=True)
     try:
@@ -70,14 +70,14 @@ def drop_session(session: TrainingSession, workspace: Workspace) -> None:
 
 
 def session_outputs(workspace: Workspace) -> list[Path]:
-    """The output folders of all sessions, oldest first."""
+    """Return the output folders of all sessions, oldest first."""
     found = (entry for parent in PARENTS for entry in entries_of(workspace.root / parent))
     outputs = (Path(entry.path, "output") for entry in found if entry.name.startswith(PREFIX))
     return sorted(path for path in outputs if path.is_dir())
 
 
 def in_session(path: Path, workspace: Workspace) -> bool:
-    """Whether a path of the workspace is a session's folder, or lies in one."""
+    """Return whether a path of the workspace is a session's folder, or is inside one."""
     parts = path.relative_to(workspace.root).parts
     return any(
         part.startswith(PREFIX) and "/".join(parts[:place]) in PARENTS for place, part in enumerate(parts)

@@ -1,4 +1,4 @@
-"""A RunPod job that stays open while its process runs, and tells how far it is."""
+"""A RunPod job that stays open while its process runs, and reports the progress."""
 
 from __future__ import annotations
 

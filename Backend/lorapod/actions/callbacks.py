@@ -1,4 +1,4 @@
-"""Where a request wants its events."""
+"""The callback of a request: where its events go."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lorapod.settings import Settings
 def wanted_callback(
     url: str | None, token: SecretStr | None, *, settings: Settings, courier: Courier
 ) -> SealedCallback | None:
-    """The callback as an order keeps it; None where the request has none.
+    """Return the callback as an order stores it; None if the request has none.
 
     Raises:
         InvalidInput: there is a token for no address.
@@ -29,6 +29,6 @@ def wanted_callback(
 
 
 def callback_below(base_url: str | None, settings: Settings) -> str | None:
-    """The callback of a job that names only its site: with `CALLBACK_PATH` behind it; None where one is missing."""
+    """Return the callback of a job that names only a base URL, with `CALLBACK_PATH`; None if either is missing."""
     path = settings.callback_path
     return None if base_url is None or path is None else f"{base_url.rstrip('/')}/{path.lstrip('/')}"

@@ -1,4 +1,4 @@
-"""`cancel`: stop a process, with a checkpoint first where its trainer can write one."""
+"""`cancel`: stop a process, with a checkpoint first if its trainer can write one."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from lorapod.settings import Settings
 from lorapod.thread_pools import CONTROL
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 
-#: How long to wait for the holder's first step; another worker looks for messages every second.
+#: Seconds to wait for the first step of the worker that holds it; workers look for messages every second.
 ACKNOWLEDGE_S = 4.0
 
 
 class CancelRequest(ProcessRequest):
-    """Which process, and how."""
+    """The process to stop, and how."""
 
-    save: bool = Field(default=True, description="Write a checkpoint first, where the trainer can.")
+    save: bool = Field(default=True, description="Write a checkpoint first, if the trainer can.")
     grace_s: float | None = Field(
         default=None,
         ge=0,
         le=3600,
-        description="Seconds for the checkpoint, and again for an orderly end; then it is killed.",
+        description="Seconds for the checkpoint, and again for an orderly exit; then it is killed.",
     )
 
 
 class CancelResult(Result):
-    """What was seen soon after."""
+    """What was observed soon after the request."""
 
     process_id: ProcessId = Field(description="The process.")
     status: str = Field(
-        description="What was observed soon after: `stopping` while it ends, then `cancelled`."
+        description="Status observed soon after the request: `stopping`, or `cancelled` if it has ended."
     )
 
 
 async def cancel(
     request: CancelRequest, *, processes: RealProcessManager, settings: Settings
 ) -> CancelResult:
-    """Tell whoever holds the process, and answer when it has begun to act."""
+    """Ask the worker that holds the process, and answer once it has begun to act."""
     grace_s = settings.cancel_grace_s if request.grace_s is None else request.grace_s
     asked = ControlRequest(save=request.save, grace_s=grace_s)
     record = await CONTROL.run(processes.ask, request.process_id, asked)

@@ -1,4 +1,4 @@
-"""`resume`: take an unfinished process up again."""
+"""`resume`: continue an unfinished process."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from lorapod.wire.model import ProcessRequest, Result
 
 
 class ResumeRequest(ProcessRequest):
-    """Which process."""
+    """The process to resume."""
 
     wait: bool | None = Field(
         default=None,
-        description="Keep the RunPod job open until the training ends; by default so on a serverless worker.",
+        description="Keep the RunPod job open until the training ends; the default on a serverless worker.",
     )
     callback_url: str | None = Field(
-        default=None, min_length=1, description="Where events go from now on; else where they went before."
+        default=None, min_length=1, description="URL for events from now on; default: where they went before."
     )
     callback_token: SecretStr | None = Field(
-        default=None, description="The bearer token for `callback_url`, which then has to be given too."
+        default=None, description="The bearer token for `callback_url`; give both."
     )
 
 
@@ -42,7 +42,7 @@ async def resume(
     settings: Settings,
     job: RunPodJob,
 ) -> Result:
-    """Go on from the newest whole checkpoint, on this worker."""
+    """Continue from the newest whole checkpoint, on this worker."""
     callback = wanted_callback(
         request.callback_url, request.callback_token, settings=settings, courier=courier
     )

@@ -1,4 +1,4 @@
-"""One training in a session folder, from its request to its end: what the single-purpose handlers share."""
+"""One training in a session folder, from request to end: shared by the single-purpose actions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lorapod.workspace import CONFIG_NAME, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class SessionEnd:
-    """A training that has ended with its work done."""
+    """A completed training."""
 
     session: TrainingSession
     message: str
@@ -50,7 +50,7 @@ class SessionRuns:
     async def run(
         self, config: str | Mapping[str, Any], request: StartRequest, job: RunPodJob, *, parent: str = ""
     ) -> SessionEnd:
-        """Train in a new session folder below `parent`, and wait for the end whatever the settings say.
+        """Train in a new session folder in `parent`, and always wait for the end.
 
         A RunPod job that is handed out again continues in the session that it began.
 
@@ -73,7 +73,7 @@ class SessionRuns:
         order = self.starts.order_for(parsed, request, job)
         session = begin_session(self.workspace, self.clock, parent=parent)
         try:
-            # The trainer's own form of the config replaces it before the start.
+            # It is replaced by the trainer's own form of the config before the start.
             path = self.workspace.root / session.folder / CONFIG_NAME
             write_atomically(path, dump_config(parsed).encode())
             accepted = self.processes.submit("train", _in_session(order, session))
@@ -106,7 +106,7 @@ def _failure(process: Finished, session: TrainingSession, job: RunPodJob) -> Wor
         return Conflict("The training was cancelled.", details=details)
     return UpstreamError(
         "The training was interrupted: its worker was stopped.",
-        hint=f'Send {{"type": "resume", "process_id": "{process.process_id}"}} to go on from its last checkpoint.',
+        hint=f'Send {{"type": "resume", "process_id": "{process.process_id}"}} to continue from its last checkpoint.',
         details=details,
     )
 

@@ -1,4 +1,4 @@
-"""What every action that starts a training shares: the checks, the start, the wait."""
+"""The start of a training, shared by all actions that start one: the checks, the submission, the wait."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ from lorapod.workspace import Workspace
 
 #: RunPod stops an idle worker a few seconds after its last job.
 _DETACHED = (
-    "This worker is stopped soon after its last job, and the process with it: it would then be `interrupted`, "
-    "a training with a checkpoint, and `resume` goes on. Send `wait: true`, or hold the worker with `keep_alive`."
+    "RunPod stops this worker soon after its last job, and the process with it: it would then be `interrupted`, "
+    "and `resume` continues a training from its checkpoint. Send `wait: true`, or keep the worker with `keep_alive`."
 )
 
 
 class StartRequest(Request):
-    """What all ways to start a training have in common."""
+    """The fields that all requests for a training have."""
 
     dataset: DatasetRef | None = Field(
-        default=None, description="Where the pictures are; without it the config's own `folder_path`s count."
+        default=None, description="Where the images are; without it the config's own `folder_path`s count."
     )
     name: str | None = Field(
         default=None,
         min_length=1,
         max_length=100,
-        description="Name of the model, where the config has none.",
+        description="Name of the model, if the config has none.",
     )
     trainer: str = Field(
-        default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is there."
+        default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is installed."
     )
     wait: bool | None = Field(
         default=None,
-        description="Keep the RunPod job open until the training ends; by default so on a serverless worker.",
+        description="Keep the RunPod job open until the training ends; the default on a serverless worker.",
     )
     idempotency_key: str | None = Field(
         default=None,
@@ -69,60 +69,63 @@ class StartRequest(Request):
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, echoed back."
     )
-    dry_run: bool = Field(default=False, description="Only say what would happen, and what would be refused.")
+    dry_run: bool = Field(
+        default=False,
+        description="Start nothing; answer with the final config and with what would be refused.",
+    )
     callback_url: str | None = Field(
         default=None,
         min_length=1,
-        description="Events of the training are POSTed there, as JSON, one by one.",
+        description="URL to which events of the training are POSTed, one JSON object each.",
     )
     callback_token: SecretStr | None = Field(
-        default=None, description="Sent along as a bearer token. It never lies on a disk in clear."
+        default=None, description="Sent as a bearer token. It is stored only encrypted."
     )
     upload: UploadTargets | None = Field(
         default=None,
-        description="Where checkpoints, samples and logs go while they are made; else the endpoint's UPLOAD_TARGETS.",
+        description="Where checkpoints, samples and logs are uploaded while they are made; default: the endpoint's UPLOAD_TARGETS.",
     )
 
 
 class Started(Result):
     """A training that was accepted."""
 
-    process_id: ProcessId = Field(description="The process; every other action takes it.")
-    status: str = Field(description="State just after the start.")
+    process_id: ProcessId = Field(description="The process; pass it to the other actions.")
+    status: str = Field(description="Status just after the start.")
     created_at: Moment = Field(description="When it was accepted.")
     config_path: RelativePath | None = Field(
-        default=None, description="The config as the trainer gets it, where it is a training."
+        default=None, description="The config as the trainer gets it, for a training."
     )
-    output_path: RelativePath = Field(description="Where it writes, relative to the workspace.")
+    output_path: RelativePath = Field(description="Folder of its output, relative to the workspace.")
     dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, where the request named one."
+        default=None, description="The dataset that it reads, if the request named one."
     )
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
 class Finished(ProcessView):
-    """A training that was waited for: the whole of `process_status`."""
+    """A training that was waited for: the answer of `process_status`."""
 
     dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, where the request named one."
+        default=None, description="The dataset that it reads, if the request named one."
     )
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
 class DryRun(Result):
-    """What would happen."""
+    """What `train` would do."""
 
     dry_run: bool = Field(default=True, description="Always true: nothing was started.")
     accepted: bool = Field(description="Whether it would be started.")
     trainer: str = Field(description="The trainer that would run it.")
     config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
     dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, where the request named one."
+        default=None, description="The dataset that it reads, if the request named one."
     )
     refused: list[dict[str, Any]] = Field(
-        default=[], description="Every problem, as the error would tell it."
+        default=[], description="Every problem, as the error would list it."
     )
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
 def asking(settings: Settings, job: RunPodJob) -> str | None:
@@ -237,7 +240,7 @@ class TrainingStarts:
         if trainer.needs_gpu and not settings.allow_cpu and not self.telemetry.gpu_indices():
             raise GpuUnavailable(
                 f"{trainer.name} needs a GPU, and this worker has none that works.",
-                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor all the same.",
+                hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor.",
             )
         self.room.check()
         dataset, upload = request.dataset, request.upload

@@ -25,14 +25,14 @@ class TrainRequest(StartRequest, TrainKnobs):
         default=None, description="AI Toolkit config, as YAML text or as an object; else give a `preset`."
     )
     preset: str | None = Field(
-        default=None, description="Config to begin with, e.g. `sdxl`; the knobs change it."
+        default=None, description="Config to start from, e.g. `sdxl`; the other fields change it."
     )
 
 
 async def train(
     request: TrainRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
 ) -> Result:
-    """Check everything that can be checked, and hand the training to the process manager."""
+    """Check everything that can be checked, and submit the training to the process manager."""
     config = await STARTS.run(_config, request, settings.max_config_bytes)
     return await starts.start(config, request, job)
 
@@ -49,8 +49,10 @@ def _config(request: TrainRequest, max_config_bytes: int) -> Mapping[str, Any]:
         return build_config(request.preset, knobs)
     if set_knobs := sorted(knobs.model_fields_set):
         raise InvalidInput(
-            f"{', '.join(set_knobs)}: these go with a preset; with a config, write them into the config.",
-            details=[{"field": name, "error": "goes with a preset, not with a config"} for name in set_knobs],
+            f"{', '.join(set_knobs)}: these fields go with a preset; write them into the config instead.",
+            details=[
+                {"field": name, "error": "goes with a preset; write it into the config"} for name in set_knobs
+            ],
         )
     assert request.config is not None
     return parse_config(request.config, max_bytes=max_config_bytes)
@@ -75,7 +77,7 @@ class TrainWithYamlRequest(StartRequest):
 async def train_with_yaml(
     request: TrainWithYamlRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
 ) -> Result:
-    """Do what `train` does with `config`."""
+    """Start a training as `train` does."""
     config = await STARTS.run(parse_config, request.yaml_config, max_bytes=settings.max_config_bytes)
     return await starts.start(config, request, job)
 

@@ -1,4 +1,4 @@
-"""`train_from_supabase`: one training to its end, from a Supabase folder into another, live."""
+"""`train_from_supabase`: train until the end on a Supabase folder, and upload to another while training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lorapod.wire.model import Request, Result
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
 
-#: Folder of the workspace that these sessions lie in.
+#: Folder of the workspace that contains these sessions.
 PARENT = "training"
 
 
@@ -22,29 +22,29 @@ class TrainFromSupabaseRequest(Request):
     """What to train, on what, and where the results go."""
 
     config: str | dict[str, Any] = Field(
-        description="AI Toolkit config, as YAML text or as an object; its paths are written anew for the session."
+        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by those of the session."
     )
-    dataset_config: SupabaseFolder = Field(description="Where the pictures and captions are.")
+    dataset_config: SupabaseFolder = Field(description="Where the images and captions are.")
     upload_config: SupabaseFolder = Field(
-        description="Where samples, checkpoints and logs go while they are made: below this folder and the model's name."
+        description="Where samples, checkpoints and logs are uploaded while they are made, in a folder named after the model."
     )
 
 
 class TrainedFromSupabase(Result):
-    """A training that has ended with its work done."""
+    """A completed training."""
 
     success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
     message: str = Field(description="For people.")
-    session_id: str = Field(description="Name of its folder below `training/`.")
+    session_id: str = Field(description="Name of its folder in `training/`.")
     model_name: str = Field(description="Name of the model.")
     upload_folder: str = Field(description="Where the results are: `folder_path` of `upload_config`.")
-    output_path: str = Field(description="Where they lie on the worker, as an absolute path.")
+    output_path: str = Field(description="The results on the worker, as an absolute path.")
 
 
 async def train_from_supabase(
     request: TrainFromSupabaseRequest, *, session_runs: SessionRuns, workspace: Workspace, job: RunPodJob
 ) -> TrainedFromSupabase:
-    """Train to the end."""
+    """Train until the end, and answer with the result."""
     start = StartRequest(
         dataset=DatasetRef(supabase=request.dataset_config),
         upload=UploadTargets(supabase=request.upload_config),

@@ -1,4 +1,4 @@
-"""`train_from_urls`: one training to its end, on a zip, with all its files in one folder of the volume."""
+"""`train_from_urls`: train on a zip until the end, with all files in one folder of the volume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lorapod.wire.dataset import Address, DatasetRef
 from lorapod.wire.model import Request, Result
 from lorapod.workspace import Workspace
 
-#: Callers have numbers for it, too.
+#: Some callers send a number.
 JobId = Annotated[str, StringConstraints(max_length=200), Field(coerce_numbers_to_str=True)]
 
 
@@ -25,33 +25,35 @@ class TrainFromUrlsRequest(Request):
     """What to train, and on what."""
 
     config: str | dict[str, Any] = Field(
-        description="AI Toolkit config, as YAML text or as an object; its paths are written anew for the session."
+        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by those of the session."
     )
     dataset_urls: list[Address] = Field(
-        min_length=1, description="Address of a zip of pictures and captions; only the first counts."
+        min_length=1, description="URL of a zip of images and captions; only the first is used."
     )
     internal_job_id: JobId | None = Field(
         default=None, description="Your own id of the job, echoed in events and in the answer."
     )
     callback_base_url: Address | None = Field(
         default=None,
-        description="Events of the training are POSTed there, below the path CALLBACK_PATH; not where that is not set.",
+        description="Base URL for events: they are POSTed to it with the path CALLBACK_PATH, if that is set.",
     )
     callback_token: SecretStr | None = Field(
-        default=None, description="Sent along as a bearer token. It never lies on a disk in clear."
+        default=None, description="Sent as a bearer token. It is stored only encrypted."
     )
 
 
 class TrainedFromUrls(Result):
-    """A training that has ended with its work done."""
+    """A completed training."""
 
     success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
     message: str = Field(description="For people.")
-    session_id: str = Field(description="Its folder, relative to the volume: config, dataset and output.")
+    session_id: str = Field(
+        description="Its folder, relative to the volume, with config, dataset and output."
+    )
     model_name: str = Field(description="Name of the model.")
     job_id: str | None = Field(description="`internal_job_id`, else the id of the RunPod job.")
-    images_downloaded: int = Field(description="Pictures of the dataset.")
-    files_uploaded: int = Field(description="Files that lie in its output now.")
+    images_downloaded: int = Field(description="Number of images in the dataset.")
+    files_uploaded: int = Field(description="Number of files in its output.")
 
 
 async def train_from_urls(
@@ -62,7 +64,7 @@ async def train_from_urls(
     workspace: Workspace,
     job: RunPodJob,
 ) -> TrainedFromUrls:
-    """Train to the end."""
+    """Train until the end, and answer with the result."""
     job_id = request.internal_job_id or job.job_id or None
     callback_url = callback_below(request.callback_base_url, settings)
     start = StartRequest(

@@ -1,4 +1,4 @@
-"""The wait for artifacts that are still on their way when a training has ended."""
+"""The wait for artifacts that are still being uploaded when a training has ended."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.thread_pools import WAITS
 from lorapod.workspace import Workspace
 
-#: Between two looks; another worker may be the one that sends.
+#: Seconds between two looks; another worker may be the one that uploads.
 POLL_S = 0.25
 
 
 async def wait_for_uploads(
     process_id: str, *, mirrors: Mirrors, workspace: Workspace, grace_s: float
 ) -> list[str]:
-    """Wait until all is sent that can be, `grace_s` at most; what is missing, a sentence each.
+    """Wait until everything is uploaded, at most `grace_s`; return what is missing, one sentence each.
 
     A serverless worker is stopped soon after its last job, and would leave the rest to another.
     """

@@ -1,4 +1,4 @@
-"""What every process of a worker shares."""
+"""What all processes of a worker share."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from lorapod.safety.redaction import Redactor
 from lorapod.storage.s3_access import JobS3
 from lorapod.workspace import Workspace
 
-#: Datasets that a worker fetches and checks at the same time: each may take a gigabyte of memory for a large picture.
+#: Datasets that a worker fetches and checks at the same time: one large image may take a gigabyte of memory.
 FETCHES_AT_ONCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessContext:
-    """What every supervisor of a worker shares."""
+    """What all supervisors of a worker share."""
 
     workspace: Workspace
     store: StateStore
     pulse: Pulse
     slots: SlotPool
     clock: Clock
-    #: What every child inherits.
+    #: The environment that every child inherits.
     environment: Mapping[str, str]
     max_log_bytes: int
     redactor: Redactor = field(default_factory=Redactor)
     starter: Starter = field(default_factory=ColdStarter)
-    #: Whose turn it is to fetch a dataset, which needs no GPU.
+    #: Slots for fetching datasets, which needs no GPU.
     fetches: SlotPool = field(default_factory=lambda: SlotPool([None] * FETCHES_AT_ONCE))
-    #: Raises `WorkerError` where there are no credentials for a job's own S3 server.
+    #: Raises `WorkerError` if there are no credentials for a job's own S3 server.
     check_s3: Callable[[JobS3 | None], None] = lambda _: None
-    #: Raises `WorkerError` where the machine has no room for another process.
+    #: Raises `WorkerError` if the machine has no room for another process.
     check_room: Callable[[], None] = lambda: None
-    #: Called when the folder and config of a run stand, by the worker that holds the process. Any thread; never blocks.
+    #: Called once the folder and config of a run are written; in the thread of the change queue.
     on_start: Callable[[ProcessRecord], None] = lambda _: None
-    #: Called at each change of a process that this worker holds; with an end only once that is on the disk.
+    #: Called at each change of a process that this worker holds; with an end only once it is on disk.
     on_change: Callable[[ProcessRecord], None] = lambda _: None
-    #: Where logs are shown while they are written, too.
+    #: Where logs are also shown while they are written; None: nowhere.
     console: Console | None = None
 
     def begin_soon(self, warm: WarmSpec | None) -> None:
-        """Have the starter get ready for a trainer, as the holder of any slot will run it."""
+        """Have the starter prepare a trainer, in the environment that a slot's holder will have."""
         self.starter.begin_soon(warm, self.child_environment(self.slots.example))
 
     def open_log(self, process_id: str) -> ProcessLog:
-        """The log of a process, to be written on.
+        """Open the log of a process for appending.
 
         Raises:
             OSError: it cannot be opened.
@@ -70,14 +70,14 @@ class ProcessContext:
         )
 
     def masked(self, failure: Failure | None) -> Failure | None:
-        """A failure as it may be kept and told: what it quotes may hold a secret."""
+        """Return a failure with secrets masked, as it may be stored and shown."""
         if failure is None:
             return None
         text = self.redactor.text
         return replace(failure, message=text(failure.message), hint=text(failure.hint))
 
     def child_environment(self, slot: Slot) -> Mapping[str, str]:
-        """What the child that holds `slot` inherits."""
+        """Return the environment that the child of the slot's holder inherits."""
         return {
             **self.environment,
             "PYTHONUNBUFFERED": "1",

@@ -1,4 +1,4 @@
-"""What a process was asked to be, kept beside its record so that any worker can take it up again."""
+"""The order of a process: what its caller asked for, stored beside its record so that any worker can resume it."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ class Order:
     #: The caller's own id of the job.
     caller_job_id: str | None = None
     idempotency_key: str | None = None
-    #: The RunPod job that asks, where there is one.
+    #: The RunPod job behind the request, if there is one.
     runpod_job_id: str | None = None
-    #: The S3 server that its job brought with it, where it is used.
+    #: The S3 server that the job brought with it, if it is used; its credentials are not stored.
     job_s3: JobS3 | None = None
     #: Where its caller wants its events.
     callback: SealedCallback | None = None
 
     @property
     def key(self) -> str | None:
-        """What the process is found by when the same is asked again, by its caller or by the platform."""
+        """The key by which the process is found if its caller or the platform sends the same request again."""
         if self.idempotency_key is not None or self.runpod_job_id is None:
             return self.idempotency_key
         return f"runpod-job:{self.runpod_job_id}"
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What its job brought with it that must not be written anywhere."""
+        """The secrets that its job brought with it: they must not be written anywhere."""
         return self.job_s3.secrets if self.job_s3 is not None else frozenset()
 
     def with_s3(self, job_s3: JobS3 | None) -> Self:
-        """The order with the credentials that another job brings for the server of the first.
+        """Return the order with the credentials that a later job brings for the same server.
 
         Raises:
-            InvalidInput: they are for another one.
+            InvalidInput: they are for another server or bucket.
         """
         if self.job_s3 is None or job_s3 is None:
             return self
@@ -70,11 +70,11 @@ class Order:
         return replace(self, job_s3=job_s3)
 
     def with_callback(self, callback: SealedCallback | None) -> Self:
-        """The order with this callback; None: with the one that it has."""
+        """Return the order with this callback; with None, keep the one that it has."""
         return self if callback is None else replace(self, callback=callback)
 
     def made_again(self, record: ProcessRecord) -> Self:
-        """The order, which a request has made a second time, as it belongs to the process of the first."""
+        """Return the order of a repeated request as it belongs to the process that the first request started."""
         del record
         return self
 
@@ -85,7 +85,7 @@ class TaskOrder(Order):
 
     #: JSON values, without secrets.
     input: Mapping[str, Any]
-    #: Refuse it rather than have it wait for a GPU.
+    #: Refuse it if it would have to wait for a GPU.
     refuse_if_busy: bool = False
 
 
@@ -96,27 +96,27 @@ class TrainingOrder(Order):
     trainer: str
     #: AI Toolkit's config format, parsed, otherwise as the caller wrote it.
     config: Mapping[str, Any]
-    #: Folder of the session that it belongs to: config and output lie there; None: in the process's own places.
+    #: Folder of its session, which holds config and output; None: the process's own folders do.
     session: str | None = None
-    #: Folder of pictures and captions; None: the config's own `folder_path`s count.
+    #: Folder of images and captions; None: the config's own `folder_path`s count.
     dataset_path: str | None = None
-    #: Where that folder's content has to be fetched from first, as the request named it.
+    #: Where the dataset has to be fetched from first, as the request named it.
     dataset_source: Mapping[str, Any] | None = None
-    #: Where artifacts go live, as the request named it; None: to the endpoint's own targets, where it has any.
+    #: Where artifacts are uploaded while they are made, as the request named it; None: the endpoint's own targets.
     upload: Mapping[str, Any] | None = None
-    #: What was known of the dataset then, for answers.
+    #: What was known of the dataset at the request, for answers.
     dataset: Mapping[str, Any] = field(default_factory=dict)
-    #: Name of the model where the config has none.
+    #: Name of the model if the config has none.
     name: str | None = None
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
-        """Where a fetched dataset has to lie: in the session's folder; None: wherever the worker keeps it."""
+        """Return the folder that a fetched dataset must be in, if it has a session; None: the worker chooses."""
         if self.session is None or self.dataset_path is None:
             return None
         return workspace.root / self.dataset_path
 
     def made_again(self, record: ProcessRecord) -> Self:
-        """The order for the session that its process began in."""
+        """Return the order for the session that its process began in."""
         if record.session is None or self.session is None:
             return self
         moved = self.dataset_path == TrainingSession(folder=self.session).dataset
@@ -126,24 +126,24 @@ class TrainingOrder(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """A process that a request led to."""
+    """The process that a request started or found."""
 
     record: ProcessRecord
-    #: What the caller should know but need not change, a sentence each.
+    #: Warnings for the caller, one sentence each.
     warnings: Sequence[str] = ()
-    #: The same RunPod job has asked for it before, on a worker that did not live to answer.
+    #: The same RunPod job has asked for it before, on a worker that died before it could answer.
     retried: bool = False
-    #: Whether this very request began a run; else it found one.
+    #: Whether this request began a run; else it found one.
     begun: bool = False
 
     @classmethod
     def found(cls, record: ProcessRecord, runpod_job_id: str | None) -> Accepted:
-        """A process that was there already; `runpod_job_id` is the RunPod job that asks now."""
+        """Return a process that existed already; `runpod_job_id` is the RunPod job that asks now."""
         return cls(record=record, retried=is_retry(record, runpod_job_id))
 
 
 def is_retry(record: ProcessRecord, runpod_job_id: str | None) -> bool:
-    """Whether a RunPod job asks for a run that it has asked for before."""
+    """Return whether a RunPod job asks for a run that it has asked for before."""
     return runpod_job_id is not None and record.runpod_job_id == runpod_job_id
 
 
@@ -160,10 +160,10 @@ def keep_order(order: Order, store: OrderStore, process_id: str) -> None:
 
 
 def read_order(order_type: type[OrderT], store: OrderStore, process_id: str) -> OrderT:
-    """The order of a process.
+    """Return the order of a process.
 
     Raises:
-        NotFound: it is not there any more, or damaged, so the process cannot be taken up again.
+        NotFound: it is gone or damaged, so the process cannot be resumed.
     """
     try:
         stored = json.loads(store.read(process_id) or b"")
@@ -173,7 +173,7 @@ def read_order(order_type: type[OrderT], store: OrderStore, process_id: str) -> 
         return _adapter(order_type).validate_python(stored)
     except (ValidationError, ValueError, TypeError):
         raise NotFound(
-            f"What {process_id} was asked to be is not known any more.", hint="Start it anew."
+            f"The order of {process_id} is gone or damaged.", hint="Start a new process."
         ) from None
 
 

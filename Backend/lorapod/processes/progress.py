@@ -1,4 +1,4 @@
-"""What is seen of a run: how far it is, what its child told, and why it failed."""
+"""What is observed of a run: its progress, what its child reported, and why it failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What one line of output or one look at the trainer's files told; None: nothing new."""
+    """What one line of output, or one look at the trainer's files, reports; None: nothing new."""
 
     phase: Phase | None = None
     step: int | None = None
@@ -30,15 +30,15 @@ class Observation:
     learning_rate: float | None = None
     steps_per_s: float | None = None
     eta_s: float | None = None
-    #: The step that this run goes on from.
+    #: The step that this run resumed from.
     resumed_from_step: int | None = None
-    #: The line is one repaint of a progress bar: worth reading, not worth keeping each time.
+    #: The line is one repaint of a progress bar: not every repaint is kept in the log.
     repaint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a process is; speeds in steps a second, times in seconds."""
+    """The progress of a process; speeds in steps per second, times in seconds."""
 
     step: int = 0
     total_steps: int | None = None
@@ -46,19 +46,19 @@ class Progress:
     learning_rate: float | None = None
     steps_per_s: float | None = None
     eta_s: float | None = None
-    #: The present picture of a generation, from 1, whose steps these are.
+    #: The image of a generation, counted from 1, that the steps belong to.
     image: int | None = None
     total_images: int | None = None
-    #: The node of a workflow that is at work.
+    #: The node of a workflow that runs.
     node: str | None = None
-    #: What it is busy with, in a few words.
+    #: What it does now, in a few words.
     detail: str | None = None
-    #: Share of all its work that is done, where it tells that itself.
+    #: Percentage of all its work, if it reports that itself.
     told_percent: float | None = None
 
     @property
     def percent(self) -> float | None:
-        """Share of its work that is done, 0 to 100."""
+        """Percentage of its work that is done, 0 to 100; None if unknown."""
         if self.told_percent is not None:
             return round(min(100.0, max(0.0, self.told_percent)), 2)
         if not self.total_steps:
@@ -69,13 +69,13 @@ class Progress:
         return round(min(100.0, 100.0 * done), 2)
 
     def updated(self, seen: Observation) -> Progress:
-        """This progress with what was seen since; what was not seen stays."""
+        """Return this progress with what was observed since; the rest is unchanged."""
         names = (item.name for item in dataclasses.fields(self))
         news = {name: value for name in names if (value := getattr(seen, name, None)) is not None}
         return dataclasses.replace(self, **news) if news else self
 
 
 def failure_of(error: OSError | WorkerError, what: str) -> Failure:
-    """The failure; `what` says in half a sentence what could not be done, where the error is the system's."""
+    """Return the failure; `what` says what could not be done, for errors of the operating system."""
     told = error if isinstance(error, WorkerError) else system_error(error, what)
     return Failure(code=told.code, message=told.message, hint=told.hint)

@@ -1,4 +1,4 @@
-"""What a live process can be asked for, wherever it runs."""
+"""Control requests: what a live process can be asked for, on whatever worker it runs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class Capability(StrEnum):
 
     #: Write a checkpoint at the end of the present step.
     SAVE = "save"
-    #: Make sample pictures at the next step.
+    #: Make sample images at the next step.
     SAMPLE = "sample"
-    #: Go on from the newest whole checkpoint.
+    #: Resume from the newest whole checkpoint.
     RESUME = "resume"
 
 
 class Control(Protocol):
-    """Talks to one run; used by one thread, never blocks for long."""
+    """The control of one run; for one thread, never blocks for long."""
 
     def request_save(self) -> None:
-        """Ask for a checkpoint at the end of the present step."""
+        """Request a checkpoint at the end of the present step."""
 
     def save_pending(self) -> bool:
-        """Whether a requested checkpoint is not yet written."""
+        """Return whether a requested checkpoint is not yet written."""
 
     def request_sample(self) -> None:
-        """Ask for sample pictures at the next step."""
+        """Request sample images at the next step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlRequest:
-    """A stop, where no capability is named; else something that the trainer can do while it goes on."""
+    """A request to stop, or, with a capability, for something that the trainer does while it continues."""
 
     capability: Capability | None = None
     #: For a stop: whether to write a checkpoint first.
@@ -49,31 +49,31 @@ class ControlRequest:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> ControlRequest:
-        """From the form in which it travelled.
+        """Parse a message.
 
         Raises:
-            ValueError: it is not of that form.
+            ValueError: it is no control request.
         """
         return _ADAPTER.validate_python(message)
 
     @classmethod
     def all_of(cls, messages: Iterable[Mapping[str, Any]]) -> list[ControlRequest]:
-        """From the forms in which they travelled; what is not of that form is left out, and logged."""
+        """Parse messages; leave out and log what is no control request."""
         requests = []
         for message in messages:
             try:
                 requests.append(cls.of(message))
             except ValueError:
-                logger.warning("message is of no known form")
+                logger.warning("a message is no control request")
         return requests
 
     def message(self) -> Mapping[str, Any]:
-        """The form in which it travels."""
+        """Return the form in which it is sent."""
         return asdict(self)
 
     @property
     def verb(self) -> str:
-        """What it does, for a sentence."""
+        """Its verb, for a sentence."""
         return "cancel" if self.capability is None else str(self.capability)
 
 

@@ -1,4 +1,4 @@
-"""One run of one process, as the work sees that it does."""
+"""One run of one process: what its work uses."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lorapod.processes.slots import GpuResident, Slot, SlotWait
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
 
-#: Between two looks at the run's files, and at what is due.
+#: Seconds between two looks at the run's files.
 TICK_S = 1.0
 
-#: Between two looks at what a stop needs next.
+#: Seconds between two looks at whether a stop needs its next step.
 STOPPING_TICK_S = 0.2
 
-#: How long the streams of a child that has exited may stay open (something outside its group holds them).
+#: Seconds that the streams of an exited child may stay open: a process outside its group may hold them.
 DRAIN_S = 5.0
 
 
 class Run:
-    """Begins when the process has its turn; used by the supervisor's thread, but for what says otherwise."""
+    """Record, log, slot and child of one run; for the supervisor's thread unless a method says otherwise."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Run:
         listener: Callable[[float], None],
         started: Callable[[], None],
     ) -> None:
-        """Begin.
+        """Begin a run.
 
         Args:
-            context: what every process of the worker shares.
+            context: what all processes of the worker share.
             ledger: its record.
             log: its log.
             slot_wait: its place in line, and the GPU that it holds.
@@ -59,7 +59,7 @@ class Run:
         self.ledger = ledger
         self.log = log
         self._slot_wait = slot_wait
-        #: What other threads have asked the work for.
+        #: What other threads have requested.
         self.wanted: set[Capability] = set()
         self._stop = stop
         self._waker = waker
@@ -74,21 +74,21 @@ class Run:
 
     @property
     def slot(self) -> Slot:
-        """The GPU that it holds; one without for work that needs none, or has none yet."""
+        """The slot that it holds; a slot without a GPU if it needs none or has none yet."""
         return self._slot_wait.slot
 
     @property
     def stop(self) -> StopRequest | None:
-        """How it is to be stopped; None: it is not. Any thread."""
+        """The request to stop it; None if there is none. Any thread."""
         return self._stop()
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a child of it inherits."""
+        """The environment that its child inherits."""
         return self.context.child_environment(self.slot)
 
     def take_slot(self, resident: GpuResident | None) -> bool:
-        """Wait for a GPU, once all is fetched; False: it was stopped meanwhile.
+        """Wait for a GPU after the dataset was fetched; return False if the process was stopped meanwhile.
 
         Raises:
             LeaseLost: another worker has taken the process up meanwhile.
@@ -116,19 +116,19 @@ class Run:
             child.signal(signal.SIGKILL)
 
     def confirm(self) -> float:
-        """Make sure that this worker still holds the process; the time of its last heartbeat.
+        """Make sure that this worker still holds the process; return the time of its last heartbeat.
 
         Raises:
             LeaseLost: another worker has taken it up.
-            OSError: it cannot be made sure.
+            OSError: the store does not answer.
         """
-        # In this order: what happened before the beat is seen now; a longer standstill after it, the guard sees.
+        # In this order: the store shows what happened before this heartbeat; the guard watches from then on.
         beat_s = self.context.pulse.follow(self._listener)
         self.ledger.confirm()
         return beat_s
 
     def start_child(self, spec: LaunchSpec, beat_s: float, *, warm: WarmSpec | None = None) -> Child:
-        """Start a child with a guard; `beat_s` is what `confirm` has just answered.
+        """Start a child with a guard; `beat_s` is what `confirm` has just returned.
 
         Raises:
             OSError: it cannot be started.
@@ -150,14 +150,14 @@ class Run:
         control: Callable[[Capability], None],
         saver: Callable[[], Control | None],
     ) -> Exit:
-        """See a child through to its end, and stop it when that is asked for.
+        """Follow a child to its exit, and stop it if that is requested.
 
         Args:
-            child: what `start_child` answered.
+            child: what `start_child` returned.
             read: gets every line.
             look: called about once a second, and once at the end.
-            control: carries out what other threads asked for.
-            saver: answers what can write a checkpoint at this moment.
+            control: carries out what other threads requested.
+            saver: returns what can write a checkpoint now; None if nothing can.
         """
         try:
             self._pump(child, read, look, control, saver)

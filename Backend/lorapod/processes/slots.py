@@ -1,4 +1,4 @@
-"""Who may use a GPU: one process each, the others wait in line. What a process leaves on one stays until another comes."""
+"""GPU slots: each is held by one process, and the others wait in the order of asking."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lorapod.processes.status import Phase, ProcessStatus
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """The right to use one GPU, or, on a machine without any, the processor."""
+    """The right to use one GPU, or the processor on a machine without a GPU."""
 
     #: Index of the GPU as the machine counts it; None: no GPU.
     gpu: int | None
@@ -26,10 +26,10 @@ class Slot:
 
 
 class GpuResident(Protocol):
-    """What stays loaded on a GPU after the process that needed it, so that the next such process starts fast."""
+    """What stays loaded on a GPU after its process has ended, so that the next such process starts fast."""
 
     def release(self) -> None:
-        """Give the GPU's memory up, at once; also where none is held."""
+        """Free the GPU's memory at once; do nothing if it holds none."""
 
 
 class SlotPool:
@@ -40,19 +40,19 @@ class SlotPool:
     """
 
     def __init__(self, gpus: Sequence[int | None]) -> None:
-        """One slot a GPU; where there is none, a single one without."""
+        """Make one slot for each GPU, or a single slot without one if there is no GPU."""
         self._free = [Slot(gpu=gpu) for gpu in gpus] or [Slot(gpu=None)]
         self.count = len(self._free)
-        #: One of them, to be looked at only: how the holder of any slot starts its child.
+        #: One of the slots, for its environment only.
         self.example = self._free[0]
         self._waiting: list[_Waiter] = []
         self._residents: dict[Slot, GpuResident] = {}
-        #: Those that are being released now.
+        #: Residents that are being released now.
         self._leaving: list[GpuResident] = []
         self._changed = threading.Condition()
 
     def acquire(self, given_up: Callable[[], bool], resident: GpuResident | None = None) -> Slot | None:
-        """Wait for a slot; None when `given_up`, asked again at every `wake`, says that it is wanted no more.
+        """Wait for a slot; return None once `given_up` returns True. `wake` has it called again.
 
         Args:
             given_up: whether to wait no longer.
@@ -96,12 +96,12 @@ class SlotPool:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Have every waiter ask whether it still wants its slot."""
+        """Have every waiter call its `given_up` again."""
         with self._changed:
             self._changed.notify_all()
 
     def _due(self, waiter: _Waiter) -> Slot | None:
-        """The slot that is this waiter's now; each earlier one takes the first that suits it."""
+        """Return the slot that this waiter gets now; earlier waiters choose first."""
         free = list(self._free)
         for earlier in self._waiting:
             suitable = [slot for slot in free if self._suits(slot, earlier)]
@@ -120,14 +120,14 @@ class SlotPool:
         return not homes or slot in homes
 
     def _disturbs(self, slot: Slot, waiter: _Waiter) -> bool:
-        """Whether somebody would have to be released."""
+        """Return whether another resident would have to be released."""
         resident = self._residents.get(slot)
         return resident is not None and resident is not waiter.resident
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Waiter:
-    """One place in the line."""
+    """One waiting process."""
 
     resident: GpuResident | None
 
@@ -136,19 +136,19 @@ _NONE = Slot(gpu=None)
 
 
 class SlotWait:
-    """Stands in one line at a time; for one thread, but for `line`."""
+    """One process's wait for a slot of one pool at a time; for one thread, except `line`."""
 
     def __init__(self, line: SlotPool, given_up: Callable[[], bool]) -> None:
-        """Stand in no line yet, but mean `line`; `given_up` says that the place is wanted no more."""
-        #: Where it stands, or holds a place.
+        """Choose the pool, but do not wait yet; `given_up` returns whether to wait no longer."""
+        #: The pool that it waits for, or holds a slot of.
         self.line = line
-        #: What it holds; one without a GPU where that is nothing.
+        #: The slot that it holds; a slot without a GPU if it holds none.
         self.slot = _NONE
         self._given_up = given_up
         self._holds = False
 
     def wait(self, resident: GpuResident | None = None) -> bool:
-        """Wait for a place; False: it was given up. `resident` is what will be left on the GPU."""
+        """Wait for a slot; return False if the wait was given up. `resident` will be left on the GPU."""
         slot = self.line.acquire(self._given_up, resident)
         if slot is None:
             return False
@@ -156,12 +156,12 @@ class SlotWait:
         return True
 
     def change(self, line: SlotPool) -> None:
-        """Let go, and mean another line from now on."""
+        """Release the slot, and choose another pool."""
         self.end()
         self.line = line
 
     def end(self) -> None:
-        """Let go of what it holds."""
+        """Release the slot, if it holds one."""
         if self._holds:
             slot, self.slot, self._holds = self.slot, _NONE, False
             self.line.release(slot)
@@ -180,7 +180,7 @@ class Holder(Protocol):
 
 
 def refuse_if_busy(holders: Sequence[Holder], slots: int, resident: GpuResident | None = None) -> None:
-    """Let a process pass that would have a GPU at once.
+    """Refuse a process that could not have a GPU at once.
 
     Args:
         holders: who holds one, or waits for one, in the order in which they came.
@@ -198,7 +198,7 @@ def refuse_if_busy(holders: Sequence[Holder], slots: int, resident: GpuResident 
 
 
 def _refusal(holders: Sequence[ProcessRecord], slots: int) -> Conflict:
-    # Who came first and is still queued is about to get one.
+    # A process that came first and is still queued is about to get a slot.
     by_turn = sorted(holders, key=_waits)
     holding, waiting = by_turn[:slots], len(holders) - slots
     etas = [record.progress.eta_s for record in holding if record.progress.eta_s is not None]
@@ -210,7 +210,7 @@ def _refusal(holders: Sequence[ProcessRecord], slots: int) -> Conflict:
         least = "at least " if waiting or len(etas) < len(holding) else "about "
         until = f"for {least}{min(etas):.0f} s"
     else:
-        until = "nobody can say yet for how long"
+        until = "it is not known yet for how long"
     return Conflict(
         f"The GPU is taken by {names}{ahead}: {until}.",
         hint='Send the request again later, or with "if_busy": "wait".',

@@ -1,4 +1,4 @@
-"""The states of a process, and the only ways from one to the next."""
+"""The states of a process, and the only transitions between them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from enum import StrEnum
 
 
 class ProcessStatus(StrEnum):
-    """What was last observed of a process; never what was asked for."""
+    """What was last observed of a process; never what was requested."""
 
-    #: Accepted; waits for its turn: a slot (a GPU), or first to fetch its dataset, which needs none.
+    #: Accepted; waits for a slot: of a GPU, or first to fetch its dataset, which needs no GPU.
     QUEUED = "queued"
-    #: Its dataset and config are being put in place; it holds a slot, or waits for one with a dataset just fetched.
+    #: Its dataset and config are prepared; it holds a slot, or waits for a GPU after its dataset was fetched.
     PREPARING = "preparing"
     #: Its child is alive.
     RUNNING = "running"
-    #: Was told to stop; its child is still alive.
+    #: Asked to stop; its child is still alive.
     STOPPING = "stopping"
     #: Its child ended with its work done.
     COMPLETED = "completed"
     #: Its child ended, or never started, with an error.
     FAILED = "failed"
-    #: Ended because its caller wished so.
+    #: Ended because its caller cancelled it.
     CANCELLED = "cancelled"
     #: Ended because its worker was stopped or died; can be resumed.
     INTERRUPTED = "interrupted"
 
     @property
     def final(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether it has ended."""
         return self in FINAL
 
     @property
     def unfinished(self) -> bool:
-        """Whether it ended before its work was done, so that it can be taken up again."""
+        """Whether it ended before its work was done, so that it can be resumed."""
         return self in FINAL and self is not ProcessStatus.COMPLETED
 
 
@@ -40,15 +40,15 @@ class Phase(StrEnum):
     """What a running process is busy with."""
 
     STARTING = "starting"
-    #: Its dataset comes from elsewhere; the trainer has not been started yet.
+    #: Its remote dataset is fetched; the trainer has not started yet.
     FETCHING = "fetching"
-    #: Its dataset is there and checked; another process holds the GPU.
+    #: Its dataset is fetched and checked; another process holds the GPU.
     WAITING = "waiting"
     LOADING_MODEL = "loading_model"
     PREPARING_DATASET = "preparing_dataset"
     SAMPLING = "sampling"
     TRAINING = "training"
-    #: An engine makes pictures.
+    #: An engine generates images or videos.
     GENERATING = "generating"
     SAVING = "saving"
 
@@ -59,7 +59,7 @@ FINAL = frozenset(
 
 _ENDS = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
 
-#: From each state to those that may follow it. `resume` is the way from an unfinished end back to `queued`.
+#: For each state those that may follow it. `resume` leads from an unfinished end back to `queued`.
 TRANSITIONS: dict[ProcessStatus, frozenset[ProcessStatus]] = {
     ProcessStatus.QUEUED: _ENDS | {ProcessStatus.PREPARING},
     ProcessStatus.PREPARING: _ENDS | {ProcessStatus.RUNNING},
@@ -78,7 +78,7 @@ class IllegalTransition(RuntimeError):
 
 
 def check_transition(before: ProcessStatus, after: ProcessStatus) -> None:
-    """Let a legal change pass.
+    """Check a change of state.
 
     Raises:
         IllegalTransition: the table has no such change.

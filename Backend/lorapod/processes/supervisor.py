@@ -1,4 +1,4 @@
-"""One thread that sees one process through: from its place in the line to its end."""
+"""The supervisor: one thread that takes one process from the queue to its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Supervisor:
         context: ProcessContext,
         changes: ChangeQueue,
     ) -> None:
-        """Take charge of a record in state `queued`; every change of it is put into `changes`."""
+        """Supervise a record in state `queued`; put every change of it into `changes`."""
         self._work = work
         self._context = context
         self._changes = changes
@@ -54,13 +54,13 @@ class Supervisor:
 
     @property
     def needs_slot(self) -> bool:
-        """Whether it holds a GPU, or waits for one."""
+        """Whether it holds a GPU or waits for one."""
         in_line = self._work.needs_slot and self._slot_wait.line is self._context.slots
         return in_line and not self.record.status.final
 
     @property
     def resident(self) -> GpuResident | None:
-        """What it leaves on the GPU."""
+        """What it leaves loaded on the GPU; None: nothing."""
         return self._work.resident
 
     @property
@@ -81,11 +81,11 @@ class Supervisor:
         return self._ledger.saved
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread; return at once."""
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; whether it was reached in time."""
+        """Wait for the thread to end; return whether it did in time."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

@@ -21,7 +21,7 @@ from lorapod.wire.dataset import FetchProgress
 
 
 class TaskStopped(Exception):
-    """The task has ended early because it was told to."""
+    """The task has ended early because it was asked to."""
 
 
 class ChildFenced(Exception):
@@ -34,26 +34,26 @@ class ChildFenced(Exception):
 
 
 class TaskRun:
-    """What a task may ask and tell while it runs; for any thread."""
+    """A task's view of its run; for any thread."""
 
     def __init__(self, run: Run) -> None:
-        """Let a task see its run."""
+        """Wrap a run."""
         self._run = run
         #: The ledger is for one thread at a time.
         self._lock = threading.RLock()
         self._look_due = 0.0
-        #: The GPU that it holds; one without where it needs none.
+        #: The slot that it holds; a slot without a GPU if it needs none.
         self.slot: Slot = run.slot
-        #: What a child of its own inherits.
+        #: The environment that its child inherits.
         self.environment: Mapping[str, str] = run.environment
 
     @property
     def process_id(self) -> str:
-        """Of the process."""
+        """The id of the process."""
         return self._run.record.process_id
 
     def stopped(self) -> bool:
-        """Whether to end early, by `TaskStopped`; to be asked several times a second."""
+        """Return whether to end early by raising `TaskStopped`; call it several times a second."""
         with self._lock:
             now_s = self._run.context.clock.monotonic()
             if now_s >= self._look_due:
@@ -68,7 +68,7 @@ class TaskRun:
             return True
 
     def progress(self, progress: Progress, phase: Phase | None = None) -> None:
-        """Show how far it is."""
+        """Report its progress."""
         text = self._run.context.redactor.text
         masked = replace(
             progress,
@@ -78,7 +78,7 @@ class TaskRun:
         self._change(progress=masked, **({} if phase is None else {"phase": phase}))
 
     def fetched(self, news: FetchProgress) -> None:
-        """Show how much has come of what is fetched."""
+        """Report how much has been fetched."""
         self._change(fetch=news, phase=Phase.FETCHING)
 
     def log(self, text: str) -> None:
@@ -87,12 +87,12 @@ class TaskRun:
             self._run.log.write(text)
 
     def note(self, text: str) -> None:
-        """Write a line of the worker's own to it."""
+        """Write a line of the worker's own to the process's log."""
         with self._lock:
             self._run.log.note(text)
 
     def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
-        """Run a child to its end, guarded and stopped as a trainer's is; its lines go to `on_line` and to the log.
+        """Run a child to its exit, guarded and stopped as a trainer's is; pass its lines to `on_line` and to the log.
 
         Raises:
             LeaseLost: another worker has taken the process up.
@@ -123,7 +123,7 @@ class TaskRun:
         )
 
     def _look(self) -> None:
-        """Write what is not written yet; after a standstill, see whether another worker has taken it up meanwhile."""
+        """Write the record if it is not written yet; check the lease if this worker stood still."""
         self._run.ledger.flush()
         self._run.ledger.check_lease()
 
@@ -134,7 +134,7 @@ class TaskRun:
                 self._run.ledger.change(record)
 
 
-#: Does the work; answers what is worth keeping of it: flat JSON values, the record's `outcome`.
+#: Does the work; returns flat JSON values, which become the record's `outcome`.
 Task = Callable[[TaskRun], Mapping[str, Any]]
 
 
@@ -157,9 +157,9 @@ class TaskWork:
         Args:
             task: what is done.
             needs_slot: whether it waits for a GPU.
-            resident: what it leaves on it.
+            resident: what it leaves loaded on the GPU.
             secrets: what must not be written to its log and record.
-            clean_up: called once, when the task is over or will never be begun.
+            clean_up: called once, when the task has ended or will never begin.
         """
         self.needs_slot = needs_slot
         self.resident = resident
@@ -168,18 +168,18 @@ class TaskWork:
         self._clean_up = clean_up
 
     def resumption(self) -> Resumption:
-        """Tasks know by themselves where they go on."""
+        """Return nothing: a task finds by itself where to continue."""
         return Resumption()
 
     def run(self, run: Run) -> Ending:
-        """Do it in this thread."""
+        """Do the task in this thread."""
         try:
             return self._run(run)
         finally:
             self._clean()
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
-        """Clean up after what was never begun."""
+        """Clean up, also if the task never began."""
         del record, lost
         self._clean()
 
@@ -187,7 +187,7 @@ class TaskWork:
         try:
             run.confirm()
             run.ledger.move(ProcessStatus.RUNNING)
-            # Whatever it quotes of others, the record is kept.
+            # It may quote what others wrote, secrets included, and the record is stored.
             outcome = run.context.redactor.record(self._task(TaskRun(run)))
         except TaskStopped:
             return Ending.stopped(run.stop)
@@ -213,4 +213,4 @@ def _nothing() -> None:
 
 
 def _refuse(_capability: object) -> None:
-    """Tasks can be asked for nothing."""
+    """Do nothing: a task takes no control requests."""

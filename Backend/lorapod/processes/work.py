@@ -1,4 +1,4 @@
-"""What the process manager needs of the things it runs.
+"""The port of what the process manager runs.
 
 A *kind* is one type of process (`train`, `generate`, …): it turns an order into a plan, while the request is still
 open. The plan holds the *work*, which a supervisor runs once the process has its turn: a trainer's child
@@ -31,7 +31,7 @@ _STOPPED_STATUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a run ended; the supervisor writes it down last of all, for then any worker may take the process up."""
+    """How a run ended; written to the record last of all, because from then on any worker may resume the process."""
 
     status: ProcessStatus
     failure: Failure | None = None
@@ -40,7 +40,7 @@ class Ending:
 
     @classmethod
     def stopped(cls, stop: StopRequest | None) -> Ending:
-        """The end of what was told to stop; without a request: of what another worker has taken up."""
+        """Return the end of a run that was asked to stop; without a request, of one whose lease was lost."""
         if stop is None:
             return cls(status=ProcessStatus.INTERRUPTED)
         return cls(status=_STOPPED_STATUS[stop.reason])
@@ -63,10 +63,10 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """Where a further run of a process goes on."""
+    """Where a further run of a process continues."""
 
     step: int = 0
-    #: What the caller should know of it, a sentence each.
+    #: Warnings for the caller, one sentence each.
     warnings: Sequence[str] = ()
 
 
@@ -75,26 +75,26 @@ class Work(Protocol):
 
     #: Whether it waits for a GPU.
     needs_slot: bool
-    #: Whether it fetches something before: its turn to do so comes first, and it asks for its GPU by `Run.take_slot`.
+    #: Whether it fetches a dataset first: then it waits for a fetch slot, and takes its GPU by `Run.take_slot`.
     fetches: bool
-    #: What stays on the GPU when it is done; None: nothing.
+    #: What stays loaded on the GPU when it has ended; None: nothing.
     resident: GpuResident | None
     #: What must not be written to logs and records while it runs.
     secrets: frozenset[str]
 
     def resumption(self) -> Resumption:
-        """Where it goes on when it is a further run; called before it is begun, reads the disk."""
+        """Return where a further run continues; called before it begins, reads the disk."""
 
     def run(self, run: Run) -> Ending:
-        """Do it; called in the supervisor's thread, in state `preparing`.
+        """Do the work; called in the supervisor's thread, in state `preparing`.
 
         Raises:
             LeaseLost: another worker has taken the process up.
-            WorkerError, OSError: it could not be begun, or not be done.
+            WorkerError, OSError: it could not begin, or failed.
         """
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
-        """Called last, also when `run` never was: the end is written, or `lost` to another worker."""
+        """Clean up; called last, even if `run` never was. `lost`: another worker has taken the process up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,40 +112,40 @@ class Plan:
     training: TrainingDetails | None = None
     #: What the record keeps of a task.
     task: TaskDetails | None = None
-    #: What the caller should know but need not change, a sentence each.
+    #: Warnings for the caller, one sentence each.
     warnings: Sequence[str] = ()
 
 
 class Kind(Protocol):
     """One type of process."""
 
-    #: As records tell it; ids begin with it.
+    #: The type in records; process ids begin with it.
     name: str
-    #: Whether one that ended early can be taken up again from what is kept of its order.
+    #: Whether an unfinished process can be resumed from its stored order.
     resumable: bool
-    #: Why not, and what to do instead, where it cannot.
+    #: If it cannot: why, and what to do instead.
     not_resumable: str
 
     @property
     def order_type(self) -> type[Order]:
-        """The class of its orders, as which they are read from the store."""
+        """The class of its orders."""
 
     def plan(self, process_id: str, order: Any, live: object) -> Plan:
-        """What an order (of `order_type`) becomes; writes nothing.
+        """Check an order of `order_type` and return what it becomes; write nothing.
 
         Raises:
             WorkerError: what it refuses.
         """
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
-        """What one of its running processes can be asked for."""
+        """Return what a running process of this kind can be asked for."""
 
 
 class Kinds:
-    """Kinds by their names."""
+    """The kinds that a worker runs, by name."""
 
     def __init__(self, kinds: Sequence[Kind], context: ProcessContext, *, worker_id: str) -> None:
-        """Know `kinds`; `worker_id` is this worker's, as records show it."""
+        """Keep `kinds`; `worker_id` is this worker's, as records show it."""
         self._kinds = {kind.name: kind for kind in kinds}
         self._context = context
         self._worker_id = worker_id
@@ -155,22 +155,22 @@ class Kinds:
         return iter(self._kinds.values())
 
     def __getitem__(self, name: str) -> Kind:
-        """The kind of that name."""
+        """Return the kind of that name."""
         return self._kinds[name]
 
     def of(self, record: ProcessRecord) -> Kind:
-        """What a process is.
+        """Return the kind of a process.
 
         Raises:
-            Unsupported: this worker knows no such type: a later version began the process.
+            Unsupported: this worker does not know the type; a later version began the process.
         """
         kind = self._kinds.get(record.type)
         if kind is None:
-            raise Unsupported(f"This worker knows nothing of processes of type {record.type!r}.")
+            raise Unsupported(f"This worker does not know processes of type {record.type!r}.")
         return kind
 
     def first_record(self, kind: Kind, process_id: str, plan: Plan, order: Order) -> ProcessRecord:
-        """The record of a process that waits for its turn."""
+        """Return the first record of a process, in state `queued`."""
         return ProcessRecord(
             process_id=process_id,
             type=kind.name,

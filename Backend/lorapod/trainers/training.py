@@ -1,4 +1,4 @@
-"""Trainings: a trainer's child, from its dataset to what its exit meant."""
+"""Trainings as processes: from the dataset, through the trainer's child, to what its exit meant."""
 
 from __future__ import annotations
 
@@ -130,14 +130,14 @@ class TrainingRun:
         self._plan = plan
 
     def resumption(self) -> Resumption:
-        """The newest whole checkpoint."""
+        """Return the newest whole checkpoint."""
         step = step_to_resume(self._plan.run_folder, self._plan.name)
         if step:
             return Resumption(step=step)
-        return Resumption(warnings=["There is no whole checkpoint, so it begins anew."])
+        return Resumption(warnings=["There is no whole checkpoint, so it starts from the beginning."])
 
     def run(self, run: Run) -> Ending:
-        """Get it ready, start the child, and see it through."""
+        """Prepare the dataset, start the child, and follow it to its exit."""
         context, log = run.context, run.log
         try:
             self._write_config(run)
@@ -145,7 +145,7 @@ class TrainingRun:
             if self.fetches:
                 known = fetch_dataset(self._order, run, self._kind.datasets)
                 if known is not None:
-                    # It lies elsewhere if another training still reads an earlier version of it.
+                    # It is in another folder if another training still reads an earlier version of it.
                     self._order = replace(self._order, dataset_path=known["path"])
                     self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)
                 if not run.take_slot(self.resident):
@@ -187,7 +187,7 @@ class TrainingRun:
             self._kind.mirrors.end(record.process_id, record.generation, lost=lost)
 
     def _write_config(self, run: Run) -> Path:
-        """The config as it is now; a dataset that is fetched meanwhile may change it."""
+        """Write the config; a dataset that is fetched later may change it, and it is written again."""
         path = run.record.config_path(run.context.workspace)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, dump_config(self._plan.config).encode())
@@ -243,6 +243,6 @@ def _meaning(run: Run, exit_: Exit, outcome: Outcome) -> Ending:
     if exit_.fenced_after_s is not None:
         return replace(Ending.fenced(exit_.fenced_after_s), changes=changes)
     if outcome.stopped:
-        # The platform interrupted it, or a person on the machine.
+        # The platform or a person on the machine interrupted it.
         return Ending(status=ProcessStatus.INTERRUPTED, changes=changes)
     return Ending(status=ProcessStatus.FAILED, failure=outcome.failure, changes=changes)

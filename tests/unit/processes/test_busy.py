@@ -52,8 +52,8 @@ def test_a_free_gpu_lets_it_pass(holders: list[InLine], slots: int) -> None:
         ([RUNNING], 1, "train_000000000001: for about 120 s", 120),
         ([RUNNING, QUEUED], 1, "train_000000000001, and 1 more wait: for at least 120 s", 120),
         ([RUNNING, SILENT], 2, "train_000000000001, train_000000000002: for at least 120 s", 120),
-        ([SILENT], 1, "train_000000000002: nobody can say yet for how long", None),
-        ([QUEUED], 1, "train_000000000003: nobody can say yet for how long", None),
+        ([SILENT], 1, "train_000000000002: it is not known yet for how long", None),
+        ([QUEUED], 1, "train_000000000003: it is not known yet for how long", None),
         ([QUEUED, RUNNING], 1, "train_000000000001, and 1 more wait", 120),
     ],
 )

@@ -33,5 +33,5 @@ def test_an_order_of_an_earlier_version_is_read() -> None:
 def test_a_damaged_order_is_not_found(damaged: bytes) -> None:
     store = MemoryOrders()
     store.keep(ID, damaged)
-    with pytest.raises(NotFound, match="not known any more"):
+    with pytest.raises(NotFound, match="gone or damaged"):
         read_order(TrainingOrder, store, ID)
