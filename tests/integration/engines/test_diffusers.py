@@ -213,7 +213,7 @@ class TestLoras:
 
     def test_a_whole_model_is_no_lora(self, studio: Studio) -> None:
         weights = next((studio.workspace.models / "tiny" / "unet").glob("*.safetensors"))
-        with pytest.raises(InvalidInput, match="is no LoRA"):
+        with pytest.raises(InvalidInput, match="is not a LoRA"):
             studio.generate(loras=[use(weights)])
 
 
@@ -261,7 +261,7 @@ class TestImageToImage:
         assert size(width=96) == (96, 32)
 
     def test_too_little_strength_for_a_single_step_is_refused(self, studio: Studio, image: Path) -> None:
-        with pytest.raises(InvalidInput, match="leaves not one"):
+        with pytest.raises(InvalidInput, match="leaves no step"):
             studio.generate(image=image, strength=0.01)
 
 
