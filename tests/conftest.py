@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.error_log import error_log, unexpected
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.servers.redis_server import RunningRedis, running_redis
 from tests.servers.s3_server import RunningS3, running_s3
@@ -15,6 +16,30 @@ from tests.servers.s3_server import RunningS3, running_s3
 # Time is pytest-timeout's business: a deadline an example fails at random on a busy machine.
 settings.register_profile("lorapod", deadline=None)
 settings.load_profile("lorapod")
+
+pytest_plugins = ["pytester"]
+error_log.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose worker logged an error that its `expects_errors` does not name."""
+    report = yield
+    if call.when == "teardown":
+        stderr = "".join(text for _, key, text in item._report_sections if key == "stderr")
+        expected = [each for mark in item.iter_markers("expects_errors") for each in mark.args]
+        wrong = unexpected(error_log.take(stderr), expected)
+        if wrong and report.passed and item.stash.get(_PASSED, True):
+            report.outcome = "failed"
+            report.longrepr = "\n".join(["what a worker logged at ERROR, and what the test expects:", *wrong])
+    elif not report.passed:
+        item.stash[_PASSED] = False
+    return report
+
+
+_PASSED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
