@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.error_log import error_log
 from typer.testing import CliRunner
 
 import lorapod
@@ -50,7 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "PROGRESS_INTERVAL_S": "0.5",
             "HF_HUB_OFFLINE": "1",
         },
-        log_folder=tmp_path_factory.mktemp("logs"),
+        log_folder=error_log.watch(tmp_path_factory.mktemp("logs")),
         stop_grace_s=30.0,
     )
     with serving(config) as endpoint:

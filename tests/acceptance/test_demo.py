@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
+from tests.error_log import error_log
 
 from lorapod import weights
 
@@ -40,6 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         capture_output=True,
     )
+    error_log.watch(folder / "logs")
     return folder
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from PIL import Image
+from tests.error_log import error_log
 
 import lorapod
 from lorapod import weights
@@ -70,7 +71,7 @@ def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "PROGRESS_INTERVAL_S": "0.5",
             "HF_HUB_OFFLINE": "1",
         },
-        log_folder=tmp_path_factory.mktemp("logs"),
+        log_folder=error_log.watch(tmp_path_factory.mktemp("logs")),
         stop_grace_s=30.0,
     )
     with serving(config) as endpoint, Client(endpoint.url) as client:

@@ -14,6 +14,7 @@ import pytest
 from tests.chaos.arena import ROOT, Report, Round, number, play
 from tests.chaos.crowd import Habits
 from tests.chaos.trouble import Pace
+from tests.error_log import error_log
 
 from lorapod.testing.pictures import draw_dataset
 
@@ -66,7 +67,7 @@ async def test_the_script_survives(tmp_path: Path) -> None:
         lease_s=3.0,
         patience_s=60 + 5 * number("CHAOS_TRAININGS", 6),
     )
-    verdict(await play(chaos, tmp_path / "workspace", tmp_path / "logs"))
+    verdict(await play(chaos, tmp_path / "workspace", error_log.watch(tmp_path / "logs")))
 
 
 @pytest.fixture
@@ -103,4 +104,4 @@ async def test_the_builtin_trainer_survives(builtin_workspace: Path, tmp_path: P
         lease_s=4.0,
         patience_s=120 + 60 * trainings,
     )
-    verdict(await play(chaos, builtin_workspace, tmp_path / "logs"))
+    verdict(await play(chaos, builtin_workspace, error_log.watch(tmp_path / "logs")))

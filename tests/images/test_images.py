@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.error_log import error_log
 from tests.images.buildah import Buildah
 
 from lorapod import weights
@@ -59,7 +60,9 @@ def test_a_fast_worker_answers_at_once(buildah: Buildah, fast: str, tmp_path: Pa
     """Its heavy part is not waited for, and in this test cannot be had."""
     environment = {**ENVIRONMENT, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/nothing"}
     config = EndpointConfig(
-        command=buildah.launcher(fast, tmp_path, environment), log_folder=tmp_path / "log", stop_grace_s=60
+        command=buildah.launcher(fast, tmp_path, environment),
+        log_folder=error_log.watch(tmp_path / "log"),
+        stop_grace_s=60,
     )
     with serving(config) as endpoint, Client(endpoint.url) as client:
         assert client.call("ping", timeout_s=60)["pong"] is True
@@ -122,7 +125,7 @@ def test_a_light_worker_trains(buildah: Buildah, light: str, tmp_path: Path) -> 
     pictures.mkdir()
     draw_pictures(pictures)
     command = buildah.launcher(light, volume, ENVIRONMENT)
-    config = EndpointConfig(command=command, log_folder=tmp_path / "logs", stop_grace_s=60)
+    config = EndpointConfig(command=command, log_folder=error_log.watch(tmp_path / "logs"), stop_grace_s=60)
     with serving(config) as endpoint, Client(endpoint.url) as client:
         assert client.call("ping")["pong"] is True
         assert client.call("health")["trainers"][1]["available"] is True

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
+from tests.error_log import error_log
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.processes.test_uploads import in_bucket
 from tests.servers.http_thread import serving
@@ -152,7 +153,7 @@ async def single(tmp_path: Path) -> AsyncIterator[Volume]:
     """Without Supabase's variables; what the worker writes stands in `volume.log`."""
     root = tmp_path / "volume"
     async with (
-        serve(root, SINGLE_PURPOSE, log_folder=tmp_path / "logs") as endpoint,
+        serve(root, SINGLE_PURPOSE, log_folder=error_log.watch(tmp_path / "logs")) as endpoint,
         Caller(endpoint.url) as caller,
     ):
         yield Volume(root, endpoint, caller)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.error_log import error_log
 
 from lorapod.client import Client, EndpointUnreachable, JobFailed
 from lorapod.client.retrying import RetryPolicy
@@ -28,7 +29,9 @@ runpod.serverless.start({"handler": handler})
 def config(tmp_path: Path) -> EndpointConfig:
     script = tmp_path / "handler.py"
     script.write_text(HANDLER)
-    return EndpointConfig(command=[sys.executable, str(script)], log_folder=tmp_path / "logs", api_key="k")
+    return EndpointConfig(
+        command=[sys.executable, str(script)], log_folder=error_log.watch(tmp_path / "logs"), api_key="k"
+    )
 
 
 def test_a_script_calls_a_worker_through_an_endpoint_of_its_own(config: EndpointConfig) -> None:

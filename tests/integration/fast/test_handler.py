@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.error_log import error_log
 from tests.integration.builtin_runs import make_tiny
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock
@@ -127,7 +128,7 @@ async def serving(
         workers=workers,
         ping_interval_s=1,
         stop_grace_s=30.0,
-        log_folder=folder / "logs",
+        log_folder=error_log.watch(folder / "logs"),
     )
     async with LocalEndpoint(config) as endpoint, Caller(endpoint.url) as caller:
         yield Desk(endpoint, caller)
