@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.error_log import error_log, unexpected
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.servers.redis_server import RunningRedis, running_redis
 from tests.servers.s3_server import RunningS3, running_s3
+from tests.tiny_models import SHELF
 
 # Time is pytest-timeout's business: a deadline an example fails at random on a busy machine.
 settings.register_profile("lorapod", deadline=None)
@@ -19,6 +21,13 @@ settings.load_profile("lorapod")
 
 pytest_plugins = ["pytester"]
 error_log.install()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make one folder for the tiny base models of a run; the suite's workers inherit it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[SHELF] = tempfile.mkdtemp(prefix="lorapod-tiny-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ[SHELF], ignore_errors=True))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import json
 import os
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,13 +17,26 @@ from typing import Any
 #: Tensors this small are slower on two threads than on one.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
+#: The environment variable with the folder of one run of the suite; all its workers share it.
+SHELF = "LORAPOD_TESTS_TINY"
+
 _MAKER_S = 90.0
 
 
 @cache
 def tiny_model(arch: str = "sd1") -> Path:
     """A folder with a base model whose weights are random; not to be written to."""
-    folder = _shelf() / f"tiny-{arch}"
+    shelf = Path(os.environ[SHELF])
+    folder = shelf / arch
+    with (shelf / f"{arch}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers of the suite want it at once
+        if not folder.exists():
+            _make(shelf / f"{arch}.new", arch)
+            (shelf / f"{arch}.new").rename(folder)
+    return folder
+
+
+def _make(folder: Path, arch: str) -> None:
     command = [sys.executable, "-m", "lorapod.trainers.builtin.tiny", str(folder)]
     subprocess.run(
         [*command, "--arch", arch, "--fit-steps", "0"],
@@ -33,7 +45,6 @@ def tiny_model(arch: str = "sd1") -> Path:
         timeout=_MAKER_S,
         env={**os.environ, **ENVIRONMENT},
     )
-    return folder
 
 
 def place_tiny(target: Path, arch: str = "sd1") -> Path:
@@ -80,10 +91,3 @@ def _attention(model: Path) -> Iterator[tuple[str, tuple[int, int]]]:
         module, _, kind = name.rpartition(".")
         if kind == "weight" and module.endswith((".to_q", ".to_v")):
             yield module, tuple(entry["shape"])
-
-
-@cache
-def _shelf() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="lorapod-tiny-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

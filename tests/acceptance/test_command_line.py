@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.error_log import error_log
+from tests.tiny_models import place_tiny
 from typer.testing import CliRunner
 
 import lorapod
@@ -34,15 +35,7 @@ NAME = "sunsets"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An endpoint with a worker that has a tiny base model."""
     root = tmp_path_factory.mktemp("workspace")
-    tiny = [
-        sys.executable,
-        "-m",
-        "lorapod.trainers.builtin.tiny",
-        str(root / "models/tiny"),
-        "--fit-steps",
-        "0",
-    ]
-    subprocess.run(tiny, check=True, capture_output=True)
+    place_tiny(root / "models" / "tiny")
     config = EndpointConfig(
         command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
         environment={

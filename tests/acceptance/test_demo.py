@@ -15,6 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 from tests.error_log import error_log
+from tests.tiny_models import place_tiny
 
 from lorapod import weights
 
@@ -35,12 +36,7 @@ ENVIRONMENT = {
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the demo's base model lies already, so that it need not be fitted first."""
     folder = tmp_path_factory.mktemp("demo")
-    model = folder / "workspace" / "models" / "tiny"
-    subprocess.run(
-        [sys.executable, "-m", "lorapod.trainers.builtin.tiny", str(model), "--fit-steps", "0"],
-        check=True,
-        capture_output=True,
-    )
+    place_tiny(folder / "workspace" / "models" / "tiny")
     error_log.watch(folder / "logs")
     return folder
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 from tests.error_log import error_log
+from tests.tiny_models import place_tiny
 
 import lorapod
 from lorapod import weights
@@ -46,18 +46,7 @@ STEPS = 6
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a base model whose weights are random: what it draws is of no interest here."""
     root = tmp_path_factory.mktemp("workspace")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lorapod.trainers.builtin.tiny",
-            str(root / "models" / "tiny"),
-            "--fit-steps",
-            "0",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    place_tiny(root / "models" / "tiny")
     return root
 
 

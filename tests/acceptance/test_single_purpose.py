@@ -5,7 +5,6 @@ Only the base model is another than theirs, and their site and Supabase are on t
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from tests.servers.http_thread import serving as serving_files
 from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.servers.receiver import Receiver
 from tests.servers.supabase_storage import SERVICE_KEY, Held, SupabaseStandIn, running_supabase
+from tests.tiny_models import place_tiny
 from tests.unit.datasets.library_bench import packed
 
 from lorapod import weights
@@ -174,14 +174,7 @@ def endpoint(
     rabbitmq_server: RunningRabbitMQ,
 ) -> Iterator[Endpoint]:
     volume = tmp_path_factory.mktemp("volume")
-    tiny = [
-        "-m",
-        "lorapod.trainers.builtin.tiny",
-        str(volume / "models" / "tiny"),
-        "--fit-steps",
-        "0",
-    ]
-    subprocess.run([sys.executable, *tiny], check=True, capture_output=True)
+    place_tiny(volume / "models" / "tiny")
     config = EndpointConfig(
         command=[sys.executable, str(ROOT / request.param)],
         environment={

@@ -32,7 +32,7 @@ _STEP = re.compile(rb"bench: [^\r\n]*\| [1-9]\d*/")
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    opened = Bench.create(tmp_path_factory.mktemp("bench"), "--fit-steps", "0")
+    opened = Bench.create(tmp_path_factory.mktemp("bench"))
     yield opened
     opened.close()
 

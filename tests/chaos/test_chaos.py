@@ -6,8 +6,6 @@ its timing.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from tests.chaos.arena import ROOT, Report, Round, number, play
 from tests.chaos.crowd import Habits
 from tests.chaos.trouble import Pace
 from tests.error_log import error_log
+from tests.tiny_models import place_tiny
 
 from lorapod.testing.pictures import draw_dataset
 
@@ -75,18 +74,7 @@ def builtin_workspace(tmp_path: Path) -> Path:
     """A workspace with a tiny base model, whose weights are random, and a dataset."""
     workspace = tmp_path / "workspace"
     draw_dataset(workspace / "training_data" / "shapes", count=4, size=(64, 64))
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lorapod.trainers.builtin.tiny",
-            workspace / "models/tiny",
-            "--fit-steps",
-            "0",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    place_tiny(workspace / "models" / "tiny")
     return workspace
 
 

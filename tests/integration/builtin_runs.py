@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.tiny_models import place_tiny
+
 from lorapod.processes.launch import ChildExit
 from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
@@ -28,9 +30,9 @@ PROCESS_ID = "train_0123456789ab"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def make_tiny(folder: Path, *arguments: str) -> Path:
-    """A tiny base model in `folder`."""
-    command = [sys.executable, "-m", "lorapod.trainers.builtin.tiny", str(folder), *arguments]
+def fit_tiny(folder: Path) -> Path:
+    """A tiny base model in `folder` that knows shapes."""
+    command = [sys.executable, "-m", "lorapod.trainers.builtin.tiny", str(folder)]
     subprocess.run(
         command, check=True, capture_output=True, timeout=DEADLINE_S, env={**os.environ, **ENVIRONMENT}
     )
@@ -120,11 +122,12 @@ class Bench:
     runs: list[Run] = field(default_factory=list)
 
     @classmethod
-    def create(cls, root: Path, *tiny: str) -> Bench:
+    def create(cls, root: Path, *, fitted: bool = False) -> Bench:
         workspace = Workspace.create(root / "workspace")
         pictures = workspace.training_data / "shapes"
         draw_dataset(pictures)
-        model = make_tiny(workspace.models / "tiny", *tiny)
+        make = fit_tiny if fitted else place_tiny
+        model = make(workspace.models / "tiny")
         return cls(workspace=workspace, model=model, pictures=pictures, scratch=root / "scratch")
 
     def plan(self, name: str, **changes: Any) -> TrainingPlan:

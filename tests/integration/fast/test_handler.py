@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 from tests.error_log import error_log
-from tests.integration.builtin_runs import make_tiny
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock
+from tests.tiny_models import tiny_model
 
 from lorapod.client.demo_recipe import draw_pictures
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
@@ -135,10 +135,10 @@ async def serving(
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny() -> Path:
     """A base model with random weights."""
     pytest.importorskip("diffusers", reason="needs the `builtin` extra")
-    return make_tiny(tmp_path_factory.mktemp("models") / "tiny", "--fit-steps", "0")
+    return tiny_model()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import secrets
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from tests.tiny_models import place_tiny
 
 from lorapod.errors import ErrorCode
 from lorapod.processes.artifacts import checkpoints, samples
@@ -49,19 +49,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace.create(tmp_path_factory.mktemp("workspace"))
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lorapod.trainers.builtin.tiny",
-            "--fit-steps",
-            "0",
-            str(workspace.models / "tiny"),
-        ],
-        check=True,
-        timeout=DEADLINE_S,
-        capture_output=True,
-    )
+    place_tiny(workspace.models / "tiny")
     dataset = workspace.training_data / "circles"
     dataset.mkdir()
     for number in range(6):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from tests.tiny_models import place_tiny
 
 from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
@@ -37,8 +36,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("workspace")
-    command = [sys.executable, "-m", "lorapod.trainers.builtin.tiny", "--fit-steps", "0"]
-    subprocess.run([*command, str(root / "models/tiny")], check=True, timeout=DEADLINE_S, capture_output=True)
+    place_tiny(root / "models" / "tiny")
     dataset = root / "training_data/circles"
     dataset.mkdir(parents=True)
     for number in range(6):

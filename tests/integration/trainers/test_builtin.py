@@ -32,7 +32,7 @@ ENDLESS = 1_000_000
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A base model with random weights: what it draws is of no interest here."""
-    bench = Bench.create(tmp_path_factory.mktemp("builtin"), "--fit-steps", "0")
+    bench = Bench.create(tmp_path_factory.mktemp("builtin"))
     yield bench
     bench.close()
 

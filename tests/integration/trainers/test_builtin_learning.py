@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.builtin_runs import Bench, Run, make_tiny
+from tests.integration.builtin_runs import Bench, Run
+from tests.tiny_models import place_tiny
 
 from lorapod.testing.pictures import GROUND, SHAPE
 from lorapod.weights import read_header
@@ -30,7 +31,7 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    bench = Bench.create(tmp_path_factory.mktemp("learning"))
+    bench = Bench.create(tmp_path_factory.mktemp("learning"), fitted=True)
     yield bench
     bench.close()
 
@@ -138,7 +139,7 @@ def test_the_training_itself_saw_the_loss_fall(trained: Run) -> None:
 def test_sdxl(bench: Bench) -> None:
     from diffusers import StableDiffusionXLPipeline
 
-    folder = make_tiny(bench.workspace.models / "tiny_xl", "--arch", "sdxl", "--fit-steps", "0")
+    folder = place_tiny(bench.workspace.models / "tiny_xl", "sdxl")
     run = bench.train(
         "xl",
         model={"name_or_path": "tiny_xl", "arch": "sdxl"},

@@ -76,7 +76,7 @@ class Worker:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench.create(tmp_path_factory.mktemp("warm"), "--fit-steps", "0")
+    return Bench.create(tmp_path_factory.mktemp("warm"))
 
 
 @pytest.fixture(scope="module")
