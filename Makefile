@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 PY := $(VENV)/bin/python
 SOURCES := Backend FastBackend SimpleBackend client tests scripts
-# Two workers: the machine this is sized for has two cores. The servers in the tests take free ports.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+# Two workers: the machine this is sized for has two cores. The servers in the tests take free ports. The files of the
+# long tests come first by name; pytest-xdist's own order, by the number of tests, would leave them to the end.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 ##@ The two commands
 
@@ -52,9 +53,7 @@ docs-check: venv ## Is docs/reference what the code's models say? (`make docs` w
 
 .PHONY: tests
 tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
-	@$(PYTEST) tests $(ARGS) || { status=$$?; [ $$status = 1 ] || exit $$status; \
-		printf '\n== What failed beside others, once more alone (a test that fails twice has failed)\n'; \
-		$(PY) -m pytest tests --last-failed --last-failed-no-failures none $(ARGS); }
+	@$(PYTEST) tests $(ARGS)
 
 ##@ Parts and upkeep
 
