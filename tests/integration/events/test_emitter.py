@@ -344,6 +344,7 @@ async def test_a_store_that_is_away_leaves_no_heap_of_empty_files(
     await eventually(lambda: [event.event_type for event in sink.events] == [EventType.INTERRUPTED])
 
 
+@pytest.mark.expects_errors("events of a training failed")
 async def test_a_defect_in_the_events_of_one_training_ends_neither_it_nor_those_of_others(
     room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

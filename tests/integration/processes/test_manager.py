@@ -298,6 +298,7 @@ async def test_pages_go_through_every_process_once(manager: RealProcessManager, 
     assert len(found) == 5
 
 
+@pytest.mark.expects_errors("supervisor failed")
 async def test_a_defect_in_the_supervisor_fails_the_process_and_ends_its_child(
     manager: RealProcessManager, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,15 +77,19 @@ def test_health_answers_on_this_machine(desk: Desk) -> None:
     assert answer["disk"]["total_bytes"] > 0
 
 
+def _logged(raised: Exception, code: str) -> Any:
+    return pytest.param(raised, code, marks=pytest.mark.expects_errors(repr(raised)))
+
+
 @pytest.mark.parametrize(
     ("raised", "code"),
     [
         (Conflict("Busy."), "conflict"),
-        (OSError(errno.ENOSPC, "No space left on device"), "insufficient_storage"),
-        (OSError(errno.EIO, "Input/output error"), "internal"),
-        (StateStoreUnavailable("the traceback's own address"), "upstream_error"),
-        (StateStoreRefused("the traceback's own reason"), "upstream_error"),
-        (ValueError("the traceback's own words"), "internal"),
+        _logged(OSError(errno.ENOSPC, "No space left on device"), "insufficient_storage"),
+        _logged(OSError(errno.EIO, "Input/output error"), "internal"),
+        _logged(StateStoreUnavailable("the traceback's own address"), "upstream_error"),
+        _logged(StateStoreRefused("the traceback's own reason"), "upstream_error"),
+        _logged(ValueError("the traceback's own words"), "internal"),
     ],
 )
 def test_what_an_action_raises_becomes_a_sentence(

@@ -124,6 +124,7 @@ async def test_a_result_that_is_not_there_is_a_failure(
     assert record.failure.code is ErrorCode.INTERNAL
 
 
+@pytest.mark.expects_errors("supervisor failed")
 async def test_a_defect_of_an_engine_costs_its_process_and_nothing_else(
     manager: RealProcessManager, engine: FakeEngine, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

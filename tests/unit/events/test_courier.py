@@ -117,6 +117,7 @@ async def test_what_arrived_of_a_parcel_does_not_come_again(office: CourierBench
     assert sequences(sink) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.expects_errors("sink failed")
 async def test_a_sink_with_a_defect_ends_nothing(
     office: CourierBench, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +347,7 @@ async def test_events_of_a_newer_worker_do_not_hold_up_those_behind_them(
     assert len(warned) >= 8
 
 
+@pytest.mark.expects_errors("sink failed")
 async def test_a_sink_that_does_not_know_what_it_wants_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -386,6 +388,7 @@ async def test_a_sink_that_answers_nonsense_is_asked_again(
     assert sequences(sink) == [1, 2]
 
 
+@pytest.mark.expects_errors("sink failed")
 async def test_a_sink_that_cannot_close_does_not_keep_the_others_open(tmp_path: Path) -> None:
     bad, good = MemorySink("bad"), MemorySink("good")
     closed: list[bool] = []
@@ -401,6 +404,7 @@ async def test_a_sink_that_cannot_close_does_not_keep_the_others_open(tmp_path: 
     assert closed == [True]
 
 
+@pytest.mark.expects_errors("events cannot be taken over")
 async def test_one_process_that_cannot_be_taken_up_does_not_hold_up_the_others(
     tmp_path: Path, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

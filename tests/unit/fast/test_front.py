@@ -225,6 +225,7 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.expects_errors("a progress update could not be sent")
 async def test_an_update_that_fails_costs_no_job(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     def failing(_update: Mapping[str, Any]) -> None:
         raise OSError("the platform does not listen")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from lorapod.actions.action import RunPodJob
 from lorapod.fast.frames import frame, read_frame
 from lorapod.fast.serving import JobServer
@@ -32,6 +33,7 @@ class OddWorker:
         """Nothing to close."""
 
 
+@pytest.mark.expects_errors("a job could not be answered", "a progress update is not JSON")
 async def test_an_answer_that_cannot_be_sent_is_an_error_and_the_next_job_is_answered() -> None:
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_unix_connection(sock=ours)

@@ -98,6 +98,7 @@ class TroubledHeartbeats(MemoryHeartbeats):
         super().write(holder, beat)
 
 
+@pytest.mark.expects_errors("heartbeat failed")
 def test_a_defect_of_the_store_does_not_stop_the_heart(caplog: pytest.LogCaptureFixture) -> None:
     hearts = TroubledHeartbeats()
     pulse = Pulse(hearts, "me", LeaseTimes(lease_s=0.08), SystemClock())
