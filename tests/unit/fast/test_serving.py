@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+
 from lorapod.actions.action import RunPodJob
 from lorapod.fast.frames import frame, read_frame
 from lorapod.fast.serving import JobServer
