@@ -1,4 +1,8 @@
-"""The entry of a RunPod serverless worker: event in, answer out."""
+"""The entry of a RunPod serverless worker.
+
+RunPod's SDK calls `async_handler` with each job. The worker's router finds the action that the job's `input` names, checks
+the request, runs the action, and the answer goes back to RunPod as one flat JSON object.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,6 @@ from lorapod.settings import Settings
 from lorapod.worker import Worker
 
 
-@cache
-def worker() -> Worker:
-    """This process's worker, built and started at the first call."""
-    return start_worker(Settings())
-
-
 async def async_handler(event: Any) -> dict[str, Any]:
     """Answer one RunPod job.
 
@@ -23,9 +21,16 @@ async def async_handler(event: Any) -> dict[str, Any]:
         event: `{"id": …, "input": {"type": …, …}}`.
 
     Returns:
-        One flat JSON object; with `error` in it the SDK marks the job FAILED.
+        The action's answer; if it has the field `error`, the SDK marks the job FAILED.
     """
-    return await worker().answer(event, job_of(event, worker().services.settings))
+    job = job_of(event, worker().services.settings)
+    return await worker().answer(event, job)
+
+
+@cache
+def worker() -> Worker:
+    """Return this process's worker, built and started at the first call."""
+    return start_worker(Settings())
 
 
 def main() -> None:

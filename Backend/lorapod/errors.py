@@ -1,4 +1,4 @@
-"""What can go wrong, as callers see it.
+"""Errors as callers see them.
 
 ```
 WorkerError                 code                  a person can
@@ -7,20 +7,37 @@ WorkerError                 code                  a person can
 ├── NotFound                not_found             check the id or the path
 ├── Conflict                conflict              look at the present state, then ask again
 ├── UnsafePath              unsafe_path           stay inside the workspace
-├── UnsafeUrl               unsafe_url            give a public https address
+├── UnsafeUrl               unsafe_url            give a public https URL
 ├── UnsafeArchive           unsafe_archive        repack the archive
 ├── TooLarge                too_large             send less, or in parts
 ├── InsufficientStorage     insufficient_storage  free disk
 ├── InsufficientMemory      insufficient_memory   take a larger machine
 ├── GpuUnavailable          gpu_unavailable       take a machine with a working GPU
 ├── OutOfMemory             out_of_memory         train smaller, or take a larger GPU
-├── Unsupported             unsupported           ask for something this worker can do
-├── UpstreamError           upstream_error        try again: a service we depend on failed
+├── Unsupported             unsupported           ask for something that this worker can do
+├── UpstreamError           upstream_error        try again: a service that the worker depends on failed
 ├── WorkerTimeout           timeout               try again, or allow more time
-└── InternalError           internal              report it: a defect of ours
+└── InternalError           internal              report it: a defect of the worker
 ```
 
 A message says what happened, to what, and what to do; it carries no traceback and no secret.
+
+No caller sees these: the code that starts the work handles them.
+
+```
+Exception
+├── LeaseLost                     another worker holds what this one held           lease
+├── IllegalTransition             a status that cannot follow the present one       processes.status
+├── RecordExists                  a process id is taken                             processes.store
+├── StateStoreUnavailable         an OSError: the store of records does not answer  processes.store
+│   └── StateStoreRefused         it refuses this worker                            processes.store
+├── TaskStopped, ChildFenced      a process was stopped, or lost its lease          processes.task
+├── GenerationStopped             a generation was cancelled                        engines.port
+├── DownloadStopped               a model's download was cancelled                  models.port
+├── SinkUnavailable               an event sink does not answer                     events.port
+├── TryAgain                      an HTTP request may succeed later                 safety.http_answers
+└── UnboundAction                 an action names an unknown part of the worker     actions.binding
+```
 """
 
 from __future__ import annotations
@@ -63,8 +80,8 @@ class WorkerError(Exception):
         """Build the error.
 
         Args:
-            message: one sentence for the caller; the class's docstring where it is left out.
-            hint: what to do next, where the message does not say it already.
+            message: one sentence for the caller; the class's docstring if left out.
+            hint: what to do next, if the message does not say it already.
             details: one flat object for each single problem, e.g. `{"field": "steps", "error": "…"}`.
         """
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -104,7 +121,7 @@ class UnsafePath(WorkerError):
 
 
 class UnsafeUrl(WorkerError):
-    """The address is not one that this worker may fetch."""
+    """The URL is not one that this worker may fetch."""
 
     code = ErrorCode.UNSAFE_URL
 
@@ -162,7 +179,7 @@ class UpstreamError(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """It did not finish in time."""
+    """The work did not finish in time."""
 
     code = ErrorCode.TIMEOUT
     retryable = True
@@ -177,6 +194,6 @@ class InternalError(WorkerError):
 def error_of(
     code: ErrorCode, message: str, *, hint: str = "", details: Sequence[dict[str, Any]] = ()
 ) -> WorkerError:
-    """The error of a code that stands in a record."""
+    """Return the error of a code, as a record stores it."""
     kind = next(kind for kind in WorkerError.__subclasses__() if kind.code is code)
     return kind(message, hint=hint, details=details)

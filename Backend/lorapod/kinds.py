@@ -1,4 +1,4 @@
-"""What a file is, by its name."""
+"""The kind of a file, judged by its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lorapod.wire import dataset
 
 
 class FileKind(StrEnum):
-    """The kinds that callers can ask for."""
+    """The kinds that callers can filter by."""
 
     IMAGE = "image"
     CAPTION = "caption"
@@ -34,21 +34,21 @@ _KINDS = {
 }
 _KIND_OF_SUFFIX = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
 
-#: Folders in which a trainer keeps what it computed from a dataset, and may compute again.
+#: Folders of a trainer's caches: it computes them from a dataset, and can compute them again.
 CACHE_FOLDERS = frozenset({"_latent_cache", "_t_e_cache", "_clip_vision_cache"})
 
 
 def kind_of(name: str) -> FileKind:
-    """The kind of a file of that name."""
+    """Return the kind of a file of that name."""
     return _KIND_OF_SUFFIX.get(suffix_of(name), FileKind.OTHER)
 
 
 def suffix_of(name: str) -> str:
-    """The last suffix in small letters, with its dot; empty where there is none."""
+    """Return the last suffix in small letters, with its dot; an empty text if the name has no suffix."""
     place = name.rfind(".")
     return name[place:].lower() if place > 0 else ""
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name is the worker's or the trainer's own business."""
+    """Return whether a file or folder of that name is internal to the worker or a trainer."""
     return name.startswith(".") or name in CACHE_FOLDERS

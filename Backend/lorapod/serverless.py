@@ -1,4 +1,4 @@
-"""A worker behind the RunPod SDK's loop: what every entry shares."""
+"""A worker behind the RunPod SDK's loop; every entry uses it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Handler = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
 def start_worker(settings: Settings) -> Worker:
-    """A worker that has begun to look after its workspace.
+    """Build a worker and start its background threads.
 
     Raises:
         OSError: the workspace cannot be written, or the state store refuses this worker.
-        ValueError: a setting is not of a form that is known.
+        ValueError: a setting is malformed.
     """
     built = Worker.create(settings)
     built.start()
@@ -32,7 +32,7 @@ def start_worker(settings: Settings) -> Worker:
 
 
 def job_of(event: Any, settings: Settings) -> RunPodJob:
-    """The RunPod job of an event; where there is no RunPod, its updates go nowhere."""
+    """Return the RunPod job of an event; outside RunPod, its progress updates are dropped."""
     job_id = str(event.get("id", "")) if isinstance(event, Mapping) else ""
     if not settings.serverless:
         return RunPodJob(job_id=job_id)
@@ -48,11 +48,11 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
 
     Args:
         handler: answers one event.
-        worker: the worker that it asks, built at the first call.
-        settings: as the worker has them.
+        worker: returns the worker, which is built at the first call.
+        settings: the worker's.
     """
     write_journal(settings.log_level, Redactor(settings.secret_values()))
-    # From here on it masks what jobs bring with them, too.
+    # From here on the secrets of jobs are masked, too.
     write_journal(settings.log_level, worker().services.redactor)
     runpod = import_runpod()
 
@@ -75,7 +75,7 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
 
 
 def _close_at_sigterm(worker: Worker) -> None:
-    """Have SIGTERM stop the processes too: the SDK's own handler only waits for the jobs in flight."""
+    """Make SIGTERM stop the processes, too: the SDK's own handler only waits for the jobs in flight."""
     before = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:

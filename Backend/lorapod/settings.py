@@ -36,7 +36,7 @@ TRAINER_ENVIRONMENT = re.compile(
 )
 
 
-#: How variables that hold secrets are called.
+#: Names of variables that hold secrets.
 SECRET_NAME = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)", re.IGNORECASE)
 
 
@@ -55,40 +55,43 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
 
     workspace_path: Path | None = Field(
         default=None,
-        description="Root of everything the worker keeps; else the mounted network volume, else /workspace.",
+        description="Root of all files of the worker; if not set, the mounted network volume, else /workspace.",
     )
     network_volume_path: Path | None = Field(
-        default=None, description="Where the network volume is mounted; used where WORKSPACE_PATH is not set."
+        default=None, description="Where the network volume is mounted; used if WORKSPACE_PATH is not set."
     )
     scratch_path: Path | None = Field(
-        default=None, description="Local disk for control databases; else the system's temporary folder."
+        default=None,
+        description="Local disk for control databases; if not set, the system's temporary folder.",
     )
     ai_toolkit_path: Path | None = Field(
-        default=None, description="AI Toolkit's root; else /app/ai-toolkit, then <workspace>/ai-toolkit."
+        default=None,
+        description="AI Toolkit's root; if not set, /app/ai-toolkit, then <workspace>/ai-toolkit.",
     )
     ai_toolkit_python: Path | None = Field(
-        default=None, description="The Python that runs AI Toolkit; else the virtual environment in its root."
+        default=None,
+        description="The Python that runs AI Toolkit; if not set, the virtual environment in its root.",
     )
     fast_lock: Path | None = Field(
         default=None,
-        description="What FastBackend installs on the volume: a requirements file of pins; else "
+        description="The requirements file, with pinned versions, that FastBackend installs on the volume; if not set, "
         "FastBackend/requirements.lock.",
     )
     fast_environments: Path | None = Field(
         default=None,
-        description="Where FastBackend makes its environments; else .environments in the workspace, or on local disk "
-        "where there is none.",
+        description="Where FastBackend makes its environments; if not set, .environments in the workspace, or on local disk "
+        "if there is no volume.",
     )
     trainer: str = Field(
-        default="auto", description="Trainer where a request names none: auto, ai-toolkit, builtin."
+        default="auto", description="Trainer if a request names none: auto, ai-toolkit, builtin."
     )
     train_wait: TrainWait = Field(
         default=TrainWait.AUTO,
-        description="Whether `train` waits for the end where a request does not say; auto: on a serverless worker.",
+        description="Whether `train` waits for the end if a request does not say; auto: on a serverless worker.",
     )
     worker_concurrency: PositiveInt = Field(
         default=8,
-        description="RunPod jobs that one worker takes at a time; training uses the GPU one by one anyway.",
+        description="RunPod jobs that one worker takes at a time; trainings use each GPU one after the other.",
     )
     read_timeout_s: PositiveFloat = Field(
         default=60.0,
@@ -123,34 +126,32 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
     lease_s: float = Field(
         default=15.0,
         ge=2,
-        description="Within so many seconds the death of a worker is noticed by any other on the workspace.",
+        description="Seconds within which other workers on the workspace notice that a worker is dead.",
     )
     state_url: SecretStr | None = Field(
         default=None,
-        description="Where records are kept for workers that share no volume: redis:// or rediss://; "
-        "else on the workspace.",
+        description="Redis server of the records, for workers that share no volume: redis:// or rediss://; "
+        "if not set, they are on the workspace.",
     )
     state_prefix: str = Field(
         default="lorapod:",
-        description="What every key in Redis begins with; workers with the same share their state.",
+        description="Prefix of every key in Redis; workers with the same prefix share their state.",
     )
     warm_trainer: bool = Field(
         default=True,
         description="Keep a process that has the trainer imported, and fork each training from it: starts seconds faster.",
     )
-    auto_resume: bool = Field(
-        default=False, description="Take interrupted trainings up again when a worker starts."
-    )
+    auto_resume: bool = Field(default=False, description="Resume interrupted trainings when a worker starts.")
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",
     )
     allow_private_urls: bool = Field(
         default=False,
-        description="Fetch from addresses of private networks too; only where every caller is trusted.",
+        description="Fetch from URLs of private networks, too; only if every caller is trusted.",
     )
     max_fetch_bytes: PositiveInt = Field(
-        default=50_000_000_000, description="Largest single file that is fetched from an address, in bytes."
+        default=50_000_000_000, description="Largest single file that is fetched from a URL, in bytes."
     )
     max_archive_bytes: PositiveInt = Field(
         default=50_000_000_000, description="Largest zip that `bulk_download` builds, in bytes."
@@ -168,23 +169,23 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
     # An empty CUDA_VISIBLE_DEVICES hides every GPU, while an empty setting otherwise counts as not set.
     cuda_visible_devices: str | None = Field(
         default_factory=lambda: os.environ.get("CUDA_VISIBLE_DEVICES"),
-        description="The GPUs that this worker may use, as in CUDA; else all of the machine.",
+        description="The GPUs that this worker may use, as in CUDA; if not set, all of the machine.",
     )
     stream_trainer_log: bool = Field(
         default=False,
-        description="Show what trainers say on the worker's own output, line by line; the single-purpose handler does "
+        description="Copy the trainers' output to the worker's own, line by line; the single-purpose handler does "
         "so unless this is false.",
     )
     log_level: str = Field(default="INFO", description="Level of the worker's own log.")
     runpod_pod_id: str | None = Field(default=None, description="Set by RunPod: this worker's id.")
     runpod_endpoint_id: str | None = Field(default=None, description="Set by RunPod: the endpoint's id.")
     runpod_webhook_get_job: str | None = Field(
-        default=None, description="Set by RunPod on a serverless worker: where jobs come from."
+        default=None, description="Set by RunPod on a serverless worker: the URL that jobs come from."
     )
 
     @cached_property
     def workspace_root(self) -> Path:
-        """The workspace: as set, else the mounted network volume, else `/workspace`."""
+        """Return the workspace: as set, else the mounted network volume, else `/workspace`."""
         if self.workspace_path is not None:
             return self.workspace_path
         if self.network_volume_path is not None:
@@ -193,30 +194,30 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
 
     @cached_property
     def scratch_root(self) -> Path:
-        """A folder on local disk, for what must not lie on a network volume."""
+        """Return a folder on local disk, for files that must not be on a network volume."""
         return (self.scratch_path or Path(tempfile.gettempdir())) / "lorapod"
 
     @property
     def serverless(self) -> bool:
-        """Whether this is a RunPod serverless worker, which is stopped soon after its last job."""
+        """Return whether this is a RunPod serverless worker, which is stopped soon after its last job."""
         return self.runpod_webhook_get_job is not None
 
     @property
     def waits_for_training(self) -> bool:
-        """What `train` does where its request has no `wait`."""
+        """Return whether `train` waits if its request has no `wait`."""
         if self.train_wait is TrainWait.AUTO:
             return self.serverless
         return self.train_wait is TrainWait.TRUE
 
     @cached_property
     def worker_id(self) -> str:
-        """RunPod's id of this worker, else the host's name and this process's number."""
+        """Return RunPod's id of this worker, else the host's name and this process's number."""
         return self.runpod_pod_id or f"{socket.gethostname()}-{os.getpid()}"
 
     def secret_values(self) -> frozenset[str]:
-        """What must never be written or returned: every secret setting, and what the environment calls a secret.
+        """Return what must never be written or answered: every secret setting, and every variable with a secret's name.
 
-        The second are the platform's and other programs' own, which this worker has no setting for.
+        The variables belong to the platform and other programs; this worker has no setting for them.
         """
         own = (getattr(self, name) for name in type(self).model_fields)
         named = (value for name, value in os.environ.items() if SECRET_NAME.fullmatch(name))
@@ -226,14 +227,14 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
 
     @property
     def hub_cache(self) -> Path:
-        """Where the HuggingFace libraries keep what they download."""
+        """Return the folder of the HuggingFace libraries' downloads."""
         inherited = self.trainer_environment()
         home = Path(inherited.get("HOME") or "~").expanduser()
         hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
         return Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
 
     def trainer_environment(self) -> Mapping[str, str]:
-        """The variables that a trainer inherits: those of `TRAINER_ENVIRONMENT`, and the HuggingFace token."""
+        """Return the variables that a trainer inherits: those of `TRAINER_ENVIRONMENT`, and the HuggingFace token."""
         inherited = {name: value for name, value in os.environ.items() if TRAINER_ENVIRONMENT.fullmatch(name)}
         if self.hf_token is not None:
             inherited["HF_TOKEN"] = self.hf_token.get_secret_value()

@@ -33,7 +33,7 @@ _LORA_DOWN = (".lora_A.", ".lora_down.", ".lora.down.", "_lora.down.", ".lokr_w1
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsHeader:
-    """What a safetensors file says of itself."""
+    """The header of a safetensors file."""
 
     #: The file's own notes, text to text; values are often JSON again.
     metadata: Mapping[str, str]
@@ -54,17 +54,17 @@ class WeightsHeader:
 
     @property
     def whole(self) -> bool:
-        """Whether the file has exactly the bytes that its header promises."""
+        """Return whether the file has exactly the bytes that its header promises."""
         return self.file_bytes == self.expected_bytes
 
     @property
     def base_model(self) -> str | None:
-        """The model that it was trained on, as far as the metadata tells."""
+        """Return the model that it was trained on, if the metadata has it."""
         return self._first(_BASE_MODEL_KEYS)
 
     @property
     def trigger_word(self) -> str | None:
-        """The word that calls what it has learnt: named outright, else the only tag it was trained with."""
+        """Return the word that triggers what it has learnt: the named one, else the only tag that it was trained with."""
         return self._first(_TRIGGER_KEYS) or self._only_tag()
 
     def _first(self, keys: tuple[str, ...]) -> str | None:
@@ -108,7 +108,7 @@ def is_whole(path: Path) -> bool:
 
 
 def step_of(header: WeightsHeader) -> int | None:
-    """The step that the weights were trained for: `step` in the metadata's `training_info`, where it tells."""
+    """Return the step that the weights were trained for: `step` in the metadata's `training_info`, if it is there."""
     step = _json_object(header.metadata.get("training_info", "")).get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
 
@@ -133,7 +133,7 @@ def _read_header(path: Path) -> WeightsHeader:
 
 
 def _nonblocking(name: str, flags: int) -> int:
-    """So that a pipe is refused rather than waited for."""
+    """Refuse a pipe, which would block the reader."""
     return os.open(name, flags | os.O_NONBLOCK)
 
 
@@ -193,7 +193,7 @@ def _rank(metadata: Mapping[str, str], ranks: set[int]) -> int | None:
 
 
 def _unquoted(text: str) -> str:
-    """A metadata value without the quotes of JSON that some trainers write around it."""
+    """Return a metadata value without the JSON quotes that some trainers write around it."""
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
 
 

@@ -1,4 +1,4 @@
-"""Where everything lies on the workspace, and the one way from a caller's path to a real one."""
+"""The folders of the workspace, and the one way from a caller's path to a real one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from lorapod.errors import InvalidInput, UnsafePath
 
-#: Roots that callers may write in front of a path, wherever the workspace really is.
+#: Roots that callers may write in front of a path, although the workspace may be elsewhere.
 ROOT_ALIASES = ("/workspace", "/runpod-volume")
 
 #: Longest path and longest single name that a request may carry, in bytes (Linux's own limits).
@@ -25,10 +25,10 @@ class Workspace:
     """The folder layout under one root.
 
     ```
-    training_data/<training_name>/   pictures and captions
+    training_data/<training_name>/   images and captions
     models/                          base models and downloads
     output/<process_id>/             what a trainer writes
-    logs/<process_id>.log            what it said
+    logs/<process_id>.log            its output
     processes/<process_id>/          record, config, control requests
     ```
 
@@ -39,7 +39,7 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path) -> Workspace:
-        """Make the folders where they are missing; the root becomes absolute, symlinks resolved.
+        """Make missing folders; the root becomes absolute, symlinks resolved.
 
         Raises:
             OSError: the root cannot be created or written.
@@ -81,7 +81,7 @@ class Workspace:
         return self.processes / process_id
 
     def output_folder(self, process_id: str, session: str | None = None) -> Path:
-        """The `training_folder` of one process; `session`: the folder of its session, relative to the root."""
+        """Return the `training_folder` of one process; `session` is the folder of its session, relative to the root."""
         return self.output / process_id if session is None else self.root / session / "output"
 
     def config_path(self, process_id: str, session: str | None = None) -> Path:
@@ -94,11 +94,11 @@ class Workspace:
         return self.logs / f"{process_id}.log"
 
     def relative(self, path: Path) -> str:
-        """`path` as answers and events show it: relative to the root, with forward slashes."""
+        """Return `path` as answers and events show it: relative to the root, with forward slashes."""
         return path.relative_to(self.root).as_posix()
 
     def safe_path(self, text: str) -> Path:
-        """The real path behind a caller's path, symlinks resolved; it need not exist.
+        """Return the real path behind a caller's path, symlinks resolved; it need not exist.
 
         Args:
             text: relative to the root, or absolute under the root or one of `ROOT_ALIASES`.
@@ -138,13 +138,13 @@ class Workspace:
 
 
 def safe_name(text: str, *, field: str) -> str:
-    """`text` itself, when it is fit to be the name of one file or folder.
+    """Return `text` if it can be the name of one file or folder.
 
     Letters and digits of any script, space and `_ . + - ( ) [ ]`, beginning with a letter or digit: no separator,
     no hidden file, no name that a shell or an archive tool reads as an option.
 
     Raises:
-        InvalidInput: it is not; `field` names the request's field in the message.
+        InvalidInput: it cannot; `field` names the request's field in the message.
     """
     shown = text if len(text) <= 80 else f"{text[:77]}..."
     try:

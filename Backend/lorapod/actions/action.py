@@ -34,10 +34,10 @@ class RunPodJob:
     """The RunPod job that an action answers."""
 
     job_id: str
-    #: Sends a progress update to whoever polls the RunPod job; may be called from any thread, never blocks.
+    #: Sends a progress update to the caller that polls the RunPod job; safe for any thread, never blocks.
     progress: Callable[[Mapping[str, Any]], None] = field(default=_no_progress)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1), init=False, repr=False, compare=False)
-    #: The S3 server that it brought with it, for datasets, uploads and addresses that are in S3.
+    #: The S3 server that the job brought with it, for datasets, uploads and URLs in S3.
     s3: JobS3 | None = field(default=None, repr=False)
 
     def show(self, view: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ class BulkDownloadRequest(PartRequest):
     process_ids: list[ProcessId] = Field(
         default_factory=list,
         max_length=1000,
-        description="Processes whose checkpoints, samples, pictures, config and log are wished.",
+        description="Processes whose checkpoints, samples, images, config and log are wanted.",
     )
     file_paths: list[PathText] = Field(
         default_factory=list,
@@ -48,8 +48,8 @@ class BulkDownloadResult(DownloadResult):
     """A part of the zip."""
 
     archive_path: RelativePath = Field(
-        description="The zip, relative to the workspace; `download_file` goes on from it. It is kept for a day after "
-        "it was last asked for here."
+        description="The zip, relative to the workspace; `download_file` fetches its next parts. It is kept for a day "
+        "after it was last requested here."
     )
     file_count: int = Field(description="Files in the zip.")
 
@@ -62,7 +62,7 @@ async def bulk_download(
     file_parts: FileParts,
     job: RunPodJob,
 ) -> BulkDownloadResult:
-    """Build the zip in a thread, unless it stands; a job that is cancelled stops building."""
+    """Build the zip in a thread, unless it exists; stop building if the job is cancelled."""
     packing = _Packing(job, interval_s=file_parts.settings.progress_interval_s)
     found = _Found(processes=processes, archives=archives, workspace=file_parts.workspace)
     try:
@@ -72,11 +72,11 @@ async def bulk_download(
 
 
 class _GivenUp(Exception):
-    """Nobody waits for the archive any more."""
+    """The job no longer waits for the archive."""
 
 
 class _Packing:
-    """Tells the job how far its archive is, now and then."""
+    """Reports the progress of the archive to the job, now and then."""
 
     def __init__(self, job: RunPodJob, *, interval_s: float) -> None:
         self._job = job
@@ -155,7 +155,7 @@ def _bulk_download(
 
 ACTION = Action(
     type="bulk_download",
-    summary="Many files, or all that processes made, as one zip: built once, in parts that each fit one reply.",
+    summary="Many files, or everything that processes made, as one zip: built once, sent in parts that each fit one answer.",
     request=BulkDownloadRequest,
     result=BulkDownloadResult,
     run=bulk_download,

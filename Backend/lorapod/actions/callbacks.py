@@ -17,12 +17,12 @@ def wanted_callback(
     """Return the callback as an order stores it; None if the request has none.
 
     Raises:
-        InvalidInput: there is a token for no address.
-        UnsafeUrl: the address is malformed, or not one of the public internet.
+        InvalidInput: there is a token without a URL.
+        UnsafeUrl: the URL is malformed, or not on the public internet.
     """
     if url is None:
         if token is not None:
-            raise InvalidInput("callback_token: there is no callback_url that it could go to.")
+            raise InvalidInput("callback_token: give a callback_url, too; the token is sent to it.")
         return None
     check_url(url, allow_private=settings.allow_private_urls)
     return courier.seal(url, token)

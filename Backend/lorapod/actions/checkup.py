@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What was found; None where nothing has ever answered."""
+    """What was found; a part is None if it has never answered."""
 
     memory: Memory
     gpus: GpuReport

@@ -1,4 +1,4 @@
-"""`describe_model`: all that is known of one model."""
+"""`describe_model`: everything that is known of one model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DescribeModelRequest(CatalogModelRequest):
 
     sha256: bool = Field(
         default=True,
-        description="Answer its digest; the first time, the whole file is read for it, after that it is known.",
+        description="Answer its digest; the whole file is read for it the first time.",
     )
 
 
@@ -37,7 +37,7 @@ async def describe_model(
 
 ACTION = Action(
     type="describe_model",
-    summary="All that is known of one model: its header, how it was trained, what people wrote, its sha256.",
+    summary="Everything that is known of one model: its header, how it was trained, what people wrote, its sha256.",
     request=DescribeModelRequest,
     result=DescribeModelResult,
     run=describe_model,

@@ -67,7 +67,7 @@ def _artifact(record: ProcessRecord, workspace: Workspace) -> Path:
 
 ACTION = Action(
     type="download",
-    summary="The final artifact of a process, in parts that each fit one reply.",
+    summary="The final artifact of a process, in parts that each fit one answer.",
     request=DownloadRequest,
     result=DownloadResult,
     run=download,

@@ -33,7 +33,7 @@ class Transfer(StrEnum):
 
 
 class Pace:
-    """Says when it is time to tell how far something is."""
+    """Says when the next progress report is due."""
 
     def __init__(self, *, interval_s: float) -> None:
         """Be due every `interval_s`, and ten seconds at the latest: a caller looks sooner than that."""
@@ -41,7 +41,7 @@ class Pace:
         self._told_s = time.monotonic()
 
     def due(self) -> bool:
-        """Whether so long has passed since it last was."""
+        """Return True if the interval has passed since the last report."""
         now_s = time.monotonic()
         if now_s - self._told_s < self._interval_s:
             return False
@@ -53,17 +53,17 @@ class PartRequest(Request):
     """Which part of a file."""
 
     offset: int = Field(
-        default=0, ge=0, description="Where to begin, in bytes; `next_offset` of the answer before."
+        default=0, ge=0, description="Where to begin, in bytes: `next_offset` of the previous answer."
     )
     length: int | None = Field(
         default=None,
         ge=0,
-        description="How many bytes; fewer come where one reply cannot hold them, or the file ends.",
+        description="Length of the part in bytes; the answer has fewer if one answer cannot hold them, or if the file ends.",
     )
     transfer: Transfer = Field(
         default=Transfer.BASE64,
         alias="as",
-        description="The bytes in the answer, or an address to fetch the whole file from (with an object store only).",
+        description="`base64`: the bytes in the answer; `url`: a URL of the whole file (needs an object store).",
     )
 
 
@@ -81,15 +81,13 @@ class DownloadResult(Result):
     size_bytes: int = Field(description="Of the whole file.")
     offset: int = Field(description="Where this part begins, in bytes.")
     length: int = Field(description="Bytes of this part.")
-    next_offset: int = Field(description="Where to go on.")
+    next_offset: int = Field(description="Offset of the next part.")
     eof: bool = Field(description="Whether the file ends with this part.")
     content_type: str = Field(description="Media type, by its name.")
     sha256: str = Field(description="Of the whole file.")
     data: str | None = Field(default=None, description="The part's bytes as base64.")
-    url: str | None = Field(
-        default=None, description="Where the whole file can be fetched, without credentials."
-    )
-    expires_at: Moment | None = Field(default=None, description="Until when it can.")
+    url: str | None = Field(default=None, description="URL of the whole file; it needs no credentials.")
+    expires_at: Moment | None = Field(default=None, description="Until when the URL works.")
 
 
 def workspace_file(text: str, workspace: Workspace) -> Path:
@@ -183,7 +181,7 @@ def _download(request: DownloadFileRequest, file_parts: FileParts, job: RunPodJo
 
 ACTION = Action(
     type="download_file",
-    summary="A file of the workspace, in parts that each fit one reply.",
+    summary="A file of the workspace, in parts that each fit one answer.",
     request=DownloadFileRequest,
     result=DownloadResult,
     run=download_file,

@@ -17,29 +17,30 @@ from lorapod.wire.model import Result
 
 
 class DownloadModelRequest(CatalogRequest):
-    """Which model, and where to."""
+    """Which model, and its name on the volume."""
 
     source: str = Field(
         min_length=1,
         max_length=8192,
-        description="`hf://owner/repository/file`, with `@revision` at the end where it is not main, or an https address.",
+        description="`hf://owner/repository/file`, followed by `@revision` if it is not main; or an https URL.",
     )
     name: str | None = Field(
         default=None,
         min_length=1,
         max_length=1000,
-        description="Its name below the folder of its `kind`, with or without suffix; else as its source calls it.",
+        description="Its name below the folder of its `kind`, with or without suffix; if left out, the source's file name.",
     )
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")] | None = Field(
-        default=None, description="What it must be; the Hub's own digest is checked in any case."
+        default=None,
+        description="The digest that the file must have; the Hub's own digest is always checked.",
     )
-    overwrite: bool = Field(default=False, description="Take the place of a model of that name.")
+    overwrite: bool = Field(default=False, description="Replace a model of that name.")
     metadata: dict[str, Any] | None = Field(
-        default=None, description="What SwarmUI is to keep beside it as its description; for `swarmui` only."
+        default=None, description="The description that SwarmUI stores beside it; for `swarmui` only."
     )
     wait: bool | None = Field(
         default=None,
-        description="Keep the RunPod job open until the end; by default so on a serverless worker.",
+        description="Keep the RunPod job open until the end; the default on a serverless worker.",
     )
     idempotency_key: str | None = Field(
         default=None,
@@ -48,7 +49,7 @@ class DownloadModelRequest(CatalogRequest):
         description="Two requests with the same key start one download.",
     )
     job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, echoed back."
+        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
 
     @model_validator(mode="after")
@@ -83,7 +84,7 @@ async def download_model(
 
 ACTION = Action(
     type="download_model",
-    summary="Fetch a model from the HuggingFace Hub or an address onto the volume; a process with progress.",
+    summary="Fetch a model from the HuggingFace Hub or a URL onto the volume; a process with progress.",
     request=DownloadModelRequest,
     result=Started,
     other_results=(Finished,),

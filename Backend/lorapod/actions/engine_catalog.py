@@ -1,4 +1,4 @@
-"""What the actions on models share: whose models are meant."""
+"""The catalog that an action on models uses: the workspace's, or an engine's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CatalogEngine(StrEnum):
 
 
 class CatalogRequest(Request):
-    """Of which kind, and whose."""
+    """The kind of model, and the catalog."""
 
     kind: ModelKind | None = Field(default=None, description="Only models of this kind.")
     engine: CatalogEngine | None = Field(
@@ -39,7 +39,7 @@ class CatalogModelRequest(CatalogRequest):
     model: str = Field(
         min_length=1,
         max_length=4096,
-        description="Its path or its name as `list_models` shows them; a `kind` tells two of one name apart.",
+        description="Its path or its name as `list_models` shows them; give its `kind` if two models have the name.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`generate`: pictures and videos, by whatever engine can make them."""
+"""`generate`: images and videos, by any engine that can make them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lorapod.thread_pools import FILES, STARTS
 from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, IfBusy
 from lorapod.workspace import Workspace
 
-#: What an order does not keep of its request: what may be megabytes, and where a secret may stand.
+#: Fields of a request that its order does not store: they may be megabytes, or hold a secret.
 _NOT_KEPT = {"image", "comfy_org_api_key", "params", "workflow", "config"}
 
 
@@ -100,7 +100,7 @@ class Generations:
         gpus = self.telemetry.gpus()
         if engine.needs_gpu and not self.settings.allow_cpu and not gpus:
             raise GpuUnavailable(
-                f"{engine.name} needs a GPU, and this worker has none that works.",
+                f"{engine.name} needs a GPU, and this worker has no GPU that works.",
                 hint="Choose a GPU type for the endpoint; ALLOW_CPU=true generates on the processor all the same.",
             )
         largest_bytes = max((gpu.memory_total_bytes or 0 for gpu in gpus), default=0)
@@ -193,7 +193,7 @@ def _raise_unless_completed(record: ProcessRecord) -> None:
 
 ACTION = Action(
     type="generate",
-    summary="Make pictures or videos, with the LoRAs that were trained here or others.",
+    summary="Make images or videos, with LoRAs that were trained here or others.",
     request=GenerateRequest,
     result=GenerateResult,
     run=generate,

@@ -24,10 +24,13 @@ LOOK_S = 1.0
 class KeepAliveRequest(Request):
     """For how long."""
 
-    duration_s: float | None = Field(default=None, gt=0, le=7 * 86_400, description="For so many seconds.")
-    until_idle: bool = Field(default=False, description="Until no process of this worker is left.")
+    duration_s: float | None = Field(default=None, gt=0, le=7 * 86_400, description="How long, in seconds.")
+    until_idle: bool = Field(default=False, description="Hold it until this worker has no process left.")
     interval_s: float = Field(
-        default=30.0, ge=1, le=3600, description="Between two progress updates, and two pings of the engines."
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="Seconds between two progress updates, and between two pings of the engines.",
     )
 
     @model_validator(mode="after")
@@ -43,7 +46,7 @@ class KeptEngineView(WireModel):
     name: str = Field(description="As `generate` names it.")
     pings: int = Field(description="How often it answered.")
     last_error: str | None = Field(
-        default=None, description="Why it did not answer the last time, where it did not."
+        default=None, description="Why it did not answer the last ping; left out if it did."
     )
 
 
@@ -52,9 +55,9 @@ class KeepAliveResult(Result):
 
     worker_id: str = Field(description="The worker that was held.")
     kept_alive_s: float = Field(description="For how many seconds.")
-    processes: dict[str, int] = Field(description="How many processes this worker still holds, by status.")
+    processes: dict[str, int] = Field(description="This worker's live processes, counted by status.")
     engines: list[KeptEngineView] = Field(
-        description="The engines that were pinged meanwhile: servers that go cold when nobody asks them."
+        description="The engines that were pinged meanwhile: servers that unload their model if they are not used."
     )
 
 
@@ -92,7 +95,7 @@ async def keep_alive(
 
 
 class _Warmth:
-    """What became of the engines that were kept warm."""
+    """Pings engines, and counts their answers."""
 
     def __init__(self, engines: EngineRegistry) -> None:
         self._engines = engines
@@ -100,7 +103,7 @@ class _Warmth:
         self._errors: dict[str, str] = {}
 
     def ping(self) -> None:
-        """Ask every engine that is there and goes cold."""
+        """Ping every available engine that would otherwise unload its model."""
         for engine in self._engines.values():
             if not isinstance(engine, KeptWarm) or not engine.probe().available:
                 continue
@@ -114,7 +117,7 @@ class _Warmth:
                 self._pings[engine.name] += 1
 
     def views(self) -> list[KeptEngineView]:
-        """How it went."""
+        """Return what became of each engine."""
         return [
             KeptEngineView(name=name, pings=pings, last_error=self._errors.get(name))
             for name, pings in self._pings.items()

@@ -1,4 +1,4 @@
-"""`list_files`: what lies on the workspace."""
+"""`list_files`: the files on the workspace."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from lorapod.workspace import Workspace
 class ListFilesRequest(Request):
     """Which files, and which page of them."""
 
-    path: PathText | None = Field(default=None, description="Folder, or one file; else the whole workspace.")
-    recursive: bool = Field(default=True, description="Look into the folders below, too.")
+    path: PathText | None = Field(
+        default=None, description="Folder, or one file; if left out, the whole workspace."
+    )
+    recursive: bool = Field(default=True, description="Include the folders below it.")
     pattern: str | None = Field(
         default=None,
         min_length=1,
@@ -26,10 +28,10 @@ class ListFilesRequest(Request):
         description="Glob on the name (`*.png`), or, with a slash in it, on the path below `path`, where `*` "
         "crosses slashes.",
     )
-    kind: FileKind | None = Field(default=None, description="Only files of this kind, judged by their names.")
+    kind: FileKind | None = Field(default=None, description="Only files of this kind; the name decides.")
     limit: int = Field(default=1000, ge=1, le=10_000, description="Most files of one page.")
     cursor: str | None = Field(
-        default=None, max_length=16_384, description="`next_cursor` of the page before."
+        default=None, max_length=16_384, description="`next_cursor` of the previous page."
     )
 
 
@@ -40,7 +42,7 @@ class FileView(WireModel):
     name: str = Field(description="Last part of the path.")
     size_bytes: int = Field(description="Size in bytes.")
     modified_at: Moment = Field(description="When its content last changed.")
-    kind: FileKind = Field(description="What kind of file it is, by its name.")
+    kind: FileKind = Field(description="What kind of file it is; the name decides.")
 
 
 class ListFilesResult(Result):
@@ -48,7 +50,7 @@ class ListFilesResult(Result):
 
     files: list[FileView] = Field(description="By path.")
     next_cursor: str | None = Field(
-        default=None, description="Where the next page begins; absent on the last."
+        default=None, description="Cursor of the next page; left out on the last."
     )
 
 

@@ -18,7 +18,7 @@ class ListModelsRequest(CatalogRequest):
 
     limit: int = Field(default=200, ge=1, le=2000, description="Most models of one page.")
     cursor: str | None = Field(
-        default=None, max_length=16_384, description="`next_cursor` of the page before."
+        default=None, max_length=16_384, description="`next_cursor` of the previous page."
     )
 
 
@@ -27,7 +27,7 @@ class ListModelsResult(Result):
 
     models: list[ModelView] = Field(description="By path; the LoRAs of trainings are among them.")
     next_cursor: str | None = Field(
-        default=None, description="Where the next page begins; absent on the last."
+        default=None, description="Cursor of the next page; left out on the last."
     )
 
 

@@ -1,4 +1,4 @@
-"""`logs`: what a process said, a part at a time."""
+"""`logs`: the output of a process, a part at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class LogsRequest(ProcessRequest):
 
     offset: int = Field(
         default=0,
-        description="Where to begin, in bytes; `next_offset` of the answer before; negative: from the end.",
+        description="Where to begin, in bytes: `next_offset` of the previous answer; a negative number counts from the end.",
     )
-    limit: int = Field(default=256_000, ge=4, le=MAX_PART_BYTES, description="At most so many bytes.")
+    limit: int = Field(default=256_000, ge=4, le=MAX_PART_BYTES, description="Most bytes of this part.")
 
 
 class LogsResult(Result):
@@ -31,8 +31,10 @@ class LogsResult(Result):
     process_id: ProcessId = Field(description="The process.")
     text: str = Field(description="The part; broken characters are replaced.")
     offset: int = Field(description="Where the text begins, in bytes.")
-    next_offset: int = Field(description="Where to go on.")
-    eof: bool = Field(description="Whether this was all; while the process runs, more may come.")
+    next_offset: int = Field(description="Offset of the next part.")
+    eof: bool = Field(
+        description="Whether this is the end of the log of an ended process; while it runs, more may come."
+    )
 
 
 async def logs(request: LogsRequest, *, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
@@ -54,7 +56,7 @@ def _read(request: LogsRequest, processes: RealProcessManager, workspace: Worksp
 
 ACTION = Action(
     type="logs",
-    summary="What a process said, from any byte on.",
+    summary="The output of a process, from any byte on.",
     request=LogsRequest,
     result=LogsResult,
     run=logs,

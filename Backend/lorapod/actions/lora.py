@@ -23,7 +23,7 @@ class LoraRequest(Request):
     """Whose LoRAs."""
 
     process_id: ProcessId | None = Field(
-        default=None, description="Only those that this process wrote; else all."
+        default=None, description="Only the LoRAs that this process wrote; if left out, all."
     )
 
 
@@ -36,12 +36,12 @@ class LoraView(WireModel):
     modified_at: Moment = Field(description="When its content last changed.")
     process_id: str | None = Field(default=None, description="The process that wrote it.")
     step: int | None = Field(default=None, description="Steps it was trained for.")
-    rank: int | None = Field(default=None, description="Rank of the LoRA, where its tensors tell.")
+    rank: int | None = Field(default=None, description="Rank of the LoRA, if its tensors show it.")
     trigger_word: str | None = Field(
-        default=None, description="Word that calls it up, where its metadata tells."
+        default=None, description="Word that triggers it, if its metadata has it."
     )
     base_model: str | None = Field(
-        default=None, description="Model it was trained on, where its metadata tells."
+        default=None, description="Model that it was trained on, if its metadata has it."
     )
 
 

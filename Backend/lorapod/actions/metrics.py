@@ -21,7 +21,7 @@ class MetricsRequest(ProcessRequest):
 
     keys: list[str] | None = Field(default=None, max_length=100, description="Only these, e.g. `loss/loss`.")
     since_step: int = Field(default=0, ge=0, description="Only later steps than this one.")
-    stride: int = Field(default=1, ge=1, description="Only every so many-th step.")
+    stride: int = Field(default=1, ge=1, description="Only every n-th step: 10 answers every tenth.")
 
 
 class MetricsResult(Result):

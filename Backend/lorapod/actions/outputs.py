@@ -1,4 +1,4 @@
-"""Files that were made, as an answer brings them: bytes, addresses or paths, never more than one reply holds."""
+"""Generated files in an answer: as bytes, URLs or paths, never more than one answer holds."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-#: What an answer holds beside the bytes of its files: names, warnings, and the envelope around it.
+#: What an answer holds beside its files: warnings, and the envelope around it.
 _ROOM_BYTES = 100_000
 
-#: What one file takes beside its bytes, a signed address among it.
+#: What one file adds to an answer beside its bytes; a signed URL is most of it.
 _FILE_BYTES = 2_000
 
 _OCTETS = "application/octet-stream"
@@ -155,7 +155,7 @@ def _encoded_bytes(made: _Made) -> int:
 def _too_large(whole: int, max_bytes: int, delivery: Delivery | None) -> str:
     begin = f"The results are {whole} bytes as base64, more than one answer holds ({max_bytes})"
     if delivery is Delivery.URL:
-        return f"{begin}: they are at addresses of the object store instead."
+        return f"{begin}: they are at URLs of the object store instead."
     return (
         f"{begin}, and this endpoint has no object store: fetch those without `data` with `download_file`, by "
         "their `path`."

@@ -1,4 +1,4 @@
-"""`ping`: the shortest way to see that a worker answers."""
+"""`ping`: whether a worker answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lorapod.wire.model import Request, Result
 
 
 class PingRequest(Request):
-    """Nothing but the type."""
+    """No field but the type."""
 
 
 class PingResult(Result):
@@ -21,13 +21,13 @@ class PingResult(Result):
 
 
 async def ping(_request: PingRequest, *, settings: Settings) -> PingResult:
-    """Answer; nothing is looked at."""
+    """Answer without a look at anything."""
     return PingResult(worker_id=settings.worker_id)
 
 
 ACTION = Action(
     type="ping",
-    summary="Answers at once: a sign that a worker is up, and which one.",
+    summary="Answer at once, to show that a worker is up, and which one.",
     request=PingRequest,
     result=PingResult,
     run=ping,

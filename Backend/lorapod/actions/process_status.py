@@ -1,4 +1,4 @@
-"""`process_status`: all that is known of one process."""
+"""`process_status`: everything that is known of one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ProcessStatusRequest(ProcessRequest):
     """Which process, and how much of it."""
 
     log_tail: int | None = Field(
-        default=None, ge=1, le=1000, description="Add so many last lines of its log."
+        default=None, ge=1, le=1000, description="Add this many of the last lines of its log."
     )
     metrics: bool = Field(default=False, description="Add the newest value of every metric.")
 
@@ -46,7 +46,7 @@ def _read(request: ProcessStatusRequest, processes: RealProcessManager, workspac
 
 ACTION = Action(
     type="process_status",
-    summary="All that is known of one process: state, progress, failure, files.",
+    summary="Everything that is known of one process: state, progress, failure, files.",
     request=ProcessStatusRequest,
     result=ProcessView,
     run=process_status,

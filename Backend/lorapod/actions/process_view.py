@@ -1,4 +1,4 @@
-"""From a record and its folder to what callers see."""
+"""A process as callers see it, from its record and its folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lorapod.wire.process import (
 )
 from lorapod.workspace import Workspace
 
-#: More files than these are not named in one answer; `list_files` pages through them.
+#: The most files that one answer names; `list_files` pages through more.
 MAX_OUTPUT_FILES = 1000
 
 
 def summary(record: ProcessRecord) -> ProcessSummary:
-    """The record alone, without a look at its files."""
+    """Return the record alone; its files are not read."""
     return ProcessSummary(**_common(record))
 
 
@@ -35,7 +35,7 @@ def view(
     log_tail: list[str] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> ProcessView:
-    """The record with the files that the process wrote; reads its folder."""
+    """Return the record with the files that the process wrote; reads its folder."""
     output = record.output_folder(workspace)
     saved = artifacts.checkpoints(record.run_folder(workspace), record.name)
     files = [workspace.relative(path) for path in artifacts.output_files(output)]

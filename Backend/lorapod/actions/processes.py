@@ -18,8 +18,8 @@ class ProcessesRequest(Request):
     """Which processes."""
 
     status: ProcessStatus | None = Field(default=None, description="Only those in this state.")
-    limit: int = Field(default=50, ge=1, le=500, description="At most so many.")
-    cursor: ProcessId | None = Field(default=None, description="`next_cursor` of the answer before.")
+    limit: int = Field(default=50, ge=1, le=500, description="Most processes of this page.")
+    cursor: ProcessId | None = Field(default=None, description="`next_cursor` of the previous answer.")
 
 
 class ProcessesResult(Result):
@@ -27,14 +27,16 @@ class ProcessesResult(Result):
 
     processes: list[ProcessSummary] = Field(description="Newest first.")
     count: int = Field(description="How many this page holds.")
-    next_cursor: str | None = Field(default=None, description="Where to go on; absent on the last page.")
+    next_cursor: str | None = Field(
+        default=None, description="Cursor of the next page; left out on the last."
+    )
     worker_id: str = Field(description="The worker that answered.")
 
 
 async def list_processes(
     request: ProcessesRequest, *, processes: RealProcessManager, settings: Settings
 ) -> ProcessesResult:
-    """Answer from the records, of whatever worker they are."""
+    """Answer from the records of all workers."""
     found, next_cursor = await READS.run(
         processes.page, status=request.status, limit=request.limit, before=request.cursor
     )
@@ -48,7 +50,7 @@ async def list_processes(
 
 ACTION = Action(
     type="processes",
-    summary="The processes of this workspace, newest first, whatever worker ran them.",
+    summary="The processes of this workspace, newest first, of every worker.",
     request=ProcessesRequest,
     result=ProcessesResult,
     run=list_processes,

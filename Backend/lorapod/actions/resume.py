@@ -61,7 +61,7 @@ async def resume(
 
 ACTION = Action(
     type="resume",
-    summary="Take up a process that failed, was cancelled or was interrupted, from its last checkpoint.",
+    summary="Continue a process that failed, was cancelled or was interrupted, from its last checkpoint.",
     request=ResumeRequest,
     result=Started,
     other_results=(Finished,),

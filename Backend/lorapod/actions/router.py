@@ -1,4 +1,4 @@
-"""From an event to an answer: finds the action, checks the request, turns errors into sentences."""
+"""From an event to an answer: find the action, check the request, turn errors into answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Router:
         self._bound = bind_all(actions, services)
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
-        """The answer to one event: a flat JSON object without secrets, never an exception but cancellation."""
+        """Return the answer to one event: a flat JSON object without secrets. Only cancellation is raised."""
         redactor = self._redactor
         tell = job.progress
         job = replace(job, progress=lambda update: tell(redactor.answer(dict(update))))
@@ -64,7 +64,7 @@ class Router:
         return call.shaped(await self._attempt(call, job, context))
 
     async def _attempt(self, call: Call, job: RunPodJob, context: Mapping[str, Any]) -> dict[str, Any]:
-        """The action's answer, or the error that it ended with."""
+        """Return the action's answer, or the error that it ended with."""
         try:
             return await self._run(call, job)
         except WorkerError as error:
@@ -125,12 +125,12 @@ def _no_action(wanted: str, actions: ActionTable) -> WorkerError:
 def _system_error(error: OSError) -> WorkerError:
     if isinstance(error, StateStoreRefused):
         return UpstreamError(
-            "The state store (STATE_URL) refused what this worker asked of it.",
+            "The state store (STATE_URL) refused a request of this worker.",
             hint="The worker's log has the reason: most often a password, a permission, or a store that is full.",
         )
     if isinstance(error, StateStoreUnavailable):
         return UpstreamError(
             "The state store (STATE_URL) does not answer, so nothing can be started or looked up now.",
-            hint="Try again; if it lasts, check that the server is up and can be reached from the workers.",
+            hint="Try again; if it happens again, check that the server is up and that the workers can reach it.",
         )
     return system_error(error)

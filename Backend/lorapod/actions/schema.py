@@ -21,9 +21,7 @@ from lorapod.wire.validation import nearest
 class SchemaRequest(Request):
     """Which action."""
 
-    action: str | None = Field(
-        default=None, description="The action to describe; all of them where it is left out."
-    )
+    action: str | None = Field(default=None, description="The action to describe; if left out, all.")
 
 
 class ActionSchema(WireModel):
@@ -33,7 +31,7 @@ class ActionSchema(WireModel):
     request: dict[str, Any] = Field(description="JSON Schema of its `input`.")
     result: dict[str, Any] = Field(description="JSON Schema of its answer.")
     other_results: list[dict[str, Any]] = Field(
-        description="JSON Schemas of what it answers instead, where the request asks for it."
+        description="JSON Schemas of other answers, which it gives if the request asks for them."
     )
 
 
@@ -44,7 +42,7 @@ class PresetView(WireModel):
     description: str = Field(description="What it trains.")
     min_gpu_memory_bytes: int = Field(description="GPU memory that it needs; a rule of thumb.")
     trainers: list[str] = Field(description="The trainers that can run it.")
-    base_model: str = Field(description="Hub id of the model that it begins with.")
+    base_model: str = Field(description="Hub id of the model that it trains on.")
 
 
 class SchemaResult(Result):
@@ -53,7 +51,7 @@ class SchemaResult(Result):
     version: str = Field(description="The worker's version.")
     actions: dict[str, ActionSchema] = Field(description="The actions by type.")
     # Not `error`: the RunPod SDK takes that key of an answer as the sign of a failed job.
-    error_answer: dict[str, Any] = Field(description="JSON Schema of the answer where an action fails.")
+    error_answer: dict[str, Any] = Field(description="JSON Schema of the answer if an action fails.")
     presets: list[PresetView] = Field(description="The presets of `train`, by name.")
 
 

@@ -67,7 +67,7 @@ class StartRequest(Request):
         description="Two requests with the same key start one training.",
     )
     job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, echoed back."
+        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
     dry_run: bool = Field(
         default=False,
@@ -239,7 +239,7 @@ class TrainingStarts:
         trainer = self.trainers.choose(settings.trainer if request.trainer == AUTO else request.trainer)
         if trainer.needs_gpu and not settings.allow_cpu and not self.telemetry.gpu_indices():
             raise GpuUnavailable(
-                f"{trainer.name} needs a GPU, and this worker has none that works.",
+                f"{trainer.name} needs a GPU, and this worker has no GPU that works.",
                 hint="Choose a GPU type for the endpoint; ALLOW_CPU=true trains on the processor.",
             )
         self.room.check()

@@ -19,7 +19,7 @@ PARENT = "training"
 
 
 class TrainFromSupabaseRequest(Request):
-    """What to train, on what, and where the results go."""
+    """The config, the dataset, and where the results go."""
 
     config: str | dict[str, Any] = Field(
         description="AI Toolkit config, as YAML text or as an object; its paths are replaced by those of the session."
@@ -33,8 +33,10 @@ class TrainFromSupabaseRequest(Request):
 class TrainedFromSupabase(Result):
     """A completed training."""
 
-    success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
-    message: str = Field(description="For people.")
+    success: Literal[True] = Field(
+        default=True, description="Always true: a failed training is answered with an error."
+    )
+    message: str = Field(description="What happened, in one sentence.")
     session_id: str = Field(description="Name of its folder in `training/`.")
     model_name: str = Field(description="Name of the model.")
     upload_folder: str = Field(description="Where the results are: `folder_path` of `upload_config`.")

@@ -31,7 +31,7 @@ class TrainFromUrlsRequest(Request):
         min_length=1, description="URL of a zip of images and captions; only the first is used."
     )
     internal_job_id: JobId | None = Field(
-        default=None, description="Your own id of the job, echoed in events and in the answer."
+        default=None, description="Your own id of the job, returned in events and in the answer."
     )
     callback_base_url: Address | None = Field(
         default=None,
@@ -45,8 +45,10 @@ class TrainFromUrlsRequest(Request):
 class TrainedFromUrls(Result):
     """A completed training."""
 
-    success: Literal[True] = Field(default=True, description="Always true: a failure is an error.")
-    message: str = Field(description="For people.")
+    success: Literal[True] = Field(
+        default=True, description="Always true: a failed training is answered with an error."
+    )
+    message: str = Field(description="What happened, in one sentence.")
     session_id: str = Field(
         description="Its folder, relative to the volume, with config, dataset and output."
     )

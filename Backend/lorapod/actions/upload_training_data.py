@@ -1,4 +1,4 @@
-"""`upload_training_data`: pictures and captions into a dataset."""
+"""`upload_training_data`: images and captions into a dataset."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_FILES = 10_000
 
 
 class UploadRequest(Request):
-    """What to take, and into which dataset."""
+    """The files, and their dataset."""
 
     training_name: str | None = Field(
-        default=None, description="The dataset's name; a fresh one where left out."
+        default=None, description="The dataset's name; if left out, a new name is chosen."
     )
     files: list[IncomingFile] = Field(
         min_length=1, max_length=MAX_FILES, description="Whole files, or parts of larger ones."
@@ -30,7 +30,7 @@ class UploadRequest(Request):
     ) = Field(
         default=None,
         description="Put in front of each uploaded caption that holds neither the word nor `[trigger]`, and written "
-        "as the caption of each uploaded picture that has none. Such a caption's `sha256` is that of the new text.",
+        "as the caption of each uploaded image without a caption. Such a caption's `sha256` is that of the new text.",
     )
     append: bool = Field(
         default=True,
@@ -43,16 +43,16 @@ class UploadRequest(Request):
 
 
 class UploadResult(Result):
-    """What was taken, and what the dataset holds now."""
+    """The files that were stored, and what the dataset holds now."""
 
     training_name: str = Field(description="The dataset's name, as `train` takes it.")
     path: RelativePath = Field(description="The dataset's folder.")
-    files: list[StoredFile] = Field(description="What was taken; what came out of an archive, file by file.")
-    images: int = Field(description="Pictures in the dataset.")
+    files: list[StoredFile] = Field(description="The files that were stored; those of an archive one by one.")
+    images: int = Field(description="Images in the dataset.")
     captions: int = Field(description="Captions in the dataset.")
-    images_without_caption: list[str] = Field(description="Pictures of the dataset that have none.")
+    images_without_caption: list[str] = Field(description="Images of the dataset without a caption.")
     total_bytes: int = Field(description="Size of the dataset.")
-    rejected: list[RejectedFile] = Field(description="Files that were not taken; nothing of them was kept.")
+    rejected: list[RejectedFile] = Field(description="Files that were refused; nothing of them was stored.")
 
 
 async def upload_training_data(
@@ -82,7 +82,7 @@ async def upload_training_data(
 
 ACTION = Action(
     type="upload_training_data",
-    summary="Pictures, captions and zips into a dataset, whole or in parts.",
+    summary="Images, captions and zips into a dataset, whole or in parts.",
     request=UploadRequest,
     result=UploadResult,
     run=upload_training_data,

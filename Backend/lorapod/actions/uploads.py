@@ -25,7 +25,7 @@ async def wait_for_uploads(
             while not await WAITS.run(mirrors.finished, process_id):  # noqa: ASYNC110 - may be another worker's news
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        late = [f"After {grace_s:g} s not everything was sent; a worker of this endpoint goes on with it."]
+        late = [f"Not everything was uploaded within {grace_s:g} s; a worker of this endpoint continues."]
     else:
         late = []
     uploads = await WAITS.run(uploads_of, process_id, workspace)

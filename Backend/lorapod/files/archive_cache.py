@@ -1,4 +1,4 @@
-"""Archives of the workspace: each built once, kept for a while."""
+"""Zip archives of workspace files: each is built once, and kept for a day."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lorapod.files.archive import ArchiveEntry, Packed, archive_key, write_archi
 from lorapod.library_errors import DISK_FULL
 from lorapod.workspace import Workspace
 
-#: Below `output/`; no process is called so.
+#: Its name below `output/`; no process id has this form.
 FOLDER = "archives"
 
-#: An archive that nobody has asked for in so long is removed when the next one is built.
+#: Seconds after its last request at which an archive is removed, when the next one is built.
 KEEP_S = 86_400.0
 
-#: So many archives are kept at most, those that were asked for last.
+#: The most archives that are kept: those that were requested last.
 KEEP_MOST = 20
 
 #: Room in a zip for the names and places of one file.
@@ -32,7 +32,7 @@ _LOOK_S = 0.1
 
 
 class ArchiveCache:
-    """Builds archives, and finds those that stand; may be used by any thread, and by several workers at once."""
+    """Builds archives, and finds those that exist; safe for many threads, and for several workers at once."""
 
     def __init__(self, *, workspace: Workspace, max_bytes: int, keep_free_bytes: int) -> None:
         """Keep archives of up to `max_bytes`, and leave `keep_free_bytes` of the disk free."""
@@ -42,11 +42,11 @@ class ArchiveCache:
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
+        """Return the folder of the archives."""
         return self._workspace.output / FOLDER
 
     def archive(self, entries: Sequence[ArchiveEntry], packed: Packed) -> Path:
-        """The zip of these files, built now or before; blocks while it is built, here or by another worker.
+        """Return the zip of these files, built now or before; blocks while it is built, here or by another worker.
 
         `packed` is called now and then meanwhile, with the number it had last while another builds.
 
@@ -69,7 +69,7 @@ class ArchiveCache:
         return path
 
     def sweep(self) -> None:
-        """Remove what nobody asked for lately, and what builds that were cut off have left."""
+        """Remove archives that were not requested for a day, and the remains of interrupted builds."""
         oldest_s = time.time() - KEEP_S
         archives: list[tuple[float, Path]] = []
         for path in self.folder.glob("*.zip"):
@@ -86,7 +86,7 @@ class ArchiveCache:
 
     @staticmethod
     def _stands(path: Path) -> bool:
-        """Whether it is there; if so, it counts as used now."""
+        """Return whether the archive exists; if it does, mark it as used now."""
         try:
             # The time of its content stays: digests go by it.
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))

@@ -62,7 +62,7 @@ def list_files(
         pattern: a glob; on the name, or, where it holds a slash, on the path below `folder` (`*` crosses slashes).
         kind: only files of this kind.
         limit: most files of the page; all where it is left out.
-        cursor: `next_cursor` of the page before.
+        cursor: `next_cursor` of the previous page.
 
     Raises:
         NotFound: there is no such folder.

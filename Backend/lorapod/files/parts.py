@@ -73,5 +73,5 @@ def read_part(path: Path, *, offset: int, length: int | None, most_bytes: int) -
 
 
 def _nonblocking(name: str, flags: int) -> int:
-    """So that a pipe is refused rather than waited for."""
+    """Refuse a pipe, which would block the reader."""
     return os.open(name, flags | os.O_NONBLOCK)

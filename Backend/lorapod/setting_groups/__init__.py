@@ -1,1 +1,1 @@
-"""Settings by what they are for; `lorapod.settings` puts them together, and is what reads them."""
+"""Settings by purpose; `lorapod.settings` joins them, and reads the environment."""

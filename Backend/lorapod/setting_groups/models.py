@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import AliasChoices, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
-#: Where models and datasets are, unless a mirror of it is named.
+#: The public HuggingFace Hub.
 PUBLIC_HUB = "https://huggingface.co"
 
 
@@ -18,14 +18,14 @@ class ModelSettings(BaseSettings):
         description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
     )
     hf_endpoint: str = Field(default=PUBLIC_HUB, description="The HuggingFace Hub, or a mirror of it.")
-    hf_hub_offline: bool = Field(default=False, description="Never ask the HuggingFace Hub.")
+    hf_hub_offline: bool = Field(default=False, description="Never connect to the HuggingFace Hub.")
     civitai_token: SecretStr | None = Field(
         default=None, description="Civitai API key, sent with downloads from civitai.com only."
     )
     allow_pickled_models: bool = Field(
         default=False,
         description="Let download_model fetch .ckpt, .pt, .pth, .bin and .gguf files too; pickled ones can run "
-        "code on whoever loads them.",
+        "code on the machine that loads them.",
     )
     max_model_bytes: PositiveInt = Field(
         default=200_000_000_000, description="Largest model that download_model fetches, in bytes."

@@ -1,4 +1,4 @@
-"""What this container has and uses: memory by cgroup, disk by the file system, GPUs by NVML."""
+"""What this container has and uses: memory from cgroups, disk from the file system, GPUs from NVML."""
 
 from lorapod.telemetry.disk import Disk, disk_of
 from lorapod.telemetry.gpu import Gpu, GpuReport

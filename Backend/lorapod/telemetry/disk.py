@@ -1,4 +1,4 @@
-"""Disk, as the file system that holds a path tells it."""
+"""Disk figures of the file system that holds a path."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Disk:
 
 
 def disk_of(path: Path) -> Disk:
-    """The file system that holds `path`, or would hold it: the nearest folder that exists counts.
+    """Return the figures of the file system that holds `path`, or would hold it: that of the nearest existing folder.
 
     Raises:
-        OSError: the file system does not answer, e.g. a network volume that has gone away.
+        OSError: the file system does not answer, e.g. a network volume that is gone.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Whether there is room for another piece of work."""
+"""Whether there is enough memory and disk to start anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Headroom:
     min_free_disk_bytes: int
 
     def check(self) -> None:
-        """Let a piece of work pass that may be started now.
+        """Refuse a start if memory or disk is short.
 
         Raises:
             InsufficientMemory: the container has too little memory left.
@@ -38,5 +38,5 @@ class Headroom:
             raise InsufficientMemory(
                 f"This worker has {available_bytes} bytes of memory left; {self.min_free_memory_bytes} are needed "
                 "to start anything.",
-                hint="Wait for what runs, or choose a larger machine for the endpoint.",
+                hint="Wait until running processes have ended, or choose a larger machine for the endpoint.",
             )

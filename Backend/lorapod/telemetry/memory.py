@@ -53,7 +53,7 @@ _V2: Final = _Files(limit="memory.max", usage="memory.current", droppable="inact
 
 
 def host_memory() -> Memory:
-    """The machine's memory, whatever this container may use of it."""
+    """Return the machine's memory, including what this container may not use."""
     host = psutil.virtual_memory()
     return Memory(
         total_bytes=host.total,
@@ -69,7 +69,7 @@ def memory_of(
     proc_root: Path = Path("/proc"),
     host: Callable[[], Memory] = host_memory,
 ) -> Memory:
-    """The memory that this process may use.
+    """Return the memory that this process may use.
 
     Every group from the process's own up to the root may set a limit, and a limit of the container does not make the
     machine any larger: the total is the smallest limit, the available bytes are the fewest that any level has left.
@@ -96,7 +96,7 @@ def _limits(cgroup_root: Path, proc_root: Path) -> Iterator[Memory]:
 
 
 def _groups(cgroup_root: Path, proc_root: Path) -> Iterator[tuple[Path, str, _Files]]:
-    """Mount, path below it and file names of each memory group that this process is in."""
+    """Yield the mount, the path below it and the file names of each memory group that this process is in."""
     for line in _text(proc_root / "self" / "cgroup").splitlines():
         hierarchy, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
@@ -109,7 +109,7 @@ def _groups(cgroup_root: Path, proc_root: Path) -> Iterator[tuple[Path, str, _Fi
 
 
 def _level(folder: Path, files: _Files) -> Memory | None:
-    """What one group allows; None where it sets no limit or cannot be read."""
+    """Return what one group allows; None if it sets no limit or cannot be read."""
     limit, usage = _number(folder / files.limit), _number(folder / files.usage)
     if limit is None or usage is None or limit >= _UNLIMITED_BYTES:
         return None
@@ -136,7 +136,7 @@ def _number(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str:
-    """The file's text; empty where the kernel has no such file here or does not let us read it."""
+    """Return the file's text; an empty text if the kernel has no such file or forbids to read it."""
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:

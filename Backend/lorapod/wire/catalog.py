@@ -20,7 +20,7 @@ class ModelNotes(WireModel):
     license: Line | None = Field(default=None, description="Under which terms.")
     base_model: Line | None = Field(default=None, description="The model that it was trained on.")
     trigger_words: list[Line] | None = Field(
-        default=None, max_length=100, description="Words that call what it has learnt."
+        default=None, max_length=100, description="Words that trigger what it has learnt."
     )
     tags: list[Line] | None = Field(default=None, max_length=100, description="To find it by.")
     usage_hint: str | None = Field(default=None, max_length=5_000, description="How it is best used.")
@@ -31,7 +31,7 @@ class ModelView(WireModel):
     """One model in a list."""
 
     path: RelativePath | None = Field(
-        default=None, description="Relative to the workspace; left out where an engine keeps it elsewhere."
+        default=None, description="Relative to the workspace; left out if an engine keeps it elsewhere."
     )
     name: str = Field(
         description="Path below the folder of its kind, without the suffix; LoRAs of trainings begin with `trained/`."
@@ -51,25 +51,25 @@ class ModelView(WireModel):
     step: int | None = Field(default=None, description="Steps it was trained for.")
     rank: int | None = Field(default=None, description="Rank of a LoRA.")
     base_model: str | None = Field(
-        default=None, description="Model it was trained on, by its card, else by its header."
+        default=None, description="Model that it was trained on: from its card, else from its header."
     )
     trigger_words: list[str] | None = Field(
-        default=None, description="Words that call it, by its card, else by its header."
+        default=None, description="Words that trigger it: from its card, else from its header."
     )
     title: str | None = Field(default=None, description="Its name for people.")
     tags: list[str] | None = Field(default=None, description="From its card.")
 
 
 class TrainingNotes(WireModel):
-    """How a model was trained, as far as its header tells."""
+    """How a model was trained, as far as its header shows it."""
 
     steps: int | None = Field(default=None, description="Steps.")
     epochs: int | None = Field(default=None, description="Epochs.")
-    images: int | None = Field(default=None, description="Pictures that it learnt from.")
+    images: int | None = Field(default=None, description="Images that it was trained on.")
     rank: int | None = Field(default=None, description="Rank of the LoRA.")
     alpha: float | None = Field(default=None, description="Alpha of the LoRA.")
     learning_rate: float | None = Field(default=None, description="Learning rate.")
-    resolution: str | None = Field(default=None, description="Size of the pictures.")
+    resolution: str | None = Field(default=None, description="Size of the images.")
     optimizer: str | None = Field(default=None, description="Optimizer.")
     seed: int | None = Field(default=None, description="Seed.")
     trainer: str | None = Field(default=None, description="The program that trained it.")
@@ -96,5 +96,5 @@ class ModelCardView(ModelView):
         description="The header's own notes, JSON in them opened; texts of more than 2,000 characters are cut.",
     )
     card_path: RelativePath | None = Field(
-        default=None, description="The file beside it that holds what people wrote, where there is one."
+        default=None, description="The file beside it that holds what people wrote, if there is one."
     )

@@ -47,14 +47,14 @@ class HuggingFaceDataset(WireModel):
 
 
 class DatasetRef(WireModel):
-    """Where the pictures are: exactly one source."""
+    """Where the images are: exactly one source."""
 
     training_name: Text | None = Field(
         default=None, description="A dataset that `upload_training_data` made."
     )
     path: PathText | None = Field(default=None, description="A folder of the workspace.")
     urls: list[Address] | None = Field(
-        default=None, min_length=1, max_length=10_000, description="Addresses of pictures, captions, zips."
+        default=None, min_length=1, max_length=10_000, description="URLs of images, captions, zips."
     )
     supabase: SupabaseFolder | None = None
     s3: S3Prefix | None = None
@@ -62,7 +62,7 @@ class DatasetRef(WireModel):
     trigger_word: TriggerWord | None = Field(
         default=None,
         description="Put in front of each fetched caption that holds neither the word nor `[trigger]`, and written as "
-        "the caption of each fetched picture that has none; not for `training_name` and `path`.",
+        "the caption of each fetched image without one; not for `training_name` and `path`.",
     )
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class DatasetRef(WireModel):
 
     @property
     def remote(self) -> bool:
-        """Whether it has to be fetched first."""
+        """Whether the dataset has to be fetched first."""
         return self.training_name is None and self.path is None
 
 
@@ -96,28 +96,28 @@ class FetchProgress(WireModel):
     files: int = Field(description="Files that are there.")
     total_files: int = Field(description="Files in all.")
     received_bytes: int = Field(description="Bytes that have come.")
-    total_bytes: int | None = Field(default=None, description="Bytes in all, where the source tells.")
+    total_bytes: int | None = Field(default=None, description="Bytes in all, if the source reports them.")
 
 
 class DatasetView(Result):
     """The dataset that a training reads."""
 
     path: RelativePath
-    images: int | None = Field(default=None, description="Pictures in it; not known before it is fetched.")
+    images: int | None = Field(default=None, description="Images in it; unknown before it is fetched.")
     captions: int | None = Field(default=None, description="Captions in it; not known before it is fetched.")
     contact_sheet: RelativePath | None = Field(
         default=None,
-        description="Its pictures and captions at a glance, as one PNG, written when its turn has come.",
+        description="Contact sheet of its images and captions, one PNG, written when the dataset is checked.",
     )
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    warnings: list[str] = Field(default=[], description="Notes that need no change.")
 
 
 class IncomingFile(WireModel):
     """One file, or one part of a larger one."""
 
     filename: str = Field(
-        description="Plain name without folders. Pictures (.jpg .jpeg .png .webp), captions (.txt .caption, named as "
-        "their picture), .json and .jsonl, videos, or a .zip of such files."
+        description="Plain name without folders. Images (.jpg .jpeg .png .webp), captions (.txt .caption, named as "
+        "their image), .json and .jsonl, videos, or a .zip of such files."
     )
     content: str = Field(
         repr=False, description="Standard base64 or a data URI of it; white space is passed over."
@@ -126,7 +126,7 @@ class IncomingFile(WireModel):
         default=None, max_length=255, description="Not needed: the content decides."
     )
     sha256: Sha256 | None = Field(
-        default=None, description="Of the whole file; it is refused where it differs."
+        default=None, description="Digest of the whole file; a file with another digest is refused."
     )
     offset: int | None = Field(
         default=None, ge=0, description="Where this part begins in the whole file, in bytes."
@@ -146,7 +146,7 @@ class IncomingFile(WireModel):
 
     @property
     def is_part(self) -> bool:
-        """Whether it is one part of a larger file."""
+        """Whether this is one part of a larger file."""
         return self.offset is not None
 
 
@@ -157,10 +157,10 @@ class StoredFile(WireModel):
     path: RelativePath = Field(description="Where it lies, or will lie once it is complete.")
     size_bytes: int = Field(description="Of the whole file, as it is kept.")
     received_bytes: int = Field(description="What came so far; the next part begins here.")
-    complete: bool = Field(description="Whether all of it is there; a part is not visible before.")
+    complete: bool = Field(description="Whether the file is complete; it appears in the dataset only then.")
     sha256: str | None = Field(default=None, description="Of the file as it is kept, once it is complete.")
-    width: int | None = Field(default=None, description="Of a picture, in pixels.")
-    height: int | None = Field(default=None, description="Of a picture, in pixels.")
+    width: int | None = Field(default=None, description="Of an image, in pixels.")
+    height: int | None = Field(default=None, description="Of an image, in pixels.")
 
 
 class RejectedFile(WireModel):

@@ -13,10 +13,10 @@ from lorapod.wire.shapes.table import recognised
 
 #: Where RunPod puts a caller's own bucket: beside `input`.
 S3_CONFIG = "s3Config"
-#: Its field that may never be told; `accessId` stands in every presigned address.
+#: Its secret field; `accessId` is none: it appears in every presigned URL.
 S3_CONFIG_SECRET = "accessSecret"  # noqa: S105 - the field's name
 
-#: Fields of an input whose values may never be told.
+#: Fields of an input whose values are secret.
 SECRET_FIELDS = frozenset({"callback_token", "comfy_org_api_key"})
 
 
@@ -28,7 +28,7 @@ class Call:
     type: str
     #: The input without its `type`, as it was sent.
     fields: Mapping[str, Any]
-    #: What the input was known by, where it has no `type`.
+    #: How the input was recognised, if it has no `type`.
     shape: Shape | None = None
     #: The job's own bucket with its credentials, as RunPod hands it on.
     s3_config: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -42,7 +42,7 @@ class Call:
         return self.fields if self.shape is None else self.shape.fields(self.fields)
 
     def shaped(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """The action's answer as whoever sent this expects it."""
+        """Return the action's answer in the form that the caller expects."""
         return dict(answer if self.shape is None else self.shape.answer(self.fields, answer))
 
 
@@ -71,7 +71,7 @@ def open_envelope(event: object) -> Call:
 
 
 def secrets_of(event: object) -> frozenset[str]:
-    """The secrets that an event brings with it, whatever else is wrong with it."""
+    """Return the secrets that an event brings with it, even if the event is malformed."""
     if not isinstance(event, Mapping):
         return frozenset()
     job_input = event.get("input")
@@ -98,7 +98,7 @@ def _take_type(fields: dict[str, Any]) -> str:
 
 
 def error_answer(error: WorkerError) -> dict[str, Any]:
-    """The answer that tells of an error.
+    """Return the answer for an error.
 
     `error` is always a string: the RunPod SDK takes it out of the answer and marks the job FAILED.
     """

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 
 from lorapod.wire.model import Moment, PathText, ProcessId, RelativePath, Request, Result, WireModel
 
-#: A machine's memory ends long before: a picture of this side takes 200 MB while it is decoded.
+#: An image with this edge takes 200 MB while it is decoded.
 SIDE_MAX = 8192
 
-#: The largest seed that every engine takes (a signed 64-bit number), room for one a picture left.
+#: The largest seed that every engine takes (a signed 64-bit number), less one for each further image.
 SEED_MAX = 2**63 - 1_000
 
 #: The seed that means: choose one.
@@ -80,7 +80,7 @@ class GenerateRequest(Request):
     height: int | None = Field(
         default=None, ge=16, le=SIDE_MAX, description="In pixels; else the model's own."
     )
-    steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps of each picture.")
+    steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps of each image.")
     guidance_scale: float | None = Field(
         default=None, ge=0, le=100, description="How closely the prompt is followed."
     )
@@ -88,9 +88,9 @@ class GenerateRequest(Request):
         default=None,
         ge=ANY_SEED,
         le=SEED_MAX,
-        description="Of the first picture, the next have the next numbers; chosen, and told, where it is left out or -1.",
+        description="Seed of the first image; the next images have the next numbers. If left out or -1, one is chosen and answered.",
     )
-    num_images: int = Field(default=1, ge=1, le=64, description="How many pictures.")
+    num_images: int = Field(default=1, ge=1, le=64, description="Number of images.")
     loras: list[LoraRef] = Field(default=[], max_length=16, description="LoRAs, all of them at once.")
     model: str | None = Field(
         default=None, min_length=1, max_length=500, description="Base model; else the engine's own choice."
@@ -108,10 +108,13 @@ class GenerateRequest(Request):
         default=None, min_length=1, max_length=200, description="One of the worker's workflow templates."
     )
     image: str | None = Field(
-        default=None, min_length=1, description="Input picture: base64, a data URI, or an https address."
+        default=None, min_length=1, description="Input image: base64, a data URI, or an https URL."
     )
     strength: float | None = Field(
-        default=None, ge=0, le=1, description="How much of the input picture is changed: 0 nothing, 1 all."
+        default=None,
+        ge=0,
+        le=1,
+        description="How much of the input image is changed: 0 nothing, 1 everything.",
     )
     length: int | None = Field(default=None, ge=1, le=2000, description="Frames of a video.")
     params: JsonObject = Field(default={}, description="The engine's own parameters, passed on as they are.")
@@ -137,7 +140,7 @@ class GenerateRequest(Request):
         description="Two requests with the same key start one generation.",
     )
     job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, echoed back."
+        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
 
 
@@ -156,12 +159,12 @@ class OutputView(WireModel):
     type: OutputType = Field(description="Where its bytes are: `data`, `url` or `path`.")
     data: str | None = Field(default=None, description="Its bytes as base64.")
     url: str | None = Field(default=None, description="Where it can be fetched, without credentials.")
-    expires_at: Moment | None = Field(default=None, description="Until when the address works.")
+    expires_at: Moment | None = Field(default=None, description="Until when the URL works.")
     path: RelativePath = Field(description="Relative to the workspace; `download_file` takes it.")
     content_type: str = Field(description="Media type, by its name.")
     size_bytes: int = Field(description="Its size.")
-    width: int | None = Field(default=None, description="Of a picture, in pixels.")
-    height: int | None = Field(default=None, description="Of a picture, in pixels.")
+    width: int | None = Field(default=None, description="Of an image, in pixels.")
+    height: int | None = Field(default=None, description="Of an image, in pixels.")
     seed: int | None = Field(default=None, description="The seed that makes it again.")
 
 
@@ -169,15 +172,15 @@ class GenerateResult(Result):
     """What was generated; beside `wait: false`, what will be."""
 
     process_id: ProcessId = Field(description="The process; `process_status`, `logs` and `cancel` take it.")
-    status: str = Field(description="As `process_status` tells it.")
+    status: str = Field(description="As `process_status` shows it.")
     engine: str = Field(description="The engine that made it.")
-    seed: int | None = Field(default=None, description="Of the first picture.")
+    seed: int | None = Field(default=None, description="Seed of the first image.")
     created_at: Moment = Field(description="When it was accepted.")
     output_path: RelativePath = Field(description="The folder of the results, relative to the workspace.")
-    images: list[OutputView] = Field(default=[], description="Pictures.")
-    videos: list[OutputView] = Field(default=[], description="Videos, moving pictures too.")
+    images: list[OutputView] = Field(default=[], description="Images.")
+    videos: list[OutputView] = Field(default=[], description="Videos and animated images.")
     other: list[OutputView] = Field(default=[], description="Whatever else it made: sound, latents, text.")
-    warnings: list[str] = Field(default=[], description="What is worth knowing but need not be changed.")
+    warnings: list[str] = Field(default=[], description="Notes that need no change.")
     timings: dict[str, float] = Field(
         default={}, description="Seconds by what they were spent on: `queued_s`, `total_s`, the engine's own."
     )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from lorapod.wire.model import WireModel
 
-#: Edge of a training picture in pixels; the models' latents have an eighth of it.
+#: Edge of a training image in pixels; the models' latents have an eighth of it.
 Resolution = Annotated[int, Field(strict=True, ge=64, le=4096, multiple_of=8)]
 
 
@@ -61,28 +61,28 @@ class TrainKnobs(WireModel):
     )
     resolution: Resolution | Annotated[list[Resolution], Field(min_length=1, max_length=16)] | None = Field(
         default=None,
-        description="Edge of the training pictures in pixels, a multiple of 8; several make buckets of several sizes.",
+        description="Edge of the training images in pixels, a multiple of 8; several make buckets of several sizes.",
     )
     batch_size: int | None = Field(
         default=None,
         strict=True,
         ge=1,
         le=1024,
-        description="Pictures in one step; more needs more GPU memory.",
+        description="Images in one step; more need more GPU memory.",
     )
     trigger_word: TriggerWord | None = Field(
         default=None,
         description="The word that will call the trained subject; it is added to captions that lack it.",
     )
     sample_prompts: Annotated[list[PromptText], Field(max_length=64)] | None = Field(
-        default=None, description="Prompts of the sample pictures; an empty list makes none."
+        default=None, description="Prompts of the sample images; an empty list turns samples off."
     )
     sample_every: int | None = Field(
         default=None,
         strict=True,
         ge=1,
         le=1_000_000,
-        description="Steps between two rounds of sample pictures.",
+        description="Steps between two rounds of sample images.",
     )
     save_every: int | None = Field(
         default=None, strict=True, ge=1, le=1_000_000, description="Steps between two checkpoints."

@@ -17,7 +17,7 @@ class HealthStatus(StrEnum):
 
 
 class CheckView(WireModel):
-    """One thing that was looked at."""
+    """One check."""
 
     name: str = Field(
         description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>` or `engine:<name>`."
@@ -27,13 +27,15 @@ class CheckView(WireModel):
 
 
 class GpuView(WireModel):
-    """One GPU that this worker may use; fields that the driver does not tell are left out."""
+    """One GPU that this worker may use; figures that the driver does not report are left out."""
 
     index: int = Field(description="Number in PCI order, from 0.")
-    name: str = Field(description="The product's name, as the driver tells it.")
+    name: str = Field(description="The product's name, as the driver reports it.")
     memory_total_bytes: int | None = Field(default=None, description="Its memory.")
-    memory_used_bytes: int | None = Field(default=None, description="What all programs together use of it.")
-    utilization_percent: int | None = Field(default=None, description="Share of the last second it was busy.")
+    memory_used_bytes: int | None = Field(default=None, description="Memory that all programs together use.")
+    utilization_percent: int | None = Field(
+        default=None, description="Share of the last second in which it was busy."
+    )
     temperature_c: int | None = Field(
         default=None, description="Temperature of the chip, in degrees Celsius."
     )
@@ -42,10 +44,10 @@ class GpuView(WireModel):
 class MemoryView(WireModel):
     """The container's memory."""
 
-    total_bytes: int = Field(description="The container's limit, or the machine's memory where that is less.")
+    total_bytes: int = Field(description="The container's limit, or the machine's memory if that is less.")
     used_bytes: int = Field(description="In use; file cache that can be dropped at once is not counted.")
     available_bytes: int = Field(description="What is left.")
-    limited_by: str = Field(description="`container` or `host`: whose limit that is.")
+    limited_by: str = Field(description="`container` or `host`: what sets the limit.")
 
 
 class DiskView(WireModel):
@@ -61,10 +63,10 @@ class EngineView(WireModel):
 
     name: str = Field(description="As `generate` names it.")
     available: bool = Field(description="Whether it can be used on this worker.")
-    version: str | None = Field(default=None, description="Its version, where it tells.")
+    version: str | None = Field(default=None, description="Its version, if it is known.")
     detail: str = Field(default="", description="Where it was found, or what is missing.")
     resident: bool = Field(default=False, description="Whether it is loaded, and so uses memory of the GPU.")
-    model: str | None = Field(default=None, description="The model that it has loaded, where it tells.")
+    model: str | None = Field(default=None, description="The model that it has loaded, if it reports it.")
 
 
 class TrainerView(WireModel):
@@ -72,5 +74,5 @@ class TrainerView(WireModel):
 
     name: str = Field(description="As `train` names it.")
     available: bool = Field(description="Whether it can be used on this worker.")
-    version: str | None = Field(default=None, description="Its version, where it tells.")
+    version: str | None = Field(default=None, description="Its version, if it is known.")
     detail: str = Field(default="", description="Where it was found, or what is missing.")

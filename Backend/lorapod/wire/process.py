@@ -25,9 +25,9 @@ class ProgressView(WireModel):
     )
     eta_s: float | None = Field(default=None, description="Seconds to the end at the present speed.")
     image: int | None = Field(
-        default=None, description="The present picture of a generation, from 1; the steps are this picture's."
+        default=None, description="The present image of a generation, from 1; the steps are this image's."
     )
-    total_images: int | None = Field(default=None, description="How many pictures there will be.")
+    total_images: int | None = Field(default=None, description="Number of images in all.")
     node: str | None = Field(default=None, description="The node of a workflow that is at work.")
     detail: str | None = Field(default=None, description="What it is busy with, in a few words.")
 
@@ -51,7 +51,7 @@ class CheckpointView(WireModel):
 
 
 class SampleView(WireModel):
-    """A picture that a process made on its way."""
+    """A sample image of a running training."""
 
     path: RelativePath = Field(description="Relative to the workspace.")
     step: int = Field(description="Steps that were done when it was made.")
@@ -63,16 +63,16 @@ class ProcessSummary(WireModel):
 
     process_id: ProcessId = Field(description="The process.")
     type: str = Field(description="What kind of process: `train`, `generate`.")
-    name: str = Field(description="The trained model's name, where it is a training.")
-    trainer: str | None = Field(default=None, description="The trainer that runs it, where it is a training.")
-    engine: str | None = Field(default=None, description="The engine that runs it, where it is a generation.")
+    name: str = Field(description="The trained model's name, if it is a training.")
+    trainer: str | None = Field(default=None, description="The trainer that runs it, if it is a training.")
+    engine: str | None = Field(default=None, description="The engine that runs it, if it is a generation.")
     status: str = Field(
         description="queued, preparing, running, stopping, completed, failed, cancelled or interrupted, as observed."
     )
     phase: str | None = Field(default=None, description="What it is busy with while it runs.")
     progress: ProgressView = Field(description="How far it is.")
     fetch: FetchProgress | None = Field(
-        default=None, description="How far its dataset is fetched, where that comes from elsewhere."
+        default=None, description="Progress of fetching its dataset, if that is remote."
     )
     created_at: Moment = Field(description="When it was accepted.")
     started_at: Moment | None = Field(default=None, description="When it got its turn, the last time.")
@@ -91,26 +91,24 @@ class ProcessView(Result, ProcessSummary):
     exit_code: int | None = Field(default=None, description="Exit status of the trainer, once it has ended.")
     signal: str | None = Field(default=None, description="Name of the signal that ended the trainer.")
     checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")
-    samples: list[SampleView] = Field(default=[], description="Sample pictures by step and index.")
+    samples: list[SampleView] = Field(default=[], description="Sample images by step and index.")
     output_files: list[RelativePath] = Field(default=[], description="Every file that the process wrote.")
     uploads: UploadsView | None = Field(
-        default=None, description="How far its artifacts are sent, where they go to an object store."
+        default=None, description="Progress of uploading its artifacts, if they go to an object store."
     )
     outcome: dict[str, Any] | None = Field(
-        default=None, description="What it has left, where it is no training; see the action that began it."
+        default=None, description="Its results, if it is not a training; see the action that started it."
     )
     config_path: RelativePath | None = Field(
-        default=None, description="The config as the trainer got it, where it is a training."
+        default=None, description="The config as the trainer got it, if it is a training."
     )
     output_path: RelativePath = Field(description="The folder that it writes to.")
     log_path: RelativePath = Field(description="Its log.")
-    resumable: bool = Field(description="Whether `resume` could take it up without beginning anew.")
+    resumable: bool = Field(description="Whether `resume` can continue it instead of starting again.")
     resumed_from_step: int | None = Field(
         default=None, description="The step that the last run went on from."
     )
-    log_tail: list[str] | None = Field(
-        default=None, description="The last lines of the log, where asked for."
-    )
+    log_tail: list[str] | None = Field(default=None, description="The last lines of the log, if requested.")
     metrics: dict[str, float] | None = Field(
-        default=None, description="The newest value of every metric, where asked for."
+        default=None, description="The newest value of every metric, if requested."
     )

@@ -16,14 +16,14 @@ class ErrorAnswer(WireModel):
 
     error: str = Field(description="What happened, to what, and what to do; one sentence.")
     code: ErrorCode = Field(description="The kind of error, from a closed list.")
-    hint: str | None = Field(default=None, description="What to do next, where the sentence does not say it.")
+    hint: str | None = Field(default=None, description="What to do next, if the message does not say it.")
     details: list[dict[str, Any]] | None = Field(
         default=None, description="One object for each single problem, e.g. `field` and `error`."
     )
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
-    """A title that only repeats the field's name is noise to whoever reads the schema."""
+    """Remove titles that only repeat the field's name."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
         """Never."""
@@ -31,7 +31,7 @@ class _WithoutFieldTitles(GenerateJsonSchema):
 
 
 def request_schema(type_name: str, model: type[Request]) -> dict[str, Any]:
-    """What stands in `input` for the action `type_name`, its `type` included."""
+    """Return the schema of `input` for the action `type_name`, its `type` included."""
     schema = model.model_json_schema(schema_generator=_WithoutFieldTitles)
     described = {"const": type_name, "type": "string", "description": "The action."}
     schema["properties"] = {"type": described, **schema.get("properties", {})}
@@ -45,5 +45,5 @@ def result_schema(model: type[Result]) -> dict[str, Any]:
 
 
 def error_schema() -> dict[str, Any]:
-    """The answer where an action fails, the same for all of them."""
+    """Return the schema of the answer of every action that fails."""
     return ErrorAnswer.model_json_schema(mode="serialization", schema_generator=_WithoutFieldTitles)

@@ -14,10 +14,10 @@ RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})
 
 
 class HuggingFaceRepo(WireModel):
-    """A model repository on the HuggingFace Hub; made where it does not exist."""
+    """A model repository on the HuggingFace Hub; created if it does not exist."""
 
     repo_id: RepoId
-    private: bool = Field(default=True, description="Whether a repository that is made now is private.")
+    private: bool = Field(default=True, description="Whether a repository that is created now is private.")
 
 
 class LocalFolder(WireModel):

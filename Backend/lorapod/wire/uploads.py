@@ -12,7 +12,7 @@ class UploadFailure(WireModel):
     """A file that could not be sent the last time."""
 
     target: str = Field(description="Which target: `s3`, `supabase`, `huggingface` or `local`.")
-    key: str = Field(description="The file's key there; empty where the target itself cannot be used.")
+    key: str = Field(description="The file's key there; empty if the target itself cannot be used.")
     error: str = Field(description="Why, in one sentence.")
 
 

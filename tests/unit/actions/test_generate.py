@@ -223,7 +223,7 @@ class TestAnAnswerThatIsTooLarge:
 
         assert [image["type"] for image in answer["images"]] == ["url"] * 3
         assert all(image["url"] and image["expires_at"] for image in answer["images"])
-        assert "at addresses of the object store instead" in answer["warnings"][0]
+        assert "at URLs of the object store instead" in answer["warnings"][0]
 
     def test_says_how_to_fetch_the_rest(self, desk: Desk, settings: Settings) -> None:
         answer = desk.ask(type="generate", prompt="a square", num_images=3)
