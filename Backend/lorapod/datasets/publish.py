@@ -93,26 +93,36 @@ def put_in_place(new: Path, target: Path) -> None:
         Conflict: `target` is a file.
         OSError: the file system failed; the old folder is where it was.
     """
+    while not _rename_to_free(new, target):
+        if _exchange(new, target):
+            shutil.rmtree(new, ignore_errors=True)
+            return
+        old = new.with_name(f"{new.name}.{secrets.token_hex(4)}.old")
+        try:
+            target.rename(old)
+        except FileNotFoundError:
+            continue  # another worker is replacing it too
+        try:
+            free = _rename_to_free(new, target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        if free:
+            return
+
+
+def _rename_to_free(new: Path, target: Path) -> bool:
+    """Rename the folder to a name that is free or an empty folder's; return False if it is not."""
     try:
-        new.rename(target)  # succeeds if `target` does not exist or is an empty folder
+        new.rename(target)
     except NotADirectoryError as error:
         raise Conflict(f"{target.name!r} is a file, not a folder.", hint="Choose another name.") from error
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    else:
-        return
-    if _exchange(new, target):
-        shutil.rmtree(new, ignore_errors=True)
-        return
-    old = new.with_name(f"{new.name}.{secrets.token_hex(4)}.old")
-    target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        return False
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -72,3 +72,30 @@ def test_a_failed_second_rename_puts_the_old_folder_back(
     with pytest.raises(FileNotFoundError):
         put_in_place(tmp_path / "none", target)
     assert (target / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize("moment", ["before the old folder is taken away", "after it"])
+def test_another_worker_that_replaces_it_at_the_same_moment_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+    target, elsewhere = folder(tmp_path / "target", "old"), tmp_path / "elsewhere"
+    rename, disturbed = Path.rename, False
+
+    def rename_and_disturb(path: Path, to: Path) -> Path:
+        nonlocal disturbed
+        if path != target or disturbed:
+            return rename(path, to)
+        disturbed = True
+        if moment == "after it":
+            rename(path, to)
+            folder(target, "theirs")
+            return to
+        rename(target, elsewhere)
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_and_disturb)
+    put_in_place(folder(tmp_path / "new", "new"), target)
+    assert disturbed
+    assert (target / "a.txt").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} - {"elsewhere"} == {"target"}
