@@ -1,1 +1,1 @@
-"""Pictures and captions that trainings learn from."""
+"""Images and captions that trainings learn from."""

@@ -1,4 +1,4 @@
-"""Base64 text, decoded piece by piece: the whole of the bytes never lies in memory."""
+"""Decode base64 text piece by piece, so that the bytes are never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lorapod.errors import InvalidInput
 
-#: Characters that are decoded at a time: small enough for the processor's cache, and whole groups of four.
+#: Characters of one piece: small enough for the processor's cache, and whole groups of four.
 _PIECE_CHARACTERS = 1 << 18
 
 _DATA_URI = re.compile(r"data:[\w.+/;=-]{0,200}?;base64,", re.ASCII | re.IGNORECASE)
@@ -16,15 +16,15 @@ _WHITESPACE = {ord(character): None for character in " \t\r\n"}
 
 
 def decoded(content: str, *, name: str) -> Iterator[bytes]:
-    """The bytes behind standard base64, in pieces; white space between the characters is passed over.
+    """Yield the bytes of standard base64 in pieces; white space between the characters is ignored.
 
     Args:
         content: base64, or a data URI that holds it.
-        name: what errors call it.
+        name: the file's name in errors.
 
     Raises:
-        InvalidInput: while iterating, at the first character that is not base64, or at the end where the padding
-            is missing.
+        InvalidInput: while iterating, at the first character that is not base64, or at the end if the padding is
+            missing.
     """
     begin = _start(content, name)
     carried = ""
@@ -35,7 +35,7 @@ def decoded(content: str, *, name: str) -> Iterator[bytes]:
         if data is None:
             text = carried + piece.translate(_WHITESPACE)
             if padded and text:
-                raise InvalidInput(f"{name}: the base64 goes on after its end.")
+                raise InvalidInput(f"{name}: there is more text after the end of the base64.")
             whole = len(text) - len(text) % 4
             carried = text[whole:]
             data, piece = _strict(text[:whole], name), text[:whole]
@@ -47,7 +47,7 @@ def decoded(content: str, *, name: str) -> Iterator[bytes]:
 
 
 def decoded_size_bytes(content: str) -> int:
-    """How many bytes the content has once decoded; a few too many where it holds white space."""
+    """Return how many bytes the content has once decoded; a few too many if it contains white space."""
     return (len(content) - _start(content, "content")) // 4 * 3
 
 
@@ -63,7 +63,7 @@ def _start(content: str, name: str) -> int:
 
 
 def _quick(piece: str) -> bytes | None:
-    """The usual case, without a copy of the text; None: it needs a closer look."""
+    """Decode the usual case without a copy of the text; return None if white space or an error is in it."""
     if len(piece) % 4:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Captions: text files beside pictures, named as they are."""
+"""Captions: text files beside images, with the same name but for the suffix."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from lorapod.errors import InvalidInput, TooLarge
 
-#: Longest caption, in bytes; trainers use the first few hundred words at most.
+#: Size of the longest caption; trainers use the first few hundred words at most.
 CAPTION_MAX_BYTES = 1_000_000
 
-#: What AI Toolkit replaces by the trigger word.
+#: AI Toolkit replaces this by the trigger word.
 PLACEHOLDER = "[trigger]"
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_caption(path: Path, *, name: str) -> str:
-    """The caption at `path`, without a byte order mark.
+    """Return the caption at `path`, without a byte order mark.
 
     Raises:
-        InvalidInput: it is not UTF-8, or holds NUL bytes.
+        InvalidInput: it is not UTF-8, or contains NUL bytes.
         TooLarge: it is longer than `CAPTION_MAX_BYTES`.
     """
     if (size_bytes := path.stat().st_size) > CAPTION_MAX_BYTES:
@@ -32,12 +32,12 @@ def read_caption(path: Path, *, name: str) -> str:
             f"{name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
         ) from error
     if "\0" in text:
-        raise InvalidInput(f"{name} is not text: it holds NUL bytes.")
+        raise InvalidInput(f"{name} is not text: it contains NUL bytes.")
     return text.removeprefix(_BYTE_ORDER_MARK)
 
 
 def check_caption(path: Path, *, name: str) -> None:
-    """Have the caption at `path` be plain UTF-8, as trainers read it; a byte order mark is taken off.
+    """Check that the caption at `path` is UTF-8, as trainers read it; remove a byte order mark.
 
     Raises:
         InvalidInput, TooLarge: as `read_caption`.
@@ -48,7 +48,7 @@ def check_caption(path: Path, *, name: str) -> None:
 
 
 def with_trigger(caption: str, trigger_word: str) -> str:
-    """The caption with the trigger word in front, unless it holds the word, or the placeholder for it, already."""
+    """Return the caption with the trigger word in front, unless it already has the word or the placeholder for it."""
     if PLACEHOLDER in caption or re.search(rf"(?<!\w){re.escape(trigger_word)}(?!\w)", caption):
         return caption
     bare = caption.strip()

@@ -68,7 +68,7 @@ class DatasetSummary:
             first, more = self.errors[0], len(self.errors) - 1
             raise InvalidInput(
                 f"The dataset {shown[:80]!r} cannot be trained on: {first['error']}"
-                + (f" There are {more} more problems." if more else ""),
+                + (f" Other problems: {more}." if more else ""),
                 hint="Replace or remove these files, then try again.",
                 details=self.errors[:_ERRORS_MAX],
             )
@@ -253,4 +253,4 @@ def _some(names: Sequence[str]) -> str:
 
 def _shortened(warnings: list[str]) -> list[str]:
     more = len(warnings) - _WARNINGS_MAX
-    return [*warnings[:_WARNINGS_MAX], f"There are {more} more warnings."] if more > 0 else warnings
+    return [*warnings[:_WARNINGS_MAX], f"Other warnings: {more}."] if more > 0 else warnings

@@ -1,4 +1,4 @@
-"""A dataset at a glance: its pictures and the beginnings of their captions, on one PNG."""
+"""The contact sheet: a dataset's images and the beginnings of their captions, on one PNG."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from lorapod.safety import images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Pictures on one sheet; of more, every so many-th is shown.
-PICTURES_MAX = 48
+#: Most images on one sheet; of a larger dataset, every second, third, … is shown.
+IMAGES_MAX = 48
 
-#: Longest time for one sheet, in seconds; what is not decoded by then is left out.
+#: Longest time for one sheet, in seconds; images that are not decoded by then are left out.
 BUDGET_S = 2.0
 
 _COLUMNS = 8
@@ -35,7 +35,7 @@ _PAPER, _INK, _FRAME = "white", "black", "#dddddd"
 
 
 def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_S) -> bool:
-    """Write the sheet; False where there is no picture to show.
+    """Write the sheet; return False if there is no image to show.
 
     Raises:
         OSError: `target` cannot be written.
@@ -43,7 +43,7 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     from PIL import Image, ImageDraw
 
     paths = image_paths(dataset)
-    shown = paths[:: max(1, -(-len(paths) // PICTURES_MAX))]
+    shown = paths[:: max(1, -(-len(paths) // IMAGES_MAX))]
     thumbnails = list(_thumbnails(shown, time.monotonic() + budget_s))
     if not thumbnails:
         return False
@@ -52,7 +52,7 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     cell = _THUMBNAIL + _TEXT_LINES * _LINE + _GAP
     sheet = Image.new("RGB", (_GAP + columns * (_THUMBNAIL + _GAP), _HEADER + rows * (cell + _GAP)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, 6), _plain(f"{dataset.name}: {len(thumbnails)} of {len(paths)} pictures"), _INK)
+    pen.text((_GAP, 6), _plain(f"{dataset.name}: {len(thumbnails)} of {len(paths)} images"), _INK)
     for place, (path, thumbnail) in enumerate(thumbnails):
         row, column = divmod(place, columns)
         left, top = _GAP + column * (_THUMBNAIL + _GAP), _HEADER + row * (cell + _GAP)
@@ -74,7 +74,7 @@ def _thumbnails(paths: Sequence[Path], until_s: float) -> Iterator[tuple[Path, I
         try:
             yield path, images.thumbnail(path, _THUMBNAIL)
         except (WorkerError, OSError):
-            continue  # the check has told of it
+            continue  # the check has reported it
 
 
 def _caption_lines(path: Path) -> Sequence[str]:
@@ -89,5 +89,5 @@ def _caption_lines(path: Path) -> Sequence[str]:
 
 
 def _plain(text: str) -> str:
-    """What Pillow's own font can show: Latin letters; others become question marks."""
+    """Return the text as Pillow's own font can show it: Latin letters; others become question marks."""
     return text[:500].encode("latin-1", "replace").decode("latin-1")

@@ -1,4 +1,4 @@
-"""The files of a source, several at a time, into a staging folder; what is there already is not fetched."""
+"""Download the files of a source into a staging folder, several at a time, except those that are here already."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from lorapod.safety.archives import ArchiveLimits
 from lorapod.safety.part_file import Version
 from lorapod.wire.dataset import FetchProgress
 
-#: More files than these are no dataset.
+#: Most files of a dataset.
 MAX_FILES = 20_000
 
-#: Files that are fetched at a time.
+#: Files that are downloaded at the same time.
 _AT_A_TIME = 8
 
-#: So many files that cannot be had are told at once; then it is given up.
+#: The download ends once so many files have failed; the error lists them.
 _FAILURES_MAX = 10
 
-#: Between two words about how far it is.
+#: Time between two reports of the progress.
 _TELL_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadedFile:
-    """A remote file whose content lies in the staging folder."""
+    """A remote file whose content is in the staging folder."""
 
     file: RemoteFile
     fetched: FetchedFile
-    #: The content; of a known file, a folder of what came of it.
+    #: The content; for a file that was downloaded before, a folder with the dataset's files of it.
     path: Path
-    #: What was known of it, where it was not fetched again.
+    #: Its entry in the ledger if it was not downloaded again.
     entry: LedgerEntry | None = None
 
     def hand_over(self, area: StagingArea, plain: PlainName, room: Path) -> None:
@@ -66,24 +66,24 @@ class DownloadedFile:
 
 @dataclass(kw_only=True)
 class Download:
-    """One fetch of everything that a source has; used once."""
+    """One download of all files of a source; used once."""
 
     source: Source
-    #: Where the content gathers; what an earlier run left there is gone on with.
+    #: Where the files are written; a later run resumes from what is there.
     folder: Path
     ledger: FetchLedger
     trigger_word: str | None
     keep_free_bytes: int
     _done: dict[str, tuple[int, int | None]] = field(default_factory=dict)
-    _landed: dict[str, DownloadedFile] = field(default_factory=dict)
+    _downloaded: dict[str, DownloadedFile] = field(default_factory=dict)
     _failures: list[tuple[RemoteFile, WorkerError]] = field(default_factory=list)
     _files: Sequence[RemoteFile] = ()
 
     async def run(self, tell: Callable[[FetchProgress], None]) -> Sequence[DownloadedFile]:
-        """Every file, in the source's order.
+        """Download every file; return them in the source's order.
 
         Raises:
-            WorkerError: some could not be had, each in `details`.
+            WorkerError: some could not be downloaded, each in `details`.
             OSError: the disk failed.
         """
         self._files = await self.source.files()
@@ -109,8 +109,8 @@ class Download:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._failures:
-            raise self._told()
-        return [self._landed[file.key] for file in self._files]
+            raise self._failed()
+        return [self._downloaded[file.key] for file in self._files]
 
     def _check_sizes(self) -> None:
         """Refuse the dataset before a file is fetched that is known to be too large."""
@@ -120,7 +120,7 @@ class Download:
             except TooLarge as error:
                 self._failures.append((file, error))
         if self._failures:
-            raise self._told()
+            raise self._failed()
 
     def _check_room(self) -> None:
         needed_bytes = sum(file.size_bytes or 0 for file in self._files)
@@ -137,15 +137,15 @@ class Download:
             if len(self._failures) >= _FAILURES_MAX:
                 return
             try:
-                self._landed[file.key] = landed = await self._one(file)
+                self._downloaded[file.key] = downloaded = await self._one(file)
             except InsufficientStorage:
                 raise
             except WorkerError as error:
                 self._failures.append((file, error))
                 return
             size_bytes = self._done[file.key][0]
-            if landed.entry is not None:
-                size_bytes = file.size_bytes or sum(kept.size_bytes for kept in landed.entry.files)
+            if downloaded.entry is not None:
+                size_bytes = file.size_bytes or sum(kept.size_bytes for kept in downloaded.entry.files)
             self._done[file.key] = (size_bytes, size_bytes)
 
     async def _one(self, file: RemoteFile) -> DownloadedFile:
@@ -156,7 +156,7 @@ class Download:
             return DownloadedFile(file=file, fetched=arrived, path=target)
         entry, kept = self.ledger.find(file.key, self.trigger_word), self.folder / f"{name}.kept"
         if entry is not None:
-            # At hand before the source is asked: what is there now may be gone when it has answered.
+            # Linked before the request: another process may replace the dataset until the source has answered.
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir()
             entry = entry if self.ledger.borrow(entry, kept) else None
@@ -178,23 +178,23 @@ class Download:
         done = list(self._done.values())
         totals = [total for _, total in done if total is not None]
         return FetchProgress(
-            files=len(self._landed),
+            files=len(self._downloaded),
             total_files=len(self._files),
             received_bytes=sum(received for received, _ in done),
             total_bytes=sum(totals) if len(totals) == len(done) else None,
         )
 
-    def _told(self) -> WorkerError:
+    def _failed(self) -> WorkerError:
         first, more = self._failures[0][1], len(self._failures) - 1
         return type(first)(
-            first.message + (f" {more} more files could not be fetched." if more else ""),
+            first.message + (f" Other files that could not be fetched: {more}." if more else ""),
             hint=first.hint,
             details=[{"field": file.path[-200:], "error": error.message} for file, error in self._failures],
         )
 
 
 def _arrived(target: Path, note: Path) -> FetchedFile | None:
-    """What an earlier run noted of a file that had come whole."""
+    """Return what an earlier run noted of a file that it had downloaded."""
     try:
         noted = json.loads(note.read_bytes())
         version = Version(etag=noted["etag"], last_modified=noted["last_modified"])
@@ -204,7 +204,7 @@ def _arrived(target: Path, note: Path) -> FetchedFile | None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for the content; a copy where the file system knows no links."""
+    """Link the content to a second name; copy it if the file system has no links."""
     try:
         os.link(source, target)
     except OSError:

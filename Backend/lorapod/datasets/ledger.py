@@ -1,4 +1,4 @@
-"""What was fetched before, and which files of which dataset came of it."""
+"""The ledger of fetched files: which files of which dataset came of which remote file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lorapod.safety.part_file import Version
 
 @dataclass(frozen=True, kw_only=True)
 class KeptFile:
-    """A file of a dataset, as it was when it was put there."""
+    """A file of a dataset, as it was when it was stored."""
 
     name: str
     size_bytes: int
@@ -27,22 +27,22 @@ class KeptFile:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """What became of one remote file."""
+    """The dataset's files that came of one remote file."""
 
-    #: Digest of the file's key: a key may hold a token that the caller alone should know.
+    #: Digest of the file's key: a key may contain a secret of the caller.
     key_sha256: str
     etag: str | None
     last_modified: str | None
-    #: Folder of the dataset, below `training_data`.
+    #: Folder of the dataset in `training_data`.
     dataset: str
-    #: What was put into captions there.
+    #: The trigger word that was added to captions there.
     trigger_word: str | None
-    #: One, or what an archive held.
+    #: One file, or those of an archive.
     files: Sequence[KeptFile]
 
     @property
     def version(self) -> Version:
-        """As the source called it."""
+        """The version, as the source named it."""
         return Version(etag=self.etag, last_modified=self.last_modified)
 
 
@@ -50,15 +50,15 @@ _ADAPTER = TypeAdapter(LedgerEntry)
 
 
 class FetchLedger:
-    """A small file for each remote file that was fetched; the content lies in the datasets alone."""
+    """Keeps a small file for each remote file that was fetched; the content is only in the datasets."""
 
     def __init__(self, folder: Path, datasets: Path) -> None:
-        """Keep it in `folder`, which need not exist, about folders of `datasets`."""
+        """Keep entries in `folder`, which need not exist, about the folders in `datasets`."""
         self._folder = folder
         self._datasets = datasets
 
     def note(self, entry: LedgerEntry) -> None:
-        """Remember a file.
+        """Write an entry.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -67,7 +67,7 @@ class FetchLedger:
         replace_file(self._path(entry.key_sha256), _ADAPTER.dump_json(entry))
 
     def find(self, key: str, trigger_word: str | None) -> LedgerEntry | None:
-        """What is known of a remote file, where all that came of it is still there, unchanged."""
+        """Return the entry of a remote file if all files that came of it are still there, unchanged; else None."""
         try:
             entry = _ADAPTER.validate_json(self._path(digest_of(key)).read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -82,7 +82,7 @@ class FetchLedger:
         return entry if all(self._unchanged(entry, file) for file in entry.files) else None
 
     def borrow(self, entry: LedgerEntry, folder: Path) -> bool:
-        """Have the entry's files in `folder` too, at no cost where the file system knows links; False: one is gone."""
+        """Link the entry's files into `folder`, or copy them if the file system has no links; return False if one is gone."""
         try:
             for file in entry.files:
                 source, target = self._datasets / entry.dataset / file.name, folder / file.name
@@ -108,5 +108,5 @@ class FetchLedger:
 
 
 def digest_of(key: str) -> str:
-    """What stands for a remote file's key, in hexadecimal."""
+    """Return the digest of a remote file's key, in hexadecimal."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The datasets of a workspace: received whole or in parts, checked, made visible in one step each."""
+"""The datasets of a workspace: files are received whole or in parts, checked, and made visible in one step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lorapod.workspace import Workspace, safe_name
 
 logger = logging.getLogger(__name__)
 
-#: Hidden folder beside the datasets in which uploads gather.
+#: Hidden folder beside the datasets with the uploads that are not complete.
 INCOMING = ".incoming"
 
 #: An upload or a fetch that has not grown for so long, in seconds, is removed.
@@ -33,7 +33,7 @@ ABANDONED_S = 24 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What became of one upload."""
+    """The result of one upload."""
 
     training_name: str
     summary: DatasetSummary
@@ -42,7 +42,10 @@ class Receipt:
 
 
 class DatasetLibrary:
-    """Every method blocks: call it from a thread. Several workers may use one workspace at a time."""
+    """Receives and finds datasets.
+
+    Every method blocks: call it from a thread. Several workers may use one workspace at a time.
+    """
 
     def __init__(
         self, *, workspace: Workspace, settings: Settings, find_reader: FindReader = lambda *_: None
@@ -52,7 +55,7 @@ class DatasetLibrary:
         self._settings = settings
         self._find_reader = find_reader
         self._incoming = workspace.training_data / INCOMING
-        # A decoded picture may take hundreds of megabytes: one upload is checked at a time.
+        # A decoded image may take hundreds of megabytes: one upload is checked at a time.
         self._checking = threading.Lock()
         # So that a dataset which is replaced while files are added has all of them or none.
         self._publishing = threading.Lock()
@@ -66,13 +69,13 @@ class DatasetLibrary:
         append: bool = True,
         extract: bool = True,
     ) -> Receipt:
-        """Take files into a dataset; bad ones are told one by one, good ones kept.
+        """Take files into a dataset: keep the good ones, list the bad ones in `rejected`.
 
         Args:
             files: whole files, or parts of larger ones.
-            training_name: the dataset; a fresh one where it is left out.
-            trigger_word: put into captions that lack it, and beside pictures that have no caption.
-            append: add to the dataset, replacing files of the same name; else the upload becomes the whole dataset.
+            training_name: the dataset; None: a new one.
+            trigger_word: added to captions without it, and written as the caption of images without one.
+            append: add to the dataset, replacing files of the same name; if False, the upload becomes the whole dataset.
             extract: unpack zip archives.
 
         Raises:
@@ -83,7 +86,7 @@ class DatasetLibrary:
         folder = self._folder(name)
         if not append and any(file.is_part for file in files):
             raise InvalidInput(
-                "append: a dataset is replaced by whole files only, not by parts.",
+                "append: only whole files can replace a dataset, not parts.",
                 hint="Replace it with the whole files first, then add the parts.",
             )
         if not append:
@@ -118,18 +121,18 @@ class DatasetLibrary:
         return Receipt(training_name=name, summary=summary, files=area.stored, rejected=area.rejected)
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
-        """The folder of the workspace that a training's `dataset` names, with what is in it.
+        """Return what is in the folder of the workspace that a training's `dataset` names.
 
         Raises:
             NotFound: there is no such dataset.
             UnsafePath: the path leads outside the workspace.
-            InvalidInput: it holds nothing to train on, or files that no trainer can read, each in `details`.
+            InvalidInput: it has nothing to train on, or files that no trainer can read, each in `details`.
         """
         if source.training_name is not None:
             folder = self._folder(safe_name(source.training_name, field="dataset.training_name"))
             shown = source.training_name
         else:
-            assert source.path is not None, "what is not in the workspace has to be fetched"
+            assert source.path is not None, "a remote dataset has to be fetched"
             folder = self._workspace.safe_path(source.path)
             shown = source.path
         if not folder.is_dir():
@@ -191,7 +194,7 @@ def _made(staging: Path) -> Iterator[None]:
 
 
 def fresh_name() -> str:
-    """A training name that nobody has."""
+    """Return a training name that is not used."""
     return f"dataset_{secrets.token_hex(6)}"
 
 
@@ -206,9 +209,9 @@ def _needed_bytes(destination: Destination, file: IncomingFile) -> int:
 
 
 def _nothing_taken(area: StagingArea) -> WorkerError:
-    """One error for an upload of which nothing was taken."""
+    """Return one error for an upload of which no file was taken."""
     first = area.errors[0]
     kind = type(first) if len({error.code for error in area.errors}) == 1 else InvalidInput
-    more = f" And {len(area.errors) - 1} more were refused." if len(area.errors) > 1 else ""
+    more = f" Other files refused: {len(area.errors) - 1}." if len(area.errors) > 1 else ""
     details = [file.model_dump(mode="json", exclude_none=True) for file in area.rejected]
     return kind(f"{first.message}{more}", hint=first.hint, details=details)

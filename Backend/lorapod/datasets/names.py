@@ -18,13 +18,13 @@ _ZIP_MAGIC = b"PK\3\4"
 
 @dataclass(frozen=True, kw_only=True)
 class PlainName:
-    """A name that is fit for a dataset; the suffix is empty where the path has none that says anything."""
+    """A name that a dataset may hold; the suffix is empty if the path has no known one."""
 
     stem: str
     suffix: str
 
     def of(self, path: Path) -> str:
-        """The whole name; a picture or an archive is named after its content, which servers know to change.
+        """Return the whole name; an image or an archive gets the suffix of its content, since servers may convert it.
 
         Raises:
             OSError: the file cannot be read.
@@ -38,10 +38,10 @@ class PlainName:
 
 
 def plain_names(paths: Sequence[str]) -> Sequence[PlainName]:
-    """A name for each path, none twice.
+    """Return a name for each path, no two alike.
 
-    Where two folders hold the same name, those of the second and each further folder get its number at the end, the
-    caption the same as its picture: `a/1.png, a/1.txt, b/1.png, b/1.txt` become `1.png, 1.txt, 1_2.png, 1_2.txt`.
+    If two folders have a file of the same name, the files of the second and each further folder get its number at the
+    end, a caption the same as its image: `a/1.png, a/1.txt, b/1.png, b/1.txt` become `1.png, 1.txt, 1_2.png, 1_2.txt`.
     """
     folders: dict[str, list[str]] = {}
     taken: set[tuple[str, str]] = set()

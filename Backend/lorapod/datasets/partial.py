@@ -1,9 +1,9 @@
-"""Files that come in parts, over several requests and perhaps to several workers.
+"""Files that arrive in parts, in several requests and perhaps at several workers.
 
-A partial file is hidden, and its length is all the state there is: the bytes before it have come, in order. A part is
-written at its own offset, so two workers that are sent the same part at once (a caller that tried again) write the
-same bytes to the same place; bytes that differ from those already there are refused. No lock is needed, and none
-could be trusted on a network volume.
+A partial file is hidden, and its length is the only state: all bytes before it have arrived, in order. A part is
+written at its own offset. So two workers that get the same part at once (a caller tried again) write the same bytes to
+the same place; bytes that differ from those already there are refused. That needs no lock; on a network volume locks
+cannot be trusted.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from lorapod.errors import Conflict, InvalidInput
 
 @dataclass(frozen=True, kw_only=True)
 class PartialFile:
-    """One file on its way."""
+    """One file that has not arrived completely."""
 
     #: Hidden folder of the dataset's partial files.
     folder: Path
     filename: str
     size_bytes: int
-    #: Hexadecimal digest that the whole is to have; files of the same name and size but other digests never mix.
+    #: Hexadecimal digest of the whole, if declared; files of the same name and size but with other digests never mix.
     sha256: str | None
 
     @property
     def path(self) -> Path:
-        """Where the bytes gather."""
+        """Where the bytes are written."""
         return self.folder / f"{self._key}.part"
 
     @property
     def received_bytes(self) -> int:
-        """How much has come; the only offset that the next part may have."""
+        """How many bytes have arrived; the only offset that the next part may have."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
@@ -44,7 +44,7 @@ class PartialFile:
 
     @property
     def receipt(self) -> str | None:
-        """What was noted when the file became whole, lately: what comes now is a part sent again."""
+        """What `note_completed` wrote if the file was completed lately, and a part is sent again; else None."""
         if self.path.exists():
             return None
         try:
@@ -53,12 +53,12 @@ class PartialFile:
             return None
 
     def write(self, offset: int, pieces: Iterable[bytes]) -> int:
-        """Add one part; the number of bytes that have come since the file's beginning.
+        """Add one part; return the number of bytes that have arrived in all.
 
         Raises:
-            Conflict: the part begins beyond what has come, or differs from what came before.
+            Conflict: the part begins beyond what has arrived, or differs from it.
             InvalidInput: it goes beyond the whole, or `pieces` raised it.
-            OSError: the disk is full. After any error there is as much as there was before.
+            OSError: the disk is full, or failed. After any error the file is as it was before.
         """
         if offset > 0 and not self.path.exists():
             raise _gap(self.filename, offset, 0)
@@ -79,22 +79,22 @@ class PartialFile:
             os.close(descriptor)
 
     def claim(self, target: Path) -> None:
-        """Take the whole file out, to be checked; only one worker can.
+        """Move the whole file to `target`, to be checked; only one worker can.
 
         Raises:
-            Conflict: another request has taken it a moment ago.
+            Conflict: another request has just taken it.
         """
         try:
             self.path.rename(target)
         except FileNotFoundError as error:
-            raise Conflict(f"{self.filename} is just being completed by another request.") from error
+            raise Conflict(f"{self.filename} is being completed by another request.") from error
 
     def discard(self) -> None:
         """Remove what has arrived: the file is refused."""
         self.path.unlink(missing_ok=True)
 
     def note_completed(self, receipt: str) -> None:
-        """Remember what became of the whole file, for parts that are sent again."""
+        """Write down the answer for the whole file, for parts that are sent again."""
         write_atomically(self._receipt, receipt.encode())
 
     @property
@@ -111,12 +111,12 @@ class PartialFile:
         for piece in pieces:
             if place + len(piece) > self.size_bytes:
                 raise InvalidInput(
-                    f"{self.filename}: the part goes beyond its size_bytes of {self.size_bytes}."
+                    f"{self.filename}: the part ends after its size_bytes of {self.size_bytes}."
                 )
             known = min(len(piece), max(0, before - place))
             if known and os.pread(descriptor, known, place) != piece[:known]:
                 raise Conflict(
-                    f"{self.filename}: the part at {offset} differs from what came before.",
+                    f"{self.filename}: the part at {offset} differs from the bytes that have already arrived.",
                     hint="Give the whole file's sha256 with every part, or send it again under another name.",
                     details=[{"field": "offset", "expected_offset": before}],
                 )
@@ -130,7 +130,7 @@ class PartialFile:
 
 def _gap(filename: str, offset: int, received: int) -> Conflict:
     return Conflict(
-        f"{filename}: a part at offset {offset} cannot be next; {received} bytes have come.",
-        hint=f"Go on at offset {received}.",
+        f"{filename}: a part at offset {offset} cannot be next; {received} bytes have arrived.",
+        hint=f"Continue at offset {received}.",
         details=[{"field": "offset", "expected_offset": received}],
     )

@@ -1,4 +1,4 @@
-"""Datasets as the process manager wants them; see `lorapod.processes.supply`."""
+"""Datasets as trainings need them; see `lorapod.trainers.preparation.DatasetProvider`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteDatasetProvider:
-    """Fetches what orders name, and draws what trainings read."""
+    """A `DatasetProvider` that fetches through a `DatasetFetcher`."""
 
     def __init__(self, fetcher: DatasetFetcher, workspace: Workspace) -> None:
-        """Fetch through `fetcher`."""
+        """Show paths relative to `workspace`."""
         self._fetcher = fetcher
         self._workspace = workspace
 
@@ -36,7 +36,7 @@ class RemoteDatasetProvider:
         folder: Path | None = None,
         job_s3: JobS3 | None = None,
     ) -> Mapping[str, Any] | None:
-        """The dataset as answers show it, once it is there; None: it was stopped.
+        """Fetch the dataset; return it as answers show it, or None if it was stopped.
 
         Raises:
             WorkerError: it could not be fetched, or cannot be trained on.
@@ -56,7 +56,7 @@ class RemoteDatasetProvider:
         return dataset_view(summary, self._workspace).answer()
 
     def draw(self, dataset: Path, target: Path) -> bool:
-        """A contact sheet; a disk that refuses it is no reason not to train."""
+        """Write a contact sheet; return False if there is nothing to show, or the disk refuses it: the training continues."""
         try:
             return draw_contact_sheet(dataset, target)
         except OSError as error:
@@ -67,7 +67,7 @@ class RemoteDatasetProvider:
 
 
 def dataset_view(summary: DatasetSummary, workspace: Workspace) -> DatasetView:
-    """What a look at a dataset told, as answers show it."""
+    """Return what was found in a dataset, as answers show it."""
     return DatasetView(
         path=workspace.relative(summary.path),
         images=summary.images,

@@ -149,7 +149,7 @@ class StagingArea:
         if not reported:
             raise InvalidInput("There are no images in what was fetched.")
         kind = type(self.errors[self.rejected.index(reported[0])])
-        more = f" {len(reported) - 1} more files have problems." if len(reported) > 1 else ""
+        more = f" Other files with problems: {len(reported) - 1}." if len(reported) > 1 else ""
         raise kind(
             f"The dataset cannot be trained on: {reported[0].error}{more}",
             hint="Repair or remove these files where they are, then try again.",

@@ -88,7 +88,7 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
         "No image has a caption",
     ):
         assert sentence in " ".join(summary.warnings)
-    with pytest.raises(InvalidInput, match="There are 5 more problems") as raised:
+    with pytest.raises(InvalidInput, match="Other problems: 5") as raised:
         summary.refuse_errors("cats")
     assert len(raised.value.details) == 6
     assert inspect(tmp_path, open_files=False).errors == []
@@ -115,7 +115,7 @@ def test_many_warnings_are_counted(tmp_path: Path) -> None:
         (tmp_path / f"{number:02}.txt").write_bytes(b"text")
     warnings = inspect(tmp_path).warnings
     assert len(warnings) == 21
-    assert warnings[-1] == "There are 30 more warnings."
+    assert warnings[-1] == "Other warnings: 30."
 
 
 def test_a_thousand_pictures_take_seconds(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from tests.unit.datasets.library_bench import picture
 
-from lorapod.datasets.contact_sheet import PICTURES_MAX, draw_contact_sheet
+from lorapod.datasets.contact_sheet import IMAGES_MAX, draw_contact_sheet
 
 
 def test_pictures_and_captions(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_of_many_pictures_some(tmp_path: Path) -> None:
     assert draw_contact_sheet(dataset, target)
     with Image.open(target) as sheet:
         rows = (sheet.height - 24) // 204
-    assert rows * 8 <= PICTURES_MAX
+    assert rows * 8 <= IMAGES_MAX
 
 
 def test_no_time_or_no_pictures(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ class TestUrls:
 class TestFailures:
     def test_every_file_that_is_not_there(self, place: Place, server: FaultServer) -> None:
         server.faults += [Fault(status=404)] * 3
-        with pytest.raises(NotFound, match="2 more files could not be fetched") as raised:
+        with pytest.raises(NotFound, match="Other files that could not be fetched: 2") as raised:
             place.fetch(urls(server))
         assert len(raised.value.details) == 3
         assert place.visible(urls(server)) == {}
@@ -296,11 +296,13 @@ class TestFailures:
         server.faults += [Fault(reset_after=2_000_000), *[Fault(status=503)] * 5]
         with pytest.raises(WorkerError):
             place.fetch(urls(server, "/large.png"))
-        assert place.left() != []
+        # A reset connection may lose what was sent and not read yet.
+        [part] = (place.workspace.training_data / ".incoming").rglob("*.part")
+        assert 0 < (kept := part.stat().st_size) <= 2_000_000
         server.faults.clear()
         sent = server.sent_bytes
         place.fetch(urls(server, "/large.png"))
-        assert server.sent_bytes - sent == len(large) - 2_000_000
+        assert server.sent_bytes - sent == len(large) - kept
         assert place.left() == []
 
     def test_a_stop_ends_it_within_a_second_and_the_next_goes_on(

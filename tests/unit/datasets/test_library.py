@@ -215,7 +215,7 @@ class TestBadFiles:
         assert [file.code for file in receipt.rejected] == [ErrorCode.CONFLICT]
 
     def test_several_bad_ones_are_one_error_with_all_of_them(self, bench: LibraryBench) -> None:
-        with pytest.raises(InvalidInput, match=r"And 1 more were refused") as caught:
+        with pytest.raises(InvalidInput, match=r"Other files refused: 1\.") as caught:
             bench.receive(incoming("a.png", b"x"), incoming("b.zip", packed({"/b.txt": b""})))
         assert [detail["code"] for detail in caught.value.details] == ["invalid_input", "unsafe_archive"]
 

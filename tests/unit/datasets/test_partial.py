@@ -76,7 +76,7 @@ def test_a_gap_is_a_conflict_that_names_the_next_offset(bench: LibraryBench, off
     if offset > 1000:
         part(bench, 0, 1000)
     expected = 1000 if offset > 1000 else 0
-    with pytest.raises(Conflict, match=f"{expected} bytes have come") as caught:
+    with pytest.raises(Conflict, match=f"{expected} bytes have arrived") as caught:
         part(bench, offset, 2048)
     assert caught.value.details[0]["expected_offset"] == expected
 
@@ -214,7 +214,7 @@ def test_parts_in_any_order_make_the_file_or_nothing(spans: list[tuple[int, int]
         received, complete = 0, False
         for begin, end in (sorted(span) for span in spans):
             if begin > received and not (complete and received == 0):
-                with pytest.raises(Conflict, match=f"; {received} bytes have come"):
+                with pytest.raises(Conflict, match=f"; {received} bytes have arrived"):
                     part(bench, begin, end, content=content, sha256=sha256)
                 continue
             stored = part(bench, begin, end, content=content, sha256=sha256)

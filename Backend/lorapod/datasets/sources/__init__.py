@@ -1,1 +1,1 @@
-"""Where datasets are fetched from."""
+"""The places that datasets are fetched from."""

@@ -19,25 +19,25 @@ from lorapod.wire.dataset import DatasetRef, HuggingFaceDataset, S3Prefix, Supab
 
 Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
 
-#: More objects than these are no dataset, and would fill the memory.
+#: Most objects of a source: more would fill the memory.
 MAX_OBJECTS = 100_000
 
 
 class _Abandoned(Exception):
-    """Nobody waits for this transfer any more."""
+    """The transfer was cancelled."""
 
 
 class ObjectSource:
-    """A `lorapod.datasets.sources.port.Source` of the objects below where a store was opened."""
+    """A `lorapod.datasets.sources.port.Source` of the objects in a store's folder."""
 
     def __init__(self, store: ObjectStore, *, name: str) -> None:
-        """Take what the store holds; `name` stands for where it was opened, e.g. `s3://bucket/prefix`."""
+        """Read from `store`; `name` is the folder that was opened, e.g. `s3://bucket/prefix`."""
         self._store = store
         self._name = name
         self._objects: dict[str, StoredObject] = {}
 
     async def files(self) -> Sequence[RemoteFile]:
-        """The objects whose names say that a dataset may hold them; a repository has others too."""
+        """List the objects whose suffixes a dataset may hold; a repository has others too."""
         self._objects = await asyncio.to_thread(self._list)
         return [
             RemoteFile(key=f"{self._name}/{key}", path=key, size_bytes=stored.size_bytes)
@@ -47,7 +47,7 @@ class ObjectSource:
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
     ) -> FetchedFile | None:
-        """Fetch one object, unless the list has told that it is known."""
+        """Fetch one object, unless the list shows that it is the `known` version."""
         listed = self._objects[file.path]
         version = _version(listed)
         if known and known == version:
@@ -89,7 +89,7 @@ class ObjectSource:
         if not found:
             kinds = ", ".join(sorted(others)[:5])
             raise InvalidInput(
-                f"{self._name} has no pictures, captions or zips, only {kinds}.",
+                f"{self._name} has no images, captions or zips, only {kinds}.",
                 hint="Put JPEG, PNG or WebP files there; tables such as parquet are not read.",
             )
         return found

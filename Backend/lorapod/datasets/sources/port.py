@@ -1,4 +1,4 @@
-"""What the fetching of a dataset needs of the place where it is."""
+"""The port of the places that datasets are fetched from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lorapod.safety.part_file import Version
 
-#: Called with the bytes of one file that have come, and those of the whole where they are known; from any thread.
+#: Called with the bytes of one file that have arrived, and those of the whole if known; from any thread.
 Progress = Callable[[int, int | None], None]
 
 
@@ -17,40 +17,40 @@ Progress = Callable[[int, int | None], None]
 class RemoteFile:
     """One file of a source."""
 
-    #: Stands for it wherever it is named again, for good; no secret is in it.
+    #: Its id in the ledger, which never changes; contains no secret.
     key: str
-    #: Folders and name, as the source has them.
+    #: Folders and name in the source.
     path: str
     size_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedFile:
-    """A file that has come."""
+    """A file that was downloaded."""
 
     sha256: str
-    #: What tells this content from the file's next one; empty: the source says nothing.
+    #: Changes with the content; empty if the source does not name versions.
     version: Version
 
 
 class Source(Protocol):
-    """One place with files; its methods run in an event loop, and can be cancelled at any time."""
+    """One place with files; its methods run in an event loop and can be cancelled at any time."""
 
     async def files(self) -> Sequence[RemoteFile]:
-        """Everything there that a dataset may hold.
+        """Return all files that a dataset may hold.
 
         Raises:
-            WorkerError: it cannot be read, or has no such folder.
+            WorkerError: the source cannot be read, or has no such folder.
         """
 
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
     ) -> FetchedFile | None:
-        """Bring one file to `target`; None where it is still the `known` version.
+        """Download one file to `target`; return None if it is still the `known` version.
 
-        What an earlier call left beside `target` is gone on with, where the source can.
+        If the source can, resume from what an earlier call left beside `target`.
 
         Raises:
-            WorkerError: it cannot be had, is too large, or the disk has no room; see each error's own code.
+            WorkerError: it cannot be downloaded, is too large, or the disk is full.
             OSError: the disk failed.
         """

@@ -1,4 +1,4 @@
-"""Async work inside a supervisor's thread, ended within a moment of a stop."""
+"""Run async work in a supervisor's thread, and end it soon after a stop."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-#: Between two questions whether to stop.
+#: Time between two checks for a stop.
 STOP_LOOK_S = 0.2
 
 Result = TypeVar("Result")
 
 
 class Stopped(Exception):
-    """The work was asked to stop."""
+    """The work was stopped on request."""
 
 
 def run_until(stopped: Callable[[], bool], work: Coroutine[Any, Any, Result]) -> Result:
-    """What `work` answers, from an event loop of its own.
+    """Run `work` in an event loop of its own, and return its result.
 
-    Threads that the work began and that hang (a name server, a network volume) are left behind, not waited for: that
-    is why this is not `asyncio.run`.
+    Threads of the work that hang (a name server, a network volume) are not waited for; `asyncio.run` would wait.
 
     Raises:
         Stopped: `stopped` became true; the work was cancelled.

@@ -1,4 +1,4 @@
-"""Files by their addresses: pictures, captions, zips."""
+"""Files by their URLs: images, captions, zips."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from lorapod.safety.fetch import Fetcher
 from lorapod.safety.part_file import Version
 from lorapod.safety.urls import check_url
 
-#: Parts of an address that change each time it is signed, while what it stands for does not.
+#: Query parameters that change each time a URL is signed, while the file stays the same.
 _SIGNATURES = ("x-amz-", "x-goog-", "awsaccesskeyid", "signature", "expires", "key-pair-id", "policy")
 
 
 class UrlSource:
-    """A `lorapod.datasets.sources.port.Source` of addresses."""
+    """A `lorapod.datasets.sources.port.Source` of URLs."""
 
     def __init__(self, addresses: Sequence[str], fetcher: Fetcher, *, allow_private: bool) -> None:
-        """Fetch each address, once where it is named twice, through an open fetcher.
+        """Fetch each URL through an open fetcher, once even if it is listed twice.
 
         Raises:
-            UnsafeUrl: one of them is not one that may be asked.
+            UnsafeUrl: this worker may not fetch one of them.
         """
         self._fetcher = fetcher
         self._addresses: dict[str, str] = {}
@@ -34,11 +34,11 @@ class UrlSource:
             key = url_key(url)
             if key not in self._addresses:
                 self._addresses[key] = address
-                # Bytes that are no UTF-8 become question marks, which no name keeps.
+                # Bytes that are not UTF-8 become question marks, which plain names do not keep.
                 self._files.append(RemoteFile(key=key, path=unquote(url.raw_path, errors="replace")))
 
     async def files(self) -> Sequence[RemoteFile]:
-        """One for each address."""
+        """Return one file for each URL."""
         return self._files
 
     async def fetch(
@@ -50,7 +50,7 @@ class UrlSource:
 
 
 def url_key(url: URL) -> str:
-    """What stands for an address however it is signed: no credentials, signature or fragment."""
+    """Return the URL without credentials, signature and fragment: the same however it is signed."""
     pairs = [
         pair for pair in url.raw_query_string.split("&") if pair and not pair.lower().startswith(_SIGNATURES)
     ]
