@@ -40,23 +40,17 @@ from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
-from lorapod.processes.starting import ColdStarter, Starter
-from lorapod.processes.store.open import open_store
-from lorapod.processes.store.port import StateStore
-from lorapod.processes.template.pool import TemplatePool
-from lorapod.safety.redaction import Redactor
 from lorapod.safety.vault import Vault
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
-from lorapod.telemetry import Headroom, Telemetry
 from lorapod.trainers.dataset_readers import DatasetReaders
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
-from lorapod.workspace import Workspace
+from lorapod.worker_base import WorkerBase
 
 #: Seconds that delivery gets at the end, however long the processes took to stop: their ends are events too.
 LAST_EVENTS_S = 1.0
@@ -89,7 +83,7 @@ class Worker:
             OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
             ValueError: `STATE_URL` is not a known form, or the settings for events cannot be used.
         """
-        base = _Base.open(settings, clock or SystemClock())
+        base = WorkerBase.open(settings, clock or SystemClock())
         trainers = trainers or open_trainers(settings, base.workspace)
         engines = engines or open_engines(settings, base.workspace, clock=base.clock, starter=base.starter)
         events = _Events.open(base)
@@ -138,46 +132,6 @@ class Worker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Base:
-    """The parts that most other parts of a worker need."""
-
-    settings: Settings
-    clock: Clock
-    redactor: Redactor
-    workspace: Workspace
-    scratch: Scratch
-    telemetry: Telemetry
-    room: Headroom
-    store: StateStore
-    stores: ObjectStores
-    starter: Starter
-
-    @classmethod
-    def open(cls, settings: Settings, clock: Clock) -> Self:
-        """Make the folders and open the state store; raise as `Worker.create` does."""
-        redactor = Redactor(settings.secret_values())
-        workspace = Workspace.create(settings.workspace_root)
-        telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
-        return cls(
-            settings=settings,
-            clock=clock,
-            redactor=redactor,
-            workspace=workspace,
-            scratch=Scratch.open(settings.scratch_root),
-            telemetry=telemetry,
-            room=Headroom(
-                telemetry=telemetry,
-                root=workspace.root,
-                min_free_memory_bytes=settings.min_free_memory_bytes,
-                min_free_disk_bytes=settings.disk_min_free_bytes,
-            ),
-            store=open_store(settings, workspace, clock),
-            stores=ObjectStores(settings=settings, workspace=workspace, redactor=redactor),
-            starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Events:
     """What emits and delivers events."""
 
@@ -187,7 +141,7 @@ class _Events:
     emitter: EventEmitter
 
     @classmethod
-    def open(cls, base: _Base) -> Self:
+    def open(cls, base: WorkerBase) -> Self:
         """Open the sinks that the settings name; raise as `Worker.create` does."""
         settings = base.settings
         updates = RunPodSink(base.clock, interval_s=settings.progress_interval_s)
@@ -207,7 +161,7 @@ class _Events:
         return cls(updates=updates, courier=courier, emitter=emitter)
 
 
-def _process_context(base: _Base, emitter: EventEmitter) -> ProcessContext:
+def _process_context(base: WorkerBase, emitter: EventEmitter) -> ProcessContext:
     settings = base.settings
     return ProcessContext(
         workspace=base.workspace,
@@ -233,7 +187,11 @@ def _process_context(base: _Base, emitter: EventEmitter) -> ProcessContext:
 
 
 def _services(
-    base: _Base, trainers: TrainerRegistry, engines: EngineRegistry, events: _Events, context: ProcessContext
+    base: WorkerBase,
+    trainers: TrainerRegistry,
+    engines: EngineRegistry,
+    events: _Events,
+    context: ProcessContext,
 ) -> Services:
     settings, workspace, clock = base.settings, base.workspace, base.clock
     mirrors = _mirrors(base)
@@ -290,7 +248,7 @@ def _services(
     )
 
 
-def _mirrors(base: _Base) -> Mirrors:
+def _mirrors(base: WorkerBase) -> Mirrors:
     """Return what uploads artifacts; a mirror retries by itself, so its stores retry only for a short time."""
     settings, workspace = base.settings, base.workspace
     patience_s = min(settings.store_patience_s, MIRROR_RETRIES_S)

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.engine_catalog import CatalogEngine, CatalogRequest
-from lorapod.actions.starting import Finished, ProcessAnswers, Started, asking
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
 from lorapod.settings import Settings

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.answers import asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.outputs import OutputDelivery
-from lorapod.actions.starting import asking
 from lorapod.engines.port import Engine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.resolving import fetch_input_image, resolve

@@ -7,9 +7,9 @@ from functools import partial
 from pydantic import Field, SecretStr
 
 from lorapod.actions.action import Action, RunPodJob
+from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
-from lorapod.actions.starting import Finished, ProcessAnswers, Started, asking
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
 from lorapod.settings import Settings

@@ -9,13 +9,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import get_type_hints
 
+from lorapod.actions.answers import ProcessAnswers
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.checkup import Checkup
 from lorapod.actions.download_file import FileParts
 from lorapod.actions.generate import Generations
 from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
-from lorapod.actions.starting import ProcessAnswers, TrainingStarts
+from lorapod.actions.starting import TrainingStarts
 from lorapod.clock import Clock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.starting import DryRun, Finished, Started, StartRequest, TrainingStarts
+from lorapod.actions.answers import Finished, Started
+from lorapod.actions.starting import DryRun, StartRequest, TrainingStarts
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS

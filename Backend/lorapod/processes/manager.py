@@ -5,22 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from itertools import islice
 
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, Unsupported
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.order import (
-    Accepted,
-    Order,
-    SealedCallback,
-    TaskOrder,
-    is_retry,
-    keep_order,
-    read_order,
-)
+from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
 from lorapod.processes.progress import Progress
 from lorapod.processes.pulse import this_host
 from lorapod.processes.record import ProcessRecord, new_process_id
@@ -56,7 +47,7 @@ class RealProcessManager(ProcessRegistry):
         """
         super().__init__(context.store.records, ChangeQueue(self._handle))
         self._context = context
-        self._kinds = Kinds(kinds, context, worker_id=worker_id)
+        self.kinds = Kinds(kinds, context, worker_id=worker_id)
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self._closing = False
@@ -81,7 +72,7 @@ class RealProcessManager(ProcessRegistry):
         Raises:
             WorkerError: what the process's kind refuses.
         """
-        return self._kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order, None)
+        return self.kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order, None)
 
     def submit(self, type_: str, order: Order, *, live: object = None) -> Accepted:
         """Start a process; or find the one that the order's key belongs to, and resume it.
@@ -99,7 +90,7 @@ class RealProcessManager(ProcessRegistry):
             Conflict: it would have to wait, and its caller does not want that.
             OSError: the record cannot be written.
         """
-        kind = self._kinds[type_]
+        kind = self.kinds[type_]
         store = self._context.store.records
         key = order.key
         while True:
@@ -115,7 +106,7 @@ class RealProcessManager(ProcessRegistry):
                     continue
                 process_id = owner
                 plan = kind.plan(process_id, order, live)
-            record = self._kinds.first_record(kind, process_id, plan, order)
+            record = self.kinds.first_record(kind, process_id, plan, order)
             try:
                 self._hold(record, plan, order)
             except RecordExists:
@@ -145,23 +136,17 @@ class RealProcessManager(ProcessRegistry):
             WorkerError: the trainer or engine refuses the order now.
         """
         record = self.get(process_id)
-        if is_retry(record, runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
+        if record.is_retry(runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, runpod_job_id)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        kind = self._kinds.of(record)
+        kind = self.kinds.of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
         order = read_order(kind.order_type, self._context.store.orders, process_id)
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
         return self._take_up(record, order, runpod_job_id, live=None)
-
-    def resumable_ids(self, limit: int) -> list[str]:
-        """Return the ids of the newest processes whose type can be resumed, newest first; reads no record."""
-        types = {kind.name for kind in self._kinds if kind.resumable}
-        known = (each for each in self._records.ids() if each.rpartition("_")[0] in types)
-        return list(islice(known, limit))
 
     def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
         """Have a live process stopped, saved or sampled, on whatever worker holds it; returns at once.
@@ -173,7 +158,7 @@ class RealProcessManager(ProcessRegistry):
         """
         record = self.get(process_id)
         wanted = request.capability
-        if wanted is not None and wanted not in self._kinds.of(record).capabilities(record):
+        if wanted is not None and wanted not in self.kinds.of(record).capabilities(record):
             who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
             raise Unsupported(f"{who} cannot {wanted} on request.")
         if record.status is ProcessStatus.INTERRUPTED and wanted is None:
@@ -220,11 +205,11 @@ class RealProcessManager(ProcessRegistry):
             keep_order(order.made_again(record), orders, process_id)
         if not record.status.unfinished:
             return Accepted.found(record, order.runpod_job_id)
-        if self._kinds.of(record).resumable:
+        if self.kinds.of(record).resumable:
             return self.resume(
                 process_id, runpod_job_id=order.runpod_job_id, job_s3=order.job_s3, callback=order.callback
             )
-        if is_retry(record, order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
+        if record.is_retry(order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, order.runpod_job_id)
         # This request has everything that was not kept of the first one.
         return self._take_up(record, order, order.runpod_job_id, live=live)
@@ -233,7 +218,7 @@ class RealProcessManager(ProcessRegistry):
         self, record: ProcessRecord, order: Order, runpod_job_id: str | None, *, live: object
     ) -> Accepted:
         """Begin a further run of an unfinished process."""
-        plan = self._kinds.of(record).plan(record.process_id, order, live)
+        plan = self.kinds.of(record).plan(record.process_id, order, live)
         resumption = plan.work.resumption()
         queued = record.taken_up(
             worker_id=self._worker_id,

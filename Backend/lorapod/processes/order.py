@@ -139,12 +139,7 @@ class Accepted:
     @classmethod
     def found(cls, record: ProcessRecord, runpod_job_id: str | None) -> Accepted:
         """Return a process that existed already; `runpod_job_id` is the RunPod job that asks now."""
-        return cls(record=record, retried=is_retry(record, runpod_job_id))
-
-
-def is_retry(record: ProcessRecord, runpod_job_id: str | None) -> bool:
-    """Return whether a RunPod job asks for a run that it has asked for before."""
-    return runpod_job_id is not None and record.runpod_job_id == runpod_job_id
+        return cls(record=record, retried=record.is_retry(runpod_job_id))
 
 
 OrderT = TypeVar("OrderT", bound=Order)

@@ -128,6 +128,10 @@ class ProcessRecord:
         """The step that its trainer resumed from; None if it did not."""
         return self.training.resumed_from_step if self.training is not None else None
 
+    def is_retry(self, runpod_job_id: str | None) -> bool:
+        """Return whether a RunPod job asks for a run that it has asked for before."""
+        return runpod_job_id is not None and self.runpod_job_id == runpod_job_id
+
     def output_folder(self, workspace: Workspace) -> Path:
         """Where everything lies that came of it."""
         return workspace.output_folder(self.process_id, self.session)

@@ -32,7 +32,8 @@ def resume_interrupted(manager: RealProcessManager, clock: Clock) -> None:
 def _interrupted(manager: RealProcessManager, clock: Clock) -> list[ProcessRecord]:
     """Return the interrupted processes that can be resumed, newest first; reads `LOOKED_AT` records at most."""
     found = []
-    for process_id in manager.resumable_ids(LOOKED_AT):
+    types = {kind.name for kind in manager.kinds if kind.resumable}
+    for process_id in manager.newest_ids(types, LOOKED_AT):
         try:
             record = manager.get(process_id)
         except NotFound:

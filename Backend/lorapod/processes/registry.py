@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
@@ -90,6 +91,11 @@ class ProcessRegistry:
                 continue
             if not record.status.final:
                 yield record
+
+    def newest_ids(self, types: Collection[str], limit: int) -> Sequence[str]:
+        """Return the ids of the newest processes of these types, newest first; reads no record."""
+        known = (each for each in self._records.ids() if each.rpartition("_")[0] in types)
+        return list(islice(known, limit))
 
     def counts(self) -> Mapping[str, int]:
         """How many processes this worker holds, by status."""

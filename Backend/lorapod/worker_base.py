@@ -1,0 +1,58 @@
+"""The parts that most other parts of a worker are built on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from lorapod.clock import Clock
+from lorapod.processes.starting import ColdStarter, Starter
+from lorapod.processes.store.open import open_store
+from lorapod.processes.store.port import StateStore
+from lorapod.processes.template.pool import TemplatePool
+from lorapod.safety.redaction import Redactor
+from lorapod.scratch import Scratch
+from lorapod.settings import Settings
+from lorapod.storage.stores import ObjectStores
+from lorapod.telemetry import Headroom, Telemetry
+from lorapod.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerBase:
+    """The parts that most other parts of a worker need."""
+
+    settings: Settings
+    clock: Clock
+    redactor: Redactor
+    workspace: Workspace
+    scratch: Scratch
+    telemetry: Telemetry
+    room: Headroom
+    store: StateStore
+    stores: ObjectStores
+    starter: Starter
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> Self:
+        """Make the folders and open the state store; raise as `Worker.create` does."""
+        redactor = Redactor(settings.secret_values())
+        workspace = Workspace.create(settings.workspace_root)
+        telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
+        return cls(
+            settings=settings,
+            clock=clock,
+            redactor=redactor,
+            workspace=workspace,
+            scratch=Scratch.open(settings.scratch_root),
+            telemetry=telemetry,
+            room=Headroom(
+                telemetry=telemetry,
+                root=workspace.root,
+                min_free_memory_bytes=settings.min_free_memory_bytes,
+                min_free_disk_bytes=settings.disk_min_free_bytes,
+            ),
+            store=open_store(settings, workspace, clock),
+            stores=ObjectStores(settings=settings, workspace=workspace, redactor=redactor),
+            starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
+        )
