@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +12,34 @@ import typer
 
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
-from lorapod.client.errors import LorapodError, ProcessEnded
+from lorapod.client.errors import InvalidInputError, LorapodError, ProcessEnded
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
+
+#: The option that sets a field of the request.
+OPTIONS = {
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "preset",
+            "name",
+            "model",
+            "trigger_word",
+            "steps",
+            "rank",
+            "learning_rate",
+            "resolution",
+        )
+    },
+    "trainer": "--trainer",
+    "sample_prompts": "--sample-prompt",
+    "upload": "--upload-to",
+    "dataset.urls": "--dataset-url",
+    "dataset.huggingface": "--dataset-repo",
+    "dataset": "--dataset",
+    "config.process[0].model.name_or_path": "--model",
+}
 
 
 PresetOption = Annotated[str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")]
@@ -98,7 +124,7 @@ def train(
         "trainer": trainer,
         "upload": _object(upload_to),
     }
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json) as session, _refusals_by_option(as_json=as_json):
         if dry_run:
             _dry_run(session, fields)
             return
@@ -134,6 +160,32 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
+def with_options(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a refusal's details with the command's options in place of the request's fields."""
+    return [
+        {**detail, "field": _option(detail["field"])} if "field" in detail else dict(detail)
+        for detail in details
+    ]
+
+
+def _option(field: str) -> str:
+    for name, option in OPTIONS.items():
+        if field == name or field.startswith((f"{name}.", f"{name}[")):
+            return option
+    return field
+
+
+@contextmanager
+def _refusals_by_option(*, as_json: bool) -> Iterator[None]:
+    """Name options in what a person reads; a script gets the fields as the worker names them."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if not as_json:
+            error.details = tuple(with_options(error.details))
+        raise
+
+
 def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
     session.screen.warn(training.started.get("warnings", ()))
@@ -154,7 +206,7 @@ def _dry_run(session: CommandSession, fields: dict[str, Any]) -> None:
         session.screen.line(f"The request is valid; {answer['trainer']} would train it.")
     else:
         session.screen.error(
-            LorapodError("The worker would refuse this training.", details=answer["refused"])
+            LorapodError("The worker would refuse this training.", details=with_options(answer["refused"]))
         )
     if not answer["accepted"]:
         raise typer.Exit(ExitCode.USAGE)

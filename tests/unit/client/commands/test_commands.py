@@ -227,3 +227,27 @@ def test_a_report_of_something_else_than_a_training_is_refused(
 
     assert "is not a training but of type generate" in told
     assert list(tmp_path.iterdir()) == []
+
+
+REFUSED = [
+    {"field": "dataset.training_name", "error": "there is no dataset 'cat'"},
+    {"field": "config.process[0].model.name_or_path", "error": "there is no model 'x'"},
+    {"field": "config.process[0].train.lr", "error": "is not a number"},
+    {"error": "two of them"},
+]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_refused_training_names_the_options(call: Any, queue: FakeQueue, *, dry_run: bool) -> None:
+    refused = {"warnings": [], "accepted": False, "refused": REFUSED}
+    error = {"error": "The request is not valid.", "code": "invalid_input", "details": REFUSED}
+    queue.actions["train"] = lambda _: refused if dry_run else error
+    queue.states = [{"status": "FAILED", "error": error["error"], "output": error}]
+    arguments = ["train", "--preset", "sd15", "--dataset", "cat", *(["--dry-run"] if dry_run else [])]
+
+    told = call(*arguments, code=2)
+
+    assert "--dataset there is no dataset 'cat'" in told
+    assert "--model there is no model 'x'" in told
+    assert "config.process[0].train.lr is not a number" in told
+    assert "training_name" in call(*arguments, "--json", code=2)
