@@ -87,7 +87,7 @@ class RealProcessManager(ProcessRegistry):
 
         Raises:
             WorkerError: the trainer or engine refuses the order, or the machine has no room for it.
-            Conflict: it would have to wait, and its caller does not want that.
+            Conflict: it would have to wait, and its caller does not want that; or its key's record is unreadable.
             OSError: the record cannot be written.
         """
         kind = self.kinds[type_]
@@ -110,6 +110,7 @@ class RealProcessManager(ProcessRegistry):
             try:
                 self._hold(record, plan, order)
             except RecordExists:
+                self._refuse_unreadable(process_id)
                 continue
             return Accepted(record=record, warnings=plan.warnings, begun=True)
 
@@ -253,28 +254,42 @@ class RealProcessManager(ProcessRegistry):
             before.join(LET_GO_S)
             self.changes.drain(LET_GO_S)
         supervisor = Supervisor(record, plan.work, context, self.changes)
-        with self._lock:
-            if self._closing:
-                raise Conflict("This worker is being stopped; send the request again.")
-            if record.process_id in self.supervisors:
-                raise RecordExists(record.process_id)
-            if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
-                holders = [other for other in list(self.supervisors.values()) if other.needs_slot]
-                refuse_if_busy(holders, context.slots.count, plan.work.resident)
-            # First in RAM: the keeper marks dead whatever the store says this worker holds and it does not.
-            self.supervisors[record.process_id] = supervisor
         try:
+            self._admit(supervisor, plan, order)
             context.pulse.follow(supervisor.heard)
             context.store.records.create(record)
             keep_order(order, context.store.orders, record.process_id)
             if record.generation > 1:
                 # Messages to an earlier holder are not meant for this one.
                 context.store.mailbox.take(record.process_id)
+            supervisor.start()
         except BaseException:
-            context.pulse.unfollow(supervisor.heard)
-            self.supervisors.pop(record.process_id, None)
+            supervisor.discard()
+            if self.supervisors.get(record.process_id) is supervisor:
+                del self.supervisors[record.process_id]
             raise
-        supervisor.start()
+
+    def _admit(self, supervisor: Supervisor, plan: Plan, order: Order) -> None:
+        """Hold a process in RAM first: the keeper marks dead what the store says this worker holds and it does not."""
+        process_id = supervisor.record.process_id
+        with self._lock:
+            if self._closing:
+                raise Conflict("This worker is being stopped; send the request again.")
+            if process_id in self.supervisors:
+                raise RecordExists(process_id)
+            if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
+                holders = [other for other in list(self.supervisors.values()) if other.needs_slot]
+                refuse_if_busy(holders, self._context.slots.count, plan.work.resident)
+            self.supervisors[process_id] = supervisor
+
+    def _refuse_unreadable(self, process_id: str) -> None:
+        """Refuse a request whose process has a record that this worker cannot read."""
+        if process_id not in self.supervisors and self._context.store.records.load(process_id) is None:
+            raise Conflict(
+                f"This request belongs to the process {process_id}, whose record cannot be read: it is damaged, or a "
+                "newer version of the worker wrote it.",
+                hint="Send it as a new job with another idempotency_key, or to a worker of the newer version.",
+            )
 
     def _deliver(self, process_id: str, request: ControlRequest) -> None:
         """Act on a request about a process that this worker holds."""

@@ -45,6 +45,7 @@ class Supervisor:
         self._waker = Waker()
         self._running: Run | None = None
         self._closing = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=record.process_id, daemon=True)
 
     @property
@@ -85,9 +86,14 @@ class Supervisor:
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; return whether it did in time."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        """Wait for the end, also of what has not begun yet; return whether it was reached in time. Any thread."""
+        return self._over.wait(timeout_s)
+
+    def discard(self) -> None:
+        """Let go of everything: the process could not be begun."""
+        self._context.pulse.unfollow(self.heard)
+        self._waker.close()
+        self._over.set()
 
     def stop(self, request: StopRequest) -> None:
         """Have the process stopped; several requests become one, see `StopRequest.merged`. Any thread.
@@ -136,10 +142,19 @@ class Supervisor:
                     )
                 )
         finally:
+            try:
+                self._clean_up()
+            finally:
+                self._over.set()
+
+    def _clean_up(self) -> None:
+        try:
             self._work.over(self.record, lost=self.lease is LeaseState.LOST)
-            self._context.pulse.unfollow(self.heard)
-            self._waker.close()
-            self._ledger.finish(self._closing)
+        except Exception:
+            logger.exception("cleaning up failed", extra={"process_id": self.record.process_id})
+        self._context.pulse.unfollow(self.heard)
+        self._waker.close()
+        self._ledger.finish(self._closing)
 
     def _wait_and_work(self) -> None:
         work = self._work

@@ -1,0 +1,119 @@
+"""Beginning to hold a process: what fails on the way, or is cut short, leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lorapod.deadline import Deadline
+from lorapod.errors import Conflict
+from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import TaskOrder
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.store.file import RECORD_NAME
+from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
+from lorapod.testing.store import MemoryRecords, open_memory_store
+from lorapod.testing.task import CountingKind
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "workspace"
+
+
+@pytest.fixture
+def manager(root: Path) -> Iterator[RealProcessManager]:
+    opened = open_manager(root, warm=False, kinds=[CountingKind()])
+    yield opened
+    opened.close(Deadline.after(5))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_refused_process_leaves_no_descriptor(manager: RealProcessManager) -> None:
+    holder = task_on(manager, "count", steps=2000)
+    await until(manager, holder, lambda now: now.status is ProcessStatus.RUNNING)
+    before = descriptors()
+    for _ in range(20):
+        with pytest.raises(Conflict):
+            task_on(manager, "count", refuse_if_busy=True)
+    assert descriptors() < before + 5
+
+
+class SlowRecords(MemoryRecords):
+    """A store whose disk answers late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def create(self, record: ProcessRecord) -> None:
+        self.asked.set()
+        self.answers.wait(SOON_S)
+        super().create(record)
+
+
+async def test_a_worker_that_is_stopped_while_a_process_begins_stops_all_others(root: Path) -> None:
+    records = SlowRecords()
+    store = open_memory_store()
+    store = type(store)(
+        records=records, orders=store.orders, heartbeats=store.heartbeats, mailbox=store.mailbox
+    )
+    manager = open_manager(root, store=store, gpus=(0, 1))
+    records.answers.set()
+    running = train_on(manager, steps=5000)
+    await until(manager, running, lambda now: now.progress.step > 0)
+    records.answers.clear()
+    records.asked.clear()
+    beginning = asyncio.create_task(asyncio.to_thread(train_on, manager, steps=5000))
+    await asyncio.to_thread(records.asked.wait, SOON_S)
+    await asyncio.to_thread(manager.close, Deadline.after(4))
+    stored = records.load(running.process_id)
+    assert stored is not None
+    assert stored.status is ProcessStatus.INTERRUPTED
+    records.answers.set()
+    late = await beginning
+    # It began after all had been asked to stop: it heard that too.
+    assert await asyncio.to_thread(manager.supervisors[late.process_id].join, SOON_S)
+    assert manager.supervisors[late.process_id].record.status is ProcessStatus.INTERRUPTED
+
+
+async def test_a_process_whose_thread_cannot_be_started_is_interrupted(
+    manager: RealProcessManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_supervisor: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lorapod.processes.supervisor.Supervisor.start", refuse)
+        with pytest.raises(RuntimeError):
+            task_on(manager, "count")
+    (page, _) = manager.page(status=None, limit=1, before=None)
+    assert (await ended(manager, page[0])).status is ProcessStatus.INTERRUPTED
+
+
+async def test_a_key_whose_record_cannot_be_read_is_refused(
+    manager: RealProcessManager, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = TaskOrder(input={}, idempotency_key="mine")
+    first = manager.submit("count", order).record
+    await ended(manager, first)
+    (root / "processes" / first.process_id / RECORD_NAME).write_text('{"version": 999}')
+    claims = []
+    claim_key = manager._records.claim_key
+
+    def counted(key: str, process_id: str) -> str:
+        claims.append(key)
+        assert len(claims) < 20, "it tries for ever"
+        return claim_key(key, process_id)
+
+    monkeypatch.setattr(manager._records, "claim_key", counted)
+    with pytest.raises(Conflict, match=first.process_id):
+        await asyncio.to_thread(manager.submit, "count", order)
