@@ -170,7 +170,8 @@ class Courier:
             task.cancel()
         await asyncio.gather(*tasks, *self._departing, return_exceptions=True)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._deadline.left_s):
+            # `close` does not wait longer than its deadline; connections must be closed all the same.
+            async with asyncio.timeout(max(CLOSE_S, self._deadline.left_s)):
                 await asyncio.gather(*(close_sink(sink) for sink in self._sinks))
 
     def _busy(self) -> bool:

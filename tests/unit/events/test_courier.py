@@ -404,6 +404,20 @@ async def test_a_sink_that_cannot_close_does_not_keep_the_others_open(tmp_path: 
     assert closed == [True]
 
 
+async def test_sinks_close_their_connections_also_if_no_time_is_left(tmp_path: Path) -> None:
+    sink, closed = MemorySink(), threading.Event()
+
+    async def close() -> None:
+        await asyncio.sleep(0.01)
+        closed.set()
+
+    vars(sink)["close"] = close
+    office = CourierBench(tmp_path / "workspace", sink)
+    office.start()
+    await asyncio.to_thread(office.courier.close, Deadline.after(0))
+    assert await asyncio.to_thread(closed.wait, 5)
+
+
 @pytest.mark.expects_errors("events cannot be taken over")
 async def test_one_process_that_cannot_be_taken_up_does_not_hold_up_the_others(
     tmp_path: Path, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
