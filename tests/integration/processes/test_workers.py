@@ -346,7 +346,7 @@ async def test_without_its_order_a_process_cannot_be_resumed(manager: RealProces
     record = train_on(manager, steps=4, behaviour="crash")
     await ended(manager, record)
     (root / "processes" / record.process_id / ORDER_NAME).unlink()
-    with pytest.raises(NotFound, match="any more"):
+    with pytest.raises(NotFound, match="gone or damaged"):
         manager.resume(record.process_id)
 
 
