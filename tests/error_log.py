@@ -11,9 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-#: asyncio logs what a task or callback raised and nobody asked for.
-LOGGERS = ("lorapod", "asyncio")
-
 #: A local endpoint writes its workers' output there, line by line.
 OUTPUT = "lorapod.endpoint.output"
 
@@ -102,7 +99,7 @@ def _appended(folder: Path, offsets: dict[Path, int]) -> list[str]:
 
 
 def _ours(logger: str) -> bool:
-    return logger.partition(".")[0] in LOGGERS
+    return logger.partition(".")[0] == "lorapod"
 
 
 error_log = ErrorLog()

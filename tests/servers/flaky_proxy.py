@@ -53,7 +53,8 @@ class FlakyProxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            # Cancelled at the end: a stream server of Python 3.11 takes that for an error of its own, and logs it.
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 if self._statuses:
                     await self._refuse(reader, writer, self._statuses.pop())
                 else:
