@@ -47,7 +47,7 @@ class DownloadedFile:
     entry: LedgerEntry | None = None
 
     def hand_over(self, area: StagingArea, plain: PlainName, room: Path) -> None:
-        """Give it to a area under a plain name; the content stays for another try.
+        """Give it to a staging area under a plain name; the content stays, for another try.
 
         Raises:
             OSError: the file system failed.
@@ -88,7 +88,7 @@ class Download:
         """
         self._files = await self.source.files()
         if len(self._files) > MAX_FILES:
-            raise TooLarge(f"The dataset has {len(self._files)} files; {MAX_FILES} is the most.")
+            raise TooLarge(f"The dataset has {len(self._files)} files; at most {MAX_FILES} are allowed.")
         self._check_sizes()
         self.folder.mkdir(exist_ok=True)
         self._done = {file.key: (0, file.size_bytes) for file in self._files}

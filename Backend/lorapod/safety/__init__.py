@@ -1,1 +1,1 @@
-"""What stands between callers and the machine."""
+"""Checks of what callers send: images, archives, URLs; and the redaction of secrets."""

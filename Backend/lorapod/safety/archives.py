@@ -1,4 +1,4 @@
-"""Zip archives, unpacked without trusting a word of what they say."""
+"""Unpack zip archives without trust in anything that they declare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 20
 #: An entry may grow this much beyond the ratio: small texts pack well.
 _RATIO_FLOOR_BYTES = 1 << 20
 
-#: Bytes of the list of contents that one entry may take: its fixed part, a name and some extra fields.
+#: Most bytes of one entry in the list of contents: its fixed part, a name and some extra fields.
 _LISTING_BYTES_PER_ENTRY = 512
 
 _END_RECORD = struct.Struct("<4s4H2LH")
@@ -42,13 +42,13 @@ class ArchiveLimits:
     total_bytes: int = 20_000_000_000
     #: What the disk has room for.
     free_bytes: int = 20_000_000_000
-    #: Unpacked bytes for each packed byte, of one entry; pictures pack hardly at all, text about ten times.
+    #: Unpacked bytes for each packed byte, of one entry; images are hardly compressed, text about ten times.
     ratio: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unpacked:
-    """One file that came out of an archive."""
+    """One file that was unpacked."""
 
     name: str
     path: Path
@@ -56,7 +56,7 @@ class Unpacked:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """One file that stayed in."""
+    """One file that was not unpacked."""
 
     name: str
     error: WorkerError
@@ -67,11 +67,11 @@ def unpack(
 ) -> tuple[Sequence[Unpacked], Sequence[Refused]]:
     """Unpack a zip archive flat into `into`, an empty folder: folders inside the archive are dropped from the names.
 
-    Hidden files and what systems leave behind (`__MACOSX`, `Thumbs.db`) are passed over. Names that are not plain,
-    and names that occur twice, are refused one by one; archives inside the archive are left packed.
+    Hidden files and those of operating systems (`__MACOSX`, `Thumbs.db`) are ignored. Names that are not plain, and
+    names that occur twice, are refused one by one; archives inside the archive stay packed.
 
     Raises:
-        UnsafeArchive: an entry leads outside, is no file (a link, a device), is encrypted, or it unpacks to more
+        UnsafeArchive: an entry leads outside, is not a file (a link, a device), is encrypted, or it unpacks to more
             than `limits` allow, by the bytes that really come out. Nothing is left in `into`.
         InsufficientStorage: it unpacks to more than `limits.free_bytes`. Nothing is left in `into`.
         InvalidInput: it is not a zip archive, or it is damaged. Nothing is left in `into`.
@@ -100,7 +100,7 @@ def _unpack(
                 try:
                     safe_name(name, field="filename")
                     if name in taken:
-                        raise Conflict(f"There are two files {name} in the archive; the first one counts.")
+                        raise Conflict(f"There are two files {name!r} in the archive; the first one counts.")
                 except WorkerError as error:
                     refused.append(Refused(name=entry.filename, error=error))
                     continue
@@ -114,25 +114,25 @@ def _unpack(
 
 
 def _check_listing(archive: Path, limits: ArchiveLimits) -> None:
-    """Refuse a list of contents that would fill the memory, before zipfile reads it whole."""
+    """Refuse a list of contents that would fill the memory, before zipfile reads it."""
     with archive.open("rb") as file:
         size_bytes = file.seek(0, 2)
         file.seek(max(0, size_bytes - _COMMENT_MAX_BYTES - _END_RECORD.size))
         tail = file.read()
     place = tail.rfind(_END_MAGIC)
     if place < 0 or len(tail) - place < _END_RECORD.size:
-        raise InvalidInput("It is not a zip archive, or it is cut off.")
+        raise InvalidInput("The file is not a zip archive, or it is cut off.")
     fields = _END_RECORD.unpack_from(tail, place)
     entries, listing_bytes = fields[4], fields[5]
     if entries == 0xFFFF or entries > limits.files or listing_bytes > limits.files * _LISTING_BYTES_PER_ENTRY:
-        raise UnsafeArchive(f"The archive has too many entries; {limits.files} is the most.")
+        raise UnsafeArchive(f"The archive has too many entries; at most {limits.files} are allowed.")
 
 
 def _files(opened: zipfile.ZipFile, limits: ArchiveLimits) -> Iterator[zipfile.ZipInfo]:
-    """The entries worth unpacking, each checked."""
+    """Yield the entries to unpack, each checked."""
     entries = opened.infolist()
     if len(entries) > limits.files:
-        raise UnsafeArchive(f"The archive has {len(entries)} entries; {limits.files} is the most.")
+        raise UnsafeArchive(f"The archive has {len(entries)} entries; at most {limits.files} are allowed.")
     total_bytes = sum(entry.file_size for entry in entries)
     if total_bytes > limits.total_bytes:
         raise UnsafeArchive(f"The archive unpacks to more than {limits.total_bytes} bytes.")
@@ -188,7 +188,7 @@ def _copy(source: IO[bytes], target: Path, entry: zipfile.ZipInfo, most_bytes: i
             written += len(chunk)
             if written > most_bytes:
                 raise UnsafeArchive(
-                    f"The archive's entry {entry.filename[:80]!r} unpacks to suspiciously many bytes."
+                    f"The archive's entry {entry.filename[:80]!r} unpacks to more bytes than it declares or than is safe."
                 )
             file.write(chunk)
     return written

@@ -1,10 +1,10 @@
-"""The one way from an address that a caller gave to a file on disk.
+"""Download a file from a URL that a caller gave; no other code does that.
 
-Built on aiohttp rather than on `runpod.serverless.utils.rp_ssrf`, which guards the same door: that one downloads in
-one piece, cannot go on after a broken connection nor be stopped within a second, takes its limits from the
-environment, tells whole addresses, signatures included, in its errors, and costs the import of the SDK. Here every
-socket is made by a factory that looks at the address it will be connected to, so neither a redirect nor a name that
-changes its meaning gets past it. Proxies of the environment are not used: through one, nobody could tell.
+Built on aiohttp rather than on `runpod.serverless.utils.rp_ssrf`, which has the same purpose: that one downloads in
+one piece, cannot resume after a broken connection nor be stopped within a second, takes its limits from the
+environment, shows whole URLs with their signatures in its errors, and needs the import of the SDK. Here every socket
+is made by a factory that checks the IP address it will be connected to, so neither a redirect nor a changed name gets
+past it. Proxies of the environment are not used: a proxy would hide the IP address.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ MAX_REDIRECTS = 5
 
 _CHUNK_BYTES = 1 << 20
 
-#: A broken connection that brought at least this much is gone on with at once, without counting as a failure.
+#: After a connection that brought at least this much, the next one is tried at once, and no failure is counted.
 _WORTHWHILE_BYTES = 64 << 10
 
-#: Called with the bytes that have come, and those of the whole where they are known.
+#: Called with the bytes that have arrived, and those of the whole if known.
 Progress = Callable[[int, int | None], None]
 
-#: Called with the name that the server gives the file, where it does, before any of its bytes are kept.
+#: Called with the file's name as the server gives it, if it does, before any bytes are stored.
 Named = Callable[[str | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchLimits:
-    """How much, how long, and how often."""
+    """Limits of one download: bytes, seconds, attempts."""
 
     max_bytes: int = 50_000_000_000
     keep_free_bytes: int = 1_000_000_000
@@ -60,7 +60,7 @@ class FetchLimits:
     #: Longest time without a byte.
     idle_s: float = 60
     total_s: float = 6 * 3600
-    #: Tries in a row that bring nothing.
+    #: Attempts in a row that bring nothing.
     attempts: int = 6
     #: Longest wait that a server may ask for.
     retry_after_max_s: float = 120
@@ -68,7 +68,7 @@ class FetchLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """A file that has come whole."""
+    """A file that was downloaded completely."""
 
     size_bytes: int
     #: Hexadecimal.
@@ -77,7 +77,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches files over http and https; one for many, inside `async with`."""
+    """Downloads files over http and https; used inside `async with`, for any number of files."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class Fetcher:
         limits: FetchLimits | None = None,
         lookup: Lookup = system_lookup,
     ) -> None:
-        """Nothing is opened yet; `lookup` finds the addresses of hosts."""
+        """Open nothing yet; `lookup` finds the IP addresses of hosts."""
         self._allow_private = allow_private
         self._limits = limits or FetchLimits()
         self._lookup = lookup
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Open it."""
+        """Open the HTTP session."""
         limits = self._limits
         self._session = aiohttp.ClientSession(
             connector=checked_connector(allow_private=self._allow_private, lookup=self._lookup),
@@ -124,26 +124,26 @@ class Fetcher:
         progress: Progress | None = None,
         named: Named | None = None,
     ) -> Fetched | None:
-        """Fetch one file; None where it is still the `known` version.
+        """Download one file; return None if it is still the `known` version.
 
-        Until it is whole it gathers beside `target`; what was fetched before a cancellation or a failure of the
-        server stays there, and the next call goes on from it where the server can.
+        Until the file is complete, its bytes are in another file beside `target`. They stay there after a cancellation
+        or a failure of the server, and the next call resumes from them if the server can.
 
         Args:
-            address: http or https, with credentials perhaps.
+            address: http or https; it may contain credentials.
             target: where the file will be.
-            known: what a former fetch of the same address answered.
-            headers: sent to the address's own origin only, not to where it redirects.
+            known: the version that an earlier fetch of the same URL returned.
+            headers: sent only to the URL's own origin, not to where it redirects.
             progress: see `Progress`; what it raises ends the fetch.
             named: see `Named`; what it raises ends the fetch.
 
         Raises:
-            UnsafeUrl: the address, or one that it leads to, is not one that may be asked.
-            TooLarge: it is larger than allowed; nothing stays.
-            InsufficientStorage: the disk has no room for it; nothing stays.
-            NotFound: the server has no such thing.
+            UnsafeUrl: this worker may not fetch the URL, or one that it redirects to.
+            TooLarge: it is larger than allowed; nothing is kept.
+            InsufficientStorage: the disk is too full; nothing is kept.
+            NotFound: the server has no such file.
             UpstreamError: the server fails, or refuses.
-            WorkerTimeout: it took longer than allowed altogether.
+            WorkerTimeout: it took longer than allowed in all.
             OSError: the disk failed.
         """
         url = check_url(address, allow_private=self._allow_private)
@@ -156,7 +156,7 @@ class Fetcher:
         except TimeoutError:
             raise WorkerTimeout(
                 f"{shown_url(url)} was not fetched within {self._limits.total_s:.0f} s.",
-                hint="Send the request again: it goes on with what has come.",
+                hint="Send the request again: it resumes from what has arrived.",
             ) from None
         except (TooLarge, InsufficientStorage, UnsafeUrl, NotFound):
             part.discard()
@@ -165,7 +165,7 @@ class Fetcher:
             part.close()
 
     async def _persist(self, transfer: _Transfer) -> Fetched | None:
-        """Try until it is there, or there is no hope."""
+        """Try until the file is complete, the attempts are used up, or another attempt cannot help."""
 
         def wait(error: Exception) -> bool | float:
             if not isinstance(error, TryAgain):
@@ -177,13 +177,13 @@ class Fetcher:
                 on=wait, attempts=self._limits.attempts, timeout=None, wait_initial=0.5, wait_max=30
             ):
                 with attempt:
-                    return await self._push_on(transfer)
+                    return await self._try_while_it_grows(transfer)
         except TryAgain as error:
             raise unreachable(transfer.url, str(error)) from error
         raise AssertionError("a retry ends with a result or an error")
 
-    async def _push_on(self, transfer: _Transfer) -> Fetched | None:
-        """Try, and try again at once as long as every try brings a good piece."""
+    async def _try_while_it_grows(self, transfer: _Transfer) -> Fetched | None:
+        """Try, and try again at once as long as each attempt brings enough bytes."""
         best_bytes = transfer.part.size_bytes
         while True:
             try:
@@ -203,9 +203,9 @@ class Fetcher:
             if response.status == 304 and transfer.known:
                 return None
             if response.status == 416:
-                # What lies here is no beginning of what the server has now.
+                # What has arrived is not the beginning of what the server has now.
                 part.restart(Version())
-                raise TryAgain("the server has something else than before")
+                raise TryAgain("the file on the server has changed")
             check_status(response, shown_url(transfer.url), wait_max_s=self._limits.retry_after_max_s)
             if transfer.named is not None:
                 transfer.named(
@@ -233,7 +233,7 @@ class Fetcher:
             return Fetched(size_bytes=size_bytes, sha256=part.finish(), version=version)
 
     async def _ask(self, transfer: _Transfer) -> aiohttp.ClientResponse:
-        """The response to the address, redirects followed; each is judged as the first was."""
+        """Return the response to the URL; follow redirects and check each as the first URL."""
         assert self._session is not None, "a fetcher is used inside its async with statement"
         url = transfer.url
         for _ in range(MAX_REDIRECTS + 1):
@@ -248,14 +248,14 @@ class Fetcher:
             try:
                 led = url.join(URL(location, encoded=location.isascii()))
             except MALFORMED:
-                raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed address.") from None
+                raise UnsafeUrl(f"{shown_url(url)} redirects to a malformed URL.") from None
             url = check_url(str(led), allow_private=self._allow_private)
         raise UnsafeUrl(f"{shown_url(transfer.url)} redirects more than {MAX_REDIRECTS} times.")
 
 
 @dataclass(frozen=True)
 class _Transfer:
-    """One fetch."""
+    """One download."""
 
     url: URL
     part: PartFile
@@ -265,7 +265,7 @@ class _Transfer:
     named: Named | None
 
     def conditions(self) -> dict[str, str]:
-        """Headers that ask for the rest of what has come, or only for what is new."""
+        """Return headers that ask for the missing rest, or for the file only if it has changed."""
         if self.part.size_bytes and (same := self.part.version.if_range):
             return {"Range": f"bytes={self.part.size_bytes}-", "If-Range": same}
         conditions = {}
@@ -276,6 +276,6 @@ class _Transfer:
         return conditions
 
     def tell(self, total_bytes: int | None) -> None:
-        """Pass on how far it is."""
+        """Report the progress."""
         if self.progress is not None:
             self.progress(self.part.size_bytes, total_bytes)

@@ -1,4 +1,4 @@
-"""What a file server's answers mean for a fetch."""
+"""What a file server's answers mean for a download."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ _CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\
 
 
 class TryAgain(Exception):
-    """This try failed; another may not."""
+    """This attempt failed; another may succeed."""
 
     def __init__(self, why: str, *, after_s: float | None = None) -> None:
-        """Say why, in half a sentence, and after how many seconds the server wants to be asked again."""
+        """Say why, in half a sentence, and how many seconds the server asks to wait."""
         super().__init__(why)
         self.after_s = after_s
 
 
 def check_status(response: aiohttp.ClientResponse, shown: str, *, wait_max_s: float) -> None:
-    """Let an answer with content pass; `shown` is the address as errors may tell it.
+    """Refuse an answer without content; `shown` is the URL without secrets, for errors.
 
     Raises:
-        TryAgain: the server asks for another try, at the latest after `wait_max_s`.
-        NotFound: it has no such thing.
-        UpstreamError: it refuses, or does not send the content as it is.
+        TryAgain: the server asks for another attempt; it waits at most `wait_max_s`.
+        NotFound: it has no such file.
+        UpstreamError: it refuses, or sends the content compressed.
     """
     status = response.status
     if status in _LATER:
         raise TryAgain(f"the server answers {status}", after_s=_retry_after(response, wait_max_s))
     if status in (404, 410):
-        raise NotFound(f"There is nothing at {shown} (the server answers {status}).")
+        raise NotFound(f"There is no file at {shown} (the server answers {status}).")
     if status in (401, 403):
         raise UpstreamError(
             f"{shown} may not be read (the server answers {status}).",
-            hint="A signed address may have expired; sign it afresh.",
+            hint="A signed URL may have expired: sign it again.",
         )
     if status not in (200, 206):
         raise UpstreamError(f"{shown} could not be fetched: the server answers {status}.")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise UpstreamError(f"{shown} comes compressed, though it was asked for as it is.")
+        raise UpstreamError(f"{shown} is sent compressed, though the request asked for the plain file.")
 
 
 def continued(response: aiohttp.ClientResponse, part: PartFile, version: Version) -> int | None:
-    """Size in bytes of the whole that a partial answer goes on with; None where the server does not say.
+    """Return the size in bytes of the whole file that a partial answer belongs to; None if the server does not say.
 
     Raises:
-        TryAgain: it is another part than was asked for, or of another content.
+        TryAgain: it is another part than requested, or of another content.
     """
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     other = version.etag is not None and part.version.etag is not None and version.etag != part.version.etag
     if match is None or int(match["first"]) != part.size_bytes or other:
         part.restart(Version())
-        raise TryAgain("the server answers with another part than was asked for")
+        raise TryAgain("the server answers with another part than requested")
     return None if match["total"] == "*" else int(match["total"])
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in half a sentence and without the address, which may hold secrets."""
+    """Return what went wrong, in half a sentence and without the URL, which may contain secrets."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "its certificate is not to be trusted, or TLS failed"
+        return "its certificate cannot be trusted, or TLS failed"
     if isinstance(error, TimeoutError):
         return "the server does not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""A download on its way to disk: hidden under another name until it is whole, and able to go on after an end."""
+"""A download that is not complete: a file with another name, from which a later attempt can resume."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lorapod.library_errors import DISK_FULL
 
 _CHUNK_BYTES = 1 << 20
 
-#: Between two looks at the free space while bytes come in.
-_LOOK_EVERY_BYTES = 32 << 20
+#: Bytes between two checks of the free space.
+_CHECK_EVERY_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """What a server said that tells one content of an address from the next."""
+    """What a server sends to tell one content of a URL from the next."""
 
     etag: str | None = None
     last_modified: str | None = None
 
     @property
     def if_range(self) -> str | None:
-        """What asks for the rest only where the content is still the same, byte by byte."""
+        """The value of `If-Range`, which asks for the rest only if the content is still the same, byte by byte."""
         if self.etag is not None and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified
@@ -41,33 +41,33 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class DiskBudget:
-    """How much a download may take."""
+    """How much of the disk a download may take."""
 
     max_bytes: int
-    #: What stays free on the disk.
+    #: Bytes that have to stay free.
     keep_free_bytes: int
 
 
 class PartFile:
-    """Bytes that gather beside `target` in `<name>.part`; what is known of them stands in `<name>.part.json`."""
+    """The bytes of `target` that have arrived, in `<name>.part`; their URL and version are in `<name>.part.json`."""
 
     def __init__(self, target: Path, address_digest: str, room: DiskBudget) -> None:
-        """Nothing is read or written yet; `address_digest` stands for where the bytes come from."""
+        """Read and write nothing yet; `address_digest` is the digest of the URL."""
         self._target = target
         self._path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         self._address_digest = address_digest
         self._room = room
         self._file: IO[bytes] | None = None
-        # Whoever closes it waits for a write in another thread: a number of a closed file means another one soon.
+        # `close` waits for a write in another thread: the number of a closed file soon belongs to another file.
         self._writing = threading.Lock()
         self._digest = hashlib.sha256()
-        self._look_at_bytes = 0
+        self._next_check_bytes = 0
         self.size_bytes = 0
         self.version = Version()
 
     def open(self) -> None:
-        """Open it, with what an earlier run has left that can be gone on with; reads that once."""
+        """Open the file, and read once what an earlier run has left if the download can resume from it."""
         self.version = self._noted()
         if self.version.if_range is None:
             self._path.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ class PartFile:
                     self._digest.update(chunk)
 
     def close(self) -> None:
-        """Close it; what came stays, for the next time."""
+        """Close the file; what has arrived stays, for the next attempt."""
         with self._writing:
             if self._file is not None:
                 self._file.close()
@@ -93,7 +93,7 @@ class PartFile:
         return self._file
 
     def restart(self, version: Version) -> None:
-        """Begin at the first byte, of the content that `version` tells.
+        """Begin again at the first byte, of the content that `version` names.
 
         Raises:
             InsufficientStorage: the disk is full.
@@ -101,61 +101,61 @@ class PartFile:
         self._opened.truncate(0)
         self._opened.seek(0)
         self._digest = hashlib.sha256()
-        self.size_bytes = self._look_at_bytes = 0
+        self.size_bytes = self._next_check_bytes = 0
         self.version = version
         note = {"address": self._address_digest, **asdict(version)}
         try:
             replace_file(self._note, json.dumps(note).encode())
         except OSError as error:
-            raise self._told(error) from error
+            raise self._as_worker_error(error) from error
 
     def expect(self, total_bytes: int | None) -> None:
-        """Look whether the whole would fit, before it comes.
+        """Check that the whole will fit, before it arrives.
 
         Raises:
             TooLarge: it is larger than allowed.
-            InsufficientStorage: the disk has not that much room.
+            InsufficientStorage: the disk is too full.
         """
         if total_bytes is not None and total_bytes > self._room.max_bytes:
             raise self._too_large(total_bytes)
-        self._look(max(0, (total_bytes or 0) - self.size_bytes))
+        self._check_room(max(0, (total_bytes or 0) - self.size_bytes))
 
     def write(self, data: bytes) -> None:
         """Add bytes.
 
         Raises:
             TooLarge: it becomes larger than allowed.
-            InsufficientStorage: the disk is full, or as good as full.
+            InsufficientStorage: the disk is full, or nearly full.
             OSError: the disk failed.
         """
         if self.size_bytes + len(data) > self._room.max_bytes:
             raise self._too_large(self.size_bytes + len(data))
-        if self.size_bytes >= self._look_at_bytes:
-            self._look(len(data))
-            self._look_at_bytes = self.size_bytes + _LOOK_EVERY_BYTES
+        if self.size_bytes >= self._next_check_bytes:
+            self._check_room(len(data))
+            self._next_check_bytes = self.size_bytes + _CHECK_EVERY_BYTES
         view = memoryview(data)
         with self._writing:
             try:
                 while view:
                     view = view[self._opened.write(view) :]
             except OSError as error:
-                raise self._told(error) from error
+                raise self._as_worker_error(error) from error
             self._digest.update(data)
             self.size_bytes += len(data)
 
     @property
     def intact(self) -> bool:
-        """Whether what lies there is what was written here: a worker that was taken for dead may write too."""
+        """Whether the file is what was written here: a worker that was marked dead by mistake may write too."""
         return os.fstat(self._opened.fileno()).st_size == self.size_bytes
 
     def finish(self) -> str:
-        """Give the whole its name; its sha256 in hexadecimal."""
+        """Rename the complete file to `target`; return its sha256 in hexadecimal."""
         self._path.replace(self._target)
         self._note.unlink(missing_ok=True)
         return self._digest.hexdigest()
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Remove the file and its note."""
         self._path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
@@ -168,7 +168,7 @@ class PartFile:
             pass
         return Version()
 
-    def _look(self, needed_bytes: int) -> None:
+    def _check_room(self, needed_bytes: int) -> None:
         free_bytes = shutil.disk_usage(self._target.parent).free
         if free_bytes - needed_bytes < self._room.keep_free_bytes:
             raise InsufficientStorage(
@@ -178,13 +178,15 @@ class PartFile:
             )
 
     def _too_large(self, size_bytes: int) -> TooLarge:
-        return TooLarge(f"The download has {size_bytes} bytes or more; {self._room.max_bytes} are allowed.")
+        return TooLarge(
+            f"The download has {size_bytes} bytes or more; at most {self._room.max_bytes} are allowed."
+        )
 
     @staticmethod
-    def _told(error: OSError) -> Exception:
+    def _as_worker_error(error: OSError) -> Exception:
         if error.errno not in DISK_FULL:
             return error
         return InsufficientStorage(
-            "The workspace's disk ran full in a download; nothing of it was kept.",
+            "The workspace's disk ran full during a download; nothing of it was kept.",
             hint="Delete old outputs or attach a larger volume, then try again.",
         )

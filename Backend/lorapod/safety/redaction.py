@@ -1,4 +1,4 @@
-"""Secrets taken out of everything that is written or returned."""
+"""Remove secrets from everything that is written or returned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
 
-#: Shorter values are words that stand everywhere (`true`, `guest`): masking them would spoil every text.
+#: Shorter values are common words (`true`, `guest`): to mask them would make texts unreadable.
 SECRET_MIN_CHARACTERS = 8
 
-#: The names of query parameters and headers that carry a right rather than a wish.
+#: The names of query parameters that contain credentials or signatures.
 _PARAMETERS = (
     "x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential|awsaccesskeyid"
     "|signature|sig|token|access_token|refresh_token|auth|api_?key|apikey|key|password|passwd|secret"
@@ -28,22 +28,22 @@ _PATTERNS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/-]{8,}=*"), rf"\1 {MASK}"),
 )
 
-#: Fields whose text is the content of a file, in base64: it is the caller's own, and changing it would break it.
+#: Fields with the content of a file, in base64: it is the caller's own, and a change would damage it.
 _CONTENT_FIELDS = frozenset({"data", "content"})
 
 
 class Redactor:
-    """Knows this worker's secrets, and the forms in which addresses carry others."""
+    """Masks this worker's secrets, and credentials and signatures in URLs."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Mask these values, however they are quoted; of addresses among them, the password alone too."""
+        """Mask these values, however they are quoted; if one is a URL, its password alone too."""
         self._held = Counter(secrets)
         self._lock = threading.Lock()
         self._secrets = _pattern(self._held)
 
     @contextmanager
     def holding(self, secrets: Iterable[str]) -> Iterator[None]:
-        """Mask these values too until the end of the block: what a job has brought with it. Any thread, any number."""
+        """Mask these values too until the end of the block: the secrets of one job. Any thread, any number at once."""
         added = Counter(secrets)
         if not added:
             yield
@@ -60,19 +60,19 @@ class Redactor:
             self._secrets = _pattern(self._held)
 
     def values(self, text: str) -> str:
-        """`text` without this worker's own secrets; addresses in it stay usable."""
+        """Return `text` without this worker's own secrets; URLs in it stay usable."""
         secrets = self._secrets
         return secrets.sub(MASK, text) if secrets is not None else text
 
     def text(self, text: str) -> str:
-        """`text` without this worker's own secrets, and without credentials and signatures in addresses."""
+        """Return `text` without this worker's own secrets, and without credentials and signatures in URLs."""
         masked = self.values(text)
         for pattern, replacement in _PATTERNS:
             masked = pattern.sub(replacement, masked)
         return masked
 
     def record(self, value: Any) -> Any:
-        """JSON-like data with every text in it, keys included, as `text` makes it; other objects become text first."""
+        """Return JSON-like data with `text` applied to every text in it, keys included; other objects become text first."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -82,7 +82,7 @@ class Redactor:
         return value if value is None or isinstance(value, bool | int | float) else self.text(str(value))
 
     def answer(self, value: Any) -> Any:
-        """JSON data for a caller, as `values` makes every text in it but the content of files."""
+        """Return JSON data for a caller with `values` applied to every text in it but the content of files."""
         if isinstance(value, str):
             return self.values(value)
         if isinstance(value, dict):
@@ -112,7 +112,7 @@ def _parts(secret: str) -> Iterable[str]:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """As it is, in an address, in JSON, in Python."""
+    """Yield the secret as it is, and as it is quoted in a URL, in JSON and in Python."""
     if len(secret) >= SECRET_MIN_CHARACTERS:
         yield from (
             secret,

@@ -1,4 +1,4 @@
-"""Addresses that callers give: which of them this worker may ask, and how they are shown."""
+"""URLs that callers give: which of them this worker may fetch, and how they are shown."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ _NOT_PUBLIC = tuple(
         "fec0::/10",
     )
 )
-#: IPv6 addresses of networks without IPv4; the last 32 bits are the IPv4 address that is really asked.
+#: IPv6 addresses of networks without IPv4; the last 32 bits are the IPv4 address that is really contacted.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
-#: A host whose last label is a number is an IPv4 address to every resolver, whatever its form (2130706433, 0x7f.1).
+#: A host whose last label is a number is an IPv4 address to every resolver, in any form (2130706433, 0x7f.1).
 _NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
-#: What the parser raises; the second at brackets in strange places.
+#: What the parser raises; `LookupError` at brackets in strange places.
 MALFORMED = (ValueError, LookupError)
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 
-#: From a host and port to socket addresses, as `socket.getaddrinfo` answers them.
+#: Return the socket addresses of a host and port, as `socket.getaddrinfo` does.
 Lookup = Callable[[str, int], Awaitable[Sequence[tuple[int, str]]]]
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet's, seen through every way to write an IPv4 one as IPv6."""
+    """Return whether an IP address is public; an IPv4 address that is written as IPv6 is judged as IPv4."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -67,41 +67,41 @@ def is_public(address: str) -> bool:
 
 
 def check_url(text: str, *, allow_private: bool = False) -> URL:
-    """A caller's address, parsed; the host is looked up, and judged again, only when it is asked.
+    """Parse and check a caller's URL; the host's IP address is checked when the connection is made.
 
     Args:
-        text: an absolute http or https address.
-        allow_private: whether addresses of private networks may be asked.
+        text: an absolute http or https URL.
+        allow_private: whether servers in private networks may be contacted.
 
     Raises:
-        UnsafeUrl: it is not http or https, malformed, or names an address that is not public.
+        UnsafeUrl: it is not http or https, malformed, or its host is an IP address that is not public.
     """
     if len(text) > URL_MAX_CHARACTERS or _FORBIDDEN.search(text):
-        raise UnsafeUrl("The address is too long, or has spaces, backslashes or control characters in it.")
+        raise UnsafeUrl("The URL is too long, or contains spaces, backslashes or control characters.")
     try:
-        # What is plain ASCII stays byte by byte as it is: signatures count on it.
+        # Plain ASCII stays as it is, byte by byte: signatures depend on it.
         url = URL(text, encoded=text.isascii())
         host, port = url.raw_host, url.port
     except MALFORMED as error:
-        raise UnsafeUrl("The address is malformed.", hint="Give it as https://host/path.") from error
+        raise UnsafeUrl("The URL is malformed.", hint="Give it as https://host/path.") from error
     if url.scheme not in {"http", "https"}:
         raise UnsafeUrl(
-            f"The address has the scheme {url.scheme[:20]!r}; only https and http are fetched.",
+            f"The URL has the scheme {url.scheme[:20]!r}; only https and http are fetched.",
             hint="Give it as https://host/path.",
         )
     if not host or not host.isascii() or not port:
-        raise UnsafeUrl("The address names no host.", hint="Give it as https://host/path.")
+        raise UnsafeUrl("The URL has no host.", hint="Give it as https://host/path.")
     _check_host(host, allow_private=allow_private)
     return url
 
 
 def shown_url(url: URL | str) -> str:
-    """An address for logs and answers: without credentials, query and fragment, where signatures and tokens stand."""
+    """Return a URL for logs and answers: without credentials, query and fragment, which may contain secrets."""
     try:
         parsed = URL(str(url), encoded=True)
         bare = parsed.with_user(None).with_query(None).with_fragment(None)
     except MALFORMED:
-        return "(malformed address)"
+        return "(malformed URL)"
     text = str(bare)
     return text if len(text) <= 160 else f"{text[:157]}..."
 
@@ -114,25 +114,25 @@ async def system_lookup(host: str, port: int) -> Sequence[tuple[int, str]]:
 
 
 class CheckedResolver(AbstractResolver):
-    """Looks a host up once for each connection, and lets no address pass that may not be asked.
+    """Looks a host up once for each connection, and refuses IP addresses that may not be contacted.
 
-    The connection goes to one of the very addresses that were judged: a name that means something else a moment
-    later gains nothing by it. A host that has public and private addresses at once is refused altogether.
+    The connection is made to one of the addresses that were checked, so a name that changes a moment later does no harm.
+    A host with both public and private addresses is refused.
     """
 
     def __init__(self, lookup: Lookup = system_lookup, *, allow_private: bool) -> None:
-        """Judge what `lookup` finds."""
+        """Check what `lookup` finds."""
         self._lookup = lookup
         self._allow_private = allow_private
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a host.
+        """Return the IP addresses of a host.
 
         Raises:
             UnsafeUrl: one of them is not public.
-            OSError: it has none at present.
+            OSError: it has no address at present.
         """
         found = await self._lookup(host, port)
         for _, address in found:
@@ -155,13 +155,13 @@ class CheckedResolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: nothing is open."""
 
 
 def checked_socket(
     info: tuple[int, int, int, str, tuple[object, ...]], *, allow_private: bool
 ) -> socket.socket:
-    """The last gate: a socket for an address about to be connected to, however it was come by.
+    """Return a socket for an IP address; the last check before a connection.
 
     Raises:
         UnsafeUrl: it is not public.
@@ -173,7 +173,7 @@ def checked_socket(
 
 
 def checked_connector(*, allow_private: bool, lookup: Lookup = system_lookup) -> aiohttp.TCPConnector:
-    """A connector that opens a socket only to an address that may be asked, whatever its name meant before."""
+    """Return a connector that opens sockets only to IP addresses that may be contacted."""
     return aiohttp.TCPConnector(
         resolver=CheckedResolver(lookup, allow_private=allow_private),
         use_dns_cache=False,
@@ -182,15 +182,15 @@ def checked_connector(*, allow_private: bool, lookup: Lookup = system_lookup) ->
 
 
 def refused(host: str) -> UnsafeUrl:
-    """The error for a host that is not on the public internet; it does not tell what was found there."""
+    """Return the error for a host that is not on the public internet; it does not say what was found there."""
     return UnsafeUrl(
         f"The host {host[:80]!r} is not on the public internet.",
-        hint="Give a public address. Who runs the worker may set ALLOW_PRIVATE_URLS=true.",
+        hint="Give a public URL. The operator of the worker may set ALLOW_PRIVATE_URLS=true.",
     )
 
 
 def unreachable(url: URL, reason: str) -> UpstreamError:
-    """The error for a server that failed."""
+    """Return the error for a server that failed."""
     return UpstreamError(f"{shown_url(url)} could not be fetched: {reason}.", hint="Try again later.")
 
 
@@ -201,7 +201,7 @@ def _check_host(host: str, *, allow_private: bool) -> None:
         if _NUMBER.fullmatch(host):
             raise UnsafeUrl(
                 f"The host {host[:80]!r} is an IP address in an unusual form.",
-                hint="Write it as four numbers, or give a name.",
+                hint="Write it as four decimal numbers, or give a host name.",
             ) from None
         return
     if not allow_private and not is_public(str(ip)):

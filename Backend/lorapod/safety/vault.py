@@ -1,4 +1,4 @@
-"""Secrets that have to lie on a disk, sealed."""
+"""Encrypt secrets that have to be stored on a disk."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SALT = b"lorapod: secrets of requests"
 
 
 class Vault:
-    """Seals texts so that only whoever has the same key opens them: AES and HMAC, as Fernet puts them together.
+    """Encrypts texts with a key, as Fernet does (AES and HMAC).
 
-    The key is drawn from a secret of the environment, the same for every worker that has it. Without one it is made
-    up, lies nowhere but in this object, and dies with it.
+    The key is derived from a secret of the environment, so all workers with that secret have the same one. Without a
+    secret, the key is random and exists only in this object.
     """
 
     def __init__(self, secret: SecretStr | None = None) -> None:
-        """Nothing is computed yet."""
+        """Compute nothing yet."""
         self._secret = secret
 
     @cached_property
@@ -40,11 +40,11 @@ class Vault:
         return Fernet(base64.urlsafe_b64encode(key))
 
     def seal(self, secret: SecretStr) -> str:
-        """What may lie on a disk."""
+        """Return the secret in encrypted form."""
         return self._fernet.encrypt(secret.get_secret_value().encode()).decode()
 
     def open(self, sealed: str) -> SecretStr | None:
-        """The secret again; None where it was sealed with another key, or is damaged."""
+        """Return the decrypted secret; None if it was encrypted with another key, or is damaged."""
         from cryptography.fernet import InvalidToken
 
         try:
