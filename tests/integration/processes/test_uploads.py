@@ -403,7 +403,7 @@ async def test_what_is_late_is_told_and_sent_by_another_worker(tmp_path: Path, s
     with working(tmp_path, upload_grace_s=0.5, **away) as attempt:
         answer = await attempt.train({"s3": {"prefix": prefix}}, steps=1)
         assert answer["status"] == "completed"
-        assert any("ot everything was" in warning for warning in answer["warnings"])
+        assert any("Not everything was uploaded" in warning for warning in answer["warnings"])
     with working(tmp_path, **s3_settings(s3_server)) as other:
         await eventually(lambda: other.worker.services.mirrors.finished(answer["process_id"]))
     assert in_bucket(s3_server, f"{prefix}/") == on_disk(other.workspace, answer["process_id"])
