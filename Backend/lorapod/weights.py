@@ -22,7 +22,7 @@ from lorapod.errors import InvalidInput, NotFound
 
 SUFFIX = ".safetensors"
 
-#: Largest header that is read. Those of real checkpoints are below 1 MB, but for embedded preview pictures.
+#: Largest header that is read. Those of real checkpoints are below 1 MB, except with embedded preview images.
 HEADER_MAX_BYTES = 32_000_000
 
 _LENGTH = struct.Struct("<Q")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,27 +58,32 @@ def events_page(
         *answer_table(common, common.get("$defs", {})),
         "",
     ]
+    for event in events:
+        lines += _section(event, common)
+    return page([*lines, *_objects(events, common)])
+
+
+def _own(event: EventSection, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the event's data that not all types share."""
+    return {
+        name: field for name, field in event.data["properties"].items() if name not in common["properties"]
+    }
+
+
+def _section(event: EventSection, common: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"## {event.type}", "", description(event.data), "")
+    yield from answer_table({"properties": _own(event, common)}, event.data.get("$defs", {}))
+    yield ""
+
+
+def _objects(events: Sequence[EventSection], common: Mapping[str, Any]) -> Iterator[str]:
+    """Describe the objects inside the events' data, each once."""
     definitions: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for event in events:
         known = event.data.get("$defs", {})
-        own = {
-            name: field
-            for name, field in event.data["properties"].items()
-            if name not in common["properties"]
-        }
-        lines += [
-            f"## {event.type}",
-            "",
-            description(event.data),
-            "",
-            *answer_table({"properties": own}, known),
-            "",
-        ]
-        definitions.update(
-            {name: (known[name], known) for name in definitions_used({**event.data, "properties": own})}
-        )
+        used = definitions_used({**event.data, "properties": _own(event, common)})
+        definitions.update({name: (known[name], known) for name in used})
     if definitions:
-        lines += ["## Objects", ""]
+        yield from ("## Objects", "")
     for name, (schema, known) in sorted(definitions.items()):
-        lines += [f"### {name}", "", first_sentence(schema), "", *answer_table(schema, known), ""]
-    return page(lines)
+        yield from (f"### {name}", "", first_sentence(schema), "", *answer_table(schema, known), "")

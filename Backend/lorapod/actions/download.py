@@ -49,7 +49,7 @@ def _artifact(record: ProcessRecord, workspace: Workspace) -> Path:
     """The one file that a completed process was started for.
 
     Raises:
-        NotFound: it has left none.
+        NotFound: it has left no file.
         Conflict: it has left several.
     """
     if record.trainer:

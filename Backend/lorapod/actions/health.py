@@ -1,4 +1,4 @@
-"""`health`: whether this worker is fit for its work, and what it has left."""
+"""`health`: whether this worker is fit for its work, and its free memory and disk."""
 
 from __future__ import annotations
 

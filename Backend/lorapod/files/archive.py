@@ -1,4 +1,4 @@
-"""Many files as one zip, whose bytes follow from theirs."""
+"""Many files as one zip: the same files always make the same bytes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import BinaryIO
 from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.kinds import FileKind, kind_of
 
-#: Called from the thread that packs, with the bytes of the inputs that are packed so far; what it raises ends it.
+#: Called in the packing thread with the bytes of the files packed so far; raise in it to stop packing.
 Packed = Callable[[int], None]
 
-#: What shrinks; weights, pictures and videos hardly do, and would only take time.
+#: Kinds that are compressed; weights, images and videos hardly shrink.
 _DEFLATED = frozenset({FileKind.CAPTION, FileKind.LOG, FileKind.CONFIG})
 
-#: What is only ever added to: its beginning stays what it was.
+#: Kinds that only grow: the beginning of the file never changes.
 _GROWING = frozenset({FileKind.LOG})
 
 _COPY_BYTES = 1 << 20
@@ -31,9 +31,9 @@ _FIRST_YEAR, _LAST_YEAR = 1980, 2107
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveEntry:
-    """One file as it goes into an archive."""
+    """One file of an archive."""
 
-    #: In the archive: relative, with forward slashes.
+    #: Its path in the archive: relative, with forward slashes.
     name: str
     path: Path
     size_bytes: int
@@ -41,17 +41,17 @@ class ArchiveEntry:
 
 
 def entries_of(files: Iterable[tuple[str, Path]]) -> list[ArchiveEntry]:
-    """The files under the names that are wished, sorted by name; a file that is named twice is taken once.
+    """Return the entries sorted by name; a file that is named twice is packed once.
 
     Raises:
         NotFound: there is no such file.
-        InvalidInput: it is a device or a folder, or there is none at all.
+        InvalidInput: it is a device or a folder, or no file is named.
     """
     entries: dict[str, ArchiveEntry] = {}
     seen: set[tuple[str, Path]] = set()
-    for wished, path in files:
-        # A backslash parts folders on Windows.
-        name = wished.replace("\\", "_")
+    for wanted, path in files:
+        # A backslash separates folders on Windows.
+        name = wanted.replace("\\", "_")
         if (name, path) in seen:
             continue
         seen.add((name, path))

@@ -57,12 +57,12 @@ class ArchiveCache:
             OSError: a file cannot be read or the folder not written.
         """
         path = self.folder / f"archive_{archive_key(entries)}.zip"
-        if self._stands(path):
+        if self._exists(path):
             return path
         self._check_size(entries)
         self.folder.mkdir(exist_ok=True)
         with _alone(path.with_name(f".{path.name}.lock"), packed):
-            if not self._stands(path):
+            if not self._exists(path):
                 self.sweep()
                 self._check_room(entries)
                 _build(path, entries, packed)
@@ -85,7 +85,7 @@ class ArchiveCache:
                     path.unlink()
 
     @staticmethod
-    def _stands(path: Path) -> bool:
+    def _exists(path: Path) -> bool:
         """Return whether the archive exists; if it does, mark it as used now."""
         try:
             # The time of its content stays: digests go by it.
@@ -122,7 +122,7 @@ def _build(path: Path, entries: Sequence[ArchiveEntry], packed: Packed) -> None:
             write_archive(file, entries, packed)
             file.flush()
             os.fsync(file.fileno())
-        # As old as its newest file: a digest of what is older than a moment is kept.
+        # As old as its newest file: digests are kept only of files that are not new.
         newest_ns = max(entry.mtime_ns for entry in entries)
         os.utime(temporary, ns=(time.time_ns(), newest_ns))
         temporary.replace(path)

@@ -22,7 +22,7 @@ FOLDER = ".digests"
 #: Smaller files are hashed sooner than a sidecar is read from a network volume.
 SIDECAR_MIN_BYTES = 4_000_000
 
-#: A file changed so lately may change again without its time telling.
+#: Seconds within which a file can change again without a change of its time.
 SETTLED_S = 2.0
 
 _REMEMBERED = 4096
@@ -30,7 +30,7 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class _Identity:
-    """What tells that a file is still the same."""
+    """A file with the same values has not changed."""
 
     path: str
     size_bytes: int
@@ -39,7 +39,7 @@ class _Identity:
 
 
 class DigestBook:
-    """Keeps digests in memory, and those of large files on the workspace too; may be used by any thread."""
+    """Keeps digests in memory, and those of large files also on the workspace; safe for many threads."""
 
     def __init__(self, *, workspace: Workspace) -> None:
         """Keep sidecars under `workspace`."""
@@ -48,7 +48,7 @@ class DigestBook:
         self._lock = threading.Lock()
 
     def sha256(self, path: Path) -> str:
-        """The hexadecimal digest of the whole file; reads it only where its size or time has changed.
+        """Return the hexadecimal digest of the whole file; reads the file only if its size or time has changed.
 
         Raises:
             NotFound: there is no such file.
@@ -67,12 +67,12 @@ class DigestBook:
         return digest
 
     def learn(self, path: Path, sha256: str) -> None:
-        """Keep the digest of a file that was just written whole, so that it need not be read for it.
+        """Keep the digest of a file that was just written, so that the file need not be read again.
 
         Raises:
             OSError: there is no such file.
         """
-        # Nobody writes to it any more, so its time has settled, however new it is.
+        # It is complete, so its time is final, however new it is.
         self._remember(self._identity(path), sha256)
 
     def _identity(self, path: Path) -> _Identity:

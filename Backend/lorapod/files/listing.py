@@ -33,7 +33,7 @@ class ListedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Some files, and where the next page begins; None after the last one."""
+    """One page of files; `next_cursor` is None on the last."""
 
     files: Sequence[ListedFile]
     next_cursor: str | None
@@ -49,19 +49,19 @@ def list_files(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Page:
-    """One page of the files in `folder`, sorted by path, folder by folder.
+    """Return one page of the files in `folder`, sorted by path, folder by folder.
 
     Hidden files, trainers' caches and links that lead outside the workspace are not listed; links to folders are
-    not followed. A cursor names the last file of the page before, so pages neither repeat nor miss a file that was
-    there all the time, whatever is added or removed meanwhile.
+    not followed. A cursor names the last file of the previous page, so pages neither repeat nor miss a file that was
+    there all the time, even if others are added or removed meanwhile.
 
     Args:
-        workspace: what no link may lead out of.
+        workspace: links that lead outside it are not listed.
         folder: where to look; a path from `Workspace.safe_path`. A single file is listed alone.
         recursive: whether to look into the folders below.
-        pattern: a glob; on the name, or, where it holds a slash, on the path below `folder` (`*` crosses slashes).
+        pattern: a glob on the name, or, if it has a slash, on the path below `folder` (`*` also matches slashes).
         kind: only files of this kind.
-        limit: most files of the page; all where it is left out.
+        limit: most files of the page; all if left out.
         cursor: `next_cursor` of the previous page.
 
     Raises:

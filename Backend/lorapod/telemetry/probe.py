@@ -79,7 +79,7 @@ class Probe(Generic[T_co]):
     def _fly(self, flight: _Flight[T_co]) -> None:
         try:
             value = self._read()
-        except BaseException as error:  # noqa: BLE001 - it is raised again in whoever asked
+        except BaseException as error:  # noqa: BLE001 - it is raised again where `ask` waits
             with self._lock:
                 self._flight = None
             flight.result.set_exception(error)

@@ -1,4 +1,4 @@
-"""The worker's one source of what the machine has left."""
+"""The machine's memory, disk and GPUs, as the worker sees them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Telemetry:
     def gpus(self, *, wait_s: float = DRIVER_ANSWER_S) -> tuple[Gpu, ...]:
         """Return the GPUs that this worker may use and that answer now; empty on a machine without one.
 
-        A driver that does not answer within `wait_s` counts as none: whatever would start on its GPUs would hang.
+        A driver that does not answer within `wait_s` counts as no GPU: a process that starts on a GPU of it would hang.
         """
         report = self.gpu_report(wait_s=wait_s)
         return report.gpus if report.age_s is None else ()

@@ -13,7 +13,7 @@ from lorapod.wire.shapes.table import recognised
 
 #: Where RunPod puts a caller's own bucket: beside `input`.
 S3_CONFIG = "s3Config"
-#: Its secret field; `accessId` is none: it appears in every presigned URL.
+#: Its secret field; `accessId` is not secret: it appears in every presigned URL.
 S3_CONFIG_SECRET = "accessSecret"  # noqa: S105 - the field's name
 
 #: Fields of an input whose values are secret.
@@ -49,7 +49,7 @@ class Call:
 def open_envelope(event: object) -> Call:
     """Read `{"id": …, "input": {"type": …, …}}`.
 
-    `action` is accepted for `type`; an input without a `type` may say by its fields what it is (`wire/shapes`).
+    `action` is accepted for `type`; an input without a `type` is recognised by its fields (`wire/shapes`).
 
     Raises:
         InvalidInput: it is not of that form.

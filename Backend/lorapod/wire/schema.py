@@ -1,4 +1,4 @@
-"""JSON Schema of what travels (draft 2020-12)."""
+"""JSON Schema of requests and answers (draft 2020-12)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def problems_found(problems: list[dict[str, Any]]) -> InvalidInput:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`; None if none is similar."""
+    """Return the known word most like `word`; None if no word is similar."""
     matches = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -1,4 +1,4 @@
-"""One form of input that has no `type`, and how it is answered."""
+"""One form of input without a `type`, and its answer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def _as_it_is(_fields: Fields, answer: Fields) -> Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A form of input that callers of other handlers send; they get the answer that they know."""
+    """A form of input that callers of other handlers send, answered in the form that they know."""
 
-    #: How the reference calls it.
+    #: Its name in the reference.
     name: str
-    #: The fields that it is known by, and what it asks for, in one sentence.
+    #: The fields that identify it, in one sentence.
     summary: str
     #: The action that answers it.
     type: str
-    #: Whether an input without `type` is of this form; it may have an `action`. It may hold anything: never raises.
+    #: Returns whether an input without `type` has this form. The input may be anything, also with an `action`; never raises.
     recognise: Callable[[Fields], bool]
-    #: The action's fields for those that were sent; raises `InvalidInput`.
+    #: Returns the action's fields for those that were sent; raises `InvalidInput`.
     fields: Callable[[Fields], Fields] = _as_they_are
-    #: The answer for the fields that were sent and the action's answer, or its error (`error`, `code`, `hint`, …); the
-    #: fields may hold anything: never raises.
+    #: Returns the answer, from the fields that were sent and the action's answer or error (`error`, `code`, `hint`, …).
+    #: The fields may be anything; never raises.
     answer: Callable[[Fields, Fields], Fields] = _as_it_is

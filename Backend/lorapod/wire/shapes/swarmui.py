@@ -22,10 +22,10 @@ _KINDS: Mapping[str, str] = {
     "clipvision": "clip_vision",
 }
 
-#: Fields beside a generation that are none of its parameters.
+#: Fields of the input that are not parameters of the generation.
 _CONTROL = frozenset({"action", "payload", "raw_input", "rawInput", "install_only", "session_id", "images"})
 
-#: SwarmUI's parameters that the worker has fields for, by the letters that SwarmUI reads of them.
+#: SwarmUI's parameters that the worker has fields for, in the spelling that SwarmUI compares.
 _PARAMETERS: Mapping[str, str] = {
     "prompt": "prompt",
     "negativeprompt": "negative_prompt",
@@ -39,21 +39,21 @@ _PARAMETERS: Mapping[str, str] = {
     "initimagecreativity": "strength",
 }
 
-#: What tells a generation of this form from one of the worker's own, where neither has a `payload`.
+#: Fields that only a generation of this form has, not one of the worker's own without a `payload`.
 _MARKS = frozenset(
     "raw_input rawInput install_only images negativeprompt cfgscale cfg_scale sampler scheduler batchsize initimage "
     "initimagecreativity loraweights donotsave imageformat extra_metadata presets".split()
 )
 
-#: A model's texts that have the same name here and there.
+#: Texts of a model that have the same name in SwarmUI and in the worker.
 _TEXTS = ("title", "author", "description", "license", "usage_hint", "tags")
 
-#: What is kept alive without a time, in seconds.
+#: Seconds of a `keep_alive` without a duration.
 _KEEP_S = 60.0
 
 
 def _flat(sent: Fields) -> dict[str, Any]:
-    """The fields, those of the `payload` among them.
+    """Return the fields, those of the `payload` included.
 
     Raises:
         InvalidInput: the payload is no object.
@@ -178,12 +178,12 @@ def _keeping(sent: Fields) -> Fields:
 
 
 def _told(_sent: Fields, answer: Fields) -> Fields:
-    """Whether it went well, beside the worker's own answer."""
+    """Add `success` to the worker's own answer."""
     return {"success": "error" not in answer, **answer}
 
 
 def _told_download(sent: Fields, answer: Fields) -> Fields:
-    """A download that was waited for may have failed, which its process tells."""
+    """Add `success`; a download that was waited for may have failed: its status shows it."""
     ended_badly = answer.get("status") in {"failed", "cancelled", "interrupted"}
     return {**_told(sent, answer), **({"success": False} if ended_badly else {})}
 
@@ -197,7 +197,7 @@ def _told_generation(sent: Fields, answer: Fields) -> Fields:
 
 
 def _told_list(sent: Fields, answer: Fields) -> Fields:
-    """The models below a folder, and the folders in it, as far down as was asked for."""
+    """Return the models below a folder, and its folders, down to the requested depth."""
     if "error" in answer:
         return _told(sent, answer)
     payload = sent.get("payload")

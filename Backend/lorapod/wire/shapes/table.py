@@ -1,4 +1,4 @@
-"""Every form of input without a `type`; the first that fits counts."""
+"""The forms of input without a `type`; the first that matches is used."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ PROMPT = Shape(
     recognise=_prompt_alone,
 )
 
-#: From the most particular to the most general.
+#: From the most specific to the most general.
 SHAPES: tuple[Shape, ...] = (FROM_SUPABASE, FROM_URLS, *SWARM_SHAPES, PICTURE_TO_VIDEO, PROMPT)
 
 
 def recognised(fields: Fields, shapes: tuple[Shape, ...] = SHAPES) -> Shape | None:
-    """The form of an input without `type`; None: it is of none that is known."""
+    """Return the form of an input without `type`; None if no form matches."""
     return next((shape for shape in shapes if shape.recognise(fields)), None)
 
 
 def as_training(job_input: Any) -> Fields:
-    """The input of a handler that only trains: what says nothing of what it is, is a training with a field left out."""
+    """Return the form of a handler that only trains: an input without a form is a training that lacks a field."""
     fields = job_input if isinstance(job_input, Mapping) else {}
     if "type" in fields or "action" in fields or recognised(fields) is not None:
         return fields

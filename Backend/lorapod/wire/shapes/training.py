@@ -8,7 +8,7 @@ from lorapod.wire.shapes.shape import Fields, Shape
 
 
 def _failed(sent: Fields, answer: Fields) -> Fields:
-    """The failure as those handlers tell it; the whole of it stands in `error`."""
+    """Return the failure in the form of those handlers; `error` has all of it."""
     if "error" not in answer:
         return answer
     told: Fields = next((detail for detail in answer.get("details", ()) if "session_id" in detail), {})

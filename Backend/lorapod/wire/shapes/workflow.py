@@ -1,4 +1,4 @@
-"""Inputs of the handlers that run one of their own ComfyUI workflows on a picture."""
+"""Inputs of handlers that run one of their own ComfyUI workflows on an image."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from lorapod.wire.shapes.shape import Fields, Shape
 
-#: What those handlers take, and the workflow that they run where none is named.
+#: The fields of those handlers, and the workflow that they run if the input names no workflow.
 _FIELDS = frozenset(
     {"prompt", "image", "width", "height", "length", "comfyui_workflow_name", "comfy_org_api_key"}
 )
 _DEFAULT_WORKFLOW = "video_wan2_2_14B_i2v"
 
-#: How they call what `generate` calls a type.
+#: Their names for the types of `generate`.
 _TYPES = {"url": "s3_url"}
 
 
@@ -27,7 +27,7 @@ def _fields(fields: Fields) -> Fields:
 
 
 def _answer(_sent: Fields, answer: Fields) -> Fields:
-    """`images` and `videos` under `output`; what else there is, only where there is any."""
+    """Return `images` and `videos` under `output`; other files only if there are any."""
     if "error" in answer:
         return answer
     made = {name: [_entry(each) for each in answer.get(name) or ()] for name in ("images", "videos", "other")}
@@ -49,7 +49,7 @@ def _entry(made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 PICTURE_TO_VIDEO = Shape(
-    name="A video from a picture",
+    name="A video from an image",
     summary="`prompt` and `image`, with nothing beside them but `width`, `height`, `length`, `comfyui_workflow_name` "
     "and `comfy_org_api_key`; answered as `output` with `images` and `videos`, each `{filename, type, data}`.",
     type="generate",
