@@ -61,9 +61,11 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
 
     runpod.serverless.register_fitness_check(gpus_work)
 
+    close = _closing_once(lambda: worker().close())
+
     @cache
     def stop_with_the_sdk() -> None:
-        _close_at_sigterm(worker())
+        _close_at_sigterm(close)
 
     def concurrency(_current: int) -> int:
         # The SDK asks before each take of jobs, after it has set its own signal handlers.
@@ -71,16 +73,27 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
         return settings.worker_concurrency
 
     runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency})
-    worker().close()
+    close()
 
 
-def _close_at_sigterm(worker: Worker) -> None:
+def _closing_once(close: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `close` once, however many threads call it; each waits until that is done."""
+    lock, once = threading.Lock(), cache(close)
+
+    def closing() -> None:
+        with lock:
+            once()
+
+    return closing
+
+
+def _close_at_sigterm(close: Callable[[], None]) -> None:
     """Make SIGTERM stop the processes, too: the SDK's own handler only waits for the jobs in flight."""
     before = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:
         if callable(before):
             before(number, frame)
-        threading.Thread(target=worker.close, name="shutdown").start()
+        threading.Thread(target=close, name="shutdown").start()
 
     signal.signal(signal.SIGTERM, stop)

@@ -56,7 +56,7 @@ class Finished(ProcessView):
 
 
 def asking(settings: Settings, job: RunPodJob) -> str | None:
-    """Return the id of the RunPod job behind a request; None outside RunPod, where the id of an event names nothing."""
+    """Return the id of the RunPod job behind a request; None outside RunPod, where events have no meaningful id."""
     return job.job_id if settings.serverless and job.job_id else None
 
 
