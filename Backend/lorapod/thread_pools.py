@@ -1,6 +1,6 @@
 """Threads for calls that block, one bounded pool for each purpose: work of one kind that hangs never stops another.
 
-The event loop's default executor is left to the libraries: asyncio resolves host names there, so whoever fills it with
+The event loop's default executor is left to the libraries: asyncio resolves host names there, so code that fills it with
 calls that hang cuts the worker off from its jobs.
 """
 

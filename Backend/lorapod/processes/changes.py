@@ -1,4 +1,4 @@
-"""Changes of processes: queued by the threads that supervise them, and handed out by one thread to whoever listens.
+"""Changes of processes: queued by the threads that supervise them, and handed to listeners by one thread.
 
 A supervisor never calls a listener: a slow disk, a defect in an event sink, or a closed event loop can therefore
 neither delay a training nor end it.

@@ -34,7 +34,7 @@ class WarmSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ChildExit:
-    """How a child ended, for whoever judges what it meant."""
+    """How a child ended; trainers and engines judge what it meant."""
 
     #: None if a signal ended it.
     exit_code: int | None

@@ -83,7 +83,7 @@ class RealProcessManager(ProcessRegistry):
         Args:
             type_: of the process, e.g. `train`; its id begins with it.
             order: what to do, of that type's class; it is stored.
-            live: what its kind needs beside it and nobody may store: a caller's secrets, files on local disk.
+            live: what its kind needs beside it and must not be stored: a caller's secrets, files on local disk.
 
         Raises:
             WorkerError: the trainer or engine refuses the order, or the machine has no room for it.

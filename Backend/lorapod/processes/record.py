@@ -64,7 +64,7 @@ class ProcessRecord:
     created_at: datetime
     #: The worker that holds it, or held it last.
     worker_id: str
-    #: Counts the runs; whoever began the newest is the only writer.
+    #: Counts the runs; the worker that began the newest is the only writer.
     generation: int = 1
     #: The one run of the one worker that holds it: an id that is never used again.
     holder: str = ""

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 #: How many records are read at most, the newest processes first.
 LOOKED_AT = 200
 
-#: A process that was interrupted longer ago is left alone: nobody waits for it any more.
+#: A process that was interrupted longer ago is left alone.
 MAX_AGE = timedelta(days=3)
 
 

@@ -48,7 +48,7 @@ class ProcessRegistry:
         except StateStoreUnavailable:
             if supervisor is None:
                 raise
-            # Nobody can say more than what was known here last.
+            # No worker knows more than what this one knew last.
             return supervisor.record
         if record is None:
             raise NotFound(f"There is no process {process_id!r} in this workspace.")
@@ -67,7 +67,7 @@ class ProcessRegistry:
     def page(
         self, *, status: ProcessStatus | None, limit: int, before: str | None
     ) -> tuple[Sequence[ProcessRecord], str | None]:
-        """Up to `limit` records, newest first, and where to go on: the id to pass as `before`."""
+        """Return up to `limit` records, newest first, and the id to pass as `before` for the next page."""
         found: list[ProcessRecord] = []
         for process_id in self._records.ids():
             if before is not None and age_key(process_id) >= age_key(before):

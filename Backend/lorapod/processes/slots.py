@@ -35,7 +35,7 @@ class GpuResident(Protocol):
 class SlotPool:
     """Hands slots out in the order of asking; safe for any thread.
 
-    Whoever gets a slot has it alone: a resident that an earlier holder left there is released first, unless it is the
+    The holder has its slot alone: a resident that an earlier holder left there is released first, unless it is the
     new holder's own. One resident is never on two GPUs: its next process waits for the one where it is.
     """
 
@@ -185,7 +185,7 @@ def refuse_if_busy(holders: Sequence[Holder], slots: int, resident: GpuResident 
     Args:
         holders: who holds one, or waits for one, in the order in which they came.
         slots: how many GPUs there are.
-        resident: what the process will leave on its own: it is never on two, so it waits for whoever has it.
+        resident: what the process will leave on its own: it is never on two, so the process waits for the one that has it.
 
     Raises:
         Conflict: all are taken, or the only one that it can have; with the time until then, as far as that is known.
