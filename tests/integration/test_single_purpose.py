@@ -364,7 +364,7 @@ async def test_a_stopped_worker_says_how_to_go_on(single: Volume, dataset_url: s
     answer = await single.caller.until(job_id, "FAILED")
     assert answer["error"] == (
         "The training was interrupted: its worker was stopped. "
-        f'Send {{"type": "resume", "process_id": "{process_id}"}} to go on from its last checkpoint.'
+        f'Send {{"type": "resume", "process_id": "{process_id}"}} to continue from its last checkpoint.'
     )
     assert answer["output"] == {"success": False, "session_id": single.sessions()[0], "job_id": "12345"}
 
