@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.child import Child, Exit
@@ -26,6 +27,20 @@ STOPPING_TICK_S = 0.2
 
 #: Seconds that the streams of an exited child may stay open: a process outside its group may hold them.
 DRAIN_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildHandlers:
+    """What a work does with its child while `Run.follow` follows it; all are called in the supervisor's thread."""
+
+    #: Gets every line.
+    read: Callable[[Line], None]
+    #: Called about once a second, and once at the end.
+    look: Callable[[], None]
+    #: Carries out what other threads requested.
+    control: Callable[[Capability], None]
+    #: Returns what can write a checkpoint now; None if nothing can.
+    saver: Callable[[], Control | None]
 
 
 class Run:
@@ -141,26 +156,10 @@ class Run:
         self._child = child
         return child
 
-    def follow(
-        self,
-        child: Child,
-        *,
-        read: Callable[[Line], None],
-        look: Callable[[], None],
-        control: Callable[[Capability], None],
-        saver: Callable[[], Control | None],
-    ) -> Exit:
-        """Follow a child to its exit, and stop it if that is requested.
-
-        Args:
-            child: what `start_child` returned.
-            read: gets every line.
-            look: called about once a second, and once at the end.
-            control: carries out what other threads requested.
-            saver: returns what can write a checkpoint now; None if nothing can.
-        """
+    def follow(self, child: Child, handlers: ChildHandlers) -> Exit:
+        """Follow a child, which `start_child` returned, to its exit; stop it if that is requested."""
         try:
-            self._pump(child, read, look, control, saver)
+            self._pump(child, handlers)
         except BaseException:
             # A defect in a reader, or another worker's lease: nothing of the child may be left behind.
             child.signal(signal.SIGKILL)
@@ -171,14 +170,7 @@ class Run:
         self._child = None
         return exit_
 
-    def _pump(
-        self,
-        child: Child,
-        read: Callable[[Line], None],
-        look: Callable[[], None],
-        control: Callable[[Capability], None],
-        saver: Callable[[], Control | None],
-    ) -> None:
+    def _pump(self, child: Child, handlers: ChildHandlers) -> None:
         """Read the child's output and do what is due, until it has exited and its streams are drained."""
         stopper: Stopper | None = None
         tick_due = act_due = 0.0
@@ -186,36 +178,34 @@ class Run:
         with Pump(child, self._waker.descriptor) as pump:
             while not pump.exited:
                 for line in pump.lines(TICK_S if stopper is None else STOPPING_TICK_S):
-                    read(line)
+                    handlers.read(line)
                 if now_s() >= tick_due:
                     tick_due = now_s() + TICK_S
-                    self._look(look)
+                    self._look(handlers)
                 if now_s() >= act_due or pump.woken:
                     act_due = now_s() + STOPPING_TICK_S
                     while self.wanted:
-                        control(self.wanted.pop())
-                    stopper = self._advance(child, stopper, saver)
+                        handlers.control(self.wanted.pop())
+                    stopper = self._advance(child, stopper, handlers)
             child.end_group()
             drain_until = now_s() + DRAIN_S
             while pump.open and now_s() < drain_until:
                 for line in pump.lines(TICK_S):
-                    read(line)
-        self._look(look)
+                    handlers.read(line)
+        self._look(handlers)
 
-    def _look(self, look: Callable[[], None]) -> None:
-        look()
+    def _look(self, handlers: ChildHandlers) -> None:
+        handlers.look()
         self.ledger.flush()
         if self.ledger.lease.state is LeaseState.LOST:
             self.kill()
 
-    def _advance(
-        self, child: Child, stopper: Stopper | None, saver: Callable[[], Control | None]
-    ) -> Stopper | None:
+    def _advance(self, child: Child, stopper: Stopper | None, handlers: ChildHandlers) -> Stopper | None:
         if (stop := self.stop) is None:
             return None
         if stopper is None or stopper.request is not stop:
             if self.record.status is not ProcessStatus.STOPPING:
                 self.ledger.move(ProcessStatus.STOPPING)
-            return Stopper(stop, child, saver(), self.context.clock)
+            return Stopper(stop, child, handlers.saver(), self.context.clock)
         stopper.advance()
         return stopper

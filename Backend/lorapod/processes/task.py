@@ -13,7 +13,7 @@ from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.log import Line
 from lorapod.processes.progress import Progress, failure_of
 from lorapod.processes.record import ProcessRecord
-from lorapod.processes.run import TICK_S, Run
+from lorapod.processes.run import TICK_S, ChildHandlers, Run
 from lorapod.processes.slots import GpuResident, Slot
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.work import Ending, Resumption
@@ -110,7 +110,7 @@ class TaskRun:
             run.log.write(line.text, repaint=line.repainted)
             on_line(line.text)
 
-        exit_ = run.follow(child, read=read, look=_nothing, control=_refuse, saver=_nothing)
+        exit_ = run.follow(child, ChildHandlers(read=read, look=_nothing, control=_refuse, saver=_nothing))
         self._change(pid=None, pid_started=None)
         if exit_.fenced_after_s is not None and run.stop is None:
             raise ChildFenced(exit_.fenced_after_s)

@@ -19,7 +19,7 @@ from lorapod.processes.order import TrainingOrder
 from lorapod.processes.progress import Observation, failure_of
 from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.requests import Capability, Control
-from lorapod.processes.run import Run
+from lorapod.processes.run import ChildHandlers, Run
 from lorapod.processes.slots import GpuResident
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.work import Ending, Plan, Resumption
@@ -227,7 +227,9 @@ class TrainingRun:
             can_save = Capability.SAVE in self._trainer.capabilities
             return control if can_save and run.record.phase is Phase.TRAINING else None
 
-        return run.follow(child, read=read, look=lambda: observe(reader.poll()), control=request, saver=saver)
+        return run.follow(
+            child, ChildHandlers(read=read, look=lambda: observe(reader.poll()), control=request, saver=saver)
+        )
 
 
 def _meaning(run: Run, exit_: Exit, outcome: Outcome) -> Ending:
