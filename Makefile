@@ -7,9 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 PY := $(VENV)/bin/python
 SOURCES := Backend FastBackend SimpleBackend client tests scripts
-# Two workers: the machine this is sized for has two cores. The servers in the tests take free ports. The files of the
+# Three workers on two cores: most tests wait for children and servers. The servers in the tests take free ports.
 # long tests come first by name; pytest-xdist's own order, by the number of tests, would leave them to the end.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 ##@ The two commands
 
