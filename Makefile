@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 PY := $(VENV)/bin/python
 SOURCES := Backend FastBackend SimpleBackend client tests scripts
-# Three workers on two cores: most tests wait for children and servers. The servers in the tests take free ports.
+# Three workers on two cores: most tests wait for children and servers, which take free ports. The files of the
 # long tests come first by name; pytest-xdist's own order, by the number of tests, would leave them to the end.
 PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
