@@ -90,14 +90,14 @@ class Ledger:
         self._unsettled = self._unwritten
         self._on_change(record)
 
-    def request_cancel(self) -> None:
-        """Note in the record that its caller cancelled the process, and write it at once. Any thread."""
+    def note_cancel(self) -> bool:
+        """Note in the record that its caller cancelled the process; return whether `save` has to follow. Any thread."""
         with self._changing:
             self._cancel_requested = True
             if self._record.status.final or self._record.cancel_requested:
-                return
+                return False
             self._record = self._record.changed(cancel_requested=True)
-        self.save()
+        return True
 
     def flush(self) -> None:
         """Write the present record, unless a write failed within `RETRY_INTERVAL_S`."""

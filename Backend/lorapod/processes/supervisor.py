@@ -71,15 +71,17 @@ class Supervisor:
 
     def check_lease(self) -> LeaseState:
         """Return the same; if it is uncertain, look at the store first. Any thread."""
-        if self._thread.ident is None:
-            # Its generation may not have begun: there is nothing to write yet.
-            return self.lease
-        return self._ledger.check_lease()
+        return self._ledger.check_lease() if self._begun else self.lease
 
     @property
     def saved(self) -> bool:
         """Whether the present record is in the store."""
         return self._ledger.saved
+
+    @property
+    def _begun(self) -> bool:
+        """Whether its generation has surely begun; before that nothing may be written of it."""
+        return self._thread.ident is not None
 
     def start(self) -> None:
         """Start the thread; return at once."""
@@ -100,15 +102,17 @@ class Supervisor:
 
         A cancel is written to the record before this returns: neither a shutdown nor the worker's death undoes it.
         """
+        cancelled = request.reason is StopReason.CANCEL and self._ledger.note_cancel()
         with self._stopping:
             self._stop = request if self._stop is None else self._stop.merged(request)
-        if request.reason is StopReason.CANCEL:
-            self._ledger.request_cancel()
         if request.reason is StopReason.SHUTDOWN:
             self._closing.set()
         self._context.slots.wake()
         self._context.fetches.wake()
         self._waker.wake()
+        if cancelled and self._begun:
+            # Last, because a store that does not answer must not delay the stop itself.
+            self._ledger.save()
 
     def want(self, capability: Capability) -> None:
         """Ask the running trainer for a checkpoint or samples. Any thread."""
