@@ -46,6 +46,7 @@ def in_training(record: ProcessRecord) -> bool:
     return record.status is ProcessStatus.RUNNING and record.progress.step > 0
 
 
+@pytest.mark.expects_errors("a listener failed")
 async def test_an_event_sink_that_raises_ends_no_training_and_nobody_waits_for_ever(root: Path) -> None:
     def broken(_record: ProcessRecord) -> None:
         raise RuntimeError("the sink is broken")
@@ -57,6 +58,7 @@ async def test_an_event_sink_that_raises_ends_no_training_and_nobody_waits_for_e
     await asyncio.to_thread(manager.close, Deadline.after(5))
 
 
+@pytest.mark.expects_errors("a listener failed")
 async def test_a_waiter_that_raises_hurts_no_other(root: Path) -> None:
     manager = open_manager(root)
     record = train_on(manager, steps=5, step_s=0.02)
@@ -88,6 +90,7 @@ async def test_a_sink_that_hangs_holds_up_no_training(root: Path) -> None:
     await asyncio.to_thread(manager.close, Deadline.after(5))
 
 
+@pytest.mark.expects_errors("supervisor failed")
 async def test_a_defect_in_a_reader_leaves_no_child_and_no_descriptor(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
