@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from tests.servers.comfyui_nodes import NODES, missing, problem_with
+from tests.servers.comfyui_nodes import NODES, missing, object_info, problem_with
 from tests.servers.comfyui_work import PromptWork, is_link
 from tests.servers.http_thread import serving
 
@@ -69,6 +69,7 @@ class ComfyUIStandIn(PromptWork):
             ("GET", "/history/{id}", self._history),
             ("GET", "/view", self._view),
             ("GET", "/models/{folder}", self._models),
+            ("GET", "/object_info/{class}", self._object_info),
             ("POST", "/prompt", self._prompt),
             ("POST", "/queue", self._delete_queued),
             ("POST", "/interrupt", self._interrupt),
@@ -128,6 +129,9 @@ class ComfyUIStandIn(PromptWork):
         folder = self.root / "models" / request.match_info["folder"]
         found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         return web.json_response(sorted(found))
+
+    async def _object_info(self, request: web.Request) -> web.Response:
+        return web.json_response(object_info(request.match_info["class"]))
 
     async def _prompt(self, request: web.Request) -> web.Response:
         body = await request.json()

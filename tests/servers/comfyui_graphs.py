@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 Graph = dict[str, dict[str, Any]]
@@ -9,6 +10,11 @@ Graph = dict[str, dict[str, Any]]
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
+
+
+def text_of(graph: Graph) -> str:
+    """The graph as the text of a template."""
+    return json.dumps(graph)
 
 
 def canvas(side: int = 64, colour: int = 0x204060) -> dict[str, Any]:

@@ -98,7 +98,8 @@ def _invert(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...],
 
 
 def _load(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], None]:
-    with Image.open(folders.root / "input" / inputs["image"]) as opened:
+    name = inputs.get("image") or inputs["video"]
+    with Image.open(folders.root / "input" / name) as opened:
         red, green, blue = opened.convert("RGB").getpixel((0, 0))  # type: ignore[misc] # RGB has three
         return (Shade(*opened.size, 1, red << 16 | green << 8 | blue), None), None
 
@@ -137,6 +138,10 @@ NODES: dict[str, NodeClass] = {
     "EmptyLatentImage": NodeClass({"width": 16, "height": 16, "batch_size": 1}, _empty),
     "EmptyAudio": NodeClass({"duration": 0}, _through("duration")),
     "LoadImage": NodeClass({"image": None}, _load),
+    "LoadImageMask": NodeClass({"image": None, "channel": None}, _load),
+    "VHS_LoadVideo": NodeClass({"video": None}, _load),
+    "VHS_LoadVideoPath": NodeClass({"video": None}, _load),
+    "PrimitiveString": NodeClass({"value": None}, _through("value")),
     "ImageInvert": NodeClass({"image": None}, _invert),
     "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),
     "ImageAddNoise": NodeClass({"image": None, "seed": 0, "strength": 0}, _through("image")),
@@ -181,6 +186,29 @@ NODES: dict[str, NodeClass] = {
 }
 
 
+_FILES: list[Any] = [["example.png"], {"image_upload": True}]
+#: What `/object_info` says of inputs that hold a text; both forms of lists.
+_TYPES: dict[tuple[str, str], list[Any]] = {
+    ("LoadImage", "image"): _FILES,
+    ("LoadImageMask", "image"): _FILES,
+    ("LoadImageMask", "channel"): ["COMBO", {"options": ["alpha", "red", "green", "blue"]}],
+    ("VHS_LoadVideo", "video"): [["clip.mp4"]],
+    ("VHS_LoadVideoPath", "video"): ["STRING", {"placeholder": "X://insert/path/here.mp4"}],
+    ("PrimitiveString", "value"): ["STRING", {}],
+}
+
+
+def object_info(class_type: str) -> dict[str, Any]:
+    """What the server tells of a class; nothing of one that it does not know."""
+    if class_type not in NODES:
+        return {}
+    required = {
+        name: _TYPES.get((class_type, name), ["*", {}] if least is None else ["INT", {"min": least}])
+        for name, least in NODES[class_type].required.items()
+    }
+    return {class_type: {"input": {"required": required}, "output_node": NODES[class_type].output_node}}
+
+
 def problem_with(name: str, value: Any, least: float | None, folders: Folders) -> dict[str, Any] | None:
     """What is wrong with an input's value, as the real server says it."""
     info = {"input_name": name, "received_value": value}
@@ -192,7 +220,11 @@ def problem_with(name: str, value: Any, least: float | None, folders: Folders) -
         return _problem(
             "value_not_in_list", "Value not in list", f"{name}: '{value}' not in {_LISTS[name]}", info
         )
-    if name == "image" and isinstance(value, str) and not (folders.root / "input" / value).is_file():
+    if (
+        name in {"image", "video"}
+        and isinstance(value, str)
+        and not (folders.root / "input" / value).is_file()
+    ):
         message = "Custom validation failed for node"
         return _problem("custom_validation_failed", message, f"{name} - Invalid image file: {value}", info)
     if least is not None and not isinstance(value, int | float):

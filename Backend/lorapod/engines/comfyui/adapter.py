@@ -11,12 +11,14 @@ from typing import Any
 
 from lorapod.engines.comfyui.client import ServerAway
 from lorapod.engines.comfyui.graph import Graph, parse_graph
+from lorapod.engines.comfyui.input_files import InputFiles
 from lorapod.engines.comfyui.job import ComfyJob
 from lorapod.engines.comfyui.problems import PromptInterrupted
 from lorapod.engines.comfyui.server import ComfyServer, ServerDied
 from lorapod.engines.comfyui.server_probe import free_memory, is_local
+from lorapod.engines.comfyui.stopping import PromptCancelled
 from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, WorkflowTemplates
-from lorapod.engines.comfyui.watch import PromptCancelled, PromptLimits, PromptLost, PromptStuck
+from lorapod.engines.comfyui.watch import PromptLimits, PromptLost, PromptStuck
 from lorapod.engines.comfyui.workflow import Parts, compose
 from lorapod.engines.port import EngineStatus, Generation, GenerationResult, GenerationRun, GenerationStopped
 from lorapod.errors import WorkerTimeout
@@ -38,6 +40,7 @@ class ComfyUIEngine:
         self._settings = settings
         self._templates = WorkflowTemplates(workspace.root / "workflows")
         self._server = ComfyServer(settings, workspace.root)
+        self._inputs = InputFiles(workspace)
         #: A server on another machine has a GPU of its own.
         self.needs_gpu = is_local(self._server.url)
         self._resident = False
@@ -75,9 +78,13 @@ class ComfyUIEngine:
         Raises:
             InvalidInput: it is not a workflow, or does not fit the request.
             NotFound: there is no workflow of that name.
+            UnsafePath: it names a file outside the workspace.
             OSError: the workflow's file cannot be read.
         """
-        return compose(generation, self._template(generation), Parts()).warnings
+        template = self._template(generation)
+        composed = compose(generation, template, Parts())
+        self._inputs.check(composed.graph, template, generation)
+        return composed.warnings
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Run the workflow once for each image.
@@ -133,6 +140,7 @@ class ComfyUIEngine:
                 history_delay_s=self._settings.comfy_history_delay_seconds,
             ),
             check_server=self._server.check,
+            inputs=self._inputs,
         )
         made = self._make(job, stats, run)
         self._server.worked()

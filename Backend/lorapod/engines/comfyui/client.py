@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
 from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.named_files import InputSpec, specs_in
 from lorapod.engines.comfyui.outputs import OutputFile
 from lorapod.engines.comfyui.problems import AcceptedPrompt, refused
 from lorapod.errors import InternalError, TooLarge, UpstreamError
@@ -105,12 +107,23 @@ class ComfyClient:
         answer = await self._json("GET", f"models/{folder}")
         return [name for name in answer if isinstance(name, str)]
 
+    async def inputs_of(self, class_type: str) -> Mapping[str, InputSpec]:
+        """Return the inputs of a class of nodes by their names; none if ComfyUI does not have the class."""
+        return specs_in(await self._json("GET", f"object_info/{quote(class_type, safe='')}"), class_type)
+
     async def upload(self, path: Path, *, subfolder: str) -> str:
-        """Put an image into a subfolder of its inputs; return the name for `LoadImage`."""
+        """Put a file into a subfolder of its inputs; return the name for `LoadImage`.
+
+        Raises:
+            TooLarge: ComfyUI takes no file of that size.
+            ServerAway: it cannot be reached.
+        """
         with path.open("rb") as file:
             form = aiohttp.FormData({"subfolder": subfolder, "type": "input", "overwrite": "true"})
             form.add_field("image", file, filename=path.name)
             async with self._request("POST", "upload/image", data=form) as response:
+                if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    raise TooLarge(f"ComfyUI takes no file of the size of {path.name}: 100 MB at most.")
                 if response.status != HTTPStatus.OK:
                     raise _unexpected("POST", "upload/image", response)
                 answer = await response.json()
@@ -160,7 +173,9 @@ class ComfyClient:
     @asynccontextmanager
     async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with self._session.request(method, self._url.joinpath(path), **more) as response:
+            async with self._session.request(
+                method, self._url.joinpath(path, encoded=True), **more
+            ) as response:
                 yield response
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away(error) from error

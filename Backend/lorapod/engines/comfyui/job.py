@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
 from lorapod.engines.comfyui.files import collect, fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
 from lorapod.engines.comfyui.graph import Graph
+from lorapod.engines.comfyui.input_files import InputFiles
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
 from lorapod.engines.comfyui.outputs import OutputFile, PromptOutputs, outputs_in
 from lorapod.engines.comfyui.problems import check_end
 from lorapod.engines.comfyui.progress import PromptProgress
+from lorapod.engines.comfyui.stopping import unless_stopped
 from lorapod.engines.comfyui.watch import EndedPrompt, PromptLimits, PromptWatch
 from lorapod.engines.comfyui.workflow import Composed, Parts, compose
 from lorapod.engines.port import (
@@ -49,6 +52,7 @@ class ComfyJob:
         root: Path | None,
         limits: PromptLimits,
         check_server: Callable[[], bool],
+        inputs: InputFiles,
     ) -> None:
         """Begin with nothing made.
 
@@ -59,6 +63,7 @@ class ComfyJob:
             root: the ComfyUI installation on this machine; None: its folders cannot be reached.
             limits: how long it may take.
             check_server: see `PromptWatch`.
+            inputs: what gives ComfyUI the files that the workflow names.
         """
         self._generation = generation
         self._template = template
@@ -66,6 +71,11 @@ class ComfyJob:
         self._root = root
         self._limits = limits
         self._check_server = check_server
+        self._inputs = inputs
+        #: ComfyUI's folders, if they can be reached.
+        self._folders: ComfyFolders | None = None
+        #: Names of the files that were uploaded because the workflow names them.
+        self._uploaded: dict[Path, str] = {}
         self._made: list[GeneratedFile] = []
         self._warnings: dict[str, None] = {}
         self._collect_s = 0.0
@@ -99,6 +109,7 @@ class ComfyJob:
 
     async def _make(self, url: str, stats: Mapping[str, Any]) -> None:
         folders = None if self._root is None else ComfyFolders.of(self._root, argv_of(stats))
+        self._folders, self._uploaded = folders, {}
         async with connected(url) as client:
             try:
                 parts = await self._parts(client, folders)
@@ -154,6 +165,7 @@ class ComfyJob:
     async def _make_image(self, client: ComfyClient, parts: Mapping[str, Any], index: int) -> None:
         composed = compose(self._generation, self._template, Parts(**parts, index=index))
         self._warn(composed.warnings)
+        composed = await self._with_files(client, composed)
         try:
             await self._prompt(client, composed, index)
         except OutputGone:
@@ -161,6 +173,29 @@ class ComfyJob:
             self._run.log("ComfyUI names results that are gone; it makes them again")
             forget_cached(composed.graph, secrets.token_hex(8))
             await self._prompt(client, composed, index)
+
+    async def _with_files(self, client: ComfyClient, composed: Composed) -> Composed:
+        """Give ComfyUI the files that the workflow names.
+
+        Raises:
+            PromptCancelled: the generation was stopped.
+            WorkerTimeout: ComfyUI did not answer before the deadline.
+            UnsafePath: the workflow names a file outside the workspace.
+            WorkerError: a file cannot be uploaded.
+        """
+        graph = await unless_stopped(
+            self._inputs.upload(
+                client,
+                composed.graph,
+                self._template,
+                self._generation,
+                folders=self._folders,
+                uploaded=self._uploaded,
+            ),
+            self._run.stopped,
+            deadline_s=self._limits.deadline_s,
+        )
+        return replace(composed, graph=graph)
 
     async def _prompt(self, client: ComfyClient, composed: Composed, index: int) -> None:
         total = self._generation.num_images

@@ -24,11 +24,10 @@ from lorapod.engines.comfyui.client import ComfyClient, ServerAway, ServerSlow
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.problems import AcceptedPrompt
 from lorapod.engines.comfyui.progress import PromptProgress
+from lorapod.engines.comfyui.stopping import TICK_S, PromptCancelled, end, unless_stopped
 from lorapod.engines.port import GenerationProgress
 from lorapod.errors import UpstreamError, WorkerTimeout
 
-#: How often a stop is asked for.
-TICK_S = 0.2
 #: How often the history is looked at while the socket says nothing, and once it is closed.
 POLL_S = 1.0
 POLL_CLOSED_S = 0.25
@@ -54,10 +53,6 @@ class PromptLost(UpstreamError):
 
 class PromptStuck(UpstreamError):
     """ComfyUI continues a prompt that was cancelled."""
-
-
-class PromptCancelled(Exception):
-    """The prompt was cancelled, and has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +135,7 @@ class PromptWatch:
                 self._closed = True
             else:
                 listener = asyncio.create_task(self._listen(socket))
-                stack.push_async_callback(_end, listener)
+                stack.push_async_callback(end, listener)
             accepted = await self._unless_stopped(
                 self._client.submit(
                     graph,
@@ -183,13 +178,11 @@ class PromptWatch:
 
     async def _unless_stopped(self, submitting: Coroutine[Any, Any, AcceptedPrompt]) -> AcceptedPrompt:
         """Submit, or give up if the generation is stopped: a server that hangs must not block it."""
-        task = asyncio.ensure_future(submitting)
-        while not (await asyncio.wait({task}, timeout=TICK_S))[0]:
-            if self._stopped():
-                await _end(task)
-                await self._cancel()
-                raise PromptCancelled
-        return await task
+        try:
+            return await unless_stopped(submitting, self._stopped)
+        except PromptCancelled:
+            await self._cancel()
+            raise
 
     async def _wait(self) -> Mapping[str, Any]:
         looked_s = time.monotonic()
@@ -289,8 +282,3 @@ class PromptWatch:
                 await asyncio.wait_for(self._hint.wait(), TICK_S / 4)
             self._hint.clear()
         raise PromptStuck
-
-
-async def _end(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
