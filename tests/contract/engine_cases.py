@@ -62,6 +62,7 @@ class EngineCase:
         for path in (folder, scratch):
             path.mkdir(parents=True, exist_ok=True)
         defaults: dict[str, Any] = {"process_id": process_id, "seed": 7, "folder": folder, "scratch": scratch}
+        defaults["seed_given"] = "seed" in fields
         return Generation(**{**defaults, **fields})
 
 

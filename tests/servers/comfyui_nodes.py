@@ -141,6 +141,7 @@ NODES: dict[str, NodeClass] = {
     "LoadImageMask": NodeClass({"image": None, "channel": None}, _load),
     "VHS_LoadVideo": NodeClass({"video": None}, _load),
     "VHS_LoadVideoPath": NodeClass({"video": None}, _load),
+    "PrimitiveInt": NodeClass({"value": -(1 << 63)}, _through("value")),
     "PrimitiveString": NodeClass({"value": None}, _through("value")),
     "ImageInvert": NodeClass({"image": None}, _invert),
     "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),

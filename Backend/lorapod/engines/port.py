@@ -126,7 +126,9 @@ class GenerationResult:
 
     #: In the order in which they are answered.
     files: Sequence[GeneratedFile]
-    #: What the caller should know, a sentence each, beside those of `prepare`.
+    #: False: the seed that was used cannot be known, or there is none, whatever the generation says.
+    seed_known: bool = True
+    #: What the caller should know, a sentence each; those of `prepare` may be among them.
     warnings: Sequence[str] = ()
     #: Seconds by what they were spent on, e.g. `load_s`, `generate_s`.
     timings: Mapping[str, float] = field(default_factory=dict)

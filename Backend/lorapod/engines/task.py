@@ -78,6 +78,8 @@ class GenerationKind:
         )
         warnings = list(engine.prepare(generation))
         key = generation.comfy_org_api_key
+        # A caller's own workflow keeps its seeds if the request has none.
+        chosen = generation.seed_given or generation.workflow is None
         return Plan(
             work=TaskWork(
                 partial(self._generate, engine, generation, warnings),
@@ -88,7 +90,7 @@ class GenerationKind:
             ),
             name=engine.name,
             total_steps=generation.steps,
-            task=TaskDetails(engine=engine.name, outcome={"seed": generation.seed}),
+            task=TaskDetails(engine=engine.name, outcome={"seed": generation.seed} if chosen else {}),
             warnings=warnings,
         )
 
@@ -132,9 +134,9 @@ class GenerationKind:
         # A workflow of the caller's own may have kept a seed of its own.
         told = made.files[0].seed if made.files else None
         return {
-            "seed": generation.seed if told is None else told,
+            "seed": generation.seed if told is None and made.seed_known else told,
             "files": files,
-            "warnings": [*prepared, *made.warnings],
+            "warnings": list(dict.fromkeys([*prepared, *made.warnings])),
             "timings": {name: round(seconds, 3) for name, seconds in made.timings.items()},
         }
 

@@ -50,6 +50,7 @@ class Bench:
         for path in (folder, scratch):
             path.mkdir(parents=True)
         given: dict[str, Any] = {"process_id": process_id, "seed": 7, "folder": folder, "scratch": scratch}
+        given["seed_given"] = "seed" in fields
         return Generation(**{**given, **fields})
 
     def run(self) -> RecordedRun:

@@ -62,6 +62,8 @@ def test_what_others_left_in_comfyui_is_out_of_reach(bench: Bench, target: Targe
         with pytest.raises(InvalidInput, match="of-another" if path is kept else "input.png"):
             bench.make(workflow=loading(relative + (" [output]" if path is kept else "")))
         path.unlink()
+    # A real server serves all tests.
+    inside.parent.rmdir()
 
 
 @pytest.mark.parametrize("form", ["{relative}", "/workspace/{relative}", "{absolute}"])

@@ -201,3 +201,34 @@ def test_the_real_server_knows_every_node_and_input_of_the_templates(
         "clip_name",
         "vae_name",
     }
+
+
+async def test_the_answer_has_the_seed_of_the_workflow(caller: Caller) -> None:
+    graph = graphs.picture()
+    graph["2"] = graphs.node("ImageAddNoise", image=["1", 0], seed=5, strength=0.5)
+
+    answer = await caller.send(type="generate", workflow=graph, num_images=2)
+
+    assert answer["seed"] == 5
+    assert [image["seed"] for image in answer["images"]] == [5, 6]
+
+
+async def test_the_answer_has_no_seed_where_none_is_known(caller: Caller) -> None:
+    graph = graphs.picture()
+    graph["2"] = graphs.node("ImageAddNoise", image=["1", 0], seed=["4", 0], strength=0.5)
+    graph["4"] = graphs.node("PrimitiveInt", value=5)
+
+    for fields in ({}, {"seed": 40}):
+        answer = await caller.send(type="generate", workflow=graph, **fields)
+
+        assert answer.get("seed") is None
+        assert answer["images"][0].get("seed") is None
+        assert "seed of node 2 (ImageAddNoise) comes from another node" in " ".join(answer["warnings"])
+        begun = await caller.send(type="generate", workflow=graph, wait=False)
+        assert begun.get("seed") is None
+
+
+async def test_a_warning_comes_once(caller: Caller) -> None:
+    answer = await caller.send(type="generate", workflow=graphs.picture(), prompt="a fox", num_images=2)
+
+    assert answer["warnings"] == ["The workflow has no {{ PROMPT }}: prompt was not used."]

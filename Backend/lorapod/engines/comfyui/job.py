@@ -100,6 +100,7 @@ class ComfyJob:
         asyncio.run(self._make(url, stats))
         return GenerationResult(
             files=self._made,
+            seed_known=all(file.seed is not None for file in self._made),
             warnings=list(self._warnings),
             timings={
                 "generate_s": round(time.monotonic() - began_s - self._collect_s, 3),

@@ -7,9 +7,10 @@ input that is linked to another node is left alone: the workflow computes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from lorapod.engines.comfyui.graph import Graph, is_link
+from lorapod.engines.comfyui.graph import Graph, is_link, shown_node
 
 #: Nodes that make the canvas (`EmptyLatentImage`, `WanImageToVideo`, …) have one of these beside width and height;
 #: nodes that scale or crop have not.
@@ -32,14 +33,39 @@ def set_knobs(graph: Graph, values: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, value in values.items() if not _KNOBS[name](graph, value))
 
 
-def shift_seeds(graph: Graph, by: int) -> int | None:
-    """Add to every seed of the workflow's own, in place; the one that all of them are now, if it is one."""
-    found = set()
+def shift_seeds(graph: Graph, by: int) -> None:
+    """Add to every seed of the workflow's own, in place."""
     for inputs in _inputs(graph):
         for name in _SEEDS:
-            if isinstance(inputs.get(name), int) and _put(inputs, name, inputs[name] + by):
-                found.add(inputs[name])
-    return found.pop() if len(found) == 1 else None
+            if isinstance(inputs.get(name), int):
+                _put(inputs, name, inputs[name] + by)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedUsed:
+    """The seed with which a workflow runs."""
+
+    #: None: it is not known, or no node has one.
+    value: int | None = None
+    #: Why it is not known, as a part of a sentence; empty if it is known, or no node has one.
+    unknown: str = ""
+
+
+def seed_used(graph: Graph) -> SeedUsed:
+    """Return the seed that all nodes share."""
+    found: set[Any] = set()
+    for node_id, node in graph.items():
+        for name in _SEEDS:
+            value = node["inputs"].get(name)
+            if value is None:
+                continue
+            if not _is_number(value):
+                why = "comes from another node" if is_link(value) else "is written as text"
+                return SeedUsed(unknown=f"{name} of node {shown_node(graph, node_id)} {why}")
+            found.add(value)
+    if len(found) > 1:
+        return SeedUsed(unknown="the workflow has several")
+    return SeedUsed(value=int(found.pop())) if found else SeedUsed()
 
 
 def _canvas(*names: str) -> Callable[[Graph, Any], bool]:

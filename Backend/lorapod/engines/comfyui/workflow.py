@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorapod.engines.comfyui.folders import set_prefixes
-from lorapod.engines.comfyui.graph import Graph, fill, is_link, placeholders_in, title_of
-from lorapod.engines.comfyui.knobs import set_knobs, shift_seeds
+from lorapod.engines.comfyui.graph import Filled, Graph, fill, is_link, placeholders_in, title_of
+from lorapod.engines.comfyui.knobs import SeedUsed, seed_used, set_knobs, shift_seeds
 from lorapod.engines.comfyui.loras import PLACE, NamedLora, lora_places, place_loras
 from lorapod.engines.port import Generation
 from lorapod.errors import InvalidInput
@@ -17,6 +17,7 @@ from lorapod.wire.validation import nearest
 IMAGE = "INPUT_IMAGE"
 MODEL = "MODEL"
 PROMPTS = ("PROMPT", "VIDEO_PROMPT")
+SEED = "SEED"
 NEGATIVE = "NEGATIVE_PROMPT"
 #: Placeholders of a generation's own fields, beside those above.
 _FIELDS = ("width", "height", "length", "seed", "steps", "guidance_scale", "strength")
@@ -49,7 +50,7 @@ class Composed:
     """A workflow that can be sent."""
 
     graph: Graph
-    #: The seed that makes the same image again; None if the workflow has several.
+    #: The seed that makes the same image again; None if it is not known, or the workflow has no seed.
     seed: int | None
     #: A sentence for each field of the request that no node took.
     warnings: Sequence[str] = field(default=())
@@ -75,29 +76,42 @@ def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
         # The input image is made in that size.
         taken |= {"width", "height"}
     lost = set_knobs(graph, knobs) - taken
-    seed = _seed(generation, graph, parts.index)
+    seed, unseeded = _seed(generation, filled, parts.index)
     loras = parts.loras
     if loras is None:
         loras = [NamedLora(name=lora.path.name, weight=lora.weight) for lora in generation.loras]
     place_loras(graph, loras)
     set_prefixes(graph, parts.folder)
     warnings = [f"No node of the workflow takes {name}: it was not used." for name in sorted(lost)]
+    warnings += unseeded
     warnings += _unused(generation, filled.used)
     warnings += _unknown(generation.params, template, set(named) & filled.used)
     return Composed(graph=graph, seed=seed, warnings=warnings)
 
 
-def _seed(generation: Generation, graph: Graph, index: int) -> int | None:
-    """Seed every sampler; a caller's own workflow keeps its seeds if the request has none."""
+def _seed(generation: Generation, filled: Filled, index: int) -> tuple[int | None, list[str]]:
+    """Seed every sampler; a caller's own workflow keeps its seeds if the request has none.
+
+    Returns:
+        The seed that is used, or None; and a warning if it is not known, or that of the request is not used.
+    """
+    graph, wanted, is_placed = filled.graph, generation.seed + index, SEED in filled.used
     if generation.workflow is None or generation.seed_given:
-        set_knobs(graph, {"seed": generation.seed + index})
-        return generation.seed + index
-    return shift_seeds(graph, index)
+        set_knobs(graph, {"seed": wanted})
+    elif not is_placed:
+        shift_seeds(graph, index)
+    used = seed_used(graph)
+    if used.unknown:
+        return None, [f"The seed that was used is not known: {used.unknown}."]
+    if used.value is None and is_placed:
+        used = SeedUsed(value=wanted)
+    lost = used.value is None and generation.workflow is not None and generation.seed_given
+    return used.value, ["No node of the workflow takes seed: it was not used."] if lost else []
 
 
 def _values(generation: Generation, parts: Parts) -> dict[str, Any]:
     given: dict[str, Any] = {name.upper(): getattr(generation, name) for name in _FIELDS}
-    given["SEED"] = generation.seed + parts.index
+    given[SEED] = generation.seed + parts.index
     given |= dict.fromkeys(PROMPTS, generation.prompt or None)
     given[NEGATIVE] = generation.negative_prompt or ""
     given[MODEL] = parts.model or generation.model

@@ -11,6 +11,7 @@ def generation(**fields: Any) -> Generation:
     given: dict[str, Any] = {
         "process_id": "generate_000000000001",
         "seed": 7,
+        "seed_given": "seed" in fields,
         "folder": Path("/workspace/output/generate_000000000001"),
         "scratch": Path("/scratch/generate_000000000001"),
     }

@@ -134,11 +134,3 @@ def test_a_template_gets_the_seed_that_was_chosen() -> None:
     made = compose(generation(seed=40, seed_given=False), graph, Parts())
 
     assert made.graph["1"]["inputs"]["seed"] == 40
-
-
-def test_several_seeds_of_a_workflow_are_told_as_none() -> None:
-    graph = {"1": graphs.node("KSampler", seed=5), "2": graphs.node("RandomNoise", noise_seed=6)}
-
-    made = compose(generation(workflow=graph, seed_given=False), graph, Parts())
-
-    assert made.seed is None
