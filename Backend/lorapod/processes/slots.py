@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from lorapod.errors import Conflict
@@ -49,7 +50,7 @@ class SlotPool:
         self._residents: dict[Slot, GpuResident] = {}
         #: Residents that are being released now.
         self._leaving: list[GpuResident] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def acquire(self, given_up: Callable[[], bool], resident: GpuResident | None = None) -> Slot | None:
         """Wait for a slot; return None once `given_up` returns True. `wake` has it called again.
@@ -58,11 +59,11 @@ class SlotPool:
             given_up: whether to wait no longer.
             resident: what the holder will leave on the GPU.
         """
-        waiter = _Waiter(resident=resident)
-        with self._changed:
+        waiter = _Waiter(resident=resident, given_up=given_up, called=threading.Condition(self._lock))
+        with self._lock:
             self._waiting.append(waiter)
             try:
-                self._changed.wait_for(lambda: given_up() or self._due(waiter) is not None)
+                waiter.called.wait_for(lambda: given_up() or self._due(waiter) is not None)
                 slot = None if given_up() else self._due(waiter)
                 if slot is None:
                     return None
@@ -76,7 +77,7 @@ class SlotPool:
                     self._residents[slot] = resident
             finally:
                 self._waiting.remove(waiter)
-                self._changed.notify_all()
+                self._call_next()
         if left is not None:
             try:
                 left.release()
@@ -84,33 +85,44 @@ class SlotPool:
                 self.release(slot)
                 raise
             finally:
-                with self._changed:
+                with self._lock:
                     self._leaving.remove(left)
-                    self._changed.notify_all()
+                    self._call_next()
         return slot
 
     def release(self, slot: Slot) -> None:
         """Give a slot back."""
-        with self._changed:
+        with self._lock:
             self._free.append(slot)
-            self._changed.notify_all()
+            self._call_next()
 
     def wake(self) -> None:
-        """Have every waiter call its `given_up` again."""
-        with self._changed:
-            self._changed.notify_all()
+        """Call the `given_up` of every waiter again; wake only those that have given up, for there may be thousands."""
+        with self._lock:
+            for waiter in self._waiting:
+                if waiter.given_up():
+                    waiter.called.notify()
+
+    def _call_next(self) -> None:
+        """Wake the waiters that get a slot now; the lock is held."""
+        for waiter, _ in self._turns():
+            waiter.called.notify()
 
     def _due(self, waiter: _Waiter) -> Slot | None:
-        """Return the slot that this waiter gets now; earlier waiters choose first."""
+        """Return the slot that this waiter gets now."""
+        return next((slot for each, slot in self._turns() if each is waiter), None)
+
+    def _turns(self) -> Iterator[tuple[_Waiter, Slot]]:
+        """Yield who gets which free slot; earlier waiters choose first."""
         free = list(self._free)
-        for earlier in self._waiting:
-            suitable = [slot for slot in free if self._suits(slot, earlier)]
-            slot = min(suitable, key=lambda slot: self._disturbs(slot, earlier), default=None)
-            if earlier is waiter:
-                return slot
+        for waiter in self._waiting:
+            if not free:
+                return
+            suitable = [slot for slot in free if self._suits(slot, waiter)]
+            slot = min(suitable, key=partial(self._disturbs, waiter), default=None)
             if slot is not None:
                 free.remove(slot)
-        return None
+                yield waiter, slot
 
     def _suits(self, slot: Slot, waiter: _Waiter) -> bool:
         if waiter.resident is not None and waiter.resident in self._leaving:
@@ -119,7 +131,7 @@ class SlotPool:
         homes = [known for known, resident in self._residents.items() if resident is waiter.resident]
         return not homes or slot in homes
 
-    def _disturbs(self, slot: Slot, waiter: _Waiter) -> bool:
+    def _disturbs(self, waiter: _Waiter, slot: Slot) -> bool:
         """Return whether another resident would have to be released."""
         resident = self._residents.get(slot)
         return resident is not None and resident is not waiter.resident
@@ -130,6 +142,9 @@ class _Waiter:
     """One waiting process."""
 
     resident: GpuResident | None
+    given_up: Callable[[], bool]
+    #: Notified when it gets a slot, or has given up.
+    called: threading.Condition
 
 
 _NONE = Slot(gpu=None)

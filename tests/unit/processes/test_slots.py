@@ -63,6 +63,45 @@ def test_whoever_gives_up_lets_the_next_one_pass() -> None:
     assert pool.acquire(never) == held
 
 
+def test_a_waiter_that_gives_up_wakes_no_other() -> None:
+    pool = SlotPool([0])
+    held = pool.acquire(never)
+    assert held is not None
+    gone = threading.Event()
+    asking: set[int] = set()
+
+    def asks() -> bool:
+        asking.add(threading.get_ident())
+        return gone.is_set()
+
+    stopped = threading.Thread(target=pool.acquire, args=(asks,), daemon=True)
+    stopped.start()
+    while not pool._waiting:
+        threading.Event().wait(0.001)
+    others, answers, over = [], [], threading.Event()
+
+    def patient() -> bool:
+        asking.add(threading.get_ident())
+        return over.is_set()
+
+    for number in range(20):
+        others.append(threading.Thread(target=lambda: answers.append(pool.acquire(patient)), daemon=True))
+        others[-1].start()
+        while len(pool._waiting) < number + 2:
+            threading.Event().wait(0.001)
+    asking.clear()
+    gone.set()
+    pool.wake()
+    stopped.join(5)
+    # Thousands may wait: what each stop wakes must not grow with them.
+    assert not asking & {thread.ident for thread in others}
+    over.set()
+    pool.wake()
+    for thread in others:
+        thread.join(5)
+    assert answers == [None] * 20
+
+
 class Lodger:
     def __init__(self) -> None:
         self.releases = 0
