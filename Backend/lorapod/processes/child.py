@@ -175,7 +175,9 @@ def end_stray(pid: int, started: float | None, *, timeout_s: float) -> bool:
         if not same_process(pid, started):
             return True
         signal_group(pid, signal.SIGKILL)
-        return bool(select.select([descriptor], [], [], timeout_s)[0])
+        exits = select.poll()
+        exits.register(descriptor, select.POLLIN)
+        return bool(exits.poll(timeout_s * 1000))
     finally:
         os.close(descriptor)
 

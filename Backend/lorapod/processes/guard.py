@@ -35,6 +35,9 @@ def guard(group: int, beats: int, word: int, fence_s: float) -> None:
     """Watch until the child has ended or has to be killed."""
     os.set_blocking(beats, False)
     last_s = time.monotonic()
+    # Not `select`, which refuses descriptors from 1024 on: a worker with many processes has them.
+    news = select.poll()
+    news.register(beats, select.POLLIN)
     while True:
         # The time before the pipe is emptied: a guard that stood still itself judges by what came meanwhile.
         now_s = time.monotonic()
@@ -44,7 +47,7 @@ def guard(group: int, beats: int, word: int, fence_s: float) -> None:
         if math.isinf(newest_s):
             return
         last_s = newest_s
-        select.select([beats], [], [], last_s + fence_s - now_s)
+        news.poll(math.ceil((last_s + fence_s - now_s) * 1000))
     _say(word, now_s - last_s)
     try:
         os.killpg(group, signal.SIGKILL)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
+import selectors
+import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +17,8 @@ import pytest
 
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict
+from lorapod.processes.child import start_child
+from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
 from lorapod.processes.record import ProcessRecord
@@ -60,6 +68,27 @@ class SlowRecords(MemoryRecords):
         super().create(record)
 
 
+async def test_a_guard_watches_in_a_worker_with_a_thousand_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    spec = LaunchSpec(argv=(sys.executable, "-S", "-c", "import time; time.sleep(60)"), cwd=Path.cwd())
+    child = start_child(spec, dict(os.environ), fence_s=1.0)
+    try:
+        child.guard_line.tell(time.monotonic())
+        exits = selectors.DefaultSelector()
+        exits.register(child.exit_descriptor, selectors.EVENT_READ)
+        assert await asyncio.to_thread(exits.select, 10)
+        exits.close()
+    finally:
+        child.signal(signal.SIGKILL)
+        exit_ = child.reap()
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert exit_.fenced_after_s is not None
+
+
 async def test_a_worker_that_is_stopped_while_a_process_begins_stops_all_others(root: Path) -> None:
     records = SlowRecords()
     store = open_memory_store()
@@ -105,6 +134,9 @@ async def test_a_key_whose_record_cannot_be_read_is_refused(
     order = TaskOrder(input={}, idempotency_key="mine")
     first = manager.submit("count", order).record
     await ended(manager, first)
+    if (held := manager.supervisors.get(first.process_id)) is not None:
+        # Its end is known a moment before it is on disk.
+        assert await asyncio.to_thread(held.join, SOON_S)
     (root / "processes" / first.process_id / RECORD_NAME).write_text('{"version": 999}')
     claims = []
     claim_key = manager._records.claim_key

@@ -71,7 +71,9 @@ class Channel(Generic[MessageT]):
 
     def _read(self, wait_s: float | None) -> bool:
         try:
-            if not select.select([self._connection], [], [], wait_s)[0]:
+            arrivals = select.poll()
+            arrivals.register(self._connection, select.POLLIN)
+            if not arrivals.poll(None if wait_s is None else wait_s * 1000):
                 return False
             chunk = self._connection.recv(_CHUNK_BYTES)
         except (OSError, ValueError) as error:
