@@ -159,6 +159,8 @@ class TrainingRun:
             child = self._launch(run)
         except (OSError, WorkerError) as error:
             log.note(f"cannot start: {error}")
+            if run.stop is not None:
+                return Ending.stopped(run.stop)
             if run.ledger.check_lease() is LeaseState.HELD:
                 return Ending(
                     status=ProcessStatus.FAILED, failure=failure_of(error, "The trainer could not be started")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
-from lorapod.errors import Conflict, ErrorCode, InvalidInput
+from lorapod.errors import Conflict, ErrorCode, InvalidInput, UpstreamError
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
@@ -209,6 +210,31 @@ async def test_a_worker_that_is_stopped_leaves_it_interrupted(
     await until(manager, record, fetching)
     await asyncio.to_thread(manager.close, Deadline.after(5))
     assert manager.get(record.process_id).status is ProcessStatus.INTERRUPTED
+
+
+class CutOffDatasets(ScriptedDatasets):
+    """A server that hangs up when the fetch is stopped."""
+
+    def fetch(self, *arguments: Any, **options: Any) -> Mapping[str, Any] | None:
+        known = super().fetch(*arguments, **options)
+        if known is None:
+            raise UpstreamError("the server hung up")
+        return known
+
+
+async def test_a_fetch_that_fails_while_it_is_stopped_is_cancelled_or_interrupted(
+    workspace: Workspace,
+) -> None:
+    supply = CutOffDatasets(workspace.root)
+    supply.endless = True
+    manager = open_manager(workspace.root, datasets=supply)
+    first, second = train(manager), train(manager)
+    for record in (first, second):
+        await until(manager, record, fetching)
+    manager.ask(first.process_id, ControlRequest(save=True, grace_s=30))
+    assert (await ended(manager, first)).status is ProcessStatus.CANCELLED
+    await asyncio.to_thread(manager.close, Deadline.after(5))
+    assert manager.get(second.process_id).status is ProcessStatus.INTERRUPTED
 
 
 @pytest.mark.parametrize(
