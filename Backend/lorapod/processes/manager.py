@@ -121,6 +121,7 @@ class RealProcessManager(ProcessRegistry):
         runpod_job_id: str | None = None,
         job_s3: JobS3 | None = None,
         callback: SealedCallback | None = None,
+        unasked: bool = False,
     ) -> Accepted:
         """Resume an unfinished process, from its newest whole checkpoint if it has one.
 
@@ -129,6 +130,7 @@ class RealProcessManager(ProcessRegistry):
             runpod_job_id: the RunPod job that asks; if it asked for the last run already, it finds that run.
             job_s3: the S3 server that this job brings with it: credentials of an earlier job are stored nowhere.
             callback: where its caller wants its events from now on; None: where it wanted them before.
+            unasked: the worker resumes it by itself, on behalf of the RunPod job that asked for the last run.
 
         Raises:
             NotFound: there is no such process, or its order is gone.
@@ -137,10 +139,16 @@ class RealProcessManager(ProcessRegistry):
             WorkerError: the trainer or engine refuses the order now.
         """
         record = self.get(process_id)
+        if unasked:
+            runpod_job_id = record.runpod_job_id
         if record.is_retry(runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, runpod_job_id)
         if not record.status.unfinished:
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
+        if unasked and record.status is not ProcessStatus.INTERRUPTED:
+            raise Conflict(f"The process {process_id} is {record.status} by now.")
+        if (unasked or record.is_retry(runpod_job_id)) and self._has_late_cancel(process_id):
+            return Accepted.found(self._cancel_interrupted(record), runpod_job_id)
         kind = self.kinds.of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
@@ -212,6 +220,8 @@ class RealProcessManager(ProcessRegistry):
             )
         if record.is_retry(order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, order.runpod_job_id)
+        if record.is_retry(order.runpod_job_id) and self._has_late_cancel(process_id):
+            return Accepted.found(self._cancel_interrupted(record), order.runpod_job_id)
         # This request has everything that was not kept of the first one.
         return self._take_up(record, order, order.runpod_job_id, live=live)
 
@@ -233,6 +243,11 @@ class RealProcessManager(ProcessRegistry):
         except RecordExists:
             raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
         return Accepted(record=queued, warnings=[*plan.warnings, *resumption.warnings], begun=True)
+
+    def _has_late_cancel(self, process_id: str) -> bool:
+        """Return whether a cancel was posted that the last holder did not take before it was stopped."""
+        late = ControlRequest.all_of(self._context.store.mailbox.take(process_id))
+        return any(request.capability is None for request in late)
 
     def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
         cancelled = record.moved(

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.processes.record import ProcessRecord
+from lorapod.processes.record import ProcessRecord, key_of_job
 from lorapod.processes.store.port import OrderStore
 from lorapod.sessions import TrainingSession
 from lorapod.storage.s3_access import JobS3
@@ -46,7 +46,7 @@ class Order:
         """The key by which the process is found if its caller or the platform sends the same request again."""
         if self.idempotency_key is not None or self.runpod_job_id is None:
             return self.idempotency_key
-        return f"runpod-job:{self.runpod_job_id}"
+        return key_of_job(self.runpod_job_id)
 
     @property
     def secrets(self) -> frozenset[str]:

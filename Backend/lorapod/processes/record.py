@@ -129,8 +129,10 @@ class ProcessRecord:
         return self.training.resumed_from_step if self.training is not None else None
 
     def is_retry(self, runpod_job_id: str | None) -> bool:
-        """Return whether a RunPod job asks for a run that it has asked for before."""
-        return runpod_job_id is not None and self.runpod_job_id == runpod_job_id
+        """Return whether a RunPod job has asked for this process before: for its last run, or for the first one."""
+        return runpod_job_id is not None and (
+            self.runpod_job_id == runpod_job_id or self.key == key_of_job(runpod_job_id)
+        )
 
     def output_folder(self, workspace: Workspace) -> Path:
         """Where everything lies that came of it."""
@@ -205,6 +207,11 @@ class ProcessRecord:
         if seen.resumed_from_step is not None and self.training is not None:
             changes["training"] = dataclasses.replace(self.training, resumed_from_step=seen.resumed_from_step)
         return dataclasses.replace(self, **changes) if changes else self
+
+
+def key_of_job(runpod_job_id: str) -> str:
+    """Return the key of a process whose request has no other key than its RunPod job."""
+    return f"runpod-job:{runpod_job_id}"
 
 
 _ADAPTER = TypeAdapter(ProcessRecord)

@@ -46,8 +46,9 @@ def _interrupted(manager: RealProcessManager, clock: Clock) -> list[ProcessRecor
 
 def _resume(manager: RealProcessManager, process_id: str) -> None:
     try:
-        manager.resume(process_id)
+        accepted = manager.resume(process_id, unasked=True)
     except WorkerError as error:
         logger.warning("not resumed", extra={"process_id": process_id, "reason": error.message})
     else:
-        logger.info("resumed", extra={"process_id": process_id})
+        if accepted.begun:
+            logger.info("resumed", extra={"process_id": process_id})

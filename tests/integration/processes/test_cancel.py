@@ -14,6 +14,7 @@ import pytest
 from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
@@ -129,6 +130,56 @@ async def test_a_resumed_process_is_cancelled_no_more(manager: RealProcessManage
     cancel(manager, record, grace_s=5)
     assert (await ended(manager, record)).cancel_requested
     assert not manager.resume(record.process_id).record.cancel_requested
+
+
+@pytest.mark.parametrize("resumed_by", [None, "job-2"])
+async def test_a_redelivered_job_does_not_resume_what_was_cancelled_after_another_resume(
+    root: Path, resumed_by: str | None
+) -> None:
+    order = TrainingOrder(trainer="script", config={"steps": 5000}, runpod_job_id="job-1")
+    first = open_manager(root, worker_id="first", lease_s=LEASE_S)
+    record = first.submit("train", order).record
+    await until(first, record, in_training)
+    await asyncio.to_thread(first.close, Deadline.after(6))
+    later = open_manager(root, worker_id="later", lease_s=LEASE_S)
+    try:
+        if resumed_by is None:
+            await asyncio.to_thread(resume_interrupted, later, SystemClock())
+        else:
+            later.resume(record.process_id, runpod_job_id=resumed_by)
+        await until(later, record, in_training)
+        cancel(later, record, grace_s=5)
+        await ended(later, record)
+        again = later.submit("train", order)
+        assert (again.record.status, again.begun, again.retried) == (ProcessStatus.CANCELLED, False, True)
+    finally:
+        await asyncio.to_thread(later.close, Deadline.after(5))
+
+
+@pytest.mark.parametrize("by", ["start", "redelivery"])
+async def test_a_cancel_that_reached_no_holder_before_the_shutdown_is_not_resumed_by_itself(
+    root: Path, by: str
+) -> None:
+    order = TrainingOrder(trainer="script", config={"steps": 5000}, runpod_job_id="job-1")
+    first = open_manager(root, worker_id="first", lease_s=LEASE_S)
+    record = first.submit("train", order).record
+    await until(first, record, in_training)
+    await asyncio.to_thread(first.close, Deadline.after(6))
+    later = open_manager(root, worker_id="later", lease_s=LEASE_S)
+    try:
+        # Another worker read the record a moment before its end.
+        message = ControlRequest(grace_s=5).message()
+        later._context.store.mailbox.post(record.process_id, message)
+        if by == "start":
+            await asyncio.to_thread(resume_interrupted, later, SystemClock())
+        else:
+            later.submit("train", order)
+        assert later.get(record.process_id).status is ProcessStatus.CANCELLED
+        assert later.counts() == {}
+        # Its caller may still change its mind.
+        assert later.resume(record.process_id, runpod_job_id="job-2").begun
+    finally:
+        await asyncio.to_thread(later.close, Deadline.after(5))
 
 
 @pytest.mark.parametrize(
