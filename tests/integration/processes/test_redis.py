@@ -348,7 +348,7 @@ class TestWorkersApart:
         assert (await ended(mine, record)).status is ProcessStatus.INTERRUPTED
         assert time.monotonic() - began < LEASE_S
         again = await asyncio.to_thread(mine.resume, record.process_id)
-        assert any("anew" in warning for warning in again.warnings)
+        assert any("from the beginning" in warning for warning in again.warnings)
         assert again.record.name == record.name
         record = await training(mine, record.process_id)
         assert (record.worker_id, record.generation) == ("mine", 3)
