@@ -55,6 +55,14 @@ class HubStandIn:
         self.ranges: list[str | None] = []
         #: Of each download, whether it came with a token.
         self.authorized: list[bool] = []
+        #: The token may only read.
+        self.read_only = False
+        #: The token's owner has no right in this namespace.
+        self.stranger = False
+        #: Private repositories have no room left.
+        self.full = False
+        #: Answers that told how a file has to be sent.
+        self.preuploads = 0
 
     @property
     def url(self) -> str:
@@ -107,6 +115,7 @@ class HubStandIn:
 
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
+        self._check_rights()
         repo_id = f"{body['organization']}/{body['name']}"
         if repo_id in self.repos:
             return web.json_response({"error": "exists", "url": f"{self.url}/{repo_id}"}, status=409)
@@ -124,8 +133,20 @@ class HubStandIn:
             return web.json_response({"errors": [{"message": "no mapping"}], "warnings": []}, status=400)
         return web.json_response({"errors": [], "warnings": []})
 
+    def _check_rights(self) -> None:
+        if self.read_only or self.stranger:
+            message = "you must use a write token" if self.read_only else "you don't have the rights"
+            raise web.HTTPForbidden(text=json.dumps({"error": message}), headers={"X-Error-Message": message})
+
+    def _check_room(self) -> None:
+        if self.full:
+            message = "Private repository storage limit reached, please upgrade your plan"
+            raise web.HTTPForbidden(text=json.dumps({"error": message}), headers={"X-Error-Message": message})
+
     async def _preupload(self, request: web.Request) -> web.Response:
         self._repo(request)
+        self._check_rights()
+        self.preuploads += 1
         files = [
             {
                 "path": file["path"],
@@ -138,6 +159,8 @@ class HubStandIn:
 
     async def _batch(self, request: web.Request) -> web.Response:
         self._repo(request)
+        self._check_rights()
+        self._check_room()
         objects: list[dict[str, Any]] = []
         for wanted in (await request.json())["objects"]:
             answer = {"oid": wanted["oid"], "size": wanted["size"]}
@@ -157,6 +180,8 @@ class HubStandIn:
 
     async def _commit(self, request: web.Request) -> web.Response:
         repo = self._repo(request)
+        self._check_rights()
+        self._check_room()
         files = dict(repo.files(request.match_info["revision"]))
         for line in (await request.text()).splitlines():
             item = json.loads(line)

@@ -34,6 +34,9 @@ class Receiver:
         self.posted: list[Posted] = []
         self.answers: deque[int | float] = deque()
         self.location = ""
+        #: The status of answers to HEAD, which is no event.
+        self.head = 405
+        self.looks: list[Posted] = []
         self.port = 0
 
     @property
@@ -42,6 +45,9 @@ class Receiver:
 
     async def answer(self, request: web.Request) -> web.Response:
         posted = Posted(path=request.path_qs, headers=dict(request.headers), body=await request.read())
+        if request.method == "HEAD":
+            self.looks.append(posted)
+            return web.Response(status=self.head)
         answer = self.answers.popleft() if self.answers else 200
         if isinstance(answer, float):
             await asyncio.sleep(answer)

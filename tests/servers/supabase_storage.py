@@ -124,6 +124,7 @@ class SupabaseStandIn:
         route("POST", f"{API}/upload/resumable", self._resumable_begin)
         route("HEAD", f"{API}/upload/resumable/{{id}}", self._resumable_head)
         route("PATCH", f"{API}/upload/resumable/{{id}}", self._resumable_patch)
+        route("DELETE", f"{API}/upload/resumable/{{id}}", self._resumable_end)
         return app
 
     @web.middleware
@@ -327,6 +328,11 @@ class SupabaseStandIn:
 
     async def _resumable_head(self, request: web.Request) -> web.Response:
         return web.Response(headers={"Upload-Offset": str(len(self._upload_of(request).content))})
+
+    async def _resumable_end(self, request: web.Request) -> web.Response:
+        self._upload_of(request)
+        del self.uploads[request.match_info["id"]]
+        return web.Response(status=204)
 
     async def _resumable_patch(self, request: web.Request) -> web.Response:
         upload = self._upload_of(request)

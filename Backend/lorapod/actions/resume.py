@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pydantic import Field, SecretStr
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
+from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
+from lorapod.processes.order import Accepted
 from lorapod.settings import Settings
+from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.model import ProcessRequest, Result
 
@@ -39,6 +40,7 @@ async def resume(
     attachment: JobAttachment,
     answers: ProcessAnswers,
     courier: Courier,
+    mirrors: Mirrors,
     settings: Settings,
     job: RunPodJob,
 ) -> Result:
@@ -46,14 +48,21 @@ async def resume(
     callback = wanted_callback(
         request.callback_url, request.callback_token, settings=settings, courier=courier
     )
-    submit = partial(
-        processes.resume,
-        request.process_id,
-        runpod_job_id=asking(settings, job),
-        job_s3=job.s3,
-        callback=callback,
-    )
-    accepted, _ = await attachment.begin(lambda: (submit(), None))
+
+    def submit() -> tuple[Accepted, None]:
+        warnings: list[str] = []
+        if processes.get(request.process_id).status.unfinished:
+            warnings += mirrors.trials.run_again(request.process_id, job_s3=job.s3)
+        if request.callback_url is not None:
+            warnings += try_callback(
+                request.callback_url, request.callback_token, allow_private=settings.allow_private_urls
+            )
+        accepted = processes.resume(
+            request.process_id, runpod_job_id=asking(settings, job), job_s3=job.s3, callback=callback
+        )
+        return accepted.warned(warnings), None
+
+    accepted, _ = await attachment.begin(submit)
     known = accepted.record.dataset
     dataset = DatasetView.model_validate(known) if known else None
     return await answers.answer(accepted, dataset, job, wait=request.wait, callback=callback)

@@ -72,12 +72,13 @@ class SessionRuns:
     ) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
         parsed = parse_config(config, max_bytes=self.settings.max_config_bytes)
         order = self.starts.order_for(parsed, request, job)
+        warnings = self.starts.try_targets(order, request, job)
         session = begin_session(self.workspace, self.clock, parent=parent)
         try:
             # It is replaced by the trainer's own form of the config before the start.
             path = self.workspace.root / session.folder / CONFIG_NAME
             write_atomically(path, dump_config(parsed).encode())
-            accepted = self.processes.submit("train", _in_session(order, session))
+            accepted = self.processes.submit("train", _in_session(order, session)).warned(warnings)
         except BaseException:
             drop_session(session, self.workspace)
             raise

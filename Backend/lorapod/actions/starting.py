@@ -17,6 +17,7 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import dataset_view
 from lorapod.errors import GpuUnavailable, WorkerError
+from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TrainingOrder
@@ -139,7 +140,7 @@ class TrainingStarts:
         self.room.check()
         dataset, upload = request.dataset, request.upload
         if upload is not None:
-            self.mirrors.check(upload, job_s3=job.s3)
+            self.mirrors.trials.check(upload, job_s3=job.s3)
         callback = wanted_callback(
             request.callback_url, request.callback_token, settings=settings, courier=self.courier
         )
@@ -162,11 +163,32 @@ class TrainingStarts:
             job_s3=job.s3 if uses_s3 else None,
         )
 
+    def try_targets(self, order: TrainingOrder, request: StartRequest, job: RunPodJob) -> list[str]:
+        """Try where artifacts and events are to be sent, and return warnings; blocks for seconds at most.
+
+        Raises:
+            WorkerError: the trainer refuses the config, or a target takes nothing of the training.
+        """
+        warnings: list[str] = []
+        if request.upload is not None or self.mirrors.trials.default is not None:
+            name = self.processes.plan("train", order).name
+            warnings += self.mirrors.trials.run(
+                request.upload, name=name, job_s3=job.s3, create=not request.dry_run
+            )
+        if request.callback_url is not None:
+            warnings += try_callback(
+                request.callback_url,
+                request.callback_token,
+                allow_private=self.settings.allow_private_urls,
+            )
+        return warnings
+
     def _submit(
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
     ) -> tuple[Accepted, TrainingOrder]:
         order = self.order_for(config, request, job)
-        return self.processes.submit("train", order), order
+        warnings = self.try_targets(order, request, job)
+        return self.processes.submit("train", order).warned(warnings), order
 
     def _look_at(self, asked: DatasetRef, job: RunPodJob) -> DatasetView:
         """Describe a dataset as far as it is known now: a remote one is fetched only later."""
@@ -181,6 +203,7 @@ class TrainingStarts:
         try:
             order = self.order_for(config, request, job)
             plan = self.processes.plan("train", order)
+            warnings = self.try_targets(order, request, job)
         except WorkerError as error:
             refused = list(error.details) or [{"field": "input", "error": error.message}]
             return DryRun(accepted=False, trainer=request.trainer, refused=refused)
@@ -189,7 +212,7 @@ class TrainingStarts:
             trainer=order.trainer,
             config=dict(plan.config),
             dataset=_dataset_of(order),
-            warnings=list(plan.warnings),
+            warnings=[*plan.warnings, *warnings],
         )
 
 

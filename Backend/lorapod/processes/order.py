@@ -136,6 +136,10 @@ class Accepted:
     #: Whether this request began a run; else it found one.
     begun: bool = False
 
+    def warned(self, warnings: Sequence[str]) -> Self:
+        """Return it with further warnings."""
+        return replace(self, warnings=[*self.warnings, *warnings])
+
     @classmethod
     def found(cls, record: ProcessRecord, runpod_job_id: str | None) -> Accepted:
         """Return a process that existed already; `runpod_job_id` is the RunPod job that asks now."""

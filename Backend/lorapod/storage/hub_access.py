@@ -74,7 +74,8 @@ def hub_errors(key: str, repo_id: str) -> Iterator[None]:
     except HFValidationError as error:
         raise InvalidInput(f"{repo_id!r} is not the name of a HuggingFace repository.") from error
     except HfHubHTTPError as error:
-        raise status_error(error.response.status_code, key, repo_id) from error
+        said = str(getattr(error, "server_message", None) or error)
+        raise status_error(error.response.status_code, key, repo_id, said) from error
     except json.JSONDecodeError as error:
         # huggingface_hub parses the Hub's answer to a README.md before it checks the status.
         raise StoreUnavailable(
@@ -111,8 +112,8 @@ def missing_file(key: str, repo_id: str) -> NotFound:
     return NotFound(f"There is no file {key!r} in the HuggingFace repository {repo_id!r}.")
 
 
-def status_error(status: int, key: str, repo_id: str) -> WorkerError:
-    """Return the error that a status other than success means."""
+def status_error(status: int, key: str, repo_id: str, said: str = "") -> WorkerError:
+    """Return the error that a status other than success means; `said` is the Hub's own sentence."""
     what = f"{key!r} of the HuggingFace repository {repo_id!r}"
     # 409: another commit came in between. 412: as above, with a parent named.
     if status == 416:
@@ -123,6 +124,15 @@ def status_error(status: int, key: str, repo_id: str) -> WorkerError:
         return missing_file(key, repo_id)
     if status == 413:
         return TooLarge(f"The HuggingFace Hub does not accept a file of the size of {what}.")
+    return _refusal(status, what, said)
+
+
+def _refusal(status: int, what: str, said: str) -> StoreRefused:
+    if status == 402 or (status == 403 and "storage" in said.lower()):
+        return StoreRefused(
+            f"The HuggingFace Hub has no room for {what}: the storage limit of its owner is reached.",
+            hint="Delete files of that owner, or raise the limit at huggingface.co/settings/billing.",
+        )
     if status in {401, 403}:
         return StoreRefused(
             f"The HuggingFace Hub refuses access to {what}.",

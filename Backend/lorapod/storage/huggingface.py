@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-from huggingface_hub import HfApi, constants
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub.errors import HfUriError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -100,11 +102,7 @@ class HubObjects:
 
         def attempt() -> None:
             with self._committing, hub_errors(key, self._repo_id):
-                if not self._created:
-                    self._api.create_repo(
-                        self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
-                    )
-                    self._created = True
+                self._create()
                 self._api.upload_file(
                     path_or_fileobj=str(path),
                     path_in_repo=key,
@@ -206,6 +204,41 @@ class HubObjects:
                     )
 
         self._retries.call(attempt)
+
+    def try_upload(self, key: str, *, create: bool) -> None:
+        """Send a file to the Hub without its commit: the Hub checks the right to write and the room, and keeps no trace.
+
+        Args:
+            key: of the file.
+            create: make the repository if it does not exist; else a repository that does not exist is not tried.
+
+        Raises:
+            StoreRefused: the token has no right to write there, or there is no room.
+        """
+        checked_key(key)
+
+        def attempt() -> None:
+            with hub_errors(key, self._repo_id):
+                if create:
+                    self._create()
+                elif not self._api.repo_exists(self._repo_id, repo_type=self._kind):
+                    return
+                file = CommitOperationAdd(path_in_repo=key, path_or_fileobj=key.encode())
+                self._api.preupload_lfs_files(
+                    self._repo_id, [file], repo_type=self._kind, revision=self._revision
+                )
+
+        self._retries.call(attempt)
+
+    def _create(self) -> None:
+        if self._created:
+            return
+        # The library asks a Hub that refuses whether the repository exists, and then cannot read the URL of a mirror.
+        with suppress(HfUriError):
+            self._api.create_repo(
+                self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
+            )
+        self._created = True
 
     def _stat(self, key: str, revision: str) -> StoredObject | None:
         try:

@@ -77,7 +77,7 @@ class SupabaseObjects:
         """
         full = self._full(key)
         size = path.stat().st_size
-        kind = content_type or mimetypes.guess_type(key)[0] or "application/octet-stream"
+        kind = content_type or _content_type(key)
         metadata = {SHA256_NAME: sha256} if sha256 is not None else {}
 
         def plain() -> None:
@@ -86,13 +86,7 @@ class SupabaseObjects:
                     quote(full), file, {"content-type": kind, "upsert": "true", "metadata": metadata}
                 )
 
-        resumable = ResumableUpload(
-            client=self._http,
-            endpoint=f"{self._url}/upload/resumable",
-            bucket=self._bucket_name,
-            key=full,
-            retries=self._retries,
-        )
+        resumable = self._resumable(full)
         for _ in range(BEGINNINGS):
             if size > CHUNK_BYTES:
                 resumable.send(path, content_type=kind, metadata=metadata, progress=progress)
@@ -190,6 +184,23 @@ class SupabaseObjects:
 
         self._retries.call(attempt)
 
+    def try_size(self, key: str, size_bytes: int) -> None:
+        """Begin and end an upload of that size: no other request shows the project's own limit.
+
+        Raises:
+            TooLarge: the project or the bucket does not accept a file of that size.
+        """
+        self._resumable(self._full(key)).try_size(size_bytes, content_type=_content_type(key))
+
+    def _resumable(self, full: str) -> ResumableUpload:
+        return ResumableUpload(
+            client=self._http,
+            endpoint=f"{self._url}/upload/resumable",
+            bucket=self._bucket_name,
+            key=full,
+            retries=self._retries,
+        )
+
     # storage3 unquotes paths, so they are quoted before; but `remove` and `list` use them as they are.
     def _full(self, key: str) -> str:
         return self._root + checked_key(key)
@@ -237,6 +248,10 @@ class SupabaseObjects:
                 response.read()
             refuse_failure(response, key, self._bucket_name)
             write_from(offset, response, write)
+
+
+def _content_type(key: str) -> str:
+    return mimetypes.guess_type(key)[0] or "application/octet-stream"
 
 
 def _bare(etag: str | None) -> str | None:

@@ -96,7 +96,7 @@ def _refusal(status: str, code: str, text: str, key: str, bucket: str) -> Worker
     if code == "InvalidKey" or text.startswith("Invalid key"):
         return InvalidInput(
             f"Supabase Storage does not accept the name of {what}.",
-            hint="Use plain Latin letters and digits.",
+            hint="Use plain Latin letters and digits, and fewer than 1,024 characters with the folder.",
         )
     return _by_status(status, code, what)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from lorapod.errors import WorkerError
 from lorapod.storage.port import Progress, StoreUnavailable
 from lorapod.storage.retry_budget import RetryBudget
 from lorapod.storage.supabase_access import refuse_failure, supabase_errors
@@ -60,6 +62,19 @@ class ResumableUpload:
                 continue
             return
         raise StoreUnavailable(f"Supabase Storage forgot the upload of {self.key!r} again and again.")
+
+    def try_size(self, size_bytes: int, *, content_type: str) -> None:
+        """Begin an upload of that size, and end it at once.
+
+        Raises:
+            StoreUnavailable: the server did not answer.
+            StoreRefused: credentials or the bucket are wrong.
+            TooLarge: the project takes no file of that size.
+        """
+        url = self.retries.call(lambda: self._begin(size_bytes, content_type, {}))
+        # If that fails, the server drops the upload by itself after a day.
+        with suppress(WorkerError), supabase_errors(self.key, self.bucket):
+            self.client.delete(url, headers=_HEADERS)
 
     def _send(
         self, path: Path, content_type: str, metadata: Mapping[str, str], progress: Progress | None

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from lorapod.clock import Clock
 from lorapod.folders import files_below
+from lorapod.storage.mirror.key_names import mapped_name
 from lorapod.weights import SUFFIX, is_whole
 
 _SAMPLES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".mp4", ".webm"})
@@ -39,8 +40,14 @@ class MirroredRun:
     folder: Path
     #: The log of the trainer.
     log: Path
-    #: Prefix of every key, without a slash at its end: the model's name.
+    #: Prefix of every key, without a slash at its end: the model's name, as the store accepts it.
     root: str
+    #: Whether the store accepts only plain Latin letters.
+    plain: bool = False
+
+    def key(self, kind: ArtifactKind, name: str) -> str:
+        """Return the key of a file of that kind; `name` is its place below the folder of its kind."""
+        return f"{self.root}/{kind}/{mapped_name(name, plain=self.plain)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +96,14 @@ def find_artifacts(run: MirroredRun) -> Iterator[Artifact]:
         OSError: a folder cannot be read now.
     """
     if run.log.is_file():
-        yield from _seen(run.log, f"{run.root}/{ArtifactKind.LOG}/training.log", ArtifactKind.LOG)
+        yield from _seen(run.log, run.key(ArtifactKind.LOG, "training.log"), ArtifactKind.LOG)
     for entry in files_below(run.folder, skip=lambda name: name.startswith((".", "_"))):
         path = Path(entry.path)
         relative = PurePosixPath(path.relative_to(run.folder).as_posix())
         if (kind := kind_of(relative)) is None or entry.is_symlink():
             continue
         below = relative.relative_to(kind) if relative.parts[0] == kind else relative
-        yield from _seen(path, f"{run.root}/{kind}/{below}", kind)
+        yield from _seen(path, run.key(kind, below.as_posix()), kind)
 
 
 def _seen(path: Path, key: str, kind: ArtifactKind) -> Iterator[Artifact]:

@@ -11,9 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from lorapod.atomic import write_atomically
 from lorapod.folders import entries_of
 from lorapod.storage.mirror.artifact import Artifact, MirroredRun, find_artifacts
+from lorapod.storage.mirror.key_names import mapped_root
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.s3_access import JobS3
-from lorapod.wire.storage import UploadTargets
+from lorapod.wire.dataset import SupabaseFolder
+from lorapod.wire.storage import Target, UploadTargets
 from lorapod.wire.uploads import UploadFailure, UploadsView, UploadTargetView
 from lorapod.workspace import Workspace
 
@@ -72,12 +74,19 @@ class UploadLedger:
 
     def run(self, process_id: str, workspace: Workspace) -> MirroredRun:
         """Return the run of this ledger."""
+        plain = takes_plain_names(self.target.targets[0])
         return MirroredRun(
             process_id=process_id,
             folder=workspace.root / self.folder,
             log=workspace.root / self.log,
-            root=self.root,
+            root=mapped_root(self.root, plain=plain),
+            plain=plain,
         )
+
+
+def takes_plain_names(target: Target) -> bool:
+    """Return whether a target accepts only plain Latin letters in keys."""
+    return isinstance(target, SupabaseFolder)
 
 
 _ADAPTER = TypeAdapter(UploadLedger)
@@ -124,11 +133,12 @@ def uploads_of(process_id: str, workspace: Workspace) -> UploadsView | None:
     targets, failed = [], []
     sent = pending = 0
     for path, ledger in ledgers_of(workspace, process_id):
-        targets.append(UploadTargetView(to=ledger.target, root=ledger.root))
+        run = ledger.run(process_id, workspace)
+        targets.append(UploadTargetView(to=ledger.target, root=run.root))
         failed += [
             UploadFailure(target=path.stem, key=key, error=error) for key, error in ledger.failed.items()
         ]
         sent += len(ledger.sent)
-        found = find_artifacts(ledger.run(process_id, workspace))
+        found = find_artifacts(run)
         pending += sum(not ledger.holds(artifact) for artifact in found)
     return UploadsView(targets=targets, sent=sent, pending=pending, failed=failed) if targets else None

@@ -13,11 +13,10 @@ from typing import Any
 
 from lorapod.clock import Clock
 from lorapod.deadline import Deadline
-from lorapod.errors import InvalidInput
 from lorapod.lease import LeaseState
-from lorapod.sessions import in_session
 from lorapod.storage.mirror.ledger import UploadLedger, ledger_path, ledgers_of, read_ledger, write_ledger
 from lorapod.storage.mirror.mirror import Mirror
+from lorapod.storage.mirror.trial import UploadTrials, labelled, plain_name
 from lorapod.storage.mirror.watch import watching
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.port import OpenStore
@@ -88,6 +87,9 @@ class Mirrors:
         self._scratch = scratch
         self._open = open_target
         self._default = default
+        self.trials = UploadTrials(
+            workspace=workspace, scratch=scratch, open_target=open_target, default=default
+        )
         self._has_ended = has_ended
         self._marker = WorkMarker(workspace.processes / ".uploads", clock)
         self._active: dict[str, MirroredProcess] = {}
@@ -118,21 +120,20 @@ class Mirrors:
         """
         targets = UploadTargets.model_validate(upload) if upload is not None else self._default
         if targets is not None:
-            self._refuse_own_folders(targets)
+            self.trials.refuse_own_folders(targets)
             # Many processes share the default target, so each gets a folder of its own.
-            name = _plain(model.name)
+            name = plain_name(model.name)
             root = name if upload is not None else f"{process_id}/{name}"
-            for label in targets.model_fields_set:
-                if getattr(targets, label) is not None:
-                    fresh = UploadLedger(
-                        target=UploadTargets.model_validate({label: getattr(targets, label)}),
-                        folder=self._workspace.relative(run_folder),
-                        log=self._workspace.relative(self._workspace.log_path(process_id)),
-                        root=root,
-                        model=model,
-                        job_s3=job_s3 if upload is not None and label == "s3" else None,
-                    )
-                    self._ensure_ledger(process_id, label, fresh)
+            for label, target in labelled(targets).items():
+                fresh = UploadLedger(
+                    target=UploadTargets.model_validate({label: target}),
+                    folder=self._workspace.relative(run_folder),
+                    log=self._workspace.relative(self._workspace.log_path(process_id)),
+                    root=root,
+                    model=model,
+                    job_s3=job_s3 if upload is not None and label == "s3" else None,
+                )
+                self._ensure_ledger(process_id, label, fresh)
         self._start_mirrors(process_id, MirroredProcess(generation=generation, job_s3=job_s3))
 
     def end(self, process_id: str, generation: int, *, lost: bool) -> None:
@@ -146,17 +147,6 @@ class Mirrors:
     def finished(self, process_id: str) -> bool:
         """Return True once every uploadable file of an ended process has been uploaded."""
         return not self._marker.stands(process_id)
-
-    def check(self, targets: UploadTargets, *, job_s3: JobS3 | None = None) -> None:
-        """Check that targets can be opened, without a request to their servers; `job_s3` is the job's own S3 server.
-
-        Raises:
-            WorkerError: a setting is missing, or a local folder is one that artifacts are read from.
-        """
-        self._refuse_own_folders(targets)
-        for target in targets.targets:
-            with self._open(target, job_s3=job_s3):
-                pass
 
     def close(self, deadline: Deadline) -> None:
         """Stop; wait until `deadline` for what is being sent. The rest stays marked for another worker."""
@@ -208,17 +198,6 @@ class Mirrors:
         kept = read_ledger(path)
         if kept is None or not kept.goes_where(fresh):
             write_ledger(path, fresh)
-
-    def _refuse_own_folders(self, targets: UploadTargets) -> None:
-        if targets.local is None:
-            return
-        folder = self._workspace.safe_path(targets.local.path)
-        own = (self._workspace.output, self._workspace.logs, self._workspace.processes)
-        if any(folder.is_relative_to(one) for one in own) or in_session(folder, self._workspace):
-            raise InvalidInput(
-                f"upload.local: {targets.local.path!r} is a folder that artifacts are read from.",
-                hint="Name another folder of the workspace.",
-            )
 
     def _start_mirrors(self, process_id: str, active: MirroredProcess) -> None:
         """Start a thread for every ledger of a process."""
@@ -292,8 +271,3 @@ class Mirrors:
                 self.sweep()
             except Exception:
                 logger.exception("sweep of uploads failed")
-
-
-def _plain(name: str) -> str:
-    """Return a model's name as one part of a key."""
-    return name.replace("/", "_").replace("\\", "_")
