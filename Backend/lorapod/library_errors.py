@@ -42,3 +42,14 @@ def system_error(error: OSError, what: str = "The worker's disk or network faile
             hint="Delete old outputs or attach a larger volume, then try again.",
         )
     return InternalError(f"{what}: {error.strerror or type(error).__name__}.")
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a library failed, in one line; if its message only points to a stack trace, its first cause."""
+    cause: BaseException = error
+    if "stacktrace above" in str(error):
+        while (earlier := cause.__cause__ or cause.__context__) is not None:
+            cause = earlier
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(cause).split()).rstrip(".") or type(cause).__name__

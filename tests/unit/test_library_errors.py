@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from lorapod.errors import ErrorCode, NotFound
-from lorapod.library_errors import DISK_FULL, code_of, system_error
+from lorapod.library_errors import DISK_FULL, code_of, reason_of, system_error
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,13 @@ def test_what_could_not_be_done_is_told_with_the_reason() -> None:
         "The trainer could not be started: Permission denied.",
     )
     assert system_error(OSError()).message == "The worker's disk or network failed: OSError."
+
+
+def test_an_error_that_points_to_a_stack_trace_gives_the_reason_of_its_first_cause() -> None:
+    wrapped = OSError("It is not cached. Please check out the root cause in the stacktrace above.")
+    wrapped.__cause__ = RuntimeError("connect")
+    wrapped.__cause__.__context__ = OSError(-2, "Name or service not known")
+
+    assert reason_of(wrapped) == "Name or service not known"
+    assert reason_of(ValueError("two\n  lines.")) == "two lines"
+    assert reason_of(ValueError()) == "ValueError"

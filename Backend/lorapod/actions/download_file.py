@@ -99,7 +99,7 @@ def workspace_file(text: str, workspace: Workspace) -> Path:
     """
     path = workspace.safe_path(text)
     if any(is_hidden(part) for part in path.relative_to(workspace.root).parts):
-        raise NotFound(f"There is no file {path.name}.")
+        raise NotFound(f"There is no file {path.name!r}.", hint="`list_files` lists the files.")
     return path
 
 

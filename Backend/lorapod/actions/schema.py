@@ -108,7 +108,7 @@ def _no_action(name: str, known: Mapping[str, Any]) -> UnknownType:
 
 ACTION = Action(
     type="schema",
-    summary="Publishes the JSON Schema of one or all actions, and the worker's version.",
+    summary="Return the JSON Schema of one or all actions, and the worker's version.",
     request=SchemaRequest,
     result=SchemaResult,
     run=schema,

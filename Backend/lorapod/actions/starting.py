@@ -16,7 +16,7 @@ from lorapod.actions.callbacks import wanted_callback
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import dataset_view
-from lorapod.errors import GpuUnavailable, WorkerError
+from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
@@ -25,6 +25,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.thread_pools import STARTS
+from lorapod.trainers.presets import Preset
 from lorapod.trainers.registry import AUTO, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Request, Result
@@ -122,6 +123,25 @@ class TrainingStarts:
         accepted, order = await self.attachment.begin(partial(self._submit, config, request, job))
         return await self.answers.answer(
             accepted, _dataset_of(order), job, wait=request.wait, callback=order.callback
+        )
+
+    def check_preset(self, preset: Preset, wanted: str) -> None:
+        """Refuse a preset that the request's trainer cannot train; blocks.
+
+        Raises:
+            InvalidInput: another trainer is needed.
+            Unsupported: there is no trainer.
+        """
+        trainer = self.trainers.choose(self.settings.trainer if wanted == AUTO else wanted)
+        others = [self.trainers[name].probe() for name in preset.trainers if name in self.trainers]
+        if trainer.name in preset.trainers or not others:
+            return
+        needed = " or ".join(preset.trainers)
+        missing = [status.detail for status in others if not status.available]
+        raise InvalidInput(
+            f"The preset {preset.name!r} needs the trainer {needed}; this training would run with {trainer.name}.",
+            hint=". ".join(missing) if missing else f"Set `trainer` to {needed}.",
+            details=[{"field": "preset", "error": f"needs the trainer {needed}"}],
         )
 
     def order_for(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> TrainingOrder:

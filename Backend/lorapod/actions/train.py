@@ -15,6 +15,7 @@ from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.presets import build_config
+from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs
 from lorapod.wire.model import Result
 
@@ -35,6 +36,8 @@ async def train(
 ) -> Result:
     """Check everything that can be checked, and submit the training to the process manager."""
     config = await STARTS.run(_config, request, settings.max_config_bytes)
+    if request.preset is not None:
+        await STARTS.run(starts.check_preset, get_preset(request.preset), request.trainer)
     return await starts.start(config, request, job)
 
 

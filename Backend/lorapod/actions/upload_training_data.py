@@ -82,7 +82,7 @@ async def upload_training_data(
 
 ACTION = Action(
     type="upload_training_data",
-    summary="Images, captions and zips into a dataset, whole or in parts.",
+    summary="Upload images, captions and zips to a dataset, whole or in parts.",
     request=UploadRequest,
     result=UploadResult,
     run=upload_training_data,

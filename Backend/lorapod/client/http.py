@@ -115,7 +115,7 @@ class PooledSender:
             urllib3.exceptions.ProxyError,
             urllib3.exceptions.SSLError,
         ) as error:
-            raise ConnectFailed(str(error)) from error
+            raise ConnectFailed(_why(error)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ConnectionBroken(type(error).__name__) from error
 
@@ -133,6 +133,16 @@ class PooledSender:
         if proxy not in self._managers:
             self._managers[proxy] = _manager(proxy, self._timeouts.write_s)
         return self._managers[proxy]
+
+
+def _why(error: urllib3.exceptions.HTTPError) -> str:
+    """Return the system's reason, for example `Connection refused`; urllib3 puts names of its classes before it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 def _manager(proxy: str | None, write_s: float) -> urllib3.PoolManager:

@@ -29,6 +29,9 @@ from lorapod.client.retrying import RetryPolicy, retry
 
 _SHOWN_CHARACTERS = 200
 
+#: Paths whose requests name no job, so that 404 means the endpoint.
+_NEW_JOBS = frozenset({"/run", "/runsync"})
+
 
 class Transport:
     """The requests to one endpoint."""
@@ -132,7 +135,10 @@ class Transport:
         try:
             answer = self._http.send(method, url, headers=headers, body=body, wait_s=wait_s)
         except ConnectFailed as error:
-            raise EndpointUnreachable(f"Cannot connect to {self.url}: {self._shown(str(error))}.") from error
+            raise EndpointUnreachable(
+                f"Cannot connect to {self.url}: {self._shown(str(error))}.",
+                hint="Check the URL, and whether the endpoint runs.",
+            ) from error
         except ConnectionBroken as error:
             reason = f"The connection to {self.url} broke off ({error})."
             if repeatable:
@@ -140,9 +146,9 @@ class Transport:
             raise EndpointError(
                 reason, hint="The request may have had its effect: look before you send it again."
             ) from error
-        return self._read(answer, repeatable=repeatable)
+        return self._read(path, answer, repeatable=repeatable)
 
-    def _read(self, response: HttpAnswer, *, repeatable: bool) -> dict[str, Any]:
+    def _read(self, path: str, response: HttpAnswer, *, repeatable: bool) -> dict[str, Any]:
         if response.is_success:
             try:
                 answer = json.loads(response.body)
@@ -155,6 +161,11 @@ class Transport:
         match response.status:
             case 401 | 403:
                 raise Unauthorized(f"The endpoint does not accept the key: {reason}")
+            case 404 if path in _NEW_JOBS:
+                raise EndpointError(
+                    f"There is no endpoint at {self.url}: {reason}",
+                    hint="Check the endpoint's id, or the URL.",
+                )
             case 404:
                 raise JobNotFound(f"The endpoint does not know this job: {reason}")
             case 413:

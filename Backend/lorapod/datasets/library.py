@@ -137,7 +137,7 @@ class DatasetLibrary:
             shown = source.path
         if not folder.is_dir():
             raise NotFound(
-                f"There is no dataset {shown[:80]!r}.", hint="Upload it with upload_training_data."
+                f"There is no dataset {shown[:80]!r}.", hint="Upload it with `upload_training_data`."
             )
         summary = check.inspect(folder)
         summary.refuse_errors(shown)
@@ -214,4 +214,4 @@ def _nothing_taken(area: StagingArea) -> WorkerError:
     kind = type(first) if len({error.code for error in area.errors}) == 1 else InvalidInput
     more = f" Other files refused: {len(area.errors) - 1}." if len(area.errors) > 1 else ""
     details = [file.model_dump(mode="json", exclude_none=True) for file in area.rejected]
-    return kind(f"{first.message}{more}", hint=first.hint, details=details)
+    return kind(f"{area.rejected[0].filename}: {first.message}{more}", hint=first.hint, details=details)

@@ -58,7 +58,9 @@ def entries_of(files: Iterable[tuple[str, Path]]) -> list[ArchiveEntry]:
         try:
             state = path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(f"There is no file {path.name}.") from error
+            raise NotFound(
+                f"There is no file {path.name!r}.", hint="`list_files` lists the files."
+            ) from error
         if not stat.S_ISREG(state.st_mode):
             raise InvalidInput(f"{path.name} is not a file.")
         free = _free_name(name, entries)

@@ -63,7 +63,9 @@ class DigestBook:
             if self._identity(path) == identity and _settled(identity):
                 self._remember(identity, digest)
         except FileNotFoundError as error:
-            raise NotFound(f"There is no file {path.name}.") from error
+            raise NotFound(
+                f"There is no file {path.name!r}.", hint="`list_files` lists the files."
+            ) from error
         return digest
 
     def learn(self, path: Path, sha256: str) -> None:

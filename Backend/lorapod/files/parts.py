@@ -52,7 +52,7 @@ def read_part(path: Path, *, offset: int, length: int | None, most_bytes: int) -
     try:
         opened = open(path, "rb", buffering=0, opener=_nonblocking)  # noqa: SIM115 - Path.open has no opener
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFound(f"There is no file {path.name}.") from error
+        raise NotFound(f"There is no file {path.name!r}.", hint="`list_files` lists the files.") from error
     except IsADirectoryError as error:
         raise not_a_file from error
     with opened as file:

@@ -51,7 +51,9 @@ class ProcessRegistry:
             # No worker knows more than what this one knew last.
             return supervisor.record
         if record is None:
-            raise NotFound(f"There is no process {process_id!r} in this workspace.")
+            raise NotFound(
+                f"There is no process {process_id!r} in this workspace.", hint="`processes` lists them."
+            )
         return record
 
     def holds(self, process_id: str) -> bool:

@@ -56,7 +56,9 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:
         case "missing":
             return {"field": shown, "error": "is required"}
         case _:
-            message = detail["msg"].removeprefix("Value error, ").rstrip(".")
+            message = (
+                detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be").rstrip(".")
+            )
             return {"field": shown, "error": message[:1].lower() + message[1:]}
 
 

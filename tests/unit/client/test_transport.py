@@ -82,7 +82,7 @@ def test_an_idempotency_key_makes_it_safe_to_send_again(client: Client, queue: F
     [
         (httpx.Response(401, text="no"), Unauthorized),
         (httpx.Response(403, text="no"), Unauthorized),
-        (httpx.Response(404, json={"error": "job not found"}), JobNotFound),
+        (httpx.Response(404, json={"error": "not found"}), EndpointError),
         (httpx.Response(413, json={"error": "too large"}), RequestTooLarge),
         (httpx.Response(400, json={"error": "bad policy"}), EndpointError),
         (httpx.Response(302, headers={"Location": "https://elsewhere.test"}), EndpointError),
@@ -117,10 +117,21 @@ def test_a_long_answer_is_cut(client: Client, queue: FakeQueue) -> None:
     assert len(str(caught.value)) < 300
 
 
+def test_404_is_about_the_endpoint_for_a_new_job_and_about_the_job_else(
+    client: Client, queue: FakeQueue
+) -> None:
+    queue.trouble = [httpx.Response(404, text="Not Found"), httpx.Response(404, text="Not Found")]
+
+    with pytest.raises(EndpointError, match="There is no endpoint at"):
+        client.call("ping")
+    with pytest.raises(JobNotFound):
+        client._transport.get("/status/a")
+
+
 def test_nobody_listening_is_unreachable(free_port_url: str) -> None:
     retries = RetryPolicy(attempts=2, first_wait_s=0.001)
     with (
         Client(free_port_url, retries=retries) as client,
-        pytest.raises(EndpointUnreachable, match="Cannot connect"),
+        pytest.raises(EndpointUnreachable, match=r"Cannot connect to \S+: Connection refused\. Check"),
     ):
         client.health()

@@ -9,7 +9,7 @@ import typer
 
 from lorapod.client.client import Client
 from lorapod.client.commands.live import INTERVAL_S, follow, panel
-from lorapod.client.commands.screen import Screen, duration
+from lorapod.client.commands.screen import Screen, duration, moment
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.train import ended
 
@@ -82,7 +82,7 @@ def processes(
                 one["status"],
                 _step(one["progress"]),
                 duration(one["progress"].get("eta_s")),
-                one["created_at"],
+                moment(one["created_at"]),
             )
             for one in answer["processes"]
         ]

@@ -109,7 +109,8 @@ def keep_alive(
     context: typer.Context,
     *,
     duration_s: Annotated[
-        float | None, typer.Option("--for", min=1, help="Seconds to hold it. Default: until it is idle.")
+        float | None,
+        typer.Option("--for", min=1, help="Seconds to keep it running. Default: until it is idle."),
     ] = None,
     interval_s: Annotated[
         float | None, typer.Option("--interval", min=1, help="Seconds between two checks.")

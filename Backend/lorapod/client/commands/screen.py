@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorapod.client.errors import LorapodError
+
+#: Columns of an output that is no terminal: a program reads it line by line, so tables must not wrap there.
+_PIPE_WIDTH = 1000
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -30,7 +34,9 @@ class Screen:
     def __init__(self, *, as_json: bool = False) -> None:
         """With `as_json`, print JSON only."""
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(
+            highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
+        )
         self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def answer(self, answer: Mapping[str, Any]) -> None:
@@ -75,11 +81,25 @@ class Screen:
                 json.dumps({name: value for name, value in fields.items() if value}), highlight=False
             )
             return
-        self.aside.print(f"[red]{escape(error.message)}[/]")
-        for detail in error.details:
-            self.aside.print(f"  {escape(' '.join(str(value) for value in detail.values()))}")
+        message, problems = error.message, [_problem(detail) for detail in error.details]
+        if problems and error.details[0].get("error") and problems[0] in message:
+            # The message is made of its details: do not say them twice.
+            message = f"The request has {len(problems)} problems:" if len(problems) > 1 else message
+            problems = problems if len(problems) > 1 else []
+        self.aside.print(f"[red]{escape(message)}[/]")
+        for problem in problems:
+            self.aside.print(f"  {escape(problem)}")
         if error.hint:
             self.aside.print(f"[dim]{escape(error.hint)}[/]")
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    """Return one problem as a line: what it is about, and what is wrong with it."""
+    about = detail.get("field") or detail.get("filename") or detail.get("path")
+    error = detail.get("error")
+    if error is None:
+        return " ".join(str(value) for value in detail.values())
+    return str(error) if about is None else f"{about}: {error}"
 
 
 def styled(text: str) -> str:
@@ -95,6 +115,11 @@ def size(size_bytes: float) -> str:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1000
     return f"{size_bytes:.1f} {_UNITS[-1]}"
+
+
+def moment(at: str) -> str:
+    """Return an answer's time for people, to the second, for example `2026-01-31 18:05:59`; it is UTC."""
+    return at[:19].replace("T", " ")
 
 
 def duration(seconds: float | None) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen
+from lorapod.client.commands.wording import for_a_person
 from lorapod.client.errors import (
     EndpointError,
     InvalidInputError,
@@ -96,11 +97,14 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSe
         with connection.client() as client:
             yield CommandSession(client=client, screen=screen)
     except LorapodError as error:
+        if not as_json:
+            for_a_person(error, context)
         screen.error(error)
         raise typer.Exit(exit_code(error)) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        screen.error(LorapodError(f"{where}{error.strerror or error}."))
+        reason = error.strerror or str(error)
+        screen.error(LorapodError(f"{where}{reason.rstrip('.')}."))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted here; what was started on the worker continues.\n")

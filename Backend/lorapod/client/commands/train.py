@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,35 +10,11 @@ import typer
 
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
-from lorapod.client.errors import InvalidInputError, LorapodError, ProcessEnded
+from lorapod.client.commands.wording import with_options
+from lorapod.client.errors import LorapodError, ProcessEnded
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
-
-#: The option that sets a field of the request.
-OPTIONS = {
-    **{
-        name: f"--{name.replace('_', '-')}"
-        for name in (
-            "preset",
-            "name",
-            "model",
-            "trigger_word",
-            "steps",
-            "rank",
-            "learning_rate",
-            "resolution",
-        )
-    },
-    "trainer": "--trainer",
-    "sample_prompts": "--sample-prompt",
-    "upload": "--upload-to",
-    "dataset.urls": "--dataset-url",
-    "dataset.huggingface": "--dataset-repo",
-    "dataset": "--dataset",
-    "config.process[0].model.name_or_path": "--model",
-}
-
 
 PresetOption = Annotated[str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")]
 ConfigOption = Annotated[
@@ -109,6 +83,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Start a training and print its process id."""
+    if (preset is None) == (config is None):
+        raise typer.BadParameter(
+            "give either a preset or a config (--config); `lorapod presets` lists the presets",
+            param_hint="--preset",
+        )
     fields: dict[str, Any] = {
         "preset": preset,
         "config": None if config is None else config.read_text("utf-8"),
@@ -124,9 +103,9 @@ def train(
         "trainer": trainer,
         "upload": _object(upload_to),
     }
-    with open_session(context, as_json=as_json) as session, _refusals_by_option(as_json=as_json):
+    with open_session(context, as_json=as_json) as session:
         if dry_run:
-            _dry_run(session, fields)
+            _dry_run(context, session, fields)
             return
         _start(session, fields, follow_it=follow_it)
 
@@ -160,32 +139,6 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
-def with_options(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a refusal's details with the command's options in place of the request's fields."""
-    return [
-        {**detail, "field": _option(detail["field"])} if "field" in detail else dict(detail)
-        for detail in details
-    ]
-
-
-def _option(field: str) -> str:
-    for name, option in OPTIONS.items():
-        if field == name or field.startswith((f"{name}.", f"{name}[")):
-            return option
-    return field
-
-
-@contextmanager
-def _refusals_by_option(*, as_json: bool) -> Iterator[None]:
-    """Name options in what a person reads; a script gets the fields as the worker names them."""
-    try:
-        yield
-    except InvalidInputError as error:
-        if not as_json:
-            error.details = tuple(with_options(error.details))
-        raise
-
-
 def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
     session.screen.warn(training.started.get("warnings", ()))
@@ -197,7 +150,7 @@ def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) 
     session.screen.line(training.process_id)
 
 
-def _dry_run(session: CommandSession, fields: dict[str, Any]) -> None:
+def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, Any]) -> None:
     answer = session.client.call("train", dry_run=True, **fields)
     session.screen.warn(answer["warnings"])
     if session.screen.as_json:
@@ -206,7 +159,9 @@ def _dry_run(session: CommandSession, fields: dict[str, Any]) -> None:
         session.screen.line(f"The request is valid; {answer['trainer']} would train it.")
     else:
         session.screen.error(
-            LorapodError("The worker would refuse this training.", details=with_options(answer["refused"]))
+            LorapodError(
+                "The worker would refuse this training.", details=with_options(answer["refused"], context)
+            )
         )
     if not answer["accepted"]:
         raise typer.Exit(ExitCode.USAGE)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from lorapod.client.commands.screen import Screen, size
+from lorapod.client.commands.screen import Screen, moment, size
 from lorapod.client.commands.session import AsJson, open_session
 from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadProgress
@@ -72,7 +72,9 @@ def files(
         if as_json:
             session.screen.answer({"files": found})
             return
-        rows = [(one["path"], size(one["size_bytes"]), one["kind"], one["modified_at"]) for one in found]
+        rows = [
+            (one["path"], size(one["size_bytes"]), one["kind"], moment(one["modified_at"])) for one in found
+        ]
         session.screen.table(("path", "size", "kind", "modified"), rows, right=(1,))
 
 
@@ -121,7 +123,8 @@ def _named(sources: list[str]) -> dict[str, Any]:
 @contextmanager
 def _bar(screen: Screen) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=screen.aside, transient=True, disable=screen.as_json) as bar:
+    hidden = screen.as_json or not screen.aside.is_terminal
+    with Progress(*columns, console=screen.aside, transient=True, disable=hidden) as bar:
         yield bar
 
 

@@ -11,6 +11,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLP
 from peft import LoraConfig
 
 from lorapod.errors import InvalidInput, UpstreamError, WorkerError
+from lorapod.library_errors import reason_of
 from lorapod.trainers.builtin.config import ModelSection, NetworkSection
 from lorapod.trainers.builtin.values import Architecture, Precision
 from lorapod.weights import SUFFIX
@@ -96,11 +97,11 @@ def load_base_model(model: ModelSection, *, device: torch.device, precision: Pre
 
 
 def _unloadable(name: str, error: Exception) -> WorkerError:
-    reason = " ".join(str(error).split())
+    reason = reason_of(error)
     if name.startswith(("/", "./", "../", "~")) or Path(name).exists():
         return InvalidInput(f"The model {name} cannot be loaded: {reason}")
     return UpstreamError(
-        f"The model {name} is not on this worker and could not be downloaded: {reason}",
+        f"The model {name} is not on this worker and could not be downloaded: {reason}.",
         hint="Check model.name_or_path, the HuggingFace token and the network.",
     )
 

@@ -247,7 +247,62 @@ def test_a_refused_training_names_the_options(call: Any, queue: FakeQueue, *, dr
 
     told = call(*arguments, code=2)
 
-    assert "--dataset there is no dataset 'cat'" in told
-    assert "--model there is no model 'x'" in told
-    assert "config.process[0].train.lr is not a number" in told
+    assert "--dataset: there is no dataset 'cat'" in told
+    assert "--model: there is no model 'x'" in told
+    assert "config.process[0].train.lr: is not a number" in told
     assert "training_name" in call(*arguments, "--json", code=2)
+
+
+def test_a_refusal_speaks_of_options_and_commands_and_says_nothing_twice(call: Any, queue: FakeQueue) -> None:
+    output = {
+        "code": "invalid_input",
+        "hint": "`processes` lists them.",
+        "details": [{"field": "process_id", "error": "is not a process id"}],
+    }
+    error = "process_id: is not a process id."
+    queue.actions["process_status"] = lambda _: {"error": error, **output}
+    queue.states = [{"status": "FAILED", "error": error, "output": output}]
+
+    told = call("status", "nonsense", code=2)
+
+    assert told.splitlines() == ["PROCESS_ID: is not a process id.", "`lorapod processes` lists them."]
+
+
+def test_several_problems_are_listed_once(call: Any, queue: FakeQueue) -> None:
+    problems = [("status", "is wrong"), ("limit", "is too large")]
+    error = "; ".join(f"{field}: {text}" for field, text in problems) + "."
+    output = {
+        "code": "invalid_input",
+        "details": [{"field": field, "error": text} for field, text in problems],
+    }
+    queue.actions["processes"] = lambda _: {"error": error, **output}
+    queue.states = [{"status": "FAILED", "error": error, "output": output}]
+
+    told = call("processes", code=2)
+
+    assert told.splitlines() == [
+        "The request has 2 problems:",
+        "  --status: is wrong",
+        "  --limit: is too large",
+    ]
+
+
+def test_a_training_needs_a_preset_or_a_config(call: Any, queue: FakeQueue) -> None:
+    assert "--preset" in call("train", "--dataset", "cat", code=2)
+    assert not queue.inputs
+
+
+def test_a_table_in_a_pipe_has_a_line_for_each_row(call: Any, queue: FakeQueue) -> None:
+    path = f"output/{'long' * 60}.safetensors"
+    file = {"path": path, "size_bytes": 1, "kind": "model", "modified_at": "2026-01-31T18:05:59.123Z"}
+    queue.actions["list_files"] = lambda _: {"files": [file]}
+
+    told = call("files")
+
+    assert told.splitlines()[1].split() == [path, "1", "B", "model", "2026-01-31", "18:05:59"]
+
+
+def test_an_empty_folder_is_named_in_one_sentence(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    assert call("upload", "empty", "cat", code=1) == "empty has no image, caption, video or zip.\n"

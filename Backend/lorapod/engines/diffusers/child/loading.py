@@ -13,6 +13,7 @@ from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_sin
 
 from lorapod.engines.diffusers.messages import Load
 from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.library_errors import reason_of
 from lorapod.weights import SUFFIX
 
 _HALF_VARIANT = "fp16"
@@ -126,7 +127,7 @@ def _config_repository(path: Path) -> str:
 
 
 def _unloadable(request: Load, error: Exception) -> WorkerError:
-    name, reason = request.model, " ".join(str(error).split())
+    name, reason = request.model, reason_of(error)
     if "AutoPipeline can't find" in reason:
         return Unsupported(f"The model {name} does not make images from text.")
     if not Path(name).is_absolute():

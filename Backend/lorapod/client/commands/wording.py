@@ -1,0 +1,67 @@
+"""A worker's words for a person at the command line: options instead of fields, commands instead of actions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import typer
+
+from lorapod.client.errors import LorapodError
+
+#: The options of fields that have other names than the options' parameters.
+_OPTIONS: Final = {
+    "sample_prompts": "--sample-prompt",
+    "upload": "--upload-to",
+    "dataset.urls": "--dataset-url",
+    "dataset.huggingface": "--dataset-repo",
+    "dataset": "--dataset",
+    "config.process[0].datasets": "--dataset",
+    "config.process[0].model.name_or_path": "--model",
+}
+
+#: The commands of actions that hints name.
+_COMMANDS: Final = {
+    "upload_training_data": "upload",
+    "list_files": "files",
+    "list_models": "models list",
+    "processes": "processes",
+    "health": "health",
+    "resume": "resume",
+    "cancel": "cancel",
+}
+
+_NAME = re.compile(r"`(\w+)`")
+
+
+def for_a_person(error: LorapodError, context: typer.Context) -> None:
+    """Change an error so that it names the command's options and other commands."""
+    for detail in error.details:
+        if field := detail.get("field"):
+            error.message = error.message.replace(f"{field}: ", f"{_option(field, context)}: ")
+    error.details = tuple(with_options(error.details, context))
+    error.hint = _NAME.sub(lambda found: f"`{_said(found[1], context)}`", error.hint)
+
+
+def with_options(details: Iterable[Mapping[str, Any]], context: typer.Context) -> list[dict[str, Any]]:
+    """Return a refusal's details with the command's options in place of the request's fields."""
+    return [
+        {**detail, "field": _option(detail["field"], context)} if "field" in detail else dict(detail)
+        for detail in details
+    ]
+
+
+def _said(name: str, context: typer.Context) -> str:
+    return f"lorapod {_COMMANDS[name]}" if name in _COMMANDS else _option(name, context)
+
+
+def _option(field: str, context: typer.Context) -> str:
+    for name, option in _OPTIONS.items():
+        if field == name or field.startswith((f"{name}.", f"{name}[")):
+            return option
+    for parameter in context.command.params:
+        if parameter.name == field:
+            is_option = parameter.opts[0].startswith("-")
+            return parameter.opts[0] if is_option else (parameter.metavar or field).upper()
+    return field
