@@ -40,13 +40,18 @@ class Client(QueueClient):
         on_progress: download.OnDownload | None = None,
     ) -> Path:
         """Download many files, or all files of processes, as one zip; see `download.bulk_download`."""
-        return download.bulk_download(self, process_ids, file_paths, Path(to), on_progress=on_progress)
+        return download.bulk_download(
+            self, process_ids, file_paths, download.place(to), on_progress=on_progress
+        )
 
     def download(
         self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
     ) -> Path:
-        """Download a process's final artifact or one file of the workspace; see `download.download`."""
-        return download.download(self, source, Path(to), on_progress=on_progress)
+        """Download a process's final artifact or one file of the workspace; see `download.download`.
+
+        `to` is a file, or a folder: an existing one, or a text that ends in a slash.
+        """
+        return download.download(self, source, download.place(to), on_progress=on_progress)
 
     def address(self, source: str) -> dict[str, Any]:
         """Return a URL (`url`) of a process's final artifact or of a file of the workspace, valid until `expires_at`.

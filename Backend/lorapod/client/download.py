@@ -67,6 +67,14 @@ def bulk_download(
     return download(client, packed["archive_path"], to, on_progress=on_progress)
 
 
+def place(to: str | Path) -> Path:
+    """Return where to write; a text that ends in a slash names a folder, which is made if it is missing."""
+    path = Path(to)
+    if isinstance(to, str) and to.endswith(("/", os.sep)):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
     """Download one file and return its path.
 

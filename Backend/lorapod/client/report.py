@@ -172,7 +172,7 @@ def _figure(width: float, height: float, *, layout: Literal["constrained"] | Non
     except ModuleNotFoundError as error:
         raise LorapodError(
             f"Drawing needs {error.name}, which is not installed.",
-            hint="Install it: pip install 'lorapod-client[report]'.",
+            hint=f"Install it: pip install {error.name}.",
         ) from None
     return Figure(figsize=(width, height), layout=layout)
 

@@ -95,7 +95,7 @@ class Training:
 
     def download(self, to: str | Path = ".", *, on_progress: download.OnDownload | None = None) -> Path:
         """Download its final artifact."""
-        return download.download(self.client, self.process_id, Path(to), on_progress=on_progress)
+        return download.download(self.client, self.process_id, download.place(to), on_progress=on_progress)
 
 
 def start(

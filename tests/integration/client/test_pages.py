@@ -52,9 +52,9 @@ def test_what_a_page_shows_runs(
     page: str, url: str, s3_server: RunningS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("my-pictures").mkdir()
-    Path("my-pictures/1.png").write_bytes(picture(size=(300, 300)))
-    Path("my-pictures/1.txt").write_text("a cat")
+    Path("my-images").mkdir()
+    Path("my-images/1.png").write_bytes(picture(size=(300, 300)))
+    Path("my-images/1.txt").write_text("a cat")
     text = (ROOT / page).read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert examples

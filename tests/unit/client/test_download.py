@@ -64,6 +64,13 @@ def test_a_file_comes_in_parts_and_is_the_same(client: Client, file: WorkerFile,
     assert seen[-1].size_bytes == 5120
 
 
+def test_a_text_that_ends_in_a_slash_names_a_folder(client: Client, file: WorkerFile, tmp_path: Path) -> None:
+    arrived = client.download("output/style.safetensors", f"{tmp_path}/loras/")
+
+    assert arrived == tmp_path / "loras" / "style.safetensors"
+    assert arrived.read_bytes() == CONTENT
+
+
 def test_a_process_id_fetches_its_artifact(
     client: Client, queue: FakeQueue, file: WorkerFile, tmp_path: Path
 ) -> None:

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.client import Client
-from lorapod.client.commands.live import INTERVAL_S, follow, panel
+from lorapod.client.commands.live import ENDED, INTERVAL_S, follow, panel
 from lorapod.client.commands.screen import Screen, duration, moment
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.train import ended
-
-_ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
 def status(
@@ -81,7 +79,7 @@ def processes(
                 one["name"],
                 one["status"],
                 _step(one["progress"]),
-                duration(one["progress"].get("eta_s")),
+                "" if one["status"] in ENDED else duration(one["progress"].get("eta_s")),
                 moment(one["created_at"]),
             )
             for one in answer["processes"]
@@ -93,7 +91,7 @@ def processes(
 def _print_new(client: Client, process_id: str, offset: int, screen: Screen) -> None:
     """Print new log text until the process has ended and its log is read to the end."""
     while True:
-        over = client.process_status(process_id)["status"] in _ENDED
+        over = client.process_status(process_id)["status"] in ENDED
         news = client.logs(process_id, offset=offset)
         screen.console.out(news, end="", highlight=False)
         offset += len(news.encode())

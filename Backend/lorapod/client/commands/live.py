@@ -24,6 +24,8 @@ SPARKLINE_WIDTH = 60
 HOW_TO_LEAVE = Text("Press Ctrl-C to stop watching; the process continues.", style="dim")
 _BARS = "▁▂▃▄▅▆▇█"
 _LOSS = "loss/loss"
+#: The statuses of processes that have ended.
+ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
 def follow(
@@ -58,7 +60,7 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
             total=progress.get("total_steps"), completed=progress["step"], width=SPARKLINE_WIDTH
         )
         rows.append(bar)
-        rows.append(Text(_progress_text(progress)))
+        rows.append(Text(_progress_text(process)))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):
@@ -83,13 +85,14 @@ def _state(process: Mapping[str, Any]) -> str:
     return f"{styled(process['status'])}{escape(phase)}"
 
 
-def _progress_text(progress: Mapping[str, Any]) -> str:
+def _progress_text(process: Mapping[str, Any]) -> str:
+    progress = process["progress"]
     parts = [f"step {progress['step']}/{progress['total_steps']}"]
     if progress.get("loss") is not None:
         parts.append(f"loss {progress['loss']:.4f}")
     if progress.get("steps_per_s"):
         parts.append(f"{progress['steps_per_s']:.2f} steps/s")
-    if progress.get("eta_s") is not None:
+    if progress.get("eta_s") is not None and process["status"] not in ENDED:
         parts.append(f"{duration(progress['eta_s'])} left")
     return "  ".join(parts)
 
@@ -132,5 +135,5 @@ class _Lines:
             )
         else:
             phase = f" {process['phase']}" if process.get("phase") else ""
-            text = _progress_text(process["progress"]) if process["progress"].get("total_steps") else ""
+            text = _progress_text(process) if process["progress"].get("total_steps") else ""
             self._screen.line(f"{process['process_id']} {process['status']}{phase} {text}".rstrip())

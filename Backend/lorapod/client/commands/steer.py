@@ -24,7 +24,11 @@ def cancel(
         answer = session.client.cancel_process(process_id, save=save)
         if as_json:
             session.screen.answer(answer)
-        session.screen.line(f"{process_id} is being stopped; its status was {answer['status']}.")
+        session.screen.line(
+            f"{process_id} is cancelled."
+            if answer["status"] == "cancelled"
+            else f"{process_id} is being stopped; `lorapod status {process_id}` says when it has ended."
+        )
 
 
 def resume(

@@ -84,7 +84,13 @@ def download(
         list[str], typer.Argument(metavar="SOURCE...", help="Process ids, or paths in the workspace.")
     ],
     *,
-    to: Annotated[Path, typer.Option(help="File or folder on this machine.")] = Path(),
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="File or folder on this machine; a folder if it ends in / or there are several sources.",
+        ),
+    ] = ".",
     archive: Annotated[
         bool, typer.Option("--zip", help="Fetch all files of these processes as one zip.")
     ] = False,
@@ -103,6 +109,8 @@ def download(
             for address in addresses:
                 screen.line(address["url"])
             return
+        if len(sources) > 1 and not archive:
+            to = f"{to}/"
         with _bar(screen) as bar:
             if archive:
                 fetched = [client.bulk_download(**_named(sources), to=to, on_progress=_FileProgress(bar))]

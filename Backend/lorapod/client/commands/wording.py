@@ -25,6 +25,8 @@ _OPTIONS: Final = {
 _COMMANDS: Final = {
     "upload_training_data": "upload",
     "list_files": "files",
+    "download_file": "download",
+    "process_status": "status",
     "list_models": "models list",
     "processes": "processes",
     "health": "health",

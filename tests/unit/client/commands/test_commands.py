@@ -306,3 +306,29 @@ def test_an_empty_folder_is_named_in_one_sentence(call: Any, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
 
     assert call("upload", "empty", "cat", code=1) == "empty has no image, caption, video or zip.\n"
+
+
+def test_several_downloads_go_into_a_folder_that_need_not_exist(
+    call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    places: list[str] = []
+
+    def download(_: Client, source: str, to: str, **_more: object) -> Path:
+        places.append(to)
+        return tmp_path / source
+
+    monkeypatch.setattr(Client, "download", download)
+
+    call("download", "a.png", "b.png", "--to", "new")
+    call("download", "a.png", "--to", "new.png")
+
+    assert places == ["new/", "new/", "new.png"]
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("stopping", "is being stopped"), ("cancelled", "is cancelled.")]
+)
+def test_a_cancel_says_whether_it_is_over(call: Any, queue: FakeQueue, status: str, told: str) -> None:
+    queue.actions["cancel"] = lambda _: {"process_id": "train_0123456789ab", "status": status}
+
+    assert told in call("cancel", "train_0123456789ab")

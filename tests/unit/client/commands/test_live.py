@@ -55,6 +55,9 @@ class TestPanel:
         assert "step 5/10  loss 0.1234  2.50 steps/s  1 h 02 min left" in told
         assert "█▁" in told
 
+    def test_one_that_has_ended_has_no_time_left(self) -> None:
+        assert "left" not in drawn(process("cancelled", eta_s=3723), [])
+
     def test_one_that_has_just_begun_has_nothing_to_tell_yet(self) -> None:
         told = drawn({**process("queued", 0), "progress": {"step": 0}}, [])
 
