@@ -11,7 +11,7 @@ import typer
 from lorapod.client.commands.session import AsJson, open_session
 
 PromptArgument = Annotated[
-    str | None, typer.Argument(help="What to draw. Leave it out if the workflow names it.")
+    str | None, typer.Argument(help="Prompt. Leave it out if the workflow contains it.")
 ]
 LoraOption = Annotated[
     list[str] | None,

@@ -233,7 +233,7 @@ class DiffusersEngine:
         name = generation.model or self._settings.diffusers_model
         if name is None:
             raise InvalidInput(
-                "model: name one, for this worker has no default.",
+                "model: this worker has no default model; name one.",
                 hint="Give a path in the workspace or a HuggingFace id, or set DIFFUSERS_MODEL.",
             )
         return find_model(
