@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from tests.servers.comfyui_nodes import NODES, missing, object_info, problem_with
+from tests.servers.comfyui_nodes import NODES, missing, object_info, problem_with, raised
 from tests.servers.comfyui_work import PromptWork, is_link
 from tests.servers.http_thread import serving
 
@@ -131,7 +131,7 @@ class ComfyUIStandIn(PromptWork):
         return web.json_response(sorted(found))
 
     async def _object_info(self, request: web.Request) -> web.Response:
-        return web.json_response(object_info(request.match_info["class"]))
+        return web.json_response(object_info(request.match_info["class"], self.folders))
 
     async def _prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -139,14 +139,16 @@ class ComfyUIStandIn(PromptWork):
         if self.version != OLD_VERSION and not is_canonical_uuid(prompt_id):
             return self._refusal("invalid_prompt_id", "prompt_id must be a valid UUID", _UUID_DETAILS, {})
         for node, known in graph.items():
-            if known.get("class_type") not in NODES:
-                message = f"Cannot execute because node {known.get('class_type')} does not exist."
-                return self._refusal("invalid_prompt", message, f"Node ID '#{node}'", {})
+            if (kind := known.get("class_type")) not in NODES:
+                message, type_ = f"Cannot execute because node {kind} does not exist.", "invalid_prompt"
+                if self.version != OLD_VERSION:
+                    message, type_ = f"Node '{kind}' not found.", "missing_node_type"
+                return self._refusal(type_, message, f"Node ID '#{node}'", {})
         outputs = [node for node in graph if NODES[graph[node]["class_type"]].output_node]
         if not outputs:
             return self._refusal("prompt_no_outputs", "Prompt has no outputs", "", {})
         errors: dict[str, Any] = {}
-        good = [output for output in outputs if self._is_valid(graph, output, output, errors)]
+        good = [output for output in outputs if self._is_sound(graph, output, errors)]
         if not good:
             message = "Prompt outputs failed validation"
             return self._refusal("prompt_outputs_failed_validation", message, "", errors)
@@ -154,6 +156,16 @@ class ComfyUIStandIn(PromptWork):
         self._number += 1
         self.queue.append((self._number, prompt_id, graph, extra, good))
         return web.json_response({"prompt_id": prompt_id, "number": self._number, "node_errors": errors})
+
+    def _is_sound(self, graph: Any, output: str, errors: dict[str, Any]) -> bool:
+        try:
+            return self._is_valid(graph, output, output, errors)
+        except KeyError as error:
+            # A link to a node that is not there.
+            problem = raised(str(error))
+            class_type = graph[output]["class_type"]
+            errors[output] = {"errors": [problem], "dependent_outputs": [output], "class_type": class_type}
+            return False
 
     def _is_valid(self, graph: Any, node: str, output: str, errors: dict[str, Any]) -> bool:
         kind, inputs = NODES[graph[node]["class_type"]], graph[node]["inputs"]

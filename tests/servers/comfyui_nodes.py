@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +24,7 @@ _LISTS: dict[str, list[str]] = {
     "clip_name": ["umt5_xxl_fp8_e4m3fn_scaled.safetensors"],
     "vae_name": ["wan_2.1_vae.safetensors"],
 }
+_LISTED = frozenset({*_LISTS, "lora_name"})
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class Folders:
     """Where the server reads and writes."""
 
     root: Path
+    #: Nothing more can be written to the output folder.
+    full: bool = False
 
     def of(self, kind: str) -> Path | None:
         return self.root / kind if kind in {"input", "output", "temp"} else None
 
     def next_file(self, prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
         """A free name in the output folder, and how results name it."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/output")
         subfolder, _, stem = prefix.rpartition("/")
         folder = self.root / "output" / subfolder
         number = 1
@@ -172,6 +179,9 @@ NODES: dict[str, NodeClass] = {
     "PreviewAny": NodeClass(
         {"source": None}, lambda inputs, _: ((), {"text": [str(inputs["source"])]}), output_node=True
     ),
+    "ShowAny": NodeClass(
+        {"source": None}, lambda inputs, _: ((), {"text": [str(inputs["source"])]}), output_node=True
+    ),
     "CreateVideo": NodeClass({"images": None, "fps": 1}, _through("images")),
     "SaveImage": NodeClass(_PICTURES, _save(".png"), output_node=True),
     "SaveVideo": NodeClass(
@@ -199,12 +209,19 @@ _TYPES: dict[tuple[str, str], list[Any]] = {
 }
 
 
-def object_info(class_type: str) -> dict[str, Any]:
+def object_info(class_type: str, folders: Folders) -> dict[str, Any]:
     """What the server tells of a class; nothing of one that it does not know."""
     if class_type not in NODES:
         return {}
     required = {
-        name: _TYPES.get((class_type, name), ["*", {}] if least is None else ["INT", {"min": least}])
+        name: _TYPES.get((class_type, name))
+        or (
+            [_listed(name, folders), {}]
+            if name in _LISTED
+            else ["*", {}]
+            if least is None
+            else ["INT", {"min": least}]
+        )
         for name, least in NODES[class_type].required.items()
     }
     return {class_type: {"input": {"required": required}, "output_node": NODES[class_type].output_node}}
@@ -213,14 +230,8 @@ def object_info(class_type: str) -> dict[str, Any]:
 def problem_with(name: str, value: Any, least: float | None, folders: Folders) -> dict[str, Any] | None:
     """What is wrong with an input's value, as the real server says it."""
     info = {"input_name": name, "received_value": value}
-    loras = folders.root / "models/loras"
-    if name == "lora_name" and not (loras / value).is_file():
-        listed = [path.relative_to(loras).as_posix() for path in loras.rglob("*") if path.is_file()]
-        return _problem("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {listed}", info)
-    if name in _LISTS and value not in _LISTS[name]:
-        return _problem(
-            "value_not_in_list", "Value not in list", f"{name}: '{value}' not in {_LISTS[name]}", info
-        )
+    if name in _LISTED and value not in _listed(name, folders):
+        return _not_listed(name, value, _listed(name, folders))
     if (
         name in {"image", "video"}
         and isinstance(value, str)
@@ -232,8 +243,30 @@ def problem_with(name: str, value: Any, least: float | None, folders: Folders) -
         message = "Failed to convert an input value to a INT value"
         return _problem("invalid_input_type", message, f"{name}, {value}, invalid literal", info)
     if least is not None and value < least:
+        info["input_config"] = ["INT", {"min": least, "max": 16384}]
         return _problem("value_smaller_than_min", f"Value {value} smaller than min of {least}", name, info)
     return None
+
+
+def _listed(name: str, folders: Folders) -> list[str]:
+    loras = folders.root / "models/loras"
+    if name == "lora_name":
+        return [path.relative_to(loras).as_posix() for path in loras.rglob("*") if path.is_file()]
+    return _LISTS[name]
+
+
+def _not_listed(name: str, value: Any, listed: list[str]) -> dict[str, Any]:
+    """Long lists are left out."""
+    long = len(listed) > 20
+    info = {"input_name": name, "received_value": value, "input_config": None if long else [listed, {}]}
+    shown = f"(list of length {len(listed)})" if long else listed
+    return _problem("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {shown}", info)
+
+
+def raised(details: str) -> dict[str, Any]:
+    """The problem of an output whose check raised an exception."""
+    info = {"exception_type": "KeyError", "traceback": ["secret.py"]}
+    return _problem("exception_during_validation", "Exception when validating node", details, info)
 
 
 def missing(name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ class PromptWork:
         self.cache: dict[str, tuple[Any, Any]] = {}
         self.sockets: dict[str, web.WebSocketResponse] = {}
         self.interrupted = False
+
+    def fill_disk(self) -> None:
+        """Leave no room in the output folder."""
+        self.folders = replace(self.folders, full=True)
 
     def forget(self) -> None:
         """Know nothing any more, as after a death."""
@@ -140,7 +145,9 @@ class PromptWork:
 
     def _signature(self, graph: Any, node: str) -> str:
         inputs = {
-            name: [self._signature(graph, value[0]), value[1]] if is_link(value) else value
+            name: [self._signature(graph, value[0]), value[1]]
+            if is_link(value) and value[0] in graph
+            else value
             for name, value in graph[node]["inputs"].items()
         }
         text = json.dumps([graph[node]["class_type"], inputs], sort_keys=True)

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import asking
@@ -177,10 +178,11 @@ def _raise_unless_completed(record: ProcessRecord) -> None:
     Raises:
         WorkerError: whose code the failure has.
     """
-    details = [{"process_id": record.process_id, "status": record.status.value}]
+    details: list[dict[str, Any]] = [{"process_id": record.process_id, "status": record.status.value}]
     if record.failure is not None:
         failure = record.failure
-        raise error_of(failure.code, failure.message, hint=failure.hint, details=details)
+        problems = [dict(problem) for problem in failure.details]
+        raise error_of(failure.code, failure.message, hint=failure.hint, details=[*details, *problems])
     if record.status is ProcessStatus.CANCELLED:
         raise Conflict(f"The generation {record.process_id} was cancelled.", details=details)
     if record.status is ProcessStatus.INTERRUPTED:

@@ -73,8 +73,8 @@ class ProcessContext:
         """Return a failure with secrets masked, as it may be stored and shown."""
         if failure is None:
             return None
-        text = self.redactor.text
-        return replace(failure, message=text(failure.message), hint=text(failure.hint))
+        text, details = self.redactor.text, self.redactor.record(list(failure.details))
+        return replace(failure, message=text(failure.message), hint=text(failure.hint), details=details)
 
     def child_environment(self, slot: Slot) -> Mapping[str, str]:
         """Return the environment that the child of the slot's holder inherits."""

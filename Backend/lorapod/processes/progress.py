@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lorapod.errors import ErrorCode, WorkerError
 from lorapod.library_errors import system_error
@@ -17,6 +19,8 @@ class Failure:
     code: ErrorCode
     message: str
     hint: str = ""
+    #: One flat object for each single problem, as errors have them.
+    details: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,4 +82,4 @@ class Progress:
 def failure_of(error: OSError | WorkerError, what: str) -> Failure:
     """Return the failure; `what` says what could not be done, for errors of the operating system."""
     told = error if isinstance(error, WorkerError) else system_error(error, what)
-    return Failure(code=told.code, message=told.message, hint=told.hint)
+    return Failure(code=told.code, message=told.message, hint=told.hint, details=told.details)

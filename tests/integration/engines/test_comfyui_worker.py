@@ -232,3 +232,21 @@ async def test_a_warning_comes_once(caller: Caller) -> None:
     answer = await caller.send(type="generate", workflow=graphs.picture(), prompt="a fox", num_images=2)
 
     assert answer["warnings"] == ["The workflow has no {{ PROMPT }}: prompt was not used."]
+
+
+async def test_every_problem_of_a_refused_workflow_reaches_the_caller(caller: Caller) -> None:
+    loaders = {f"l{number}": graphs.node("UNETLoader", unet_name=f"m{number}.gguf") for number in range(3)}
+    shown = {f"p{number}": graphs.node("PreviewAny", source=[f"l{number}", 0]) for number in range(3)}
+
+    answer = await caller.send(type="generate", workflow={**loaders, **shown, "1": graphs.canvas(0)})
+
+    assert answer["code"] == "invalid_input"
+    problems = [problem for problem in answer["details"] if "problem" in problem]
+    assert "and 3 more" in answer["error"]
+    assert {(problem["node"], problem["class"], problem["input"]) for problem in problems} == {
+        (f"l{number}", "UNETLoader", name) for number in range(3) for name in ("unet_name", "weight_dtype")
+    }
+    [first, *_] = [problem for problem in problems if problem["input"] == "unet_name"]
+    assert len(first["allowed"]) == 2
+    assert first["model_folder"] == "models/diffusion_models"
+    assert "models/diffusion_models" in answer["hint"]

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from lorapod.engines.comfyui.client import ServerAway
+from lorapod.engines.comfyui.failures import PromptInterrupted
 from lorapod.engines.comfyui.graph import Graph, parse_graph
 from lorapod.engines.comfyui.input_files import InputFiles
 from lorapod.engines.comfyui.job import ComfyJob
-from lorapod.engines.comfyui.problems import PromptInterrupted
 from lorapod.engines.comfyui.server import ComfyServer, ServerDied
 from lorapod.engines.comfyui.server_probe import free_memory, is_local
 from lorapod.engines.comfyui.stopping import PromptCancelled

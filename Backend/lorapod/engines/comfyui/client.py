@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +17,7 @@ from yarl import URL
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.named_files import InputSpec, specs_in
 from lorapod.engines.comfyui.outputs import OutputFile
-from lorapod.engines.comfyui.problems import AcceptedPrompt, refused
+from lorapod.engines.comfyui.problems import AcceptedPrompt, refused, unclear_classes
 from lorapod.errors import InternalError, TooLarge, UpstreamError
 
 #: Longest wait for a connection, and for an answer: while it loads a model ComfyUI may not answer for long.
@@ -70,9 +70,11 @@ class ComfyClient:
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id, "extra_data": extra}
         async with self._request("POST", "prompt", json=body) as response:
             if response.status == HTTPStatus.OK:
-                return AcceptedPrompt.of(await response.json(), graph)
+                answer = await response.json()
+                return AcceptedPrompt.of(answer, graph, await self._classes(unclear_classes(answer, graph)))
             if response.status == HTTPStatus.BAD_REQUEST:
-                raise refused(await response.json(content_type=None), graph)
+                answer = await response.json(content_type=None)
+                raise refused(answer, graph, await self._classes(unclear_classes(answer, graph)))
             if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 raise TooLarge("ComfyUI takes no workflow of that size: 100 MB at most.")
             raise _unexpected("POST", "prompt", response)
@@ -107,9 +109,12 @@ class ComfyClient:
         answer = await self._json("GET", f"models/{folder}")
         return [name for name in answer if isinstance(name, str)]
 
-    async def inputs_of(self, class_type: str) -> Mapping[str, InputSpec]:
-        """Return the inputs of a class of nodes by their names; none if ComfyUI does not have the class."""
+    async def inputs_of(self, class_type: str) -> Mapping[str, InputSpec] | None:
+        """Return the inputs of a class of nodes by their names; None if ComfyUI does not have the class."""
         return specs_in(await self._json("GET", f"object_info/{quote(class_type, safe='')}"), class_type)
+
+    async def _classes(self, class_types: Iterable[str]) -> dict[str, Mapping[str, InputSpec] | None]:
+        return {class_type: await self.inputs_of(class_type) for class_type in class_types}
 
     async def upload(self, path: Path, *, subfolder: str) -> str:
         """Put a file into a subfolder of its inputs; return the name for `LoadImage`.

@@ -70,15 +70,25 @@ class ComfyFolders:
             link.symlink_to(lora.path)
         return link.relative_to(self.loras).as_posix()
 
-    def remove_job(self, job: str, files: Sequence[OutputFile]) -> None:
-        """Remove what a job left: its own folders, and the previews that its prompts made. Never anything else."""
+    def remove_job(self, job: str, listed: Sequence[OutputFile], saved: Sequence[OutputFile] = ()) -> None:
+        """Remove what a job left. Never anything else.
+
+        Args:
+            job: its id; its own folders are removed.
+            listed: what its prompts list; the previews among them are removed.
+            saved: what its nodes saved outside its folders.
+        """
+        shown = [file for file in listed if file.type == TEMPORARY]
         for place in (self.input, self.output, self.temp, self.loras):
             # The folder around it stays: another job may be making its own in it at this moment.
             shutil.rmtree(place / job_folder(job), ignore_errors=True)
-        for file in files:
-            if file.type == TEMPORARY and (path := _inside(self.temp, file)) is not None:
+        for root, files in ((self.temp, shown), (self.output, saved)):
+            for path in filter(None, (_inside(root, file) for file in files)):
                 with suppress(OSError):
                     path.unlink()
+                    for folder in path.parents[: len(path.relative_to(root).parts) - 1]:
+                        # Fails if other files are in it.
+                        folder.rmdir()
 
 
 def argv_of(stats: Mapping[str, Any]) -> list[str]:

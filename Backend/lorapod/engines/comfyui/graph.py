@@ -24,6 +24,9 @@ DEPTH_MAX = 32
 _EXPORT_HINT = "In ComfyUI, export it with Workflow > Export (API), and send that."
 
 
+#: Classes that save or show what they get, and so run.
+_SAVES = re.compile(r"Save|Preview")
+
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}")
 
 
@@ -35,7 +38,8 @@ def parse_graph(value: object, *, name: str) -> Graph:
         name: what to call it in a message.
 
     Raises:
-        InvalidInput: it is the editor's format, or no workflow at all, or a link leads to a node that is not there.
+        InvalidInput: it is the editor's format, or no workflow at all, or a node that certainly runs depends on a node that
+            is not there.
     """
     if not isinstance(value, Mapping) or not value:
         raise InvalidInput(f"{name} is not a workflow: it must be an object with a node for each key.")
@@ -47,13 +51,37 @@ def parse_graph(value: object, *, name: str) -> Graph:
         raise InvalidInput(f"{name} has {len(value)} nodes; {NODES_MAX} are read at most.")
     graph = {str(node_id): _node(node, f"{name}: node {node_id}") for node_id, node in value.items()}
     for node_id, node in graph.items():
-        for field, link in links_of(node):
-            if link[0] not in graph:
-                raise InvalidInput(
-                    f"{name}: {field} of node {shown_node(graph, node_id)} is linked to node {link[0]}, "
-                    "which is not in the workflow."
-                )
+        # Only ComfyUI knows which other nodes run, and ignores the links of those that do not.
+        if "filename_prefix" in node["inputs"] or _SAVES.match(node["class_type"]):
+            for broken in broken_links(graph, node_id):
+                shown = shown_node(graph, broken.node_id)
+                raise InvalidInput(f"{name}: {broken.input} of node {shown} {broken.problem}.")
     return graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenLink:
+    """A link to a node that is not in the workflow."""
+
+    node_id: str
+    input: str
+    #: What is wrong with it, as a message continues.
+    problem: str
+
+
+def broken_links(graph: Graph, node_id: str) -> list[BrokenLink]:
+    """Return the broken links of a node and of all that it depends on."""
+    found, seen, waiting = [], {node_id}, [node_id]
+    while waiting:
+        at = waiting.pop()
+        for field, link in links_of(graph[at]):
+            if link[0] not in graph:
+                problem = f"is linked to node {link[0]}, which is not in the workflow"
+                found.append(BrokenLink(node_id=at, input=field, problem=problem))
+            elif link[0] not in seen:
+                seen.add(link[0])
+                waiting.append(link[0])
+    return found
 
 
 def is_link(value: object) -> TypeGuard[list[Any]]:

@@ -13,15 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
+from lorapod.engines.comfyui.failures import check_end
 from lorapod.engines.comfyui.files import collect, fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.input_files import InputFiles
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
-from lorapod.engines.comfyui.outputs import OutputFile, PromptOutputs, outputs_in
-from lorapod.engines.comfyui.problems import check_end
+from lorapod.engines.comfyui.outputs import (
+    OutputFile,
+    PromptOutputs,
+    cached_nodes,
+    outputs_in,
+    saved_elsewhere,
+)
+from lorapod.engines.comfyui.problems import workflow_error
 from lorapod.engines.comfyui.progress import PromptProgress
-from lorapod.engines.comfyui.stopping import unless_stopped
+from lorapod.engines.comfyui.stopping import PromptCancelled, unless_stopped
 from lorapod.engines.comfyui.watch import EndedPrompt, PromptLimits, PromptWatch
 from lorapod.engines.comfyui.workflow import Composed, Parts, compose
 from lorapod.engines.port import (
@@ -31,8 +38,7 @@ from lorapod.engines.port import (
     GenerationResult,
     GenerationRun,
 )
-from lorapod.errors import InvalidInput, Unsupported, WorkerError
-from lorapod.wire.validation import problems_found
+from lorapod.errors import InvalidInput, Unsupported, WorkerError, WorkerTimeout
 
 #: How long the clean-up on the server may take.
 _CLEAN_UP_S = 1.0
@@ -81,7 +87,9 @@ class ComfyJob:
         self._collect_s = 0.0
         self._next = 0
         self._prompt_ids: list[str] = []
-        self._temporary: list[OutputFile] = []
+        #: What its prompts list, and what they saved outside the job's own folder.
+        self._listed: list[OutputFile] = []
+        self._saved: list[OutputFile] = []
 
     def make(self, url: str, stats: Mapping[str, Any]) -> GenerationResult:
         """Generate; blocks.
@@ -215,9 +223,15 @@ class ComfyJob:
         self._run.report(
             GenerationProgress(image=index + 1, total_images=total, detail="waiting for ComfyUI")
         )
-        ended = await watch.run(composed.graph, self._generation.comfy_org_api_key)
+        try:
+            ended = await watch.run(composed.graph, self._generation.comfy_org_api_key)
+        except (PromptCancelled, WorkerTimeout):
+            with suppress(WorkerError, TimeoutError):
+                async with asyncio.timeout(_CLEAN_UP_S):
+                    self._note_files(composed.graph, await client.history(prompt_id) or {})
+            raise
         outputs = outputs_in(ended.entry)
-        self._temporary += outputs.files
+        self._note_files(composed.graph, ended.entry)
         check_end(ended.entry)
         self._judge(ended, outputs)
         began_s = time.monotonic()
@@ -235,6 +249,10 @@ class ComfyJob:
             self._collect_s += time.monotonic() - began_s
         self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
 
+    def _note_files(self, graph: Graph, entry: Mapping[str, Any]) -> None:
+        self._listed += outputs_in(entry).files
+        self._saved += saved_elsewhere(entry, graph)
+
     def _judge(self, ended: EndedPrompt, outputs: PromptOutputs) -> None:
         """Turn the outputs that ComfyUI left out into warnings, as long as it saved anything.
 
@@ -243,7 +261,7 @@ class ComfyJob:
         """
         problems = list(ended.accepted.problems)
         if problems and not outputs.kept:
-            raise problems_found(problems)
+            raise workflow_error(problems)
         self._warn(
             f"ComfyUI left out the outputs of node {', '.join(problem['outputs'])}: {problem['error']}."
             for problem in problems
@@ -256,12 +274,8 @@ class ComfyJob:
 
     def _patience_s(self, ended: EndedPrompt) -> float:
         """Return how long a file may still be on its way: 0 if every result came from the cache."""
-        messages = (ended.entry.get("status") or {}).get("messages") or ()
-        cached = {
-            node for kind, data in messages if kind == "execution_cached" for node in data.get("nodes", ())
-        }
         limits = self._limits
-        fresh = set(ended.entry.get("outputs") or ()) - cached
+        fresh = set(ended.entry.get("outputs") or ()) - cached_nodes(ended.entry)
         return limits.history_attempts * limits.history_delay_s if fresh else 0.0
 
     def _warn(self, sentences: Any) -> None:
@@ -275,7 +289,7 @@ class ComfyJob:
                     await self._forget(client, prompt_id)
         if folders is not None:
             # No other thread is needed: this loop serves this job alone, and the job is over.
-            folders.remove_job(self._generation.process_id, self._temporary)
+            folders.remove_job(self._generation.process_id, self._listed, self._saved)
 
     async def _forget(self, client: ComfyClient, prompt_id: str) -> None:
         with suppress(WorkerError):

@@ -8,7 +8,7 @@ job's own folder, never among the inputs of other jobs. What a template of the w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class InputSpec:
     type: str
     #: Whether its widget uploads files.
     uploads: bool = False
+    #: The values of a `COMBO`.
+    options: tuple[Any, ...] = ()
 
 
 #: The inputs of a class by their names.
@@ -65,21 +67,29 @@ class NamedFile:
     source: Path | None
 
 
-def specs_in(answer: Any, class_type: str) -> dict[str, InputSpec]:
-    """Return the inputs in an answer of `GET /object_info/<class>`; both forms of lists are `COMBO`."""
+def specs_in(answer: Any, class_type: str) -> dict[str, InputSpec] | None:
+    """Return the inputs in an answer of `GET /object_info/<class>`; None if ComfyUI does not have the class."""
     known = answer.get(class_type) if isinstance(answer, Mapping) else None
-    groups = known.get("input") if isinstance(known, Mapping) else None
+    if not isinstance(known, Mapping):
+        return None
+    groups = known.get("input")
     found = {}
     for group in groups.values() if isinstance(groups, Mapping) else ():
         for name, spec in group.items() if isinstance(group, Mapping) else ():
-            if not isinstance(spec, list) or not spec:
-                continue
-            options = spec[1] if len(spec) > 1 and isinstance(spec[1], Mapping) else {}
-            found[name] = InputSpec(
-                type=spec[0] if isinstance(spec[0], str) else "COMBO",
-                uploads=any(str(key).endswith("_upload") and options[key] for key in options),
-            )
+            if isinstance(spec, list) and spec:
+                found[name] = input_spec(spec)
     return found
+
+
+def input_spec(spec: Sequence[Any]) -> InputSpec:
+    """Read one input, `[type, options]`; both forms of lists are `COMBO`."""
+    more = spec[1] if len(spec) > 1 and isinstance(spec[1], Mapping) else {}
+    listed = spec[0] if isinstance(spec[0], list) else more.get("options")
+    return InputSpec(
+        type=spec[0] if isinstance(spec[0], str) else "COMBO",
+        uploads=any(str(key).endswith("_upload") and more[key] for key in more),
+        options=tuple(listed) if isinstance(listed, list) else (),
+    )
 
 
 def named_files(
@@ -235,10 +245,14 @@ def _replaced(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _problem(graph: Graph, node_id: str, name: str, text: str) -> dict[str, Any]:
+    class_type = graph[node_id]["class_type"]
     return {
         "field": f"workflow.{node_id}.{name}",
         "error": f"{name} of node {shown_node(graph, node_id)}: {text}",
         "node": node_id,
-        "class_type": graph[node_id]["class_type"],
+        "class": class_type,
+        "class_type": class_type,
         "input": name,
+        "problem": text,
+        "allowed": None,
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorapod.engines.comfyui.graph import Graph, is_link
+
 #: Saved for good, or a preview; there is also `input`, an uploaded file.
 OUTPUT = "output"
 TEMPORARY = "temp"
@@ -88,3 +90,19 @@ def _file(node: str, item: Mapping[str, Any]) -> OutputFile | None:
     if not isinstance(filename, str) or not filename or not isinstance(subfolder, str):
         return None
     return OutputFile(node=node, filename=filename, subfolder=subfolder, type=str(kind))
+
+
+def cached_nodes(entry: Mapping[str, Any]) -> set[str]:
+    """Return the nodes of a history entry whose results came from the cache."""
+    messages = (entry.get("status") or {}).get("messages") or ()
+    return {node for kind, data in messages if kind == "execution_cached" for node in data.get("nodes", ())}
+
+
+def saved_elsewhere(entry: Mapping[str, Any], graph: Graph) -> list[OutputFile]:
+    """Return what nodes of the workflow saved under a prefix that another node made.
+
+    A saved file from the cache belongs to an earlier prompt, perhaps of another client.
+    """
+    cached = cached_nodes(entry)
+    linked = {node_id for node_id, node in graph.items() if is_link(node["inputs"].get("filename_prefix"))}
+    return [file for file in outputs_in(entry).files if file.type == OUTPUT and file.node in linked - cached]

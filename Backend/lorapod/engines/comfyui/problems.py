@@ -1,17 +1,28 @@
-"""Errors for a workflow that ComfyUI refuses, runs in part, or fails to run; they name node and input."""
+"""Errors for a workflow that ComfyUI refuses or runs in part; they name node and input."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
-from lorapod.engines.comfyui.graph import Graph
-from lorapod.errors import InvalidInput, OutOfMemory, UpstreamError, WorkerError
+from lorapod.engines.comfyui.graph import Graph, broken_links
+from lorapod.engines.comfyui.model_folders import model_folder
+from lorapod.engines.comfyui.named_files import InputSpec, input_spec
+from lorapod.errors import InvalidInput
 from lorapod.wire.validation import problems_found
 
+#: The inputs of classes of nodes; None for a class that ComfyUI does not have.
+Classes = Mapping[str, Mapping[str, InputSpec] | None]
+
+#: Most problems of one workflow, and most allowed values of one input, in an error's details.
+PROBLEMS_MAX = 200
+_ALLOWED_MAX = 200
 _SHOWN_CHARACTERS = 300
+_RAISED = "exception_during_validation"
+_MISSING = "does not exist in this ComfyUI"
+_MISSING_HINT = "A node that does not exist belongs to an extension that is not installed."
 #: What a sentence needs more than ComfyUI's own `message`, by the problem's type; `details` has the rest.
 _PLAIN = {
     "required_input_missing": "is missing",
@@ -23,14 +34,6 @@ _PLAIN = {
 }
 
 
-_MESSAGE_CHARACTERS = 500
-_OUT_OF_MEMORY = re.compile(
-    r"OutOfMemory|Allocation on device|CUDA out of memory|DefaultCPUAllocator", re.IGNORECASE
-)
-#: A tensor, written out: pages of numbers.
-_TENSOR = re.compile(r"tensor\([^()]*(?:\([^()]*\)[^()]*)*\)?", re.DOTALL)
-
-
 @dataclass(frozen=True, kw_only=True)
 class AcceptedPrompt:
     """A workflow that was queued."""
@@ -39,17 +42,43 @@ class AcceptedPrompt:
     problems: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any], graph: Graph) -> Self:
-        """Read the answer of `POST /prompt`."""
-        return cls(problems=tuple(_problems(answer.get("node_errors"), graph)))
+    def of(cls, answer: Mapping[str, Any], graph: Graph, classes: Classes = MappingProxyType({})) -> Self:
+        """Read the answer of `POST /prompt`; `classes`: as for `refused`."""
+        return cls(problems=tuple(_problems(answer.get("node_errors"), graph, classes)))
 
 
-def refused(answer: Any, graph: Graph) -> InvalidInput:
-    """Return the error for a workflow that was not queued."""
+def unclear_classes(answer: Any, graph: Graph) -> list[str]:
+    """Return the classes that ComfyUI has to be asked for, so that every problem in its answer can be told whole.
+
+    It names only the first class that it does not have, and leaves long lists out.
+    """
     body = answer if isinstance(answer, Mapping) else {}
-    problems = _problems(body.get("node_errors"), graph)
+    found = [*_errors(body.get("node_errors"), graph)]
+    if found:
+        long = {each.class_type for each in found if each.kind == "value_not_in_list" and not each.config}
+        return sorted(long)
+    error = body.get("error")
+    if not isinstance(error, Mapping) or error.get("type") == "prompt_no_outputs":
+        return []
+    return sorted({str(node["class_type"]) for node in graph.values()})
+
+
+def refused(answer: Any, graph: Graph, classes: Classes = MappingProxyType({})) -> InvalidInput:
+    """Return the error for a workflow that was not queued.
+
+    Args:
+        answer: ComfyUI's.
+        graph: the workflow.
+        classes: the inputs of the `unclear_classes`; None for a class that ComfyUI does not have.
+    """
+    body = answer if isinstance(answer, Mapping) else {}
+    problems = _problems(body.get("node_errors"), graph, classes) or [
+        _missing_class(node_id, node["class_type"])
+        for node_id, node in graph.items()
+        if node["class_type"] in classes and classes[node["class_type"]] is None
+    ]
     if problems:
-        return problems_found(problems)
+        return workflow_error(problems)
     error = body.get("error")
     if not isinstance(error, Mapping):
         return InvalidInput(f"ComfyUI refuses the workflow: {_short(error or 'it does not say why')}.")
@@ -58,100 +87,123 @@ def refused(answer: Any, graph: Graph) -> InvalidInput:
     parts = [_short(error[part]).rstrip(".") for part in ("message", "details") if error.get(part)]
     return InvalidInput(
         f"ComfyUI refuses the workflow: {' - '.join(parts) or 'it does not say why'}.",
-        hint="A node that does not exist belongs to an extension that is not installed."
-        if "does not exist" in str(error.get("message"))
-        else "",
+        hint=_MISSING_HINT if "does not exist" in str(error.get("message")) else "",
     )
 
 
-def _problems(node_errors: Any, graph: Graph) -> list[dict[str, Any]]:
-    if not isinstance(node_errors, Mapping):
-        return []
-    problems = []
-    for node_id, found in node_errors.items():
+def workflow_error(problems: Sequence[dict[str, Any]]) -> InvalidInput:
+    """Return one error for every problem of a workflow: the first few are in its sentence, all of them in its details."""
+    found = problems_found(list(problems))
+    folders = sorted({problem["model_folder"] for problem in problems if "model_folder" in problem})
+    hints = [f"Put a missing model into its folder in ComfyUI: {', '.join(folders)}."] if folders else []
+    hints += [_MISSING_HINT] if any(problem["problem"] == _MISSING for problem in problems) else []
+    return InvalidInput(found.message, hint=" ".join(hints), details=found.details)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Error:
+    """One entry of ComfyUI's `node_errors`."""
+
+    node_id: str
+    class_type: str
+    kind: str
+    message: str
+    details: str
+    #: The input, if it says so.
+    input: str
+    #: What ComfyUI knows of the input; None: it does not say.
+    config: InputSpec | None
+    bounds: Mapping[str, Any]
+    received: Any
+    outputs: Sequence[str]
+
+
+def _errors(node_errors: Any, graph: Graph) -> Iterator[_Error]:
+    for node_id, found in node_errors.items() if isinstance(node_errors, Mapping) else ():
         class_type = found.get("class_type") or graph.get(node_id, {}).get("class_type", "unknown class")
-        outputs = found.get("dependent_outputs", ())
-        problems += [_problem(node_id, class_type, error, outputs) for error in found.get("errors", ())]
-    return problems
+        for error in found.get("errors", ()):
+            info = error.get("extra_info")
+            info = info if isinstance(info, Mapping) else {}
+            config = info.get("input_config")
+            config = config if isinstance(config, list) and config else None
+            more = config[1] if config is not None and len(config) > 1 else {}
+            yield _Error(
+                node_id=node_id,
+                class_type=str(class_type),
+                kind=str(error.get("type")),
+                message=_short(error.get("message") or "is wrong"),
+                details=_short(error.get("details") or ""),
+                input=str(info.get("input_name") or ""),
+                config=None if config is None else input_spec(config),
+                bounds={
+                    name: more[name] for name in ("min", "max") if isinstance(more, Mapping) and name in more
+                },
+                received=info.get("received_value"),
+                outputs=[str(output) for output in found.get("dependent_outputs", ())],
+            )
 
 
-def _problem(node_id: str, class_type: str, error: Mapping[str, Any], outputs: Any) -> dict[str, Any]:
-    info = error.get("extra_info")
-    name = str(info.get("input_name") or "") if isinstance(info, Mapping) else ""
-    details = _short(error.get("details") or "").removeprefix(f"{name}: ").removeprefix(f"{name} - ")
-    message = _short(error.get("message") or "is wrong")
-    if not name and error.get("type") == "required_input_missing":
+def _problems(node_errors: Any, graph: Graph, classes: Classes) -> list[dict[str, Any]]:
+    problems = []
+    for error in _errors(node_errors, graph):
+        broken = (
+            broken_links(graph, error.node_id) if error.kind == _RAISED and error.node_id in graph else []
+        )
+        for link in broken:
+            class_type = graph[link.node_id]["class_type"]
+            problems.append(_entry(link.node_id, class_type, link.input, link.problem, outputs=error.outputs))
+        if not broken:
+            problems.append(_problem(error, classes.get(error.class_type)))
+    # Two outputs may depend on one broken link.
+    return [problem for place, problem in enumerate(problems) if problem not in problems[:place]][
+        :PROBLEMS_MAX
+    ]
+
+
+def _problem(error: _Error, known: Mapping[str, InputSpec] | None) -> dict[str, Any]:
+    name = error.input
+    details = error.details.removeprefix(f"{name}: ").removeprefix(f"{name} - ")
+    if not name and error.kind == "required_input_missing":
         name = details
-    plain = _PLAIN.get(str(error.get("type")), "{message} ({details})" if details else "{message}")
-    sentence = plain.replace("{message}", message).replace("{details}", details)
+    plain = _PLAIN.get(error.kind, "{message} ({details})" if details else "{message}")
+    sentence = plain.replace("{message}", error.message).replace("{details}", details).rstrip(".")
+    spec = error.config or (known or {}).get(name)
+    allowed: Any = list(spec.options[:_ALLOWED_MAX]) if spec is not None and spec.type == "COMBO" else None
+    if error.kind in {"value_smaller_than_min", "value_bigger_than_max"}:
+        allowed = dict(error.bounds) or None
+    made = _entry(error.node_id, error.class_type, name, sentence, outputs=error.outputs, allowed=allowed)
+    if error.kind == "value_not_in_list" and (folder := model_folder(error.class_type, name, error.received)):
+        made["model_folder"] = folder
+        made["error"] += f"; it belongs into ComfyUI's {folder}"
+    return made
+
+
+def _missing_class(node_id: str, class_type: str) -> dict[str, Any]:
+    return {**_entry(node_id, class_type, "", _MISSING), "error": f"{class_type} {_MISSING}"}
+
+
+def _entry(
+    node_id: str,
+    class_type: str,
+    name: str,
+    problem: str,
+    *,
+    outputs: Sequence[str] = (),
+    allowed: Any = None,
+) -> dict[str, Any]:
     return {
         "field": ".".join(part for part in ("workflow", node_id, name) if part),
-        "error": f"{class_type}{f' {name}' if name else ''}: {sentence.rstrip('.')}",
+        "error": f"{class_type}{f' {name}' if name else ''}: {problem}",
         "node": node_id,
+        "class": class_type,
         "class_type": class_type,
         "input": name or None,
-        "outputs": [str(output) for output in outputs],
+        "problem": problem,
+        "allowed": allowed,
+        "outputs": list(outputs),
     }
 
 
 def _short(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
-
-
-class PromptInterrupted(Exception):
-    """The prompt was interrupted, by whomever."""
-
-
-def check_end(entry: Mapping[str, Any]) -> None:
-    """Return if the prompt succeeded.
-
-    Raises:
-        PromptInterrupted: it was interrupted.
-        OutOfMemory: a node did not find the memory.
-        UpstreamError: a node failed.
-    """
-    status = entry.get("status")
-    if not isinstance(status, Mapping) or status.get("status_str") == "success":
-        return
-    messages = {
-        str(message[0]): message[1]
-        for message in status.get("messages") or ()
-        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], Mapping)
-    }
-    if "execution_interrupted" in messages:
-        raise PromptInterrupted
-    if "execution_error" not in messages:
-        raise NodeFailed("ComfyUI says that the workflow failed, but not why.")
-    raise node_failure(messages["execution_error"])
-
-
-class NodeFailed(UpstreamError):
-    """A node of the workflow failed."""
-
-    #: The same workflow will most likely fail again.
-    retryable = False
-
-
-def node_failure(event: Mapping[str, Any]) -> WorkerError:
-    """Return the error for an `execution_error`: node and message; traceback and inputs stay in ComfyUI's log."""
-    node = f"Node {event.get('node_id', '?')} ({event.get('node_type', 'unknown class')})"
-    kind = str(event.get("exception_type") or "an error")
-    message = " ".join(_TENSOR.sub("tensor(…)", str(event.get("exception_message") or "")).split())
-    if len(message) > _MESSAGE_CHARACTERS:
-        message = f"{message[: _MESSAGE_CHARACTERS - 3]}..."
-    details = [
-        {
-            "node": str(event.get("node_id", "")),
-            "class_type": str(event.get("node_type", "")),
-            "exception_type": kind,
-            "error": message,
-        }
-    ]
-    if _OUT_OF_MEMORY.search(f"{kind} {message}"):
-        return OutOfMemory(
-            f"{node} ran out of memory.",
-            hint="Make it smaller or shorter, or take a larger GPU.",
-            details=details,
-        )
-    return NodeFailed(f"{node} failed with {kind}: {message or 'no message'}", details=details)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.engines.comfyui.problems import NodeFailed, PromptInterrupted, check_end
+from lorapod.engines.comfyui.failures import NodeFailed, PromptInterrupted, check_end
 from lorapod.errors import OutOfMemory
 
 TENSOR = "tensor([[[[0.1, 0.2],\n [0.3, 0.4]]]], device='cuda:0')"
