@@ -290,7 +290,12 @@ class RealProcessManager(ProcessRegistry):
         with self._lock:
             if self._closing:
                 raise Conflict("This worker is being stopped; send the request again.")
-            if process_id in self.supervisors:
+            if (held := self.supervisors.get(process_id)) is not None:
+                if held.record.status.final:
+                    raise Conflict(
+                        f"This worker is still writing and reporting the end of the process {process_id}.",
+                        hint="Send the request again in a few seconds; if that does not help, look at the volume.",
+                    )
                 raise RecordExists(process_id)
             if isinstance(order, TaskOrder) and order.refuse_if_busy and plan.work.needs_slot:
                 holders = [other for other in list(self.supervisors.values()) if other.needs_slot]

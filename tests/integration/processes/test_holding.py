@@ -114,6 +114,40 @@ async def test_a_worker_that_is_stopped_while_a_process_begins_stops_all_others(
     assert manager.supervisors[late.process_id].record.status is ProcessStatus.INTERRUPTED
 
 
+async def test_a_resume_of_what_this_worker_has_not_let_go_of_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorapod.processes.manager.LET_GO_S", 0.05)
+    free = threading.Event()
+
+    def hang(record: ProcessRecord) -> None:
+        if record.status.final:
+            free.wait(SOON_S)
+
+    manager = open_manager(root, warm=False, kinds=[CountingKind(resumable=True)], on_change=hang)
+    record = task_on(manager, "count", fail="it cannot")
+    assert await asyncio.to_thread(manager.supervisors[record.process_id].join, SOON_S)
+    with pytest.raises(Conflict, match="This worker"):
+        manager.resume(record.process_id)
+    free.set()
+    await ended(manager, record)
+    assert manager.resume(record.process_id).begun
+    await asyncio.to_thread(manager.close, Deadline.after(5))
+
+
+async def test_a_process_that_cannot_be_written_is_not_listed_as_live(
+    manager: RealProcessManager, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lorapod.processes.store.file.write_atomically", full)
+        with pytest.raises(OSError, match="No space"):
+            task_on(manager, "count")
+    assert list((root / "processes" / ".live").iterdir()) == []
+
+
 async def test_a_process_whose_thread_cannot_be_started_is_interrupted(
     manager: RealProcessManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,12 @@ class FileRecords:
             if folder.exists():
                 raise RecordExists(record.process_id)
             self._mark(record)
-            self._rename_exclusively(folder, RECORD_NAME, data)
+            try:
+                self._rename_exclusively(folder, RECORD_NAME, data)
+            except OSError:
+                # The disk is full, for example: there is no such process.
+                (self._live / record.process_id).unlink(missing_ok=True)
+                raise
         else:
             (folder / TAKEN_NAME).mkdir(exist_ok=True)
             self._mark(record)
