@@ -73,6 +73,7 @@ async def ask(worker: RealWorker, do: str, update: Any = nothing) -> dict[str, A
     return await asyncio.wait_for(worker.answer({"id": "1", "input": {"do": do}}, update), DEADLINE_S)
 
 
+@pytest.mark.expects_errors("a progress update could not be sent")
 async def test_an_update_that_fails_costs_neither_its_job_nor_the_next(
     worker: RealWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,6 +89,7 @@ async def test_an_update_that_fails_costs_neither_its_job_nor_the_next(
     assert "progress update" in caplog.text
 
 
+@pytest.mark.expects_errors("sent something that is not a message")
 @pytest.mark.parametrize("do", ["garbage", "nonsense"])
 async def test_a_worker_that_speaks_nonsense_is_ended_and_its_jobs_are_answered(
     worker: RealWorker, do: str
