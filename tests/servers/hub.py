@@ -55,6 +55,7 @@ class HubStandIn:
         self.ranges: list[str | None] = []
         #: Of each download, whether it came with a token.
         self.authorized: list[bool] = []
+        self.requests: list[tuple[str, str]] = []
         #: The token may only read.
         self.read_only = False
         #: The token's owner has no right in this namespace.
@@ -98,6 +99,7 @@ class HubStandIn:
     async def _middleware(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
         if self.faults:
             raise self.faults.pop(0)
         bearer = request.headers.get("Authorization")

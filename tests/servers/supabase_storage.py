@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -86,6 +87,11 @@ class SupabaseStandIn:
         self.break_after = 0
         #: Called before the next downloads are answered, one each.
         self.before_downloads: list[Callable[[], None]] = []
+        #: A download is answered once so many have come, so they must come at the same time.
+        self.downloads_together = 0
+        self.downloads_now = 0
+        self.most_downloads = 0
+        self._together: asyncio.Event | None = None
         self.chunks = 0
         #: So many uploads take their last byte, and are killed before the object is made.
         self.lost_ends = 0
@@ -213,6 +219,19 @@ class SupabaseStandIn:
         )
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
+        self.downloads_now += 1
+        self.most_downloads = max(self.most_downloads, self.downloads_now)
+        try:
+            if self.most_downloads < self.downloads_together:
+                self._together = self._together or asyncio.Event()
+                await self._together.wait()
+            elif self._together is not None:
+                self._together.set()
+            return await self._send(request)
+        finally:
+            self.downloads_now -= 1
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
         if self.before_downloads:
             self.before_downloads.pop(0)()
         held = self._held(request)

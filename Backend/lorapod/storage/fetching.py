@@ -19,8 +19,9 @@ READ_BYTES = 1 << 20
 
 #: Takes the next piece of the content; only one call at a time, from any thread.
 Write = Callable[[bytes], None]
-#: Writes the content from an offset on, in order. Raises `StoreUnavailable`, and what `Write` raises.
-ReadFrom = Callable[[int, Write], None]
+#: Writes the content from an offset on, in order, and returns the object as the answer itself described it, if it did.
+#: Raises `StoreUnavailable`, and what `Write` raises.
+ReadFrom = Callable[[int, Write], StoredObject | None]
 
 
 class ObjectChanged(StoreUnavailable):
@@ -44,7 +45,8 @@ def fetch(
         wanted: the object as it was described before.
         path: where it goes.
         read_from: reads its content.
-        look: describes the object again, once everything has come: content that changed meanwhile is dropped.
+        look: describes the object again, once everything has come, unless one answer brought all of it and named the
+            object: content that changed meanwhile is dropped.
         progress: see `Progress`.
 
     Raises:
@@ -56,7 +58,7 @@ def fetch(
     part = _part_path(wanted, path)
     _drop_parts(path, keep=part)
     try:
-        _fill(wanted, part, read_from, progress)
+        now = _fill(wanted, part, read_from, progress)
     except ObjectChanged:
         part.unlink(missing_ok=True)
         raise
@@ -65,11 +67,12 @@ def fetch(
             raise
         part.unlink(missing_ok=True)
         raise _disk_full(wanted) from error
-    now = look()
+    if now is None or now.etag is None or now.etag != wanted.etag:
+        now = look()
     if now is None or now.etag != wanted.etag:
         part.unlink()
         raise ObjectChanged(f"The object {wanted.key!r} changed while it was fetched.")
-    _check(wanted, part)
+    _check(wanted, wanted.sha256 or now.sha256, part)
     part.replace(path)
 
 
@@ -83,30 +86,39 @@ def write_from(offset: int, response: httpx.Response, write: Write) -> None:
             write(fresh)
 
 
-def _fill(wanted: StoredObject, part: Path, read_from: ReadFrom, progress: Progress | None) -> None:
-    """Write the part file to its end; try again as long as each try gains something."""
+def _fill(
+    wanted: StoredObject, part: Path, read_from: ReadFrom, progress: Progress | None
+) -> StoredObject | None:
+    """Write the part file to its end; try again as long as each try gains something.
+
+    Return the object as the answer described it, if one answer brought everything.
+    """
+    whole = True
     if part.exists() and part.stat().st_size > wanted.size_bytes:
         part.unlink()
     while True:
         with part.open("ab") as file:
             begun_at = file.tell()
+            whole = whole and not begun_at
             try:
-                _append(wanted, file, read_from, progress)
+                described = _append(wanted, file, read_from, progress)
             except ObjectChanged:
                 raise
             except StoreUnavailable:
                 if file.tell() <= begun_at:
                     raise
             else:
-                return
+                return described if whole else None
 
 
-def _append(wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress: Progress | None) -> None:
+def _append(
+    wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress: Progress | None
+) -> StoredObject | None:
     missing = wanted.size_bytes - file.tell()
     if missing > shutil.disk_usage(Path(file.name).parent).free:
         raise OSError(errno.ENOSPC, "not enough free disk")
     if not missing:
-        return
+        return None
 
     def write(piece: bytes) -> None:
         if file.tell() + len(piece) > wanted.size_bytes:
@@ -115,19 +127,20 @@ def _append(wanted: StoredObject, file: BinaryIO, read_from: ReadFrom, progress:
         if progress is not None:
             progress(file.tell())
 
-    read_from(wanted.size_bytes - missing, write)
+    described = read_from(wanted.size_bytes - missing, write)
     if file.tell() != wanted.size_bytes:
         raise StoreUnavailable(
             f"The object {wanted.key!r} ended after {file.tell()} of {wanted.size_bytes} bytes."
         )
+    return described
 
 
-def _check(wanted: StoredObject, part: Path) -> None:
-    if wanted.sha256 is None:
+def _check(wanted: StoredObject, sha256: str | None, part: Path) -> None:
+    if sha256 is None:
         return
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wanted.sha256:
+    if found != sha256:
         part.unlink()
         raise UpstreamError(
             f"The content of the object {wanted.key!r} does not have the sha256 that is stored with it.",

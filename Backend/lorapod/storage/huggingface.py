@@ -5,6 +5,7 @@ huggingface_hub sends the requests. Only the download is our own: huggingface_hu
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +30,10 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 MAIN = "main"
 #: Written by the Hub itself into every repository.
 HUB_FILES = {".gitattributes"}
+
+for _name in ("httpx", "httpx2"):
+    # They write a line at INFO for every request: thousands for one dataset, with URLs that may be signed.
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class RepoKind(StrEnum):
@@ -80,6 +85,8 @@ class HubObjects:
         self._create_private = create_private
         self._created = create_private is None
         self._retries = retries
+        #: The commit of the last list: a listed file is fetched as it was there.
+        self._listed_commit: str | None = None
         # Concurrent commits to one repository would fail.
         self._committing = threading.Lock()
 
@@ -120,7 +127,14 @@ class HubObjects:
             raise StoreUnavailable(f"The file {key!r} is not what was uploaded.")
         return stored
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Download the file as it is in one commit.
 
         Raises:
@@ -130,17 +144,10 @@ class HubObjects:
         checked_key(key)
 
         def attempt() -> StoredObject:
-            try:
-                with hub_errors(key, self._repo_id):
-                    info = self._api.repo_info(self._repo_id, repo_type=self._kind, revision=self._revision)
-            except NoRepository:
-                if self._create_private is None:
-                    raise
-                raise missing_file(key, self._repo_id) from None
-            commit = info.sha or self._revision
-            wanted = self._stat(key, commit)
-            if wanted is None:
-                raise missing_file(key, self._repo_id)
+            nonlocal listed
+            commit, wanted, listed = self._listed_commit, listed, None
+            if commit is None or wanted is None:
+                commit, wanted = self._present(key)
             fetch(
                 wanted,
                 path,
@@ -157,9 +164,11 @@ class HubObjects:
 
         def attempt() -> list[StoredObject]:
             with hub_errors(prefix, self._repo_id):
+                commit = self._commit()
                 tree = self._api.list_repo_tree(
-                    self._repo_id, recursive=True, repo_type=self._kind, revision=self._revision
+                    self._repo_id, recursive=True, repo_type=self._kind, revision=commit
                 )
+                self._listed_commit = commit
                 return [_describe(entry) for entry in tree if isinstance(entry, RepoFile)]
 
         try:
@@ -229,6 +238,24 @@ class HubObjects:
                 )
 
         self._retries.call(attempt)
+
+    def _commit(self) -> str:
+        info = self._api.repo_info(self._repo_id, repo_type=self._kind, revision=self._revision)
+        return info.sha or self._revision
+
+    def _present(self, key: str) -> tuple[str, StoredObject]:
+        """Return the present commit, and the file in it."""
+        try:
+            with hub_errors(key, self._repo_id):
+                commit = self._commit()
+        except NoRepository:
+            if self._create_private is None:
+                raise
+            raise missing_file(key, self._repo_id) from None
+        wanted = self._stat(key, commit)
+        if wanted is None:
+            raise missing_file(key, self._repo_id)
+        return commit, wanted
 
     def _create(self) -> None:
         if self._created:

@@ -62,7 +62,14 @@ class LocalObjects:
                     temporary.unlink()
         return self._describe(key, target.stat())
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,  # noqa: ARG002 - a look costs nothing here
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Copy the object.
 
         Raises:

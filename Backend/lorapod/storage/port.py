@@ -92,11 +92,25 @@ class ObjectStore(Protocol):
             TooLarge: the store does not accept a file of that size.
         """
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Download an object to `path`, whole or not at all; its size, and its digest if known, are checked.
 
         An interrupted call leaves what it has fetched beside `path` in a hidden `.part` file, and the next call for the
-        same content continues there. `progress` counts that share too.
+        same content continues there.
+
+        Args:
+            key: which object.
+            path: where it goes.
+            listed: the object as `list_objects` described it: if it has not changed, one request fetches it, and its
+                digest is checked if the list or the answer to that request has it.
+            progress: see `Progress`; it counts the share of an interrupted call too.
 
         Raises:
             NotFound: there is no such object.

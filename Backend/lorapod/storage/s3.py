@@ -101,7 +101,14 @@ class S3Objects:
                 self._abort(upload for upload in self._open_uploads(full) if upload["Key"] == full)
         return stored
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Download as one stream, and continue where an earlier call broke off.
 
         Raises:
@@ -111,7 +118,8 @@ class S3Objects:
         self._full(key)
 
         def attempt() -> StoredObject:
-            wanted = self._stat(key)
+            nonlocal listed
+            wanted, listed = listed or self._stat(key), None
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the bucket {self._bucket!r}.")
             fetch(
@@ -214,7 +222,7 @@ class S3Objects:
         with self._errors(prefix):
             return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **more)  # type: ignore[arg-type]
 
-    def _read(self, wanted: StoredObject, offset: int, write: Write) -> None:
+    def _read(self, wanted: StoredObject, offset: int, write: Write) -> StoredObject:
         # No range for the whole object: an empty object has no range.
         share: Any = {"Range": f"bytes={offset}-"} if offset else {}
         with self._errors(wanted.key):
@@ -227,6 +235,12 @@ class S3Objects:
             with answer["Body"] as body:
                 while piece := body.read(READ_BYTES):
                     write(piece)
+        return StoredObject(
+            key=wanted.key,
+            size_bytes=wanted.size_bytes,
+            etag=answer["ETag"].strip('"'),
+            sha256=answer["Metadata"].get(SHA256_NAME),
+        )
 
     def _open_uploads(self, prefix: str) -> Iterator[MultipartUploadTypeDef]:
         for page in self._client.get_paginator("list_multipart_uploads").paginate(

@@ -6,6 +6,7 @@ Files above 6 MB go to the resumable endpoint, which takes more than the 50 MB o
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -28,6 +29,9 @@ from lorapod.storage.supabase_resumable import BEGINNINGS, CHUNK_BYTES, Resumabl
 PAGE_ENTRIES = 1000
 SHA256_NAME = "sha256"
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+
+# It writes a line at INFO for every request: thousands for one dataset, with URLs that may be signed.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class SupabaseObjects:
@@ -100,7 +104,14 @@ class SupabaseObjects:
                 return stored
         raise StoreUnavailable(f"The object {key!r} is not what was uploaded.")
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Download as a stream.
 
         Raises:
@@ -110,13 +121,14 @@ class SupabaseObjects:
         self._full(key)
 
         def attempt() -> StoredObject:
-            wanted = self._stat(key)
+            nonlocal listed
+            wanted, listed = listed or self._stat(key), None
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the Supabase bucket {self._bucket_name!r}.")
             fetch(
                 wanted,
                 path,
-                lambda offset, write: self._read(key, offset, write),
+                lambda offset, write: self._read(wanted, offset, write),
                 look=lambda: self._stat(key),
                 progress=progress,
             )
@@ -239,7 +251,8 @@ class SupabaseObjects:
         with self._errors(folder):
             return self._bucket.list(folder, {"limit": PAGE_ENTRIES, "offset": offset})
 
-    def _read(self, key: str, offset: int, write: Write) -> None:
+    def _read(self, wanted: StoredObject, offset: int, write: Write) -> StoredObject:
+        key = wanted.key
         parts = (quote(part, safe="") for part in (self._bucket_name, *(self._root + key).split("/")))
         url = f"{self._url}/object/authenticated/{'/'.join(parts)}"
         headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -248,6 +261,7 @@ class SupabaseObjects:
                 response.read()
             refuse_failure(response, key, self._bucket_name)
             write_from(offset, response, write)
+        return StoredObject(key=key, size_bytes=wanted.size_bytes, etag=_bare(response.headers.get("ETag")))
 
 
 def _content_type(key: str) -> str:

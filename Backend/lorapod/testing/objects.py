@@ -58,7 +58,14 @@ class MemoryObjects:
             self._kept[key] = _Kept(described=described, content=content)
         return described
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> StoredObject:
+    def get_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        listed: StoredObject | None = None,  # noqa: ARG002 - a look costs nothing here
+        progress: Progress | None = None,
+    ) -> StoredObject:
         """Write the content.
 
         Raises:

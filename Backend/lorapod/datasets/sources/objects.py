@@ -60,7 +60,7 @@ class ObjectSource:
             progress(done_bytes, listed.size_bytes)
 
         def get() -> str:
-            self._store.get_file(file.path, target, progress=tell)
+            self._store.get_file(file.path, target, listed=listed, progress=tell)
             with target.open("rb") as opened:
                 return hashlib.file_digest(opened, "sha256").hexdigest()
 
