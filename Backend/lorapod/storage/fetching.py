@@ -35,6 +35,7 @@ def fetch(
     *,
     look: Callable[[], StoredObject | None],
     progress: Progress | None,
+    one_answer: bool = False,
 ) -> None:
     """Bring `wanted` to `path`, continuing what an earlier call left of the same content.
 
@@ -45,9 +46,9 @@ def fetch(
         wanted: the object as it was described before.
         path: where it goes.
         read_from: reads its content.
-        look: describes the object again, once everything has come, unless one answer brought all of it and named the
-            object: content that changed meanwhile is dropped.
+        look: describes the object again, once everything has come: content that changed meanwhile is dropped.
         progress: see `Progress`.
+        one_answer: skip that look if one answer brought everything and named the object by its etag.
 
     Raises:
         StoreUnavailable: it broke off without a byte gained, or changed meanwhile.
@@ -67,7 +68,7 @@ def fetch(
             raise
         part.unlink(missing_ok=True)
         raise _disk_full(wanted) from error
-    if now is None or now.etag is None or now.etag != wanted.etag:
+    if not one_answer or now is None or now.etag is None or now.etag != wanted.etag:
         now = look()
     if now is None or now.etag != wanted.etag:
         part.unlink()

@@ -119,6 +119,7 @@ class S3Objects:
 
         def attempt() -> StoredObject:
             nonlocal listed
+            one_answer = listed is not None
             wanted, listed = listed or self._stat(key), None
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the bucket {self._bucket!r}.")
@@ -128,6 +129,7 @@ class S3Objects:
                 lambda offset, write: self._read(wanted, offset, write),
                 look=lambda: self._stat(key),
                 progress=progress,
+                one_answer=one_answer,
             )
             return wanted
 

@@ -122,6 +122,7 @@ class SupabaseObjects:
 
         def attempt() -> StoredObject:
             nonlocal listed
+            one_answer = listed is not None
             wanted, listed = listed or self._stat(key), None
             if wanted is None:
                 raise NotFound(f"There is no object {key!r} in the Supabase bucket {self._bucket_name!r}.")
@@ -131,6 +132,7 @@ class SupabaseObjects:
                 lambda offset, write: self._read(wanted, offset, write),
                 look=lambda: self._stat(key),
                 progress=progress,
+                one_answer=one_answer,
             )
             return wanted
 
