@@ -214,4 +214,5 @@ def _nothing_taken(area: StagingArea) -> WorkerError:
     kind = type(first) if len({error.code for error in area.errors}) == 1 else InvalidInput
     more = f" Other files refused: {len(area.errors) - 1}." if len(area.errors) > 1 else ""
     details = [file.model_dump(mode="json", exclude_none=True) for file in area.rejected]
-    return kind(f"{area.rejected[0].filename}: {first.message}{more}", hint=first.hint, details=details)
+    about = f"{area.rejected[0].filename}: "
+    return kind(f"{about}{first.message.removeprefix(about)}{more}", hint=first.hint, details=details)

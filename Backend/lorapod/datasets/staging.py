@@ -150,8 +150,9 @@ class StagingArea:
             raise InvalidInput("There are no images in what was fetched.")
         kind = type(self.errors[self.rejected.index(reported[0])])
         more = f" Other files with problems: {len(reported) - 1}." if len(reported) > 1 else ""
+        about = f"{reported[0].filename}: "
         raise kind(
-            f"The dataset cannot be trained on: {reported[0].filename}: {reported[0].error}{more}",
+            f"The dataset cannot be trained on: {about}{reported[0].error.removeprefix(about)}{more}",
             hint="Repair or remove these files where they are, then try again.",
             details=[{"field": file.filename, "error": file.error} for file in reported[:100]],
         )

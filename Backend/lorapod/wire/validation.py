@@ -55,6 +55,12 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:
             return {"field": shown, "error": f"unknown field{f', did you mean {meant!r}?' if meant else ''}"}
         case "missing":
             return {"field": shown, "error": "is required"}
+        case "too_short":
+            least = detail["ctx"]["min_length"]
+            return {
+                "field": shown,
+                "error": f"must have at least {least} {'entry' if least == 1 else 'entries'}",
+            }
         case _:
             message = (
                 detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be").rstrip(".")

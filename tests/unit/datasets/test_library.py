@@ -219,6 +219,14 @@ class TestBadFiles:
             bench.receive(incoming("a.png", b"x"), incoming("b.zip", packed({"/b.txt": b""})))
         assert [detail["code"] for detail in caught.value.details] == ["invalid_input", "unsafe_archive"]
 
+    @pytest.mark.parametrize("name", ["a.zip", "a.png"])
+    def test_a_refusal_names_its_file_once(self, bench: LibraryBench, name: str) -> None:
+        content = "UEs=" if name == "a.zip" else "%%%"
+        with pytest.raises(InvalidInput) as caught:
+            bench.receive(IncomingFile(filename=name, content=content))
+        assert caught.value.message.startswith(f"{name}: ")
+        assert caught.value.message.count(name) == 1
+
     @pytest.mark.parametrize("announced", [{"sha256": "0" * 64}, {"size_bytes": 3}])
     def test_what_differs_from_its_announcement_is_refused(
         self, bench: LibraryBench, announced: dict[str, Any]

@@ -159,7 +159,7 @@ def test_a_name_is_never_a_path(name: str) -> None:
         ("rank", 4096, "less than or equal to 1024"),
         ("resolution", 16, "greater than or equal to 64"),
         ("resolution", 500, "multiple of 8"),
-        ("resolution", [], "at least 1 item"),
+        ("resolution", [], "at least 1 entry"),
         ("seed", -1, "greater than or equal to 0"),
         ("trigger_word", "two\nlines", "must be one line"),
         ("trigger_word", "", "at least 1 character"),

@@ -99,7 +99,7 @@ def _problem(detail: Mapping[str, Any]) -> str:
     error = detail.get("error")
     if error is None:
         return " ".join(str(value) for value in detail.values())
-    return str(error) if about is None else f"{about}: {error}"
+    return str(error) if about is None else f"{about}: {str(error).removeprefix(f'{about}: ')}"
 
 
 def styled(text: str) -> str:
