@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from tests.servers.comfyui_nodes import NODES, Folders
+from tests.servers.comfyui_nodes import EXTRA_PNGINFO, NODES, Folders
 
 
 def is_link(value: Any) -> bool:
@@ -33,6 +33,7 @@ class PromptWork:
         self.drop_sockets = False
         #: Sockets stay open, and nothing is sent on them.
         self.silent_sockets = False
+        self._extra: dict[str, Any] = {}
         self.history: dict[str, Any] = {}
         self.queue: list[tuple[Any, ...]] = []
         self.running: tuple[Any, ...] | None = None
@@ -69,6 +70,7 @@ class PromptWork:
 
     async def _execute(self, number: int, prompt_id: str, graph: Any, extra: Any, outputs: list[str]) -> None:
         self.interrupted = False
+        self._extra = extra
         client, began = extra.get("client_id"), {"prompt_id": prompt_id}
         messages: list[list[Any]] = []
 
@@ -115,6 +117,7 @@ class PromptWork:
                 inputs[name] = made[value[1]]
             else:
                 inputs[name] = value
+        inputs[EXTRA_PNGINFO] = self._extra.get(EXTRA_PNGINFO)
         if self.interrupted:
             raise InterruptedError
         event = {"node": node, "display_node": node, "prompt_id": prompt_id}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from lorapod.engines.comfyui.client import ServerAway
+from lorapod.engines.comfyui.editor import sent_editor_form, workflow_in
 from lorapod.engines.comfyui.failures import PromptInterrupted
 from lorapod.engines.comfyui.graph import Graph, parse_graph
 from lorapod.engines.comfyui.input_files import InputFiles
@@ -82,6 +83,7 @@ class ComfyUIEngine:
             OSError: the workflow's file cannot be read.
         """
         template = self._template(generation)
+        sent_editor_form(generation.workflow)
         composed = compose(generation, template, Parts())
         self._inputs.check(composed.graph, template, generation)
         return composed.warnings
@@ -168,6 +170,6 @@ class ComfyUIEngine:
 
     def _template(self, generation: Generation) -> Graph:
         if generation.workflow is not None:
-            return parse_graph(generation.workflow, name="workflow")
+            return parse_graph(workflow_in(generation.workflow), name="workflow")
         name = generation.workflow_name or (TEXT_TO_IMAGE if generation.image is None else IMAGE_TO_VIDEO)
         return self._templates.load(name)

@@ -49,7 +49,14 @@ class ComfyClient:
         self._url = URL(url)
 
     async def submit(
-        self, graph: Graph, *, prompt_id: str, client_id: str, process_id: str, key: SecretStr | None
+        self,
+        graph: Graph,
+        *,
+        prompt_id: str,
+        client_id: str,
+        process_id: str,
+        editor: Mapping[str, Any],
+        key: SecretStr | None,
     ) -> AcceptedPrompt:
         """Queue a workflow under an id of our own.
 
@@ -58,13 +65,14 @@ class ComfyClient:
             prompt_id: a UUID in canonical form (ComfyUI since 0.25.0 refuses any other); names the prompt in later calls.
             client_id: the client whose socket receives the events.
             process_id: kept in the prompt's `extra_data`, so that a person sees which process it belongs to.
+            editor: the workflow in the editor's form, for nodes that want it and for the metadata of images.
             key: for nodes of ComfyUI's paid API.
 
         Raises:
             InvalidInput: ComfyUI refuses it; every node's problem is in `details`.
             ServerAway: it cannot be reached.
         """
-        extra = {"process_id": process_id}
+        extra: dict[str, Any] = {"process_id": process_id, "extra_pnginfo": {"workflow": editor}}
         if key is not None:
             extra["api_key_comfy_org"] = key.get_secret_value()
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id, "extra_data": extra}

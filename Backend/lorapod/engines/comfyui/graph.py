@@ -123,12 +123,12 @@ def _node(node: object, shown: str) -> dict[str, Any]:
         raise InvalidInput(f"{shown} has no class_type.", hint=_EXPORT_HINT)
     if not isinstance(node.get("inputs", {}), Mapping):
         raise InvalidInput(f"{shown}: inputs is not an object.", hint=_EXPORT_HINT)
-    if _depth(node) > DEPTH_MAX:
+    if depth_of(node) > DEPTH_MAX:
         raise InvalidInput(f"{shown} is nested deeper than {DEPTH_MAX} levels.")
     return {**copy.deepcopy(dict(node)), "inputs": copy.deepcopy(dict(node.get("inputs", {})))}
 
 
-def _depth(value: object) -> int:
+def depth_of(value: object) -> int:
     """Return how deep a JSON value is nested; count without recursion."""
     depth, level = 0, [value]
     while level:

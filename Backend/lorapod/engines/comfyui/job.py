@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
+from lorapod.engines.comfyui.editor import editor_form, sent_editor_form
 from lorapod.engines.comfyui.failures import check_end
 from lorapod.engines.comfyui.files import collect, fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
@@ -223,8 +224,9 @@ class ComfyJob:
         self._run.report(
             GenerationProgress(image=index + 1, total_images=total, detail="waiting for ComfyUI")
         )
+        editor = sent_editor_form(self._generation.workflow) or editor_form(composed.graph)
         try:
-            ended = await watch.run(composed.graph, self._generation.comfy_org_api_key)
+            ended = await watch.run(composed.graph, editor, self._generation.comfy_org_api_key)
         except (PromptCancelled, WorkerTimeout):
             with suppress(WorkerError, TimeoutError):
                 async with asyncio.timeout(_CLEAN_UP_S):

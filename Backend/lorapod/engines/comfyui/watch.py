@@ -115,8 +115,8 @@ class PromptWatch:
         self._closed = False
         self._heard_s = self._seen_s = time.monotonic()
 
-    async def run(self, graph: Graph, key: SecretStr | None) -> EndedPrompt:
-        """Submit the workflow, and wait for its end.
+    async def run(self, graph: Graph, editor: Mapping[str, Any], key: SecretStr | None) -> EndedPrompt:
+        """Submit the workflow, and wait for its end; the parameters are those of `ComfyClient.submit`.
 
         Raises:
             PromptCancelled: it was to be stopped.
@@ -142,6 +142,7 @@ class PromptWatch:
                     prompt_id=self._prompt_id,
                     client_id=client_id,
                     process_id=self._process_id,
+                    editor=editor,
                     key=key,
                 )
             )
