@@ -29,6 +29,8 @@ TIME = struct.Struct("<d")
 
 #: Heartbeats that are read at once.
 _MESSAGES = 512
+#: Longest single wait for news: `poll` takes no number of milliseconds beyond 31 bits.
+_POLL_MAX_MS = 3_600_000
 
 
 def guard(group: int, beats: int, word: int, fence_s: float) -> None:
@@ -47,7 +49,7 @@ def guard(group: int, beats: int, word: int, fence_s: float) -> None:
         if math.isinf(newest_s):
             return
         last_s = newest_s
-        news.poll(math.ceil((last_s + fence_s - now_s) * 1000))
+        news.poll(min(_POLL_MAX_MS, math.ceil((last_s + fence_s - now_s) * 1000)))
     _say(word, now_s - last_s)
     try:
         os.killpg(group, signal.SIGKILL)
