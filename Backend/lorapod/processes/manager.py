@@ -15,10 +15,9 @@ from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, 
 from lorapod.processes.progress import Progress
 from lorapod.processes.pulse import this_host
 from lorapod.processes.record import ProcessRecord, new_process_id
-from lorapod.processes.registry import ProcessRegistry
-from lorapod.processes.requests import ControlRequest
 from lorapod.processes.slots import refuse_if_busy
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.steering import SteeredProcesses
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
@@ -34,7 +33,7 @@ KILL_GRACE_S = 2.0
 LET_GO_S = 5.0
 
 
-class RealProcessManager(ProcessRegistry):
+class RealProcessManager(SteeredProcesses):
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
     def __init__(self, context: ProcessContext, kinds: Sequence[Kind], *, worker_id: str) -> None:
@@ -45,9 +44,8 @@ class RealProcessManager(ProcessRegistry):
             kinds: the types of processes that it runs.
             worker_id: as records show it.
         """
-        super().__init__(context.store.records, ChangeQueue(self._handle))
-        self._context = context
-        self.kinds = Kinds(kinds, context, worker_id=worker_id)
+        kinds_by_name = Kinds(kinds, context, worker_id=worker_id)
+        super().__init__(context, ChangeQueue(self._handle), kinds_by_name)
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self._closing = False
@@ -58,7 +56,7 @@ class RealProcessManager(ProcessRegistry):
             holder=context.pulse.holder,
             held=lambda: frozenset(self.supervisors),
             lease=self.check_lease,
-            deliver=self._deliver,
+            deliver=self.deliver,
             marked_dead=context.on_change,
         )
 
@@ -147,8 +145,8 @@ class RealProcessManager(ProcessRegistry):
             raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
         if unasked and record.status is not ProcessStatus.INTERRUPTED:
             raise Conflict(f"The process {process_id} is {record.status} by now.")
-        if (unasked or record.is_retry(runpod_job_id)) and self._has_late_cancel(process_id):
-            return Accepted.found(self._cancel_interrupted(record), runpod_job_id)
+        if (unasked or record.is_retry(runpod_job_id)) and self.has_late_cancel(process_id):
+            return Accepted.found(self.cancel_interrupted(record), runpod_job_id)
         kind = self.kinds.of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
@@ -156,33 +154,6 @@ class RealProcessManager(ProcessRegistry):
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
         return self._take_up(record, order, runpod_job_id, live=None)
-
-    def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
-        """Have a live process stopped, saved or sampled, on whatever worker holds it; returns at once.
-
-        Raises:
-            NotFound: there is no such process.
-            Conflict: it has ended.
-            Unsupported: its trainer cannot do that.
-        """
-        record = self.get(process_id)
-        wanted = request.capability
-        if wanted is not None and wanted not in self.kinds.of(record).capabilities(record):
-            who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
-            raise Unsupported(f"{who} cannot {wanted} on request.")
-        if record.status is ProcessStatus.INTERRUPTED and wanted is None:
-            return self._cancel_interrupted(record)
-        if record.status.final:
-            raise Conflict(
-                f"The process {process_id} is {record.status}; there is nothing to {request.verb}."
-            )
-        if wanted is not None and record.status is not ProcessStatus.RUNNING:
-            raise Conflict(f"The process {process_id} is {record.status}, not running.")
-        if not self.holds(process_id):
-            self._context.store.mailbox.post(process_id, request.message())
-        else:
-            self._deliver(process_id, request)
-        return record
 
     def close(self, deadline: Deadline) -> None:
         """Stop every process: all are asked, then all are killed; what still runs at the deadline is logged."""
@@ -220,8 +191,8 @@ class RealProcessManager(ProcessRegistry):
             )
         if record.is_retry(order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, order.runpod_job_id)
-        if record.is_retry(order.runpod_job_id) and self._has_late_cancel(process_id):
-            return Accepted.found(self._cancel_interrupted(record), order.runpod_job_id)
+        if record.is_retry(order.runpod_job_id) and self.has_late_cancel(process_id):
+            return Accepted.found(self.cancel_interrupted(record), order.runpod_job_id)
         # This request has everything that was not kept of the first one.
         return self._take_up(record, order, order.runpod_job_id, live=live)
 
@@ -243,22 +214,6 @@ class RealProcessManager(ProcessRegistry):
         except RecordExists:
             raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
         return Accepted(record=queued, warnings=[*plan.warnings, *resumption.warnings], begun=True)
-
-    def _has_late_cancel(self, process_id: str) -> bool:
-        """Return whether a cancel was posted that the last holder did not take before it was stopped."""
-        late = ControlRequest.all_of(self._context.store.mailbox.take(process_id))
-        return any(request.capability is None for request in late)
-
-    def _cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
-        cancelled = record.moved(
-            ProcessStatus.CANCELLED, generation=record.generation + 1, cancel_requested=True
-        )
-        try:
-            self._context.store.records.create(cancelled)
-        except RecordExists:
-            raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
-        guarded(self._context.on_change, cancelled)
-        return cancelled
 
     def _hold(self, record: ProcessRecord, plan: Plan, order: Order) -> None:
         """Begin a generation, and supervise it."""
@@ -310,16 +265,6 @@ class RealProcessManager(ProcessRegistry):
                 "newer version of the worker wrote it.",
                 hint="Send it as a new job with another idempotency_key, or to a worker of the newer version.",
             )
-
-    def _deliver(self, process_id: str, request: ControlRequest) -> None:
-        """Act on a request about a process that this worker holds."""
-        supervisor = self.supervisors.get(process_id)
-        if supervisor is None:
-            return
-        if request.capability is not None:
-            supervisor.want(request.capability)
-        else:
-            supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
 
     def _handle(self, change: Change) -> None:
         """Hand a change out, and let go of what this worker has nothing more to do with; in the queue's thread."""

@@ -1,0 +1,82 @@
+"""Control requests on their way to a process, on whatever worker it runs."""
+
+from __future__ import annotations
+
+from lorapod.errors import Conflict, Unsupported
+from lorapod.processes.changes import ChangeQueue, guarded
+from lorapod.processes.context import ProcessContext
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.registry import ProcessRegistry
+from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
+from lorapod.processes.stopping import StopReason, StopRequest
+from lorapod.processes.store.port import RecordExists
+from lorapod.processes.work import Kinds
+
+
+class SteeredProcesses(ProcessRegistry):
+    """Processes that can be asked to stop, to save or to sample; its methods are safe for any thread."""
+
+    def __init__(self, context: ProcessContext, changes: ChangeQueue, kinds: Kinds) -> None:
+        """Begin with no process in RAM."""
+        super().__init__(context.store.records, changes)
+        self.kinds = kinds
+        self._context = context
+
+    def ask(self, process_id: str, request: ControlRequest) -> ProcessRecord:
+        """Have a live process stopped, saved or sampled, on whatever worker holds it; returns at once.
+
+        Raises:
+            NotFound: there is no such process.
+            Conflict: it has ended.
+            Unsupported: its trainer cannot do that.
+        """
+        record = self.get(process_id)
+        wanted = request.capability
+        if wanted is not None and wanted not in self.kinds.of(record).capabilities(record):
+            who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
+            raise Unsupported(f"{who} cannot {wanted} on request.")
+        if record.status is ProcessStatus.INTERRUPTED and wanted is None:
+            return self.cancel_interrupted(record)
+        if record.status.final:
+            raise Conflict(
+                f"The process {process_id} is {record.status}; there is nothing to {request.verb}."
+            )
+        if wanted is not None and record.status is not ProcessStatus.RUNNING:
+            raise Conflict(f"The process {process_id} is {record.status}, not running.")
+        if not self.holds(process_id):
+            self._context.store.mailbox.post(process_id, request.message())
+        else:
+            self.deliver(process_id, request)
+        return record
+
+    def has_late_cancel(self, process_id: str) -> bool:
+        """Return whether a cancel was posted that the last holder did not take before it was stopped."""
+        late = ControlRequest.all_of(self._context.store.mailbox.take(process_id))
+        return any(request.capability is None for request in late)
+
+    def cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
+        """Cancel a process that no worker holds.
+
+        Raises:
+            Conflict: another worker has just resumed it.
+        """
+        cancelled = record.moved(
+            ProcessStatus.CANCELLED, generation=record.generation + 1, cancel_requested=True
+        )
+        try:
+            self._context.store.records.create(cancelled)
+        except RecordExists:
+            raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
+        guarded(self._context.on_change, cancelled)
+        return cancelled
+
+    def deliver(self, process_id: str, request: ControlRequest) -> None:
+        """Act on a request about a process that this worker holds."""
+        supervisor = self.supervisors.get(process_id)
+        if supervisor is None:
+            return
+        if request.capability is not None:
+            supervisor.want(request.capability)
+        else:
+            supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
