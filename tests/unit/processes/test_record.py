@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorapod.errors import ErrorCode
 from lorapod.processes import record as records
-from lorapod.processes.progress import Observation, Progress
+from lorapod.processes.progress import Failure, Observation, Progress
 from lorapod.processes.record import TaskDetails, TrainingDetails, age_key, dump, load, new_process_id
 from lorapod.processes.status import IllegalTransition, Phase, ProcessStatus
 from lorapod.testing.records import make_record
@@ -18,6 +19,17 @@ from lorapod.testing.records import make_record
 def test_what_is_stored_comes_back() -> None:
     record = make_record(progress=Progress(step=3, total_steps=10, loss=0.5), phase=Phase.TRAINING)
     assert records.load(records.dump(record)) == record
+
+
+def test_the_details_of_a_failure_are_kept_and_may_be_missing_in_an_earlier_record() -> None:
+    failure = Failure(code=ErrorCode.INVALID_INPUT, message="No.", details=[{"node": "1", "allowed": [1, 2]}])
+    stored = json.loads(records.dump(make_record(status=ProcessStatus.FAILED, failure=failure)))
+
+    assert load(json.dumps(stored).encode()).failure == failure
+    del stored["failure"]["details"]
+    earlier = load(json.dumps(stored).encode()).failure
+    assert earlier is not None
+    assert list(earlier.details) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"process_id": "x"}'])
