@@ -68,14 +68,22 @@ def number(name: str, default: int) -> int:
     return int(os.environ.get(name) or default)
 
 
+def live_workers(endpoint: LocalEndpoint) -> frozenset[str]:
+    """Name the workers whose processes are alive; called in the judge's thread, beside the endpoint's loop."""
+    while True:
+        try:
+            return frozenset(each.worker_id for each in endpoint.workers if each.worker_id)
+        except RuntimeError:
+            # The loop changed one of the endpoint's sets meanwhile.
+            continue
+
+
 async def play(chaos: Round, workspace: Path, logs: Path) -> Report:
     """Play one round on a workspace that has its base model and dataset, if its trainer wants them."""
     began_s = time.monotonic()
     Workspace.create(workspace)
     async with open_endpoint(chaos, workspace, logs) as endpoint, Caller(endpoint.url) as line:
-        judge = Judge(
-            workspace, lambda: frozenset(each.worker_id for each in endpoint.workers if each.worker_id)
-        )
+        judge = Judge(workspace, lambda: live_workers(endpoint))
         judge.start()
         trouble = TroubleMaker(endpoint, chaos.seed, chaos.pace)
         callers = [
