@@ -26,7 +26,8 @@ GREETING = b"AMQP\x00\x00\x09\x01"
 class RunningRabbitMQ:
     """A broker on free loopback ports, with its own folder and node; a test may freeze, kill and restart it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        """Start it; `more` are further lines of its settings."""
         self._folder = folder
         self.port, node_port, names_port = free_ports(3)
         node = f"lorapod{secrets.token_hex(4)}@localhost"
@@ -34,7 +35,7 @@ class RunningRabbitMQ:
         settings.write_text(
             f"listeners.tcp.default = 127.0.0.1:{self.port}\nlog.console = false\nlog.file.level = warning\n"
             # A broker that waits for disk space would look frozen.
-            "disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\n"
+            "disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\n" + more
         )
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -136,10 +137,10 @@ class RunningRabbitMQ:
 
 
 @contextmanager
-def running_rabbitmq() -> Iterator[RunningRabbitMQ]:
+def running_rabbitmq(*, more: str = "") -> Iterator[RunningRabbitMQ]:
     """Start a broker, and remove it with its folder after the block."""
     with tempfile.TemporaryDirectory(prefix="lorapod-rabbitmq-", ignore_cleanup_errors=True) as folder:
-        server = RunningRabbitMQ(Path(folder))
+        server = RunningRabbitMQ(Path(folder), more=more)
         try:
             yield server
         finally:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,7 +21,11 @@ READY_S = 20.0
 class RunningRedis:
     """A server on a free loopback port, with a folder of its own; can be frozen, killed and started again."""
 
-    def __init__(self, folder: Path, *, password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, password: str | None = None, more: Mapping[str, object] | None = None
+    ) -> None:
+        """Start it; `more` are further options."""
+        self._more = more or {}
         self._folder = folder
         self._password = password
         self.port = free_port()
@@ -46,6 +50,7 @@ class RunningRedis:
             "dir": self._folder,
             "appendonly": "yes",
             "save": "",
+            **self._more,
         }
         if self._password is not None:
             options["requirepass"] = self._password

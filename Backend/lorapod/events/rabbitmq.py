@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     ((ChannelNotFoundEntity,), "there is no exchange {exchange!r}"),
     ((DeliveryError,), "the broker refused an event"),
+    ((ssl.SSLError,), "the broker's certificate cannot be trusted, or TLS failed"),
     ((OSError,), "the broker cannot be reached"),
     ((ValueError,), "RABBITMQ_URL is not a URL such as amqp://user:password@host:5672/"),
     ((BaseException,), "the broker broke off the connection"),
@@ -231,6 +233,9 @@ class RabbitMQSink:
 
     def _reason(self, error: BaseException) -> str:
         """Return half a sentence about an error, without the URL, which holds the password."""
+        # The client wraps the error of TLS into one of its own.
+        causes = (error, error.__cause__, error.__context__)
+        error = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), error)
         text = next(text for kinds, text in _REASONS if isinstance(error, kinds))
         return text.format(exchange=self._exchange, timeout_s=TIMEOUT_S)
 

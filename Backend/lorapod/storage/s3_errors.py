@@ -22,9 +22,10 @@ _CREDENTIALS = {
     "AccessDenied",
     "ExpiredToken",
     "InvalidAccessKeyId",
-    "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }
+#: This machine's clock and the server's are too far apart.
+_SKEWED = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
 #: Codes that ask to come back, with any HTTP status.
 _LATER = {"RequestTimeout", "SlowDown", "Throttling", "NoSuchUpload", "BadDigest"}
 #: The object is not the one that was described: it has another etag, or ends before the range.
@@ -64,6 +65,11 @@ def _refusal(error: ClientError, what: str, bucket: str) -> WorkerError:
         return StoreUnavailable(f"The S3 server asks to come back later for {what} ({code}).")
     if code == "NoSuchBucket":
         return StoreRefused(f"There is no S3 bucket {bucket!r}.", hint="Check BUCKET_NAME and the endpoint.")
+    if code in _SKEWED:
+        return StoreRefused(
+            f"The S3 server refuses access to {what}, because its clock and this worker's differ too much ({code}).",
+            hint="Set the clock of the worker's machine, or of your own S3 server; the keys may be right.",
+        )
     if code in _CREDENTIALS or status in {401, 403}:
         return StoreRefused(
             f"The S3 server refuses access to {what} ({code}).",
