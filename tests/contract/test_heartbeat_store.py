@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from tests.contract.conftest import OpenState
 
 from lorapod.processes.store.file import FileHeartbeats
@@ -55,6 +56,32 @@ def test_workers_of_earlier_versions_read_and_write_the_same_file(tmp_path: Path
     assert store.read("a.1") == BEAT
     store.write("a.2", BEAT)
     assert json.loads((tmp_path / "workers" / "a.2").read_bytes()) == dataclasses.asdict(BEAT)
+
+
+def test_what_a_killed_worker_left_half_written_is_found_and_forgotten(tmp_path: Path) -> None:
+    store = FileHeartbeats(tmp_path / "workers")
+    store.write("a.1", BEAT)
+    (tmp_path / "workers" / ".a.2.tmp").write_bytes(b'{"cou')
+    assert store.holders() == ["a.1", "a.2"]
+    assert store.read("a.2") is None
+    store.forget("a.2")
+    assert [path.name for path in (tmp_path / "workers").iterdir()] == ["a.1"]
+
+
+def test_a_failed_write_leaves_nothing_that_forgetting_does_not_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileHeartbeats(tmp_path / "workers")
+
+    def killed(_self: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("a.1", BEAT)
+    assert store.holders() == ["a.1"]
+    store.forget("a.1")
+    assert not list((tmp_path / "workers").iterdir())
 
 
 def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ class FileRecords:
 _ADAPTER = TypeAdapter(Heartbeat)
 
 
+#: Ends the name of a heartbeat that is being written.
+_STAGED = ".tmp"
+
+
 class FileHeartbeats:
     """A `HeartbeatStore` in one folder."""
 
@@ -183,7 +187,10 @@ class FileHeartbeats:
     def write(self, holder: str, beat: Heartbeat) -> None:
         """Replace the worker's heartbeat; it need not survive a power cut, which ends the worker too."""
         self._folder.mkdir(exist_ok=True)
-        replace_file(self._folder / holder, _ADAPTER.dump_json(beat))
+        # One name for each worker, its only writer: what a kill leaves half written is found, and goes with the rest.
+        staged = self._folder / f".{holder}{_STAGED}"
+        staged.write_bytes(_ADAPTER.dump_json(beat))
+        staged.replace(self._folder / holder)
 
     def read(self, holder: str) -> Heartbeat | None:
         """Return the worker's last heartbeat."""
@@ -193,12 +200,15 @@ class FileHeartbeats:
             return None
 
     def forget(self, holder: str) -> None:
-        """Remove a worker's heartbeat."""
-        (self._folder / holder).unlink(missing_ok=True)
+        """Remove a worker's heartbeat, also one that is half written."""
+        for name in (holder, f".{holder}{_STAGED}"):
+            (self._folder / name).unlink(missing_ok=True)
 
     def holders(self) -> Sequence[str]:
-        """Return the workers that have one."""
-        return [entry.name for entry in os.scandir(self._folder) if not entry.name.startswith(".")]
+        """Return the workers that have one, also a half-written one."""
+        names = {entry.name for entry in os.scandir(self._folder)}
+        staged = {name[1:].removesuffix(_STAGED) for name in names if name.endswith(_STAGED)}
+        return sorted(staged | {name for name in names if not name.startswith(".")})
 
 
 CONTROL_NAME = "control"
