@@ -286,7 +286,7 @@ def test_no_descriptor_is_left_behind(starter: Starter, tmp_path: Path) -> None:
     before = descriptors()
     for _ in range(3):
         Started(starter, ["nothing.py"], tmp_path).end()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_folder_that_is_gone_is_an_error(starter: Starter, tmp_path: Path) -> None:

@@ -109,7 +109,11 @@ async def test_a_defect_in_a_reader_leaves_no_child_and_no_descriptor(
     assert (end.status, end.failure.code) == (ProcessStatus.FAILED, ErrorCode.INTERNAL)
     assert end.pid is not None
     assert process_started(end.pid) is None
-    assert descriptors() <= before
+    # Threads that write and sweep open files for a moment, those of earlier tests' managers too: a leak stays.
+    until_s = time.monotonic() + SOON_S
+    while descriptors() > before:
+        assert time.monotonic() < until_s
+        await asyncio.sleep(0.02)
     await asyncio.to_thread(manager.close, Deadline.after(5))
 
 
