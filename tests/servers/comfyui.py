@@ -40,6 +40,9 @@ class ComfyUIStandIn(PromptWork):
         for name in ("input", "output", "temp", "models/loras"):
             (root / name).mkdir(parents=True, exist_ok=True)
         self.version = VERSION
+        #: What it was started with, and its devices: a processor unless a test says otherwise.
+        self.argv = ["main.py", "--cpu"]
+        self.devices: list[dict[str, Any]] = [{"name": "cpu", "type": "cpu"}]
         self.port = 0
         self.requests: list[tuple[str, str, Any]] = []
         #: So many interrupts are forgotten, as one is that comes just before a prompt begins.
@@ -112,8 +115,8 @@ class ComfyUIStandIn(PromptWork):
         return socket
 
     async def _stats(self, _request: web.Request) -> web.Response:
-        system = {"os": "posix", "comfyui_version": self.version, "argv": ["main.py"]}
-        return web.json_response({"system": system, "devices": [{"name": "cpu", "type": "cpu"}]})
+        system = {"os": "posix", "comfyui_version": self.version, "argv": self.argv}
+        return web.json_response({"system": system, "devices": self.devices})
 
     async def _queue(self, _request: web.Request) -> web.Response:
         running = [] if self.running is None else [list(self.running)]

@@ -99,7 +99,7 @@ class Generations:
         engine = self.engines.choose(request)
         self.room.check()
         gpus = self.telemetry.gpus()
-        if engine.needs_gpu and not self.settings.allow_cpu and not gpus:
+        if not gpus and not self.settings.allow_cpu and engine.needs_gpu:
             raise GpuUnavailable(
                 f"{engine.name} needs a GPU, and this worker has no GPU that works.",
                 hint="Choose a GPU type for the endpoint; ALLOW_CPU=true generates on the processor all the same.",

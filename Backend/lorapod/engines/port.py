@@ -172,10 +172,12 @@ class Engine(Protocol):
 
     #: As requests and records name it, e.g. `comfyui`.
     name: str
-    #: Whether it needs a machine with a GPU (`ALLOW_CPU` overrides).
-    needs_gpu: bool
     #: GPU memory that must be free before it loads anything, in bytes; 0: it does not say.
     min_gpu_memory_bytes: int
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether this worker must have a GPU for it (`ALLOW_CPU` overrides); asked only where there is none; may block a second."""
 
     def probe(self) -> EngineStatus:
         """Return whether it can be used here, within a tenth of a second; load nothing, touch no GPU."""

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import io
 import json
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from PIL import Image
 from tests.integration.engines.conftest import Target
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn
+from tests.servers.comfyui_process import install
 from tests.servers.ports import free_port
 
 from lorapod.actions.action import RunPodJob
@@ -45,12 +48,12 @@ class Caller:
         return await self.worker.answer({"id": "job-1", "input": job_input}, job)
 
 
-def settings(root: Path, url: str, **more: Any) -> Settings:
+def settings(root: Path, url: str, *, allow_cpu: bool = True, **more: Any) -> Settings:
     return Settings(
         workspace_path=root,
         scratch_path=root.parent / "scratch",
         comfyui_url=url,
-        allow_cpu=True,
+        allow_cpu=allow_cpu,
         disk_min_free_bytes=0,
         min_free_memory_bytes=0,
         warm_trainer=False,
@@ -250,3 +253,46 @@ async def test_every_problem_of_a_refused_workflow_reaches_the_caller(caller: Ca
     assert len(first["allowed"]) == 2
     assert first["model_folder"] == "models/diffusion_models"
     assert "models/diffusion_models" in answer["hint"]
+
+
+@asynccontextmanager
+async def worker_without_gpu(workspace: Path, url: str, root: Path, **more: Any) -> AsyncIterator[Caller]:
+    """A worker on a machine without a GPU that is not told to use the processor."""
+    worker = Worker.create(settings(workspace, url, allow_cpu=False, comfyui_path=root, **more))
+    worker.start()
+    try:
+        yield Caller(worker)
+    finally:
+        await asyncio.to_thread(worker.close)
+
+
+@pytest.mark.parametrize(
+    ("device", "argv", "status"),
+    [
+        ("cpu", ["main.py", "--cpu"], "completed"),
+        ("cuda", ["main.py"], "completed"),
+        ("cpu", ["main.py"], "gpu_unavailable"),
+    ],
+    ids=["on-the-processor-by-its-owner", "with-a-gpu", "without-a-gpu"],
+)
+async def test_a_comfyui_that_runs_decides_whether_it_needs_a_gpu(
+    tmp_path: Path, stand_in: ComfyUIStandIn, device: str, argv: list[str], status: str
+) -> None:
+    stand_in.devices, stand_in.argv = [{"name": device, "type": device}], argv
+    async with worker_without_gpu(tmp_path / "workspace", stand_in.url, stand_in.root) as caller:
+        answer = await caller.send(type="generate", workflow=graphs.picture())
+
+    assert answer.get("status", answer.get("code")) == status
+
+
+@pytest.mark.parametrize(("arguments", "status"), [("--cpu", "completed"), ("--lowvram", "gpu_unavailable")])
+async def test_a_comfyui_that_is_started_needs_a_gpu_unless_its_arguments_say_otherwise(
+    tmp_path: Path, arguments: str, status: str
+) -> None:
+    root, url = tmp_path / "comfyui", f"http://127.0.0.1:{free_port()}"
+    install(root)
+    more = {"comfyui_python": Path(sys.executable), "comfyui_args": arguments}
+    async with worker_without_gpu(tmp_path / "workspace", url, root, **more) as caller:
+        answer = await caller.send(type="generate", workflow=graphs.picture())
+
+    assert answer.get("status", answer.get("code")) == status

@@ -16,7 +16,7 @@ from lorapod.engines.comfyui.graph import Graph, parse_graph
 from lorapod.engines.comfyui.input_files import InputFiles
 from lorapod.engines.comfyui.job import ComfyJob
 from lorapod.engines.comfyui.server import ComfyServer, ServerDied
-from lorapod.engines.comfyui.server_probe import free_memory, is_local
+from lorapod.engines.comfyui.server_probe import free_memory
 from lorapod.engines.comfyui.stopping import PromptCancelled
 from lorapod.engines.comfyui.templates import IMAGE_TO_VIDEO, TEXT_TO_IMAGE, WorkflowTemplates
 from lorapod.engines.comfyui.watch import PromptLimits, PromptLost, PromptStuck
@@ -42,10 +42,13 @@ class ComfyUIEngine:
         self._templates = WorkflowTemplates(workspace.root / "workflows")
         self._server = ComfyServer(settings, workspace.root)
         self._inputs = InputFiles(workspace)
-        #: A server on another machine has a GPU of its own.
-        self.needs_gpu = is_local(self._server.url)
         self._resident = False
         self._busy = threading.Lock()
+
+    @property
+    def needs_gpu(self) -> bool:
+        """False if ComfyUI has a GPU, is on another machine, or is to run on the processor (`--cpu`)."""
+        return self._server.needs_gpu()
 
     def probe(self) -> EngineStatus:
         """Return whether a server answers, or could be started."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from yarl import URL
 
+from lorapod.engines.comfyui.folders import argv_of
 from lorapod.engines.comfyui.server_child import ServerChild
-from lorapod.engines.comfyui.server_probe import ServerView, is_local, look_at
+from lorapod.engines.comfyui.server_probe import ServerView, has_gpu, is_local, look_at
 from lorapod.engines.port import GenerationProgress, GenerationRun, GenerationStopped
 from lorapod.errors import OutOfMemory, UpstreamError, WorkerError, WorkerTimeout
 from lorapod.installations import Installation, ProgramSpec
@@ -39,6 +40,10 @@ COMFYUI = ProgramSpec(
 logger = logging.getLogger(__name__)
 #: How long to wait for an answer when probing.
 ASK_S = 0.1
+#: How long to wait for an answer when a request depends on it.
+_DECIDE_S = 1.0
+#: The argument that has ComfyUI use the processor.
+_CPU = "--cpu"
 #: Between two probes of a server that is starting.
 _STARTING_S = 0.1
 #: How long a server counts as running after a job, without a probe.
@@ -108,6 +113,19 @@ class ComfyServer:
     def look(self, timeout_s: float = ASK_S) -> ServerView:
         """Probe the URL; any thread."""
         return look_at(self.url, timeout_s)
+
+    def needs_gpu(self) -> bool:
+        """Return whether this machine must have a GPU; any thread.
+
+        A server that answers decides itself: its devices and its `--cpu` are its owner's choice. For one that this worker
+        would start, `--cpu` in `COMFYUI_ARGS` is that choice.
+        """
+        if not is_local(self.url):
+            return False
+        view = self.look(_DECIDE_S)
+        if view.stats is None:
+            return _CPU not in shlex.split(self._settings.comfyui_args)
+        return not has_gpu(view.stats) and _CPU not in argv_of(view.stats)
 
     @property
     def owned(self) -> bool:
@@ -233,8 +251,8 @@ class ComfyServer:
         address = URL(self.url)
         own = ["--listen", address.host or "127.0.0.1", "--port", str(address.port), "--disable-auto-launch"]
         asked = shlex.split(self._settings.comfyui_args)
-        if cpu and "--cpu" not in asked:
-            own.append("--cpu")
+        if cpu and _CPU not in asked:
+            own.append(_CPU)
         return LaunchSpec(
             argv=(str(installation.python), str(installation.entry), *own, *asked), cwd=installation.root
         )

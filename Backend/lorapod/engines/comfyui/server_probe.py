@@ -101,12 +101,21 @@ def free_memory(url: str) -> bool:
 
 def held_bytes(stats: Mapping[str, Any]) -> int:
     """Return the GPU memory that the server's torch holds, by its `system_stats`; a processor counts as 0."""
+    return sum(int(gpu.get("torch_vram_total") or 0) for gpu in _gpus(stats))
+
+
+def has_gpu(stats: Mapping[str, Any]) -> bool:
+    """Return whether the server works on anything but the processor, by its `system_stats`."""
+    return bool(_gpus(stats))
+
+
+def _gpus(stats: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     devices = stats.get("devices")
-    return sum(
-        int(device.get("torch_vram_total") or 0)
+    return [
+        device
         for device in (devices if isinstance(devices, list) else ())
         if isinstance(device, Mapping) and device.get("type") != "cpu"
-    )
+    ]
 
 
 def _ask(url: str) -> bool:
