@@ -34,11 +34,11 @@ class ModelKind(StrEnum):
 FOLDERS: Mapping[ModelKind, tuple[str, ...]] = MappingProxyType(
     {
         ModelKind.CHECKPOINT: ("checkpoints", "diffusers"),
-        ModelKind.DIFFUSION_MODEL: ("diffusion_models", "unet"),
+        ModelKind.DIFFUSION_MODEL: ("diffusion_models", "unet", "unet_gguf"),
         ModelKind.LORA: ("loras",),
         ModelKind.VAE: ("vae",),
         ModelKind.VAE_APPROX: ("vae_approx",),
-        ModelKind.TEXT_ENCODER: ("text_encoders", "clip"),
+        ModelKind.TEXT_ENCODER: ("text_encoders", "clip", "clip_gguf"),
         ModelKind.CLIP_VISION: ("clip_vision",),
         ModelKind.CONTROLNET: ("controlnet", "t2i_adapter"),
         ModelKind.EMBEDDING: ("embeddings",),
@@ -50,6 +50,11 @@ FOLDERS: Mapping[ModelKind, tuple[str, ...]] = MappingProxyType(
         ModelKind.HYPERNETWORK: ("hypernetworks",),
         ModelKind.PHOTOMAKER: ("photomaker",),
     }
+)
+
+#: Folders whose models ComfyUI's GGUF nodes look for in another folder.
+GGUF_FOLDERS: Mapping[str, str] = MappingProxyType(
+    {"unet_gguf": "diffusion_models", "clip_gguf": "text_encoders"}
 )
 
 #: SwarmUI's names for folders that ComfyUI calls otherwise.

@@ -3,6 +3,7 @@
 ```
 <ComfyUI>/models/loras         -> <workspace>/models/loras        one link for each folder that is not in use
 <SwarmUI>/Models/Lora/x        -> <workspace>/models/loras/x      else one for each model
+models/diffusion_models/unet_gguf -> models/unet_gguf             where ComfyUI's GGUF nodes look
 models/loras/trained           -> output/                         so that a LoRA just trained is there at once
 models/loras/training_session_… -> training_session_…/output       those of sessions
 models/loras/y                 -> comfyui/models/loras/y          models of an older layout of the volume
@@ -22,7 +23,7 @@ from pathlib import Path
 from threading import Thread
 
 from lorapod.models.find import TRAINED
-from lorapod.models.kinds import FOLDERS, SWARMUI_NAMES, ModelKind, folder_of
+from lorapod.models.kinds import FOLDERS, GGUF_FOLDERS, SWARMUI_NAMES, ModelKind, folder_of
 from lorapod.models.symlinks import LinkReport, drop_dangling, entries, link, link_entries
 from lorapod.sessions import PREFIX, session_outputs
 from lorapod.settings import Settings
@@ -30,7 +31,20 @@ from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-COMFYUI_FOLDERS: Sequence[str] = tuple(name for names in FOLDERS.values() for name in names)
+#: Of ComfyUI's extensions, and of nodes of its own that no kind of model stands for.
+EXTENSION_FOLDERS: Sequence[str] = (
+    *(
+        "animatediff_models",
+        "animatediff_motion_lora",
+        "facerestore_models",
+        "inpaint",
+        "insightface",
+        "instantid",
+    ),
+    *("ipadapter", "latent_upscale_models", "LLM", "onnx", "pulid", "sam2", "sams", "ultralytics"),
+)
+
+COMFYUI_FOLDERS: Sequence[str] = (*(name for names in FOLDERS.values() for name in names), *EXTENSION_FOLDERS)
 
 SWARMUI_FOLDERS: Sequence[str] = (
     *SWARMUI_NAMES,
@@ -45,7 +59,7 @@ OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "S
 def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | None) -> LinkReport:
     """Link what there is; no model is deleted, moved or written to.
 
-    A folder of ComfyUI or SwarmUI that is not in use becomes a link; one with models of its own stays, and the
+    ComfyUI sees every folder of `models/`, whatever its name. A folder of ComfyUI or SwarmUI that is not in use becomes a link; one with models of its own stays, and the
     workspace's appear in it one by one. A name that two things have is reported, and both stay as they are.
 
     Args:
@@ -76,6 +90,13 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
             if models.name == folder_of(ModelKind.LORA):
                 _show_trained(models, workspace, report)
             _link_folder(folder / name, models, workspace.root, report)
+    for name, shown in GGUF_FOLDERS.items():
+        if any(entries(workspace.models / name)):
+            link(workspace.models / shown / name, workspace.models / name, workspace.root, report)
+    if comfyui is not None:
+        for models in entries(workspace.models):
+            if models.name not in COMFYUI_FOLDERS and models.is_dir():
+                _link_folder(comfyui / "models" / models.name, models, workspace.root, report)
     return report
 
 
@@ -99,8 +120,8 @@ def name_in_engines(path: Path, workspace: Workspace) -> str | None:
         if path.is_relative_to(output):
             return f"{output.parent.name}/{path.relative_to(output).as_posix()}"
     if path.is_relative_to(workspace.models):
-        parts = path.relative_to(workspace.models).parts
-        return "/".join(parts[1:]) or None
+        folder, *parts = path.relative_to(workspace.models).parts
+        return "/".join([folder, *parts] if folder in GGUF_FOLDERS else parts) or None
     return None
 
 

@@ -12,6 +12,7 @@ from tests.unit.models.model_files import put_model
 
 from lorapod.files.digests import DigestBook
 from lorapod.models.catalog import WorkspaceModels
+from lorapod.models.find import find_models
 from lorapod.models.kinds import ModelKind
 from lorapod.models.links import COMFYUI_FOLDERS, SWARMUI_FOLDERS, link_models, name_in_engines
 from lorapod.models.symlinks import LinkReport
@@ -69,6 +70,46 @@ def test_a_second_run_changes_nothing(workspace: Workspace, comfyui: Path, tmp_p
     report = run(workspace, comfyui, swarmui)
     assert (report.made, report.removed, report.conflicts) == ([], [], [])
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["ipadapter", "sams", "ultralytics", "animatediff_models", "latent_upscale_models"]
+)
+def test_folders_of_extensions_become_links(workspace: Workspace, comfyui: Path, name: str) -> None:
+    shutil.rmtree(comfyui / "models" / name, ignore_errors=True)
+    model = put_model(workspace.root / "comfyui/models" / name / "bbox/a.safetensors")
+
+    run(workspace, comfyui)
+
+    assert (comfyui / "models" / name / "bbox/a.safetensors").samefile(model)
+    assert (comfyui / "models" / name).resolve() == workspace.models / name
+
+
+def test_comfyui_sees_a_folder_of_any_name(workspace: Workspace, comfyui: Path, tmp_path: Path) -> None:
+    model = put_model(workspace.models / "of-a-new-extension/a.safetensors")
+    (workspace.models / "readme.txt").write_text("no folder")
+
+    run(workspace, comfyui, tmp_path / "image/swarmui")
+
+    assert (comfyui / "models/of-a-new-extension/a.safetensors").samefile(model)
+    assert not (comfyui / "models/readme.txt").exists()
+    assert not (tmp_path / "image/swarmui/Models/of-a-new-extension").exists()
+
+
+def test_quantised_models_are_where_comfyui_s_nodes_look(workspace: Workspace, comfyui: Path) -> None:
+    for folder in ("unet_gguf", "clip_gguf"):
+        (workspace.models / folder).mkdir()
+        (workspace.models / folder / "q4.gguf").write_bytes(b"GGUF")
+
+    run(workspace, comfyui)
+
+    for folder, shown in (("unet_gguf", "diffusion_models"), ("clip_gguf", "text_encoders")):
+        path = workspace.models / folder / "q4.gguf"
+        name = name_in_engines(path, workspace)
+        assert name == f"{folder}/q4.gguf"
+        assert (comfyui / "models" / shown / name).samefile(path)
+    kinds = {model.path.parent.name: model.kind for model in find_models(workspace)}
+    assert kinds == {"unet_gguf": ModelKind.DIFFUSION_MODEL, "clip_gguf": ModelKind.TEXT_ENCODER}
 
 
 def test_swarmui_has_its_own_names(workspace: Workspace, tmp_path: Path) -> None:
