@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lorapod.errors import InvalidInput, TooLarge
+from lorapod.kinds import suffix_of
+from lorapod.safety.orientation import orientation_of, upright_size
+from lorapod.safety.webp import read_webp_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +52,7 @@ _OTHER_FORMATS = {
 _BOX_FORMATS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
 
 #: What Pillow's readers raise on damaged files.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -68,6 +71,7 @@ _DAMAGE = (
 class ImageInfo:
     """Size and format of an image that can be read."""
 
+    #: As trainers and viewers see it: after it is turned as its metadata say.
     width: int
     height: int
     #: As Pillow names it: `JPEG`, `PNG` or `WEBP`.
@@ -112,12 +116,24 @@ def measure(path: Path) -> ImageInfo:
     """Return format and size as the header says; the rest of the image may be damaged.
 
     Raises:
-        InvalidInput: it is empty, not an image of a known format, or does not fit its suffix.
+        InvalidInput: it is empty, or not an image of a known format.
         TooLarge: it has more pixels than `PIXELS_MAX`, or a side longer than `SIDE_MAX`.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        return _measured(path.name, _opened(path.name, file))
+        return measure_opened(path.name, file)
+
+
+def measure_opened(name: str, file: IO[bytes]) -> ImageInfo:
+    """Do as `measure` with an open file."""
+    head = _head(name, file)
+    if _known_format(head, name) == "WEBP":
+        header = read_webp_header(file, name)
+        _refuse_too_large(name, header.width, header.height)
+        orientation = header.orientation
+        width, height = upright_size(header.width, header.height, orientation)
+        return ImageInfo(width=width, height=height, format="WEBP")
+    return _measured(name, open_header(name, file), file)
 
 
 def verify(path: Path, *, name: str | None = None) -> ImageInfo:
@@ -128,7 +144,7 @@ def verify(path: Path, *, name: str | None = None) -> ImageInfo:
 
     Args:
         path: the file.
-        name: its name in errors, whose suffix it must fit; by default the file's own name.
+        name: its name in errors; by default the file's own name.
 
     Raises:
         InvalidInput: as `measure`, or it is cut off or damaged.
@@ -137,13 +153,13 @@ def verify(path: Path, *, name: str | None = None) -> ImageInfo:
     """
     shown = name or path.name
     with path.open("rb") as file:
-        image = _opened(shown, file)
-        info = _measured(shown, image)
+        image = open_header(shown, file)
+        info = _measured(shown, image, file)
         try:
             # A JPEG is decoded at an eighth of its size: every byte is read, at a fraction of time and memory.
             image.draft(image.mode, (1, 1))
             image.load()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise InvalidInput(f"{shown} is cut off or damaged: it cannot be decoded.") from error
     return info
 
@@ -152,7 +168,7 @@ def check_beginning(path: Path, *, name: str) -> None:
     """Refuse an image of which the end has not arrived, as far as its first bytes tell.
 
     Raises:
-        InvalidInput: it is not an image of a known format, or does not fit its suffix.
+        InvalidInput: it is not an image of a known format.
         TooLarge: as `measure`.
         OSError: the file cannot be read.
     """
@@ -164,9 +180,9 @@ def check_beginning(path: Path, *, name: str) -> None:
         reader = _reader(_known_format(head, name))
         try:
             image = reader(file, name)
-        except _DAMAGE:
+        except DAMAGE:
             return  # the header may be longer than what has arrived
-        _measured(name, image)
+        _refuse_too_large(name, *image.size)
 
 
 def thumbnail(path: Path, side: int) -> Image:
@@ -179,43 +195,57 @@ def thumbnail(path: Path, side: int) -> Image:
     from PIL import ImageOps
 
     with path.open("rb") as file:
-        image = _opened(path.name, file)
-        _measured(path.name, image)
+        image = open_header(path.name, file)
+        _refuse_too_large(path.name, *image.size)
         try:
             image.draft("RGB", (side, side))
             image.thumbnail((side, side))
             return ImageOps.exif_transpose(image).convert("RGB")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise InvalidInput(f"{path.name} is cut off or damaged: it cannot be decoded.") from error
 
 
-def _opened(name: str, file: IO[bytes]) -> ImageFile:
+def open_header(name: str, file: IO[bytes]) -> ImageFile:
     """Read the image's header with the reader that fits its content; decode nothing.
 
     Pillow's own `open` would try every format it knows and judge the size by a process-wide setting.
+
+    Raises:
+        InvalidInput: as `measure`.
+        OSError: the file cannot be read.
     """
-    if not os.fstat(file.fileno()).st_size:
-        raise InvalidInput(f"{name} is empty: 0 bytes.")
-    head = file.read(_HEAD_BYTES)
-    file.seek(0)
-    found = _known_format(head, name)
+    found = _known_format(_head(name, file), name)
     try:
         return _reader(found)(file, name)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InvalidInput(f"{name} is cut off or damaged: its {found} header cannot be read.") from error
 
 
+def _head(name: str, file: IO[bytes]) -> bytes:
+    """Return the first bytes, and go back to the beginning."""
+    if not os.fstat(file.fileno()).st_size:
+        raise InvalidInput(f"{name} is empty: 0 bytes.")
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    return head
+
+
 def _known_format(head: bytes, name: str) -> str:
-    """Return the format that the first bytes of an image show, if trainers read it and it fits the name."""
+    """Return the format that the first bytes of an image show, if trainers read it.
+
+    Trainers open an image by its content: a WebP called `3.jpg` is an image like any other.
+    """
     found = _format(head)
     if found is None:
         raise InvalidInput(
             f"{name} is not an image{_what_it_is(head)}.",
             hint="Send JPEG, PNG or WebP: trainers read no other.",
         )
-    suffixes = FORMAT_SUFFIXES[found]
-    if not name.lower().endswith(suffixes):
-        raise InvalidInput(f"{name} holds a {found} image.", hint=f"Name it {Path(name).stem}{suffixes[0]}.")
+    if suffix_of(name) not in SUFFIXES:
+        raise InvalidInput(
+            f"{name} holds a {found} image.", hint=f"Name it {Path(name).stem}{FORMAT_SUFFIXES[found][0]}."
+        )
     return found
 
 
@@ -234,14 +264,18 @@ def _reader(found: str) -> type[ImageFile]:
             return WebPImageFile
 
 
-def _measured(name: str, image: ImageFile) -> ImageInfo:
-    width, height = image.size
+def _measured(name: str, image: ImageFile, file: IO[bytes]) -> ImageInfo:
+    _refuse_too_large(name, *image.size)
+    width, height = upright_size(*image.size, orientation_of(image, file))
+    return ImageInfo(width=width, height=height, format=image.format or "")
+
+
+def _refuse_too_large(name: str, width: int, height: int) -> None:
     if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
         raise TooLarge(
             f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million are the most.",
             hint="Scale it down; trainers do so too.",
         )
-    return ImageInfo(width=width, height=height, format=image.format or "")
 
 
 def _format(head: bytes) -> str | None:

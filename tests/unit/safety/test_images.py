@@ -91,12 +91,29 @@ def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes, sentence: s
         images.verify(path)
 
 
-def test_a_suffix_that_lies_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
+def test_the_content_says_the_format_whatever_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "3.jpg"
+    path.write_bytes(encoded("WEBP"))
+    assert images.verify(path).format == images.measure(path).format == "WEBP"
+
+
+def test_a_suffix_that_no_trainer_reads_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
     path.write_bytes(encoded("JPEG"))
-    with pytest.raises(InvalidInput, match=r"a\.png holds a JPEG") as caught:
+    with pytest.raises(InvalidInput, match=r"a\.gif holds a JPEG") as caught:
         images.verify(path)
     assert caught.value.hint == "Name it a.jpg."
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("check", [images.verify, images.measure])
+def test_the_size_is_that_after_rotation(tmp_path: Path, form: str, check: object) -> None:
+    path = tmp_path / f"a{SUFFIX[form]}"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(path, form, exif=turned)
+    assert callable(check)
+    assert check(path) == images.ImageInfo(width=30, height=40, format=form)
 
 
 @pytest.mark.parametrize(
