@@ -90,8 +90,11 @@ def _preset_row(preset: presets.Preset) -> PresetRow:
     return PresetRow(
         name=preset.name,
         description=preset.description,
-        base_model=preset.config["config"]["process"][0]["model"]["name_or_path"],
-        min_gpu_memory_bytes=preset.min_gpu_memory_bytes,
+        base_model=preset.base_model,
+        gated=preset.gated,
+        licence=preset.licence,
+        learns=[kind.value for kind in preset.learns],
+        tiers={tier.name: tier.gpu_memory_bytes for tier in preset.tiers},
         trainers=preset.trainers,
     )
 

@@ -157,7 +157,11 @@ class PresetRow:
     name: str
     description: str
     base_model: str
-    min_gpu_memory_bytes: int
+    gated: bool
+    licence: str
+    learns: Sequence[str]
+    #: GPU memory in bytes, by the tier's name.
+    tiers: Mapping[str, int]
     trainers: Sequence[str]
 
 
@@ -168,16 +172,21 @@ def presets_page(presets: Sequence[PresetRow]) -> str:
             f"`{preset.name}`",
             preset.description,
             f"`{preset.base_model}`",
-            f"{preset.min_gpu_memory_bytes / 1e9:g} GB",
+            ", ".join(preset.learns),
+            ", ".join(f"`{name}`" for name in preset.tiers),
             ", ".join(f"`{name}`" for name in preset.trainers),
+            f"{preset.licence}{'; gated' if preset.gated else ''}",
         )
         for preset in presets
     ]
     intro = (
         "`train` with a `preset` needs no config: the preset has one, and the knobs of `train` (`steps`, `rank`, …) "
-        "change it. The GPU memory is a rule of thumb, not a measurement."
+        "change it. A tier is the preset's settings for GPUs with at least so much memory (quantisation, offloading, "
+        "resolution); the worker takes the largest that fits its GPU, or the one that `tier` names. The memory is a rule "
+        "of thumb, not a measurement. A gated model needs `HF_TOKEN` of an account that accepted its terms on its page, "
+        "`https://huggingface.co/<base model>`."
     )
-    header = ("preset", "what it trains", "base model", "GPU memory", "trainers")
+    header = ("preset", "what it trains", "base model", "learns from", "tiers", "trainers", "licence")
     return page([GENERATED, "# Presets", "", intro, "", *table(header, rows)])
 
 

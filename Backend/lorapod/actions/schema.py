@@ -35,7 +35,7 @@ class ActionSchema(WireModel):
     )
 
 
-class PresetView(WireModel):
+class PresetSummary(WireModel):
     """A config to begin a training with."""
 
     name: str = Field(description="As `preset` of `train` takes it.")
@@ -52,7 +52,7 @@ class SchemaResult(Result):
     actions: dict[str, ActionSchema] = Field(description="The actions by type.")
     # Not `error`: the RunPod SDK takes that key of an answer as the sign of a failed job.
     error_answer: dict[str, Any] = Field(description="JSON Schema of the answer if an action fails.")
-    presets: list[PresetView] = Field(description="The presets of `train`, by name.")
+    presets: list[PresetSummary] = Field(description="The presets of `train`, by name.")
 
 
 async def schema(request: SchemaRequest, *, actions: ActionTable) -> SchemaResult:
@@ -76,13 +76,13 @@ def _describe_all(actions: Sequence[Action[Any, Any]]) -> SchemaResult:
     )
 
 
-def _preset_view(preset: presets.Preset) -> PresetView:
-    return PresetView(
+def _preset_view(preset: presets.Preset) -> PresetSummary:
+    return PresetSummary(
         name=preset.name,
         description=preset.description,
         min_gpu_memory_bytes=preset.min_gpu_memory_bytes,
         trainers=list(preset.trainers),
-        base_model=preset.config["config"]["process"][0]["model"]["name_or_path"],
+        base_model=preset.base_model,
     )
 
 

@@ -12,6 +12,7 @@ from lorapod.actions.answers import Finished, Started
 from lorapod.actions.starting import DryRun, StartRequest, TrainingStarts
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
+from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.presets import build_config
@@ -32,16 +33,21 @@ class TrainRequest(StartRequest, TrainKnobs):
 
 
 async def train(
-    request: TrainRequest, *, starts: TrainingStarts, settings: Settings, job: RunPodJob
+    request: TrainRequest,
+    *,
+    starts: TrainingStarts,
+    settings: Settings,
+    telemetry: Telemetry,
+    job: RunPodJob,
 ) -> Result:
     """Check everything that can be checked, and submit the training to the process manager."""
-    config = await STARTS.run(_config, request, settings.max_config_bytes)
+    config = await STARTS.run(_config, request, settings.max_config_bytes, telemetry)
     if request.preset is not None:
         await STARTS.run(starts.check_preset, get_preset(request.preset), request.trainer)
     return await starts.start(config, request, job)
 
 
-def _config(request: TrainRequest, max_config_bytes: int) -> Mapping[str, Any]:
+def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) -> Mapping[str, Any]:
     knobs = TrainKnobs.model_validate(
         {name: value for name in TrainKnobs.model_fields if (value := getattr(request, name)) is not None}
     )
@@ -50,7 +56,8 @@ def _config(request: TrainRequest, max_config_bytes: int) -> Mapping[str, Any]:
             "Give either a config or a preset.", hint='For example {"preset": "sdxl", "steps": 1000}.'
         )
     if request.preset is not None:
-        return build_config(request.preset, knobs)
+        gpu_memory_bytes = telemetry.gpu_memory_bytes() if knobs.tier is None else None
+        return build_config(request.preset, knobs, gpu_memory_bytes=gpu_memory_bytes)
     if set_knobs := sorted(knobs.model_fields_set):
         raise InvalidInput(
             f"{', '.join(set_knobs)}: these fields go with a preset; write them into the config instead.",

@@ -13,6 +13,7 @@ from lorapod.client.commands import (
     info,
     inventory,
     models,
+    presets,
     report,
     smoke,
     steer,
@@ -62,7 +63,7 @@ def lorapod(
 COMMANDS = {
     "Data": (transfer.upload, transfer.files, transfer.download),
     "Training": (
-        *(train.train, train.presets, follow.status, follow.logs, follow.processes),
+        *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),
     ),
     "Generation": (generate.generate, smoke.smoke),

@@ -70,6 +70,11 @@ class Telemetry:
         report = self.gpu_report(wait_s=wait_s)
         return report.gpus if report.age_s is None else ()
 
+    def gpu_memory_bytes(self) -> int | None:
+        """Return the memory of the smallest GPU that this worker may use; None without a GPU that tells it."""
+        sizes = [gpu.memory_total_bytes for gpu in self.gpus() if gpu.memory_total_bytes is not None]
+        return min(sizes, default=None)
+
     def free_gpu_memory(self, index: int) -> int | None:
         """Return the free bytes of one GPU's memory; None if the driver does not answer."""
         for gpu in self.gpus():

@@ -46,6 +46,10 @@ class Optimizer(StrEnum):
 class TrainKnobs(WireModel):
     """Changes to a preset; what is left out stays as the preset has it."""
 
+    tier: Annotated[Line, StringConstraints(max_length=40)] | None = Field(
+        default=None,
+        description="The preset's settings for GPUs of this size, e.g. `24gb`; the default is the largest that fits the GPU.",
+    )
     steps: int | None = Field(
         default=None, strict=True, ge=1, le=1_000_000, description="Optimizer steps in all.", examples=[2000]
     )

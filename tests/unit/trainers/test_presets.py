@@ -16,6 +16,7 @@ from lorapod.trainers import presets
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.presets import build_config
 from lorapod.wire.knobs import Optimizer, TrainKnobs
+from lorapod.wire.presets import PRESET_NAMES
 from lorapod.wire.validation import parse
 
 EXPECTED = {
@@ -57,12 +58,34 @@ def process_of(config: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_list_is_as_documented() -> None:
     assert set(presets.names()) == EXPECTED
+    assert presets.names() == PRESET_NAMES
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_tier_is_the_largest_that_fits_the_gpu_or_the_one_that_is_named(name: str) -> None:
+    preset = presets.get(name)
+    sizes = [tier.gpu_memory_bytes for tier in preset.tiers]
+    assert sizes == sorted(set(sizes))
+    assert preset.tier_for(None) == preset.tier_for(1) == preset.tiers[0]
+    for tier in preset.tiers:
+        assert preset.tier_for(tier.gpu_memory_bytes) == tier
+        assert tier.name == f"{tier.gpu_memory_bytes // 10**9}gb"
+        by_name = build_config(name, TrainKnobs(tier=tier.name))
+        assert by_name == build_config(name, TrainKnobs(), gpu_memory_bytes=tier.gpu_memory_bytes + 10**9)
+
+
+def test_an_unknown_tier_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(InvalidInput, match="'sdxl' has no tier '5gb'; its tiers are 12gb") as caught:
+        build_config("sdxl", TrainKnobs(tier="5gb"))
+    assert caught.value.details[0]["field"] == "tier"
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_each_preset_is_whole(name: str) -> None:
     preset = presets.get(name)
     assert preset.description
+    assert preset.licence
+    assert preset.learns
     assert preset.min_gpu_memory_bytes >= 4_000_000_000
     assert set(preset.trainers) <= {"ai-toolkit", "builtin"}
     assert "ai-toolkit" in preset.trainers

@@ -1,4 +1,4 @@
-"""`train` and `presets`: start a training."""
+"""`train`: start a training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,27 @@ from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.commands.wording import with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
+from lorapod.wire.presets import PRESET_NAMES
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
 
-PresetOption = Annotated[str | None, typer.Option(help="Preset to start from; `lorapod presets` lists them.")]
+
+def complete_preset(incomplete: str) -> list[str]:
+    """Return the presets that begin with what was typed; no worker is asked."""
+    return [name for name in PRESET_NAMES if name.startswith(incomplete)]
+
+
+PresetOption = Annotated[
+    str | None,
+    typer.Option(help="Preset to start from; `lorapod presets` lists them.", autocompletion=complete_preset),
+]
+TierOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The preset's settings for a GPU size, e.g. 24gb. Default: chosen by the worker's GPU."
+    ),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."),
@@ -64,6 +80,7 @@ def train(
     context: typer.Context,
     *,
     preset: PresetOption = None,
+    tier: TierOption = None,
     config: ConfigOption = None,
     dataset: DatasetOption = None,
     dataset_url: DatasetUrlOption = None,
@@ -90,6 +107,7 @@ def train(
         )
     fields: dict[str, Any] = {
         "preset": preset,
+        "tier": tier,
         "config": None if config is None else config.read_text("utf-8"),
         "dataset": _dataset(dataset, dataset_url, dataset_repo),
         "name": name,
@@ -108,25 +126,6 @@ def train(
             _dry_run(context, session, fields)
             return
         _start(session, fields, follow_it=follow_it)
-
-
-def presets(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the presets and the GPU memory that they need."""
-    with open_session(context, as_json=as_json) as session:
-        found = session.client.call("schema", action="train")["presets"]
-        if as_json:
-            session.screen.answer({"presets": found})
-            return
-        rows = [
-            (
-                one["name"],
-                f"{one['min_gpu_memory_bytes'] / 1e9:.0f} GB",
-                ", ".join(one["trainers"]),
-                one["description"],
-            )
-            for one in found
-        ]
-        session.screen.table(("preset", "GPU memory", "trainers", "what it trains"), rows, right=(1,))
 
 
 def ended(process: dict[str, Any]) -> None:

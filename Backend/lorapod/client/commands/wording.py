@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "download_file": "download",
     "process_status": "status",
     "list_models": "models list",
+    "list_presets": "presets",
     "processes": "processes",
     "health": "health",
     "resume": "resume",

@@ -1,9 +1,12 @@
-"""Presets, one file each, and how a preset and a caller's knobs become a whole training config."""
+"""Presets, one file each: a description, the GPUs that they need, and a config.
+
+A preset's `process` changes `_base.yaml`, and a tier's `process` changes both. A mapping changes the keys that it names;
+over a list (`datasets`) it changes every entry; everything else replaces what was there.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -12,10 +15,21 @@ from typing import Any
 import yaml
 
 from lorapod.errors import InvalidInput
-from lorapod.wire.knobs import TrainKnobs
+from lorapod.wire.presets import Learns
 from lorapod.wire.validation import nearest
 
 _SUFFIX = ".yaml"
+_BASE = "_base"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """A preset's settings for GPUs with at least so much memory."""
+
+    name: str
+    gpu_memory_bytes: int
+    #: Changes to the preset's process.
+    process: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,19 +38,61 @@ class Preset:
 
     name: str
     description: str
-    #: GPU memory that the training is likely to need, in bytes; a rule of thumb.
-    min_gpu_memory_bytes: int
+    #: The licence of the base model.
+    licence: str
+    #: Whether the Hub hands out the base model only to accounts that accepted its terms.
+    gated: bool
+    learns: tuple[Learns, ...]
     #: Names of the trainers that can run it.
     trainers: tuple[str, ...]
+    #: The one with the least memory first.
+    tiers: tuple[Tier, ...]
     #: AI Toolkit config without name, dataset and output folder. Do not change it: all callers share it.
     config: Mapping[str, Any]
+
+    @property
+    def base_model(self) -> str:
+        """Return the Hub id of the model that it trains."""
+        name: str = self.config["config"]["process"][0]["model"]["name_or_path"]
+        return name
+
+    @property
+    def min_gpu_memory_bytes(self) -> int:
+        """Return the GPU memory that it needs at least, by rule of thumb."""
+        return self.tiers[0].gpu_memory_bytes
+
+    def tier(self, name: str) -> Tier:
+        """Return the tier with this name.
+
+        Raises:
+            InvalidInput: it does not exist.
+        """
+        for tier in self.tiers:
+            if tier.name == name:
+                return tier
+        known = ", ".join(tier.name for tier in self.tiers)
+        raise InvalidInput(
+            f"The preset {self.name!r} has no tier {_short(name)!r}; its tiers are {known}.",
+            details=[{"field": "tier", "error": f"is none of {known}"}],
+        )
+
+    def tier_for(self, gpu_memory_bytes: int | None) -> Tier:
+        """Return the largest tier that fits a GPU; the smallest if none fits or the GPU is unknown."""
+        fitting = [tier for tier in self.tiers if tier.gpu_memory_bytes <= (gpu_memory_bytes or 0)]
+        return fitting[-1] if fitting else self.tiers[0]
 
 
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all presets, sorted."""
-    files = resources.files(__package__).iterdir()
-    return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if file.name.endswith(_SUFFIX)))
+    files = [file.name for file in resources.files(__package__).iterdir()]
+    return tuple(
+        sorted(
+            name.removesuffix(_SUFFIX)
+            for name in files
+            if name.endswith(_SUFFIX) and not name.startswith("_")
+        )
+    )
 
 
 def get(name: str) -> Preset:
@@ -46,7 +102,7 @@ def get(name: str) -> Preset:
         InvalidInput: it does not exist; the message suggests the nearest name.
     """
     if name not in names():
-        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        shown = _short(name)
         meant = nearest(name, names())
         raise InvalidInput(
             f"There is no preset {shown!r}{f', did you mean {meant!r}?' if meant else '.'}",
@@ -56,74 +112,44 @@ def get(name: str) -> Preset:
     return _load(name)
 
 
+def merged(base: Any, changes: Any) -> Any:
+    """Return `base` with `changes` in it; see above. Neither is changed, but the result shares their parts."""
+    if isinstance(changes, Mapping) and isinstance(base, Mapping):
+        return {
+            **base,
+            **{key: merged(base[key], value) if key in base else value for key, value in changes.items()},
+        }
+    if isinstance(changes, Mapping) and isinstance(base, Sequence):
+        return [merged(entry, changes) for entry in base]
+    return changes
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:77]}..."
+
+
 @cache
 def _load(name: str) -> Preset:
-    text = (resources.files(__package__) / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    content = _read(name)
+    base = _read(_BASE)
+    process = merged(base["config"]["process"][0], content["process"])
     return Preset(
         name=name,
         description=content["description"],
-        min_gpu_memory_bytes=content["min_gpu_memory_bytes"],
+        licence=content["licence"],
+        gated=content["gated"],
+        learns=tuple(Learns(kind) for kind in content["learns"]),
         trainers=tuple(content["trainers"]),
-        config=content["config"],
+        tiers=tuple(
+            Tier(name=tier, gpu_memory_bytes=fields["gpu_memory_bytes"], process=fields.get("process", {}))
+            for tier, fields in content["tiers"].items()
+        ),
+        config={**base, "config": {"process": [process]}},
     )
 
 
-#: The config keys that each single-valued knob sets, below `config.process[0]`.
-_PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "steps": (("train", "steps"),),
-    "learning_rate": (("train", "lr"),),
-    "rank": (("network", "linear"), ("network", "linear_alpha")),
-    "batch_size": (("train", "batch_size"),),
-    "trigger_word": (("trigger_word",),),
-    "sample_every": (("sample", "sample_every"),),
-    "save_every": (("save", "save_every"),),
-    "seed": (("training_seed",), ("sample", "seed")),
-    "model": (("model", "name_or_path"),),
-    "optimizer": (("train", "optimizer"),),
-}
-
-
-def build_config(preset: str, knobs: TrainKnobs) -> dict[str, Any]:
-    """Return a copy of the preset's config with the knobs applied.
-
-    The config has no name, no dataset folder and no output folder: these come with the request.
-
-    Raises:
-        InvalidInput: the preset does not exist.
-    """
-    config: dict[str, Any] = copy.deepcopy(dict(get(preset).config))
-    process = config["config"]["process"][0]
-    for knob, value in knobs.model_dump(mode="json", exclude_none=True).items():
-        for place in _PLACES.get(knob, ()):
-            _put(process, place, value)
-    if knobs.resolution is not None:
-        _set_resolution(process, knobs.resolution)
-    _set_prompts(process, knobs)
-    return config
-
-
-def _put(process: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    section = process
-    for key in place[:-1]:
-        section = section[key]
-    section[place[-1]] = value
-
-
-def _set_resolution(process: dict[str, Any], resolution: int | list[int]) -> None:
-    sizes = [resolution] if isinstance(resolution, int) else sorted(set(resolution))
-    for dataset in process["datasets"]:
-        dataset["resolution"] = sizes
-    sample = process["sample"]
-    # Square samples get the resolution of the training images; a video keeps the frame size of its model.
-    if sizes and sample["width"] == sample["height"]:
-        sample["width"] = sample["height"] = max(sizes)
-
-
-def _set_prompts(process: dict[str, Any], knobs: TrainKnobs) -> None:
-    """Set the prompts of the samples: the caller's, else the trigger word, else the preset's."""
-    if knobs.sample_prompts is not None:
-        process["sample"]["prompts"] = list(knobs.sample_prompts)
-        process["train"]["disable_sampling"] = not knobs.sample_prompts
-    elif knobs.trigger_word is not None:
-        process["sample"]["prompts"] = [knobs.trigger_word]
+@cache
+def _read(name: str) -> dict[str, Any]:
+    text = (resources.files(__package__) / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from lorapod.client import Client
 from lorapod.client.cli import app
 from lorapod.client.commands.session import Connection
+from lorapod.client.commands.train import complete_preset
 from lorapod.testing.fake_queue import FakeQueue
+from lorapod.wire.presets import PRESET_NAMES
 
 
 @pytest.fixture
@@ -332,3 +334,44 @@ def test_a_cancel_says_whether_it_is_over(call: Any, queue: FakeQueue, status: s
     queue.actions["cancel"] = lambda _: {"process_id": "train_0123456789ab", "status": status}
 
     assert told in call("cancel", "train_0123456789ab")
+
+
+class TestPresets:
+    ANSWER: ClassVar = {
+        "presets": [
+            {
+                "name": "flux-dev",
+                "description": "FLUX.1 dev",
+                "base_model": "black-forest-labs/FLUX.1-dev",
+                "gated": True,
+                "licence": "Non-Commercial",
+                "learns": ["images"],
+                "tiers": [{"name": "24gb", "gpu_memory_bytes": 24_000_000_000}],
+                "trainers": ["ai-toolkit"],
+                "available": False,
+                "reason": "This worker has no GPU.",
+            }
+        ]
+    }
+
+    def test_a_table_shows_them_and_why_one_cannot_be_trained(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["list_presets"] = lambda _: self.ANSWER
+        told = call("presets", "--trainer", "ai-toolkit", "--gpu-memory", "16")
+        assert queue.inputs[-1] == {
+            "type": "list_presets",
+            "trainer": "ai-toolkit",
+            "gpu_memory_bytes": 16_000_000_000,
+        }
+        row = next(line for line in told.splitlines() if "flux-dev" in line)
+        for part in ("images", "24gb", "no", "FLUX.1 dev", "Non-Commercial (gated)"):
+            assert part in row
+        assert "Not here: flux-dev. This worker has no GPU." in told
+
+    def test_a_script_gets_the_answer(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["list_presets"] = lambda _: self.ANSWER
+        assert json.loads(call("presets", "--json")) == self.ANSWER
+
+    def test_the_shell_completes_them_without_a_worker(self, queue: FakeQueue) -> None:
+        assert complete_preset("flux-d") == ["flux-dev"]
+        assert len(complete_preset("")) == len(PRESET_NAMES)
+        assert not queue.inputs
