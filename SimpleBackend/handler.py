@@ -16,6 +16,7 @@ from typing import Any
 
 from lorapod.serverless import job_of, serve, start_worker
 from lorapod.settings import Settings
+from lorapod.wire.envelope import with_object
 from lorapod.wire.shapes.table import as_training
 from lorapod.worker import Worker
 
@@ -46,6 +47,7 @@ async def async_handler(event: Any) -> dict[str, Any]:
     Returns:
         `{"success": true, …}`, or `{"success": false, "error": …}`, for which the SDK marks the job FAILED.
     """
+    event = with_object(event)
     members = event if isinstance(event, Mapping) else {}
     job = job_of(event, worker().services.settings)
     # Keep the other members of the event, for example `s3Config`.

@@ -27,7 +27,16 @@ _LISTS: dict[str, list[str]] = {
     "clip_name": ["umt5_xxl_fp8_e4m3fn_scaled.safetensors"],
     "vae_name": ["wan_2.1_vae.safetensors"],
 }
-_LISTED = frozenset({*_LISTS, "lora_name"})
+#: Folders of models whose files are listed too.
+_MODEL_FOLDERS = {
+    "ckpt_name": "checkpoints",
+    "unet_name": "diffusion_models",
+    "vae_name": "vae",
+    "clip_name1": "text_encoders",
+    "clip_name2": "text_encoders",
+    "lora_name": "loras",
+}
+_LISTED = frozenset({*_LISTS, *_MODEL_FOLDERS})
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,9 @@ def _save(suffix: str, extra: dict[str, Any] | None = None, key: str = "images")
     def run(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], dict[str, Any]]:
         path, shown = folders.next_file(inputs["filename_prefix"], suffix)
         source = next((value for value in inputs.values() if isinstance(value, Shade)), None)
-        if suffix == ".png" and source is not None:
+        if suffix == ".webp" and source is not None:
+            source.save(path)
+        elif suffix == ".png" and source is not None:
             metadata = PngImagePlugin.PngInfo()
             for name, value in (inputs.get(EXTRA_PNGINFO) or {}).items():
                 metadata.add_text(name, json.dumps(value))
@@ -98,7 +109,7 @@ def _save_of_an_extension(inputs: dict[str, Any], folders: Folders) -> Any:
     """As several extensions do it: whoever sends no workflow meets an exception."""
     nodes = inputs[EXTRA_PNGINFO].get("workflow")["nodes"]
     assert [node["id"] for node in nodes]
-    return _save(".png")(inputs, folders)
+    return _save(f".{inputs.get('extension', 'png')}")(inputs, folders)
 
 
 def _preview(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -151,6 +162,13 @@ _SAMPLER: dict[str, float | None] = {
     "start_at_step": 0,
     "end_at_step": 0,
 }
+_KSAMPLER: dict[str, float | None] = {
+    **dict.fromkeys(("model", "positive", "negative", "latent_image", "sampler_name", "scheduler")),
+    "seed": 0,
+    "steps": 1,
+    "cfg": 0,
+    "denoise": 0,
+}
 _AUDIO = {"audio": None, "filename_prefix": None}
 _PICTURES = {"images": None, "filename_prefix": None}
 NODES: dict[str, NodeClass] = {
@@ -187,6 +205,19 @@ NODES: dict[str, NodeClass] = {
         _wan,
     ),
     "KSamplerAdvanced": NodeClass(_SAMPLER, _through("latent_image")),
+    "KSampler": NodeClass(_KSAMPLER, _through("latent_image")),
+    "EmptySD3LatentImage": NodeClass({"width": 16, "height": 16, "batch_size": 1}, _empty),
+    "FluxGuidance": NodeClass({"conditioning": None, "guidance": 0}, _through("conditioning")),
+    "DualCLIPLoader": NodeClass({"clip_name1": None, "clip_name2": None, "type": None}, _through("type")),
+    "RandomNoise": NodeClass({"noise_seed": 0}, _through("noise_seed")),
+    "KSamplerSelect": NodeClass({"sampler_name": None}, _through("sampler_name")),
+    "BasicScheduler": NodeClass(
+        {"model": None, "scheduler": None, "steps": 1, "denoise": 0}, _through("steps")
+    ),
+    "BasicGuider": NodeClass({"model": None, "conditioning": None}, _through("model")),
+    "SamplerCustomAdvanced": NodeClass(
+        dict.fromkeys(("noise", "guider", "sampler", "sigmas", "latent_image")), _through("latent_image")
+    ),
     "VAEDecode": NodeClass({"samples": None, "vae": None}, _through("samples")),
     "PreviewImage": NodeClass({"images": None}, _preview, output_node=True),
     "PreviewAny": NodeClass(
@@ -263,10 +294,9 @@ def problem_with(name: str, value: Any, least: float | None, folders: Folders) -
 
 
 def _listed(name: str, folders: Folders) -> list[str]:
-    loras = folders.root / "models/loras"
-    if name == "lora_name":
-        return [path.relative_to(loras).as_posix() for path in loras.rglob("*") if path.is_file()]
-    return _LISTS[name]
+    models = folders.root / "models" / _MODEL_FOLDERS.get(name, name)
+    there = [path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file()]
+    return [*_LISTS.get(name, ()), *there]
 
 
 def _not_listed(name: str, value: Any, listed: list[str]) -> dict[str, Any]:

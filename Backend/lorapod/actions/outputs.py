@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.actions.action import RunPodJob
-from lorapod.errors import Unsupported, WorkerError
+from lorapod.errors import InvalidInput, Unsupported, WorkerError
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import FileKind, kind_of
 from lorapod.safety.images import measure
@@ -78,6 +78,8 @@ class OutputDelivery:
             made = made[:shown]
         budget -= _FILE_BYTES * len(made)
         whole = sum(_encoded_bytes(each) for each in made)
+        if delivery is Delivery.BUCKET and not self._has_bucket(job, warnings):
+            delivery = None
         if delivery in {None, Delivery.BASE64} and whole > budget:
             delivery = Delivery.URL if self._has_store(job) else delivery
             warnings.append(_too_large(whole, self.settings.max_reply_bytes, delivery))
@@ -85,14 +87,15 @@ class OutputDelivery:
         for each in made:
             view = self._plain(each)
             place = views.get(kind_of(each.path.name), views[FileKind.OTHER])
-            if delivery is Delivery.URL:
-                place.append(self._by_url(each, view, job, warnings))
-            elif delivery is Delivery.PATH or _encoded_bytes(each) > budget:
-                place.append(view)
-            else:
+            if delivery in {Delivery.URL, Delivery.BUCKET}:
+                view = self._by_url(each, view, job, warnings, of_job=delivery is Delivery.BUCKET)
+            # What was made is not lost with the bucket: callers of this form know base64 too.
+            beside = delivery is Delivery.BUCKET and view.type is OutputType.PATH
+            if (beside or delivery in {None, Delivery.BASE64}) and _encoded_bytes(each) <= budget:
                 budget -= _encoded_bytes(each)
                 data = base64.b64encode(each.path.read_bytes()).decode("ascii")
-                place.append(view.model_copy(update={"type": OutputType.BASE64, "data": data}))
+                view = view.model_copy(update={"type": OutputType.BASE64, "data": data})
+            place.append(view)
         return Outputs(
             images=views[FileKind.IMAGE],
             videos=views[FileKind.VIDEO],
@@ -111,9 +114,17 @@ class OutputDelivery:
     def _has_store(self, job: RunPodJob) -> bool:
         try:
             self.shares.check(job_s3=job.s3)
-        except Unsupported:
+        except (Unsupported, InvalidInput):
+            # There is none, or a setting of it is missing.
             return False
         return True
+
+    def _has_bucket(self, job: RunPodJob, warnings: list[str]) -> bool:
+        """Return whether there is an S3 bucket for this form; warn if one is set, but not whole."""
+        missing = self.shares.missing_of_bucket(job_s3=job.s3)
+        if missing:
+            warnings.append(f"The results are not in the S3 bucket: {missing}")
+        return missing == ""
 
     def _plain(self, made: _Made) -> OutputView:
         width = height = None
@@ -132,17 +143,23 @@ class OutputDelivery:
             seed=made.seed,
         )
 
-    def _by_url(self, made: _Made, view: OutputView, job: RunPodJob, warnings: list[str]) -> OutputView:
+    def _by_url(
+        self, made: _Made, view: OutputView, job: RunPodJob, warnings: list[str], *, of_job: bool
+    ) -> OutputView:
+        """Upload the file, to the folder of its job or to that of shared files; keep `view`, with `error`, if that fails."""
         try:
             sha256 = self.digests.sha256(made.path)
-            shared = self.shares.share(made.path, sha256=sha256, job_s3=job.s3)
+            shared = (
+                self.shares.share_of_job(made.path, sha256=sha256, job_id=job.job_id, job_s3=job.s3)
+                if of_job
+                else self.shares.share(made.path, sha256=sha256, job_s3=job.s3)
+            )
         except WorkerError as error:
             # Results that took minutes to make are not lost because a bucket does not answer for a moment.
             logger.warning("result not uploaded", extra={"path": view.path, "reason": error.message})
-            warnings.append(
-                f"{view.filename} could not be uploaded: {error.message} Fetch it with `download_file`, by its `path`."
-            )
-            return view
+            problem = f"{view.filename} could not be uploaded: {error.message}"
+            warnings.append(f"{problem} Fetch it with `download_file`, by its `path`.")
+            return view.model_copy(update={"error": problem})
         return view.model_copy(
             update={"type": OutputType.URL, "url": shared.url, "expires_at": shared.expires_at}
         )

@@ -22,7 +22,7 @@ from lorapod.errors import (
 from lorapod.library_errors import system_error
 from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 from lorapod.storage.s3_access import JobS3
-from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
+from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of, with_object
 from lorapod.wire.validation import nearest, parse
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Router:
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Return the answer to one event: a flat JSON object without secrets. Only cancellation is raised."""
+        event = with_object(event)
         redactor = self._redactor
         tell = job.progress
         job = replace(job, progress=lambda update: tell(redactor.answer(dict(update))))

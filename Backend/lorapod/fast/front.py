@@ -13,7 +13,7 @@ from lorapod.errors import Conflict, InternalError, InvalidInput, WorkerError
 from lorapod.fast.settings import FastSettings
 from lorapod.fast.worker_runner import Readiness, WorkerRunner
 from lorapod.safety.redaction import Redactor
-from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of
+from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of, with_object
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Front:
 
     async def answer(self, event: Any, update: Update) -> dict[str, Any]:
         """Answer one event; `update` sends progress updates of its RunPod job."""
+        event = with_object(event)
         with self._redactor.holding(secrets_of(event)):
             try:
                 return await self._answer(event, _guarded(update))

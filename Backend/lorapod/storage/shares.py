@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,10 @@ from lorapod.wire.dataset import S3Prefix, SupabaseFolder
 
 #: Prefix of the keys of shared files, so that a lifecycle rule of the bucket can remove them after some days.
 PREFIX = "lorapod-shared"
+
+#: How long the URLs of a job's own folder work, as RunPod's SDK signs them, unless URL_EXPIRES_S is set: a week.
+_JOB_URL_EXPIRES_S = 604_800
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,43 @@ class FileShares:
                     self._orphans.look(store)
             expires_at = self._clock.now() + timedelta(seconds=expires_s)
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
+
+    def share_of_job(
+        self, path: Path, *, sha256: str, job_id: str, job_s3: JobS3 | None = None
+    ) -> SharedFile:
+        """Return a URL of a result in the S3 bucket, with the key that RunPod's SDK makes of uploads; blocks.
+
+        The key is `<month>-<year>/<job id>/<digest>.<suffix>`. A job that is delivered again finds its own upload.
+
+        Raises:
+            InvalidInput: there are no credentials, or no bucket is named.
+            Conflict, UpstreamError, OSError: as `share`.
+        """
+        settings = self._settings
+        expires_s = (
+            settings.url_expires_s if "url_expires_s" in settings.model_fields_set else _JOB_URL_EXPIRES_S
+        )
+        folder = f"{self._clock.now():%m-%y}/{_NOT_PLAIN.sub('_', job_id).strip('.')[:200] or 'job'}"
+        with self._open_store(S3Prefix(prefix=folder), job_s3=job_s3) as store:
+            key = f"{sha256[:16]}{suffix_of(path.name)}"
+            with self._lock:
+                _upload(store, path, key, sha256, None)
+            expires_at = self._clock.now() + timedelta(seconds=expires_s)
+            return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
+
+    def missing_of_bucket(self, *, job_s3: JobS3 | None = None) -> str | None:
+        """Return what is missing of an S3 bucket that is set, in one sentence; an empty text: nothing.
+
+        None: no bucket is set. No request is sent.
+        """
+        settings = self._settings
+        if job_s3 is None and not (settings.bucket_name or settings.bucket_endpoint_url):
+            return None
+        try:
+            with self._open_store(S3Prefix(), job_s3=job_s3):
+                return ""
+        except InvalidInput as error:
+            return " ".join(text for text in (error.message, error.hint) if text)
 
     def check(self, *, job_s3: JobS3 | None = None) -> None:
         """Check that there is a store that can give URLs, without a request to it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,17 +47,30 @@ class Call:
         return dict(answer if self.shape is None else self.shape.answer(self.fields, answer))
 
 
+def with_object(event: object) -> object:
+    """Return the event with its `input` as an object if it came as the JSON text of one, else unchanged."""
+    if not isinstance(event, Mapping) or not isinstance(text := event.get("input"), str):
+        return event
+    try:
+        job_input = json.loads(text)
+    except (ValueError, RecursionError):
+        return event
+    return {**event, "input": job_input} if isinstance(job_input, Mapping) else event
+
+
 def open_envelope(event: object) -> Call:
-    """Read `{"id": …, "input": {"type": …, …}}`.
+    """Read `{"id": …, "input": {"type": …, …}}`; `input` may be the JSON text of an object.
 
     `action` is accepted for `type`; an input without a `type` is recognised by its fields (`wire/shapes`).
 
     Raises:
         InvalidInput: it is not of that form.
     """
-    if not isinstance(event, Mapping):
+    if not isinstance(event := with_object(event), Mapping):
         raise InvalidInput("The job is not a JSON object.")
     job_input = event.get("input")
+    if isinstance(job_input, str):
+        raise InvalidInput("The job's input is a text, but not the JSON of an object.")
     if not isinstance(job_input, Mapping):
         raise InvalidInput('The job has no "input" object.', hint='Send {"input": {"type": "ping"}}.')
     fields = {str(name): value for name, value in job_input.items()}
@@ -72,7 +86,7 @@ def open_envelope(event: object) -> Call:
 
 def secrets_of(event: object) -> frozenset[str]:
     """Return the secrets that an event brings with it, even if the event is malformed."""
-    if not isinstance(event, Mapping):
+    if not isinstance(event := with_object(event), Mapping):
         return frozenset()
     job_input = event.get("input")
     places = [job_input, *job_input.values()] if isinstance(job_input, Mapping) else []

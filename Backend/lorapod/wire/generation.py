@@ -42,6 +42,8 @@ class Delivery(StrEnum):
     BASE64 = "base64"
     URL = "url"
     PATH = "path"
+    #: A URL in the endpoint's S3 bucket if it has one, else as if nothing was asked.
+    BUCKET = "bucket"
 
 
 class IfBusy(StrEnum):
@@ -125,7 +127,8 @@ class GenerateRequest(Request):
         default=None,
         alias="return",
         description="`base64` in the answer, `url` of the object store, or `path` in the workspace; else base64 as "
-        "long as it fits the answer.",
+        "long as it fits the answer. `bucket`: if the endpoint has an S3 bucket (`BUCKET_…`), a URL there for a week, "
+        "under `<month>-<year>/<job id>/`.",
     )
     if_busy: IfBusy = Field(
         default=IfBusy.WAIT, description="Wait for the GPU, or refuse with the time it would take."
@@ -166,6 +169,9 @@ class OutputView(WireModel):
     width: int | None = Field(default=None, description="Of an image, in pixels.")
     height: int | None = Field(default=None, description="Of an image, in pixels.")
     seed: int | None = Field(default=None, description="The seed that makes it again.")
+    error: str | None = Field(
+        default=None, description="Why it does not come as the request asked; left out if it does."
+    )
 
 
 class GenerateResult(Result):

@@ -8,6 +8,7 @@ from typing import Any
 from lorapod.wire.shapes.shape import Fields, Shape
 from lorapod.wire.shapes.swarmui import SWARM_SHAPES
 from lorapod.wire.shapes.training import FROM_SUPABASE, FROM_URLS
+from lorapod.wire.shapes.worker_comfyui import COMFYUI_WORKFLOW
 from lorapod.wire.shapes.workflow import PICTURE_TO_VIDEO
 
 
@@ -23,7 +24,14 @@ PROMPT = Shape(
 )
 
 #: From the most specific to the most general.
-SHAPES: tuple[Shape, ...] = (FROM_SUPABASE, FROM_URLS, *SWARM_SHAPES, PICTURE_TO_VIDEO, PROMPT)
+SHAPES: tuple[Shape, ...] = (
+    FROM_SUPABASE,
+    FROM_URLS,
+    *SWARM_SHAPES,
+    PICTURE_TO_VIDEO,
+    COMFYUI_WORKFLOW,
+    PROMPT,
+)
 
 
 def recognised(fields: Fields, shapes: tuple[Shape, ...] = SHAPES) -> Shape | None:

@@ -23,14 +23,14 @@ def _recognise(fields: Fields) -> bool:
 
 def _fields(fields: Fields) -> Fields:
     given = {name: value for name, value in fields.items() if value is not None}
-    return {"comfyui_workflow_name": _DEFAULT_WORKFLOW, **given, "engine": "comfyui"}
+    return {"comfyui_workflow_name": _DEFAULT_WORKFLOW, "return": "bucket", **given, "engine": "comfyui"}
 
 
 def _answer(_sent: Fields, answer: Fields) -> Fields:
     """Return `images` and `videos` under `output`; other files only if there are any."""
     if "error" in answer:
         return answer
-    made = {name: [_entry(each) for each in answer.get(name) or ()] for name in ("images", "videos", "other")}
+    made = {name: [entry(each) for each in answer.get(name) or ()] for name in ("images", "videos", "other")}
     output: dict[str, Any] = {name: made[name] for name in ("images", "videos")}
     if made["other"]:
         output["other"] = made["other"]
@@ -39,7 +39,8 @@ def _answer(_sent: Fields, answer: Fields) -> Fields:
     return {"output": output}
 
 
-def _entry(made: Mapping[str, Any]) -> dict[str, Any]:
+def entry(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file of the answer as `{filename, type, data}`."""
     kind = made.get("type")
     return {
         "filename": made.get("filename"),

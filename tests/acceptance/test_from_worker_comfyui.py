@@ -1,0 +1,141 @@
+"""What callers of worker-comfyui see, through the real worker loop; ComfyUI is a stand-in.
+
+The requests have the shape of that worker's own examples: see `tests/servers/comfyui_requests.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.integration.endpoint_caller import Caller
+from tests.servers import comfyui_requests as requests
+from tests.servers.comfyui import running_comfyui
+from tests.servers.comfyui_graphs import Graph, node
+
+from lorapod.endpoint import EndpointConfig, LocalEndpoint
+
+WORKER = Path(__file__).parents[2] / "Backend/rp_handler.py"
+KEY = "comfy-org-key-that-must-not-leak"
+
+pytestmark = pytest.mark.acceptance
+
+
+def with_video() -> Graph:
+    graph = requests.sdxl_turbo()
+    return {
+        **graph,
+        "20": node("VHS_VideoCombine", images=["8", 0], filename_prefix="clip"),
+        "21": node("SaveAudio", audio=["22", 0], filename_prefix="sound"),
+        "22": node("EmptyAudio", duration=1),
+    }
+
+
+def missing_model() -> Graph:
+    graph = requests.sdxl_turbo()
+    graph["4"]["inputs"]["ckpt_name"] = "not-there.safetensors"
+    return graph
+
+
+#: Each request, and the names of the images that its caller gets.
+EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "flux checkpoint": ({"workflow": requests.flux_checkpoint()}, ["ComfyUI_00001_.png"]),
+    "flux dev": ({"workflow": requests.flux_parts("flux1-dev.safetensors")}, ["ComfyUI_00001_.png"]),
+    "flux schnell": ({"workflow": requests.flux_parts("flux1-schnell.safetensors")}, ["ComfyUI_00001_.png"]),
+    "sd3": ({"workflow": requests.sd3()}, ["sd3_00001_.png"]),
+    "sdxl turbo": ({"workflow": requests.sdxl_turbo()}, ["rome_00001_.png"]),
+    "webp": ({"workflow": requests.webp_of_an_extension()}, ["filename_prefix_00001_.webp"]),
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "video": {"workflow": with_video()},
+    "missing model": {"workflow": missing_model(), "comfy_org_api_key": KEY},
+    "no graph": {"workflow": {}},
+    "key": {"workflow": requests.sdxl_turbo(), "comfy_org_api_key": KEY},
+}
+
+
+@dataclass(kw_only=True)
+class Asked:
+    """What one worker answered, and what it left."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    workspace: Path
+    prompts: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """All requests, sent to one worker."""
+    root = tmp_path_factory.mktemp("peer")
+    found = Asked(workspace=root / "volume")
+    with running_comfyui(root / "comfyui") as server:
+        requests.put_models(root / "comfyui")
+        environment = {
+            "WORKSPACE_PATH": str(found.workspace),
+            "SCRATCH_PATH": str(root / "scratch"),
+            "COMFYUI_URL": server.url,
+            "ALLOW_CPU": "true",
+            "DISK_MIN_FREE_BYTES": "0",
+            "MIN_FREE_MEMORY_BYTES": "0",
+            "WARM_TRAINER": "false",
+        }
+        asyncio.run(_ask(found, environment))
+        found.prompts = [
+            body for method, path, body in server.requests if (method, path) == ("POST", "/prompt")
+        ]
+        yield found
+
+
+async def _ask(found: Asked, environment: dict[str, str]) -> None:
+    config = EndpointConfig(command=[sys.executable, str(WORKER)], environment=environment)
+    inputs = {**{name: example for name, (example, _) in EXAMPLES.items()}, **OTHERS}
+    async with LocalEndpoint(config) as endpoint, Caller(endpoint.url) as caller:
+        for name, job_input in inputs.items():
+            _, found.answers[name] = await caller.call("POST", "/runsync", {"input": job_input})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_request_is_answered_as_its_callers_read_it(asked: Asked, name: str) -> None:
+    answer = asked.answers[name]
+
+    assert answer["status"] == "COMPLETED", answer
+    images = answer["output"]["images"]
+    assert [set(image) for image in images] == [{"filename", "type", "data"}] * len(images)
+    assert [image["filename"] for image in images] == EXAMPLES[name][1]
+    for image in images:
+        assert image["type"] == "base64"
+        Image.open(io.BytesIO(base64.b64decode(image["data"]))).verify()
+    assert set(answer["output"]) == {"images"}
+
+
+def test_videos_and_sound_come_beside_the_images(asked: Asked) -> None:
+    output = asked.answers["video"]["output"]
+
+    assert [image["filename"] for image in output["images"]] == ["rome_00001_.png"]
+    assert [Path(video["filename"]).suffix for video in output["videos"]] == [".mp4"]
+    assert [Path(other["filename"]).suffix for other in output["other"]] == [".flac"]
+    assert "errors" not in output
+
+
+def test_a_failure_is_an_error_with_its_reason(asked: Asked) -> None:
+    answer = asked.answers["missing model"]
+
+    assert answer["status"] == "FAILED"
+    assert "not-there.safetensors" in str(answer["error"])
+    assert asked.answers["no graph"]["status"] == "FAILED"
+
+
+def test_the_key_of_a_job_reaches_comfyui_and_nothing_else(asked: Asked) -> None:
+    assert sum(KEY in prompt for prompt in asked.prompts) >= 1
+    assert asked.answers["key"]["status"] == "COMPLETED"
+    assert KEY not in str(asked.answers)
+    files = [path for path in asked.workspace.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []

@@ -1,0 +1,145 @@
+"""The form of worker-comfyui: how its inputs are known, and what its callers read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lorapod.wire.envelope import open_envelope, secrets_of
+from lorapod.wire.generation import Delivery, GenerateRequest
+from lorapod.wire.shapes.table import PROMPT, recognised
+from lorapod.wire.shapes.worker_comfyui import COMFYUI_WORKFLOW
+from lorapod.wire.validation import parse
+
+KEY = "comfy-org-key-that-must-not-leak"
+WORKFLOW = {"1": {"class_type": "SaveImage", "inputs": {}}}
+SENT: dict[str, Any] = {"workflow": WORKFLOW, "comfy_org_api_key": KEY}
+IMAGE = {"filename": "a_00001_.png", "type": "base64", "data": "YQ==", "path": "output/x/a_00001_.png"}
+
+
+@pytest.mark.parametrize("form", ["object", "JSON text"])
+def test_a_workflow_alone_is_a_generation_by_comfyui(form: str) -> None:
+    event = {"id": "j", "input": json.dumps(SENT) if form == "JSON text" else SENT}
+
+    call = open_envelope(event)
+
+    assert call.shape is COMFYUI_WORKFLOW
+    request = parse(GenerateRequest, call.request_fields())
+    assert (request.engine, request.workflow) == ("comfyui", WORKFLOW)
+    assert request.delivery is Delivery.BUCKET
+    assert KEY not in repr(request)
+    assert secrets_of(event) == {KEY}
+
+
+@pytest.mark.parametrize("text", ['{"workflow": ', "[1]", "7", "workflow", "[" * 100_000])
+def test_a_text_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(Exception, match="not the JSON of an object"):
+        open_envelope({"input": text})
+
+
+@pytest.mark.parametrize("empty", [None, [], ""])
+def test_empty_fields_count_as_left_out(empty: Any) -> None:
+    call = open_envelope({"input": {"workflow": WORKFLOW, "images": empty, "comfy_org_api_key": empty}})
+
+    assert call.request_fields() == {"workflow": WORKFLOW, "return": "bucket", "engine": "comfyui"}
+
+
+def test_its_callers_may_choose_how_results_come() -> None:
+    fields = open_envelope(
+        {"input": {"workflow": WORKFLOW, "return": "path", "job_id": "7"}}
+    ).request_fields()
+
+    assert (fields["return"], fields["job_id"]) == ("path", "7")
+
+
+def test_with_a_prompt_it_is_a_generation_in_the_own_form() -> None:
+    assert recognised({"workflow": WORKFLOW, "prompt": "a fox"}) is PROMPT
+    assert recognised({"workflow": WORKFLOW, "action": "generate"}) is None
+
+
+def test_an_image_is_answered_as_its_callers_read_it() -> None:
+    assert COMFYUI_WORKFLOW.answer(SENT, {"process_id": "x", "images": [IMAGE], "warnings": []}) == {
+        "images": [{"filename": "a_00001_.png", "type": "base64", "data": "YQ=="}]
+    }
+
+
+def test_an_image_in_a_bucket_is_an_s3_url() -> None:
+    stored = {"filename": "a.png", "type": "url", "url": "https://store/a.png", "path": "output/x/a.png"}
+
+    assert COMFYUI_WORKFLOW.answer(SENT, {"images": [stored]})["images"] == [
+        {"filename": "a.png", "type": "s3_url", "data": "https://store/a.png"}
+    ]
+
+
+def test_videos_and_sound_are_not_lost() -> None:
+    video = {**IMAGE, "filename": "a.mp4"}
+    sound = {**IMAGE, "filename": "a.flac"}
+
+    assert COMFYUI_WORKFLOW.answer(SENT, {"videos": [video], "other": [sound]}) == {
+        "status": "success_no_images",
+        "images": [],
+        "videos": [{"filename": "a.mp4", "type": "base64", "data": "YQ=="}],
+        "other": [{"filename": "a.flac", "type": "base64", "data": "YQ=="}],
+    }
+
+
+def test_no_image_is_answered_as_that_worker_does() -> None:
+    assert COMFYUI_WORKFLOW.answer(SENT, {"images": []}) == {"status": "success_no_images", "images": []}
+
+
+def test_an_image_that_could_not_be_delivered_is_an_error_not_an_image() -> None:
+    large = {"filename": "b.png", "type": "path", "path": "output/x/b.png"}
+
+    answer = COMFYUI_WORKFLOW.answer(SENT, {"images": [IMAGE, large], "warnings": ["Too large."]})
+
+    assert [image["filename"] for image in answer["images"]] == ["a_00001_.png"]
+    assert [("b.png" in error, "output/x/b.png" in error) for error in answer["errors"]] == [(True, True)]
+    assert answer["warnings"] == ["Too large."]
+
+
+def test_an_upload_that_failed_is_an_error_beside_the_image_itself() -> None:
+    problem = "a.png could not be uploaded: no."
+    told = [f"{problem} Fetch it with `download_file`, by its `path`."]
+
+    answer = COMFYUI_WORKFLOW.answer(SENT, {"images": [{**IMAGE, "error": problem}], "warnings": told})
+
+    assert (len(answer["images"]), answer["errors"]) == (1, [problem])
+    assert "warnings" not in answer
+
+
+def test_if_nothing_can_be_delivered_the_job_fails_as_it_does_there() -> None:
+    answer = COMFYUI_WORKFLOW.answer(
+        SENT, {"images": [{"filename": "b.png", "type": "path", "path": "output/x/b.png"}]}
+    )
+
+    assert "images" not in answer
+    assert "output/x/b.png" in answer["error"]
+    assert len(answer["details"]) == 1
+
+
+def test_an_ignored_field_is_named() -> None:
+    answer = COMFYUI_WORKFLOW.answer({**SENT, "sede": 7}, {"images": [IMAGE]})
+
+    assert "errors" not in answer
+    assert ["'sede'" in warning for warning in answer["warnings"]] == [True]
+
+
+def test_a_failure_is_one_text_and_texts() -> None:
+    failure = {
+        "error": "ckpt_name: 'a' is not there.",
+        "code": "invalid_input",
+        "hint": "Download it.",
+        "details": [
+            {"process_id": "generate_1", "status": "failed"},
+            {"node": "4", "error": "Node 4: no such model."},
+        ],
+    }
+
+    assert COMFYUI_WORKFLOW.answer(SENT, failure) == {
+        "error": "ckpt_name: 'a' is not there. Download it.",
+        "code": "invalid_input",
+        "details": ["Node 4: no such model."],
+        "process_id": "generate_1",
+    }
