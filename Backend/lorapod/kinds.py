@@ -22,6 +22,7 @@ class FileKind(StrEnum):
 
 CAPTION_SUFFIXES = dataset.CAPTION_SUFFIXES
 VIDEO_SUFFIXES = dataset.VIDEO_SUFFIXES
+AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".aac", ".ogg", ".m4a"})
 
 _KINDS = {
     FileKind.IMAGE: {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"},

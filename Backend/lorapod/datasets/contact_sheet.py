@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.captions import read_caption
-from lorapod.datasets.check import image_paths
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem
+from lorapod.datasets.reader import DatasetReader
 from lorapod.errors import WorkerError
-from lorapod.kinds import CAPTION_SUFFIXES
 from lorapod.safety import images
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _HEADER = 24
 _PAPER, _INK, _FRAME = "white", "black", "#dddddd"
 
 
-def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_S) -> bool:
+def draw_contact_sheet(dataset: DatasetEntry, target: Path, *, budget_s: float = BUDGET_S) -> bool:
     """Write the sheet; return False if there is no image to show.
 
     Raises:
@@ -42,8 +42,8 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     """
     from PIL import Image, ImageDraw
 
-    paths = image_paths(dataset)
-    shown = paths[:: max(1, -(-len(paths) // IMAGES_MAX))]
+    items = DatasetReader().read(dataset).images
+    shown = items[:: max(1, -(-len(items) // IMAGES_MAX))]
     thumbnails = list(_thumbnails(shown, time.monotonic() + budget_s))
     if not thumbnails:
         return False
@@ -52,14 +52,14 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     cell = _THUMBNAIL + _TEXT_LINES * _LINE + _GAP
     sheet = Image.new("RGB", (_GAP + columns * (_THUMBNAIL + _GAP), _HEADER + rows * (cell + _GAP)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, 6), _plain(f"{dataset.name}: {len(thumbnails)} of {len(paths)} images"), _INK)
-    for place, (path, thumbnail) in enumerate(thumbnails):
+    pen.text((_GAP, 6), _plain(f"{dataset.folder.name}: {len(thumbnails)} of {len(items)} images"), _INK)
+    for place, (item, thumbnail) in enumerate(thumbnails):
         row, column = divmod(place, columns)
         left, top = _GAP + column * (_THUMBNAIL + _GAP), _HEADER + row * (cell + _GAP)
         pen.rectangle((left, top, left + _THUMBNAIL - 1, top + _THUMBNAIL - 1), outline=_FRAME)
         offset = ((_THUMBNAIL - thumbnail.width) // 2, (_THUMBNAIL - thumbnail.height) // 2)
         sheet.paste(thumbnail, (left + offset[0], top + offset[1]))
-        for number, line in enumerate(_caption_lines(path)):
+        for number, line in enumerate(_caption_lines(item)):
             pen.text((left, top + _THUMBNAIL + 2 + number * _LINE), line, _INK)
     file = io.BytesIO()
     sheet.save(file, "PNG")
@@ -67,25 +67,24 @@ def draw_contact_sheet(dataset: Path, target: Path, *, budget_s: float = BUDGET_
     return True
 
 
-def _thumbnails(paths: Sequence[Path], until_s: float) -> Iterator[tuple[Path, Image]]:
-    for path in paths:
+def _thumbnails(items: Sequence[DatasetItem], until_s: float) -> Iterator[tuple[DatasetItem, Image]]:
+    for item in items:
         if time.monotonic() > until_s:
             return
         try:
-            yield path, images.thumbnail(path, _THUMBNAIL)
+            yield item, images.thumbnail(item.path, _THUMBNAIL)
         except (WorkerError, OSError):
             continue  # the check has reported it
 
 
-def _caption_lines(path: Path) -> Sequence[str]:
-    for suffix in sorted(CAPTION_SUFFIXES):
-        caption = path.with_suffix(suffix)
-        try:
-            text = read_caption(caption, name=caption.name)
-        except (WorkerError, OSError):
-            continue
-        return textwrap.wrap(_plain(text), 26, max_lines=_TEXT_LINES, placeholder="...") or ["(empty)"]
-    return ["(no caption)"]
+def _caption_lines(item: DatasetItem) -> Sequence[str]:
+    if not item.has_caption and item.default_caption is None:
+        return ["(no caption)"]
+    try:
+        text = item.read_caption()
+    except (UnicodeDecodeError, OSError):
+        return ["(unreadable caption)"]  # the check has reported it
+    return textwrap.wrap(_plain(text), 26, max_lines=_TEXT_LINES, placeholder="...") or ["(empty)"]
 
 
 def _plain(text: str) -> str:

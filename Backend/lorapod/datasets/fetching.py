@@ -21,6 +21,7 @@ from pathlib import Path
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.download import Download, DownloadedFile
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.names import plain_names
@@ -133,7 +134,7 @@ class DatasetFetcher:
             OSError: the disk failed.
         """
         if folder is not None and folder.is_dir():
-            return check.inspect(folder)
+            return check.inspect(DatasetEntry(folder=folder))
         fetch = _Fetch(
             ref=ref,
             process_id=process_id,
@@ -208,7 +209,7 @@ class DatasetFetcher:
             files_of.append((item, list(area.staged)[before:]))
         area.refuse_damaged()
         folder, ref = fetch.target, fetch.ref
-        summary = check.inspect(area.ready)
+        summary = check.inspect(DatasetEntry(folder=area.ready))
         summary.refuse_errors(folder.name)
         if not fetch.shared:
             replace(area, folder, ref.trigger_word)
@@ -221,7 +222,7 @@ class DatasetFetcher:
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
         left_out = [f"{file.filename} was left out: {file.error}" for file in area.rejected]
         if ref.trigger_word is not None:
-            summary = check.inspect(folder)
+            summary = check.inspect(DatasetEntry(folder=folder))
         return dataclasses.replace(
             summary, path=folder, warnings=[*left_out[:_LEFT_OUT_MAX], *summary.warnings]
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from lorapod.datasets import check
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace
 from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
@@ -117,7 +118,7 @@ class DatasetLibrary:
                     shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
                 area.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(area.stored)})
-        summary = check.inspect(folder, open_files=False)
+        summary = check.inspect(DatasetEntry(folder=folder), open_files=False)
         return Receipt(training_name=name, summary=summary, files=area.stored, rejected=area.rejected)
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
@@ -139,7 +140,7 @@ class DatasetLibrary:
             raise NotFound(
                 f"There is no dataset {shown[:80]!r}.", hint="Upload it with `upload_training_data`."
             )
-        summary = check.inspect(folder)
+        summary = check.inspect(DatasetEntry(folder=folder), root=self._workspace.root)
         summary.refuse_errors(shown)
         return summary
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.contact_sheet import draw_contact_sheet
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.sources.running import Stopped
 from lorapod.storage.s3_access import JobS3
@@ -58,7 +59,7 @@ class RemoteDatasetProvider:
     def draw(self, dataset: Path, target: Path) -> bool:
         """Write a contact sheet; return False if there is nothing to show, or the disk refuses it: the training continues."""
         try:
-            return draw_contact_sheet(dataset, target)
+            return draw_contact_sheet(DatasetEntry(folder=dataset), target)
         except OSError as error:
             logger.warning(
                 "contact sheet cannot be written", extra={"path": str(target), "error": str(error)}

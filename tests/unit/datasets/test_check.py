@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 from tests.unit.datasets.library_bench import picture
 
-from lorapod.datasets.check import inspect
+from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.check import inspect as inspect_entry
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.errors import InvalidInput
+
+
+def inspect(folder: Path, *, open_files: bool = True) -> DatasetSummary:
+    return inspect_entry(DatasetEntry(folder=folder), open_files=open_files)
 
 
 def fill(folder: Path, **files: bytes) -> None:
@@ -29,7 +35,7 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
         notes_dot_json=b"{}",
     )
     for hidden in (
-        "_latent_cache/a.png",
+        "_latent_cache/a.safetensors",
         "_t_e_cache/x.txt",
         "_controls/c.png",
         ".thumbs/d.png",
@@ -41,13 +47,18 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
     summary = inspect(tmp_path)
     assert (summary.images, summary.videos, summary.captions) == (2, 1, 1)
     assert summary.images_without_caption == ["deep/b.png"]
-    assert summary.total_bytes == 2 * len(picture()) + 4
+    # With the control image, which the trainer does not learn from.
+    assert summary.total_bytes == 3 * len(picture()) + 4
     assert summary.errors == []
 
 
-def test_a_json_beside_a_picture_is_its_caption(tmp_path: Path) -> None:
-    fill(tmp_path, a_dot_png=picture(), a_dot_json=b"{}")
-    assert inspect(tmp_path).images_without_caption == []
+@pytest.mark.parametrize("name", ["a.json", "a.caption", "a.TXT", "A.txt"])
+def test_a_caption_that_no_trainer_reads_is_named_and_not_counted(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    (tmp_path / name).write_text("a cat")
+    summary = inspect(tmp_path)
+    assert (summary.captions, summary.images_without_caption) == (0, ["a.png"])
+    assert f"{name} is not read: as the caption of a.png the trainer reads a.txt only." in summary.warnings
 
 
 def test_captions_pair_within_their_folder_only(tmp_path: Path) -> None:
@@ -63,11 +74,14 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
         c_dot_gif=b"GIF89a",
         d_dot_png=picture(),
         d_dot_jpg=picture("JPEG"),
+        d_dot_txt=b"x",
         e_dot_txt=b"x",
         f_dot_png=picture(size=(9, 9))[:-20],
         g_dot_jpg=picture("JPEG", size=(90, 90))[:-1000],
         h_dot_webp=picture("WEBP", size=(90, 90))[:-1000],
+        i_dot_png=picture(size=(7, 7)),
         i_dot_txt=b"caf\xe9",
+        j_dot_png=picture(size=(5, 7)),
         j_dot_txt=b" \n",
     )
     summary = inspect(tmp_path)
@@ -81,11 +95,11 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
     }
     for sentence in (
         "c.gif is not read by trainers",
-        "d: 2 images share one caption",
+        "d.txt: 2 images share one caption",
         "The caption e has no image",
         "j.txt is empty",
         "All images have a side below 256 pixels",
-        "No image has a caption",
+        "5 of 9 images have no caption",
     ):
         assert sentence in " ".join(summary.warnings)
     with pytest.raises(InvalidInput, match="Other problems: 5") as raised:
@@ -106,16 +120,19 @@ def test_warnings_about_the_whole(tmp_path: Path) -> None:
 
 
 def test_litter_is_passed_over(tmp_path: Path) -> None:
-    fill(tmp_path, __MACOSX__a_dot_png=b"x", Thumbs_dot_db=b"x", b_dot_png=picture())
+    fill(tmp_path, Thumbs_dot_db=b"x", b_dot_png=picture())
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._b.png").write_bytes(b"x")
     assert inspect(tmp_path).images == 1
 
 
 def test_many_warnings_are_counted(tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / f"{number:02}.txt").write_bytes(b"text")
+        (tmp_path / f"{number:02}.png").write_bytes(picture() + bytes(number // 2))
     warnings = inspect(tmp_path).warnings
     assert len(warnings) == 21
-    assert warnings[-1] == "Other warnings: 30."
+    assert warnings[-1] == "Other warnings: 6."
 
 
 def test_a_thousand_pictures_take_seconds(tmp_path: Path) -> None:
@@ -127,11 +144,21 @@ def test_a_thousand_pictures_take_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_links_and_missing_folders_hold_nothing(tmp_path: Path) -> None:
-    (tmp_path / "real.png").write_bytes(picture())
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "a.png").symlink_to(tmp_path / "real.png")
+def test_a_link_is_followed_as_trainers_do_but_not_out_of_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(picture())
+    root = tmp_path / "workspace"
+    folder = root / "folder"
+    folder.mkdir(parents=True)
+    (root / "real.png").write_bytes(picture())
+    (folder / "a.png").symlink_to(root / "real.png")
+    (folder / "b.png").symlink_to(root / "none.png")
     (folder / "loop").symlink_to(folder)
-    assert inspect(folder).images == 0
+    entry = DatasetEntry(folder=folder)
+    assert (inspect_entry(entry, root=root).images, inspect_entry(entry, root=root).errors) == (1, [])
+    (folder / "c.png").symlink_to(tmp_path / "secret.png")
+    summary = inspect_entry(entry, root=root)
+    assert (summary.images, [error["field"] for error in summary.errors]) == (1, ["c.png"])
+
+
+def test_a_missing_folder_holds_nothing(tmp_path: Path) -> None:
     assert inspect(tmp_path / "none").total_bytes == 0

@@ -52,11 +52,12 @@ class ImageLook:
         )
 
 
-def look_at_image(path: Path, *, decode_alpha: bool = True) -> ImageLook:
+def look_at_image(path: Path, *, name: str | None = None, decode_alpha: bool = True) -> ImageLook:
     """Read the image's header; its pixels are decoded only to tell whether an alpha channel is used.
 
     Args:
         path: the image; the rest of it may be damaged.
+        name: its name in errors; by default the file's own name.
         decode_alpha: if False, nothing is decoded, and `transparent` is None for an image with an alpha channel.
 
     Raises:
@@ -64,11 +65,12 @@ def look_at_image(path: Path, *, decode_alpha: bool = True) -> ImageLook:
         TooLarge: it has too many pixels.
         OSError: the file cannot be read.
     """
+    shown = name or path.name
     with path.open("rb") as file:
-        info = images.measure_opened(path.name, file)
+        info = images.measure_opened(shown, file)
         if info.format == "WEBP":
-            return _look_at_webp(path.name, file, decode_alpha=decode_alpha)
-        image = images.open_header(path.name, file)
+            return _look_at_webp(shown, file, decode_alpha=decode_alpha)
+        image = images.open_header(shown, file)
         orientation = orientation_of(image, file)
         alpha = has_alpha(image)
         profile = ColourProfile.of(image.info.get("icc_profile"))
@@ -77,7 +79,7 @@ def look_at_image(path: Path, *, decode_alpha: bool = True) -> ImageLook:
             height=info.height,
             format=info.format,
             rotated=orientation != UPRIGHT,
-            transparent=(_is_transparent(path.name, image) if decode_alpha else None) if alpha else False,
+            transparent=(_is_transparent(shown, image) if decode_alpha else None) if alpha else False,
             high_bit_depth=image.mode in _DEEP_GREY,
             animated=bool(getattr(image, "is_animated", False)),
             cmyk=image.mode == "CMYK",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem
+from lorapod.datasets.reader import DatasetReader
 from lorapod.errors import InvalidInput, NotFound, TooLarge
-from lorapod.folders import files_below
-from lorapod.safety.images import SUFFIXES, verify
+from lorapod.safety.images import verify
 from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.console import say
 
@@ -32,7 +34,7 @@ def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) ->
 
     Raises:
         NotFound: a folder is missing.
-        InvalidInput: a folder has no readable image.
+        InvalidInput: a folder has no readable image, or a caption is not UTF-8.
     """
     found: list[TrainingImage] = []
     for dataset in datasets:
@@ -40,20 +42,20 @@ def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) ->
         say(f"Dataset: {folder}")
         if not folder.is_dir():
             raise NotFound(f"[Errno 2] No such file or directory: '{folder}'")
-        readable = [path for path in image_files(folder) if _is_readable(path)]
+        readable = [item for item in DatasetReader().read(_entry(dataset)).images if _is_readable(item.path)]
         if not readable:
             raise InvalidInput(f"no images found in {folder}")
         say(f"  -  Found {len(readable)} images")
         found += [
             TrainingImage(
-                path=path,
-                caption=with_trigger(_caption(path, dataset), trigger_word, prepend=True),
+                path=item.path,
+                caption=with_trigger(_caption(item), trigger_word, prepend=True),
                 side=side,
                 mirrored=mirrored,
                 caption_dropout_rate=dataset.caption_dropout_rate,
                 repeats=dataset.num_repeats,
             )
-            for path in readable
+            for item in readable
             for side in dataset.resolution
             for mirrored in ((False, True) if dataset.flip_x else (False,))
         ]
@@ -103,12 +105,13 @@ def with_trigger(text: str, trigger_word: str | None, *, prepend: bool) -> str:
     return replaced.strip()
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """Yield the images below `folder` in the order of their names, without hidden folders and caches."""
-    found = [Path(entry.path) for entry in files_below(folder, skip=lambda name: name.startswith((".", "_")))]
-    for path in sorted(found):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "_")):
-            yield path
+def _entry(dataset: DatasetSection) -> DatasetEntry:
+    return DatasetEntry(
+        folder=Path(dataset.folder_path),
+        caption_ext=f".{dataset.caption_ext.removeprefix('.')}",
+        default_caption=dataset.default_caption or None,
+        num_frames=1,
+    )
 
 
 def _is_readable(path: Path) -> bool:
@@ -120,9 +123,13 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _caption(path: Path, dataset: DatasetSection) -> str:
-    caption_file = path.with_suffix(f".{dataset.caption_ext.lstrip('.')}")
+def _caption(item: DatasetItem) -> str:
+    """Return the caption on one line.
+
+    Raises:
+        InvalidInput: it is not UTF-8.
+    """
     try:
-        return " ".join(caption_file.read_text("utf-8", errors="replace").split())
-    except FileNotFoundError:
-        return dataset.default_caption
+        return " ".join(item.read_caption().split())
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{item.caption_name} is not UTF-8 text (byte {error.start}).") from error

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.reader import DatasetReader
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.trainers.builtin.config import BuiltinConfig
-from lorapod.trainers.builtin.dataset import image_files
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.config_text import parse_config as parse_text
 from lorapod.trainers.port import TrainingRequest
@@ -105,7 +106,7 @@ class ConfigPreparation:
             return
         if not folder.is_dir():
             self._problem(place, f"the folder {_shown(text)!r} is not in the workspace")
-        elif next(image_files(folder), None) is None:
+        elif not DatasetReader().read(DatasetEntry(folder=folder)).images:
             self._problem(place, f"the folder {_shown(text)!r} has no images")
 
     def _settle_model(self, process: dict[str, Any]) -> None:

@@ -39,9 +39,9 @@ def test_each_resolution_and_each_mirror_is_a_picture(tmp_path: Path) -> None:
     }
 
 
-def test_caches_and_hidden_files_are_no_data(tmp_path: Path) -> None:
+def test_hidden_files_and_controls_are_no_data(tmp_path: Path) -> None:
     (kept,) = draw_dataset(tmp_path / "inner", count=1)
-    for name in ("_latent_cache", ".thumbs"):
+    for name in ("_controls", ".thumbs"):
         draw_dataset(tmp_path / name, count=1)
     kept.with_name(".a.png").write_bytes(kept.read_bytes())
     dataset = DatasetSection(folder_path=str(tmp_path))

@@ -1,0 +1,148 @@
+"""What a trainer finds in a dataset's folder: items, their captions and second pictures, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from lorapod.datasets.entry import DatasetEntry, PartnerFolder
+
+
+class ItemKind(StrEnum):
+    """What an item is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class LeftOutCode(StrEnum):
+    """Why a file of a dataset is not learnt."""
+
+    #: Its name begins with a dot.
+    HIDDEN = "hidden"
+    #: It is in a folder named `_controls`.
+    CONTROLS = "controls"
+    #: A clip, and the config names no `num_frames`.
+    CLIP = "clip_without_num_frames"
+    #: An image of a format, or a file of a kind, that the trainer does not look for.
+    UNREAD_FORMAT = "unread_format"
+    #: A caption with another suffix, or other letters, than the trainer looks for.
+    CAPTION_NOT_READ = "caption_not_read"
+    CAPTION_WITHOUT_IMAGE = "caption_without_image"
+    #: A table of captions (`metadata.jsonl`): trainers read one file for each image.
+    CAPTION_TABLE = "caption_table"
+    #: A link that leads out of the workspace: the trainer would follow it.
+    LINK_OUTSIDE = "link_outside"
+    #: Neither image, clip nor caption.
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFile:
+    """One file below a dataset's folder."""
+
+    #: Relative to the folder, with `/`.
+    name: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partner:
+    """The second picture of an item in one of the folders that the entry names; `file` is None if it is missing."""
+
+    folder: PartnerFolder
+    file: FoundFile | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetItem:
+    """One image, clip or sound that the trainer trains on."""
+
+    file: FoundFile
+    kind: ItemKind
+    #: The file that the trainer reads as its caption.
+    caption_file: FoundFile | None = None
+    #: The caption, if it is not in a file of its own but in the dataset's JSON file.
+    listed_caption: str | None = None
+    default_caption: str | None = None
+    partners: Sequence[Partner] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name, relative to the folder."""
+        return self.file.name
+
+    @property
+    def path(self) -> Path:
+        """Its absolute path."""
+        return self.file.path
+
+    @property
+    def has_caption(self) -> bool:
+        """Whether the trainer reads a caption for it; the default caption does not count."""
+        return self.caption_file is not None or self.listed_caption is not None
+
+    @property
+    def caption_name(self) -> str | None:
+        """Name of the file with its caption."""
+        return self.caption_file.name if self.caption_file is not None else None
+
+    def read_caption(self) -> str:
+        """Return the text that the trainer reads for it, before the trigger word is added; empty if there is none.
+
+        Raises:
+            OSError: the file cannot be read.
+            UnicodeDecodeError: it is not UTF-8; the trainer stops with this error too.
+        """
+        if self.listed_caption is not None:
+            return self.listed_caption
+        if self.caption_file is None:
+            return self.default_caption or ""
+        text = self.caption_file.path.read_text(encoding="utf-8")
+        if not text.strip() and self.default_caption is not None:
+            return self.default_caption
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A file that the trainer does not learn from, and why, in a sentence."""
+
+    name: str
+    code: LeftOutCode
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetReading:
+    """Everything that lies in the folder of an entry, sorted into what is learnt and what is not."""
+
+    entry: DatasetEntry
+    items: Sequence[DatasetItem]
+    left_out: Sequence[LeftOut]
+    #: Of all files but those of the trainer and of operating systems.
+    total_bytes: int
+    #: The files of each folder of second pictures, by its path.
+    partner_files: Mapping[Path, Sequence[FoundFile]] = field(default_factory=dict)
+
+    @cached_property
+    def images(self) -> Sequence[DatasetItem]:
+        """The items that are images."""
+        return [item for item in self.items if item.kind is ItemKind.IMAGE]
+
+    @cached_property
+    def videos(self) -> Sequence[DatasetItem]:
+        """The items that are clips."""
+        return [item for item in self.items if item.kind is ItemKind.VIDEO]
+
+    @cached_property
+    def caption_files(self) -> Sequence[FoundFile]:
+        """The files that are read as captions, each once: two images of one stem share theirs."""
+        files = {item.caption_file.name: item.caption_file for item in self.items if item.caption_file}
+        return list(files.values())

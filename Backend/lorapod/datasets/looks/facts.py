@@ -1,0 +1,56 @@
+"""What the content of one file says. It depends on the file alone, so it can be kept between looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.datasets.captions import read_caption
+from lorapod.datasets.looks.image_look import ImageLook, look_at_image
+from lorapod.errors import WorkerError
+from lorapod.safety import images
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """One image: how it looks to a trainer, or why no trainer can read it."""
+
+    look: ImageLook | None
+    #: A sentence if there is no look.
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionFacts:
+    """One caption."""
+
+    empty: bool = False
+    #: Why no trainer can read it, in a sentence.
+    error: str = ""
+
+
+def facts_of_image(path: Path, name: str, *, decode_alpha: bool) -> ImageFacts:
+    """Read an image's header and its end; `name` is its name in sentences.
+
+    Raises:
+        OSError: the file cannot be read now.
+    """
+    try:
+        if images.is_cut_off(path):
+            return ImageFacts(look=None, error=f"{name} is cut off: its end is missing.")
+        return ImageFacts(look=look_at_image(path, name=name, decode_alpha=decode_alpha))
+    except WorkerError as error:
+        return ImageFacts(look=None, error=error.message)
+
+
+def facts_of_caption(path: Path, name: str) -> CaptionFacts:
+    """Read a caption.
+
+    Raises:
+        OSError: the file cannot be read now.
+    """
+    try:
+        text = read_caption(path, name=name)
+    except WorkerError as error:
+        return CaptionFacts(error=error.message)
+    return CaptionFacts(empty=not text.strip())

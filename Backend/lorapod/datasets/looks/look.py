@@ -1,0 +1,90 @@
+"""A look into every file that a trainer reads of one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem, DatasetReading, FoundFile
+from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts, facts_of_caption, facts_of_image
+from lorapod.datasets.looks.findings import look_findings
+from lorapod.datasets.looks.image_look import ImageLook
+from lorapod.datasets.sentences import some
+
+#: Files that are read at the same time: a network volume answers several as fast as one.
+_READS_AT_A_TIME = 16
+
+#: Of more images, alpha channels are not decoded: that would read every pixel.
+_DECODED_IMAGES_MAX = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetLook:
+    """What the content of a dataset's files says."""
+
+    entry: DatasetEntry
+    images: Sequence[tuple[DatasetItem, ImageFacts]]
+    captions: Sequence[tuple[FoundFile, CaptionFacts]]
+
+    @property
+    def looks(self) -> Mapping[str, ImageLook]:
+        """The images that trainers can read, by name."""
+        return {item.name: facts.look for item, facts in self.images if facts.look is not None}
+
+    @property
+    def errors(self) -> Iterator[dict[str, str]]:
+        """The files that no trainer can read."""
+        for item, facts in self.images:
+            if facts.error:
+                yield {"field": item.name, "error": facts.error}
+        for file, read in self.captions:
+            if read.error:
+                yield {"field": file.name, "error": read.error}
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What a person should know about single files, a sentence for each kind."""
+        rules = [
+            BucketRule(resolution=side, step=self.entry.bucket_step, square=self.entry.square)
+            for side in self.entry.resolution
+        ]
+        yield from (finding.message for finding in look_findings(self.looks, rules))
+        empty = [file.name for file, facts in self.captions if facts.empty]
+        if empty:
+            yield f"{some(empty)} {'are' if len(empty) > 1 else 'is'} empty."
+
+
+def look_into(reading: DatasetReading) -> DatasetLook:
+    """Open every image and caption of a reading."""
+    images, captions = reading.images, reading.caption_files
+    look = partial(_image, decode_alpha=len(images) <= _DECODED_IMAGES_MAX)
+    with ThreadPoolExecutor(_READS_AT_A_TIME) as pool:
+        seen = pool.map(look, [item.file for item in images])
+        read = pool.map(_caption, captions)
+        return DatasetLook(
+            entry=reading.entry,
+            images=list(zip(images, seen, strict=True)),
+            captions=list(zip(captions, read, strict=True)),
+        )
+
+
+def _image(file: FoundFile, *, decode_alpha: bool) -> ImageFacts:
+    try:
+        return facts_of_image(file.path, file.name, decode_alpha=decode_alpha)
+    except OSError as error:
+        return ImageFacts(look=None, error=_unreadable(file, error))
+
+
+def _caption(file: FoundFile) -> CaptionFacts:
+    try:
+        return facts_of_caption(file.path, file.name)
+    except OSError as error:
+        return CaptionFacts(error=_unreadable(file, error))
+
+
+def _unreadable(file: FoundFile, error: OSError) -> str:
+    return f"{file.name} cannot be read: {error.strerror}."
