@@ -50,7 +50,10 @@ def write_noise(path: Path, size_bytes: int) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for number in range(-(-size_bytes // len(block))):
-            piece = (number.to_bytes(8, "big") + block)[: min(len(block), size_bytes - file.tell())]
+            # The length of a first box and `ftyp` say that it is a video.
+            piece = (b"\0\0\0\x18ftyp" + number.to_bytes(8, "big") + block)[
+                : min(len(block), size_bytes - file.tell())
+            ]
             file.write(piece)
             digest.update(piece)
     return digest.hexdigest()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.datasets.captions import CAPTION_MAX_BYTES, check_caption
+from lorapod.datasets.looks.video_container import check_video
 from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
@@ -78,11 +79,13 @@ def check_beginning(path: Path, name: str) -> None:
     """Refuse a file by its first bytes, as far as they tell; the rest has not arrived.
 
     Raises:
-        InvalidInput: it is not the image that its name says.
+        InvalidInput: it is not the image or video that its name says.
         TooLarge: it is an image with more pixels than trainers read.
     """
     if suffix_of(name) in images.SUFFIXES:
         images.check_beginning(path, name=name)
+    elif suffix_of(name) in dataset.VIDEO_SUFFIXES:
+        check_video(path, name=name, whole=False)
 
 
 def receive(pieces: Iterable[bytes], target: Path) -> tuple[int, str]:
@@ -122,6 +125,8 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
         return images.verify(path, name=name)
     if suffix in TEXT_SUFFIXES:
         check_caption(path, name=name)
+    elif suffix in dataset.VIDEO_SUFFIXES:
+        check_video(path, name=name)
     elif not path.stat().st_size:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
     return None

@@ -37,6 +37,8 @@ FORMAT_SUFFIXES = {
 SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
 
 _HEAD_BYTES = 16
+#: What `format_name` calls a file of letters.
+TEXT = "text"
 #: The end of an image is looked for in so many last bytes.
 _TAIL_BYTES = 1 << 16
 _OTHER_FORMATS = {
@@ -49,7 +51,10 @@ _OTHER_FORMATS = {
     b"PK\3\4": "zip",
     b"\x1f\x8b": "gzip",
 }
-_BOX_FORMATS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
+_BOX_FORMATS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+}
 
 #: What Pillow's readers raise on damaged files.
 DAMAGE = (
@@ -290,11 +295,19 @@ def _format(head: bytes) -> str | None:
 
 def _what_it_is(head: bytes) -> str:
     """Return ` but …` if the content shows what it is."""
+    other = format_name(head)
+    return "" if not other else f" but {other}" if other == TEXT else f" that trainers read but {other}"
+
+
+def format_name(head: bytes) -> str:
+    """Return the name of a file's format by its first bytes, for sentences; empty if it is not known."""
+    if (known := _format(head)) is not None:
+        return known
     if head[4:8] == b"ftyp" and (boxed := _BOX_FORMATS.get(head[8:12])):
-        return f" that trainers read but {boxed}"
+        return boxed
     for magic, other in _OTHER_FORMATS.items():
         if head.startswith(magic):
-            return f" that trainers read but {other}"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
-        return " but text"
+            return other
+    if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return TEXT
     return ""

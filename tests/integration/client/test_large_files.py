@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
+from tests.unit.datasets.library_bench import MP4_HEAD
 
 from lorapod.client import Client, JobFailed
 from lorapod.client.serving import serving
@@ -81,7 +82,8 @@ def test_sixty_megabytes_there_and_back(client: Client, tmp_path: Path) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
     film = folder / "film.mp4"
-    film.write_bytes(b"".join(number.to_bytes(4, "big") + BLOCK for number in range(60))[:LARGE_BYTES])
+    blocks = b"".join(number.to_bytes(4, "big") + BLOCK for number in range(60))
+    film.write_bytes((MP4_HEAD + blocks)[:LARGE_BYTES])
     uploaded = client.upload_dataset(folder, "films")
     assert (uploaded.rejected, uploaded.total_bytes) == ((), LARGE_BYTES)
     seen: list[int] = []
@@ -133,7 +135,7 @@ def test_the_page_says_what_works(
     monkeypatch.chdir(tmp_path)
     Path("loras").mkdir()
     Path("films").mkdir()
-    Path("films/one.mp4").write_bytes(BLOCK)
+    Path("films/one.mp4").write_bytes(MP4_HEAD + BLOCK)
     known = {"client": client}
     for example in examples:
         exec(compile(example, "large-files.md", "exec"), known)  # noqa: S102 - the page is the test

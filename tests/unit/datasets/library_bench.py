@@ -15,6 +15,9 @@ from lorapod.settings import Settings
 from lorapod.wire.dataset import IncomingFile
 from lorapod.workspace import Workspace
 
+#: How a video begins; its content does not matter to the worker.
+MP4_HEAD = b"\0\0\0\x18ftypisom"
+
 
 def picture(form: str = "PNG", size: tuple[int, int] = (8, 6)) -> bytes:
     file = io.BytesIO()

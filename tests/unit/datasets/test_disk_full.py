@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
+from tests.unit.datasets.library_bench import MP4_HEAD, LibraryBench, incoming, packed, picture
 
 from lorapod.errors import ErrorCode, InsufficientStorage
 
 PNG = picture()
-LARGE = random.Random(1).randbytes(3_000_000)
+LARGE = MP4_HEAD + random.Random(1).randbytes(3_000_000 - len(MP4_HEAD))
 
 
 @contextmanager

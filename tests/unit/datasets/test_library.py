@@ -168,6 +168,7 @@ BAD_FILES = [
     ("a.txt", b"a\0b", ErrorCode.INVALID_INPUT, "NUL"),
     ("a.txt", b"x" * 1_000_001, ErrorCode.TOO_LARGE, "1000000 at most"),
     ("a.mp4", b"", ErrorCode.INVALID_INPUT, "empty"),
+    ("a.mp4", b"a text", ErrorCode.INVALID_INPUT, "is not a video but text"),
     ("a.exe", b"MZ", ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
     ("a", PNG, ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
     ("", PNG, ErrorCode.INVALID_INPUT, "plain name"),

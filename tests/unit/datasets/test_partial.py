@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
+from tests.unit.datasets.library_bench import MP4_HEAD, LibraryBench, incoming, packed, picture
 
 from lorapod.errors import Conflict, InvalidInput, TooLarge
 from lorapod.wire.dataset import StoredFile
 
-VIDEO = bytes(range(256)) * 8
+VIDEO = MP4_HEAD + (bytes(range(256)) * 8)[len(MP4_HEAD) :]
 SHA256 = hashlib.sha256(VIDEO).hexdigest()
 
 
@@ -207,7 +207,7 @@ def test_two_workers_sent_the_same_parts_at_once_make_one_whole_file(bench: Libr
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=12))
 def test_parts_in_any_order_make_the_file_or_nothing(spans: list[tuple[int, int]]) -> None:
-    content = bytes(range(60))
+    content = MP4_HEAD + bytes(range(60 - len(MP4_HEAD)))
     sha256 = hashlib.sha256(content).hexdigest()
     with tempfile.TemporaryDirectory() as folder:
         bench = LibraryBench(Path(folder))
