@@ -177,6 +177,7 @@ NODES: dict[str, NodeClass] = {
     "EmptyAudio": NodeClass({"duration": 0}, _through("duration")),
     "LoadImage": NodeClass({"image": None}, _load),
     "LoadImageMask": NodeClass({"image": None, "channel": None}, _load),
+    "MaskToImage": NodeClass({"mask": None}, _through("mask")),
     "VHS_LoadVideo": NodeClass({"video": None}, _load),
     "VHS_LoadVideoPath": NodeClass({"video": None}, _load),
     "PrimitiveInt": NodeClass({"value": -(1 << 63)}, _through("value")),

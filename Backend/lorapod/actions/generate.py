@@ -12,9 +12,10 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.outputs import OutputDelivery
+from lorapod.engines.inputs import ReceivedInputs, receive_inputs
 from lorapod.engines.port import Engine
 from lorapod.engines.registry import EngineRegistry
-from lorapod.engines.resolving import fetch_input_image, resolve
+from lorapod.engines.resolving import resolve
 from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
 from lorapod.processes.manager import RealProcessManager
@@ -29,7 +30,10 @@ from lorapod.wire.generation import Delivery, GenerateRequest, GenerateResult, I
 from lorapod.workspace import Workspace
 
 #: Fields of a request that its order does not store: they may be megabytes, or hold a secret.
-_NOT_KEPT = {"image", "comfy_org_api_key", "params", "workflow", "config"}
+_NOT_KEPT = {
+    *("image", "mask", "video", "audio", "images", "videos", "audios"),
+    *("comfy_org_api_key", "params", "workflow", "config"),
+}
 
 
 #: RunPod stops an idle worker a few seconds after its last job.
@@ -50,10 +54,10 @@ async def generate(
 ) -> GenerateResult:
     """Check everything that can be checked, have it generated, and answer with the results."""
     engine = await STARTS.run(generations.check, request, job)
-    image = await generations.input_image(request)
+    inputs = await generations.receive(request)
     begun = False
     try:
-        order = await STARTS.run(generations.order, request, engine, image, job)
+        order = await STARTS.run(generations.order, request, engine, inputs, job)
         submit = partial(generations.submit, *order)
         accepted, _ = await attachment.begin(submit)
         begun = accepted.begun
@@ -69,8 +73,8 @@ async def generate(
             begun = accepted.begun
             ended = await attachment.stay(accepted.record.process_id, job)
     finally:
-        if image is not None and not begun:
-            await FILES.run(shutil.rmtree, image.parent, ignore_errors=True)
+        if inputs.folder is not None and not begun:
+            await FILES.run(shutil.rmtree, inputs.folder, ignore_errors=True)
     _raise_unless_completed(ended)
     done = Accepted(record=ended, warnings=accepted.warnings)
     return await FILES.run(generations.answer, done, request, job)
@@ -115,21 +119,22 @@ class Generations:
             self.shares.check(job_s3=job.s3)
         return engine
 
-    async def input_image(self, request: GenerateRequest) -> Path | None:
-        """Return the request's input image as a file in a folder of its own; None if it has no image."""
-        if request.image is None:
-            return None
-        return await fetch_input_image(
-            request.image, self.scratch / "inputs", allow_private=self.settings.allow_private_urls
+    async def receive(self, request: GenerateRequest) -> ReceivedInputs:
+        """Return the request's input files, in a folder of their own."""
+        return await receive_inputs(
+            request,
+            self.scratch / "inputs",
+            workspace=self.workspace,
+            allow_private=self.settings.allow_private_urls,
         )
 
     def order(
-        self, request: GenerateRequest, engine: Engine, image: Path | None, job: RunPodJob
+        self, request: GenerateRequest, engine: Engine, inputs: ReceivedInputs, job: RunPodJob
     ) -> tuple[TaskOrder, PendingGeneration]:
         """Return what the process manager stores of the generation, and what it needs beside that; blocks."""
         generation = resolve(
             request,
-            image=image,
+            inputs=inputs,
             workspace=self.workspace,
             find=self.processes.get,
             max_config_bytes=self.settings.max_config_bytes,
@@ -141,7 +146,7 @@ class Generations:
             idempotency_key=request.idempotency_key,
             runpod_job_id=asking(self.settings, job),
         )
-        return order, PendingGeneration(engine=engine, generation=generation)
+        return order, PendingGeneration(engine=engine, generation=generation, warnings=inputs.warnings)
 
     def submit(self, order: TaskOrder, pending: PendingGeneration) -> tuple[Accepted, None]:
         """Start the process; blocks."""

@@ -70,8 +70,17 @@ class Generation:
     loras: Sequence[LoraUse] = ()
     #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.
     model: str | None = None
-    #: The input image, a JPEG, PNG or WebP known to be whole; a file on local disk that is this generation's alone.
+    #: The input image, a JPEG, PNG or WebP known to be whole; like all inputs a file on local disk that is this
+    #: generation's alone.
     image: Path | None = None
+    #: White where the input image is changed; an image as that is.
+    mask: Path | None = None
+    video: Path | None = None
+    audio: Path | None = None
+    #: Input files by the names that a workflow has.
+    named_inputs: Mapping[str, Path] = field(default_factory=dict)
+    #: Holds the input files and nothing else; removed after the generation.
+    inputs_folder: Path | None = None
     #: How much of the input image is changed, 0 to 1.
     strength: float | None = None
     #: Frames of a video.

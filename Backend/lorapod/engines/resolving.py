@@ -1,22 +1,18 @@
-"""Resolve a request into a generation: choose the seed, find the LoRAs, fetch the input image."""
+"""Resolve a request into a generation: choose the seed, find the LoRAs."""
 
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.base64_content import decoded, decoded_size_bytes
+from lorapod.engines.inputs import ReceivedInputs
 from lorapod.engines.port import Generation, LoraUse
-from lorapod.errors import InvalidInput, NotFound, TooLarge
+from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import is_hidden
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
-from lorapod.safety.fetch import Fetcher, FetchLimits
-from lorapod.safety.images import suffix_by_content, verify
-from lorapod.thread_pools import FILES
 from lorapod.trainers.config_text import parse_config
 from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
 from lorapod.workspace import Workspace
@@ -41,17 +37,10 @@ _PLAIN = (
 )
 
 
-#: Largest input image: 64 million pixels as PNG are rarely more.
-MAX_BYTES = 100_000_000
-#: The caller waits for the download of the input image.
-FETCH_LIMITS = FetchLimits(max_bytes=MAX_BYTES, keep_free_bytes=0, idle_s=20, total_s=120, attempts=3)
-_NAME = "image"
-
-
 def resolve(
     request: GenerateRequest,
     *,
-    image: Path | None,
+    inputs: ReceivedInputs,
     workspace: Workspace,
     find: Callable[[str], ProcessRecord],
     max_config_bytes: int,
@@ -60,7 +49,7 @@ def resolve(
 
     Args:
         request: as it came.
-        image: the input image.
+        inputs: its input files.
         workspace: the place of the LoRAs.
         find: finds the record of a training.
         max_config_bytes: bound of a config's text.
@@ -74,8 +63,9 @@ def resolve(
         raise InvalidInput(
             "There is nothing to generate.", hint="Give a prompt, or a workflow, or an AI Toolkit config."
         )
-    if request.strength is not None and image is None:
-        raise InvalidInput("strength: goes with an image.")
+    for name in ("strength", "mask"):
+        if getattr(request, name) is not None and request.image is None and not request.images:
+            raise InvalidInput(f"{name}: goes with an image.")
     config: Mapping[str, Any] | None = None
     if request.config is not None:
         config = parse_config(request.config, max_bytes=max_config_bytes)
@@ -87,7 +77,12 @@ def resolve(
         # -1 asks for one to be chosen.
         seed_given=request.seed is not None,
         loras=tuple(_lora(each, workspace, find) for each in request.loras),
-        image=image,
+        image=inputs.single.get("image"),
+        mask=inputs.single.get("mask"),
+        video=inputs.single.get("video"),
+        audio=inputs.single.get("audio"),
+        named_inputs=inputs.named,
+        inputs_folder=inputs.folder,
         workflow_name=request.comfyui_workflow_name,
         config=config,
         folder=Path(),
@@ -118,49 +113,3 @@ def _trained(record: ProcessRecord, workspace: Workspace) -> Path:
             hint="`process_status` shows what it has written.",
         )
     return saved[-1].path
-
-
-async def fetch_input_image(text: str, folder: Path, *, allow_private: bool) -> Path:
-    """Fetch or decode an input image into a new folder below `folder`, which the caller removes.
-
-    Args:
-        text: base64, a data URI, or an http(s) URL.
-        folder: on local disk.
-        allow_private: whether URLs in private networks may be fetched.
-
-    Raises:
-        InvalidInput: it is not an image that can be read.
-        TooLarge: it has too many bytes or pixels.
-        WorkerError: it cannot be fetched.
-        OSError: the disk failed.
-    """
-    own = folder / secrets.token_hex(8)
-    target = own / _NAME
-    try:
-        await FILES.run(own.mkdir, parents=True)
-        if text[:8].lower().startswith(("http://", "https://")):
-            async with Fetcher(allow_private=allow_private, limits=FETCH_LIMITS) as fetcher:
-                await fetcher.fetch(text, target)
-        else:
-            await FILES.run(_write, text, target)
-        return await FILES.run(_verified, target)
-    except BaseException:
-        await FILES.run(shutil.rmtree, own, ignore_errors=True)
-        raise
-
-
-def _write(text: str, target: Path) -> None:
-    if decoded_size_bytes(text) > MAX_BYTES:
-        raise TooLarge(f"{_NAME}: {MAX_BYTES} bytes are the most.")
-    with target.open("wb") as file:
-        for piece in decoded(text, name=_NAME):
-            file.write(piece)
-
-
-def _verified(path: Path) -> Path:
-    suffix = suffix_by_content(path)
-    if suffix is None:
-        raise InvalidInput(f"{_NAME}: is not an image.", hint="Send JPEG, PNG or WebP.")
-    named = path.rename(path.with_suffix(suffix))
-    verify(named, name=named.name)
-    return named

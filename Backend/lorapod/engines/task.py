@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ class PendingGeneration:
     engine: Engine
     #: With any process id and folders: those of the process take their place.
     generation: Generation
+    #: What its caller should know of the request, a sentence each.
+    warnings: Sequence[str] = ()
 
 
 class GenerationKind:
@@ -76,7 +78,7 @@ class GenerationKind:
             folder=self._workspace.output_folder(process_id),
             scratch=self._scratch / process_id,
         )
-        warnings = list(engine.prepare(generation))
+        warnings = [*pending.warnings, *engine.prepare(generation)]
         key = generation.comfy_org_api_key
         # A caller's own workflow keeps its seeds if the request has none.
         chosen = generation.seed_given or generation.workflow is None
@@ -189,5 +191,5 @@ class EngineRun:
 
 def _clean_up(generation: Generation) -> None:
     shutil.rmtree(generation.scratch, ignore_errors=True)
-    if generation.image is not None:
-        shutil.rmtree(generation.image.parent, ignore_errors=True)
+    if generation.inputs_folder is not None:
+        shutil.rmtree(generation.inputs_folder, ignore_errors=True)

@@ -8,6 +8,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
+from lorapod.wire.inputs import (
+    CONTENT,
+    INPUTS_MAX,
+    InputContent,
+    NamedAudio,
+    NamedImage,
+    NamedVideo,
+    check_names,
+)
 from lorapod.wire.model import Moment, PathText, ProcessId, RelativePath, Request, Result, WireModel
 
 #: An image with this edge takes 200 MB while it is decoded.
@@ -109,8 +118,21 @@ class GenerateRequest(Request):
     comfyui_workflow_name: str | None = Field(
         default=None, min_length=1, max_length=200, description="One of the worker's workflow templates."
     )
-    image: str | None = Field(
-        default=None, min_length=1, description="Input image: base64, a data URI, or an https URL."
+    image: InputContent | None = Field(default=None, description=f"Input image: {CONTENT}.")
+    mask: InputContent | None = Field(
+        default=None,
+        description=f"What to change of the input image: white is changed, black is kept; {CONTENT}.",
+    )
+    video: InputContent | None = Field(default=None, description=f"Input video: {CONTENT}.")
+    audio: InputContent | None = Field(default=None, description=f"Input sound: {CONTENT}.")
+    images: list[NamedImage] = Field(
+        default=[], max_length=INPUTS_MAX, description="Input images by the names that the workflow has."
+    )
+    videos: list[NamedVideo] = Field(
+        default=[], max_length=INPUTS_MAX, description="Input videos by the names that the workflow has."
+    )
+    audios: list[NamedAudio] = Field(
+        default=[], max_length=INPUTS_MAX, description="Input sounds by the names that the workflow has."
     )
     strength: float | None = Field(
         default=None,
@@ -145,6 +167,11 @@ class GenerateRequest(Request):
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        check_names(each.name for listed in (self.images, self.videos, self.audios) for each in listed)
+        return self
 
 
 class OutputType(StrEnum):

@@ -54,4 +54,4 @@ async def test_the_postcard_says_hello(worker: Worker) -> None:
 
 
 def test_the_page_has_its_examples() -> None:
-    assert len(EVENTS) == 4
+    assert len(EVENTS) == 5

@@ -68,7 +68,7 @@ async def test_its_folders_are_its_own_and_the_scratch_is_removed(
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"pixels")
 
-    record = await ended(manager, generate(image=picture))
+    record = await ended(manager, generate(image=picture, inputs_folder=picture.parent))
 
     assert record.status is ProcessStatus.COMPLETED
     assert record.outcome["files"] == [{"path": f"output/{record.process_id}/image_000.png", "seed": 1}]

@@ -17,6 +17,7 @@ from lorapod.engines.ai_toolkit.config import (
     prepare_config,
     seed_of,
 )
+from lorapod.engines.inputs import refuse_inputs
 from lorapod.engines.port import (
     EngineStatus,
     GeneratedFile,
@@ -78,6 +79,7 @@ class AIToolkitEngine:
             InvalidInput: AI Toolkit would refuse the config, or there is none.
             Unsupported: AI Toolkit is not installed here, or this version cannot generate with the architecture.
         """
+        refuse_inputs(generation, self.name)
         _, warnings = self._config(generation)
         return warnings
 

@@ -88,8 +88,8 @@ class ComfyUIEngine:
         template = self._template(generation)
         sent_editor_form(generation.workflow)
         composed = compose(generation, template, Parts())
-        self._inputs.check(composed.graph, template, generation)
-        return composed.warnings
+        unused = self._inputs.check(composed.graph, template, generation)
+        return [*composed.warnings, *unused]
 
     def generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         """Run the workflow once for each image.

@@ -11,6 +11,7 @@ from pathlib import Path
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, ServerAway
 from lorapod.engines.comfyui.outputs import OutputFile, OutputText
 from lorapod.errors import InvalidInput
+from lorapod.safety.conversion import in_8_bits
 
 #: PNG at its fastest: the file lives for one job, on this machine.
 _COMPRESSION = 1
@@ -36,7 +37,7 @@ def fitted(source: Path, target: Path, *, width: int | None, height: int | None)
 
     try:
         with Image.open(source) as opened:
-            image = ImageOps.exif_transpose(opened)
+            image = in_8_bits(ImageOps.exif_transpose(opened))
             image = image.convert(
                 "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
             )

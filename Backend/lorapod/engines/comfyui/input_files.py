@@ -22,13 +22,21 @@ class InputFiles:
         #: By class. What a class takes does not change while ComfyUI runs.
         self._specs: dict[str, Mapping[str, InputSpec]] = {}
 
-    def check(self, graph: Graph, template: Graph, generation: Generation) -> None:
+    def check(self, graph: Graph, template: Graph, generation: Generation) -> list[str]:
         """Check a filled workflow, as far as that is possible without the server.
+
+        Returns:
+            A warning for each file of the request that the workflow does not name.
 
         Raises:
             UnsafePath: an input names a file outside the workspace.
         """
-        self._named(graph, template, generation, {})
+        used = {file.source for file in self._named(graph, template, generation, {})}
+        return [
+            f"No node of the workflow names the input file {name!r}: it was not used."
+            for name, path in generation.named_inputs.items()
+            if path not in used
+        ]
 
     async def upload(
         self,
@@ -77,6 +85,7 @@ class InputFiles:
             own_folder=job_folder(generation.process_id),
             trusted=template if generation.workflow is None else {},
             specs=specs,
+            brought=generation.named_inputs,
         )
 
     def _for_input(self, name: str, file: NamedFile, graph: Graph, folders: ComfyFolders | None) -> str:

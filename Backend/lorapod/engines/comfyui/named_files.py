@@ -1,8 +1,9 @@
 """The files that a workflow names: ComfyUI shall read only the job's own uploads and files of the workspace.
 
 ComfyUI's loaders take any path on its machine. So each file that a caller names is looked up in the workspace and uploaded
-into the job's own folder, and the node gets the name of the upload. A name that is not in the workspace is looked for in the
-job's own folder, never among the inputs of other jobs. What a template of the worker says stays as it is.
+into the job's own folder, and the node gets the name of the upload. A file that the request brought goes before one of the
+workspace. A name that is neither is looked for in the job's own folder, never among the inputs of other jobs. What a template
+of the worker says stays as it is, unless the request brought a file of that name.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _TEXTS = frozenset(
 )
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _SUFFIX = re.compile(r"\.\w{1,12}\s*(\[(input|output|temp)\])?\s*$", re.ASCII)
+#: What ComfyUI's page adds to the name of an uploaded file.
+_PLACE = re.compile(r"\s*\[input\]\s*$")
 _DATA = re.compile(r"\s*data:[^,]*,", re.ASCII)
 _PARENT = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
 _ABSOLUTE = re.compile(r"/+\w|\\\\|[A-Za-z]:[\\/]|~\w*/|\w+://|file:")
@@ -63,7 +66,7 @@ class NamedFile:
     input: str
     #: The text of the input.
     value: str
-    #: The file in the workspace; None if there is none of that name.
+    #: The file that the request brought, or that of the workspace; None if there is none of that name.
     source: Path | None
 
 
@@ -93,7 +96,13 @@ def input_spec(spec: Sequence[Any]) -> InputSpec:
 
 
 def named_files(
-    graph: Graph, workspace: Workspace, *, own_folder: str, trusted: Graph, specs: Specs
+    graph: Graph,
+    workspace: Workspace,
+    *,
+    own_folder: str,
+    trusted: Graph,
+    specs: Specs,
+    brought: Mapping[str, Path],
 ) -> list[NamedFile]:
     """Return the files that a filled workflow names, but for the job's own uploads.
 
@@ -103,6 +112,7 @@ def named_files(
         own_folder: the folder of the job's own uploads, below ComfyUI's inputs.
         trusted: the worker's own template; its inputs are not looked at. Empty for a caller's workflow.
         specs: what ComfyUI knows of the inputs, if it was asked.
+        brought: the files that the request brought, by their names.
 
     Raises:
         UnsafePath: an input names a path outside the workspace, or takes its path from another node.
@@ -113,17 +123,35 @@ def named_files(
         known = specs.get(node["class_type"], {})
         template = trusted.get(node_id, {}).get("inputs", {})
         for name, value in node["inputs"].items():
+            kind = _Kind.of(name, known.get(name))
+            own = _brought(value, kind, brought)
+            files += [
+                NamedFile(node_id=node_id, input=name, value=text, source=source)
+                for text, source in own.items()
+            ]
             if name in template and template[name] == value:
                 continue
             try:
-                for text, source in _files(value, _Kind.of(name, known.get(name)), workspace, own_folder):
-                    files.append(NamedFile(node_id=node_id, input=name, value=text, source=source))
+                for text, source in _files(value, kind, workspace, own_folder):
+                    if text not in own:
+                        files.append(NamedFile(node_id=node_id, input=name, value=text, source=source))
             except UnsafePath as error:
                 problems.append(_problem(graph, node_id, name, error.message))
     if problems:
         first = problems[0]
         raise UnsafePath(f"{first['field']}: {first['error']}.", hint=_HINT, details=problems)
     return files
+
+
+def _brought(value: Any, kind: _Kind, brought: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the texts of an input that name a file of the request, with the file."""
+    if is_link(value) or kind.text or kind.saves:
+        return {}
+    return {
+        text: path
+        for text in _texts(value)
+        if (path := brought.get(_PLACE.sub("", text).strip())) is not None
+    }
 
 
 def _files(

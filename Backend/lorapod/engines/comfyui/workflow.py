@@ -15,6 +15,15 @@ from lorapod.errors import InvalidInput
 from lorapod.wire.validation import nearest
 
 IMAGE = "INPUT_IMAGE"
+#: The placeholder of each input file that a field of the request brings, and the class of a node that takes it.
+INPUTS = {
+    "image": (IMAGE, "LoadImage"),
+    "mask": ("INPUT_MASK", "LoadImageMask"),
+    "video": ("INPUT_VIDEO", "LoadVideo"),
+    "audio": ("INPUT_AUDIO", "LoadAudio"),
+}
+#: The list of the request that brings such files by name.
+_LISTS = {"image": "images", "mask": "images", "video": "videos", "audio": "audios"}
 MODEL = "MODEL"
 PROMPTS = ("PROMPT", "VIDEO_PROMPT")
 SEED = "SEED"
@@ -23,7 +32,7 @@ NEGATIVE = "NEGATIVE_PROMPT"
 _FIELDS = ("width", "height", "length", "seed", "steps", "guidance_scale", "strength")
 #: The field that a request needs for each placeholder of its workflow.
 _NEEDED = {
-    IMAGE: "image",
+    **{placeholder: name for name, (placeholder, _) in INPUTS.items()},
     MODEL: "model",
     **dict.fromkeys(PROMPTS, "prompt"),
     **{name.upper(): name for name in _FIELDS},
@@ -34,8 +43,8 @@ _NEEDED = {
 class Parts:
     """Values that are known once the job runs; the defaults serve for a check before that."""
 
-    #: The input image as ComfyUI's `LoadImage` names it.
-    image: str = "input.png"
+    #: The uploaded input files as ComfyUI names them, by the request's fields.
+    inputs: Mapping[str, str] = field(default_factory=dict)
     #: The model as its loaders list it; None: as the request names it.
     model: str | None = None
     loras: Sequence[NamedLora] | None = None
@@ -115,7 +124,9 @@ def _values(generation: Generation, parts: Parts) -> dict[str, Any]:
     given |= dict.fromkeys(PROMPTS, generation.prompt or None)
     given[NEGATIVE] = generation.negative_prompt or ""
     given[MODEL] = parts.model or generation.model
-    given[IMAGE] = parts.image if generation.image is not None else None
+    for name, (placeholder, _) in INPUTS.items():
+        if (path := getattr(generation, name)) is not None:
+            given[placeholder] = parts.inputs.get(name, path.name)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -127,11 +138,14 @@ def _check(generation: Generation, template: Graph, values: Mapping[str, Any]) -
             raise InvalidInput(f"The workflow has {{{{ {name} }}}}, but the request has no {_NEEDED[name]}.")
         if generation.workflow is None:
             raise InvalidInput(f"The workflow has {{{{ {name} }}}}, but params has no {name.lower()}.")
-    if generation.image is not None and IMAGE not in there:
-        raise InvalidInput(
-            "The request has an image, but its workflow has no place for one.",
-            hint=f"Give the image of a LoadImage node as {{{{ {IMAGE} }}}}.",
-        )
+    for name, (placeholder, class_type) in INPUTS.items():
+        if getattr(generation, name) is not None and placeholder not in there:
+            article = "an" if name[0] in "aeiou" else "a"
+            raise InvalidInput(
+                f"The request has {article} {name}, but its workflow has no place for one.",
+                hint=f"Give the file of a {class_type} node as {{{{ {placeholder} }}}}, or send the file by the name "
+                f"that the workflow has, in {_LISTS[name]}.",
+            )
     if generation.loras and not lora_places(template):
         raise InvalidInput(
             "The request has LoRAs, but its workflow has no place for them.",

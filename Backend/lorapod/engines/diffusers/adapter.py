@@ -16,6 +16,7 @@ from lorapod.engines.diffusers.client import PipelineClient
 from lorapod.engines.diffusers.messages import Generate, Load, Lora
 from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
 from lorapod.engines.diffusers.resident import ChildOutput, ResidentPipeline
+from lorapod.engines.inputs import refuse_inputs
 from lorapod.engines.port import (
     EngineStatus,
     GeneratedFile,
@@ -107,7 +108,7 @@ class DiffusersEngine:
         """Find the model and look at the LoRAs' headers; what the pipeline takes shows only once it is loaded.
 
         Raises:
-            Unsupported: the libraries are not installed.
+            Unsupported: the libraries are not installed, or there are inputs that it does not take.
             NotFound: there is no such model.
             InvalidInput: a model or a LoRA cannot be loaded.
         """
@@ -116,6 +117,7 @@ class DiffusersEngine:
             raise Unsupported(f"The diffusers engine cannot run here: {status.detail}")
         if generation.workflow is not None or generation.workflow_name is not None:
             raise Unsupported("The diffusers engine runs no workflows.", hint="Take the engine comfyui.")
+        refuse_inputs(generation, self.name)
         self._source(generation)
         check_loras(generation.loras)
         warnings = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from lorapod.engines.inputs import refuse_inputs
 from lorapod.engines.port import Generation
 from lorapod.engines.swarmui.inventory import SwarmInventory, plain_name
 from lorapod.errors import InvalidInput, TooLarge, Unsupported
@@ -37,6 +38,7 @@ def check(generation: Generation) -> list[str]:
         raise Unsupported("The engine swarmui takes no workflow.", hint="Use the engine comfyui.")
     if generation.config is not None:
         raise Unsupported("The engine swarmui takes no AI Toolkit config.", hint="Use the engine ai-toolkit.")
+    refuse_inputs(generation, "swarmui")
     fields = {plain_name(name): name for name in _of_fields(generation)}
     if generation.loras:
         fields |= {"loras": "loras", "loraweights": "loras"}

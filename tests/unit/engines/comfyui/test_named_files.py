@@ -21,7 +21,9 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def named(graph: graphs.Graph, workspace: Workspace, **more: Any) -> list[NamedFile]:
-    return named_files(graph, workspace, **{"own_folder": FOLDER, "trusted": {}, "specs": {}, **more})
+    return named_files(
+        graph, workspace, **{"own_folder": FOLDER, "trusted": {}, "specs": {}, "brought": {}, **more}
+    )
 
 
 @pytest.mark.parametrize(
