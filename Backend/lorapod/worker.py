@@ -35,6 +35,7 @@ from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.console import Console
 from lorapod.processes.context import ProcessContext
+from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
@@ -46,7 +47,6 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
-from lorapod.trainers.dataset_readers import DatasetReaders
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
@@ -199,9 +199,9 @@ def _services(
     def live() -> Iterator[ProcessRecord]:
         return processes.live()
 
-    readers = DatasetReaders(workspace, base.store.orders, live)
+    users = FolderUsers(workspace, base.store.orders, live)
     fetcher = DatasetFetcher(
-        workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=readers.find
+        workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )
     digests = DigestBook(workspace=workspace)
     trainings = TrainingKind(
@@ -230,7 +230,7 @@ def _services(
         processes=processes,
         trainers=trainers,
         engines=engines,
-        datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=readers.find),
+        datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=users.reader_of),
         remote_datasets=fetcher,
         digests=digests,
         models=WorkspaceModels(workspace=workspace, digests=digests),

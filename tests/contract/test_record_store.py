@@ -114,6 +114,34 @@ def test_a_generation_is_begun_once_whoever_is_first(open_store: OpenStore) -> N
     assert (found.generation, found.holder, found.status) == (2, winners[0], ProcessStatus.QUEUED)
 
 
+def test_a_forgotten_process_leaves_nothing(open_state: OpenState) -> None:
+    state = open_state()
+    gone = make_record(status=ProcessStatus.COMPLETED, key="its key")
+    stays = make_record(process_id="train_ffffffffffff", status=ProcessStatus.COMPLETED)
+    assert state.records.claim_key("its key", gone.process_id) == gone.process_id
+    for record in (gone, stays):
+        state.records.create(record)
+        state.orders.keep(record.process_id, b"{}")
+    state.records.forget(gone)
+    state.records.forget(gone)
+    assert state.records.load(gone.process_id) is None
+    assert list(state.records.ids()) == [stays.process_id]
+    assert state.records.load(stays.process_id) == stays
+    assert state.records.claim_key("its key", "train_000000000009") == "train_000000000009"
+
+
+def test_a_process_that_was_resumed_meanwhile_is_not_forgotten(open_store: OpenStore) -> None:
+    store = open_store()
+    old = make_record(status=ProcessStatus.INTERRUPTED, key="its key")
+    store.create(old)
+    new = old.moved(ProcessStatus.QUEUED, generation=2)
+    store.create(new)
+    with pytest.raises(LeaseLost):
+        store.forget(old)
+    assert store.load(old.process_id) == new
+    assert list(store.live_ids()) == [old.process_id]
+
+
 def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -> None:
     store, old = open_store(), make_record()
     store.create(old)

@@ -61,6 +61,19 @@ class MemoryRecords:
         """Return the ids of processes that have not ended."""
         return [process_id for process_id in self.ids() if not self._records[process_id].status.final]
 
+    def forget(self, record: ProcessRecord) -> None:
+        """Remove the record and its key.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
+        with self._lock:
+            if self._generation(record) > record.generation:
+                raise LeaseLost(record.process_id)
+            self._records.pop(record.process_id, None)
+            if record.key is not None and self._keys.get(record.key) == record.process_id:
+                del self._keys[record.key]
+
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind the key, unless it is bound."""
         with self._lock:

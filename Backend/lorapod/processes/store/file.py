@@ -118,14 +118,44 @@ class FileRecords:
         """Return the ids of processes that have not ended, newest first."""
         return sorted((entry.name for entry in os.scandir(self._live)), key=age_key, reverse=True)
 
+    def forget(self, record: ProcessRecord) -> None:
+        """Remove the process's folder.
+
+        It is renamed first: a worker that resumes the process at this moment finds it whole or not at all.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
+        folder = self._folder / record.process_id
+        aside = folder.with_name(f".{record.process_id}.{secrets.token_hex(4)}.forgotten")
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            aside = folder  # another worker was faster; its key may still be there
+        if self._newest_generation(aside) > record.generation:
+            aside.rename(folder)
+            raise LeaseLost(record.process_id)
+        (self._live / record.process_id).unlink(missing_ok=True)
+        if record.key is not None:
+            self._release_key(record.key, record.process_id)
+        shutil.rmtree(aside, ignore_errors=True)
+
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind the key to the process unless it is bound; return the process that it is bound to."""
-        claimed = self._keys / hashlib.sha256(key.encode()).hexdigest()
+        claimed = self._key_folder(key)
         try:
             self._rename_exclusively(claimed, process_id, b"")
         except RecordExists:
             return next(claimed.iterdir()).name
         return process_id
+
+    def _key_folder(self, key: str) -> Path:
+        return self._keys / hashlib.sha256(key.encode()).hexdigest()
+
+    def _release_key(self, key: str, process_id: str) -> None:
+        claimed = self._key_folder(key)
+        if (claimed / process_id).exists():
+            shutil.rmtree(claimed, ignore_errors=True)
 
     def _mark(self, record: ProcessRecord) -> None:
         if not record.status.final:

@@ -51,6 +51,13 @@ class RecordStore(Protocol):
     def live_ids(self) -> Sequence[str]:
         """Return the ids of the processes that have not ended; the others cost nothing."""
 
+    def forget(self, record: ProcessRecord) -> None:
+        """Remove an ended process: its record, order, messages and key. One that is gone already changes nothing.
+
+        Raises:
+            LeaseLost: a newer generation has begun; it stays.
+        """
+
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind an idempotency key to a process unless it is bound; return the process that it is bound to."""
 

@@ -100,6 +100,18 @@ if present[1] == ARGV[4] and tonumber(present[2]) > tonumber(ARGV[5]) then retur
 {_WRITE}"""
 
 
+# KEYS: record, ids, live, order, mailbox, the key that the process was found by. ARGV: process id, generation.
+_FORGET = """
+local present = redis.call('HGET', KEYS[1], 'generation')
+if present and tonumber(present) > tonumber(ARGV[2]) then return 0 end
+redis.call('DEL', KEYS[1], KEYS[4], KEYS[5])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('SREM', KEYS[3], ARGV[1])
+if redis.call('GET', KEYS[6]) == ARGV[1] then redis.call('DEL', KEYS[6]) end
+return 1
+"""
+
+
 class RedisRecords:
     """A `RecordStore` on a Redis server."""
 
@@ -108,6 +120,7 @@ class RedisRecords:
         self._server = server
         self._clock = clock
         self._create, self._save = server.script(_CREATE), server.script(_SAVE)
+        self._forget = server.script(_FORGET)
         self._ids, self._live = server.key("ids"), server.key("live")
 
     def create(self, record: ProcessRecord) -> None:
@@ -148,12 +161,26 @@ class RedisRecords:
         names = [name.decode() for name in self._server.call("SMEMBERS", self._live)]
         return sorted(names, key=age_key, reverse=True)
 
+    def forget(self, record: ProcessRecord) -> None:
+        """Remove all keys of the process.
+
+        Raises:
+            LeaseLost: a newer generation has begun.
+        """
+        names = [self._server.key(kind, record.process_id) for kind in ("order", "mailbox")]
+        keys = [*self._keys(record), *names, self._claim(record.key or "")]
+        if not self._server.run(self._forget, keys, [record.process_id, record.generation]):
+            raise LeaseLost(record.process_id)
+
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind the key to the process unless it is bound; return the process that it is bound to."""
-        claimed = self._server.key("key", hashlib.sha256(key.encode()).hexdigest())
+        claimed = self._claim(key)
         self._server.call("SET", claimed, process_id, "NX")
         owner: bytes = self._server.call("GET", claimed)
         return owner.decode()
+
+    def _claim(self, key: str) -> str:
+        return self._server.key("key", hashlib.sha256(key.encode()).hexdigest())
 
     def _key(self, process_id: str) -> str:
         return self._server.key("record", process_id)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from lorapod.processes.changes import ChangeQueue
+from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.order import TrainingOrder, keep_order
 from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.store import open_memory_store
-from lorapod.trainers.dataset_readers import DatasetReaders
 from lorapod.workspace import Workspace
 
 
@@ -45,7 +45,7 @@ class Bench:
     def reader(self, other_than: str | None = None) -> str | None:
         folder = self.workspace.training_data / "cats"
         live = ProcessRegistry(self.store.records, ChangeQueue(lambda _: None)).live
-        return DatasetReaders(self.workspace, self.store.orders, live).find(folder, other_than)
+        return FolderUsers(self.workspace, self.store.orders, live).reader_of(folder, other_than)
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""Which live process uses a folder or file of the workspace, whatever worker runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+from lorapod.errors import NotFound, UnsafePath
+from lorapod.processes.order import OrderT, TaskOrder, TrainingOrder, read_order
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.store.port import OrderStore
+from lorapod.workspace import Workspace
+
+
+class FolderUsers:
+    """Finds the processes that need a path of the workspace to stay as it is."""
+
+    def __init__(
+        self, workspace: Workspace, orders: OrderStore, live: Callable[[], Iterable[ProcessRecord]]
+    ) -> None:
+        """Look through the live processes of all workers, as `live` returns them, and their `orders`."""
+        self._workspace = workspace
+        self._orders = orders
+        self._live = live
+
+    def reader_of(self, folder: Path, other_than: str | None = None) -> str | None:
+        """Return the id of a live training that reads the dataset in `folder`, or None.
+
+        A training reads its dataset from the moment it is accepted, since the dataset is checked then; one that
+        fetches its dataset first, once that is fetched.
+
+        Args:
+            folder: absolute path.
+            other_than: a process to leave out.
+
+        Raises:
+            OSError: the state store cannot be read.
+        """
+        for record in self._live():
+            if record.training is None or record.process_id == other_than:
+                continue
+            if any(self._overlap(path, folder) for path in self._read(record)):
+                return record.process_id
+        return None
+
+    def user_of(self, path: Path, names: Collection[str] = ()) -> str | None:
+        """Return the id of a live process that reads or writes `path`, something in it or something around it, or None.
+
+        Args:
+            path: absolute.
+            names: under which an order may mean it without its path, as the name of a model.
+
+        Raises:
+            OSError: the state store cannot be read.
+        """
+        for record in self._live():
+            own = (record.output_folder(self._workspace), self._workspace.log_path(record.process_id))
+            if any(self._overlap(used, path) for used in (*own, *self._read(record))):
+                return record.process_id
+            if names and not set(names).isdisjoint(self._order_texts(record)):
+                return record.process_id
+        return None
+
+    def _order_texts(self, record: ProcessRecord) -> Iterator[str]:
+        if record.training is None:
+            task = self._order(record, TaskOrder)
+            return _texts(task.input if task else {})
+        training = self._order(record, TrainingOrder)
+        return _texts(training.config if training else {})
+
+    def _read(self, record: ProcessRecord) -> Iterator[Path]:
+        """Every folder that the process reads, and other paths that its order names."""
+        if record.training is None:
+            yield from (path for text in self._order_texts(record) for path in self._named(text))
+            return
+        training = self._order(record, TrainingOrder)
+        fetched = training is None or training.dataset_source is None or "images" in record.dataset
+        if fetched:
+            yield from self._resolved(record.dataset.get("path"))
+        if training is None:
+            return
+        if training.dataset_source is None:
+            yield from self._resolved(training.dataset_path)
+        for text in _texts(training.config):
+            yield from self._resolved(text)
+
+    def _order(self, record: ProcessRecord, order_type: type[OrderT]) -> OrderT | None:
+        try:
+            return read_order(order_type, self._orders, record.process_id)
+        except NotFound:
+            return None  # its record was written a moment ago, and its order is not written yet
+
+    def _named(self, text: str) -> Iterator[Path]:
+        """What a request means by a text: a path, or a process whose output it uses."""
+        yield from self._resolved(text)
+        if "/" not in text and len(text) < _ID_MAX_CHARACTERS and "\0" not in text:
+            yield self._workspace.output_folder(text)
+
+    def _resolved(self, text: object) -> Iterator[Path]:
+        if isinstance(text, str):
+            try:
+                yield self._workspace.safe_path(text)
+            except UnsafePath:
+                return
+
+    def _overlap(self, used: Path, path: Path) -> bool:
+        """Return whether one lies in the other; a text such as `.` that means the whole workspace names no folder."""
+        if used in (self._workspace.root, self._workspace.output):
+            return False
+        return used.is_relative_to(path) or path.is_relative_to(used)
+
+
+#: Longer texts are no process ids.
+_ID_MAX_CHARACTERS = 64
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in JSON data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
