@@ -39,7 +39,7 @@ def system_error(error: OSError, what: str = "The worker's disk or network faile
     if error.errno in DISK_FULL:
         return InsufficientStorage(
             "The workspace's disk is full.",
-            hint="Delete old outputs or attach a larger volume, then try again.",
+            hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
         )
     return InternalError(f"{what}: {error.strerror or type(error).__name__}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
+from lorapod.deletion.plan import DeletionPlanner
+from lorapod.deletion.trash import Trash
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
@@ -51,6 +54,8 @@ from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
 from lorapod.worker_base import WorkerBase
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that delivery gets at the end, however long the processes took to stop: their ends are events too.
 LAST_EVENTS_S = 1.0
@@ -103,6 +108,7 @@ class Worker:
         self.services.processes.start()
         self.services.mirrors.start()
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
+        threading.Thread(target=self._empty_trash, name="trash", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
         with suppress(WorkerError):
             # Import the default trainer, so that the first training starts warm.
@@ -114,6 +120,12 @@ class Worker:
                 name="auto-resume",
                 daemon=True,
             ).start()
+
+    def _empty_trash(self) -> None:
+        try:
+            self.services.trash.sweep()
+        except OSError as error:
+            logger.warning("trash cannot be emptied", extra={"reason": error.strerror})
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Answer one event."""
@@ -220,6 +232,7 @@ def _services(
         on_download=partial(link_and_log, settings, workspace),
     )
     processes = RealProcessManager(context, [trainings, generations, downloads], worker_id=settings.worker_id)
+    models = WorkspaceModels(workspace=workspace, digests=digests)
     return Services(
         settings=settings,
         clock=clock,
@@ -233,7 +246,16 @@ def _services(
         datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=users.reader_of),
         remote_datasets=fetcher,
         digests=digests,
-        models=WorkspaceModels(workspace=workspace, digests=digests),
+        models=models,
+        deletions=DeletionPlanner(
+            workspace,
+            processes=processes,
+            users=users,
+            models=models,
+            mirrors=mirrors,
+            courier=events.courier,
+        ),
+        trash=Trash(workspace, base.store.records),
         archives=ArchiveCache(
             workspace=workspace,
             max_bytes=settings.max_archive_bytes,

@@ -8,6 +8,7 @@ from lorapod.actions import (
     bulk_download,
     cancel,
     control_request,
+    delete,
     describe_model,
     download,
     download_file,
@@ -66,6 +67,7 @@ ACTIONS: ActionTable = MappingProxyType(
             describe_model.ACTION,
             edit_model.ACTION,
             download_model.ACTION,
+            delete.ACTION,
         )
     }
 )

@@ -20,6 +20,8 @@ from lorapod.actions.starting import TrainingStarts
 from lorapod.clock import Clock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.deletion.plan import DeletionPlanner
+from lorapod.deletion.trash import Trash
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import Courier
 from lorapod.events.runpod import RunPodSink
@@ -61,6 +63,8 @@ class Services:
     courier: Courier
     updates: RunPodSink
     models: WorkspaceModels
+    deletions: DeletionPlanner
+    trash: Trash
 
     @cached_property
     def checkup(self) -> Checkup:

@@ -14,6 +14,7 @@ from lorapod.client.commands import (
     inventory,
     models,
     presets,
+    remove,
     report,
     smoke,
     steer,
@@ -61,7 +62,7 @@ def lorapod(
 
 
 COMMANDS = {
-    "Data": (transfer.upload, transfer.files, transfer.download),
+    "Data": (transfer.upload, transfer.files, transfer.download, remove.rm),
     "Training": (
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),

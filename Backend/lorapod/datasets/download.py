@@ -129,7 +129,7 @@ class Download:
             raise InsufficientStorage(
                 f"The dataset has {needed_bytes} bytes; the workspace has {free_bytes} bytes free, "
                 f"of which {self.keep_free_bytes} are kept.",
-                hint="Delete old outputs or attach a larger volume, then try again.",
+                hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
             )
 
     async def _bring(self, file: RemoteFile, gate: asyncio.Semaphore) -> None:

@@ -158,5 +158,5 @@ def disk_full(name: str) -> InsufficientStorage:
     """Return the error for a disk that ran full while `name` was written."""
     return InsufficientStorage(
         f"The workspace's disk ran full at {name}; nothing of it was kept.",
-        hint="Delete old outputs or attach a larger volume, then try again.",
+        hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
     )

@@ -161,7 +161,7 @@ class DatasetLibrary:
             raise InsufficientStorage(
                 f"The upload needs {needed} bytes; the workspace has {free} bytes free, "
                 f"of which {self._settings.disk_min_free_bytes} are kept.",
-                hint="Delete old outputs or attach a larger volume, then try again.",
+                hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
             )
 
     def _sweep(self, *, now_s: float) -> None:

@@ -131,6 +131,10 @@ class Courier:
                     )
         return list(states.values())
 
+    def finished(self, process_id: str) -> bool:
+        """Return True once every event of an ended process has been delivered."""
+        return not self._marker.stands(process_id)
+
     def close(self, deadline: Deadline) -> None:
         """Deliver what can be delivered until `deadline`, and stop. The rest stays marked for another worker."""
         if self._thread is None:

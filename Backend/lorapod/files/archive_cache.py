@@ -107,7 +107,7 @@ class ArchiveCache:
             raise InsufficientStorage(
                 f"The archive needs {needed_bytes} bytes; the workspace has {free_bytes} bytes free, "
                 f"of which {self._keep_free_bytes} are kept.",
-                hint="Delete old outputs, or fetch the files one by one with `download_file`.",
+                hint="Delete old outputs with `delete` (`lorapod rm`), or fetch the files one by one with `download_file`.",
             )
 
 
@@ -130,7 +130,7 @@ def _build(path: Path, entries: Sequence[ArchiveEntry], packed: Packed) -> None:
         if error.errno in DISK_FULL:
             raise InsufficientStorage(
                 "The workspace's disk ran full while the archive was built; nothing of it was kept.",
-                hint="Delete old outputs, or fetch the files one by one with `download_file`.",
+                hint="Delete old outputs with `delete` (`lorapod rm`), or fetch the files one by one with `download_file`.",
             ) from error
         raise
     finally:

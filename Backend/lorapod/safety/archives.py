@@ -139,7 +139,7 @@ def _files(opened: zipfile.ZipFile, limits: ArchiveLimits) -> Iterator[zipfile.Z
     if total_bytes > limits.free_bytes:
         raise InsufficientStorage(
             f"The archive unpacks to {total_bytes} bytes; the workspace has room for {limits.free_bytes}.",
-            hint="Delete old outputs or attach a larger volume, then try again.",
+            hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
         )
     for entry in entries:
         _check_entry(entry)

@@ -174,7 +174,7 @@ class PartFile:
             raise InsufficientStorage(
                 f"The download needs {needed_bytes} bytes more; the workspace has {free_bytes} bytes free, "
                 f"of which {self._room.keep_free_bytes} are kept.",
-                hint="Delete old outputs or attach a larger volume, then try again.",
+                hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
             )
 
     def _too_large(self, size_bytes: int) -> TooLarge:
@@ -188,5 +188,5 @@ class PartFile:
             return error
         return InsufficientStorage(
             "The workspace's disk ran full during a download; nothing of it was kept.",
-            hint="Delete old outputs or attach a larger volume, then try again.",
+            hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume, then try again.",
         )

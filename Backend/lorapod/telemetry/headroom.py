@@ -31,7 +31,7 @@ class Headroom:
         if free_bytes < self.min_free_disk_bytes:
             raise InsufficientStorage(
                 f"The workspace has {free_bytes} bytes free; {self.min_free_disk_bytes} are needed to start anything.",
-                hint="Delete old outputs or attach a larger volume.",
+                hint="Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume.",
             )
         available_bytes = self.telemetry.memory().available_bytes
         if available_bytes < self.min_free_memory_bytes:

@@ -16,6 +16,7 @@ from tests.unit.models.model_files import put_model
 from lorapod.actions.action import ActionTable, RunPodJob
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.router import Router
+from lorapod.deletion import trash
 from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
@@ -106,6 +107,7 @@ class Desk:
         uploaded = self.ask(type="upload_training_data", training_name="pictures", files=files)
         assert uploaded.get("images") == 1, uploaded
         dataset = {"training_name": "pictures"}
+        self.ask(type="upload_training_data", training_name="spare", files=files)
         trained = self.ask(type="train", preset="sd15", name="cat", dataset=dataset, wait=True)
         assert trained.get("status") == "completed", trained
         process = {"process_id": trained["process_id"]}
@@ -129,6 +131,7 @@ class Desk:
             "describe_model": {"model": "models/loras/cat.safetensors"},
             "download_model": {"source": "http://127.0.0.1:9/x.safetensors", "kind": "lora"},
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
+            "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},
             "download_file": {"file_path": "training_data/pictures/a.txt"},
@@ -137,7 +140,7 @@ class Desk:
     def strays(self) -> list[Path]:
         """Everything that does not belong beside the workspace, or right in it: there must be nothing."""
         known = {self.root, self.scratch, self.canary}
-        folders = {"training_data", "models", "output", "logs", "processes"}
+        folders = {"training_data", "models", "output", "logs", "processes", trash.FOLDER}
         return [
             *(path for path in self.outside.iterdir() if path not in known),
             *(path for path in self.root.iterdir() if path.name not in folders),

@@ -195,5 +195,6 @@ def test_every_action_that_only_reads_has_a_time_limit() -> None:
         "keep_alive",
         "edit_model",
         "download_model",
+        "delete",
     }
     assert {name for name, action in ACTIONS.items() if action.time_limit is None} == changing

@@ -61,7 +61,7 @@ _PATTERNS = (
         r"No space left on device|Disk quota exceeded|errno 28\b|errno 122\b|database or disk is full",
         ErrorCode.INSUFFICIENT_STORAGE,
         "The disk is full",
-        "Delete old outputs, keep fewer checkpoints (save.max_step_saves_to_keep) or attach a larger volume.",
+        "Delete old outputs with `delete` (`lorapod rm`), keep fewer checkpoints (save.max_step_saves_to_keep) or attach a larger volume.",
     ),
     _known(
         r"GatedRepoError|Cannot access gated repo|Access to model (\S+) is restricted",

@@ -21,7 +21,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HINTS = {
     ErrorCode.OUT_OF_MEMORY: "Use a smaller resolution, batch size or rank, turn gradient checkpointing on, or take a larger GPU.",
     ErrorCode.INSUFFICIENT_MEMORY: "Use a smaller resolution or fewer images, or a machine with more memory.",
-    ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs, keep fewer checkpoints (save.max_step_saves_to_keep) or attach a larger volume.",
+    ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs with `delete` (`lorapod rm`), keep fewer checkpoints (save.max_step_saves_to_keep) or attach a larger volume.",
     ErrorCode.UPSTREAM_ERROR: "Check model.name_or_path, the HuggingFace token (HF_TOKEN) and the network.",
     ErrorCode.GPU_UNAVAILABLE: "Take a machine with a newer driver or another GPU type; the log has the details.",
 }

@@ -213,6 +213,56 @@ class TestWhereTheEndpointIs:
         assert "rpa_secret" not in repr(connection.client())
 
 
+class TestRm:
+    @pytest.fixture(autouse=True)
+    def answer(self, queue: FakeQueue) -> None:
+        queue.actions["delete"] = lambda fields: {
+            "deleted": [f"output/{fields.get('process_id', 'other')}"],
+            "freed_bytes": 2_000_000,
+            "dry_run": fields.get("dry_run", False),
+        }
+
+    def test_each_target_is_shown_and_deleted(self, call: Any, queue: FakeQueue) -> None:
+        told = call(
+            "rm",
+            "train_0123456789ab",
+            "--dataset",
+            "cats",
+            "--path",
+            "a",
+            "--path",
+            "b",
+            "--keep",
+            "final",
+            "--yes",
+        )
+        asked = [{key: value for key, value in one.items() if key != "type"} for one in queue.inputs]
+        wanted = [
+            {"process_id": "train_0123456789ab", "keep": "final"},
+            {"training_name": "cats"},
+            {"paths": ["a", "b"]},
+        ]
+        assert asked == [*({**one, "dry_run": True} for one in wanted), *wanted]
+        assert told == "Deleted 3 files and folders: 6.0 MB.\n"
+
+    def test_a_dry_run_only_shows(self, call: Any, queue: FakeQueue) -> None:
+        told = call("rm", "train_0123456789ab", "--dry-run")
+        assert told.splitlines() == ["output/train_0123456789ab", "1 file or folder: 2.0 MB"]
+        assert [one["dry_run"] for one in queue.inputs] == [True]
+
+    def test_nothing_is_deleted_without_an_answer_on_a_terminal(self, call: Any, queue: FakeQueue) -> None:
+        assert "--yes" in call("rm", "train_0123456789ab", code=2)
+        assert not queue.inputs
+
+    def test_a_target_must_be_named(self, call: Any, queue: FakeQueue) -> None:
+        assert "--dataset" in call("rm", "--yes", code=2)
+        assert not queue.inputs
+
+    def test_a_script_gets_the_whole(self, call: Any) -> None:
+        answer = json.loads(call("rm", "--model", "old", "--yes", "--json"))
+        assert answer == {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False}
+
+
 def test_completion_and_version_are_there() -> None:
     runner = CliRunner()
 

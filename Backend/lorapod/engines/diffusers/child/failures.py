@@ -9,7 +9,7 @@ from lorapod.library_errors import code_of
 _HINTS = {
     ErrorCode.OUT_OF_MEMORY: "Ask for a smaller image, use a smaller model, or take a larger GPU.",
     ErrorCode.INSUFFICIENT_MEMORY: "Use a smaller model, or take a machine with more memory.",
-    ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs or attach a larger volume.",
+    ErrorCode.INSUFFICIENT_STORAGE: "Delete old outputs with `delete` (`lorapod rm`) or attach a larger volume.",
     ErrorCode.GPU_UNAVAILABLE: "Take a machine with a newer driver or another GPU type; the log has the details.",
 }
 _SENTENCES = {

@@ -1,0 +1,84 @@
+"""`rm`: delete processes, datasets, models and files of the workspace."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from lorapod.client.commands.screen import size
+from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+
+#: Names that are listed before a person is asked; the rest is counted.
+_LISTED = 20
+
+
+def rm(
+    context: typer.Context,
+    process_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PROCESS_ID]...", help="Processes: their outputs, logs and records."),
+    ] = None,
+    *,
+    dataset: Annotated[list[str] | None, typer.Option(help="A dataset. Repeat it for several.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model, by its name or path.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="A file or folder of the workspace.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep these checkpoints of the processes, with samples, log and record: final, last:3 or "
+            "steps:500,1000."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is not needed any more. Nothing that runs, is used or is still to be uploaded is deleted."""
+    requests = list(_requests(process_ids or [], dataset or [], model or [], path or [], keep))
+    if not requests:
+        raise typer.BadParameter(
+            "name a process, or use --dataset, --model or --path.", param_hint="PROCESS_ID"
+        )
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise typer.BadParameter("there is no terminal to ask on: add --yes to delete.", param_hint="--yes")
+    with open_session(context, as_json=as_json) as session:
+        plans = [session.client.call("delete", dry_run=True, **request) for request in requests]
+        if not yes or dry_run:
+            _show(plans, session)
+        if not dry_run and not yes and not typer.confirm("Delete this for good?", err=True):
+            session.screen.line("Nothing was deleted.")
+            raise typer.Exit(ExitCode.FAILED)
+        done = plans if dry_run else [session.client.call("delete", **request) for request in requests]
+        deleted = [name for one in done for name in one["deleted"]]
+        freed_bytes = sum(one["freed_bytes"] for one in done)
+        if as_json:
+            session.screen.answer({"deleted": deleted, "freed_bytes": freed_bytes, "dry_run": dry_run})
+        elif not dry_run:
+            session.screen.line(f"Deleted {_counted(deleted)}: {size(freed_bytes)}.")
+
+
+def _requests(
+    process_ids: list[str], datasets: list[str], models: list[str], paths: list[str], keep: str | None
+) -> Iterator[Mapping[str, Any]]:
+    kept = {} if keep is None else {"keep": keep}
+    yield from ({"process_id": process_id, **kept} for process_id in process_ids)
+    yield from ({"training_name": name} for name in datasets)
+    yield from ({"model": name} for name in models)
+    if paths:
+        yield {"paths": paths}
+
+
+def _counted(names: list[str]) -> str:
+    return "1 file or folder" if len(names) == 1 else f"{len(names)} files and folders"
+
+
+def _show(plans: list[Any], session: CommandSession) -> None:
+    names = [name for plan in plans for name in plan["deleted"]]
+    for name in names[:_LISTED]:
+        session.screen.line(name)
+    if len(names) > _LISTED:
+        session.screen.line(f"and {len(names) - _LISTED} more")
+    session.screen.line(f"{_counted(names)}: {size(sum(plan['freed_bytes'] for plan in plans))}")

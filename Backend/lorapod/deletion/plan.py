@@ -1,0 +1,227 @@
+"""What one request would delete: judged as a whole before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lorapod.deletion.keep import KeepRule
+from lorapod.errors import Conflict, InvalidInput, NotFound
+from lorapod.events.courier import Courier
+from lorapod.folders import files_below
+from lorapod.models.card import card_path
+from lorapod.models.catalog import WorkspaceModels
+from lorapod.models.kinds import ModelKind
+from lorapod.processes.artifacts import checkpoints
+from lorapod.processes.folder_users import FolderUsers
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.registry import ProcessRegistry
+from lorapod.processes.status import ProcessStatus
+from lorapod.sessions import in_session
+from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.workspace import Workspace, safe_name
+
+#: State of a trainer's optimizer: needed only to continue a training.
+OPTIMIZER_NAME = "optimizer.pt"
+
+
+class UnsentFiles(Conflict):
+    """Something is still to be uploaded or delivered; right after the end of a process that is a matter of moments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletionPlan:
+    """Files and folders that go together."""
+
+    #: Absolute, none inside another.
+    paths: Sequence[Path]
+    size_bytes: int
+    #: The ended process whose record goes too.
+    record: ProcessRecord | None = None
+
+
+class DeletionPlanner:
+    """Says what a deletion would remove, or why it must not; changes nothing. Every method blocks."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        processes: ProcessRegistry,
+        users: FolderUsers,
+        models: WorkspaceModels,
+        mirrors: Mirrors,
+        courier: Courier,
+    ) -> None:
+        """Ask these for what is used, and for what has not been sent yet."""
+        self._workspace = workspace
+        self._processes = processes
+        self._users = users
+        self._models = models
+        self._mirrors = mirrors
+        self._courier = courier
+
+    def of_process(self, process_id: str, keep: KeepRule | None = None) -> DeletionPlan:
+        """Plan to delete a process's outputs, log and record; with `keep`, only the other checkpoints.
+
+        Raises:
+            NotFound: there is no such process.
+            Conflict: it has not ended, or another process uses something of it.
+            UnsentFiles: something of it is still to be sent.
+        """
+        record = self._processes.get(process_id)
+        self._check_ended(record)
+        self._check_sent(record)
+        if keep is not None:
+            return self._plan(self._beside_kept(record, keep))
+        paths = [
+            *self._own_folders(record),
+            *self._workspace.logs.glob(f"{process_id}.log*"),
+            self._workspace.process_folder(process_id),
+        ]
+        return self._plan(paths, record=record)
+
+    def of_dataset(self, training_name: str) -> DeletionPlan:
+        """Plan to delete a dataset.
+
+        Raises:
+            NotFound: there is no such dataset.
+            Conflict: a live process reads it.
+            InvalidInput: that is not a plain name.
+        """
+        folder = self._workspace.training_data / safe_name(training_name, field="training_name")
+        if not folder.is_dir():
+            raise NotFound(f"There is no dataset {training_name!r}.", hint="`datasets` lists them.")
+        return self._plan([folder])
+
+    def of_model(self, model: str, kind: ModelKind | None) -> DeletionPlan:
+        """Plan to delete a model file or folder, and its card.
+
+        Raises:
+            NotFound: there is no such model.
+            Conflict: there are several, or a live process uses it.
+        """
+        found = self._models.find(model, kind)
+        if found.process_id is not None:
+            self._check_sent(self._processes.get(found.process_id))
+        names = {found.name, found.path.name, found.path.stem}
+        return self._plan([found.path, card_path(found.path)], names=names)
+
+    def of_paths(self, texts: Sequence[str]) -> DeletionPlan:
+        """Plan to delete files and folders.
+
+        Raises:
+            UnsafePath: one leads outside the workspace.
+            NotFound: one does not exist.
+            InvalidInput: one is a part of the workspace's layout, or the worker's own state.
+            Conflict: a live process uses one, or it is still to be uploaded.
+        """
+        paths = []
+        for text in texts:
+            path = self._path(text)
+            if not path.is_symlink() and not path.exists():
+                raise NotFound(
+                    f"There is no file or folder {text!r}.", hint="`list_files` shows what there is."
+                )
+            self._check_deletable(path, text)
+            paths.append(path)
+        return self._plan(paths)
+
+    def _plan(
+        self, paths: Sequence[Path], *, record: ProcessRecord | None = None, names: Collection[str] = ()
+    ) -> DeletionPlan:
+        there = [path for path in dict.fromkeys(paths) if path.is_symlink() or path.exists()]
+        outermost = [
+            path for path in there if not any(path != other and path.is_relative_to(other) for other in there)
+        ]
+        for path in outermost:
+            if (user := self._users.user_of(path, names)) is not None:
+                raise Conflict(
+                    f"{self._workspace.relative(path)!r} cannot be deleted: {user} uses it.",
+                    hint=f"Wait until {user} has ended, or cancel it.",
+                )
+        size_bytes = sum(_size_bytes(path) for path in outermost)
+        return DeletionPlan(paths=outermost, size_bytes=size_bytes, record=record)
+
+    def _path(self, text: str) -> Path:
+        """Return what a text names: a link itself, never what it leads to."""
+        real = self._workspace.safe_path(text)
+        name = PurePosixPath(text).name
+        if name in {"", ".."}:
+            return real
+        return self._workspace.safe_path(str(PurePosixPath(text).parent)) / name
+
+    def _own_folders(self, record: ProcessRecord) -> Sequence[Path]:
+        if record.session is not None:
+            return [self._workspace.root / record.session]
+        return [record.output_folder(self._workspace)]
+
+    def _beside_kept(self, record: ProcessRecord, keep: KeepRule) -> Sequence[Path]:
+        run_folder = record.run_folder(self._workspace)
+        found = checkpoints(run_folder, record.name)
+        kept = keep.choose(found)
+        gone = [path for one in found if one not in kept for path in (one.path, card_path(one.path))]
+        # The newest checkpoint of an unfinished training resumes with the optimizer's state.
+        if record.status is ProcessStatus.COMPLETED or found[-1] not in kept:
+            gone.append(run_folder / OPTIMIZER_NAME)
+        return gone
+
+    def _check_ended(self, record: ProcessRecord) -> None:
+        if not record.status.final or self._processes.holds(record.process_id):
+            raise Conflict(
+                f"The process {record.process_id} is {record.status}; it cannot be deleted yet.",
+                hint="Cancel it first, or wait until it has ended.",
+            )
+
+    def _check_sent(self, record: ProcessRecord) -> None:
+        for what, sent in (("uploaded", self._mirrors.finished), ("delivered", self._courier.finished)):
+            if not sent(record.process_id):
+                files = "Files" if what == "uploaded" else "Events"
+                raise UnsentFiles(
+                    f"{files} of the process {record.process_id} have not been {what} yet; nothing was deleted.",
+                    hint="Try again once they are; `process_status` and `health` show what waits, and why.",
+                )
+
+    def _check_deletable(self, path: Path, text: str) -> None:
+        workspace = self._workspace
+        rooms = (
+            workspace.training_data,
+            workspace.models,
+            workspace.output,
+            workspace.logs,
+            workspace.processes,
+        )
+        if path == workspace.root or path in rooms:
+            raise InvalidInput(f"{text!r} is a part of the workspace itself; give something inside it.")
+        parts = path.relative_to(workspace.root).parts
+        if path.is_relative_to(workspace.processes):
+            raise InvalidInput(
+                f"{text!r} is the state of a process.", hint="Delete the process by its `process_id`."
+            )
+        inner = parts[1] if path.is_relative_to(workspace.training_data) else parts[0]
+        if inner.startswith("."):
+            raise InvalidInput(f"{text!r} is the worker's own; it removes that by itself.")
+        if path.is_relative_to(workspace.output) or in_session(path, workspace):
+            self._check_path_sent(path)
+
+    def _check_path_sent(self, path: Path) -> None:
+        """Refuse to delete outputs that are still to be uploaded, of whatever process wrote them."""
+        if path.is_relative_to(self._workspace.output):
+            with suppress(NotFound):
+                self._check_sent(self._processes.get(path.relative_to(self._workspace.output).parts[0]))
+
+
+def _size_bytes(path: Path) -> int:
+    return sum(_sizes(path))
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    if path.is_symlink() or not path.is_dir():
+        with suppress(FileNotFoundError):
+            yield path.lstat().st_size
+        return
+    for entry in files_below(path):
+        with suppress(FileNotFoundError):
+            yield entry.stat(follow_symlinks=False).st_size
