@@ -237,7 +237,7 @@ class TestRm:
             "--yes",
         )
         asked = [{key: value for key, value in one.items() if key != "type"} for one in queue.inputs]
-        wanted = [
+        wanted: list[dict[str, Any]] = [
             {"process_id": "train_0123456789ab", "keep": "final"},
             {"training_name": "cats"},
             {"paths": ["a", "b"]},
