@@ -70,7 +70,7 @@ def serve(handler: Handler, worker: Callable[[], Worker], settings: Settings) ->
     def concurrency(_current: int) -> int:
         # The SDK asks before each take of jobs, after it has set its own signal handlers.
         stop_with_the_sdk()
-        return settings.worker_concurrency
+        return settings.jobs_at_once
 
     runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency})
     close()

@@ -93,6 +93,11 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
         default=8,
         description="RunPod jobs that one worker takes at a time; trainings use each GPU one after the other.",
     )
+    refresh_worker: bool = Field(
+        default=False,
+        description="After each job, have RunPod replace this worker, so that every job begins in a fresh container; the worker "
+        "then takes one job at a time. Not while one of its processes still runs.",
+    )
     read_timeout_s: PositiveFloat = Field(
         default=60.0,
         description="Seconds after which an action that only reads a little (`health`, `logs`, `list_files`, …) answers "
@@ -201,6 +206,11 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
     def serverless(self) -> bool:
         """Return whether this is a RunPod serverless worker, which is stopped soon after its last job."""
         return self.runpod_webhook_get_job is not None
+
+    @property
+    def jobs_at_once(self) -> int:
+        """Return how many RunPod jobs this worker takes at a time: one, if its container is replaced after each."""
+        return 1 if self.refresh_worker else self.worker_concurrency
 
     @property
     def waits_for_training(self) -> bool:

@@ -44,6 +44,7 @@ from lorapod.processes.pulse import Pulse, new_holder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
+from lorapod.processes.status import ProcessStatus
 from lorapod.safety.vault import Vault
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
@@ -59,6 +60,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that delivery gets at the end, however long the processes took to stop: their ends are events too.
 LAST_EVENTS_S = 1.0
+
+#: The field of an answer with which RunPod's SDK asks for a fresh worker (`stopPod`).
+REFRESH = "refresh_worker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +132,19 @@ class Worker:
             logger.warning("trash cannot be emptied", extra={"reason": error.strerror})
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
-        """Answer one event."""
-        return await self.router.answer(event, job)
+        """Answer one event; with `REFRESH_WORKER`, the answer asks RunPod to replace this worker."""
+        answer = await self.router.answer(event, job)
+        if self._wants_refresh():
+            # The SDK takes this field out of the answer.
+            answer[REFRESH] = True
+        return answer
+
+    def _wants_refresh(self) -> bool:
+        """Return whether this worker is to be replaced now: not while a process runs, which would end with it."""
+        settings = self.services.settings
+        if not (settings.refresh_worker and settings.serverless):
+            return False
+        return all(ProcessStatus(status).final for status in self.services.processes.counts())
 
     def close(self) -> None:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--disable-auto-launch", action="store_true")
+    parser.add_argument("--verbose", choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
     arguments = parser.parse_args()
     root = Path.cwd()
     behaviour = root / "behaviour.json"

@@ -18,6 +18,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[3]
 BACKEND = PROJECT / "Backend"
 
+#: As pydantic reads a setting that is true or false.
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _SECRET_NAME = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)", re.IGNORECASE)
 
 
@@ -55,6 +57,7 @@ class FastSettings:
         usable = _usable(root)
         local = Path(given.get("SCRATCH_PATH") or tempfile.gettempdir()) / "lorapod"
         named = given.get("FAST_ENVIRONMENTS")
+        refreshed = given.get("REFRESH_WORKER", "").lower() in _TRUE
         environments = Path(named) if named else (root if usable else local) / ".environments"
         return cls(
             workspace_root=root,
@@ -63,7 +66,8 @@ class FastSettings:
             shared=_on_volume(environments.absolute()),
             worker_id=given.get("RUNPOD_POD_ID") or f"{socket.gethostname()}-{os.getpid()}",
             serverless="RUNPOD_WEBHOOK_GET_JOB" in given,
-            worker_concurrency=int(given.get("WORKER_CONCURRENCY", "8")),
+            # As `Settings.jobs_at_once`: the container is replaced after each job.
+            worker_concurrency=1 if refreshed else int(given.get("WORKER_CONCURRENCY", "8")),
             disk_min_free_bytes=int(given.get("DISK_MIN_FREE_BYTES", "1000000000")),
             progress_interval_s=float(given.get("PROGRESS_INTERVAL_S", "30")),
             lease_s=float(given.get("LEASE_S", "15")),

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
+
+ComfyLogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _in_capitals(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
 
 
 class EngineSettings(BaseSettings):
@@ -32,6 +39,15 @@ class EngineSettings(BaseSettings):
     )
     comfyui_args: str = Field(
         default="", description="More arguments for the ComfyUI that is started, as on a command line."
+    )
+    comfy_log_level: Annotated[ComfyLogLevel, BeforeValidator(_in_capitals)] | None = Field(
+        default=None,
+        description="Level of the log of the ComfyUI that is started: DEBUG, INFO, WARNING, ERROR or CRITICAL; if not set, "
+        "ComfyUI's own.",
+    )
+    comfy_org_api_key: SecretStr | None = Field(
+        default=None,
+        description="Key for ComfyUI's API nodes if a request has no `comfy_org_api_key`; sent with every workflow.",
     )
     comfy_history_attempts: PositiveInt = Field(
         default=20,

@@ -272,6 +272,22 @@ def test_the_key_of_paid_nodes_goes_no_further(
         assert json.loads(sent)["extra_data"]["api_key_comfy_org"] == KEY
 
 
+@pytest.mark.parametrize(
+    ("of_the_job", "sent"), [(None, "key-of-the-endpoint"), ("", "key-of-the-endpoint"), (KEY, KEY)]
+)
+def test_the_endpoint_has_a_key_for_jobs_without_one(
+    stand_in: ComfyUIStandIn, open_bench: OpenBench, of_the_job: str | None, sent: str
+) -> None:
+    bench = open_bench(stand_in.url, stand_in.root, comfy_org_api_key=SecretStr("key-of-the-endpoint"))
+    key = None if of_the_job is None else SecretStr(of_the_job)
+
+    bench.make(workflow=graphs.picture(), comfy_org_api_key=key)
+
+    [body] = [body for _, path, body in stand_in.requests if path == "/prompt"]
+    assert json.loads(body)["extra_data"]["api_key_comfy_org"] == sent
+    assert "key-of-the-endpoint" not in repr(bench.runs[0].lines)
+
+
 def test_a_lora_that_lies_elsewhere_is_found_while_the_job_runs(
     bench: Bench, target: Target, tmp_path: Path
 ) -> None:

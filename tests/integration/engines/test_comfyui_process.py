@@ -95,6 +95,21 @@ def test_it_is_started_when_it_is_needed_and_kept(bench: Bench) -> None:
     assert second.timings["start_s"] < first.timings["start_s"]
 
 
+@pytest.mark.parametrize(("arguments", "level"), [("", "WARNING"), ("--verbose ERROR", "ERROR")])
+def test_its_log_has_the_level_that_is_set(
+    root: Path, open_bench: OpenBench, arguments: str, level: str
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    own = {"comfyui_python": Path(sys.executable), "comfyui_args": arguments}
+    bench = open_bench(url, root, **own, comfy_log_level="warning")
+
+    bench.make(workflow=graphs.picture())
+
+    [server] = servers_of(bench)
+    words = server.cmdline()
+    assert [words[place + 1] for place, word in enumerate(words) if word == "--verbose"] == [level]
+
+
 def test_it_ends_with_the_engine(bench: Bench) -> None:
     bench.make(workflow=graphs.picture())
     [server] = servers_of(bench)

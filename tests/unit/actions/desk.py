@@ -38,6 +38,7 @@ SECRETS: Mapping[str, str] = {
         "BUCKET_SECRET_ACCESS_KEY",
         "RABBITMQ_URL",
         "CALLBACK_SECRET",
+        "COMFY_ORG_API_KEY",
     )
 }
 

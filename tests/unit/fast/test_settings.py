@@ -87,3 +87,15 @@ def test_the_entry_and_the_builder_need_nothing_but_the_standard_library() -> No
     modules = "import lorapod.fast.entry, lorapod.fast.building.__main__, lorapod.fast.worker_runner"
     code = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); {modules}"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("value", ["true", "1", "false", ""])
+def test_a_worker_that_is_replaced_after_each_job_takes_one_at_a_time(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFRESH_WORKER", value)
+    monkeypatch.setenv("WORKER_CONCURRENCY", "5")
+
+    own = FastSettings.from_environment(os.environ)
+
+    assert own.worker_concurrency == Settings().jobs_at_once == (1 if value in {"true", "1"} else 5)

@@ -135,7 +135,7 @@ class ComfyUIEngine:
         self._server.listen(run.log)
         self._resident = True
         job = ComfyJob(
-            generation,
+            self._with_key(generation),
             template,
             run,
             root=self._server.root,
@@ -150,6 +150,16 @@ class ComfyUIEngine:
         made = self._make(job, stats, run)
         self._server.worked()
         return replace(made, timings={"start_s": round(started_s, 3), **made.timings})
+
+    def _with_key(self, generation: Generation) -> Generation:
+        """Return the generation with the request's key for API nodes, else with the endpoint's own."""
+        key = generation.comfy_org_api_key
+        return replace(
+            generation,
+            comfy_org_api_key=key
+            if key is not None and key.get_secret_value()
+            else self._settings.comfy_org_api_key,
+        )
 
     def _make(self, job: ComfyJob, stats: Mapping[str, Any], run: GenerationRun) -> GenerationResult:
         """Run the job; run it once more if the server died or lost it."""

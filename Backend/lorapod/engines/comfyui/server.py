@@ -251,6 +251,8 @@ class ComfyServer:
         address = URL(self.url)
         own = ["--listen", address.host or "127.0.0.1", "--port", str(address.port), "--disable-auto-launch"]
         asked = shlex.split(self._settings.comfyui_args)
+        if self._settings.comfy_log_level is not None and "--verbose" not in asked:
+            own += ["--verbose", self._settings.comfy_log_level]
         if cpu and _CPU not in asked:
             own.append(_CPU)
         return LaunchSpec(
