@@ -61,6 +61,11 @@ class StartRequest(Request):
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
+    strict: bool = Field(
+        default=True,
+        description="Refuse keys and names in the config that this worker does not know; `false` lets them pass with a "
+        "warning, for an AI Toolkit that is newer than the worker.",
+    )
     dry_run: bool = Field(
         default=False,
         description="Start nothing; answer with the final config and with what would be refused.",
@@ -176,6 +181,7 @@ class TrainingStarts:
             dataset=shown.answer() if shown else {},
             upload=_json(upload) if upload is not None else None,
             name=request.name,
+            strict=request.strict,
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
             callback=callback,

@@ -108,6 +108,8 @@ class TrainingOrder(Order):
     dataset: Mapping[str, Any] = field(default_factory=dict)
     #: Name of the model if the config has none.
     name: str | None = None
+    #: Whether unknown keys of the config are refused; orders of earlier versions, which accepted them, do not say.
+    strict: bool = False
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
         """Return the folder that a fetched dataset must be in, if it has a session; None: the worker chooses."""

@@ -46,6 +46,8 @@ class TrainingRequest:
     name: str | None = None
     #: Whether the dataset exists already. If not, it will before the launch, and `prepare` is called again then.
     dataset_ready: bool = True
+    #: Whether keys and values that the worker does not know are refused; else they are warnings.
+    strict: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,7 @@ class TrainingKind:
                 workspace=workspace.root,
                 name=order.name,
                 dataset_ready=fetched,
+                strict=order.strict,
             )
         )
 

@@ -7,12 +7,20 @@ from pathlib import Path
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
-from lorapod.trainers.ai_toolkit.config import CONTROL_FILE, DEFAULT_STEPS, prepare_config, process_of
+from lorapod.trainers.ai_toolkit.config import (
+    CONTROL_FILE,
+    DEFAULT_STEPS,
+    WORKER_KEYS,
+    prepare_config,
+    process_of,
+)
+from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
+from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.control_table import ControlTable
@@ -61,6 +69,10 @@ class AIToolkitTrainer:
             problems.raise_any()
             raise AssertionError("a config of a wrong shape is always reported as a problem")
         process = process_of(config)
+        known = vocabulary(installation.root, installation.version)
+        Conformance(toolkit_schema(), problems, strict=request.strict).check(
+            config, installed_types=known.process_types, set_by_worker=WORKER_KEYS
+        )
         rules = worker_rules(
             self._settings,
             self._workspace,
@@ -68,7 +80,7 @@ class AIToolkitTrainer:
             awaited=None if request.dataset_ready else request.dataset,
         )
         rules.settle(process, "config.process[0]", problems)
-        validate_config(config, vocabulary(installation.root, installation.version), problems)
+        validate_config(config, known, problems)
         problems.raise_any()
         name: str = config["config"]["name"]
         trigger, model = process.get("trigger_word"), process.get("model") or {}

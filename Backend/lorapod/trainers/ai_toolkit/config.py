@@ -18,6 +18,9 @@ CONTROLLED_TYPE = "diffusion_trainer"
 
 CONTROL_FILE = "control.db"
 
+#: Keys that the worker sets in every process, also where the trainer does not read them.
+WORKER_KEYS = frozenset({"training_folder", "logging", "datasets", CONTROL_KEY})
+
 #: AI Toolkit's default of `train.steps`.
 DEFAULT_STEPS = 1000
 
@@ -29,7 +32,7 @@ _OWN_FILES = ("config.yaml", "loss_log.db", "learnable_snr.json", "optimizer.pt"
 def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, Any] | None:
     """Return the final config, or None if its shape is so wrong that the other checks are not possible.
 
-    All other keys stay as the caller wrote them; unknown ones are left to AI Toolkit.
+    All other keys stay as the caller wrote them.
     """
     config = parse_config(request.config)
     process = _process(config, problems)

@@ -25,6 +25,13 @@ class Problems:
         if entry not in self._found:
             self._found.append(entry)
 
+    def has(self, field: str) -> bool:
+        """Return whether there is a problem with this key, or with one inside its value."""
+        begins = (f"{shown(field)}.", f"{shown(field)}[")
+        return any(
+            problem["field"] == shown(field) or problem["field"].startswith(begins) for problem in self._found
+        )
+
     def warn(self, sentence: str) -> None:
         """Add a warning."""
         if sentence not in self.warnings:

@@ -12,12 +12,11 @@ from typing import Any
 
 from lorapod.folders import files_below
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
-from lorapod.trainers.ai_toolkit.vocabulary import NOT_TRAININGS, STANDARD_TYPES, Vocabulary
+from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES, Vocabulary
 from lorapod.wire.validation import nearest
 
 _PROCESS = "config.process[0]"
 _JOBS = ("extension", "train", "generate", "extract", "mod")
-_NETWORK_TYPES = ("lora", "locon", "lycoris", "lokr", "lorm", "dora", "fullrank")
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 _VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".wmv", ".m4v", ".flv")
@@ -47,7 +46,6 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
     _check_job(config.get("job"), process.get("type"), known, problems)
     check_model(process.get("model"), known, problems)
     _check_numbers(process, problems)
-    _check_network(process.get("network"), problems)
     _check_samples(process, problems)
     if process.get("type") in STANDARD_TYPES:
         _check_datasets(process, problems)
@@ -65,10 +63,10 @@ def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems)
     field = f"{_PROCESS}.type"
     if not isinstance(kind, str):
         problems.add(field, "is required: for a LoRA, sd_trainer or diffusion_trainer")
-    elif kind in NOT_TRAININGS:
+    elif kind in known.not_trainings:
         problems.add(field, f"{kind!r} does not train; use sd_trainer or diffusion_trainer")
     elif kind not in known.process_types:
-        problems.add(field, _unknown("process type", kind, known.process_types - NOT_TRAININGS))
+        problems.add(field, _unknown("process type", kind, known.process_types - known.not_trainings))
 
 
 def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
@@ -97,15 +95,19 @@ def _check_numbers(process: Mapping[str, Any], problems: Problems) -> None:
         if key not in values or (optional and values[key] is None):
             continue
         number = values[key]
+        if problems.has(f"{_PROCESS}.{section}.{key}"):
+            continue
         if type(number) is not int or number < least:
             problems.add(f"{_PROCESS}.{section}.{key}", _wrong_number("a whole number", least, number))
     for section, key in _INTERVALS:
         number = (process.get(section) or {}).get(key)
+        if problems.has(f"{_PROCESS}.{section}.{key}"):
+            continue
         if number not in (None, False) and (not isinstance(number, int | float) or number < 0):
             problems.add(f"{_PROCESS}.{section}.{key}", _wrong_number("a number of steps", 0, number))
     for key in _RATES:
         rate = (process.get("train") or {}).get(key)
-        if rate is not None and not _is_rate(rate):
+        if rate is not None and not problems.has(f"{_PROCESS}.train.{key}") and not _is_rate(rate):
             problems.add(f"{_PROCESS}.train.{key}", _wrong_number("a number", 0, rate))
 
 
@@ -125,21 +127,16 @@ def _quoted(value: object) -> str:
     return repr(shown(value)) if isinstance(value, str) else shown(value)
 
 
-def _check_network(network: Mapping[str, Any] | None, problems: Problems) -> None:
-    """Check the network type; AI Toolkit trains a plain LoRA for an unknown one."""
-    kind = (network or {}).get("type", "lora")
-    if not isinstance(kind, str) or kind.lower() not in _NETWORK_TYPES:
-        problems.add(f"{_PROCESS}.network.type", _unknown("network type", kind, _NETWORK_TYPES))
-
-
 def _check_samples(process: Mapping[str, Any], problems: Problems) -> None:
     """Check the samples; AI Toolkit fails at the first one that is not text, after the model load."""
     for section in ("sample", "first_sample"):
         sample = process.get(section) or {}
-        if not isinstance(sample.get("neg", ""), str):
+        if not isinstance(sample.get("neg", ""), str) and not problems.has(f"{_PROCESS}.{section}.neg"):
             problems.add(f"{_PROCESS}.{section}.neg", "is not text")
         for key, kind in (("prompts", str), ("samples", dict)):
             entries = sample.get(key, [])
+            if problems.has(f"{_PROCESS}.{section}.{key}"):
+                continue
             if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
                 what = "texts" if kind is str else "mappings, each with a prompt"
                 problems.add(f"{_PROCESS}.{section}.{key}", f"is not a list of {what}")
@@ -166,7 +163,8 @@ def _check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
                 )
         elif Path(source).exists() and key == "folder_path":
             problems.add(f"{field}.{key}", f"{shown(source)!r} is not a folder")
-        _check_resolution(dataset.get("resolution", 512), field, problems)
+        if not problems.has(f"{field}.resolution"):
+            _check_resolution(dataset.get("resolution", 512), field, problems)
 
 
 def _check_resolution(resolution: object, field: str, problems: Problems) -> None:

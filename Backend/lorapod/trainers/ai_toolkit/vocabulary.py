@@ -13,45 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from lorapod.folders import files_below
+from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 
 #: Process types that train one model from a dataset; all but the last are one trainer under several names.
 STANDARD_TYPES = frozenset({"sd_trainer", "ui_trainer", "textual_inversion_trainer", "diffusion_trainer"})
 
-#: Built-in process types that do not train.
-NOT_TRAININGS = frozenset(
-    {
-        "AceStepCaptioner",
-        "Ideogram4Captioner",
-        "Qwen3OmniCaptioner",
-        "Qwen3VLCaptioner",
-        "batch_img2img",
-        "dataset_tools",
-        "example_merge_extension",
-        "pure_lora_generator",
-        "reference_generator",
-        "super_tagger",
-        "sync_from_collection",
-    }
-)
-
-#: Names of SD 1.x that callers and AI Toolkit's own UI use; AI Toolkit treats them as unknown, which means SD 1.x.
+#: Names of SD 1.x that callers use; AI Toolkit treats them as unknown, which means SD 1.x.
 _SD1_NAMES = frozenset({"sd", "sd1", "sd15", "sd1.5"})
-
-#: Those of version 0.12.26, in case the sources cannot be read.
-_KNOWN_ARCHS = _SD1_NAMES | frozenset(
-    """
-    sd2 sd3 sdxl pixart pixart_sigma auraflow flux flex1 flex2 lumina2 vega ssd wan21 wan21_i2v cogview4 anima
-    ace_step_15 ace_step_15_xl boogu_image boogu_image_edit chroma chroma_radiance ernie_image f-lite flux2
-    flux2_klein_4b flux2_klein_9b flux_kontext hidream hidream_e1 hidream_o1 ideogram4 krea2 ltx2 ltx2.3 ltx2.5
-    mageflow mageflow_edit minimax_h3 minimax_h3_ref2va nucleus_image omnigen2 prx_pixel qwen_image
-    qwen_image_edit qwen_image_edit_plus wan22_14b wan22_14b_i2v wan22_5b zeta_chroma zimage zimage_l2p
-    """.split()
-)
-_KNOWN_TYPES = (
-    STANDARD_TYPES
-    | NOT_TRAININGS
-    | {"concept_replacer", "concept_slider", "image_reference_slider_trainer", "ultimate_slider_trainer"}
-)
 
 _EXTENSIONS = ("extensions", "extensions_built_in")
 _ARCH = re.compile(
@@ -73,6 +41,8 @@ class Vocabulary:
 
     archs: frozenset[str]
     process_types: frozenset[str]
+    #: Process types that do not train.
+    not_trainings: frozenset[str]
     #: Architectures with a class of their own; the others share the oldest class, which lacks newer features.
     own_class_archs: frozenset[str]
 
@@ -89,10 +59,12 @@ def vocabulary(root: Path, version: str | None) -> Vocabulary:
     own = set(archs)
     literal = _ARCH_LITERAL.search(_read(root / "toolkit" / "config_modules.py"))
     archs.update(_QUOTED.findall(literal[1]) if literal else ())
-    # The known names are added, because an old or unusual checkout may define them in a way that is not found here.
+    # The schema's names are added, because an unusual checkout may define them in a way that is not found here.
+    schema = toolkit_schema()
     return Vocabulary(
-        archs=frozenset(archs) | _KNOWN_ARCHS,
-        process_types=frozenset(types) | _KNOWN_TYPES,
+        archs=frozenset(archs) | schema.archs | _SD1_NAMES,
+        process_types=frozenset(types) | frozenset(schema.process_types),
+        not_trainings=frozenset(name for name, kind in schema.process_types.items() if not kind.trains),
         own_class_archs=frozenset(own),
     )
 

@@ -85,6 +85,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
         dataset: str | None = "cats",
         name: str | None = None,
         dataset_ready: bool = True,
+        strict: bool = True,
     ) -> TrainingPlan:
         sent = copy.deepcopy(dict(config or CONFIG))
         for path, value in (changes or {}).items():
@@ -106,6 +107,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
                 workspace=workspace.root,
                 name=name,
                 dataset_ready=dataset_ready,
+                strict=strict,
             )
         )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorapod.trainers.ai_toolkit.vocabulary import NOT_TRAININGS, STANDARD_TYPES, vocabulary
+from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES, vocabulary
 
 
 def write(path: Path, text: str) -> None:
@@ -28,7 +28,8 @@ def test_names_are_read_from_the_sources_without_running_them(tmp_path: Path) ->
 def test_what_is_known_without_any_source(tmp_path: Path) -> None:
     known = vocabulary(tmp_path / "nothing", None)
     assert known.archs >= {"sd1", "sd15", "sdxl", "flux", "wan21", "qwen_image", "zimage", "flux2_klein_4b"}
-    assert known.process_types >= STANDARD_TYPES | NOT_TRAININGS | {"concept_slider"}
+    assert known.process_types >= STANDARD_TYPES | known.not_trainings | {"concept_slider"}
+    assert known.not_trainings >= {"dataset_tools", "Qwen3VLCaptioner", "pure_lora_generator"}
 
 
 def test_a_new_version_is_read_anew(tmp_path: Path) -> None:
