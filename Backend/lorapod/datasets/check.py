@@ -9,10 +9,11 @@ from pathlib import Path
 
 from lorapod.datasets.duplicates import about_duplicates
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetReading, LeftOutCode
+from lorapod.datasets.item import LeftOutCode
 from lorapod.datasets.looks.image_look import ImageLook
 from lorapod.datasets.looks.look import look_into
 from lorapod.datasets.reader import DatasetReader
+from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import about_left_out, shortened, some
 from lorapod.errors import InvalidInput
 

@@ -1,14 +1,13 @@
-"""What a trainer finds in a dataset's folder: items, their captions and second pictures, and what it leaves out."""
+"""What a trainer finds in a dataset's folder: items with their captions and second pictures, and files that it leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 
-from lorapod.datasets.entry import DatasetEntry, PartnerFolder
+from lorapod.datasets.entry import PartnerFolder
 
 
 class ItemKind(StrEnum):
@@ -37,6 +36,8 @@ class LeftOutCode(StrEnum):
     CAPTION_TABLE = "caption_table"
     #: A link that leads out of the workspace: the trainer would follow it.
     LINK_OUTSIDE = "link_outside"
+    #: A JSON list names it, and it is not there.
+    LISTED_MISSING = "listed_missing"
     #: Neither image, clip nor caption.
     OTHER = "other"
 
@@ -117,32 +118,3 @@ class LeftOut:
     name: str
     code: LeftOutCode
     sentence: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetReading:
-    """Everything that lies in the folder of an entry, sorted into what is learnt and what is not."""
-
-    entry: DatasetEntry
-    items: Sequence[DatasetItem]
-    left_out: Sequence[LeftOut]
-    #: Of all files but those of the trainer and of operating systems.
-    total_bytes: int
-    #: The files of each folder of second pictures, by its path.
-    partner_files: Mapping[Path, Sequence[FoundFile]] = field(default_factory=dict)
-
-    @cached_property
-    def images(self) -> Sequence[DatasetItem]:
-        """The items that are images."""
-        return [item for item in self.items if item.kind is ItemKind.IMAGE]
-
-    @cached_property
-    def videos(self) -> Sequence[DatasetItem]:
-        """The items that are clips."""
-        return [item for item in self.items if item.kind is ItemKind.VIDEO]
-
-    @cached_property
-    def caption_files(self) -> Sequence[FoundFile]:
-        """The files that are read as captions, each once: two images of one stem share theirs."""
-        files = {item.caption_file.name: item.caption_file for item in self.items if item.caption_file}
-        return list(files.values())

@@ -8,30 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from lorapod.datasets.entry import DatasetEntry, PartnerFolder, PartnerKind
-from lorapod.datasets.item import (
-    DatasetItem,
-    DatasetReading,
-    FoundFile,
-    ItemKind,
-    LeftOut,
-    LeftOutCode,
-    Partner,
-)
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOut, LeftOutCode
 from lorapod.datasets.leftovers import Leftovers
+from lorapod.datasets.listing import found_file, listed_files, read_listing
+from lorapod.datasets.partners import PartnerFiles, stem_of
+from lorapod.datasets.reading import DatasetReading
 from lorapod.folders import files_below
 from lorapod.kinds import AUDIO_SUFFIXES, CACHE_FOLDERS, VIDEO_SUFFIXES, suffix_of
 from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
 
 #: AI Toolkit does not train on what lies directly in a folder of this name: control images that it makes itself.
 CONTROLS_FOLDER = "_controls"
-
-#: In this order AI Toolkit looks for a second picture, in small letters.
-_PARTNER_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_INPAINT_SUFFIXES = (".png", ".webp")
 
 _LITTER = frozenset({"thumbs.db", "desktop.ini", ".ds_store", ".aitk_size.json"})
 
@@ -47,44 +38,88 @@ class DatasetReader:
         """Return what the entry's folder holds; nothing if there is no such folder.
 
         Raises:
+            InvalidInput: it is a file, and not a JSON list of images.
             OSError: a folder cannot be read now.
         """
         left_out: list[LeftOut] = []
-        files = list(self._files(entry.folder, left_out))
-        partner_files = {
-            folder.path: list(self._files(folder.path, left_out=[])) for folder in entry.partners
-        }
+        partners = [
+            PartnerFiles(folder, list(self._files(folder.path, left_out, shown=f"{folder.path.name}/")))
+            for folder in entry.partners
+        ]
+        if entry.folder.is_file():
+            rest: list[FoundFile] = []
+            items = self._listed(entry, partners, left_out)
+        else:
+            items, rest = self._in_folder(entry, partners, left_out)
+        left_out += Leftovers(entry, items).of(rest)
+        files = [item.file for item in items] + rest
+        return DatasetReading(
+            entry=entry,
+            items=items,
+            left_out=left_out,
+            total_bytes=sum(file.size_bytes for file in files),
+            partners=partners,
+        )
+
+    def _in_folder(
+        self, entry: DatasetEntry, partners: Sequence[PartnerFiles], left_out: list[LeftOut]
+    ) -> tuple[list[DatasetItem], list[FoundFile]]:
+        """Return the items of a folder, and the files that are none."""
         learnt: list[tuple[FoundFile, ItemKind]] = []
         rest: list[FoundFile] = []
-        for file in files:
+        for file in self._files(entry.folder, left_out):
             kind = _kind(file.name, entry)
             if kind is None or _is_control(file, entry.folder) or _is_hidden(file.name):
                 rest.append(file)
             else:
                 learnt.append((file, kind))
         by_name = {file.name: file for file in rest}
-        partners = [_Partners(folder, partner_files[folder.path]) for folder in entry.partners]
         items = [
             DatasetItem(
                 file=file,
                 kind=kind,
-                caption_file=by_name.get(_stem(file.name) + entry.caption_ext),
+                caption_file=by_name.get(stem_of(file.name) + entry.caption_ext),
                 default_caption=entry.default_caption,
                 partners=tuple(folder.of(file.name) for folder in partners),
             )
             for file, kind in learnt
         ]
-        left_out += Leftovers(entry, items).of(rest)
-        return DatasetReading(
-            entry=entry,
-            items=items,
-            left_out=left_out,
-            total_bytes=sum(file.size_bytes for file in files),
-            partner_files=partner_files,
-        )
+        return items, rest
 
-    def _files(self, folder: Path, left_out: list[LeftOut]) -> Iterator[FoundFile]:
-        """Yield every file by its whole name, but those of the trainer and of operating systems."""
+    def _listed(
+        self, entry: DatasetEntry, partners: Sequence[PartnerFiles], left_out: list[LeftOut]
+    ) -> list[DatasetItem]:
+        """Return the items that a JSON file lists; whatever their suffixes are, the trainer opens them."""
+        items = []
+        for listed in listed_files(entry.folder, read_listing(entry.folder), self._root, left_out):
+            file = listed.file
+            if file.path.parent.name == CONTROLS_FOLDER:
+                continue
+            beside = (
+                None
+                if listed.caption is not None
+                else found_file(stem_of(str(file.path)) + entry.caption_ext)
+            )
+            items.append(
+                DatasetItem(
+                    file=file,
+                    kind=_kind(file.name, entry) or ItemKind.IMAGE,
+                    listed_caption=listed.caption,
+                    caption_file=beside,
+                    default_caption=entry.default_caption,
+                    partners=tuple(folder.of(file.name) for folder in partners),
+                )
+            )
+        return items
+
+    def _files(self, folder: Path, left_out: list[LeftOut], shown: str = "") -> Iterator[FoundFile]:
+        """Yield every file by its whole name, but those of the trainer and of operating systems.
+
+        Args:
+            folder: where to look.
+            left_out: gets the links that are not followed.
+            shown: stands before their names.
+        """
         prefix = f"{folder}{os.sep}"
         found = []
         for entry in files_below(folder, skip=lambda name: name.startswith(".")):
@@ -94,9 +129,9 @@ class DatasetReader:
             if entry.is_symlink() and self._leads_out(entry.path):
                 left_out.append(
                     LeftOut(
-                        name=name,
+                        name=shown + name,
                         code=LeftOutCode.LINK_OUTSIDE,
-                        sentence=f"{name} is a link that leads out of the workspace: put the file itself there.",
+                        sentence=f"{shown}{name} is a link that leads out of the workspace: put the file itself there.",
                     )
                 )
                 continue
@@ -114,24 +149,6 @@ class DatasetReader:
         if self._root is None:
             return False
         return not Path(path).resolve().is_relative_to(self._root.resolve())
-
-
-class _Partners:
-    """The second pictures in one folder; AI Toolkit looks for `<stem>.<suffix>` directly in it."""
-
-    def __init__(self, folder: PartnerFolder, files: Sequence[FoundFile]) -> None:
-        self._folder = folder
-        self._by_name: Mapping[str, FoundFile] = {file.name: file for file in files if "/" not in file.name}
-        inpaint = folder.kind is PartnerKind.INPAINT
-        self._suffixes = _INPAINT_SUFFIXES if inpaint else _PARTNER_SUFFIXES
-
-    def of(self, name: str) -> Partner:
-        stem = _stem(PurePosixPath(name).name)
-        names = (stem + suffix for suffix in self._suffixes)
-        return Partner(
-            folder=self._folder,
-            file=next((self._by_name[name] for name in names if name in self._by_name), None),
-        )
 
 
 def _kind(name: str, entry: DatasetEntry) -> ItemKind | None:
@@ -159,8 +176,3 @@ def _is_litter(name: str) -> bool:
     return path.suffix.lower() not in IMAGE_SUFFIXES and any(
         part in CACHE_FOLDERS for part in path.parts[:-1]
     )
-
-
-def _stem(name: str) -> str:
-    """Return the path without its last suffix, as `os.path.splitext` splits it."""
-    return os.path.splitext(name)[0]  # noqa: PTH122 - as AI Toolkit does; `with_suffix` differs at names with a dot at the end

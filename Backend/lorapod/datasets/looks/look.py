@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, DatasetReading, FoundFile
+from lorapod.datasets.item import DatasetItem, FoundFile
 from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts, facts_of_caption, facts_of_image
 from lorapod.datasets.looks.findings import look_findings
 from lorapod.datasets.looks.image_look import ImageLook
+from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 #: Files that are read at the same time: a network volume answers several as fast as one.
