@@ -17,7 +17,7 @@ _LISTING_MAX_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedFile:
+class ListedImage:
     """One image of the list."""
 
     file: FoundFile
@@ -47,7 +47,7 @@ def read_listing(path: Path) -> Mapping[str, Any]:
 
 def listed_files(
     path: Path, content: Mapping[str, Any], root: Path | None, left_out: list[LeftOut]
-) -> Iterator[ListedFile]:
+) -> Iterator[ListedImage]:
     """Yield the files of a list that exist; add the others to `left_out`."""
     for key, fields in content.items():
         target = Path(key)
@@ -67,7 +67,7 @@ def listed_files(
             continue
         caption = fields.get("caption") if isinstance(fields, dict) else None
         name = key.removeprefix(f"{path.parent}{os.sep}")
-        yield ListedFile(
+        yield ListedImage(
             file=FoundFile(name=name, path=target, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns),
             caption=caption if isinstance(caption, str) else None,
         )
