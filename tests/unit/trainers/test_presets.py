@@ -1,37 +1,21 @@
 from __future__ import annotations
 
-import ast
-import os
-import re
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from lorapod.errors import InvalidInput
 from lorapod.trainers import presets
 from lorapod.trainers.builtin.config import BuiltinConfig
+from lorapod.trainers.fit import memory_need
 from lorapod.trainers.presets import build_config
 from lorapod.wire.knobs import Optimizer, TrainKnobs
-from lorapod.wire.presets import PRESET_NAMES
+from lorapod.wire.presets import PRESET_NAMES, Learns
 from lorapod.wire.validation import parse
 
-EXPECTED = {
-    "chroma",
-    "flux-dev",
-    "flux-schnell",
-    "lumina2",
-    "qwen-image",
-    "sd15",
-    "sd35-large",
-    "sdxl",
-    "wan21",
-    "wan21-1b",
-    "wan22",
-}
+EXPECTED = set(PRESET_NAMES)
 
 SIZES = st.integers(8, 512).map(lambda eighths: eighths * 8)
 KNOBS = st.builds(
@@ -42,7 +26,8 @@ KNOBS = st.builds(
     resolution=st.none() | SIZES | st.lists(SIZES, min_size=1, max_size=16),
     batch_size=st.none() | st.integers(1, 1024),
     trigger_word=st.none() | st.just("ohwx"),
-    sample_prompts=st.none() | st.lists(st.sampled_from(["a cat", "a dog"]), max_size=3),
+    sample_prompts=st.none()
+    | st.lists(st.sampled_from(["a cat --ctrl_img a.png", "--ctrl_img b.png"]), max_size=3),
     sample_every=st.none() | st.integers(1, 1_000_000),
     save_every=st.none() | st.integers(1, 1_000_000),
     seed=st.none() | st.integers(0, (1 << 32) - 1),
@@ -56,9 +41,34 @@ def process_of(config: dict[str, Any]) -> dict[str, Any]:
     return process
 
 
-def test_the_list_is_as_documented() -> None:
-    assert set(presets.names()) == EXPECTED
+def test_the_names_for_the_shell_are_those_of_the_files() -> None:
     assert presets.names() == PRESET_NAMES
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_each_tier_fits_its_gpu(name: str) -> None:
+    preset = presets.get(name)
+    for tier in preset.tiers:
+        process = process_of(build_config(name, TrainKnobs(tier=tier.name)))
+        if preset.learns == (Learns.PAIRS,):
+            process["datasets"][0]["control_path"] = "before"
+        need = memory_need(process)
+        assert need is not None
+        assert need.total <= tier.gpu_memory_bytes, (tier.name, need.explained())
+
+
+@pytest.mark.parametrize("name", sorted(name for name in EXPECTED if presets.get(name).samples_need_control))
+def test_a_model_whose_samples_need_a_control_image_makes_none_by_default(name: str) -> None:
+    process = process_of(build_config(name, TrainKnobs(trigger_word="ohwx")))
+    assert process["sample"]["prompts"] == []
+    assert process["train"]["disable_sampling"] is True
+    with pytest.raises(InvalidInput, match="--ctrl_img") as caught:
+        build_config(name, TrainKnobs(sample_prompts=["make it snow"]))
+    assert caught.value.details == ({"field": "sample_prompts[0]", "error": "has no --ctrl_img"},)
+    prompt = "make it snow --ctrl_img before/1.png"
+    process = process_of(build_config(name, TrainKnobs(sample_prompts=[prompt])))
+    assert process["sample"]["prompts"] == [prompt]
+    assert process["train"]["disable_sampling"] is False
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -91,11 +101,8 @@ def test_each_preset_is_whole(name: str) -> None:
     assert "ai-toolkit" in preset.trainers
     process = process_of(build_config(name, TrainKnobs()))
     assert process["type"] == "diffusion_trainer"
-    assert process["network"] == {
-        "type": "lora",
-        "linear": process["network"]["linear"],
-        "linear_alpha": process["network"]["linear"],
-    }
+    assert process["network"]["type"] == "lora"
+    assert process["network"]["linear_alpha"] == process["network"]["linear"]
     # Numbers that YAML 1.1 would read as text (1e-4) train nothing.
     assert isinstance(process["train"]["lr"], float)
     assert process["sample"]["neg"] == ""
@@ -217,81 +224,3 @@ def placed(config: dict[str, Any], name: str) -> dict[str, Any]:
     process_of(config)["training_folder"] = "/out"
     process_of(config)["datasets"][0]["folder_path"] = "/data"
     return config
-
-
-class ToolkitFacts:
-    """The keys that a checkout of AI Toolkit reads, by section, and the archs that it knows."""
-
-    CLASSES: ClassVar = {
-        "network": "NetworkConfig",
-        "save": "SaveConfig",
-        "datasets": "DatasetConfig",
-        "train": "TrainConfig",
-        "model": "ModelConfig",
-        "sample": "SampleConfig",
-    }
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        tree = ast.parse((root / "toolkit" / "config_modules.py").read_text(encoding="utf-8"))
-        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-        self.keys = {section: _read_keys(classes[name]) for section, name in self.CLASSES.items()}
-        self.archs = {"sd1"} | {
-            value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ModelArch"
-            for value in ast.literal_eval(ast.unparse(node.value).removeprefix("Literal"))
-        }
-        # Some of these files are no valid Python for every version of the parser: they are searched, not parsed.
-        for path in (root / "extensions_built_in").rglob("*.py"):
-            self.archs.update(
-                re.findall(r'^    arch = "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
-            )
-
-
-def _read_keys(node: ast.ClassDef) -> set[str]:
-    """The constants `K` of every `kwargs.get(K, …)`."""
-    return {
-        call.args[0].value
-        for call in ast.walk(node)
-        if isinstance(call, ast.Call)
-        and ast.unparse(call.func) == "kwargs.get"
-        and isinstance(call.args[0], ast.Constant)
-        and isinstance(call.args[0].value, str)
-    }
-
-
-@pytest.fixture(scope="module")
-def toolkit() -> ToolkitFacts:
-    root = Path(os.environ.get("AI_TOOLKIT_PATH", "/app/ai-toolkit"))
-    if not (root / "toolkit" / "config_modules.py").is_file():
-        pytest.skip("no AI Toolkit: set AI_TOOLKIT_PATH to a checkout")
-    return ToolkitFacts(root)
-
-
-@pytest.mark.ai_toolkit
-@pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_ai_toolkit_reads_every_key_of_each_preset(name: str, toolkit: ToolkitFacts) -> None:
-    knobs = TrainKnobs(sample_prompts=[], trigger_word="ohwx", seed=1, resolution=512)
-    process = process_of(build_config(name, knobs))
-    for section, known in toolkit.keys.items():
-        content = process[section][0] if section == "datasets" else process[section]
-        assert set(content) <= known, section
-    assert process["model"]["arch"] in toolkit.archs
-
-
-@pytest.mark.ai_toolkit
-@pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_the_checks_before_a_start_find_nothing_in_a_preset(
-    name: str, toolkit: ToolkitFacts, tmp_path: Path
-) -> None:
-    from lorapod.trainers.ai_toolkit.problems import Problems
-    from lorapod.trainers.ai_toolkit.validate import validate_config
-    from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
-
-    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    config = placed(build_config(name, TrainKnobs()), "cat")
-    process_of(config)["datasets"][0]["folder_path"] = str(tmp_path)
-    problems = Problems()
-    validate_config(config, vocabulary(toolkit.root, None), problems)
-    problems.raise_any()

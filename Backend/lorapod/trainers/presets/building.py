@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from lorapod.errors import InvalidInput
 from lorapod.trainers.presets.preset import get, merged
 from lorapod.wire.knobs import TrainKnobs
 
@@ -46,7 +47,10 @@ def build_config(preset: str, knobs: TrainKnobs, *, gpu_memory_bytes: int | None
             _put(process, place, value)
     if knobs.resolution is not None:
         _set_resolution(process, knobs.resolution)
-    _set_prompts(process, knobs)
+    if found.samples_need_control:
+        _set_controlled_prompts(process, knobs)
+    else:
+        _set_prompts(process, knobs)
     return config
 
 
@@ -74,3 +78,22 @@ def _set_prompts(process: dict[str, Any], knobs: TrainKnobs) -> None:
         process["train"]["disable_sampling"] = not knobs.sample_prompts
     elif knobs.trigger_word is not None:
         process["sample"]["prompts"] = [knobs.trigger_word]
+
+
+def _set_controlled_prompts(process: dict[str, Any], knobs: TrainKnobs) -> None:
+    """Set the caller's prompts, each with a control image; without prompts there are no samples.
+
+    Raises:
+        InvalidInput: a prompt names no control image, without which the trainer fails at the first sample.
+    """
+    prompts = knobs.sample_prompts or []
+    process["sample"]["prompts"] = list(prompts)
+    process["train"]["disable_sampling"] = not prompts
+    missing = [place for place, prompt in enumerate(prompts) if "--ctrl_img" not in prompt]
+    if missing:
+        raise InvalidInput(
+            "Samples of this model need a control image: add --ctrl_img and a path in the workspace to each prompt.",
+            details=[
+                {"field": f"sample_prompts[{place}]", "error": "has no --ctrl_img"} for place in missing
+            ],
+        )

@@ -47,6 +47,10 @@ class Preset:
     trainers: tuple[str, ...]
     #: The one with the least memory first.
     tiers: tuple[Tier, ...]
+    #: Where its values come from: a file of AI Toolkit, or `ui:` and a model of its UI.
+    upstream: str
+    #: Whether every sample needs a control image, so that there are none unless the caller's prompts name one each.
+    samples_need_control: bool
     #: AI Toolkit config without name, dataset and output folder. Do not change it: all callers share it.
     config: Mapping[str, Any]
 
@@ -133,6 +137,9 @@ def _load(name: str) -> Preset:
     content = _read(name)
     base = _read(_BASE)
     process = merged(base["config"]["process"][0], content["process"])
+    samples_need_control = content.get("samples_need_control", False)
+    if samples_need_control:
+        process = merged(process, {"sample": {"prompts": []}, "train": {"disable_sampling": True}})
     return Preset(
         name=name,
         description=content["description"],
@@ -144,6 +151,8 @@ def _load(name: str) -> Preset:
             Tier(name=tier, gpu_memory_bytes=fields["gpu_memory_bytes"], process=fields.get("process", {}))
             for tier, fields in content["tiers"].items()
         ),
+        upstream=content["upstream"],
+        samples_need_control=samples_need_control,
         config={**base, "config": {"process": [process]}},
     )
 
