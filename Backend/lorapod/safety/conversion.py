@@ -39,14 +39,12 @@ def in_8_bits(image: Image) -> Image:
     """
     if not is_deep(image):
         return image
-    low, high = image.getextrema()
-    assert isinstance(low, int | float)
+    values = image.convert("F")
+    _, high = values.getextrema()
     assert isinstance(high, int | float)
-    whole = 1.0 if image.mode == "F" else float(_MAX_16)
-    scale = _MAX_8 / max(whole, high)
+    scale = _MAX_8 / max(1.0 if image.mode == "F" else float(_MAX_16), high)
     # The offset rounds: the conversion cuts fractions off.
-    fractions = image.convert("F").point(lambda value: value * scale + 0.5)
-    return fractions.convert("L")
+    return values.point(lambda value: value * scale + 0.5).convert("L")
 
 
 def as_input_image(path: Path, *, name: str) -> tuple[Path, str | None]:
@@ -125,10 +123,10 @@ def _plain(image: Image) -> Image:
 
 def _told(image: ImageFile, found: str, name: str) -> str:
     frames = getattr(image, "n_frames", 1)
-    what = [f"of its {frames} frames only the first is used"] if frames > 1 else []
-    what += ["its values were scaled to 8 bits"] if is_deep(image) else []
-    what = what if found == "PNG" else ["it was converted to PNG", *what]
-    return f"{name}: the image is a {found}; {' and '.join(what)}."
+    changes = [] if found == "PNG" else [f"converted from {found} to PNG"]
+    changes += ["scaled to 8 bits"] if is_deep(image) else []
+    changes += [f"only the first of its {frames} frames is used"] if frames > 1 else []
+    return f"{name}: {', '.join(changes)}."
 
 
 def _is_deep_file(path: Path) -> bool:

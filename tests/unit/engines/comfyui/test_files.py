@@ -67,3 +67,15 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="image"):
         fitted(source, tmp_path / "out.png", width=None, height=None)
+
+
+def test_16_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    deep = Image.new("I;16", (3, 1))
+    deep.putdata([0, 32_896, 65_535])
+    deep.save(source)
+
+    fitted(source, target, width=None, height=None)
+
+    with Image.open(target) as picture:
+        assert [picture.getpixel((x, 0)) for x in range(3)] == [(0, 0, 0), (128, 128, 128), (255, 255, 255)]
