@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from mimetypes import MimeTypes
 
 from lorapod.wire import dataset
 
@@ -25,7 +26,7 @@ VIDEO_SUFFIXES = dataset.VIDEO_SUFFIXES
 AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".aac", ".ogg", ".m4a"})
 
 _KINDS = {
-    FileKind.IMAGE: {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"},
+    FileKind.IMAGE: {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".apng"},
     FileKind.CAPTION: CAPTION_SUFFIXES,
     FileKind.MODEL: {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf"},
     FileKind.LOG: {".log"},
@@ -35,6 +36,24 @@ _KINDS = {
 }
 _KIND_OF_SUFFIX = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
 
+#: Not the machine's own list: a slim image has none.
+_TYPES = MimeTypes()
+for _suffix, _type in {
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".apng": "image/apng",
+    ".mkv": "video/x-matroska",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".glb": "model/gltf-binary",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".jsonl": "application/jsonl",
+}.items():
+    _TYPES.add_type(_type, _suffix)
+
 #: Folders of a trainer's caches: it computes them from a dataset, and can compute them again.
 CACHE_FOLDERS = frozenset({"_latent_cache", "_t_e_cache", "_clip_vision_cache"})
 
@@ -42,6 +61,11 @@ CACHE_FOLDERS = frozenset({"_latent_cache", "_t_e_cache", "_clip_vision_cache"})
 def kind_of(name: str) -> FileKind:
     """Return the kind of a file of that name."""
     return _KIND_OF_SUFFIX.get(suffix_of(name), FileKind.OTHER)
+
+
+def content_type_of(name: str) -> str:
+    """Return the media type of a file of that name."""
+    return _TYPES.guess_type(name)[0] or "application/octet-stream"
 
 
 def suffix_of(name: str) -> str:

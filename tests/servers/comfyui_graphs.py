@@ -73,3 +73,23 @@ def half_valid() -> Graph:
         "4": node("LoadImage", image="nowhere.png"),
         "5": node("SaveImage", images=["4", 0], filename_prefix="lost"),
     }
+
+
+def animations(frames: int = 3) -> Graph:
+    """Pictures of different colours, saved as animations; one frame is a still image."""
+    graph = {"0": canvas(16, 0x102030)}
+    for number in range(1, frames):
+        graph[f"next{number}"] = canvas(16, 0x102030 + 0x30 * number)
+        graph[str(number)] = node("ImageBatch", image1=[str(number - 1), 0], image2=[f"next{number}", 0])
+    batch = [str(frames - 1), 0]
+    graph["webp"] = node(
+        "SaveAnimatedWEBP",
+        images=batch,
+        filename_prefix="moves",
+        fps=8.0,
+        lossless=True,
+        quality=80,
+        method="default",
+    )
+    graph["png"] = node("SaveAnimatedPNG", images=batch, filename_prefix="moves", fps=8.0, compress_level=1)
+    return graph

@@ -41,17 +41,27 @@ _LISTED = frozenset({*_LISTS, *_MODEL_FOLDERS})
 
 @dataclass(frozen=True)
 class Shade:
-    """A batch of pictures of one colour."""
+    """A batch of pictures of one colour each."""
 
     width: int
     height: int
     count: int
     colour: int
+    #: Those of further pictures.
+    then: tuple[int, ...] = ()
 
     def save(self, path: Path, kind: str | None = None, **more: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        rgb = (self.colour >> 16 & 255, self.colour >> 8 & 255, self.colour & 255)
-        Image.new("RGB", (self.width, self.height), rgb).save(path, format=kind, **more)
+        self._frames()[0].save(path, format=kind, **more)
+
+    def save_animated(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first, *rest = self._frames()
+        first.save(path, save_all=True, append_images=rest)
+
+    def _frames(self) -> list[Image.Image]:
+        colours = ((each >> 16 & 255, each >> 8 & 255, each & 255) for each in (self.colour, *self.then))
+        return [Image.new("RGB", (self.width, self.height), rgb) for rgb in colours]
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,23 @@ def _save(suffix: str, extra: dict[str, Any] | None = None, key: str = "images")
         return (), {key: [shown], **(extra or {})}
 
     return run
+
+
+def _save_animated(suffix: str, key: str = "images") -> Any:
+    """Under `images` with a mark, as stills are."""
+
+    def run(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        path, shown = folders.next_file(inputs["filename_prefix"], suffix)
+        inputs["images"].save_animated(path)
+        return (), {key: [shown], "animated": [True]}
+
+    return run
+
+
+def _batch(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
+    first, second = inputs["image1"], inputs["image2"]
+    then = (*first.then, second.colour, *second.then)
+    return (Shade(first.width, first.height, first.count + second.count, first.colour, then),), None
 
 
 def _save_of_an_extension(inputs: dict[str, Any], folders: Folders) -> Any:
@@ -182,6 +209,7 @@ NODES: dict[str, NodeClass] = {
     "VHS_LoadVideoPath": NodeClass({"video": None}, _load),
     "PrimitiveInt": NodeClass({"value": -(1 << 63)}, _through("value")),
     "PrimitiveString": NodeClass({"value": None}, _through("value")),
+    "ImageBatch": NodeClass({"image1": None, "image2": None}, _batch),
     "ImageInvert": NodeClass({"image": None}, _invert),
     "ImageSharpen": NodeClass({"image": None, "sharpen_radius": 1, "sigma": 0.1, "alpha": 0}, _sharpen),
     "ImageAddNoise": NodeClass({"image": None, "seed": 0, "strength": 0}, _through("image")),
@@ -235,6 +263,15 @@ NODES: dict[str, NodeClass] = {
         _save(".mp4", {"animated": [True]}),
         output_node=True,
     ),
+    "SaveAnimatedWEBP": NodeClass(
+        {**_PICTURES, **dict.fromkeys(("fps", "lossless", "quality", "method"))},
+        _save_animated(".webp"),
+        output_node=True,
+    ),
+    "SaveAnimatedPNG": NodeClass(
+        {**_PICTURES, "fps": None, "compress_level": None}, _save_animated(".png"), output_node=True
+    ),
+    "SaveGIF": NodeClass(_PICTURES, _save_animated(".gif", key="gifs"), output_node=True),
     "SaveAudio": NodeClass(_AUDIO, _save(".flac", key="audio"), output_node=True),
     "SaveLatent": NodeClass(
         {"samples": None, "filename_prefix": None}, _save(".latent", key="latents"), output_node=True

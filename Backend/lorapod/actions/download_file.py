@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,14 +14,12 @@ from lorapod.actions.action import Action, RunPodJob, TimeLimit
 from lorapod.errors import NotFound
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import largest_part_bytes, read_part
-from lorapod.kinds import is_hidden
+from lorapod.kinds import content_type_of, is_hidden
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares
 from lorapod.thread_pools import FILES
 from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result
 from lorapod.workspace import Workspace
-
-_OCTETS = "application/octet-stream"
 
 
 class Transfer(StrEnum):
@@ -137,7 +134,7 @@ class FileParts:
             length=len(part.data),
             next_offset=part.next_offset,
             eof=part.eof,
-            content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
+            content_type=content_type_of(path.name),
             sha256=self.digests.sha256(path),
             data=base64.b64encode(part.data).decode("ascii"),
         )
@@ -161,7 +158,7 @@ class FileParts:
             length=size_bytes,
             next_offset=size_bytes,
             eof=True,
-            content_type=mimetypes.guess_type(path.name)[0] or _OCTETS,
+            content_type=content_type_of(path.name),
             sha256=sha256,
             url=shared.url,
             expires_at=shared.expires_at,

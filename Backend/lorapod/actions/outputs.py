@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import logging
-import mimetypes
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import Any
 from lorapod.actions.action import RunPodJob
 from lorapod.errors import InvalidInput, Unsupported, WorkerError
 from lorapod.files.digests import DigestBook
-from lorapod.kinds import FileKind, kind_of
-from lorapod.safety.images import measure
+from lorapod.files.image_header import image_header
+from lorapod.kinds import FileKind, content_type_of, kind_of
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares
 from lorapod.wire.generation import Delivery, OutputType, OutputView
@@ -28,8 +26,6 @@ _ROOM_BYTES = 100_000
 
 #: What one file adds to an answer beside its bytes; a signed URL is most of it.
 _FILE_BYTES = 2_000
-
-_OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +81,8 @@ class OutputDelivery:
             warnings.append(_too_large(whole, self.settings.max_reply_bytes, delivery))
         views: dict[FileKind, list[OutputView]] = {FileKind.IMAGE: [], FileKind.VIDEO: [], FileKind.OTHER: []}
         for each in made:
-            view = self._plain(each)
-            place = views.get(kind_of(each.path.name), views[FileKind.OTHER])
+            kind, view = self._plain(each)
+            place = views.get(kind, views[FileKind.OTHER])
             if delivery in {Delivery.URL, Delivery.BUCKET}:
                 view = self._by_url(each, view, job, warnings, of_job=delivery is Delivery.BUCKET)
             # What was made is not lost with the bucket: callers of this form know base64 too.
@@ -126,20 +122,21 @@ class OutputDelivery:
             warnings.append(f"The results are not in the S3 bucket: {missing}")
         return missing == ""
 
-    def _plain(self, made: _Made) -> OutputView:
-        width = height = None
-        if kind_of(made.path.name) is FileKind.IMAGE:
-            with contextlib.suppress(WorkerError):
-                image = measure(made.path)
-                width, height = image.width, image.height
-        return OutputView(
-            filename=made.path.name,
+    def _plain(self, made: _Made) -> tuple[FileKind, OutputView]:
+        """Return the file's kind and its description; an animation is a video, whatever its suffix."""
+        name = made.path.name
+        kind = kind_of(name)
+        header = image_header(made.path) if kind is FileKind.IMAGE else None
+        if header is not None and header.animated:
+            kind = FileKind.VIDEO
+        return kind, OutputView(
+            filename=name,
             type=OutputType.PATH,
             path=self.workspace.relative(made.path),
-            content_type=mimetypes.guess_type(made.path.name)[0] or _OCTETS,
+            content_type=content_type_of(name) if header is None else header.content_type,
             size_bytes=made.size_bytes,
-            width=width,
-            height=height,
+            width=None if header is None else header.width,
+            height=None if header is None else header.height,
             seed=made.seed,
         )
 

@@ -191,10 +191,10 @@ class OutputView(WireModel):
     url: str | None = Field(default=None, description="Where it can be fetched, without credentials.")
     expires_at: Moment | None = Field(default=None, description="Until when the URL works.")
     path: RelativePath = Field(description="Relative to the workspace; `download_file` takes it.")
-    content_type: str = Field(description="Media type, by its name.")
+    content_type: str = Field(description="Media type: of an image by its content, else by its name.")
     size_bytes: int = Field(description="Its size.")
-    width: int | None = Field(default=None, description="Of an image, in pixels.")
-    height: int | None = Field(default=None, description="Of an image, in pixels.")
+    width: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
+    height: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
     seed: int | None = Field(default=None, description="The seed that makes it again.")
     error: str | None = Field(
         default=None, description="Why it does not come as the request asked; left out if it does."

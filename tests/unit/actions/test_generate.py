@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tests.unit.actions.desk import Desk
 
+from lorapod.engines.port import GeneratedFile, Generation, GenerationResult, GenerationRun
 from lorapod.settings import Settings
 from lorapod.telemetry import Gpu
 from lorapod.testing.objects import MemoryObjects
@@ -292,3 +293,30 @@ def test_an_engine_that_needs_a_gpu_is_refused_without_one(
 
 def _open(store: MemoryObjects) -> Any:
     return contextlib.nullcontext(store)
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix", "content_type"),
+    [("GIF", "gif", "image/gif"), ("WEBP", "webp", "image/webp"), ("PNG", "png", "image/apng")],
+)
+def test_an_animation_is_a_video_and_a_still_is_an_image(
+    form: str, suffix: str, content_type: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(generation: Generation, _run: GenerationRun) -> GenerationResult:
+        files = []
+        for frames in (3, 1):
+            first, *rest = (Image.new("RGB", (6, 4), (40 * number, 0, 0)) for number in range(frames))
+            path = generation.folder / f"of{frames}.{suffix}"
+            first.save(path, form, save_all=True, append_images=rest)
+            files.append(GeneratedFile(path=path, seed=1))
+        return GenerationResult(files=files)
+
+    monkeypatch.setattr(desk.engine, "generate", draw)
+    answer = desk.ask(type="generate", prompt="it moves", seed=1)
+
+    [video], [image] = answer["videos"], answer["images"]
+    assert (video["filename"], video["content_type"], video["width"]) == (f"of3.{suffix}", content_type, 6)
+    assert image["filename"] == f"of1.{suffix}"
+    assert image["content_type"] == content_type.replace("apng", "png")
+    assert Image.open(io.BytesIO(base64.b64decode(video["data"]))).n_frames == 3  # type: ignore[attr-defined]
+    assert answer["other"] == []
