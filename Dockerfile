@@ -116,6 +116,12 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential ffmpeg libgl1 libglib2.0-0 python3-dev \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=comfyui-source --chown=lorapod:lorapod /app/ComfyUI /app/ComfyUI
+# Extensions (custom nodes), as COMFYUI_NODES at runtime: docs/howto/comfyui.md. One that cannot be installed ends the build.
+ARG COMFYUI_NODES=
+RUN if [ -n "${COMFYUI_NODES}" ]; then \
+        COMFYUI_PATH=/app/ComfyUI python -m lorapod.engines.comfyui.extensions --in-place "${COMFYUI_NODES}" \
+        && chown -R lorapod:lorapod /app/ComfyUI/custom_nodes; \
+    fi
 ENV START_COMFYUI=true COMFYUI_PATH=/app/ComfyUI ENGINE=comfyui
 
 # --- swarmui: generation with SwarmUI, which uses ComfyUI ---------------------------------------------------------

@@ -188,6 +188,21 @@ place_comfyui() {
     export COMFYUI_PYTHON=${COMFYUI_PYTHON:-$COMFYUI_PATH/.venv/bin/python}
 }
 
+# Install the extensions that COMFYUI_NODES asks for, and choose the Python that has what they need. What cannot be
+# installed is named here and in `health`, and does not prevent the start. In the background, so that a signal ends it.
+add_nodes() {
+    comfyui_python=$COMFYUI_PYTHON
+    [ -n "${COMFYUI_NODES:-}" ] || return 0
+    setsid "$python" -m lorapod.engines.comfyui.extensions >"$run/comfyui-python" &
+    servers+=("$!")
+    if wait "$!"; then
+        comfyui_python=$(cat "$run/comfyui-python")
+    else
+        say "the extensions of COMFYUI_NODES could not be looked at; see the output above"
+    fi
+    unset 'servers[-1]'
+}
+
 place_swarmui() {
     export SWARMUI_PATH=${SWARMUI_PATH:-/app/SwarmUI}
     export SWARMUI_API_URL=${SWARMUI_API_URL:-http://${SWARMUI_HOST:-127.0.0.1}:${SWARMUI_PORT:-7801}}
@@ -205,7 +220,7 @@ start_comfyui() {
     local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log
     # COMFYUI_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
-    start_server comfyui "$log" "$COMFYUI_PYTHON" "$COMFYUI_PATH/main.py" --listen 127.0.0.1 \
+    start_server comfyui "$log" "$comfyui_python" "$COMFYUI_PATH/main.py" --listen 127.0.0.1 \
         --port "$(port_of "$COMFYUI_URL")" --disable-auto-launch ${COMFYUI_ARGS:-}
     await_server ComfyUI "$log" comfyui_is_ready
 }
@@ -265,7 +280,7 @@ main() {
     if is_true "${START_COMFYUI:-}"; then comfyui=true && place_comfyui; fi
     if is_true "${START_SWARMUI:-}"; then swarmui=true && place_swarmui; fi
     if $comfyui || $swarmui; then link_models; fi
-    if $comfyui; then start_comfyui; fi
+    if $comfyui; then add_nodes && start_comfyui; fi
     if $swarmui; then start_swarmui; fi
     printf '%s\n' "$$" >"$run/handler.pid"
     say "workspace $WORKSPACE_PATH, handler ${HANDLER:-backend}"

@@ -36,6 +36,11 @@ TRAINER_ENVIRONMENT = re.compile(
 )
 
 
+#: What git and pip may see beside that: where packages come from, and how to get at them.
+_INSTALLER_ENVIRONMENT = re.compile(
+    r"PIP_[A-Z0-9_]+|GIT_(SSH|SSH_COMMAND|ASKPASS|TERMINAL_PROMPT|(CONFIG|SSL|HTTP|PROXY)_[A-Z0-9_]+)|SSH_AUTH_SOCK"
+)
+
 #: Names of variables that hold secrets.
 SECRET_NAME = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)", re.IGNORECASE)
 
@@ -249,3 +254,10 @@ class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
         if self.hf_token is not None:
             inherited["HF_TOKEN"] = self.hf_token.get_secret_value()
         return inherited
+
+    def installer_environment(self) -> Mapping[str, str]:
+        """Return the variables that git, pip and installers of extensions inherit: no token of the worker's."""
+        allowed = (TRAINER_ENVIRONMENT, _INSTALLER_ENVIRONMENT)
+        return {
+            name: value for name, value in os.environ.items() if any(each.fullmatch(name) for each in allowed)
+        }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.comfyui_extensions import Repository
 from tests.servers.ports import free_port
 
 from lorapod.client import Client
@@ -113,6 +114,8 @@ def comfyui(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "main.py").write_text(SERVER)
     (folder / "requirements.txt").write_text("")
+    (folder / "comfy").mkdir()
+    (folder / "comfy" / "__init__.py").write_text("")
     return folder
 
 
@@ -254,6 +257,35 @@ class TestServers:
         linked = Path(with_comfyui["COMFYUI_PATH"]) / "models"
         assert (linked / "text_encoders").resolve() == volume / "models" / "text_encoders"
         assert (linked / "diffusion_models").resolve() == volume / "models" / "diffusion_models"
+
+    def test_extensions_are_installed_before_it_starts_and_one_that_fails_is_named(
+        self, with_comfyui: dict[str, str], tmp_path: Path, volume: Path
+    ) -> None:
+        good, bad = Repository(tmp_path / "Good"), Repository(tmp_path / "Bad")
+        wanted = f"{good.entry},{bad.url}@{'0' * 40}"
+        code, out, error = run({**with_comfyui, "READY": "/", "COMFYUI_NODES": wanted})
+
+        assert code == 0, error
+        assert "Bad was not installed: git: fatal:" in error
+        assert "ComfyUI is ready" in error
+        assert (Path(with_comfyui["COMFYUI_PATH"]) / "custom_nodes/Good/__init__.py").exists()
+        # A worker that starts ComfyUI again finds the extensions by itself.
+        assert handler_environment(out)["COMFYUI_PYTHON"] == with_comfyui["COMFYUI_PYTHON"]
+
+    def test_a_signal_while_extensions_are_installed_ends_it(
+        self, with_comfyui: dict[str, str], tmp_path: Path
+    ) -> None:
+        begun = tmp_path / "begun"
+        waiting = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep({DEADLINE_S})"
+        nodes = Repository(tmp_path / "Nodes", **{"install.py": waiting})
+        process = start({**with_comfyui, "COMFYUI_NODES": nodes.entry})
+        wait_for(begun.exists)
+
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+
+        assert process.returncode == 143
+        assert not (Path(with_comfyui["COMFYUI_PATH"]) / "custom_nodes/Nodes").exists()
 
     def test_one_that_ends_while_it_starts_is_told_with_its_last_lines(
         self, with_comfyui: dict[str, str]

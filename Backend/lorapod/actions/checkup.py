@@ -186,6 +186,9 @@ def _engine_checks(statuses: Mapping[str, EngineStatus] | None, settings: Settin
     if statuses is None:
         yield CheckView(name="engines", ok=False, detail="Looking for the engines takes too long.")
         return
+    for each in statuses.values():
+        for name, problem in each.problems.items():
+            yield CheckView(name=name, ok=False, detail=problem)
     if settings.engine == AUTO:
         return
     status = statuses.get(settings.engine)

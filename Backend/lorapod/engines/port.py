@@ -36,6 +36,8 @@ class EngineStatus:
     resident: bool = False
     #: The model that it has loaded; None if it does not say.
     model: str | None = None
+    #: What does not work though the engine does: a sentence that says what to do, by the name of the check in `health`.
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

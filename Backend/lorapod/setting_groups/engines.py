@@ -49,6 +49,17 @@ class EngineSettings(BaseSettings):
         default=None,
         description="Key for ComfyUI's API nodes if a request has no `comfy_org_api_key`; sent with every workflow.",
     )
+    comfyui_nodes: str = Field(
+        default="",
+        description="Extensions (custom nodes) that are installed once for all workers of the volume: names of ComfyUI's "
+        "registry (`name` or `name@version`), git URLs at a commit (`https://…/x.git@<commit>`), or `video`, a set of six; "
+        "separated by commas or spaces.",
+    )
+    comfyui_registry_url: str = Field(
+        default="https://api.comfy.org",
+        pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
+        description="The registry of ComfyUI's extensions.",
+    )
     comfy_history_attempts: PositiveInt = Field(
         default=20,
         description="How often ComfyUI is asked for the results of an ended prompt before the generation fails.",

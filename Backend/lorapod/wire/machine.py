@@ -20,7 +20,8 @@ class CheckView(WireModel):
     """One check."""
 
     name: str = Field(
-        description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>` or `engine:<name>`."
+        description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>`, `engine:<name>`, `events:<name>`, or "
+        "`extension:<name>` for an extension of ComfyUI that could not be installed."
     )
     ok: bool = Field(description="Whether it is as the worker needs it.")
     detail: str = Field(description="What was found, in one sentence.")

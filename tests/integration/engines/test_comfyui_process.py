@@ -16,6 +16,7 @@ import pytest
 from tests.integration.engines.conftest import ENVIRONMENT, Bench, OpenBench
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import VERSION
+from tests.servers.comfyui_extensions import Repository
 from tests.servers.comfyui_process import install
 from tests.servers.comfyui_real import real_arguments, real_installation
 from tests.servers.ports import free_port
@@ -319,3 +320,46 @@ def test_the_real_one_is_started_killed_and_started_again(tmp_path: Path, open_b
     assert "once more" in " ".join(bench.runs[0].lines)
     bench.engine.release()
     assert not list((base / "output").glob("lorapod/*"))
+
+
+def test_extensions_are_installed_before_it_starts(root: Path, tmp_path: Path, open_bench: OpenBench) -> None:
+    good, bad = Repository(tmp_path / "Good"), Repository(tmp_path / "Bad")
+    bench = open_bench(
+        f"http://127.0.0.1:{free_port()}",
+        root,
+        comfyui_python=Path(sys.executable),
+        comfyui_nodes=f"{good.entry} {bad.url}@{'0' * 40}",
+    )
+    assert bench.engine.probe().problems == {}
+
+    made = bench.make(workflow=graphs.picture())
+
+    assert made.files
+    assert "Bad was not installed: git: fatal:" in "\n".join(bench.runs[0].lines)
+    assert (root / "custom_nodes/Good/__init__.py").exists()
+    [(name, problem)] = bench.engine.probe().problems.items()
+    assert (name, "Bad was not installed" in problem) == ("extension:Bad", True)
+    # A ComfyUI of an image runs in an environment of the volume that adds to its own.
+    [server] = servers_of(bench)
+    assert Path(server.cmdline()[0]).is_relative_to(bench.workspace.root)
+
+
+def test_a_stop_while_extensions_are_installed_starts_nothing(
+    root: Path, tmp_path: Path, open_bench: OpenBench
+) -> None:
+    begun = tmp_path / "begun"
+    waiting = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep({DEADLINE_S})"
+    nodes = Repository(tmp_path / "Nodes", **{"install.py": waiting})
+    bench = open_bench(
+        f"http://127.0.0.1:{free_port()}",
+        root,
+        comfyui_python=Path(sys.executable),
+        comfyui_nodes=nodes.entry,
+    )
+    run = RecordedRun(environment=ENVIRONMENT)
+    run.stopped = begun.exists  # type: ignore[method-assign]
+
+    with pytest.raises(GenerationStopped):
+        bench.engine.generate(bench.generation(workflow=graphs.picture()), run)
+
+    assert servers_of(bench) == []

@@ -296,3 +296,15 @@ async def test_a_comfyui_that_is_started_needs_a_gpu_unless_its_arguments_say_ot
         answer = await caller.send(type="generate", workflow=graphs.picture())
 
     assert answer.get("status", answer.get("code")) == status
+
+
+async def test_health_names_an_extension_that_cannot_be_installed(
+    tmp_path: Path, stand_in: ComfyUIStandIn
+) -> None:
+    more = {"comfyui_nodes": "https://git.example.com/Nodes.git"}
+    async with worker_without_gpu(tmp_path / "workspace", stand_in.url, stand_in.root, **more) as caller:
+        answer = await caller.send(type="health")
+
+    [check] = [check for check in answer["checks"] if check["name"].startswith("extension:")]
+    assert (check["ok"], answer["status"]) == (False, "degraded")
+    assert "has no commit: add @ and all 40 digits" in check["detail"]

@@ -51,7 +51,10 @@ class ComfyUIEngine:
         return self._server.needs_gpu()
 
     def probe(self) -> EngineStatus:
-        """Return whether a server answers, or could be started."""
+        """Return whether a server answers, or could be started, and which of its extensions are missing."""
+        return replace(self._probe(), problems=self._server.problems())
+
+    def _probe(self) -> EngineStatus:
         view = self._server.look()
         if view.stats is not None:
             version = view.stats["system"].get("comfyui_version")

@@ -13,6 +13,7 @@ from typing import Any
 
 from yarl import URL
 
+from lorapod.engines.comfyui.extensions.preparation import extension_problems, with_extensions
 from lorapod.engines.comfyui.folders import argv_of
 from lorapod.engines.comfyui.server_child import ServerChild
 from lorapod.engines.comfyui.server_probe import ServerView, has_gpu, is_local, look_at
@@ -114,6 +115,10 @@ class ComfyServer:
         """Probe the URL; any thread."""
         return look_at(self.url, timeout_s)
 
+    def problems(self) -> Mapping[str, str]:
+        """Return what is wrong with the extensions that are asked for, as `health` shows it; any thread."""
+        return extension_problems(self._settings.comfyui_nodes, self.root, self._workspace)
+
     def needs_gpu(self) -> bool:
         """Return whether this machine must have a GPU; any thread.
 
@@ -160,11 +165,11 @@ class ComfyServer:
                     f"The program at {self.url} is not ComfyUI.", hint="Give COMFYUI_URL another port."
                 )
             self._check_start(before)
-            if not view.listens and not self.owned:
-                self._start(run)
             if not started:
                 run.report(GenerationProgress(detail="starting ComfyUI"))
                 started = True
+            if not view.listens and not self.owned:
+                self._start(run, until_s)
             self._wait_a_little(run, until_s)
 
     def check(self) -> bool:
@@ -229,7 +234,7 @@ class ComfyServer:
                 raise
             logger.warning("comfyui ended between jobs", extra={"reason": error.message})
 
-    def _start(self, run: GenerationRun) -> None:
+    def _start(self, run: GenerationRun, until_s: float) -> None:
         installation, detail = self.find()
         if installation is None:
             raise UpstreamError(f"No ComfyUI answers at {self.url}. {detail}")
@@ -238,6 +243,7 @@ class ComfyServer:
                 f"ComfyUI ended {self._crashes} times in a row and is not restarted for a while.",
                 hint="Its last output is in the logs of the generations that it failed.",
             )
+        installation = with_extensions(installation, self._settings, self._workspace, run, until_s=until_s)
         spec = self._spec(installation, cpu=run.slot.gpu is None)
         with self._lock:
             if self._closed:
