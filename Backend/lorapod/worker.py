@@ -34,6 +34,7 @@ from lorapod.files.digests import DigestBook
 from lorapod.lease import LeaseTimes
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.download import ModelDownloads
+from lorapod.models.layout import begin_look
 from lorapod.models.links import begin_linking, link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.console import Console
@@ -114,6 +115,7 @@ class Worker:
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
         threading.Thread(target=self._empty_trash, name="trash", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
+        begin_look(self.services.settings, self.services.workspace)
         with suppress(WorkerError):
             # Import the default trainer, so that the first training starts warm.
             self.context.begin_soon(self.services.trainers.choose(self.services.settings.trainer).warm)

@@ -12,6 +12,7 @@ from lorapod.engines.port import EngineStatus
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import Courier
 from lorapod.events.port import SinkState
+from lorapod.models.layout import LayoutReport, look_at_layout, missing_volume, short_text
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, GpuReport, Memory, Telemetry
 from lorapod.telemetry.probe import Probe
@@ -39,6 +40,7 @@ class Findings:
     trainers: Mapping[str, TrainerStatus] | None
     engines: Mapping[str, EngineStatus] | None
     sinks: Sequence[SinkState] | OSError | None
+    layout: LayoutReport | OSError | None = None
 
     def checks(self, settings: Settings) -> list[CheckView]:
         """Judge what was found by what the settings ask for."""
@@ -55,6 +57,7 @@ class Findings:
             *_trainer_checks(self.trainers, settings),
             *_engine_checks(self.engines, settings),
             *_event_checks(self.sinks),
+            *_volume_checks(self.layout, settings),
         ]
 
 
@@ -69,9 +72,13 @@ class Checkup:
         trainers: TrainerRegistry,
         engines: EngineRegistry,
         courier: Courier,
+        whole_volume: bool = False,
         look_s: float = LOOK_S,
     ) -> None:
-        """Look at nothing yet; each thing then has `look_s` seconds to answer."""
+        """Look at nothing yet; each thing then has `look_s` seconds to answer.
+
+        With `whole_volume`, every model folder of the volume is looked into.
+        """
         self._look_s = look_s
         self._telemetry = telemetry
         self._disk = Probe("disk", lambda: _disk(telemetry, workspace))
@@ -79,6 +86,7 @@ class Checkup:
         self._trainers = Probe("trainers", trainers.statuses)
         self._engines = Probe("engines", engines.statuses)
         self._sinks = Probe("events", lambda: _sinks(courier))
+        self._layout = Probe("volume", lambda: _layout(workspace, whole=whole_volume))
 
     async def look(self) -> Findings:
         """Look at everything at once."""
@@ -89,9 +97,14 @@ class Checkup:
             self._fresh(self._unwritable),
         )
         software = asyncio.gather(
-            self._latest(self._trainers), self._latest(self._engines), self._latest(self._sinks)
+            self._latest(self._trainers),
+            self._latest(self._engines),
+            self._latest(self._sinks),
+            self._latest(self._layout),
         )
-        (memory, gpus, disk, unwritable), (trainers, engines, sinks) = await asyncio.gather(machine, software)
+        (memory, gpus, disk, unwritable), (trainers, engines, sinks, layout) = await asyncio.gather(
+            machine, software
+        )
         return Findings(
             memory=memory,
             gpus=gpus,
@@ -100,6 +113,7 @@ class Checkup:
             trainers=trainers,
             engines=engines,
             sinks=sinks,
+            layout=layout,
         )
 
     async def _fresh(self, probe: Probe[T]) -> T | None:
@@ -113,6 +127,13 @@ class Checkup:
 def _sinks(courier: Courier) -> Sequence[SinkState] | OSError:
     try:
         return courier.states()
+    except OSError as error:
+        return error
+
+
+def _layout(workspace: Workspace, *, whole: bool) -> LayoutReport | OSError:
+    try:
+        return look_at_layout(workspace, whole=whole)
     except OSError as error:
         return error
 
@@ -215,6 +236,23 @@ def _event_checks(sinks: Sequence[SinkState] | OSError | None) -> list[CheckView
         )
         for sink in sinks
     ]
+
+
+def _volume_checks(layout: LayoutReport | OSError | None, settings: Settings) -> Iterator[CheckView]:
+    """Name models that no engine finds; they are a fault only if NETWORK_VOLUME_DEBUG is set."""
+    debug = settings.network_volume_debug
+    if isinstance(layout, LayoutReport):
+        problems = [text for text in (missing_volume(settings) if debug else "", *layout.problems) if text]
+        if not debug and problems:
+            yield CheckView(name="volume", ok=True, detail=short_text(layout))
+        elif debug:
+            counts = {name: count for name, count in layout.folders.items() if count}
+            found = ", ".join(f"{name} {count}" for name, count in counts.items())
+            detail = " ".join(problems) or f"Models below `models/`, by folder: {found}."
+            yield CheckView(name="volume", ok=not problems, detail=detail)
+    elif debug:
+        reason = "does not answer" if layout is None else f"cannot be read: {layout.strerror}"
+        yield CheckView(name="volume", ok=False, detail=f"The volume {reason}.")
 
 
 def _gigabytes(size_bytes: int) -> str:

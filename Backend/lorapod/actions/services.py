@@ -75,6 +75,7 @@ class Services:
             trainers=self.trainers,
             engines=self.engines,
             courier=self.courier,
+            whole_volume=self.settings.network_volume_debug,
         )
 
     @cached_property

@@ -30,3 +30,8 @@ class ModelSettings(BaseSettings):
     max_model_bytes: PositiveInt = Field(
         default=200_000_000_000, description="Largest model that download_model fetches, in bytes."
     )
+    network_volume_debug: bool = Field(
+        default=False,
+        description="At the start, log which models each folder of the volume holds, and everything that keeps engines from "
+        "finding them; `health` then fails its check `volume` for it. Without it, one warning names the first such thing.",
+    )

@@ -20,7 +20,7 @@ class CheckView(WireModel):
     """One check."""
 
     name: str = Field(
-        description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>`, `engine:<name>`, `events:<name>`, or "
+        description="`workspace`, `disk`, `memory`, `gpu`, `trainer:<name>`, `engine:<name>`, `events:<name>`, `volume`, or "
         "`extension:<name>` for an extension of ComfyUI that could not be installed."
     )
     ok: bool = Field(description="Whether it is as the worker needs it.")

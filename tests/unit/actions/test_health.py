@@ -109,6 +109,7 @@ async def ask(
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
             engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
             courier=cast("Any", courier or FakeCourier()),
+            whole_volume=settings.get("network_volume_debug", False),
         ),
     )
 
@@ -127,6 +128,34 @@ async def test_the_engines_are_told_and_missed_only_where_one_is_named(
     assert failing(await ask(telemetry, workspace, engine="fake")) == {}
     missed = await ask(telemetry, workspace, engine="comfyui")
     assert failing(missed) == {"engine:comfyui": "There is no such engine (ENGINE=comfyui)."}
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["by itself", "NETWORK_VOLUME_DEBUG"])
+async def test_models_where_no_engine_looks_are_told(
+    telemetry: FakeTelemetry, workspace: Workspace, *, debug: bool
+) -> None:
+    for name in ("checkpoints", "vae"):
+        (workspace.root / name).mkdir()
+        (workspace.root / name / "a.safetensors").write_bytes(b"0" * 2048)
+
+    result = await ask(telemetry, workspace, network_volume_debug=debug)
+
+    (volume,) = [check for check in result.checks if check.name == "volume"]
+    assert volume.ok is not debug
+    assert "`models/checkpoints/`" in volume.detail
+    assert ("`models/vae/`" in volume.detail) is debug
+
+
+async def test_a_volume_that_is_right_is_told_on_request(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    (workspace.models / "vae").mkdir()
+    (workspace.models / "vae/a.safetensors").write_bytes(b"0" * 2048)
+
+    result = await ask(telemetry, workspace, network_volume_debug=True)
+
+    (volume,) = [check for check in result.checks if check.name == "volume"]
+    assert (volume.ok, volume.detail) == (True, "Models below `models/`, by folder: vae 1.")
 
 
 async def test_a_fit_worker_is_ok(telemetry: FakeTelemetry, workspace: Workspace) -> None:
