@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from lorapod.setting_groups.engines import EngineSettings
 from lorapod.setting_groups.events import EventSettings
 from lorapod.setting_groups.models import ModelSettings
+from lorapod.setting_groups.retention import RetentionSettings
 from lorapod.setting_groups.stores import StoreSettings
 
 SERVERLESS_VOLUME = Path("/runpod-volume")
@@ -53,7 +54,7 @@ class TrainWait(StrEnum):
     FALSE = "false"
 
 
-class Settings(ModelSettings, StoreSettings, EventSettings, EngineSettings):
+class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, EngineSettings):
     """The worker's settings, one environment variable each (the field's name in capitals)."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)

@@ -20,6 +20,7 @@ from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
 from lorapod.deletion.plan import DeletionPlanner
+from lorapod.deletion.retention import Retention
 from lorapod.deletion.trash import Trash
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
@@ -52,6 +53,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.storage.stores import ObjectStores
+from lorapod.telemetry.volume import VolumeMeter
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
@@ -112,6 +114,7 @@ class Worker:
         self.emitter.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
+        self.services.retention.start()
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
         threading.Thread(target=self._empty_trash, name="trash", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
@@ -151,6 +154,7 @@ class Worker:
     def close(self) -> None:
         """Stop every process in good order, and send what can be; blocks for `SHUTDOWN_GRACE_S` at most."""
         deadline = Deadline.after(self.services.settings.shutdown_grace_s)
+        self.services.retention.close()
         self.services.processes.close(deadline.reserving(LAST_EVENTS_S))
         self.services.engines.close()
         self.emitter.close(deadline)
@@ -250,6 +254,10 @@ def _services(
     )
     processes = RealProcessManager(context, [trainings, generations, downloads], worker_id=settings.worker_id)
     models = WorkspaceModels(workspace=workspace, digests=digests)
+    planner = DeletionPlanner(
+        workspace, processes=processes, users=users, models=models, mirrors=mirrors, courier=events.courier
+    )
+    trash = Trash(workspace, base.store.records)
     return Services(
         settings=settings,
         clock=clock,
@@ -264,15 +272,17 @@ def _services(
         remote_datasets=fetcher,
         digests=digests,
         models=models,
-        deletions=DeletionPlanner(
-            workspace,
+        deletions=planner,
+        trash=trash,
+        volume=VolumeMeter(workspace, clock),
+        retention=Retention(
+            settings.retention,
+            workspace=workspace,
+            clock=clock,
             processes=processes,
-            users=users,
-            models=models,
-            mirrors=mirrors,
-            courier=events.courier,
+            planner=planner,
+            trash=trash,
         ),
-        trash=Trash(workspace, base.store.records),
         archives=ArchiveCache(
             workspace=workspace,
             max_bytes=settings.max_archive_bytes,

@@ -16,6 +16,7 @@ from lorapod.models.layout import LayoutReport, look_at_layout, missing_volume, 
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, GpuReport, Memory, Telemetry
 from lorapod.telemetry.probe import Probe
+from lorapod.telemetry.volume import VolumeMeter, VolumeUsage
 from lorapod.thread_pools import HEALTH
 from lorapod.trainers.port import TrainerStatus
 from lorapod.trainers.registry import AUTO, TrainerRegistry
@@ -41,6 +42,8 @@ class Findings:
     engines: Mapping[str, EngineStatus] | None
     sinks: Sequence[SinkState] | OSError | None
     layout: LayoutReport | OSError | None = None
+    #: What takes the space of the workspace, as it was measured last.
+    usage: VolumeUsage | None = None
 
     def checks(self, settings: Settings) -> list[CheckView]:
         """Judge what was found by what the settings ask for."""
@@ -58,6 +61,7 @@ class Findings:
             *_engine_checks(self.engines, settings),
             *_event_checks(self.sinks),
             *_volume_checks(self.layout, settings),
+            *_retention_check(settings),
         ]
 
 
@@ -73,6 +77,7 @@ class Checkup:
         engines: EngineRegistry,
         courier: Courier,
         whole_volume: bool = False,
+        volume: VolumeMeter,
         look_s: float = LOOK_S,
     ) -> None:
         """Look at nothing yet; each thing then has `look_s` seconds to answer.
@@ -87,6 +92,7 @@ class Checkup:
         self._engines = Probe("engines", engines.statuses)
         self._sinks = Probe("events", lambda: _sinks(courier))
         self._layout = Probe("volume", lambda: _layout(workspace, whole=whole_volume))
+        self._usage = Probe("usage", volume.latest)
 
     async def look(self) -> Findings:
         """Look at everything at once."""
@@ -102,8 +108,8 @@ class Checkup:
             self._latest(self._sinks),
             self._latest(self._layout),
         )
-        (memory, gpus, disk, unwritable), (trainers, engines, sinks, layout) = await asyncio.gather(
-            machine, software
+        (memory, gpus, disk, unwritable), (trainers, engines, sinks, layout), usage = await asyncio.gather(
+            machine, software, self._latest(self._usage)
         )
         return Findings(
             memory=memory,
@@ -114,6 +120,7 @@ class Checkup:
             engines=engines,
             sinks=sinks,
             layout=layout,
+            usage=usage,
         )
 
     async def _fresh(self, probe: Probe[T]) -> T | None:
@@ -253,6 +260,16 @@ def _volume_checks(layout: LayoutReport | OSError | None, settings: Settings) ->
     elif debug:
         reason = "does not answer" if layout is None else f"cannot be read: {layout.strerror}"
         yield CheckView(name="volume", ok=False, detail=f"The volume {reason}.")
+
+
+def _retention_check(settings: Settings) -> Iterator[CheckView]:
+    """Say what the worker deletes by itself: nobody should find that out from a missing file."""
+    if settings.retention:
+        rules = ", ".join(str(rule) for rule in settings.retention)
+        detail = (
+            f"This worker deletes by itself (RETENTION): {rules}; logs/retention.jsonl lists what it deleted."
+        )
+        yield CheckView(name="retention", ok=True, detail=detail)
 
 
 def _gigabytes(size_bytes: int) -> str:

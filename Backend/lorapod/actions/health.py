@@ -9,6 +9,7 @@ from pydantic import Field
 from lorapod import __version__
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.checkup import Checkup
+from lorapod.actions.disk_usage import volume_view
 from lorapod.clock import Clock
 from lorapod.engines.port import EngineStatus
 from lorapod.processes.manager import RealProcessManager
@@ -22,6 +23,7 @@ from lorapod.wire.machine import (
     HealthStatus,
     MemoryView,
     TrainerView,
+    VolumeView,
 )
 from lorapod.wire.model import Request, Result
 
@@ -47,6 +49,11 @@ class HealthResult(Result):
     memory: MemoryView = Field(description="The container's memory, not the host's.")
     disk: DiskView | None = Field(
         default=None, description="The workspace's file system; left out if it does not answer."
+    )
+    disk_usage: VolumeView | None = Field(
+        default=None,
+        description="What takes the space of the workspace, as it was measured last, for which see the action `disk_usage`; left "
+        "out before the first measurement, which this begins.",
     )
     processes: dict[str, int] = Field(description="This worker's live processes, counted by status.")
     trainers: list[TrainerView] = Field(description="The trainers, the preferred one first.")
@@ -81,6 +88,7 @@ async def health(
             limited_by=memory.limited_by,
         ),
         disk=_disk_view(found.disk),
+        disk_usage=None if found.usage is None else volume_view(found.usage),
         processes={"queued": 0, "running": 0, **processes.counts()},
         trainers=[
             TrainerView(name=name, available=status.available, version=status.version, detail=status.detail)

@@ -10,6 +10,7 @@ from lorapod.actions import (
     control_request,
     delete,
     describe_model,
+    disk_usage,
     download,
     download_file,
     download_model,
@@ -68,6 +69,7 @@ ACTIONS: ActionTable = MappingProxyType(
             edit_model.ACTION,
             download_model.ACTION,
             delete.ACTION,
+            disk_usage.ACTION,
         )
     }
 )

@@ -21,6 +21,7 @@ from lorapod.clock import Clock
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.deletion.plan import DeletionPlanner
+from lorapod.deletion.retention import Retention
 from lorapod.deletion.trash import Trash
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import Courier
@@ -34,6 +35,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry import Headroom, Telemetry
+from lorapod.telemetry.volume import VolumeMeter
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
@@ -65,6 +67,8 @@ class Services:
     models: WorkspaceModels
     deletions: DeletionPlanner
     trash: Trash
+    volume: VolumeMeter
+    retention: Retention
 
     @cached_property
     def checkup(self) -> Checkup:
@@ -76,6 +80,7 @@ class Services:
             engines=self.engines,
             courier=self.courier,
             whole_volume=self.settings.network_volume_debug,
+            volume=self.volume,
         )
 
     @cached_property

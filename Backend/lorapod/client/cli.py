@@ -62,7 +62,7 @@ def lorapod(
 
 
 COMMANDS = {
-    "Data": (transfer.upload, transfer.files, transfer.download, remove.rm),
+    "Data": (transfer.upload, transfer.files, transfer.download, remove.rm, remove.du),
     "Training": (
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),

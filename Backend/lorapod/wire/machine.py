@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from lorapod.wire.model import WireModel
+from lorapod.wire.model import Moment, RelativePath, WireModel
 
 
 class HealthStatus(StrEnum):
@@ -77,3 +77,29 @@ class TrainerView(WireModel):
     available: bool = Field(description="Whether it can be used on this worker.")
     version: str | None = Field(default=None, description="Its version, if it is known.")
     detail: str = Field(default="", description="Where it was found, or what is missing.")
+
+
+class VolumePartView(WireModel):
+    """One kind of files on the volume."""
+
+    name: str = Field(
+        description="`datasets`, `outputs`, `models`, `archives`, `caches`, `environments`, `programs`, `logs`, "
+        "`records`, `trash` or `other`."
+    )
+    size_bytes: int = Field(description="Size of all its files.")
+    files: int = Field(description="How many files there are.")
+
+
+class VolumeEntryView(WireModel):
+    """One folder or file on the volume."""
+
+    path: RelativePath = Field(description="Relative to the workspace.")
+    size_bytes: int = Field(description="Size of all files in it.")
+
+
+class VolumeView(WireModel):
+    """What takes the space of the workspace."""
+
+    measured_at: Moment = Field(description="When it was measured.")
+    complete: bool = Field(description="False: the measurement ended after a minute, so there is more.")
+    parts: list[VolumePartView] = Field(description="The largest first.")

@@ -87,6 +87,8 @@ class Bench:
             models=cast("Any", None),
             deletions=cast("Any", None),
             trash=cast("Any", None),
+            volume=cast("Any", None),
+            retention=cast("Any", None),
             engines=cast("Any", SimpleNamespace(statuses=dict)),
             room=cast("Any", None),
             archives=ArchiveCache(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),

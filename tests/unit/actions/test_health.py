@@ -15,6 +15,7 @@ from lorapod.events.port import SinkState
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit
+from lorapod.telemetry.volume import VolumeMeter
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.engine import FakeEngine
 from lorapod.trainers.port import TrainerStatus
@@ -110,6 +111,7 @@ async def ask(
             engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
             courier=cast("Any", courier or FakeCourier()),
             whole_volume=settings.get("network_volume_debug", False),
+            volume=VolumeMeter(workspace, clock),
         ),
     )
 
@@ -181,6 +183,7 @@ async def test_a_fit_worker_is_ok(telemetry: FakeTelemetry, workspace: Workspace
 
 
 async def test_health_leaves_nothing_behind(telemetry: FakeTelemetry, workspace: Workspace) -> None:
+    VolumeMeter(workspace, FakeClock()).measure()
     before = sorted(workspace.root.rglob("*"))
     await ask(telemetry, workspace)
     assert sorted(workspace.root.rglob("*")) == before

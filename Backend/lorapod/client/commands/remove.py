@@ -1,4 +1,4 @@
-"""`rm`: delete processes, datasets, models and files of the workspace."""
+"""`rm` and `du`: delete what is not needed, and show what takes the space."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import typer
 
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+
+#: Figures of this age, in seconds, are shown again.
+FRESH_S = 60
 
 #: Names that are listed before a person is asked; the rest is counted.
 _LISTED = 20
@@ -82,3 +85,29 @@ def _show(plans: list[Any], session: CommandSession) -> None:
     if len(names) > _LISTED:
         session.screen.line(f"and {len(names) - _LISTED} more")
     session.screen.line(f"{_counted(names)}: {size(sum(plan['freed_bytes'] for plan in plans))}")
+
+
+def du(
+    context: typer.Context,
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure now, not what was measured a minute ago.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what takes the space of the volume: datasets, outputs, models, caches, and the largest of them."""
+    with open_session(context, as_json=as_json) as session:
+        usage = session.client.call("disk_usage", max_age_s=0 if fresh else FRESH_S)
+        if as_json:
+            session.screen.answer(usage)
+            return
+        rows = [(part["name"], size(part["size_bytes"]), f"{part['files']}") for part in usage["parts"]]
+        session.screen.table(("kind", "size", "files"), rows, right=(1, 2))
+        session.screen.line("")
+        largest = [(entry["path"], size(entry["size_bytes"])) for entry in usage["largest"]]
+        session.screen.table(("largest", "size"), largest, right=(1,))
+        session.screen.line(f"{size(usage['free_bytes'])} free. `lorapod rm` deletes what is not needed.")
+        if not usage["complete"]:
+            session.screen.warn(
+                ["The volume has more files than could be counted in a minute; there is more than this."]
+            )

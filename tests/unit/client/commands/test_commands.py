@@ -263,6 +263,21 @@ class TestRm:
         assert answer == {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False}
 
 
+def test_the_space_is_shown_by_kind_and_by_folder(call: Any, queue: FakeQueue) -> None:
+    queue.actions["disk_usage"] = lambda _: {
+        "measured_at": "2026-01-31T12:00:00.000Z",
+        "complete": False,
+        "parts": [{"name": "outputs", "size_bytes": 2_000_000, "files": 3}],
+        "largest": [{"path": "output/train_0123456789ab", "size_bytes": 2_000_000}],
+        "total_bytes": 9_000_000,
+        "free_bytes": 7_000_000,
+    }
+    told = call("du", "--fresh")
+    assert queue.inputs[-1]["max_age_s"] == 0
+    for words in ("outputs", "output/train_0123456789ab", "2.0 MB", "7.0 MB free", "more than this"):
+        assert words in told
+
+
 def test_completion_and_version_are_there() -> None:
     runner = CliRunner()
 
