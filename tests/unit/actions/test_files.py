@@ -87,7 +87,7 @@ class Bench:
             models=cast("Any", None),
             deletions=cast("Any", None),
             trash=cast("Any", None),
-            volume=cast("Any", None),
+            volume=cast("Any", SimpleNamespace(latest=lambda: None)),
             retention=cast("Any", None),
             engines=cast("Any", SimpleNamespace(statuses=dict)),
             room=cast("Any", None),
