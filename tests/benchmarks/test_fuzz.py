@@ -15,7 +15,8 @@ from tests.unit.datasets.library_bench import LibraryBench, incoming, picture
 
 from lorapod.datasets.names import plain_names
 from lorapod.errors import UnsafeUrl, WorkerError
-from lorapod.safety.archives import ArchiveLimits, unpack
+from lorapod.safety.archives import unpack
+from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.safety.urls import check_url, is_public, shown_url
 from lorapod.workspace import Workspace, safe_name
 

@@ -18,8 +18,8 @@ from lorapod.datasets.names import PlainName
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
-from lorapod.safety.archives import ArchiveLimits
 from lorapod.safety.part_file import Version
+from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.wire.dataset import FetchProgress
 
 #: Most files of a dataset.

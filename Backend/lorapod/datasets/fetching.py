@@ -32,7 +32,7 @@ from lorapod.datasets.sources.running import Stopped, run_until
 from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import InsufficientStorage, WorkerError
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
-from lorapod.safety.archives import ArchiveLimits
+from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.storage.port import OpenStore
 from lorapod.storage.s3_access import JobS3

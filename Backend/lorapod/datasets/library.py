@@ -18,7 +18,7 @@ from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace
 from lorapod.datasets.staging import Destination, StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
-from lorapod.safety.archives import ArchiveLimits
+from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.wire.dataset import DatasetRef, IncomingFile, RejectedFile, StoredFile
 from lorapod.workspace import Workspace, safe_name

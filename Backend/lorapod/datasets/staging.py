@@ -16,7 +16,7 @@ from lorapod.datasets.partial import PartialFile
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, WorkerError
 from lorapod.kinds import suffix_of
 from lorapod.safety import archives
-from lorapod.safety.archives import ArchiveLimits
+from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
 from lorapod.workspace import NAME_MAX_BYTES
 
