@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from tests.unit.datasets.library_bench import LibraryBench, incoming, picture
 
-from lorapod.datasets.names import plain_names
+from lorapod.datasets.naming import Folders, NamePlan
 from lorapod.errors import UnsafeUrl, WorkerError
 from lorapod.safety.archives import unpack
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.safety.urls import check_url, is_public, shown_url
-from lorapod.workspace import Workspace, safe_name
+from lorapod.workspace import Workspace
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -108,10 +108,13 @@ class Ground:
 
     def names(self, dice: random.Random) -> None:
         paths = [hostile_path(dice) for _ in range(3)]
-        names = [name.stem + name.suffix for name in plain_names(paths)]
+        names = NamePlan.of(paths, folders=dice.choice(list(Folders))).names
         assert len(set(names)) == 3
+        folder = self.bench.folder
         for name in names:
-            safe_name(name, field="name")
+            assert (folder / name).resolve().is_relative_to(folder)
+            assert not Path(name).name.startswith(".")
+            assert len(Path(name).name.encode()) <= 255
 
     def archive(self, dice: random.Random) -> None:
         packed, into = self.root / "a.zip", self.unpacked / "into"

@@ -44,6 +44,8 @@ class FaultServer:
         self.etag = etag
         self.ranges = ranges
         self.files: dict[str, bytes] = {}
+        #: What the server calls a file, beside its content.
+        self.names: dict[str, str] = {}
         self.faults: deque[Fault] = deque()
         self.seen: list[Seen] = []
         #: Set by the first request.
@@ -75,6 +77,8 @@ class FaultServer:
         status, answers, body = self._plain(headers, content)
         if fault.status is not None:
             status, body = fault.status, b""
+        if (name := self.names.get(path)) is not None:
+            answers = {**answers, "Content-Disposition": f'attachment; filename="{name}"'}
         answers = {**answers, "Content-Length": str(len(body) + fault.lie_bytes), **fault.headers}
         if fault.chunked:
             del answers["Content-Length"]

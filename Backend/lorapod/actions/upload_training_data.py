@@ -38,7 +38,9 @@ class UploadRequest(Request):
         "dataset, in one step.",
     )
     extract: bool = Field(
-        default=True, description="Unpack zip archives, folders inside them dropped; false: keep them packed."
+        default=True,
+        description="Unpack zip and tar archives; the folders inside become part of the names (`a/1.png` is "
+        "`a__1.png`). false: keep archives packed.",
     )
 
 
@@ -53,6 +55,14 @@ class UploadResult(Result):
     images_without_caption: list[str] = Field(description="Images of the dataset without a caption.")
     total_bytes: int = Field(description="Size of the dataset.")
     rejected: list[RejectedFile] = Field(description="Files that were refused; nothing of them was stored.")
+    renamed: dict[str, str] = Field(
+        default={},
+        description="Files that have another name in the dataset: name as it was sent, or path in the archive, and the "
+        "name there.",
+    )
+    warnings: list[str] = Field(
+        default=[], description="What was changed, or is not used as its sender may expect; a sentence each."
+    )
 
 
 async def upload_training_data(
@@ -77,6 +87,8 @@ async def upload_training_data(
         images_without_caption=list(summary.images_without_caption),
         total_bytes=summary.total_bytes,
         rejected=list(receipt.rejected),
+        renamed=dict(receipt.renamed),
+        warnings=list(receipt.warnings),
     )
 
 

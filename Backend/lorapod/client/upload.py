@@ -14,7 +14,7 @@ from typing import Any
 from lorapod.client.download import list_files, sha256_of
 from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
 from lorapod.client.queue import QueueClient
-from lorapod.wire.dataset import DATASET_SUFFIXES
+from lorapod.wire.dataset import is_dataset_name
 
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
 BATCH_MAX_BYTES = 9_500_000
@@ -107,7 +107,7 @@ def _dataset_files(folder: Path) -> tuple[list[Path], list[str]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}.")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in entries if path.is_file() and path.suffix.lower() in DATASET_SUFFIXES]
+    paths = [path for path in entries if path.is_file() and is_dataset_name(path.name)]
     if not paths:
         raise FileNotFoundError(f"{folder} has no image, caption, video or zip.")
     wanted = set(paths)

@@ -6,21 +6,26 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.intake import ARCHIVE_SUFFIX, check_size, fresh_path
+from lorapod.datasets.intake import check_size, fresh_path
 from lorapod.datasets.ledger import FetchLedger, LedgerEntry
-from lorapod.datasets.names import PlainName
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
+from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
+from lorapod.safety import archives, images
+from lorapod.safety.media import media_by_content
 from lorapod.safety.part_file import Version
+from lorapod.safety.tars import is_tar
 from lorapod.safety.unpacking import ArchiveLimits
-from lorapod.wire.dataset import FetchProgress
+from lorapod.wire.dataset import FetchProgress, is_archive_name, is_dataset_name
 
 #: Most files of a dataset.
 MAX_FILES = 20_000
@@ -46,22 +51,53 @@ class DownloadedFile:
     #: Its entry in the ledger if it was not downloaded again.
     entry: LedgerEntry | None = None
 
-    def hand_over(self, area: StagingArea, plain: PlainName, room: Path) -> None:
-        """Give it to a staging area under a plain name; the content stays, for another try.
+    @property
+    def is_archive(self) -> bool:
+        """Whether several files of the dataset come of it."""
+        if self.entry is None:
+            return is_archive_name(self.source_path)
+        return any(file.inner is not None for file in self.entry.files) or len(self.entry.files) > 1
+
+    @cached_property
+    def source_path(self) -> str:
+        """Folders and name in the source; a name that does not say what the file is gets a suffix that does.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        folder, _, name = self.file.path.rpartition("/")
+        if not is_dataset_name(name) and self.fetched.name:
+            name = re.split(r"[/\\]", self.fetched.name)[-1]
+        if not is_dataset_name(name) and self.entry is None:
+            name += _suffix_by_content(self.path)
+        elif not is_dataset_name(name) and self.entry is not None and len(self.entry.files) == 1:
+            name += suffix_of(self.entry.files[0].name)
+        return f"{folder}/{name or 'file'}"
+
+    def hand_over(self, area: StagingArea, name: str) -> None:
+        """Give it to a staging area under a name of the dataset; the content stays, for another try.
 
         Raises:
             OSError: the file system failed.
         """
         if self.entry is None:
-            path = fresh_path(room)
+            path = fresh_path(area.folder)
             _link(self.path, path)
-            area.take_file(plain.of(path), path, self.fetched.sha256)
+            area.take_file(name, path, self.fetched.sha256, origin=self.file.path)
             return
-        for kept in self.entry.files:
-            path = fresh_path(room)
+        names: Sequence[str] = [name]
+        if self.is_archive:
+            names = area.plan_archive(name, [file.inner or file.name for file in self.entry.files])
+        for kept, planned in zip(self.entry.files, names, strict=True):
+            path = fresh_path(area.folder)
             _link(self.path / kept.name, path)
-            alone = len(self.entry.files) == 1 and plain.suffix != ARCHIVE_SUFFIX
-            area.take_checked(plain.of(path) if alone else kept.name, path, kept.sha256)
+            area.take_checked(
+                planned,
+                path,
+                kept.sha256,
+                origin=kept.inner or self.file.path,
+                archive=name if self.is_archive else "",
+            )
 
 
 @dataclass(kw_only=True)
@@ -169,9 +205,14 @@ class Download:
         if new is None:
             assert entry is not None, "only a known version can be unchanged"
             return DownloadedFile(
-                file=file, fetched=FetchedFile(sha256="", version=entry.version), path=kept, entry=entry
+                file=file,
+                fetched=FetchedFile(sha256="", version=entry.version, name=entry.source_name),
+                path=kept,
+                entry=entry,
             )
-        replace_file(note, json.dumps({"sha256": new.sha256, **asdict(new.version)}).encode())
+        replace_file(
+            note, json.dumps({"sha256": new.sha256, "name": new.name, **asdict(new.version)}).encode()
+        )
         return DownloadedFile(file=file, fetched=new, path=target)
 
     def _progress(self) -> FetchProgress:
@@ -198,9 +239,20 @@ def _arrived(target: Path, note: Path) -> FetchedFile | None:
     try:
         noted = json.loads(note.read_bytes())
         version = Version(etag=noted["etag"], last_modified=noted["last_modified"])
-        return FetchedFile(sha256=noted["sha256"], version=version) if target.exists() else None
+        fetched = FetchedFile(sha256=noted["sha256"], version=version, name=noted.get("name"))
+        return fetched if target.exists() else None
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None
+
+
+def _suffix_by_content(path: Path) -> str:
+    """Return the suffix that tells what the file is; an empty text if no trainer reads it."""
+    if (image := images.suffix_by_content(path)) is not None:
+        return image
+    if archives.is_archive(path):
+        return ".tar" if is_tar(path) else ".zip"
+    media = media_by_content(path)
+    return media.suffix if media is not None and media.suffix in VIDEO_SUFFIXES else ""
 
 
 def _link(source: Path, target: Path) -> None:

@@ -20,17 +20,19 @@ from pathlib import Path
 
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.destination import Destination
 from lorapod.datasets.download import Download, DownloadedFile
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
-from lorapod.datasets.names import plain_names
+from lorapod.datasets.naming import Folders, NamePlan
 from lorapod.datasets.publish import FindReader, replace
 from lorapod.datasets.sources.objects import Location, ObjectSource, location_name, location_of
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
-from lorapod.datasets.staging import Destination, StagingArea
+from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, WorkerError
+from lorapod.folders import files_below
 from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
@@ -200,14 +202,22 @@ class DatasetFetcher:
     def _publish(self, fetch: _Fetch, downloaded: Sequence[DownloadedFile]) -> DatasetSummary:
         """Check what was downloaded, and make it the dataset."""
         area = self._staging_area(fetch)
+        plan = NamePlan.of(
+            [item.source_path for item in downloaded],
+            folders=Folders.MATTER if fetch.ref.urls is None else Folders.TELL_APART,
+        )
+        area.note_plan(plan)
         files_of: list[tuple[DownloadedFile, list[str]]] = []
-        for item, plain in zip(downloaded, plain_names([item.file.path for item in downloaded]), strict=True):
+        # What is in archives makes room for what is not.
+        for item, name in sorted(
+            zip(downloaded, plan.names, strict=True), key=lambda pair: pair[0].is_archive
+        ):
             if fetch.stopped():
                 raise Stopped
             before = len(area.staged)
-            item.hand_over(area, plain, area.folder)
+            item.hand_over(area, name)
             files_of.append((item, list(area.staged)[before:]))
-        area.refuse_damaged()
+        area.refusals.refuse_damaged(anything_left=bool(area.staged))
         folder, ref = fetch.target, fetch.ref
         summary = check.inspect(DatasetEntry(folder=area.ready))
         summary.refuse_errors(folder.name)
@@ -220,11 +230,11 @@ class DatasetFetcher:
         if fetch.shared:
             self._note(ref, folder, files_of, area)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
-        left_out = [f"{file.filename} was left out: {file.error}" for file in area.rejected]
+        left_out = [f"{file.filename} was left out: {file.error}" for file in area.refusals.files]
         if ref.trigger_word is not None:
             summary = check.inspect(DatasetEntry(folder=folder))
         return dataclasses.replace(
-            summary, path=folder, warnings=[*left_out[:_LEFT_OUT_MAX], *summary.warnings]
+            summary, path=folder, warnings=[*left_out[:_LEFT_OUT_MAX], *area.notes, *summary.warnings]
         )
 
     def _staging_area(self, fetch: _Fetch) -> StagingArea:
@@ -261,6 +271,7 @@ class DatasetFetcher:
                         size_bytes=found.st_size,
                         mtime_ns=found.st_mtime_ns,
                         sha256=area.staged[name].sha256,
+                        inner=area.staged[name].origin if area.staged[name].archive else None,
                     )
                 )
             self._ledger.note(
@@ -271,6 +282,7 @@ class DatasetFetcher:
                     dataset=folder.name,
                     trigger_word=ref.trigger_word,
                     files=files,
+                    source_name=item.fetched.name,
                 )
             )
 
@@ -279,6 +291,10 @@ def _is_unchanged(area: StagingArea, downloaded: Sequence[DownloadedFile], folde
     """Return whether the dataset already is what it would become: then its caches can stay too."""
     if any(item.entry is None or item.entry.dataset != folder.name for item in downloaded):
         return False
-    present = {path.name for path in folder.iterdir() if not is_hidden(path.name)}
+    present = {
+        entry.path.removeprefix(f"{folder}/")
+        for entry in files_below(folder, skip=is_hidden)
+        if not is_hidden(entry.name)
+    }
     extra = present - area.staged.keys()
     return not area.staged.keys() - present and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +17,20 @@ from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images
 from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
-from lorapod.workspace import safe_name
 
-ARCHIVE_SUFFIX = dataset.ARCHIVE_SUFFIX
 TEXT_SUFFIXES = dataset.TEXT_SUFFIXES
-TAKEN_SUFFIXES = dataset.DATASET_SUFFIXES
+
+#: Longest name that a caller may give, in bytes; one of more than the file system's 255 is shortened.
+FILENAME_MAX_BYTES = 1024
+
+#: Size of the largest table of captions, in bytes.
+TABLE_MAX_BYTES = 64_000_000
+
+_NOT_IN_NAMES = re.compile(r"[/\\\0]")
+_ENDINGS = sorted(
+    dataset.IMAGE_SUFFIXES | dataset.TEXT_SUFFIXES | dataset.VIDEO_SUFFIXES | {*dataset.ARCHIVE_SUFFIXES}
+)
+_OTHER_ARCHIVES = frozenset({".7z", ".rar", ".gz", ".bz2", ".xz", ".zst"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,10 @@ class StagedFile:
     """A checked file in a staging folder."""
 
     name: str
+    #: Folders and name in its source, or in its archive.
+    origin: str
+    #: The archive that it came out of, by its name in the intake.
+    archive: str = ""
     path: Path
     #: Bytes that were received; a caption may be stored in another form.
     received_bytes: int
@@ -37,19 +51,43 @@ class StagedFile:
     image: ImageInfo | None = None
 
 
-def check_name(filename: str) -> str:
-    """Return the name of a file that a dataset may hold.
+def check_name(filename: str) -> None:
+    """Refuse the name of a file that no dataset can hold, under whatever name.
 
     Raises:
         InvalidInput: it is not a plain name, or no trainer reads files of that suffix.
     """
-    name = safe_name(filename, field="filename")
-    if suffix_of(name) not in TAKEN_SUFFIXES:
+    shown = filename if len(filename) <= 80 else f"{filename[:77]}..."
+    try:
+        size_bytes = len(filename.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"filename: {shown!r} is not valid Unicode.") from error
+    if size_bytes > FILENAME_MAX_BYTES:
         raise InvalidInput(
-            f"{name!r} cannot be part of a dataset: use images, videos, captions or a zip.",
-            hint=f"Its name has to end in one of {' '.join(sorted(TAKEN_SUFFIXES))}.",
+            f"filename: {shown!r} is too long: {size_bytes} bytes, {FILENAME_MAX_BYTES} at most."
         )
-    return name
+    if not filename.strip(" .") or _NOT_IN_NAMES.search(filename):
+        raise InvalidInput(
+            f"filename: {shown!r} is not a plain name.",
+            hint="Give the name without folders; to send folders, pack them as a .zip.",
+        )
+    if dataset.is_dataset_name(filename):
+        return
+    suffix = suffix_of(filename)
+    if suffix in _OTHER_ARCHIVES:
+        raise InvalidInput(
+            f"{shown!r} cannot be part of a dataset: {suffix} archives are not unpacked.",
+            hint="Pack the images and captions as a .zip, .tar or .tar.gz.",
+        )
+    if suffix == ".parquet":
+        raise InvalidInput(
+            f"{shown!r} cannot be part of a dataset: this worker does not read parquet tables.",
+            hint="Save the images as files with a metadata.jsonl beside them (`file_name`, `text`).",
+        )
+    raise InvalidInput(
+        f"{shown!r} cannot be part of a dataset: use images, videos, captions or a zip.",
+        hint=f"Its name has to end in one of {' '.join(_ENDINGS)}; a table of captions is metadata.jsonl or metadata.csv.",
+    )
 
 
 def check_size(name: str, size_bytes: int, *, archive_max_bytes: int | None = None) -> None:
@@ -58,19 +96,24 @@ def check_size(name: str, size_bytes: int, *, archive_max_bytes: int | None = No
     Args:
         name: of the file.
         size_bytes: of the whole file.
-        archive_max_bytes: how much a zip archive may unpack to; None: archives are kept packed.
+        archive_max_bytes: how much an archive may unpack to; None: archives are kept packed.
 
     Raises:
         TooLarge: it is.
     """
     suffix = suffix_of(name)
-    if suffix in TEXT_SUFFIXES and size_bytes > CAPTION_MAX_BYTES:
+    if name.lower() in dataset.CAPTION_TABLES:
+        if size_bytes > TABLE_MAX_BYTES:
+            raise TooLarge(
+                f"{name} has {size_bytes} bytes; a table of captions has {TABLE_MAX_BYTES} at most."
+            )
+    elif suffix in TEXT_SUFFIXES and size_bytes > CAPTION_MAX_BYTES:
         raise TooLarge(f"{name} has {size_bytes} bytes; a caption has {CAPTION_MAX_BYTES} at most.")
     if suffix in images.SUFFIXES and size_bytes > images.BYTES_MAX:
         raise TooLarge(f"{name} has {size_bytes} bytes; an image has {images.BYTES_MAX} at most.")
-    if suffix == ARCHIVE_SUFFIX and archive_max_bytes is not None and size_bytes > archive_max_bytes:
+    if dataset.is_archive_name(name) and archive_max_bytes is not None and size_bytes > archive_max_bytes:
         raise TooLarge(
-            f"{name} has {size_bytes} bytes; a zip archive may unpack to {archive_max_bytes} at most.",
+            f"{name} has {size_bytes} bytes; an archive may unpack to {archive_max_bytes} at most.",
             hint="Send several smaller archives, or the files themselves.",
         )
 

@@ -23,6 +23,8 @@ class KeptFile:
     size_bytes: int
     mtime_ns: int
     sha256: str
+    #: Folders and name in the archive that it came out of, if it came out of one.
+    inner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class LedgerEntry:
     trigger_word: str | None
     #: One file, or those of an archive.
     files: Sequence[KeptFile]
+    #: The remote file's name as the server gave it beside the content.
+    source_name: str | None = None
 
     @property
     def version(self) -> Version:
@@ -86,6 +90,7 @@ class FetchLedger:
         try:
             for file in entry.files:
                 source, target = self._datasets / entry.dataset / file.name, folder / file.name
+                target.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     os.link(source, target)
                 except FileNotFoundError:

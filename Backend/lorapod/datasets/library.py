@@ -6,7 +6,7 @@ import logging
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from pathlib import Path
 from lorapod.datasets import check
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.destination import Destination
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace
-from lorapod.datasets.staging import Destination, StagingArea
+from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
@@ -40,6 +41,10 @@ class Receipt:
     summary: DatasetSummary
     files: Sequence[StoredFile]
     rejected: Sequence[RejectedFile]
+    #: Name as it was sent or in its archive, name in the dataset.
+    renamed: Mapping[str, str]
+    #: What happened to the files, a sentence each.
+    warnings: Sequence[str]
 
 
 class DatasetLibrary:
@@ -105,8 +110,7 @@ class DatasetLibrary:
             self._sweep(now_s=destination.staging.stat().st_mtime)
             area = StagingArea(destination)
             with self._checking:
-                for file in files:
-                    area.take(file)
+                area.take_all(files)
             if not area.useful:
                 raise _nothing_taken(area)
             with self._publishing:
@@ -119,7 +123,14 @@ class DatasetLibrary:
                 area.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(area.stored)})
         summary = check.inspect(DatasetEntry(folder=folder), open_files=False)
-        return Receipt(training_name=name, summary=summary, files=area.stored, rejected=area.rejected)
+        return Receipt(
+            training_name=name,
+            summary=summary,
+            files=area.stored,
+            rejected=area.refusals.files,
+            renamed=area.renamed,
+            warnings=area.notes,
+        )
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:
         """Return what is in the folder of the workspace that a training's `dataset` names.
@@ -211,9 +222,9 @@ def _needed_bytes(destination: Destination, file: IncomingFile) -> int:
 
 def _nothing_taken(area: StagingArea) -> WorkerError:
     """Return one error for an upload of which no file was taken."""
-    first = area.errors[0]
-    kind = type(first) if len({error.code for error in area.errors}) == 1 else InvalidInput
-    more = f" Other files refused: {len(area.errors) - 1}." if len(area.errors) > 1 else ""
-    details = [file.model_dump(mode="json", exclude_none=True) for file in area.rejected]
-    about = f"{area.rejected[0].filename}: "
+    first = area.refusals.errors[0]
+    kind = type(first) if len({error.code for error in area.refusals.errors}) == 1 else InvalidInput
+    more = f" Other files refused: {len(area.refusals.errors) - 1}." if len(area.refusals.errors) > 1 else ""
+    details = [file.model_dump(mode="json", exclude_none=True) for file in area.refusals.files]
+    about = f"{area.refusals.files[0].filename}: "
     return kind(f"{about}{first.message.removeprefix(about)}{more}", hint=first.hint, details=details)

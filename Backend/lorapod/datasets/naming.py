@@ -14,7 +14,7 @@ from typing import TypeVar
 from lorapod.datasets.layout import Layout, Spot
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
 from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
-from lorapod.wire.dataset import CAPTION_SUFFIXES, DATASET_SUFFIXES
+from lorapod.wire.dataset import CAPTION_SUFFIXES, is_dataset_name
 
 #: Between the folders and the name of what a folder held.
 JOINT = "__"
@@ -57,7 +57,7 @@ class _Source:
 
     @classmethod
     def of(cls, name: str, spot: Spot) -> _Source:
-        suffix = name[len(name) - len(found) :] if (found := suffix_of(name)) in DATASET_SUFFIXES else ""
+        suffix = name[len(name) - len(suffix_of(name)) :] if is_dataset_name(name) else ""
         return cls(
             folders=spot.folders, stem=name[: len(name) - len(suffix)], suffix=suffix, place=spot.place
         )

@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lorapod.datasets.captions import with_trigger
 from lorapod.datasets.intake import TEXT_SUFFIXES
+from lorapod.datasets.layout import CONTROLS
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
 from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
@@ -44,10 +45,10 @@ def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: 
         return
     folder.mkdir(parents=True, exist_ok=True)
     _prepare(area, trigger_word, beside=folder)
-    new_files = sorted(area.ready.iterdir(), key=_captions_first)
-    caches = {path: found for path in new_files if (found := _caches_of(folder, path.name))}
+    names = sorted(_names(area), key=_captions_first)
+    caches = {name: found for name in names if (found := _caches_of(folder / name))}
     if caches and (reader := find_reader(folder, None)) is not None:
-        if not all(filecmp.cmp(folder / path.name, path, shallow=False) for path in caches):
+        if not all(filecmp.cmp(folder / name, area.ready / name, shallow=False) for name in caches):
             raise Conflict(
                 f"Files of the dataset {folder.name!r} cannot be replaced by others: {reader} is training on them.",
                 hint=f"Wait until {reader} has ended, or upload to another training_name.",
@@ -56,8 +57,9 @@ def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: 
     for found in caches.values():
         for cache in found:
             cache.unlink(missing_ok=True)
-    for path in new_files:
-        path.replace(folder / path.name)
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (area.ready / name).replace(folder / name)
 
 
 def replace(area: StagingArea, folder: Path, trigger_word: str | None) -> None:
@@ -139,12 +141,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _prepare(area: StagingArea, trigger_word: str | None, *, beside: Path | None) -> None:
     if beside is not None:
-        for path in area.ready.iterdir():
-            if (beside / path.name).is_dir():
-                raise Conflict(
-                    f"{path.name!r} cannot be stored: the dataset has a folder of that name.",
-                    hint="Send the file under another name.",
-                )
+        for name in _names(area):
+            area.destination.check_free(name)
     if trigger_word is not None:
         _write_trigger(area, trigger_word, beside)
     for name, file in area.staged.items():
@@ -152,7 +150,7 @@ def _prepare(area: StagingArea, trigger_word: str | None, *, beside: Path | None
             data = file.path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             area.staged[name] = changed(file, size_bytes=len(data), sha256=digest)
-    _sync(list(area.ready.iterdir()))
+    _sync([area.ready / name for name in _names(area)])
 
 
 def _sync(files: Sequence[Path]) -> None:
@@ -174,6 +172,8 @@ def _sync_file(path: Path) -> None:
 
 def _write_trigger(area: StagingArea, trigger_word: str, beside: Path | None) -> None:
     for name, file in area.staged.items():
+        if PurePosixPath(name).parent.name == CONTROLS:
+            continue
         suffix = suffix_of(name)
         if suffix in CAPTION_SUFFIXES:
             text = file.path.read_text(encoding="utf-8")
@@ -190,19 +190,25 @@ def _has_caption(stem: str, folders: Iterable[Path]) -> bool:
     return any((folder / f"{stem}{suffix}").exists() for folder in folders for suffix in suffixes)
 
 
-def _captions_first(path: Path) -> tuple[bool, str]:
+def _names(area: StagingArea) -> Sequence[str]:
+    """Return the names of all files that are ready, also of captions that nobody sent."""
+    return [path.relative_to(area.ready).as_posix() for path in area.ready.rglob("*") if path.is_file()]
+
+
+def _captions_first(name: str) -> tuple[bool, str]:
     """Return a sort key by which an image appears after its caption, so that no trainer finds it without."""
-    return suffix_of(path.name) not in TEXT_SUFFIXES, path.name
+    return suffix_of(name) not in TEXT_SUFFIXES, name
 
 
-def _caches_of(folder: Path, name: str) -> Sequence[Path]:
-    """Return the files that a trainer computed from the dataset's file `name`.
+def _caches_of(image: Path) -> Sequence[Path]:
+    """Return the files that a trainer computed from a file of the dataset.
 
     AI Toolkit names its caches after the image's name and size in pixels, not after its content: they have to go when
     the image is replaced.
     """
-    if not (folder / name).exists():
+    if not image.exists():
         return []
+    folder, name = image.parent, image.name
     stem = name[: -len(suffix)] if (suffix := suffix_of(name)) else name
     return [
         path

@@ -1,75 +1,41 @@
-"""One upload on its way into a dataset: every file received and checked in a staging folder, none visible yet."""
+"""One upload or fetch on its way into a dataset: every file received and checked in a staging folder, none visible yet."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from lorapod.datasets import intake
 from lorapod.datasets.base64_content import decoded
+from lorapod.datasets.destination import Destination
 from lorapod.datasets.intake import StagedFile
+from lorapod.datasets.naming import NamePlan
 from lorapod.datasets.partial import PartialFile
-from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, WorkerError
-from lorapod.kinds import suffix_of
+from lorapod.datasets.refusals import Refusals
+from lorapod.errors import Conflict, InvalidInput, WorkerError
 from lorapod.safety import archives
-from lorapod.safety.unpacking import ArchiveLimits
-from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
-from lorapod.workspace import NAME_MAX_BYTES
-
-
-@dataclass(frozen=True, kw_only=True)
-class Destination:
-    """Where an upload goes."""
-
-    #: A folder that is this upload's alone, on the dataset's file system.
-    staging: Path
-    #: The dataset's folder if the files are added to it; None: they become the whole dataset.
-    dataset: Path | None
-    #: Where the dataset's partial files gather.
-    parts: Path
-    #: The dataset's folder as answers show it.
-    shown: str
-    #: Whether zip archives are unpacked, and to how much.
-    extract: bool
-    limits: ArchiveLimits
-
-    def check(self, filename: str, size_bytes: int | None) -> str:
-        """Return the name of a file that may be stored here, as far as its name and its declared size tell.
-
-        Raises:
-            InvalidInput: a dataset holds no file of that name.
-            TooLarge: it is larger than its content can be.
-            Conflict: the dataset has a folder of that name.
-        """
-        name = intake.check_name(filename)
-        if size_bytes is not None:
-            archive_max_bytes = self.limits.total_bytes if self.extract else None
-            intake.check_size(name, size_bytes, archive_max_bytes=archive_max_bytes)
-        if self.dataset is not None and (self.dataset / name).is_dir():
-            raise Conflict(
-                f"{name!r} cannot be stored: the dataset has a folder of that name.",
-                hint="Send the file under another name.",
-            )
-        return name
+from lorapod.safety.content_kinds import PAGE_HINT, is_web_page
+from lorapod.wire.dataset import IncomingFile, StoredFile, is_archive_name, is_dataset_name
 
 
 class StagingArea:
-    """Takes the files of one upload, one by one."""
+    """Takes the files of one intake, one by one."""
 
     def __init__(self, destination: Destination) -> None:
         """Begin with an empty staging folder."""
-        self._destination = destination
+        self.destination = destination
         #: Checked files under their own names.
         self.ready = destination.staging / "files"
         self.ready.mkdir()
         self.staged: dict[str, StagedFile] = {}
-        self.rejected: list[RejectedFile] = []
-        #: The error of each rejected file, in the same order.
-        self.errors: list[WorkerError] = []
+        self.refusals = Refusals()
+        self._renamed: dict[str, str] = {}
+        #: What the person should know, a sentence each.
+        self.notes: list[str] = []
+        self._names: Mapping[str, str] = {}
         self._growing: dict[str, StoredFile] = {}
         self._again: list[StoredFile] = []
         self._completed: list[tuple[PartialFile, Sequence[str]]] = []
@@ -77,7 +43,7 @@ class StagingArea:
     @property
     def folder(self) -> Path:
         """The staging folder."""
-        return self._destination.staging
+        return self.destination.staging
 
     @property
     def useful(self) -> bool:
@@ -89,43 +55,91 @@ class StagingArea:
         """What was taken, as the answer shows it."""
         return [*(self._stored(file) for file in self.staged.values()), *self._growing.values(), *self._again]
 
-    def take(self, file: IncomingFile) -> None:
-        """Receive and check one file or part; if something is wrong with it, add it to `rejected`.
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Name in the source, and name in the dataset, of what was taken under another name."""
+        return {
+            path: name for path, name in self._renamed.items() if name in self.staged or name in self._growing
+        }
+
+    def take_all(self, files: Sequence[IncomingFile]) -> None:
+        """Receive and check the files and parts of one upload; if something is wrong with one, refuse that one.
 
         Raises:
             OSError: the file system failed for another reason than being full.
         """
-        with self._rejecting(file.filename):
-            name = self._destination.check(file.filename, file.size_bytes)
+        filenames = list(dict.fromkeys(file.filename for file in files))
+        plan = NamePlan.of(filenames, present=self.destination.present())
+        self._names = dict(zip(filenames, plan.names, strict=True))
+        self.note_plan(plan)
+        # What is in archives makes room for what is not.
+        for file in sorted(files, key=lambda file: is_archive_name(file.filename)):
+            self.take(file)
+
+    def take(self, file: IncomingFile) -> None:
+        """Receive and check one file or part."""
+        with self.refusals.catching(file.filename):
+            self.destination.check(file.filename, file.size_bytes)
+            name = self._names.get(file.filename, file.filename)
+            self.destination.check_free(name)
             if file.offset is None:
                 self._take_whole(name, file)
             else:
                 self._take_part(name, file, file.offset)
 
-    def take_file(self, name: str, path: Path, sha256: str) -> None:
-        """Check one downloaded file that lies in the staging folder; as `take` otherwise."""
+    def take_file(self, name: str, path: Path, sha256: str, *, origin: str) -> None:
+        """Check one downloaded file that lies in the staging folder; `origin` is its path in the source."""
         size_bytes = path.stat().st_size
-        with self._rejecting(name):
-            self._destination.check(name, size_bytes)
+        with self.refusals.catching(PurePosixPath(origin).name or name):
+            if not is_dataset_name(name) and is_web_page(path):
+                raise InvalidInput(f"{name} is a web page (HTML), not a file of a dataset.", hint=PAGE_HINT)
+            self.destination.check(PurePosixPath(name).name, size_bytes)
             self._check_new(name)
             self._accept(
                 StagedFile(
-                    name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256
+                    name=name,
+                    origin=origin,
+                    path=path,
+                    received_bytes=size_bytes,
+                    size_bytes=size_bytes,
+                    sha256=sha256,
                 )
             )
 
-    def take_checked(self, name: str, path: Path, sha256: str) -> None:
+    def take_checked(self, name: str, path: Path, sha256: str, *, origin: str, archive: str = "") -> None:
         """Take one file that was checked when it was first downloaded."""
-        with self._rejecting(name):
+        with self.refusals.catching(name):
             self._check_new(name)
             size_bytes = path.stat().st_size
-            self.staged[name] = StagedFile(
-                name=name,
-                path=path.rename(self.ready / name),
-                received_bytes=size_bytes,
-                size_bytes=size_bytes,
-                sha256=sha256,
+            self._stage(
+                StagedFile(
+                    name=name,
+                    origin=origin,
+                    archive=archive,
+                    path=path,
+                    received_bytes=size_bytes,
+                    size_bytes=size_bytes,
+                    sha256=sha256,
+                )
             )
+
+    def plan_archive(self, archive: str, inner_paths: Sequence[str]) -> Sequence[str]:
+        """Return a name for each file of an archive; if one is taken, all get the archive's own name in front."""
+        present = [*self.destination.present(), *self.staged]
+        plan = NamePlan.of(inner_paths, present=present)
+        if any(name in self.staged for name in plan.names):
+            stem = archive
+            while is_archive_name(stem):
+                stem = stem.rpartition(".")[0]
+            plan = NamePlan.of(inner_paths, under=stem, present=present)
+        self.note_plan(plan, source=archive)
+        return plan.names
+
+    def note_plan(self, plan: NamePlan, *, source: str = "") -> None:
+        """Note what a plan renames and says about folders; `source` tells its paths from those of other plans."""
+        for path, name in plan.renamed.items():
+            self._renamed[path if path not in self._renamed else f"{source}/{path}"] = name
+        self.notes += [note for note in plan.notes if note not in self.notes]
 
     def note_completed(self) -> None:
         """Write down which partial files are complete; call it when they are visible."""
@@ -133,57 +147,32 @@ class StagingArea:
             stored = [self._stored(self.staged[name]).model_dump() for name in names]
             partial.note_completed(json.dumps(stored))
 
-    def refuse_damaged(self) -> None:
-        """Refuse the whole if a file of a kind that trainers read is damaged, or if no file is left.
-
-        Raises:
-            WorkerError: it is; each file is in `details`.
-        """
-        full = next((error for error in self.errors if isinstance(error, InsufficientStorage)), None)
-        if full is not None:
-            raise full
-        damaged = [file for file in self.rejected if _is_damaged(file)]
-        if not damaged and self.staged:
-            return
-        reported = damaged or self.rejected
-        if not reported:
-            raise InvalidInput("There are no images in what was fetched.")
-        kind = type(self.errors[self.rejected.index(reported[0])])
-        more = f" Other files with problems: {len(reported) - 1}." if len(reported) > 1 else ""
-        about = f"{reported[0].filename}: "
-        raise kind(
-            f"The dataset cannot be trained on: {about}{reported[0].error.removeprefix(about)}{more}",
-            hint="Repair or remove these files where they are, then try again.",
-            details=[{"field": file.filename, "error": file.error} for file in reported[:100]],
-        )
-
     def _take_whole(self, name: str, file: IncomingFile) -> None:
         self._check_new(name)
         path = intake.fresh_path(self.folder)
-        size_bytes, sha256 = intake.receive(decoded(file.content, name=name), path)
+        shown = file.filename
+        size_bytes, sha256 = intake.receive(decoded(file.content, name=shown), path)
         if file.size_bytes not in {None, size_bytes}:
-            raise InvalidInput(f"{name} has {size_bytes} bytes, declared were {file.size_bytes}.")
-        intake.check_digest(name, file.sha256, sha256)
-        self._accept(
-            StagedFile(name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256)
-        )
+            raise InvalidInput(f"{shown} has {size_bytes} bytes, declared were {file.size_bytes}.")
+        intake.check_digest(shown, file.sha256, sha256)
+        self._accept(_uploaded(name, file, path, size_bytes, sha256))
 
     def _take_part(self, name: str, file: IncomingFile, offset: int) -> None:
         size_bytes = file.size_bytes or 0
         partial = PartialFile(
-            folder=self._destination.parts, filename=name, size_bytes=size_bytes, sha256=file.sha256
+            folder=self.destination.parts, filename=file.filename, size_bytes=size_bytes, sha256=file.sha256
         )
         if offset > 0 and (receipt := partial.receipt) is not None:
             self._again += [StoredFile.model_validate(stored) for stored in json.loads(receipt)]
             return
         self._check_new(name)
-        received_bytes = partial.write(offset, decoded(file.content, name=name))
+        received_bytes = partial.write(offset, decoded(file.content, name=file.filename))
         if received_bytes < size_bytes:
             if offset == 0:
-                self._check_beginning(partial, name)
+                self._check_beginning(partial, file.filename)
             self._growing[name] = StoredFile(
                 filename=name,
-                path=f"{self._destination.shown}/{name}",
+                path=f"{self.destination.shown}/{name}",
                 size_bytes=size_bytes,
                 received_bytes=received_bytes,
                 complete=False,
@@ -193,11 +182,9 @@ class StagingArea:
         path = intake.fresh_path(self.folder)
         partial.claim(path)
         sha256 = _digest(path)
-        intake.check_digest(name, file.sha256, sha256)
+        intake.check_digest(file.filename, file.sha256, sha256)
         before = len(self.staged)
-        self._accept(
-            StagedFile(name=name, path=path, received_bytes=size_bytes, size_bytes=size_bytes, sha256=sha256)
-        )
+        self._accept(_uploaded(name, file, path, size_bytes, sha256))
         self._completed.append((partial, list(self.staged)[before:]))
 
     def _check_beginning(self, partial: PartialFile, name: str) -> None:
@@ -210,76 +197,57 @@ class StagingArea:
             return  # another worker has completed it
 
     def _accept(self, file: StagedFile) -> None:
-        if self._destination.extract and suffix_of(file.name) == intake.ARCHIVE_SUFFIX:
+        if self.destination.extract and is_archive_name(file.name):
             self._unpack(file)
             return
         image = intake.check_content(file.path, file.name)
-        path = file.path.rename(self.ready / file.name)
-        self.staged[file.name] = replace(file, path=path, image=image)
+        self._stage(replace(file, image=image))
 
     def _unpack(self, archive: StagedFile) -> None:
         folder = intake.fresh_path(self.folder)
         folder.mkdir()
-        unpacked, refused = archives.unpack(archive.path, folder, limits=self._destination.limits)
+        unpacked, refused = archives.unpack(archive.path, folder, limits=self.destination.limits)
         archive.path.unlink()
         if not unpacked and not refused:
             raise InvalidInput(f"{archive.name} holds no files.")
         for entry in refused:
-            self._reject(f"{archive.name}/{entry.name}", entry.error)
-        for file in unpacked:
+            self.refusals.add(f"{archive.name}/{entry.name}", entry.error)
+        names = self.plan_archive(archive.name, [file.name for file in unpacked])
+        for file, name in zip(unpacked, names, strict=True):
             try:
-                self._check_new(file.name)
-                self._destination.check(file.name, file.path.stat().st_size)
-                image = intake.check_content(file.path, file.name)
+                size_bytes = file.path.stat().st_size
+                self._check_new(name)
+                self.destination.check(PurePosixPath(file.name).name, size_bytes)
+                self.destination.check_free(name)
+                image = intake.check_content(file.path, name)
             except WorkerError as error:
-                self._reject(f"{archive.name}/{file.name}", error)
+                self.refusals.add(f"{archive.name}/{file.name}", error)
                 continue
-            path = file.path.rename(self.ready / file.name)
-            size_bytes = path.stat().st_size
-            self.staged[file.name] = StagedFile(
-                name=file.name,
-                path=path,
+            staged = StagedFile(
+                name=name,
+                origin=file.name,
+                archive=archive.name,
+                path=file.path,
                 received_bytes=size_bytes,
-                size_bytes=size_bytes,
-                sha256=_digest(path),
+                size_bytes=file.path.stat().st_size,
+                sha256=_digest(file.path),
                 image=image,
             )
+            self._stage(staged)
+
+    def _stage(self, file: StagedFile) -> None:
+        target = self.ready / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.staged[file.name] = replace(file, path=file.path.rename(target))
 
     def _check_new(self, name: str) -> None:
         if name in self.staged:
             raise Conflict(f"There are two files {name!r} in this upload; the first one counts.")
 
-    @contextmanager
-    def _rejecting(self, name: str) -> Iterator[None]:
-        """Add the file to `rejected` if the block refuses it, or the disk is full."""
-        try:
-            yield
-        except WorkerError as error:
-            self._reject(name, error)
-        except OSError as error:
-            if not intake.is_full(error):
-                raise
-            self._reject(name, intake.disk_full(name))
-
-    def _reject(self, name: str, error: WorkerError) -> None:
-        expected = next(
-            (item["expected_offset"] for item in error.details if "expected_offset" in item), None
-        )
-        self.errors.append(error)
-        self.rejected.append(
-            RejectedFile(
-                filename=name if len(name) <= NAME_MAX_BYTES else f"{name[: NAME_MAX_BYTES - 3]}...",
-                code=error.code,
-                error=error.message,
-                hint=error.hint or None,
-                expected_offset=expected,
-            )
-        )
-
     def _stored(self, file: StagedFile) -> StoredFile:
         return StoredFile(
             filename=file.name,
-            path=f"{self._destination.shown}/{file.name}",
+            path=f"{self.destination.shown}/{file.name}",
             size_bytes=file.size_bytes,
             received_bytes=file.received_bytes,
             complete=True,
@@ -289,8 +257,15 @@ class StagingArea:
         )
 
 
-def _is_damaged(file: RejectedFile) -> bool:
-    return file.code != "conflict" and suffix_of(file.filename) in intake.TAKEN_SUFFIXES
+def _uploaded(name: str, file: IncomingFile, path: Path, size_bytes: int, sha256: str) -> StagedFile:
+    return StagedFile(
+        name=name,
+        origin=file.filename,
+        path=path,
+        received_bytes=size_bytes,
+        size_bytes=size_bytes,
+        sha256=sha256,
+    )
 
 
 def _digest(path: Path) -> str:

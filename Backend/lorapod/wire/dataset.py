@@ -14,13 +14,28 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 CAPTION_SUFFIXES = frozenset({".txt", ".caption"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".wmv", ".flv"})
 TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
-ARCHIVE_SUFFIX = ".zip"
-DATASET_SUFFIXES = IMAGE_SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz")
+#: Files that hold the captions of a whole folder, in columns `file_name` and `text`.
+CAPTION_TABLES = frozenset({"metadata.jsonl", "metadata.csv"})
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 TriggerWord = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$", max_length=200)]
+
+
+def is_archive_name(name: str) -> bool:
+    """Return whether a file of that name is an archive that workers unpack."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def is_dataset_name(name: str) -> bool:
+    """Return whether a dataset may hold a file of that name, or of what is in it."""
+    lowered = name.lower()
+    if lowered in CAPTION_TABLES or is_archive_name(name):
+        return True
+    suffix = lowered[lowered.rfind(".") :] if "." in lowered[1:] else ""
+    return suffix in IMAGE_SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES
 
 
 class SupabaseFolder(WireModel):
@@ -116,8 +131,9 @@ class IncomingFile(WireModel):
     """One file, or one part of a larger one."""
 
     filename: str = Field(
-        description="Plain name without folders. Images (.jpg .jpeg .png .webp), captions (.txt .caption, named as "
-        "their image), .json and .jsonl, videos, or a .zip of such files."
+        description="Name without folders. Images (.jpg .jpeg .png .webp), captions (.txt .caption .json, named as "
+        "their image; metadata.jsonl or metadata.csv with `file_name` and `text`), videos, or a .zip, .tar or .tar.gz "
+        "of such files."
     )
     content: str = Field(
         repr=False, description="Standard base64 or a data URI of it; white space is passed over."

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import random
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,16 @@ def packed(entries: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(entries: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, content in entries.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return file.getvalue()
 
 

@@ -139,7 +139,8 @@ class Place:
 
     def visible(self, ref: DatasetRef) -> dict[str, bytes]:
         folder = self.fetcher.folder_of(ref)
-        return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+        paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
     def left(self) -> list[str]:
         """Files that gather for datasets which are not there yet."""
@@ -157,9 +158,9 @@ def urls(server: FaultServer, *paths: str, **fields: Any) -> DatasetRef:
 
 
 WHOLE = {
-    "a.png": FILES["/one/a.png"],
-    "a.txt": b"a cat",
-    "a_2.png": FILES["/two/a.png"],
+    "one__a.png": FILES["/one/a.png"],
+    "one__a.txt": b"a cat",
+    "two__a.png": FILES["/two/a.png"],
     "b.jpg": FILES["/b"],
     "c.png": picture(size=(303, 300)),
     "c.txt": b"c",
@@ -230,10 +231,10 @@ class TestUrls:
         ref = urls(server, trigger_word="ohwx")
         for process_id in ("train_1", "train_2"):
             place.fetch(ref, process_id)
-            assert place.visible(ref)["a.txt"] == b"ohwx, a cat"
+            assert place.visible(ref)["one__a.txt"] == b"ohwx, a cat"
             assert place.visible(ref)["b.txt"] == b"ohwx"
         place.fetch(urls(server))
-        assert place.visible(urls(server))["a.txt"] == b"a cat"
+        assert place.visible(urls(server))["one__a.txt"] == b"a cat"
 
     def test_an_address_signed_afresh_is_the_same(self, place: Place, server: FaultServer) -> None:
         place.fetch(urls(server, "/one/a.png?X-Amz-Signature=1"))
@@ -243,6 +244,25 @@ class TestUrls:
         assert b"Signature" not in b"".join(
             path.read_bytes() for path in (place.workspace.training_data / ".fetched").iterdir()
         )
+
+    def test_names_come_of_the_address_or_of_the_server(self, place: Place, server: FaultServer) -> None:
+        server.files |= {"/it%27s%20me%20%231.png": FILES["/b"], "/one%2Ftwo.png": FILES["/one/a.png"]}
+        server.files["/get"] = FILES["/two/a.png"]
+        server.names = {"/get": "photo, red.png"}
+        ref = urls(server, "/it%27s%20me%20%231.png", "/one%2Ftwo.png", "/get")
+        for _ in range(2):
+            place.fetch(ref)
+            assert place.visible(ref).keys() == {"it's me #1.png", "one_two.png", "photo, red.png"}
+
+    def test_a_web_page_instead_of_the_file_is_said(self, place: Place, server: FaultServer) -> None:
+        server.files |= {
+            "/login": b"<!DOCTYPE html><title>Sign in</title>",
+            "/x.zip": b"<html>Sign in</html>",
+        }
+        for path in ("/login", "/x.zip"):
+            with pytest.raises(InvalidInput, match="web page") as raised:
+                place.fetch(urls(server, path))
+            assert "login" in raised.value.hint
 
     def test_a_private_address_is_refused_before(self, tmp_path: Path) -> None:
         strict = Place(tmp_path / "strict", allow_private_urls=False)
@@ -365,10 +385,41 @@ class TestObjects:
         place.fetch(self.REF)
         assert sorted(place.bucket.got) == ["one/a.png", "one/a.txt"]
         del place.bucket.objects["one/a.txt"]
-        place.bucket.objects["b.png"] = FILES["/two/a.png"]
+        place.bucket.objects["two/a.png"] = FILES["/two/a.png"]
         place.fetch(self.REF)
-        assert place.bucket.got[2:] == ["b.png"]
-        assert place.visible(self.REF).keys() == {"a.png", "b.png"}
+        assert place.bucket.got[2:] == ["two/a.png"]
+        assert place.visible(self.REF).keys() == {"one__a.png", "two__a.png"}
+
+    def test_folders_and_archives_are_kept_apart_again_and_again(self, place: Place) -> None:
+        place.bucket.objects = {
+            "cats.zip": packed({"c/1.png": FILES["/one/a.png"], "c/1.txt": b"one", "c/x/2.png": FILES["/b"]}),
+            "dogs.zip": packed({"1.png": FILES["/two/a.png"], "1.txt": b"two"}),
+            "z/1.png": picture(size=(310, 300)),
+        }
+        names = {"1.png", "1.txt", "x__2.png", "dogs__1.png", "dogs__1.txt", "z__1.png"}
+        for _ in range(2):  # the second time out of the first dataset
+            assert place.fetch(self.REF).images == 4
+            assert place.visible(self.REF).keys() == names
+            assert place.visible(self.REF)["dogs__1.txt"] == b"two"
+        place.bucket.objects["1.png"] = picture(size=(311, 300))
+        place.fetch(self.REF)
+        assert place.visible(self.REF).keys() == {
+            "1.png", "z__1.png", "cats__1.png", "cats__1.txt", "cats__x__2.png", "dogs__1.png", "dogs__1.txt",
+        }  # fmt: skip
+        assert place.bucket.got == ["cats.zip", "dogs.zip", "z/1.png", "1.png"]
+
+    def test_control_images_lie_in_a_folder_that_no_trainer_learns_from(self, place: Place) -> None:
+        place.bucket.objects = {
+            "p/target/1.png": FILES["/one/a.png"],
+            "p/target/1.txt": b"one",
+            "p/control/1.PNG": FILES["/two/a.png"],
+        }
+        for _ in range(2):
+            summary = place.fetch(self.REF)
+            assert (summary.images, summary.captions) == (1, 1)
+            assert any("control_path" in warning for warning in summary.warnings)
+            assert (summary.path / "_controls" / "1.png").read_bytes() == FILES["/two/a.png"]
+        assert len(place.bucket.got) == 3
 
     def test_nothing_there(self, place: Place) -> None:
         with pytest.raises(NotFound):

@@ -5,12 +5,13 @@ import hashlib
 import os
 import threading
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture
+from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture, tarred
 
 from lorapod.datasets import library
 from lorapod.datasets.staging import StagingArea
@@ -176,7 +177,12 @@ BAD_FILES = [
     ("/etc/a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("x/a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("x\\a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
-    (".a.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
+    ("..", PNG, ErrorCode.INVALID_INPUT, "plain name"),
+    ("a.7z", b"7z", ErrorCode.INVALID_INPUT, "7z archives are not unpacked"),
+    ("a.csv", b"a,b", ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
+    ("a.parquet", b"PAR1", ErrorCode.INVALID_INPUT, "does not read parquet"),
+    ("a.zip", b"<html>login", ErrorCode.INVALID_INPUT, "is a web page"),
+    ("a.tgz", b"\x1f\x8bxx", ErrorCode.INVALID_INPUT, "gzip file without a tar"),
     ("a\0.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("n" * 5000 + ".png", PNG, ErrorCode.INVALID_INPUT, "too long: 5004 bytes"),
     ("a.zip", b"no zip", ErrorCode.INVALID_INPUT, "not a zip"),
@@ -272,6 +278,60 @@ class TestBadFiles:
             bench.receive(incoming("a.png", PNG), training_name="zoe")
 
 
+class TestNames:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "_DSC0001.JPG",
+            "it's me.JPG",
+            "photo, red.jpg",
+            "photo #1.jpg",
+            "IMG_1 & 2.jpg",
+            "(1).jpg",
+            "-rf.jpg",
+            ".hidden.jpg",
+            f"{'n' * 200}.jpg",
+            f"{'🐈' * 200}.jpg",
+            "قطة.jpg",
+        ],
+    )
+    def test_that_people_have_are_taken_with_their_captions(self, bench: LibraryBench, name: str) -> None:
+        stem = name.rpartition(".")[0]
+        jpeg = picture("JPEG")
+        receipt = bench.receive(incoming(name, jpeg), incoming(f"{stem}.TXT", b"a man"))
+        assert receipt.rejected == []
+        [image, caption] = sorted(bench.visible(), key=lambda file: file.endswith(".txt"))
+        assert caption == f"{image.rpartition('.')[0]}.txt"
+        assert bench.visible() == {image: jpeg, caption: b"a man"}
+        assert (receipt.summary.images, receipt.summary.captions) == (1, 1)
+        assert receipt.renamed.get(name, name) == image
+
+    def test_composed_and_decomposed_letters_are_the_same(self, bench: LibraryBench) -> None:
+        decomposed = unicodedata.normalize("NFD", "café.txt")
+        receipt = bench.receive(incoming("café.png", PNG), incoming(decomposed, b"a man"))
+        assert bench.visible() == {"café.png": PNG, "café.txt": b"a man"}
+        assert receipt.renamed == {decomposed: "café.txt"}
+
+    def test_that_differ_in_the_case_of_letters_are_two_files(self, bench: LibraryBench) -> None:
+        other = picture("PNG", (5, 5))
+        bench.receive(incoming("A.png", PNG), incoming("a.png", other), incoming("a.txt", b"small"))
+        assert bench.visible() == {"A.png": PNG, "a.png": other, "a.txt": b"small"}
+
+    def test_a_caption_finds_its_image_of_an_earlier_upload(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("IMG_1.png", PNG))
+        receipt = bench.receive(incoming("img_1.TXT", b"a man"))
+        assert bench.visible() == {"IMG_1.png": PNG, "IMG_1.txt": b"a man"}
+        assert receipt.renamed == {"img_1.TXT": "IMG_1.txt"}
+
+    def test_of_files_in_parts_are_the_same_for_each_part(self, bench: LibraryBench) -> None:
+        name = ".a.png"
+        bench.receive(incoming(name, PNG[:40], offset=0, size_bytes=len(PNG)))
+        last = incoming(name, PNG[40:], offset=40, size_bytes=len(PNG))
+        for _ in range(2):
+            assert [file.filename for file in bench.receive(last).files] == ["a.png"]
+        assert bench.visible() == {"a.png": PNG}
+
+
 class TestArchives:
     def test_are_unpacked_flat_and_checked_file_by_file(self, bench: LibraryBench) -> None:
         content = packed(
@@ -281,9 +341,36 @@ class TestArchives:
         assert bench.visible() == {"a.png": PNG, "a.txt": b"a man"}
         assert {file.filename for file in receipt.files} == {"a.png", "a.txt"}
         assert [(file.filename, file.code) for file in receipt.rejected] == [
-            ("photos.zip/bad.png", ErrorCode.INVALID_INPUT)
+            ("photos.zip/m/bad.png", ErrorCode.INVALID_INPUT)
         ]
         assert bench.hidden() == []
+
+    def test_folders_become_part_of_the_names(self, bench: LibraryBench) -> None:
+        files = {"a/1.png": PNG, "a/1.txt": b"one", "b/1.png": PNG, "b/1.txt": b"two", "b/c/1.PNG": PNG}
+        receipt = bench.receive(incoming("photos.zip", packed(files)))
+        assert bench.visible() == {
+            "a__1.png": PNG, "a__1.txt": b"one", "b__1.png": PNG, "b__1.txt": b"two", "b__c__1.PNG": PNG,
+        }  # fmt: skip
+        assert receipt.renamed["a/1.png"] == "a__1.png"
+        assert len(receipt.renamed) == 5
+        assert (receipt.summary.images, receipt.summary.captions, receipt.rejected) == (3, 2, [])
+
+    def test_what_several_hold_under_one_name_is_kept_apart(self, bench: LibraryBench) -> None:
+        content = packed({"x/1.png": PNG, "x/1.txt": b"one"})
+        receipt = bench.receive(
+            incoming("cats.zip", content),
+            incoming("dogs.tar.gz", tarred({"1.png": PNG})),
+            incoming("1.png", PNG),
+        )
+        assert bench.visible().keys() == {"1.png", "cats__1.png", "cats__1.txt", "dogs__1.png"}
+        assert receipt.rejected == []
+
+    def test_control_images_are_kept_where_no_trainer_learns_from_them(self, bench: LibraryBench) -> None:
+        files = {"s/target/1.png": PNG, "s/target/1.txt": b"x", "s/control/1.png": PNG}
+        receipt = bench.receive(incoming("pairs.zip", packed(files)), trigger_word="ohwx")
+        assert bench.visible().keys() == {"1.png", "1.txt", "_controls/1.png"}
+        assert receipt.summary.images == 1
+        assert "control_path" in receipt.warnings[0]
 
     def test_stay_packed_where_asked(self, bench: LibraryBench) -> None:
         content = packed({"a.png": PNG})

@@ -8,14 +8,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorapod.datasets.intake import TAKEN_SUFFIXES
 from lorapod.datasets.sources.port import FetchedFile, Progress, RemoteFile
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import suffix_of
 from lorapod.safety.part_file import Version
 from lorapod.storage.port import ObjectStore, StoredObject
 from lorapod.storage.s3_access import JobS3
-from lorapod.wire.dataset import DatasetRef, HuggingFaceDataset, S3Prefix, SupabaseFolder
+from lorapod.wire.dataset import DatasetRef, HuggingFaceDataset, S3Prefix, SupabaseFolder, is_dataset_name
 
 Location = S3Prefix | SupabaseFolder | HuggingFaceDataset
 
@@ -75,11 +74,11 @@ class ObjectSource:
         found: dict[str, StoredObject] = {}
         others: set[str] = set()
         for stored in self._store.list_objects():
-            suffix = suffix_of(stored.key.rpartition("/")[2])
-            if suffix in TAKEN_SUFFIXES:
+            name = stored.key.rpartition("/")[2]
+            if is_dataset_name(name):
                 found[stored.key] = stored
             else:
-                others.add(suffix or stored.key[:40])
+                others.add(suffix_of(name) or stored.key[:40])
             if len(found) + len(others) > MAX_OBJECTS:
                 raise InvalidInput(
                     f"{self._name} has more than {MAX_OBJECTS} objects.", hint="Name a folder in it."

@@ -31,6 +31,8 @@ class FetchedFile:
     sha256: str
     #: Changes with the content; empty if the source does not name versions.
     version: Version
+    #: The file's name as the server gives it beside the content, if it does.
+    name: str | None = None
 
 
 class Source(Protocol):

@@ -34,8 +34,12 @@ class UrlSource:
             key = url_key(url)
             if key not in self._addresses:
                 self._addresses[key] = address
-                # Bytes that are not UTF-8 become question marks, which plain names do not keep.
-                self._files.append(RemoteFile(key=key, path=unquote(url.raw_path, errors="replace")))
+                # An encoded slash or backslash is part of a name, not a separator.
+                parts = (
+                    unquote(part, errors="replace").replace("/", "_").replace("\\", "_")
+                    for part in url.raw_path.split("/")
+                )
+                self._files.append(RemoteFile(key=key, path="/".join(parts)))
 
     async def files(self) -> Sequence[RemoteFile]:
         """Return one file for each URL."""
@@ -45,8 +49,13 @@ class UrlSource:
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
     ) -> FetchedFile | None:
         """Fetch it; see `lorapod.safety.fetch`."""
-        fetched = await self._fetcher.fetch(self._addresses[file.key], target, known=known, progress=progress)
-        return None if fetched is None else FetchedFile(sha256=fetched.sha256, version=fetched.version)
+        names: list[str | None] = []
+        fetched = await self._fetcher.fetch(
+            self._addresses[file.key], target, known=known, progress=progress, named=names.append
+        )
+        if fetched is None:
+            return None
+        return FetchedFile(sha256=fetched.sha256, version=fetched.version, name=names[-1] if names else None)
 
 
 def url_key(url: URL) -> str:
