@@ -14,16 +14,15 @@ from typing import Any
 import yaml
 
 from lorapod.errors import InvalidInput
+from lorapod.trainers.yaml_mistakes import explained
+from lorapod.trainers.yaml_nodes import MAX_DEPTH, MAX_VALUES, check_events, settle_nodes
 
 MAX_BYTES = 256_000
-#: Levels of nesting; real configs have eight.
-MAX_DEPTH = 40
-#: Values after every alias is written out in full; this stops a "billion laughs" attack.
-MAX_VALUES = 50_000
 
 _FLOAT = re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$")
 _FLOAT_TAG = "tag:yaml.org,2002:float"
-_MERGE_TAG = "tag:yaml.org,2002:merge"
+#: A Windows path in double quotes, where `\n` is the end of a line.
+_BROKEN_PATH = re.compile(r"[A-Za-z]:[\a\b\t\n\v\f\r\x00\x1b]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -92,21 +91,26 @@ def _parse_text(text: str, max_bytes: int) -> Any:
             # Text in YAML's flow style looks like JSON; and YAML's error message has line and column.
             pass
     try:
-        _check_events(text)
+        check_events(yaml.parse(text, Loader=_Loader))
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
             if node is None:
                 raise InvalidInput("The config is empty.")
-            _check_keys(node)
+            settle_nodes(node)
             return loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        raise InvalidInput(f"The config is not valid YAML: {_place(error)}") from None
+        raise _malformed(explained(error, text)) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InvalidInput(f"The config is not valid YAML: {reason}.") from None
+        raise _malformed(" ".join(str(error).split())[:200]) from None
+
+
+def _malformed(reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"The config is not valid YAML: {reason}.", details=[{"field": "config", "error": reason}]
+    )
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,86 +120,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise InvalidInput(f"The config has the key {key[:80]!r} twice in one place.")
         found[key] = value
     return found
-
-
-def _check_events(text: str) -> None:
-    """Check depth and expanded size before anything is built."""
-    bounds = _Bounds()
-    for event in yaml.parse(text, Loader=_Loader):
-        match event:
-            case yaml.CollectionStartEvent():
-                bounds.open(event.anchor)
-            case yaml.CollectionEndEvent():
-                bounds.close()
-            case yaml.AliasEvent(anchor=str(anchor)):
-                bounds.alias(anchor)
-            case yaml.ScalarEvent():
-                bounds.value(event.anchor)
-
-
-class _Bounds:
-    """A count of the values of a document with every alias written out."""
-
-    def __init__(self) -> None:
-        self._sizes: dict[str, int] = {}
-        self._open: list[tuple[str | None, int]] = [(None, 0)]
-
-    def open(self, anchor: str | None) -> None:
-        self._open.append((anchor, 1))
-        if len(self._open) > MAX_DEPTH + 1:
-            raise InvalidInput(f"The config is nested too deeply: at most {MAX_DEPTH} levels are allowed.")
-
-    def close(self) -> None:
-        self._add(*self._open.pop())
-
-    def value(self, anchor: str | None) -> None:
-        self._add(anchor, 1)
-
-    def alias(self, anchor: str) -> None:
-        if any(name == anchor for name, _size in self._open):
-            raise InvalidInput(f"The YAML anchor {anchor[:80]!r} contains itself.")
-        self._add(None, self._sizes.get(anchor, 1))
-
-    def _add(self, anchor: str | None, size: int) -> None:
-        if anchor is not None:
-            self._sizes[anchor] = size
-        parent, total = self._open[-1]
-        self._open[-1] = (parent, total + size)
-        if total + size > MAX_VALUES:
-            raise InvalidInput(
-                f"The config has too many values: at most {MAX_VALUES} are allowed, with all aliases written out."
-            )
-
-
-def _check_keys(root: yaml.Node) -> None:
-    waiting, seen = [root], {id(root)}
-    while waiting:
-        node = waiting.pop()
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.MappingNode):
-            keys: set[tuple[str, str]] = set()
-            for key, value in node.value:
-                children += [key, value]
-                if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE_TAG:
-                    continue
-                if (key.tag, key.value) in keys:
-                    place = f"line {key.start_mark.line + 1}"
-                    raise InvalidInput(
-                        f"The config has the key {key.value[:80]!r} twice in one place ({place})."
-                    )
-                keys.add((key.tag, key.value))
-        elif isinstance(node, yaml.SequenceNode):
-            children = node.value
-        for child in children:
-            if id(child) not in seen:
-                seen.add(id(child))
-                waiting.append(child)
-
-
-def _place(error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{' '.join((error.problem or error.context or 'malformed').split())[:200]}{where}."
 
 
 class _Plain:
@@ -251,6 +175,11 @@ def _key(key: Any, field: str) -> str:
 
 
 def _text(text: str, field: str) -> str:
+    if _BROKEN_PATH.match(text):
+        raise _refused(
+            field,
+            "is a Windows path in double quotes, where a backslash begins a code; put it in single quotes",
+        )
     try:
         text.encode()
     except UnicodeEncodeError:
