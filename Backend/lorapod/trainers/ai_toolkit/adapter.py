@@ -17,6 +17,7 @@ from lorapod.trainers.ai_toolkit.config import (
 from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
+from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
@@ -63,14 +64,15 @@ class AIToolkitTrainer:
             Unsupported: AI Toolkit is not installed here.
         """
         installation = needed_installation(self._settings, self._workspace)
-        problems = Problems()
-        config = prepare_config(request, problems)
+        problems, schema = Problems(), toolkit_schema()
+        config = prepare_config(request, problems) if is_training(request.config, schema, problems) else None
         if config is None:
             problems.raise_any()
             raise AssertionError("a config of a wrong shape is always reported as a problem")
         process = process_of(config)
         known = vocabulary(installation.root, installation.version)
-        Conformance(toolkit_schema(), problems, strict=request.strict).check(
+        check_job(config, schema, known.process_types, problems)
+        Conformance(schema, problems, strict=request.strict).check(
             config, installed_types=known.process_types, set_by_worker=WORKER_KEYS
         )
         rules = worker_rules(

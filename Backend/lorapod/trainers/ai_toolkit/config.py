@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lorapod.errors import WorkerError
@@ -46,9 +47,12 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
     if process.get("type") in STANDARD_TYPES:
         process["type"] = CONTROLLED_TYPE
     process["training_folder"] = str(request.training_folder)
-    if isinstance(process.get("log_dir"), str):
-        # A relative path would lead into AI Toolkit's own folder.
-        process["log_dir"] = str(request.training_folder / process["log_dir"])
+    _set_log_dir(process, request.training_folder)
+    if config.get("job") == "train":
+        # The legacy job has folder and device of its own; its default device is the processor.
+        job["training_folder"] = str(request.training_folder)
+        job.setdefault("device", "cuda")
+        _set_log_dir(job, request.training_folder)
     process[CONTROL_KEY] = str(request.scratch / CONTROL_FILE)
     _set_logging(process, problems)
     if request.dataset is not None:
@@ -88,6 +92,12 @@ def _process(config: dict[str, Any], problems: Problems) -> dict[str, Any] | Non
         problems.add("config.process[0].datasets", "is not a list of mappings")
         whole = False
     return process if whole else None
+
+
+def _set_log_dir(section: dict[str, Any], training_folder: Path) -> None:
+    """Keep a relative path, which would lead into AI Toolkit's own folder, in the output folder."""
+    if isinstance(section.get("log_dir"), str):
+        section["log_dir"] = str(training_folder / section["log_dir"])
 
 
 def _check_name(name: object, field: str, problems: Problems) -> None:

@@ -17,6 +17,14 @@ from lorapod.wire.validation import nearest
 _PROCESS = "config.process[0]"
 _TOP = frozenset({"job", "config", "meta"})
 
+#: Keys that look right but belong to another trainer, by the class of the process, the section and the key.
+_OTHER_TRAINERS: Mapping[tuple[str | None, str, str], str] = {
+    ("ConceptSliderTrainer", "slider", "targets"): (
+        ": concept_slider reads positive_prompt, negative_prompt and target_class; targets are for the legacy slider, "
+        "job: train with type: slider"
+    ),
+}
+
 #: Sections that every training has.
 _USUAL = frozenset({"network", "save", "datasets", "train", "model", "sample", "logging"})
 
@@ -155,6 +163,8 @@ class Conformance:
 
     def _advice(self, key: str, beside: Iterable[str], root: str | None, path: str) -> str:
         """Return what was probably meant: a name of other trainers, a key of another section, one beside it."""
+        if (root, path, key) in _OTHER_TRAINERS:
+            return _OTHER_TRAINERS[root, path, key]
         beside = set(beside)
         other = _OTHER_NAMES.get(key)
         if other in beside:

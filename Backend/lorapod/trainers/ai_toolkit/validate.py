@@ -16,7 +16,6 @@ from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES, Vocabulary
 from lorapod.wire.validation import nearest
 
 _PROCESS = "config.process[0]"
-_JOBS = ("extension", "train", "generate", "extract", "mod")
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 _VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".wmv", ".m4v", ".flv")
@@ -43,30 +42,12 @@ _RATES = ("lr", "unet_lr", "text_encoder_lr")
 def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Problems) -> None:
     """Add a problem for every mistake in a prepared config, whose paths are already resolved."""
     process = config["config"]["process"][0]
-    _check_job(config.get("job"), process.get("type"), known, problems)
     check_model(process.get("model"), known, problems)
     _check_numbers(process, problems)
     _check_samples(process, problems)
     if process.get("type") in STANDARD_TYPES:
         _check_datasets(process, problems)
     check_text(config, problems)
-
-
-def _check_job(job: object, kind: object, known: Vocabulary, problems: Problems) -> None:
-    """Check job and process type; AI Toolkit finds an unknown job after 5 s, an unknown process type after 11 s."""
-    if job is None:
-        problems.add("job", "is required: for a LoRA, extension")
-    elif job not in _JOBS:
-        problems.add("job", _unknown("job", job, _JOBS))
-    elif job != "extension":
-        problems.add("job", f"{job!r} does not train a LoRA; use extension")
-    field = f"{_PROCESS}.type"
-    if not isinstance(kind, str):
-        problems.add(field, "is required: for a LoRA, sd_trainer or diffusion_trainer")
-    elif kind in known.not_trainings:
-        problems.add(field, f"{kind!r} does not train; use sd_trainer or diffusion_trainer")
-    elif kind not in known.process_types:
-        problems.add(field, _unknown("process type", kind, known.process_types - known.not_trainings))
 
 
 def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:
@@ -199,7 +180,7 @@ def check_text(config: Mapping[str, Any], problems: Problems) -> None:
             problems.add(
                 field, "has ${...}, which AI Toolkit replaces from the environment; write the value itself"
             )
-        if "[name]" in text:
+        if "[name]" in text and not field.startswith("meta."):
             tagged.append(field)
     if tagged:
         problems.warn(

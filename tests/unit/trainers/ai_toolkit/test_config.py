@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_plan(prepare: Prepare, workspace: Workspace) -> None:
     assert plan.total_steps == 2000
     assert plan.trigger_word == "ohwx"
     assert plan.base_model == "org/model"
-    assert plan.warnings == ("AI Toolkit replaces [name] by config.name in meta.name.",)
+    assert plan.warnings == ()
 
 
 def test_steps_that_are_not_given(prepare: Prepare) -> None:
@@ -159,6 +160,53 @@ def test_a_negative_prompt_is_always_text(prepare: Prepare, neg: object) -> None
 
 def test_a_negative_prompt_stays(prepare: Prepare) -> None:
     assert prepare({"sample.neg": "blurry"}).config["config"]["process"][0]["sample"]["neg"] == "blurry"
+
+
+class TestLegacySliders:
+    SLIDER: ClassVar[dict[str, Any]] = {
+        "job": "train",
+        "config": {
+            "name": "detail slider",
+            "training_folder": "output/LoRA",
+            "device": "cuda:0",
+            "log_dir": "output/.tensorboard",
+            "process": [
+                {
+                    "type": "slider",
+                    "network": {"type": "lierla", "linear": 8, "linear_alpha": 4},
+                    "train": {"steps": 500, "lr": 2e-4, "min_snr_gamma": 5.0},
+                    "model": {"name_or_path": "org/model", "is_v2": False},
+                    "save": {"dtype": "float16", "save_every": 50},
+                    "slider": {
+                        "resolutions": [[512, 512]],
+                        "targets": [{"target_class": "", "positive": "sharp", "negative": "blurry"}],
+                    },
+                }
+            ],
+        },
+        "meta": {"name": "[name]"},
+    }
+
+    def test_they_run_as_they_are(self, prepare: Prepare, workspace: Workspace) -> None:
+        plan = prepare(config=self.SLIDER, dataset=None)
+        output = workspace.output / PROCESS_ID
+        assert plan.config["job"] == "train"
+        job = plan.config["config"]
+        assert (job["training_folder"], job["device"]) == (str(output), "cuda:0")
+        assert job["log_dir"] == str(output / "output/.tensorboard")
+        sent = self.SLIDER["config"]["process"][0]
+        assert {key: job["process"][0][key] for key in sent} == sent
+        assert plan.warnings == ()
+
+    def test_targets_of_the_other_slider(self, refused: Refused) -> None:
+        slider = {"targets": [{"positive": "sharp"}]}
+        told = refused({"type": "concept_slider", "slider": slider})["slider.targets"]
+        assert "job: train" in told
+
+    def test_types_that_train_no_lora(self, refused: Refused) -> None:
+        config = copy.deepcopy(self.SLIDER)
+        config["config"]["process"][0]["type"] = "vae"
+        assert "no LoRA" in refused(config=config, dataset=None)["type"]
 
 
 @pytest.mark.parametrize(

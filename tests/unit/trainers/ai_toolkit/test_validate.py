@@ -45,7 +45,11 @@ def test_everything_wrong_is_told_at_once(refused: Refused) -> None:
     [
         (..., "required"),
         ("extensoin", "did you mean 'extension'"),
-        ("generate", "does not train"),
+        ("generate", "use the action `generate`"),
+        ("extract", "does not train"),
+        ("mod", "does not train"),
+        ("slider", "concept_slider"),
+        ("train", "belongs to the job 'extension'"),
         (5, "unknown job"),
     ],
 )
