@@ -127,6 +127,14 @@ class Workspace:
             )
         return resolved
 
+    def meant(self, text: str) -> str | None:
+        """Return the path of the dataset that a name without its folder means (`reg`: `training_data/reg`), if there is one."""
+        try:
+            path = self.safe_path(f"{self.training_data.name}/{text}")
+        except UnsafePath:
+            return None
+        return self.relative(path) if path != self.training_data and path.exists() else None
+
     def _below_root(self, text: str) -> PurePosixPath:
         path = PurePosixPath(text)
         if not path.is_absolute():

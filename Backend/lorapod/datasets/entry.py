@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.datasets.looks.buckets import USUAL_STEP, bucket_step
+from lorapod.kinds import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
 
 #: AI Toolkit's default of `caption_ext`.
 DEFAULT_CAPTION_EXT = ".txt"
@@ -72,6 +74,13 @@ class DatasetEntry:
     def reads_clips(self) -> bool:
         """Whether the trainer reads videos too."""
         return self.num_frames is None or self.num_frames > 1 or self.auto_frame_count
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """The suffixes of files that the trainer looks for, in any letters."""
+        if self.audio:
+            return sorted(AUDIO_SUFFIXES)
+        return sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES if self.reads_clips else IMAGE_SUFFIXES)
 
     @classmethod
     def from_config(

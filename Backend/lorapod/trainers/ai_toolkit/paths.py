@@ -95,7 +95,9 @@ class PathRules:
         if Path(path) == self.awaited:
             return path
         if path and not Path(path).exists() and Path(path).is_relative_to(self.workspace.root):
-            problems.add(field, f"{shown(text)!r} is not in the workspace")
+            meant = self.workspace.meant(text)
+            guess = f"; did you mean {meant!r}?" if meant else ""
+            problems.add(field, f"{shown(text)!r} is not in the workspace{guess}")
         return path
 
     def _prompt(self, text: str, field: str, problems: Problems) -> None:

@@ -7,20 +7,15 @@ A config is refused only if it is sure to fail, or to train something else than 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from lorapod.folders import files_below
+from lorapod.trainers.ai_toolkit.datasets import check_datasets
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
+from lorapod.trainers.ai_toolkit.sample_images import check_sample_images
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES, Vocabulary
 from lorapod.wire.validation import nearest
 
 _PROCESS = "config.process[0]"
-
-_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
-_VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".wmv", ".m4v", ".flv")
-_AUDIO = (".mp3", ".wav", ".flac", ".aac", ".ogg", ".m4a")
-_AUDIO_ARCHS = ("ace_step",)
 
 #: Whole numbers with their minimum.
 _WHOLE = (
@@ -46,7 +41,9 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
     _check_numbers(process, problems)
     _check_samples(process, problems)
     if process.get("type") in STANDARD_TYPES:
-        _check_datasets(process, problems)
+        check_datasets(process, problems)
+        _check_resolutions(process, problems)
+    check_sample_images(process, problems)
     check_text(config, problems)
 
 
@@ -123,27 +120,9 @@ def _check_samples(process: Mapping[str, Any], problems: Problems) -> None:
                 problems.add(f"{_PROCESS}.{section}.{key}", f"is not a list of {what}")
 
 
-def _check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
-    """Check the datasets; AI Toolkit finds a missing or empty one only after the model load."""
-    datasets = process.get("datasets") or []
-    if not datasets:
-        problems.add(f"{_PROCESS}.datasets", "is required: upload images first and name them in `dataset`")
-    arch = (process.get("model") or {}).get("arch")
-    for place, dataset in enumerate(datasets):
+def _check_resolutions(process: Mapping[str, Any], problems: Problems) -> None:
+    for place, dataset in enumerate(process.get("datasets") or []):
         field = f"{_PROCESS}.datasets[{place}]"
-        key = "dataset_path" if dataset.get("dataset_path") else "folder_path"
-        source = dataset.get(key)
-        if not isinstance(source, str) or not source:
-            problems.add(f"{field}.folder_path", "is required: a folder of the workspace")
-        elif Path(source).is_dir():
-            endings = _endings(dataset, arch)
-            if not any(name.lower().endswith(endings) for name in _files(Path(source))):
-                problems.add(
-                    f"{field}.{key}",
-                    f"the folder {shown(source)!r} has no file of the types {' '.join(endings)}",
-                )
-        elif Path(source).exists() and key == "folder_path":
-            problems.add(f"{field}.{key}", f"{shown(source)!r} is not a folder")
         if not problems.has(f"{field}.resolution"):
             _check_resolution(dataset.get("resolution", 512), field, problems)
 
@@ -154,22 +133,6 @@ def _check_resolution(resolution: object, field: str, problems: Problems) -> Non
         problems.add(
             f"{field}.resolution", f"{_quoted(resolution)} is neither a size in pixels nor a list of sizes"
         )
-
-
-def _endings(dataset: Mapping[str, Any], arch: object) -> tuple[str, ...]:
-    if isinstance(arch, str) and arch.startswith(_AUDIO_ARCHS):
-        return _AUDIO
-    frames = dataset.get("num_frames", 1)
-    if dataset.get("auto_frame_count") or (isinstance(frames, int) and frames > 1):
-        return _VIDEOS + _IMAGES
-    return _IMAGES
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Yield the names of the files that AI Toolkit would look at."""
-    for entry in files_below(folder, skip=lambda name: name.startswith(".")):
-        if Path(entry.path).parent.name != "_controls" and not entry.name.startswith("."):
-            yield entry.name
 
 
 def check_text(config: Mapping[str, Any], problems: Problems) -> None:

@@ -105,7 +105,9 @@ class ConfigPreparation:
         if folder == self.request.dataset and not self.request.dataset_ready:
             return
         if not folder.is_dir():
-            self._problem(place, f"the folder {_shown(text)!r} is not in the workspace")
+            meant = Workspace(root=self.request.workspace).meant(text)
+            guess = f"; did you mean {meant!r}?" if meant else ""
+            self._problem(place, f"the folder {_shown(text)!r} is not in the workspace{guess}")
         elif not DatasetReader().read(DatasetEntry(folder=folder)).images:
             self._problem(place, f"the folder {_shown(text)!r} has no images")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
@@ -54,7 +55,7 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace.create(tmp_path / "workspace")
     dataset = workspace.training_data / "cats"
     dataset.mkdir()
-    (dataset / "1.png").write_bytes(b"")
+    Image.new("RGB", (8, 8)).save(dataset / "1.png")
     return workspace
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from lorapod.trainers.port import TrainingPlan
 from lorapod.workspace import Workspace
@@ -163,13 +164,77 @@ class TestDatasets:
         assert "datasets[0].folder_path" in refused({"datasets.0.folder_path": folder}, dataset=None)
 
     @pytest.mark.parametrize(
-        "name", ["1.txt", ".1.png", ".thumbs/1.png", "_controls/1.png", "1.gif", "1.mp4", "1.mp3"]
+        "name", ["1.txt", ".1.png", ".thumbs/1.png", "_controls/1.png", "1.gif", "1.mp3"]
     )
     def test_a_folder_without_pictures(self, refused: Refused, workspace: Workspace, name: str) -> None:
         path = workspace.training_data / "empty" / name
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
         assert ".png" in refused(dataset="empty")["datasets[0].folder_path"]
+
+    def test_clips_need_a_number_of_frames(self, refused: Refused, workspace: Workspace) -> None:
+        folder = workspace.training_data / "clips"
+        folder.mkdir()
+        (folder / "1.mp4").write_bytes(b"")
+        problem = refused(dataset="clips")["datasets[0].folder_path"]
+        assert "only videos (1.mp4)" in problem
+        assert "num_frames" in problem
+
+    def test_a_list_that_is_none(self, refused: Refused, workspace: Workspace) -> None:
+        (workspace.training_data / "list.json").write_text("[1]")
+        section = {"dataset_path": "training_data/list.json", "resolution": 512}
+        assert "not a mapping" in refused({"datasets": [section]}, dataset=None)["datasets[0].dataset_path"]
+
+    @pytest.mark.parametrize("arch", ["flux_kontext", "qwen_image_edit_plus", "qwen_image_edit:2511"])
+    def test_a_model_of_pairs_needs_control_images(
+        self, prepare: Prepare, refused: Refused, workspace: Workspace, arch: str
+    ) -> None:
+        control = workspace.training_data / "before"
+        control.mkdir()
+        changes = {"model.arch": arch, "sample.prompts": []}
+        assert "pairs" in refused(changes)["datasets[0].control_path"]
+        changes["datasets.0.control_path"] = "training_data/before"
+        assert "no image has a control image" in refused(changes)["datasets[0].control_path"]
+        Image.new("RGB", (8, 8)).save(control / "1.jpg")
+        assert prepare(changes).config
+
+    def test_a_model_that_fails_without_control_images_needs_every_one(
+        self, prepare: Prepare, refused: Refused, workspace: Workspace
+    ) -> None:
+        cats = workspace.training_data / "cats"
+        Image.new("RGB", (8, 8)).save(cats / "2.png")
+        control = workspace.training_data / "before"
+        control.mkdir()
+        Image.new("RGB", (8, 8)).save(control / "1.jpg")
+        changes = {
+            "model.arch": "qwen_image_edit_plus",
+            "sample.prompts": ["a cat"],
+            "datasets.0.control_path": ["training_data/before"],
+        }
+        problems = refused(changes)
+        assert "1 of 2 images" in problems["datasets[0].control_path"]
+        assert "--ctrl_img" in problems["sample.prompts[0]"]
+        assert prepare({**changes, "model.arch": "flux_kontext"}).config
+
+    @pytest.mark.parametrize("key", ["sample.ctrl_img", "sample.samples.0.ctrl_img_2", "sample.prompts"])
+    def test_a_control_image_of_a_sample_is_looked_into(
+        self, refused: Refused, workspace: Workspace, key: str
+    ) -> None:
+        path = workspace.training_data / "broken.png"
+        path.write_bytes(b"text")
+        value = [f"a cat --ctrl_img {path}"] if key == "sample.prompts" else "training_data/broken.png"
+        changes: dict[str, object] = {"sample.samples": [{"prompt": "a cat"}]}
+        (problem,) = refused(changes | {key: value}).values()
+        assert problem == "broken.png is not an image but text"
+
+    @pytest.mark.parametrize("key", ["folder_path", "control_path", "mask_path"])
+    def test_a_name_without_its_folder_is_guessed(
+        self, refused: Refused, workspace: Workspace, key: str
+    ) -> None:
+        (workspace.training_data / "reg").mkdir()
+        section = {"folder_path": "training_data/cats", "resolution": 512, key: "reg"}
+        problems = refused({"datasets": [section]}, dataset=None)
+        assert "did you mean 'training_data/reg'?" in problems[f"datasets[0].{key}"]
 
     @pytest.mark.parametrize("name", ["1.WEBP", "deep/er/1.jpeg"])
     def test_pictures(self, prepare: Prepare, workspace: Workspace, name: str) -> None:
