@@ -39,14 +39,44 @@ def with_video() -> Graph:
     }
 
 
+def saved_as_video() -> Graph:
+    saved = {"filename_prefix": "film", "format": "mp4", "codec": "h264"}
+    frames = {"20": node("CreateVideo", images=["8", 0], fps=8)}
+    graph = {**requests.sdxl_turbo(), **frames, "21": node("SaveVideo", video=["20", 0], **saved)}
+    del graph["9"]
+    return graph
+
+
+def two_inputs() -> Graph:
+    """Two input images by name, each saved under a prefix of its own."""
+    graph = {}
+    for name in ("first", "second"):
+        graph[name] = node("LoadImage", image=f"{name}.png")
+        graph[f"{name} saved"] = node("SaveImage", images=[name, 0], filename_prefix=name)
+    return graph
+
+
+def picture(colour: str) -> str:
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(content, format="PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
 def missing_model() -> Graph:
     graph = requests.sdxl_turbo()
     graph["4"]["inputs"]["ckpt_name"] = "not-there.safetensors"
     return graph
 
 
+RED, BLUE = picture("red"), picture("blue")
+UNUSED = [{"name": "test.png", "image": f"data:image/png;base64,{RED}"}]
 #: Each request, and the names of the images that its caller gets.
 EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    # Its two save nodes are alike: ComfyUI runs one of them, and names the one file twice.
+    "the input test": (
+        {"images": UNUSED, "workflow": requests.flux_twice_saved()},
+        ["ComfyUI_00001_.png"],
+    ),
     "flux checkpoint": ({"workflow": requests.flux_checkpoint()}, ["ComfyUI_00001_.png"]),
     "flux dev": ({"workflow": requests.flux_parts("flux1-dev.safetensors")}, ["ComfyUI_00001_.png"]),
     "flux schnell": ({"workflow": requests.flux_parts("flux1-schnell.safetensors")}, ["ComfyUI_00001_.png"]),
@@ -56,6 +86,15 @@ EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 OTHERS: dict[str, dict[str, Any]] = {
     "video": {"workflow": with_video()},
+    "saved as video": {"workflow": saved_as_video()},
+    "two inputs": {
+        "workflow": two_inputs(),
+        "images": [
+            {"name": "first.png", "image": RED},
+            {"name": "second.png", "image": f"data:image/png;base64,{BLUE}"},
+        ],
+    },
+    "damaged input": {"workflow": two_inputs(), "images": [{"name": "first.png", "image": "aGVsbG8="}]},
     "missing model": {"workflow": missing_model(), "comfy_org_api_key": KEY},
     "no graph": {"workflow": {}},
     "key": {"workflow": requests.sdxl_turbo(), "comfy_org_api_key": KEY},
@@ -113,7 +152,7 @@ def test_an_example_request_is_answered_as_its_callers_read_it(asked: Asked, nam
     for image in images:
         assert image["type"] == "base64"
         Image.open(io.BytesIO(base64.b64decode(image["data"]))).verify()
-    assert set(answer["output"]) == {"images"}
+    assert set(answer["output"]) - {"warnings"} == {"images"}
 
 
 def test_videos_and_sound_come_beside_the_images(asked: Asked) -> None:
@@ -123,6 +162,31 @@ def test_videos_and_sound_come_beside_the_images(asked: Asked) -> None:
     assert [Path(video["filename"]).suffix for video in output["videos"]] == [".mp4"]
     assert [Path(other["filename"]).suffix for other in output["other"]] == [".flac"]
     assert "errors" not in output
+
+
+def test_a_saved_video_stays_among_the_images_and_is_a_video_too(asked: Asked) -> None:
+    output = asked.answers["saved as video"]["output"]
+
+    assert [Path(file["filename"]).suffix for file in output["images"]] == [".mp4"]
+    assert output["videos"] == output["images"]
+    assert "status" not in output
+
+
+def test_input_images_are_found_by_their_names(asked: Asked) -> None:
+    images = asked.answers["two inputs"]["output"]["images"]
+
+    colours = {
+        image["filename"]: Image.open(io.BytesIO(base64.b64decode(image["data"]))).getpixel((0, 0))
+        for image in images
+    }
+    assert colours == {"first_00001_.png": (255, 0, 0), "second_00001_.png": (0, 0, 255)}
+
+
+def test_an_input_image_that_is_none_is_named(asked: Asked) -> None:
+    answer = asked.answers["damaged input"]
+
+    assert answer["status"] == "FAILED"
+    assert "first.png" in answer["error"]
 
 
 def test_a_failure_is_an_error_with_its_reason(asked: Asked) -> None:

@@ -43,6 +43,7 @@ class _Made:
     path: Path
     size_bytes: int
     seed: int | None
+    listed_as: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class OutputDelivery:
         """Describe files of the workspace for an answer; blocks while they are read or uploaded.
 
         Args:
-            files: `{"path", "seed"}` each, as a generation's record keeps them.
+            files: `{"path", "seed", "listed_as"}` each, as a generation's record keeps them.
             delivery: how the caller wants them; None: as bytes while they fit, else by URL.
             job: may bring an object store of its own.
         """
@@ -103,7 +104,12 @@ class OutputDelivery:
         for file in files:
             path = self.workspace.root / file["path"]
             try:
-                yield _Made(path=path, size_bytes=path.stat().st_size, seed=file.get("seed"))
+                yield _Made(
+                    path=path,
+                    size_bytes=path.stat().st_size,
+                    seed=file.get("seed"),
+                    listed_as=file.get("listed_as"),
+                )
             except FileNotFoundError:
                 warnings.append(f"{file['path']} no longer exists.")
 
@@ -138,6 +144,7 @@ class OutputDelivery:
             width=None if header is None else header.width,
             height=None if header is None else header.height,
             seed=made.seed,
+            listed_as=made.listed_as,
         )
 
     def _by_url(

@@ -129,6 +129,8 @@ class GeneratedFile:
     path: Path
     #: The seed that makes it again; None if it is not known.
     seed: int | None = None
+    #: The engine's own list that names it, such as ComfyUI's `images` and `gifs`; None: it has no lists.
+    listed_as: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,7 +132,8 @@ class GenerationKind:
         for file in made.files:
             if not file.path.is_relative_to(generation.folder) or not file.path.is_file():
                 raise InternalError(f"{engine.name} named the result {file.path.name}, which is not there.")
-            files.append({"path": self._workspace.relative(file.path), "seed": file.seed})
+            listed = {} if file.listed_as is None else {"listed_as": file.listed_as}
+            files.append({"path": self._workspace.relative(file.path), "seed": file.seed, **listed})
         # A workflow of the caller's own may have kept a seed of its own.
         told = made.files[0].seed if made.files else None
         return {

@@ -196,6 +196,9 @@ class OutputView(WireModel):
     width: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
     height: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
     seed: int | None = Field(default=None, description="The seed that makes it again.")
+    listed_as: str | None = Field(
+        default=None, description="The list of ComfyUI's that names it: `images`, `gifs`, `audio`, …"
+    )
     error: str | None = Field(
         default=None, description="Why it does not come as the request asked; left out if it does."
     )

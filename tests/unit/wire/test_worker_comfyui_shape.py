@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lorapod.errors import InvalidInput
 from lorapod.wire.envelope import open_envelope, secrets_of
 from lorapod.wire.generation import Delivery, GenerateRequest
 from lorapod.wire.shapes.table import PROMPT, recognised
@@ -83,6 +84,44 @@ def test_videos_and_sound_are_not_lost() -> None:
         "videos": [{"filename": "a.mp4", "type": "base64", "data": "YQ=="}],
         "other": [{"filename": "a.flac", "type": "base64", "data": "YQ=="}],
     }
+
+
+def test_a_video_that_comfyui_lists_as_an_image_stays_where_its_callers_look() -> None:
+    shown = {**IMAGE, "filename": "a.webp", "listed_as": "images"}
+    combined = {**IMAGE, "filename": "b.mp4", "listed_as": "gifs"}
+
+    answer = COMFYUI_WORKFLOW.answer(SENT, {"images": [IMAGE], "videos": [shown, combined]})
+
+    assert [file["filename"] for file in answer["images"]] == ["a_00001_.png", "a.webp"]
+    assert [file["filename"] for file in answer["videos"]] == ["a.webp", "b.mp4"]
+    assert "status" not in answer
+
+
+def test_no_answer_is_too_large_because_a_video_is_in_it_twice() -> None:
+    shown = {**IMAGE, "filename": "a.mp4", "data": "a" * 9_000_000, "listed_as": "images"}
+
+    answer = COMFYUI_WORKFLOW.answer(SENT, {"videos": [shown]})
+
+    assert [file["filename"] for file in answer["images"]] == ["a.mp4"]
+    assert "videos" not in answer
+
+
+@pytest.mark.parametrize("before", ["", "data:image/png;base64,", "image/png;base64,"])
+def test_input_images_are_taken_as_that_worker_takes_them(before: str) -> None:
+    image = {"name": "a.png", "image": f"{before}YQ==", "size": 7}
+
+    fields = open_envelope({"input": {"workflow": WORKFLOW, "images": [image]}}).request_fields()
+
+    (taken,) = parse(GenerateRequest, fields).images
+    assert (taken.name, taken.image.rpartition(",")[2]) == ("a.png", "YQ==")
+
+
+@pytest.mark.parametrize("images", ["a", [7], {"name": "a"}, [{"name": "a.png"}], [{"image": "YQ=="}]])
+def test_input_images_of_another_form_are_refused(images: Any) -> None:
+    call = open_envelope({"input": {"workflow": WORKFLOW, "images": images}})
+
+    with pytest.raises(InvalidInput, match="images"):
+        parse(GenerateRequest, call.request_fields())
 
 
 def test_no_image_is_answered_as_that_worker_does() -> None:

@@ -257,7 +257,11 @@ class ComfyJob:
         finally:
             await forgetting
             self._collect_s += time.monotonic() - began_s
-        self._made += [GeneratedFile(path=path, seed=composed.seed) for path in paths]
+        lists = [*(file.listed_as for file in outputs.wanted), *("text" for _ in outputs.texts)]
+        self._made += [
+            GeneratedFile(path=path, seed=composed.seed, listed_as=name)
+            for path, name in zip(paths, lists, strict=True)
+        ]
 
     def _note_files(self, graph: Graph, entry: Mapping[str, Any]) -> None:
         self._listed += outputs_in(entry).files

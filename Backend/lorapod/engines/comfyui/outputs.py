@@ -22,6 +22,8 @@ class OutputFile:
     subfolder: str
     #: `output` or `temp`.
     type: str
+    #: The list of the node's output that names it: `images`, `gifs`, `audio`, or an extension's own.
+    listed_as: str = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,37 +61,36 @@ def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
     """
     outputs = entry.get("outputs")
     found = [
-        (str(node), item)
+        (str(node), key, item)
         for node, shown in (outputs.items() if isinstance(outputs, Mapping) else ())
-        for item in _items(shown)
+        for key, item in _items(shown)
     ]
-    files = {
-        (file.type, file.subfolder, file.filename): file
-        for node, item in found
-        if isinstance(item, Mapping) and (file := _file(node, item)) is not None
-    }
+    files: dict[tuple[str, str, str], OutputFile] = {}
+    for node, key, item in found:
+        if isinstance(item, Mapping) and (file := _file(node, key, item)) is not None:
+            files.setdefault((file.type, file.subfolder, file.filename), file)
     texts = [
-        OutputText(node=node, text=item) for node, item in found if isinstance(item, str) and item.strip()
+        OutputText(node=node, text=item) for node, _, item in found if isinstance(item, str) and item.strip()
     ]
     return PromptOutputs(files=list(files.values()), texts=texts)
 
 
-def _items(shown: Any) -> Iterator[Any]:
-    """Yield what a node shows: files under any key, texts under `text`."""
+def _items(shown: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a node shows, each with its key: files under any key, texts under `text`."""
     for key, items in shown.items() if isinstance(shown, Mapping) else ():
         if key == "text" and isinstance(items, str):
-            yield items
+            yield key, items
         for item in items if isinstance(items, list) else ():
             if isinstance(item, Mapping) or (key == "text" and isinstance(item, str)):
-                yield item
+                yield str(key), item
 
 
-def _file(node: str, item: Mapping[str, Any]) -> OutputFile | None:
+def _file(node: str, key: str, item: Mapping[str, Any]) -> OutputFile | None:
     filename, subfolder = item.get("filename"), item.get("subfolder") or ""
     kind = item.get("type") or OUTPUT
     if not isinstance(filename, str) or not filename or not isinstance(subfolder, str):
         return None
-    return OutputFile(node=node, filename=filename, subfolder=subfolder, type=str(kind))
+    return OutputFile(node=node, filename=filename, subfolder=subfolder, type=str(kind), listed_as=key)
 
 
 def cached_nodes(entry: Mapping[str, Any]) -> set[str]:

@@ -29,12 +29,20 @@ def test_files_are_found_under_whatever_key_a_node_uses() -> None:
         "a.latent",
         "a.glb",
     ]
+    lists = ["images", "gifs", "audio", "latents", "3d"]
+    assert [file.listed_as for file in outputs_in(entry).wanted] == lists
 
 
 def test_a_file_that_two_nodes_show_is_one() -> None:
     entry = {"outputs": {"1": {"images": [shown("a.png")]}, "2": {"images": [shown("a.png")]}}}
 
     assert len(outputs_in(entry).wanted) == 1
+
+
+def test_a_file_in_two_lists_belongs_to_the_first() -> None:
+    entry = {"outputs": {"1": {"images": [shown("a.png")], "files": [shown("a.png")]}}}
+
+    assert [file.listed_as for file in outputs_in(entry).wanted] == ["images"]
 
 
 def test_previews_count_only_where_there_is_nothing_else() -> None:
