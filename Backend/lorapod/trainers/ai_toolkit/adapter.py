@@ -7,6 +7,7 @@ from pathlib import Path
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
+from lorapod.trainers.ai_toolkit.combinations import check_combinations
 from lorapod.trainers.ai_toolkit.config import (
     CONTROL_FILE,
     DEFAULT_STEPS,
@@ -18,6 +19,7 @@ from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
+from lorapod.trainers.ai_toolkit.model_families import check_family
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
@@ -83,6 +85,8 @@ class AIToolkitTrainer:
         )
         rules.settle(process, "config.process[0]", problems)
         validate_config(config, known, problems)
+        check_combinations(process, schema, problems)
+        check_family(process.get("model") or {}, "config.process[0].model", problems)
         problems.raise_any()
         name: str = config["config"]["name"]
         trigger, model = process.get("trigger_word"), process.get("model") or {}

@@ -32,7 +32,8 @@ CONFIG: dict[str, Any] = {
                 "datasets": [
                     {"folder_path": "/path/to/images", "caption_ext": "txt", "resolution": [512, 768]}
                 ],
-                "train": {"batch_size": 1, "steps": 2000, "lr": 1e-4, "optimizer": "adamw8bit"},
+                "train": {"batch_size": 1, "steps": 2000, "lr": 1e-4, "optimizer": "adamw8bit"}
+                | {"noise_scheduler": "flowmatch"},
                 "model": {"name_or_path": "org/model", "arch": "flux", "quantize": True},
                 "sample": {"sample_every": 250, "prompts": ["a [trigger]"], "neg": ""},
             }
