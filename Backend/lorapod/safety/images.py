@@ -134,7 +134,7 @@ def measure_opened(name: str, file: IO[bytes]) -> ImageInfo:
     head = _head(name, file)
     if _known_format(head, name) == "WEBP":
         header = read_webp_header(file, name)
-        _refuse_too_large(name, header.width, header.height)
+        refuse_too_large(name, header.width, header.height)
         orientation = header.orientation
         width, height = upright_size(header.width, header.height, orientation)
         return ImageInfo(width=width, height=height, format="WEBP")
@@ -187,7 +187,7 @@ def check_beginning(path: Path, *, name: str) -> None:
             image = reader(file, name)
         except DAMAGE:
             return  # the header may be longer than what has arrived
-        _refuse_too_large(name, *image.size)
+        refuse_too_large(name, *image.size)
 
 
 def thumbnail(path: Path, side: int) -> Image:
@@ -201,7 +201,7 @@ def thumbnail(path: Path, side: int) -> Image:
 
     with path.open("rb") as file:
         image = open_header(path.name, file)
-        _refuse_too_large(path.name, *image.size)
+        refuse_too_large(path.name, *image.size)
         try:
             image.draft("RGB", (side, side))
             image.thumbnail((side, side))
@@ -270,12 +270,12 @@ def _reader(found: str) -> type[ImageFile]:
 
 
 def _measured(name: str, image: ImageFile, file: IO[bytes]) -> ImageInfo:
-    _refuse_too_large(name, *image.size)
+    refuse_too_large(name, *image.size)
     width, height = upright_size(*image.size, orientation_of(image, file))
     return ImageInfo(width=width, height=height, format=image.format or "")
 
 
-def _refuse_too_large(name: str, width: int, height: int) -> None:
+def refuse_too_large(name: str, width: int, height: int) -> None:
     if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
         raise TooLarge(
             f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million are the most.",
