@@ -68,7 +68,7 @@ async def test_a_training_on_addresses(worker: Worker, server: FaultServer) -> N
     server.faults += [Fault(reset_after=100_000), Fault(status=503)]
     started = await train(worker, server.url("/a.png?token=planted-secret"), server.url("/a.txt"))
     assert started["status"] == "queued"
-    assert set(started["dataset"]) == {"path", "warnings"}
+    assert set(started["dataset"]) == {"path", "warnings", "fixed"}
     end = await ended(worker, started["process_id"])
     assert end["status"] == "completed", end
     assert (end["dataset"]["images"], end["dataset"]["captions"]) == (1, 1)

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from lorapod.actions.action import Action
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.thread_pools import FILES
-from lorapod.wire.dataset import IncomingFile, RejectedFile, StoredFile
+from lorapod.wire.dataset import FixedFile, IncomingFile, RejectedFile, StoredFile
 from lorapod.wire.model import RelativePath, Request, Result
 from lorapod.workspace import Workspace
 
@@ -37,6 +37,12 @@ class UploadRequest(Request):
         description="Add to the dataset, replacing files of the same name; false: these files become the whole "
         "dataset, in one step.",
     )
+    fix: bool = Field(
+        default=False,
+        description="Convert images that trainers see otherwise than a person does, on copies: transparency is laid on "
+        "white, grey of 16 bits scaled to 8, the first frame of an animation kept, CMYK and colour profiles "
+        "converted to sRGB. `fixed` says what was done. Formats that trainers do not read are always converted.",
+    )
     extract: bool = Field(
         default=True,
         description="Unpack zip and tar archives; the folders inside become part of the names (`a/1.png` is "
@@ -60,8 +66,13 @@ class UploadResult(Result):
         description="Files that have another name in the dataset: name as it was sent, or path in the archive, and the "
         "name there.",
     )
+    fixed: list[FixedFile] = Field(
+        default=[], description="Images that were converted for the trainer, on copies."
+    )
     warnings: list[str] = Field(
-        default=[], description="What was changed, or is not used as its sender may expect; a sentence each."
+        default=[],
+        description="What was changed, or is not used as its sender may expect, and what you should know of the "
+        "dataset as it is now; a sentence each.",
     )
 
 
@@ -76,6 +87,7 @@ async def upload_training_data(
         trigger_word=request.trigger_word,
         append=request.append,
         extract=request.extract,
+        fix=request.fix,
     )
     summary = receipt.summary
     return UploadResult(
@@ -88,6 +100,7 @@ async def upload_training_data(
         total_bytes=summary.total_bytes,
         rejected=list(receipt.rejected),
         renamed=dict(receipt.renamed),
+        fixed=list(receipt.fixed),
         warnings=list(receipt.warnings),
     )
 

@@ -16,6 +16,7 @@ from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import about_left_out, shortened, some
 from lorapod.errors import InvalidInput
+from lorapod.wire.dataset import FixedFile
 
 #: Errors that one answer lists, file by file.
 _ERRORS_MAX = 100
@@ -43,6 +44,8 @@ class DatasetSummary:
     warnings: Sequence[str]
     #: What prevents a training: `{"field": file's name, "error": sentence}` each.
     errors: Sequence[dict[str, str]] = ()
+    #: Images that were converted when they were fetched.
+    fixed: Sequence[FixedFile] = ()
 
     def refuse_errors(self, shown: str) -> None:
         """Refuse a dataset that no training can use.

@@ -24,6 +24,8 @@ class Destination:
     shown: str
     #: Whether archives are unpacked, and to how much.
     extract: bool
+    #: Whether images are converted that trainers see otherwise than a person does.
+    fix: bool = False
     limits: ArchiveLimits
 
     def check(self, filename: str, size_bytes: int | None) -> None:

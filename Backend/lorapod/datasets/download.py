@@ -16,6 +16,7 @@ from pathlib import Path
 from lorapod.atomic import replace_file
 from lorapod.datasets.intake import check_size, fresh_path
 from lorapod.datasets.ledger import FetchLedger, LedgerEntry
+from lorapod.datasets.looks.foreign_formats import foreign_format
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
@@ -97,6 +98,7 @@ class DownloadedFile:
                 kept.sha256,
                 origin=kept.inner or self.file.path,
                 archive=name if self.is_archive else "",
+                fixed=kept.fixed,
             )
 
 
@@ -109,6 +111,7 @@ class Download:
     folder: Path
     ledger: FetchLedger
     trigger_word: str | None
+    fix: bool
     keep_free_bytes: int
     _done: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     _downloaded: dict[str, DownloadedFile] = field(default_factory=dict)
@@ -190,7 +193,10 @@ class Download:
         if (arrived := _arrived(target, note)) is not None:
             self._done[file.key] = (target.stat().st_size, None)
             return DownloadedFile(file=file, fetched=arrived, path=target)
-        entry, kept = self.ledger.find(file.key, self.trigger_word), self.folder / f"{name}.kept"
+        entry, kept = (
+            self.ledger.find(file.key, self.trigger_word, fix=self.fix),
+            self.folder / f"{name}.kept",
+        )
         if entry is not None:
             # Linked before the request: another process may replace the dataset until the source has answered.
             shutil.rmtree(kept, ignore_errors=True)
@@ -249,6 +255,8 @@ def _suffix_by_content(path: Path) -> str:
     """Return the suffix that tells what the file is; an empty text if no trainer reads it."""
     if (image := images.suffix_by_content(path)) is not None:
         return image
+    if (foreign := foreign_format(path)) is not None:
+        return f".{foreign.lower()}"
     if archives.is_archive(path):
         return ".tar" if is_tar(path) else ".zip"
     media = media_by_content(path)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.converting import is_converted
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.download import Download, DownloadedFile
 from lorapod.datasets.entry import DatasetEntry
@@ -87,6 +88,9 @@ class DatasetFetcher:
     def folder_of(self, ref: DatasetRef, *, job_s3: JobS3 | None = None) -> Path:
         """Return where the dataset will be: the same for the same request, so that it is not kept twice."""
         request = ref.model_dump(mode="json", exclude_none=True)
+        if not ref.fix:
+            # As requests of earlier versions are written, whose datasets are found again.
+            del request["fix"]
         if ref.s3 is not None and job_s3 is not None:
             request["job_s3"] = {"server": job_s3.server, "bucket": job_s3.bucket}
         text = json.dumps(request, sort_keys=True)
@@ -177,6 +181,7 @@ class DatasetFetcher:
                 folder=fetch.staging / "got",
                 ledger=self._ledger,
                 trigger_word=fetch.ref.trigger_word,
+                fix=fetch.ref.fix,
                 keep_free_bytes=self._settings.disk_min_free_bytes,
             )
             return await download.run(tell)
@@ -208,9 +213,10 @@ class DatasetFetcher:
         )
         area.note_plan(plan)
         files_of: list[tuple[DownloadedFile, list[str]]] = []
-        # What is in archives makes room for what is not.
+        # What is in archives makes room for what is not, and what is converted for what is not.
         for item, name in sorted(
-            zip(downloaded, plan.names, strict=True), key=lambda pair: pair[0].is_archive
+            zip(downloaded, plan.names, strict=True),
+            key=lambda pair: (pair[0].is_archive, is_converted(pair[1])),
         ):
             if fetch.stopped():
                 raise Stopped
@@ -234,7 +240,10 @@ class DatasetFetcher:
         if ref.trigger_word is not None:
             summary = check.inspect(DatasetEntry(folder=folder))
         return dataclasses.replace(
-            summary, path=folder, warnings=[*left_out[:_LEFT_OUT_MAX], *area.notes, *summary.warnings]
+            summary,
+            path=folder,
+            warnings=[*left_out[:_LEFT_OUT_MAX], *area.notes, *summary.warnings],
+            fixed=area.fixed,
         )
 
     def _staging_area(self, fetch: _Fetch) -> StagingArea:
@@ -249,6 +258,7 @@ class DatasetFetcher:
                 parts=folder,
                 shown=self._workspace.relative(fetch.target),
                 extract=True,
+                fix=fetch.ref.fix,
                 limits=ArchiveLimits(free_bytes=max(0, free)),
             )
         )
@@ -262,18 +272,7 @@ class DatasetFetcher:
     ) -> None:
         """Write to the ledger which files of the dataset came of which remote file."""
         for item, names in files_of:
-            files = []
-            for name in names:
-                found = (folder / name).lstat()
-                files.append(
-                    KeptFile(
-                        name=name,
-                        size_bytes=found.st_size,
-                        mtime_ns=found.st_mtime_ns,
-                        sha256=area.staged[name].sha256,
-                        inner=area.staged[name].origin if area.staged[name].archive else None,
-                    )
-                )
+            files = [KeptFile.of(folder, area.staged[name]) for name in names]
             self._ledger.note(
                 LedgerEntry(
                     key_sha256=digest_of(item.file.key),
@@ -281,6 +280,7 @@ class DatasetFetcher:
                     last_modified=item.fetched.version.last_modified,
                     dataset=folder.name,
                     trigger_word=ref.trigger_word,
+                    fix=ref.fix,
                     files=files,
                     source_name=item.fetched.name,
                 )

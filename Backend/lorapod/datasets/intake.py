@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.datasets.captions import CAPTION_MAX_BYTES, check_caption
+from lorapod.datasets.looks.foreign_formats import foreign_format
 from lorapod.datasets.looks.video_container import check_video
 from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
@@ -28,7 +29,11 @@ TABLE_MAX_BYTES = 64_000_000
 
 _NOT_IN_NAMES = re.compile(r"[/\\\0]")
 _ENDINGS = sorted(
-    dataset.IMAGE_SUFFIXES | dataset.TEXT_SUFFIXES | dataset.VIDEO_SUFFIXES | {*dataset.ARCHIVE_SUFFIXES}
+    dataset.IMAGE_SUFFIXES
+    | dataset.CONVERTED_SUFFIXES
+    | dataset.TEXT_SUFFIXES
+    | dataset.VIDEO_SUFFIXES
+    | {*dataset.ARCHIVE_SUFFIXES}
 )
 _OTHER_ARCHIVES = frozenset({".7z", ".rar", ".gz", ".bz2", ".xz", ".zst"})
 
@@ -49,6 +54,8 @@ class StagedFile:
     #: Hexadecimal, of the file as it is stored.
     sha256: str
     image: ImageInfo | None = None
+    #: What was done to it if it was converted.
+    fixed: dataset.FixedFile | None = None
 
 
 def check_name(filename: str) -> None:
@@ -109,7 +116,7 @@ def check_size(name: str, size_bytes: int, *, archive_max_bytes: int | None = No
             )
     elif suffix in TEXT_SUFFIXES and size_bytes > CAPTION_MAX_BYTES:
         raise TooLarge(f"{name} has {size_bytes} bytes; a caption has {CAPTION_MAX_BYTES} at most.")
-    if suffix in images.SUFFIXES and size_bytes > images.BYTES_MAX:
+    if suffix in images.SUFFIXES | dataset.CONVERTED_SUFFIXES and size_bytes > images.BYTES_MAX:
         raise TooLarge(f"{name} has {size_bytes} bytes; an image has {images.BYTES_MAX} at most.")
     if dataset.is_archive_name(name) and archive_max_bytes is not None and size_bytes > archive_max_bytes:
         raise TooLarge(
@@ -126,7 +133,8 @@ def check_beginning(path: Path, name: str) -> None:
         TooLarge: it is an image with more pixels than trainers read.
     """
     if suffix_of(name) in images.SUFFIXES:
-        images.check_beginning(path, name=name)
+        if foreign_format(path) is None:
+            images.check_beginning(path, name=name)
     elif suffix_of(name) in dataset.VIDEO_SUFFIXES:
         check_video(path, name=name, whole=False)
 
@@ -173,6 +181,12 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
     elif not path.stat().st_size:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
     return None
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_digest(name: str, expected: str | None, actual: str) -> None:

@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.atomic import replace_file
+from lorapod.datasets.intake import StagedFile
 from lorapod.safety.part_file import Version
+from lorapod.wire.dataset import FixedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,25 @@ class KeptFile:
     sha256: str
     #: Folders and name in the archive that it came out of, if it came out of one.
     inner: str | None = None
+    #: What was done to it if it was converted.
+    fixed: FixedFile | None = None
+
+    @classmethod
+    def of(cls, dataset: Path, staged: StagedFile) -> Self:
+        """Describe a file that was just stored in a dataset's folder.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        found = (dataset / staged.name).lstat()
+        return cls(
+            name=staged.name,
+            size_bytes=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            sha256=staged.sha256,
+            inner=staged.origin if staged.archive else None,
+            fixed=staged.fixed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +61,8 @@ class LedgerEntry:
     dataset: str
     #: The trigger word that was added to captions there.
     trigger_word: str | None
+    #: Whether images were converted there that trainers see otherwise.
+    fix: bool = False
     #: One file, or those of an archive.
     files: Sequence[KeptFile]
     #: The remote file's name as the server gave it beside the content.
@@ -70,7 +94,7 @@ class FetchLedger:
         self._folder.mkdir(exist_ok=True)
         replace_file(self._path(entry.key_sha256), _ADAPTER.dump_json(entry))
 
-    def find(self, key: str, trigger_word: str | None) -> LedgerEntry | None:
+    def find(self, key: str, trigger_word: str | None, *, fix: bool = False) -> LedgerEntry | None:
         """Return the entry of a remote file if all files that came of it are still there, unchanged; else None."""
         try:
             entry = _ADAPTER.validate_json(self._path(digest_of(key)).read_bytes())
@@ -79,6 +103,7 @@ class FetchLedger:
         if (
             entry.key_sha256 != digest_of(key)
             or entry.trigger_word != trigger_word
+            or entry.fix != fix
             or not entry.version
             or not entry.files
         ):

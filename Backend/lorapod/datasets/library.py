@@ -21,7 +21,7 @@ from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
-from lorapod.wire.dataset import DatasetRef, IncomingFile, RejectedFile, StoredFile
+from lorapod.wire.dataset import DatasetRef, FixedFile, IncomingFile, RejectedFile, StoredFile
 from lorapod.workspace import Workspace, safe_name
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Receipt:
     renamed: Mapping[str, str]
     #: What happened to the files, a sentence each.
     warnings: Sequence[str]
+    fixed: Sequence[FixedFile] = ()
 
 
 class DatasetLibrary:
@@ -74,6 +75,7 @@ class DatasetLibrary:
         trigger_word: str | None = None,
         append: bool = True,
         extract: bool = True,
+        fix: bool = False,
     ) -> Receipt:
         """Take files into a dataset: keep the good ones, list the bad ones in `rejected`.
 
@@ -83,6 +85,7 @@ class DatasetLibrary:
             trigger_word: added to captions without it, and written as the caption of images without one.
             append: add to the dataset, replacing files of the same name; if False, the upload becomes the whole dataset.
             extract: unpack zip archives.
+            fix: convert images that trainers see otherwise than a person does.
 
         Raises:
             Conflict: a training reads the dataset that would be replaced.
@@ -103,6 +106,7 @@ class DatasetLibrary:
             parts=self._incoming / "parts" / name,
             shown=self._workspace.relative(folder),
             extract=extract,
+            fix=fix,
             limits=self._archive_limits(),
         )
         self._check_disk(destination, files)
@@ -122,14 +126,15 @@ class DatasetLibrary:
                     shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
                 area.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(area.stored)})
-        summary = check.inspect(DatasetEntry(folder=folder), open_files=False)
+        summary = check.inspect(DatasetEntry(folder=folder))
         return Receipt(
             training_name=name,
             summary=summary,
             files=area.stored,
             rejected=area.refusals.files,
             renamed=area.renamed,
-            warnings=area.notes,
+            fixed=area.fixed,
+            warnings=[*area.notes, *summary.warnings],
         )
 
     def resolve(self, source: DatasetRef) -> DatasetSummary:

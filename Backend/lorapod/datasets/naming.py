@@ -14,7 +14,7 @@ from typing import TypeVar
 from lorapod.datasets.layout import Layout, Spot
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
 from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
-from lorapod.wire.dataset import CAPTION_SUFFIXES, is_dataset_name
+from lorapod.wire.dataset import CAPTION_SUFFIXES, CONVERTED_SUFFIXES, is_dataset_name
 
 #: Between the folders and the name of what a folder held.
 JOINT = "__"
@@ -25,7 +25,7 @@ STEM_MAX_BYTES = 200
 #: Control characters, separators, and the marks that make a name read as another one.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff/\\]")
 _SEPARATORS = re.compile(r"[/\\]")
-_PICTURES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+_PICTURES = IMAGE_SUFFIXES | CONVERTED_SUFFIXES | VIDEO_SUFFIXES
 _CAPTIONS = CAPTION_SUFFIXES | {".json"}
 
 

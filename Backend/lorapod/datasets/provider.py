@@ -74,4 +74,5 @@ def dataset_view(summary: DatasetSummary, workspace: Workspace) -> DatasetView:
         images=summary.images,
         captions=summary.captions,
         warnings=list(summary.warnings),
+        fixed=list(summary.fixed),
     )

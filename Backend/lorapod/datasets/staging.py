@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,15 +9,17 @@ from pathlib import Path, PurePosixPath
 
 from lorapod.datasets import intake
 from lorapod.datasets.base64_content import decoded
+from lorapod.datasets.converting import converted, is_converted, name_after
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.intake import StagedFile
 from lorapod.datasets.naming import NamePlan
 from lorapod.datasets.partial import PartialFile
 from lorapod.datasets.refusals import Refusals
 from lorapod.errors import Conflict, InvalidInput, WorkerError
+from lorapod.kinds import suffix_of
 from lorapod.safety import archives
 from lorapod.safety.content_kinds import PAGE_HINT, is_web_page
-from lorapod.wire.dataset import IncomingFile, StoredFile, is_archive_name, is_dataset_name
+from lorapod.wire.dataset import FixedFile, IncomingFile, StoredFile, is_archive_name, is_dataset_name
 
 
 class StagingArea:
@@ -62,6 +63,11 @@ class StagingArea:
             path: name for path, name in self._renamed.items() if name in self.staged or name in self._growing
         }
 
+    @property
+    def fixed(self) -> Sequence[FixedFile]:
+        """The images that were converted."""
+        return [file.fixed for file in self.staged.values() if file.fixed is not None]
+
     def take_all(self, files: Sequence[IncomingFile]) -> None:
         """Receive and check the files and parts of one upload; if something is wrong with one, refuse that one.
 
@@ -72,8 +78,10 @@ class StagingArea:
         plan = NamePlan.of(filenames, present=self.destination.present())
         self._names = dict(zip(filenames, plan.names, strict=True))
         self.note_plan(plan)
-        # What is in archives makes room for what is not.
-        for file in sorted(files, key=lambda file: is_archive_name(file.filename)):
+        # What is in archives makes room for what is not, and what is converted for what is not.
+        for file in sorted(
+            files, key=lambda file: (is_archive_name(file.filename), is_converted(file.filename))
+        ):
             self.take(file)
 
     def take(self, file: IncomingFile) -> None:
@@ -106,9 +114,21 @@ class StagingArea:
                 )
             )
 
-    def take_checked(self, name: str, path: Path, sha256: str, *, origin: str, archive: str = "") -> None:
-        """Take one file that was checked when it was first downloaded."""
+    def take_checked(
+        self,
+        name: str,
+        path: Path,
+        sha256: str,
+        *,
+        origin: str,
+        archive: str = "",
+        fixed: FixedFile | None = None,
+    ) -> None:
+        """Take one file that was checked, and converted if `fixed` says so, when it was first downloaded."""
         with self.refusals.catching(name):
+            if fixed is not None:
+                name = name_after(name, suffix_of(fixed.name), self.staged)
+                fixed = fixed.model_copy(update={"name": name})
             self._check_new(name)
             size_bytes = path.stat().st_size
             self._stage(
@@ -120,6 +140,7 @@ class StagingArea:
                     received_bytes=size_bytes,
                     size_bytes=size_bytes,
                     sha256=sha256,
+                    fixed=fixed,
                 )
             )
 
@@ -181,7 +202,7 @@ class StagingArea:
         self._growing.pop(name, None)
         path = intake.fresh_path(self.folder)
         partial.claim(path)
-        sha256 = _digest(path)
+        sha256 = intake.digest(path)
         intake.check_digest(file.filename, file.sha256, sha256)
         before = len(self.staged)
         self._accept(_uploaded(name, file, path, size_bytes, sha256))
@@ -200,8 +221,12 @@ class StagingArea:
         if self.destination.extract and is_archive_name(file.name):
             self._unpack(file)
             return
-        image = intake.check_content(file.path, file.name)
-        self._stage(replace(file, image=image))
+        self._store(file)
+
+    def _store(self, file: StagedFile) -> None:
+        """Convert the file if trainers need that, check it, and put it beside the others."""
+        file = converted(file, fix=self.destination.fix, taken=self.staged)
+        self._stage(replace(file, image=intake.check_content(file.path, file.name)))
 
     def _unpack(self, archive: StagedFile) -> None:
         folder = intake.fresh_path(self.folder)
@@ -213,27 +238,25 @@ class StagingArea:
         for entry in refused:
             self.refusals.add(f"{archive.name}/{entry.name}", entry.error)
         names = self.plan_archive(archive.name, [file.name for file in unpacked])
-        for file, name in zip(unpacked, names, strict=True):
+        for file, name in sorted(zip(unpacked, names, strict=True), key=lambda pair: is_converted(pair[1])):
             try:
                 size_bytes = file.path.stat().st_size
                 self._check_new(name)
                 self.destination.check(PurePosixPath(file.name).name, size_bytes)
                 self.destination.check_free(name)
-                image = intake.check_content(file.path, name)
+                self._store(
+                    StagedFile(
+                        name=name,
+                        origin=file.name,
+                        archive=archive.name,
+                        path=file.path,
+                        received_bytes=size_bytes,
+                        size_bytes=size_bytes,
+                        sha256=intake.digest(file.path),
+                    )
+                )
             except WorkerError as error:
                 self.refusals.add(f"{archive.name}/{file.name}", error)
-                continue
-            staged = StagedFile(
-                name=name,
-                origin=file.name,
-                archive=archive.name,
-                path=file.path,
-                received_bytes=size_bytes,
-                size_bytes=file.path.stat().st_size,
-                sha256=_digest(file.path),
-                image=image,
-            )
-            self._stage(staged)
 
     def _stage(self, file: StagedFile) -> None:
         target = self.ready / file.name
@@ -266,8 +289,3 @@ def _uploaded(name: str, file: IncomingFile, path: Path, size_bytes: int, sha256
         size_bytes=size_bytes,
         sha256=sha256,
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 from lorapod.errors import InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
+from lorapod.safety import image_formats
+from lorapod.safety.image_formats import FORMAT_SUFFIXES, HEAD_BYTES, TEXT, format_name, trained_format
 from lorapod.safety.orientation import orientation_of, upright_size
 from lorapod.safety.webp import read_webp_header
 
@@ -28,34 +30,11 @@ SIDE_MAX = 65_500
 #: Size of the largest file that an image of `PIXELS_MAX` can need: 4 channels of 16 bits, not compressed.
 BYTES_MAX = 8 * PIXELS_MAX
 
-#: The formats that trainers read, with their suffixes.
-FORMAT_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-}
-SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
+#: The suffixes of images that trainers read.
+SUFFIXES = image_formats.SUFFIXES
 
-_HEAD_BYTES = 16
-#: What `format_name` calls a file of letters.
-TEXT = "text"
 #: The end of an image is looked for in so many last bytes.
 _TAIL_BYTES = 1 << 16
-_OTHER_FORMATS = {
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"\0\0\1\0": "ICO",
-    b"%PDF": "PDF",
-    b"PK\3\4": "zip",
-    b"\x1f\x8b": "gzip",
-}
-_BOX_FORMATS = {
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
-}
-
 #: What Pillow's readers raise on damaged files.
 DAMAGE = (
     OSError,
@@ -90,7 +69,7 @@ def suffix_by_content(path: Path) -> str | None:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        found = _format(file.read(_HEAD_BYTES))
+        found = trained_format(file.read(HEAD_BYTES))
     return None if found is None else FORMAT_SUFFIXES[found][0]
 
 
@@ -101,11 +80,11 @@ def is_cut_off(path: Path) -> bool:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         size_bytes = file.seek(0, os.SEEK_END)
         file.seek(max(0, size_bytes - _TAIL_BYTES))
         tail = file.read()
-    match _format(head):
+    match trained_format(head):
         case "JPEG":
             # Cameras and phones may write more after the end of the image.
             return b"\xff\xd9" not in tail
@@ -178,8 +157,8 @@ def check_beginning(path: Path, *, name: str) -> None:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        if len(head) < _HEAD_BYTES:
+        head = file.read(HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
             return
         file.seek(0)
         reader = _reader(_known_format(head, name))
@@ -231,7 +210,7 @@ def _head(name: str, file: IO[bytes]) -> bytes:
     if not os.fstat(file.fileno()).st_size:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
     file.seek(0)
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     return head
 
@@ -241,7 +220,7 @@ def _known_format(head: bytes, name: str) -> str:
 
     Trainers open an image by its content: a WebP called `3.jpg` is an image like any other.
     """
-    found = _format(head)
+    found = trained_format(head)
     if found is None:
         raise InvalidInput(
             f"{name} is not an image{_what_it_is(head)}.",
@@ -276,6 +255,11 @@ def _measured(name: str, image: ImageFile, file: IO[bytes]) -> ImageInfo:
 
 
 def refuse_too_large(name: str, width: int, height: int) -> None:
+    """Refuse an image by its size in pixels, before it is decoded.
+
+    Raises:
+        TooLarge: it has more than trainers use.
+    """
     if width * height > PIXELS_MAX or max(width, height) > SIDE_MAX:
         raise TooLarge(
             f"{name} has {width} x {height} pixels; {PIXELS_MAX // 1_000_000} million are the most.",
@@ -283,31 +267,7 @@ def refuse_too_large(name: str, width: int, height: int) -> None:
         )
 
 
-def _format(head: bytes) -> str | None:
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    return None
-
-
 def _what_it_is(head: bytes) -> str:
     """Return ` but …` if the content shows what it is."""
     other = format_name(head)
     return "" if not other else f" but {other}" if other == TEXT else f" that trainers read but {other}"
-
-
-def format_name(head: bytes) -> str:
-    """Return the name of a file's format by its first bytes, for sentences; empty if it is not known."""
-    if (known := _format(head)) is not None:
-        return known
-    if head[4:8] == b"ftyp" and (boxed := _BOX_FORMATS.get(head[8:12])):
-        return boxed
-    for magic, other in _OTHER_FORMATS.items():
-        if head.startswith(magic):
-            return other
-    if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
-        return TEXT
-    return ""

@@ -11,6 +11,8 @@ from lorapod.wire.model import PathText, RelativePath, Result, WireModel
 
 #: What a dataset may hold, by the suffix of a file's name in small letters.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+#: Images that trainers do not read; they are converted when they arrive.
+CONVERTED_SUFFIXES = frozenset({".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"})
 CAPTION_SUFFIXES = frozenset({".txt", ".caption"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".wmv", ".flv"})
 TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
@@ -35,7 +37,7 @@ def is_dataset_name(name: str) -> bool:
     if lowered in CAPTION_TABLES or is_archive_name(name):
         return True
     suffix = lowered[lowered.rfind(".") :] if "." in lowered[1:] else ""
-    return suffix in IMAGE_SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES
+    return suffix in IMAGE_SUFFIXES | CONVERTED_SUFFIXES | TEXT_SUFFIXES | VIDEO_SUFFIXES
 
 
 class SupabaseFolder(WireModel):
@@ -79,6 +81,11 @@ class DatasetRef(WireModel):
         description="Put in front of each fetched caption that holds neither the word nor `[trigger]`, and written as "
         "the caption of each fetched image without one; not for `training_name` and `path`.",
     )
+    fix: bool = Field(
+        default=False,
+        description="Convert fetched images that trainers see otherwise than a person does: transparency, grey of "
+        "16 bits, animation, CMYK, colour profiles; not for `training_name` and `path`.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -88,6 +95,10 @@ class DatasetRef(WireModel):
         if self.trigger_word is not None and not self.remote:
             raise ValueError(
                 "trigger_word: captions of the workspace are left as they are; give it to upload_training_data"
+            )
+        if self.fix and not self.remote:
+            raise ValueError(
+                "fix: images of the workspace are left as they are; give it to upload_training_data"
             )
         return self
 
@@ -102,7 +113,7 @@ class DatasetRef(WireModel):
         return self.training_name is None and self.path is None
 
 
-_SOURCES = tuple(name for name in DatasetRef.model_fields if name != "trigger_word")
+_SOURCES = tuple(name for name in DatasetRef.model_fields if name not in {"trigger_word", "fix"})
 
 
 class FetchProgress(WireModel):
@@ -112,6 +123,14 @@ class FetchProgress(WireModel):
     total_files: int = Field(description="Files in all.")
     received_bytes: int = Field(description="Bytes that have come.")
     total_bytes: int | None = Field(default=None, description="Bytes in all, if the source reports them.")
+
+
+class FixedFile(WireModel):
+    """An image that was converted on a copy."""
+
+    name: str = Field(description="Its name in the dataset.")
+    what: str = Field(description="What was done, e.g. `laid on white`.")
+    sent_as: str | None = Field(default=None, description="Its name before, if it is another.")
 
 
 class DatasetView(Result):
@@ -125,15 +144,18 @@ class DatasetView(Result):
         description="Contact sheet of its images and captions, one PNG, written when the dataset is checked.",
     )
     warnings: list[str] = Field(default=[], description="Notes that need no change.")
+    fixed: list[FixedFile] = Field(
+        default=[], description="Images that were converted for the trainer, on copies."
+    )
 
 
 class IncomingFile(WireModel):
     """One file, or one part of a larger one."""
 
     filename: str = Field(
-        description="Name without folders. Images (.jpg .jpeg .png .webp), captions (.txt .caption .json, named as "
-        "their image; metadata.jsonl or metadata.csv with `file_name` and `text`), videos, or a .zip, .tar or .tar.gz "
-        "of such files."
+        description="Name without folders. Images (.jpg .jpeg .png .webp; .heic .avif .gif .bmp .tif are converted), "
+        "captions (.txt .caption .json, named as their image; metadata.jsonl or metadata.csv with `file_name` and "
+        "`text`), videos, or a .zip, .tar or .tar.gz of such files."
     )
     content: str = Field(
         repr=False, description="Standard base64 or a data URI of it; white space is passed over."

@@ -37,6 +37,7 @@ def fetched(store: ObjectStore, folder: Path) -> dict[str, bytes]:
         folder=folder / "got",
         ledger=FetchLedger(folder / "ledger", folder),
         trigger_word=None,
+        fix=False,
         keep_free_bytes=0,
     )
     files = asyncio.run(download.run(lambda _: None))

@@ -11,7 +11,7 @@ from lorapod.datasets.looks.colour_profile import ColourProfile
 from lorapod.datasets.looks.foreign_formats import DAMAGE, FOREIGN_FORMATS, open_foreign
 from lorapod.datasets.looks.image_look import alpha_of, has_alpha, is_deep_grey, look_at_image
 from lorapod.errors import InvalidInput
-from lorapod.safety import images
+from lorapod.safety import image_formats, images
 from lorapod.safety.orientation import UPRIGHT
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def convert_image(path: Path, name: str, *, fix: bool) -> Conversion | None:
         OSError: the file system failed.
     """
     with path.open("rb") as file:
-        form = images.format_name(file.read(16))
+        form = image_formats.format_name(file.read(image_formats.HEAD_BYTES))
     if form in FOREIGN_FORMATS:
         what = [f"converted from {form}"]
-    elif fix and form in images.FORMAT_SUFFIXES and look_at_image(path, name=name).fixable:
+    elif fix and form in image_formats.FORMAT_SUFFIXES and look_at_image(path, name=name).fixable:
         what = []
     else:
         return None
@@ -76,7 +76,7 @@ def convert_image(path: Path, name: str, *, fix: bool) -> Conversion | None:
                 raise
             raise InvalidInput(f"{name} is cut off or damaged: it cannot be decoded.") from error
     temporary.replace(path)
-    suffixes = images.FORMAT_SUFFIXES["JPEG" if lossy else "PNG"]
+    suffixes = image_formats.FORMAT_SUFFIXES["JPEG" if lossy else "PNG"]
     fits = name.lower().endswith(suffixes)
     return Conversion(name=name if fits else f"{name[: name.rfind('.')]}{suffixes[0]}", what=what)
 

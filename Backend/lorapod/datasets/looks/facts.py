@@ -18,6 +18,8 @@ class ImageFacts:
     look: ImageLook | None
     #: A sentence if there is no look.
     error: str = ""
+    #: Whether the file alone is the reason, so that another look would find the same.
+    lasting: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lorapod.errors import InvalidInput
-from lorapod.safety import images
+from lorapod.safety import image_formats, images
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-#: As `images.format_name` names them.
+#: As `image_formats.format_name` names them.
 FOREIGN_FORMATS = frozenset({"GIF", "BMP", "TIFF", "AVIF", "HEIC"})
 
 #: What pi-heif raises beside Pillow's own errors.
 DAMAGE = (*images.DAMAGE, RuntimeError, MemoryError)
+
+
+def foreign_format(path: Path) -> str | None:
+    """Return the format of an image that trainers do not read, by its first bytes; else None.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        found = image_formats.format_name(file.read(image_formats.HEAD_BYTES))
+    return found if found in FOREIGN_FORMATS else None
 
 
 def open_foreign(name: str, form: str, file: IO[bytes]) -> ImageFile:

@@ -13,14 +13,18 @@ from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts, facts_of_caption, facts_of_image
 from lorapod.datasets.looks.findings import look_findings
 from lorapod.datasets.looks.image_look import ImageLook
+from lorapod.datasets.looks.kept_facts import KeptFacts
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 #: Files that are read at the same time: a network volume answers several as fast as one.
 _READS_AT_A_TIME = 16
 
-#: Of more images, alpha channels are not decoded: that would read every pixel.
+#: Alpha channels that one look decodes, which reads every pixel; what a look has found is kept.
 _DECODED_IMAGES_MAX = 200
+
+#: Of the worker, for all datasets.
+_KEPT = KeptFacts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +66,32 @@ class DatasetLook:
 def look_into(reading: DatasetReading) -> DatasetLook:
     """Open every image and caption of a reading."""
     images, captions = reading.images, reading.caption_files
-    look = partial(_image, decode_alpha=len(images) <= _DECODED_IMAGES_MAX)
     with ThreadPoolExecutor(_READS_AT_A_TIME) as pool:
-        seen = pool.map(look, [item.file for item in images])
-        read = pool.map(_caption, captions)
-        return DatasetLook(
-            entry=reading.entry,
-            images=list(zip(images, seen, strict=True)),
-            captions=list(zip(captions, read, strict=True)),
-        )
+        seen = list(pool.map(partial(_image, decode_alpha=False), [item.file for item in images]))
+        read = list(pool.map(_caption, captions))
+        unknown = [
+            place
+            for place, facts in enumerate(seen)
+            if facts.look is not None and facts.look.transparent is None
+        ][:_DECODED_IMAGES_MAX]
+        decoded = pool.map(partial(_image, decode_alpha=True), [images[place].file for place in unknown])
+        for place, facts in zip(unknown, decoded, strict=True):
+            seen[place] = facts
+    return DatasetLook(
+        entry=reading.entry,
+        images=list(zip(images, seen, strict=True)),
+        captions=list(zip(captions, read, strict=True)),
+    )
 
 
 def _image(file: FoundFile, *, decode_alpha: bool) -> ImageFacts:
-    try:
-        return facts_of_image(file.path, file.name, decode_alpha=decode_alpha)
-    except OSError as error:
-        return ImageFacts(look=None, error=_unreadable(file, error))
+    def look(file: FoundFile) -> ImageFacts:
+        try:
+            return facts_of_image(file.path, file.name, decode_alpha=decode_alpha)
+        except OSError as error:
+            return ImageFacts(look=None, error=_unreadable(file, error), lasting=False)
+
+    return _KEPT.get(file, look, complete=decode_alpha)
 
 
 def _caption(file: FoundFile) -> CaptionFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lorapod.errors import InvalidInput
-from lorapod.safety import images
+from lorapod.safety import image_formats
 
 #: Enough for two packets of an MPEG transport stream.
 _HEAD_BYTES = 192
@@ -33,7 +33,7 @@ def check_video(path: Path, *, name: str, whole: bool = True) -> None:
     if not head:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
     if not is_video(head):
-        other = images.format_name(head[:16])
+        other = image_formats.format_name(head[:16])
         raise InvalidInput(
             f"{name} is not a video{f' but {other}' if other else ''}.",
             hint="Send MP4, MOV, WebM, MKV, AVI, WMV or FLV.",
@@ -43,9 +43,9 @@ def check_video(path: Path, *, name: str, whole: bool = True) -> None:
 def is_video(head: bytes) -> bool:
     """Return whether the first bytes of a file are those of a container of videos."""
     if head[4:8] in _BOXES:
-        return not images.format_name(head[:16])
+        return not image_formats.format_name(head[:16])
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI "
     if head[:1] == b"G" and head[_PACKET_BYTES : _PACKET_BYTES + 1] == b"G":
-        return not images.format_name(head[:16])
+        return not image_formats.format_name(head[:16])
     return head.startswith(_MAGIC)
