@@ -28,8 +28,8 @@ from lorapod.workspace import Workspace
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
 #: The quietest of several rounds counts: whatever else the machine does, it only adds.
-ROUNDS = 4
-PROMPTS = 25
+ROUNDS = 12
+PROMPTS = 15
 
 
 @pytest.fixture(params=["stand-in", "real"])

@@ -92,10 +92,12 @@ class RunningRedis:
 
 
 @contextmanager
-def running_redis(*, password: str | None = None) -> Iterator[RunningRedis]:
+def running_redis(
+    *, password: str | None = None, more: Mapping[str, object] | None = None
+) -> Iterator[RunningRedis]:
     """A server, gone with its folder afterwards."""
     with tempfile.TemporaryDirectory(prefix="lorapod-redis-") as folder:
-        server = RunningRedis(Path(folder), password=password)
+        server = RunningRedis(Path(folder), password=password, more=more)
         try:
             yield server
         finally:

@@ -119,6 +119,26 @@ class TestServer:
             store.records.create(make_record())
             assert store.records.load(make_record().process_id) == make_record()
 
+    def test_a_cluster_is_refused_at_the_start_unless_all_keys_are_on_one_node(
+        self, prefix: str, tmp_path: Path
+    ) -> None:
+        with running_redis(more={"cluster-enabled": "yes"}) as server:
+            with pytest.raises(StateStoreRefused, match="is a cluster: name a single server in STATE_URL"):
+                open_state(server, prefix)
+            slots = RedisServer(server.url, prefix=prefix, timeout_s=SOON_S, retries=0)
+            slots.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            until_s = time.monotonic() + SOON_S
+            while b"cluster_state:ok" not in slots.call("CLUSTER", "INFO"):
+                assert time.monotonic() < until_s
+                time.sleep(0.05)
+            slots.close()
+            with pytest.raises(StateStoreRefused, match="is a cluster"):
+                open_state(server, prefix)
+
+            store = open_state(server, f"{{{prefix}}}")
+            store.records.create(make_record())
+            assert store.records.load(make_record().process_id) == make_record()
+
     @pytest.mark.parametrize(
         "url",
         ["redis://:pass/word@host:6379", "http://:pass/word@host", "redis://", "pass/word", "redis://h:x"],

@@ -57,12 +57,14 @@ def open_redis_store(url: SecretStr, *, prefix: str, beat_s: float, clock: Clock
 
     Raises:
         ValueError: the URL is not one.
-        StateStoreRefused: the server does not take this worker's name and password.
+        StateStoreRefused: the server does not take this worker's name and password, or is a cluster.
     """
     timeout_s = max(MIN_TIMEOUT_S, beat_s / 2)
     server = RedisServer(url, prefix=prefix, timeout_s=timeout_s, retries=1)
     try:
         server.call("PING")
+        # A cluster would refuse the first script that writes a record.
+        server.run(server.script("return 1"), [server.key("one"), server.key("two")], [])
     except StateStoreRefused:
         raise
     except StateStoreUnavailable as error:

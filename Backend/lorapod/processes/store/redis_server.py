@@ -14,6 +14,9 @@ from redis.commands.core import Script
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MovedError,
     RedisError,
 )
 from redis.exceptions import (
@@ -113,6 +116,11 @@ class RedisServer:
         except (AuthenticationError, AuthorizationError) as error:
             raise StateStoreRefused(
                 f"Redis at {self.address} refuses the name or password in STATE_URL: {_reason(error)}"
+            ) from None
+        except (ClusterCrossSlotError, ClusterDownError, MovedError) as error:
+            raise StateStoreRefused(
+                f"Redis at {self.address} is a cluster: name a single server in STATE_URL, or keep every key on one node "
+                f"with STATE_PREFIX={{lorapod}}: and name that node. It says: {_reason(error)}"
             ) from None
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise StateStoreUnavailable(
