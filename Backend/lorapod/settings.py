@@ -126,7 +126,8 @@ class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, E
     )
     progress_interval_s: PositiveFloat = Field(
         default=30.0,
-        description="Seconds between two progress events of one training, and between two updates to its RunPod job.",
+        description="Seconds between two progress events of one training, and between two updates to its RunPod job. "
+        "A generation's job gets one every 5 seconds at least.",
     )
     cancel_grace_s: PositiveFloat = Field(
         default=30.0, description="Seconds that a cancelled process has after SIGINT before SIGTERM."

@@ -106,6 +106,13 @@ class ComfyUIStandIn(PromptWork):
         self.sockets[client] = socket
         self.clients.add(client)
         await self.send(client, "status", {"status": {"exec_info": {}}, "sid": client})
+        if (
+            self.last_node is not None
+            and self.running is not None
+            and self.running[3].get("client_id") == client
+        ):
+            # Without the prompt's id.
+            await self.send(client, "executing", {"node": self.last_node})
         try:
             async for _ in socket:
                 pass

@@ -29,8 +29,11 @@ class PromptWork:
         self.folders = Folders(root)
         #: Seconds between a prompt's last event and its entry in the history.
         self.history_late_s = 0.0
-        #: Close the socket of a prompt's client when a node begins to run.
+        #: Close the socket of a prompt's client when one of these nodes begins to run, or when any does.
+        self.drop_at: set[str] = set()
         self.drop_sockets = False
+        #: Open sockets of these nodes' prompts get nothing more from that node on, as after a ghost's end.
+        self.mute_at: set[str] = set()
         #: Sockets stay open, and nothing is sent on them.
         self.silent_sockets = False
         self._extra: dict[str, Any] = {}
@@ -40,6 +43,8 @@ class PromptWork:
         self.cache: dict[str, tuple[Any, Any]] = {}
         self.sockets: dict[str, web.WebSocketResponse] = {}
         self.interrupted = False
+        #: The node at work; a client that connects anew is told of it.
+        self.last_node: str | None = None
 
     def fill_disk(self) -> None:
         """Leave no room in the output folder."""
@@ -96,6 +101,7 @@ class PromptWork:
         for node in graph:
             if (kept := self.cache.get(signatures[node])) is not None and kept[1] is not None:
                 shown[node] = kept[1]
+        self.last_node = None
         if self.history_late_s:
             await asyncio.sleep(self.history_late_s)
         ok = messages[-1][0] == "execution_success"
@@ -124,8 +130,11 @@ class PromptWork:
         state = {"value": 0, "max": 1, "state": "running", "node_id": node, "real_node_id": node}
         await self.send(client, "progress_state", {"prompt_id": prompt_id, "nodes": {node: state}})
         await self.send(client, "executing", event)
-        if self.drop_sockets and client in self.sockets:
+        self.last_node = node
+        if (self.drop_sockets or node in self.drop_at) and client in self.sockets:
             await self.sockets.pop(client).close()
+        if node in self.mute_at:
+            self.sockets.pop(client, None)
         try:
             made, ui = await asyncio.to_thread(NODES[graph[node]["class_type"]].run, inputs, self.folders)
         except Exception as error:

@@ -47,17 +47,26 @@ class JobAttachment:
             submitting.add_done_callback(self._stop_orphan)
             raise
 
-    async def stay(self, process_id: str, job: RunPodJob) -> ProcessRecord:
+    async def stay(
+        self, process_id: str, job: RunPodJob, *, report_every_s: float | None = None
+    ) -> ProcessRecord:
         """Wait for the end of a process, and report its progress to the job.
+
+        `report_every_s` is the longest time between two progress updates; None: `PROGRESS_INTERVAL_S`, and only if
+        something has changed.
 
         A cancelled or timed-out RunPod job cancels this coroutine: the process is then stopped, with a checkpoint if
         its trainer can write one, and the cancellation is raised again.
         """
         try:
-            with self.updates.attach(process_id, job.show) as updates:
-                return await self.processes.wait_until(
-                    process_id, lambda record: record.status.final, partial(_show, updates)
-                )
+            with self.updates.attach(process_id, job.show, at_least_every_s=report_every_s) as updates:
+                keeping = asyncio.create_task(updates.keep_current())
+                try:
+                    return await self.processes.wait_until(
+                        process_id, lambda record: record.status.final, partial(_show, updates)
+                    )
+                finally:
+                    keeping.cancel()
         except asyncio.CancelledError:
             logger.info("job was cancelled", extra={"job_id": job.job_id, "process_id": process_id})
             await asyncio.shield(CONTROL.run(self._cancel, process_id))
@@ -80,6 +89,6 @@ class JobAttachment:
 
 def _show(updates: JobUpdates, record: ProcessRecord) -> None:
     updates.show(
-        (record.status, record.phase),
+        (record.status, record.phase, record.progress.node is not None),
         lambda: summary(record).model_dump(mode="json", exclude_none=True),
     )

@@ -36,6 +36,9 @@ _NOT_KEPT = {
 }
 
 
+#: Longest time between two progress updates: a person waits for an image, where a training takes hours.
+REPORT_EVERY_S = 5.0
+
 #: RunPod stops an idle worker a few seconds after its last job.
 _DETACHED = (
     "This worker is stopped soon after its last job, and the generation with it: wait for it, or hold the worker with "
@@ -66,12 +69,12 @@ async def generate(
             if settings.serverless and not accepted.record.status.final:
                 return answer.model_copy(update={"warnings": [*answer.warnings, _DETACHED]})
             return answer
-        ended = await attachment.stay(accepted.record.process_id, job)
+        ended = await attachment.stay(accepted.record.process_id, job, report_every_s=REPORT_EVERY_S)
         if accepted.retried and ended.status is ProcessStatus.INTERRUPTED:
             # The worker that this job was on before is certainly dead now.
             accepted, _ = await attachment.begin(submit)
             begun = accepted.begun
-            ended = await attachment.stay(accepted.record.process_id, job)
+            ended = await attachment.stay(accepted.record.process_id, job, report_every_s=REPORT_EVERY_S)
     finally:
         if inputs.folder is not None and not begun:
             await FILES.run(shutil.rmtree, inputs.folder, ignore_errors=True)

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from lorapod.models.port import Downloads, ModelCatalog
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
+from lorapod.processes.status import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +114,21 @@ class GenerationProgress:
     #: The present image, from 1, and how many there will be.
     image: int | None = None
     total_images: int | None = None
-    #: The node of a workflow that is at work, as a person would name it.
+    #: The node of a workflow that is at work, as a person would name it, and its id.
     node: str | None = None
+    node_id: str | None = None
+    #: How far that node is, and where it ends, in its own unit.
+    node_value: float | None = None
+    node_max: float | None = None
+    #: Nodes of the present image's workflow that are done, and in all.
+    nodes_done: int | None = None
+    total_nodes: int | None = None
     #: Of the whole generation, 0 to 100; None: it is computed from steps and images.
     percent: float | None = None
     #: What it does now, in a few words, e.g. `loading the model`.
     detail: str | None = None
+    #: What it is busy with; None: unchanged, and `GENERATING` once there is a step or a node.
+    phase: Phase | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

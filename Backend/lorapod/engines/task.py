@@ -32,6 +32,12 @@ from lorapod.workspace import Workspace
 #: Free bytes of a GPU's memory, by its index; None: the driver does not say.
 FreeGpuMemory = Callable[[int], int | None]
 
+#: Fields of an engine's progress that a process has too; the last known value stays.
+_NEWS = (
+    *("step", "total_steps", "image", "total_images", "detail"),
+    *("node", "node_id", "nodes_done", "total_nodes"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PendingGeneration:
@@ -162,13 +168,19 @@ class EngineRun:
 
     def report(self, progress: GenerationProgress) -> None:
         """Report the progress, and estimate when it will be done."""
-        names = ("step", "total_steps", "image", "total_images", "node", "detail")
-        news = {name: value for name in names if (value := getattr(progress, name)) is not None}
+        news = {name: value for name in _NEWS if (value := getattr(progress, name)) is not None}
+        if progress.node_id is not None:
+            # What the node before it counted is not this one's.
+            news |= {"node_value": progress.node_value, "node_max": progress.node_max}
         if progress.percent is not None:
             news["told_percent"] = progress.percent
+        at_work = progress.step is not None or progress.node is not None
+        if at_work:
+            # It is not loading or waiting any more.
+            news["detail"] = progress.detail
         self._progress = replace(self._progress, **news)
         self._progress = replace(self._progress, eta_s=self._eta_s())
-        self._run.progress(self._progress, None if progress.step is None else Phase.GENERATING)
+        self._run.progress(self._progress, progress.phase or (Phase.GENERATING if at_work else None))
 
     def log(self, text: str) -> None:
         """Write one line to the process's log."""

@@ -6,6 +6,7 @@ now, its progress included, with its newest event that is not progress.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from lorapod.clock import Clock
 from lorapod.events.models import Event, EventType
 from lorapod.events.port import Callback, Parcel
 
+#: Longest wait between two looks at whether an update is due.
+_LOOK_S = 1.0
+
 #: Sends one progress update of an open RunPod job; never blocks.
 SendUpdate = Callable[[Mapping[str, Any]], None]
 
@@ -23,26 +27,58 @@ class JobUpdates:
     """The updates of one open job; safe for any thread."""
 
     def __init__(
-        self, send: SendUpdate, clock: Clock, *, interval_s: float, newest: Event | None = None
+        self,
+        send: SendUpdate,
+        clock: Clock,
+        *,
+        interval_s: float,
+        steady: bool = False,
+        newest: Event | None = None,
     ) -> None:
-        """Send no update yet."""
+        """Send no update yet.
+
+        Args:
+            send: sends one update.
+            clock: measures the interval.
+            interval_s: seconds between two updates of which only the progress differs.
+            steady: whether to send an update after `interval_s` also if nothing has changed.
+            newest: the process's newest event so far.
+        """
         self._send = send
         self._clock = clock
         self._interval_s = interval_s
+        self._steady = steady
         self._newest = newest
         self._lock = threading.Lock()
         self._state: object = None
         self._view: Callable[[], Mapping[str, Any]] | None = None
         self._due_s = 0.0
+        #: Whether the view is newer than the last update.
+        self._unsent = False
         self._closed = False
 
     def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
         """Send how the process is now: at once if `state` is new, else once `interval_s` is over."""
         with self._lock:
-            self._view = view
+            self._view, self._unsent = view, True
             if state != self._state or self._clock.monotonic() >= self._due_s:
                 self._state = state
                 self._update(view)
+
+    async def keep_current(self) -> None:
+        """Send what `show` left unsent once it is due, until this is cancelled: no later change may come for long."""
+        while True:
+            left_s = self._due_s - self._clock.monotonic()
+            await asyncio.sleep(left_s if left_s > 0 else min(self._interval_s, _LOOK_S))
+            self.send_due()
+
+    def send_due(self) -> None:
+        """Send the present view if it is due and not sent yet, or updates are steady."""
+        with self._lock:
+            if self._view is None or self._clock.monotonic() < self._due_s:
+                return
+            if self._unsent or self._steady:
+                self._update(self._view)
 
     def send_event(self, event: Event) -> None:
         """Send an event at once."""
@@ -60,6 +96,7 @@ class JobUpdates:
         if self._closed:
             return
         self._due_s = self._clock.monotonic() + self._interval_s
+        self._unsent = False
         newest = self._newest
         event = {} if newest is None else {"last_event": newest.model_dump(mode="json", exclude_none=True)}
         self._send({**view(), **event})
@@ -88,16 +125,24 @@ class RunPodSink:
         return True
 
     @contextmanager
-    def attach(self, process_id: str, send: SendUpdate) -> Iterator[JobUpdates]:
+    def attach(
+        self, process_id: str, send: SendUpdate, *, at_least_every_s: float | None = None
+    ) -> Iterator[JobUpdates]:
         """Send updates of one process to one job while the context is open.
 
         Args:
             process_id: the process.
             send: sends one update; may be called from any thread, never blocks.
+            at_least_every_s: the longest time between two updates, also if nothing has changed; None: the usual
+                interval, and only if something has.
         """
         with self._lock:
             updates = JobUpdates(
-                send, self._clock, interval_s=self._interval_s, newest=self._newest.get(process_id)
+                send,
+                self._clock,
+                interval_s=min(self._interval_s, at_least_every_s or self._interval_s),
+                steady=at_least_every_s is not None,
+                newest=self._newest.get(process_id),
             )
             self._open.setdefault(process_id, []).append(updates)
         try:

@@ -53,8 +53,15 @@ class Progress:
     #: The image of a generation, counted from 1, that the steps belong to.
     image: int | None = None
     total_images: int | None = None
-    #: The node of a workflow that runs.
+    #: The node of a workflow that runs, and its id.
     node: str | None = None
+    node_id: str | None = None
+    #: How far that node is, and where it ends; None if it does not say.
+    node_value: float | None = None
+    node_max: float | None = None
+    #: Nodes of the present image's workflow that are done, and in all.
+    nodes_done: int | None = None
+    total_nodes: int | None = None
     #: What it does now, in a few words.
     detail: str | None = None
     #: Percentage of all its work, if it reports that itself.

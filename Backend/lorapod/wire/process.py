@@ -28,7 +28,16 @@ class ProgressView(WireModel):
         default=None, description="The present image of a generation, from 1; the steps are this image's."
     )
     total_images: int | None = Field(default=None, description="Number of images in all.")
-    node: str | None = Field(default=None, description="The node of a workflow that is at work.")
+    node: str | None = Field(
+        default=None, description="The node of a workflow that is at work: its title, else its class."
+    )
+    node_id: str | None = Field(default=None, description="That node's id in the workflow.")
+    node_value: float | None = Field(default=None, description="How far that node is, if it says so.")
+    node_max: float | None = Field(default=None, description="Where that node ends, if it says so.")
+    nodes_done: int | None = Field(
+        default=None, description="Nodes of the present image's workflow that are done."
+    )
+    total_nodes: int | None = Field(default=None, description="Nodes of the workflow in all.")
     detail: str | None = Field(default=None, description="What it is busy with, in a few words.")
 
 

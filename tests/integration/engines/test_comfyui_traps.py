@@ -16,7 +16,7 @@ from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn, running_comfyui
 from tests.servers.http_thread import serving
 
-from lorapod.engines.comfyui import server_probe, watch
+from lorapod.engines.comfyui import events, server_probe, watch
 from lorapod.engines.port import GenerationStopped
 from lorapod.errors import UpstreamError, WorkerTimeout
 
@@ -99,6 +99,12 @@ class _Forgetful(dict[str, object]):
         del key, value
 
 
+def seen(bench: Bench) -> list[str | None]:
+    """The nodes that were told of, in their order."""
+    told = [progress.node_id for progress in bench.runs[-1].reported]
+    return [node for number, node in enumerate(told) if node is not None and node not in told[:number]]
+
+
 def test_a_socket_that_is_dropped_hangs_no_job(bench: Bench, stand_in: ComfyUIStandIn) -> None:
     """Nothing is sent again on another socket: the history is asked."""
     stand_in.drop_sockets = True
@@ -106,10 +112,49 @@ def test_a_socket_that_is_dropped_hangs_no_job(bench: Bench, stand_in: ComfyUISt
     assert bench.make(workflow=graphs.slow(nodes=4)).files
 
 
+def test_a_socket_that_is_dropped_in_the_middle_is_opened_again(
+    bench: Bench, stand_in: ComfyUIStandIn
+) -> None:
+    stand_in.drop_at = {"2"}
+
+    assert bench.make(workflow=graphs.slow(nodes=4)).files
+
+    assert seen(bench) == ["0", "1", "2", "3", "4", "save"]
+    assert len(stand_in.clients) == 1
+    assert len([path for _, path, _ in stand_in.requests if path == "/ws"]) == 2
+    assert bench.runs[-1].reported[-1].percent == 100
+
+
+def test_a_job_that_ends_while_its_socket_is_away_has_ended(
+    bench: Bench, stand_in: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "AGAIN_FIRST_S", DEADLINE_S)
+    stand_in.drop_at = {"save"}
+    began_s = time.monotonic()
+
+    assert bench.make(workflow=graphs.slow(nodes=1)).files
+
+    assert time.monotonic() - began_s < DEADLINE_S
+    assert seen(bench) == ["0", "1", "save"]
+    assert bench.runs[-1].reported[-1].nodes_done == 3
+
+
 def test_a_socket_that_stays_open_and_silent_hangs_no_job(bench: Bench, stand_in: ComfyUIStandIn) -> None:
     stand_in.silent_sockets = True
 
     assert bench.make(workflow=graphs.picture()).files
+
+
+def test_a_socket_that_falls_silent_in_the_middle_is_replaced(
+    bench: Bench, stand_in: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a new socket does when an older one of its id ends after it was opened."""
+    monkeypatch.setattr(events, "QUIET_S", 0.1)
+    stand_in.mute_at = {"2"}
+
+    assert bench.make(workflow=graphs.slow(nodes=6)).files
+
+    assert {"4", "5", "6"} <= set(seen(bench))
 
 
 def test_a_server_without_a_socket_is_asked_all_the_same(bench: Bench, stand_in: ComfyUIStandIn) -> None:

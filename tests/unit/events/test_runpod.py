@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lorapod.clock import SystemClock
 from lorapod.events.models import EventType
 from lorapod.events.port import Parcel
 from lorapod.events.runpod import RunPodSink
@@ -51,6 +53,49 @@ def test_progress_is_shown_now_and_then_and_a_new_state_at_once(office: Office) 
         updates.show("running", lambda: {"step": 9})
         updates.show("running", lambda: {"step": 10})
     assert office.sent == [{"step": 0}, {"step": 1}, {"step": 9}]
+
+
+def test_a_change_that_came_too_early_is_sent_once_it_is_due(office: Office) -> None:
+    """No later change may come for long: the last one would never be seen."""
+    with office.sink.attach(PROCESS_ID, office.send) as updates:
+        updates.show("running", lambda: {"step": 1})
+        updates.show("running", lambda: {"step": 2})
+        updates.send_due()
+        assert office.sent == [{"step": 1}]
+        office.clock.advance(INTERVAL_S)
+        updates.send_due()
+        office.clock.advance(INTERVAL_S)
+        updates.send_due()
+    assert office.sent == [{"step": 1}, {"step": 2}]
+
+
+@pytest.mark.parametrize(("wished_s", "interval_s"), [(5.0, 5.0), (120.0, INTERVAL_S)])
+def test_steady_updates_come_without_a_change(office: Office, wished_s: float, interval_s: float) -> None:
+    with office.sink.attach(PROCESS_ID, office.send, at_least_every_s=wished_s) as updates:
+        updates.show("running", lambda: {"step": 1})
+        for _ in range(3):
+            office.clock.advance(interval_s - 0.1)
+            updates.send_due()
+            office.clock.advance(0.1)
+            updates.send_due()
+    assert office.sent == [{"step": 1}] * 4
+
+
+async def test_what_is_due_is_sent_without_being_asked_for(office: Office) -> None:
+    came = asyncio.Event()
+
+    def send(update: Mapping[str, Any]) -> None:
+        office.send(update)
+        if len(office.sent) == 3:
+            came.set()
+
+    sink = RunPodSink(SystemClock(), interval_s=0.01)
+    with sink.attach(PROCESS_ID, send, at_least_every_s=5.0) as updates:
+        keeping = asyncio.create_task(updates.keep_current())
+        updates.show("running", dict)
+        async with asyncio.timeout(10):
+            await came.wait()
+        keeping.cancel()
 
 
 async def test_what_happened_is_told_at_once_with_the_newest_view(office: Office) -> None:

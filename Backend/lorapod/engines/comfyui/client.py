@@ -23,6 +23,8 @@ from lorapod.errors import InternalError, TooLarge, UpstreamError
 #: Longest wait for a connection, and for an answer: while it loads a model ComfyUI may not answer for long.
 CONNECT_S = 5.0
 ANSWER_S = 60.0
+#: Longest wait for a server that is to say goodbye on its socket.
+CLOSE_S = 1.0
 #: Largest message of its socket: previews, and errors that carry every input as text.
 MESSAGE_BYTES_MAX = 64_000_000
 _CHUNK_BYTES = 1 << 20
@@ -165,7 +167,9 @@ class ComfyClient:
         try:
             async with asyncio.timeout(CONNECT_S):
                 socket = await self._session.ws_connect(
-                    address.with_query(clientId=client_id), max_msg_size=MESSAGE_BYTES_MAX
+                    address.with_query(clientId=client_id),
+                    max_msg_size=MESSAGE_BYTES_MAX,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _away(error) from error

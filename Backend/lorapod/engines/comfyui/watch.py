@@ -1,9 +1,8 @@
 """A prompt, from its submission to its end.
 
 The history is the truth, the socket only says when to look: a socket may close, or fall silent while it stays open, and
-its last event comes before the history has the prompt. So it is looked for whenever an event says that something ended,
-and once a second whatever the socket does. Each prompt has a socket and a client id of its own, because ComfyUI serves
-only the newest socket of an id, and none after an older one of that id closes.
+its last event comes before the history has the prompt. So it is looked for whenever an event says that something ended, or
+a socket was lost, and once a second whatever the socket does.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 from pydantic import SecretStr
 
 from lorapod.engines.comfyui.client import ComfyClient, ServerAway, ServerSlow
+from lorapod.engines.comfyui.events import PromptEvents
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.problems import AcceptedPrompt
 from lorapod.engines.comfyui.progress import PromptProgress
@@ -112,7 +111,8 @@ class PromptWatch:
         self._check_server = check_server
         self._hint = asyncio.Event()
         self._over = False
-        self._closed = False
+        self._client_id = uuid.uuid4().hex
+        self._events = PromptEvents(client, self._client_id, read=self._read, lost=self._hint.set)
         self._heard_s = self._seen_s = time.monotonic()
 
     async def run(self, graph: Graph, editor: Mapping[str, Any], key: SecretStr | None) -> EndedPrompt:
@@ -126,38 +126,24 @@ class PromptWatch:
             ServerAway: the server cannot be reached any more.
             InvalidInput: ComfyUI refuses the workflow.
         """
-        client_id = uuid.uuid4().hex
         async with AsyncExitStack() as stack:
-            try:
-                socket = await stack.enter_async_context(self._client.socket(client_id))
-            except ServerAway:
-                # The history is asked all the same; a server that is gone does not take the prompt either.
-                self._closed = True
-            else:
-                listener = asyncio.create_task(self._listen(socket))
-                stack.push_async_callback(end, listener)
+            listening = asyncio.create_task(self._events.run())
+            stack.push_async_callback(end, listening)
+            await self._events.first_try()
             accepted = await self._unless_stopped(
                 self._client.submit(
                     graph,
                     prompt_id=self._prompt_id,
-                    client_id=client_id,
+                    client_id=self._client_id,
                     process_id=self._process_id,
                     editor=editor,
                     key=key,
                 )
             )
             entry = await self._wait()
+        if (entry.get("status") or {}).get("completed"):
+            self._report(self._progress.ended())
         return EndedPrompt(prompt_id=self._prompt_id, entry=entry, accepted=accepted)
-
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Pass events on until the socket closes; the history is asked in any case."""
-        try:
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    self._read(message.data)
-        finally:
-            self._closed = True
-            self._hint.set()
 
     def _read(self, text: str) -> None:
         try:
@@ -165,7 +151,11 @@ class PromptWatch:
             kind, data = event["type"], event["data"]
         except (ValueError, LookupError, TypeError):
             return
-        if not isinstance(data, Mapping) or data.get("prompt_id") != self._prompt_id:
+        if not isinstance(data, Mapping):
+            return
+        # A socket that was opened again is told of the node at work, without the prompt's id.
+        told_again = kind == "executing" and "prompt_id" not in data
+        if data.get("prompt_id") != self._prompt_id and not told_again:
             return
         self._heard_s = time.monotonic()
         if kind == "executing" and data.get("node") is None:
@@ -201,7 +191,7 @@ class PromptWatch:
                     hint="Make it smaller, or raise GENERATION_TIMEOUT.",
                 )
             hinted = self._hint.is_set()
-            if hinted or now_s - looked_s >= (POLL_CLOSED_S if self._closed else POLL_S):
+            if hinted or now_s - looked_s >= (POLL_S if self._events.is_open else POLL_CLOSED_S):
                 self._hint.clear()
                 entry = await (self._look_closely() if hinted else self._look())
                 if entry is not None:

@@ -31,6 +31,7 @@ from lorapod.errors import (
     WorkerTimeout,
     error_of,
 )
+from lorapod.processes.status import Phase
 
 #: How long the present step may continue after a stop; then the child is ended.
 CANCEL_S = 10.0
@@ -96,7 +97,7 @@ class PipelineClient:
             GenerationStopped: it was stopped.
             WorkerError: it could not be loaded.
         """
-        self.run.report(GenerationProgress(detail="loading the model"))
+        self.run.report(GenerationProgress(detail="loading the model", phase=Phase.LOADING_MODEL))
         deadline = self.clock.monotonic() + self.startup_timeout_s
         self._send(request)
         answer = self._await(

@@ -29,7 +29,18 @@ def test_samplers_count_as_much_as_they_have_steps() -> None:
     told = progress.read("progress_state", state(n1=("finished", 1, 1), n2=("running", 4, 8)))
 
     assert told == GenerationProgress(
-        step=4, total_steps=8, image=1, total_images=1, node="Sample", percent=50.0
+        step=4,
+        total_steps=8,
+        image=1,
+        total_images=1,
+        node="Sample",
+        node_id="2",
+        node_value=4,
+        node_max=8,
+        nodes_done=1,
+        total_nodes=3,
+        percent=50.0,
+        detail="Sample (1 of 3 nodes are done)",
     )
 
 
@@ -78,3 +89,26 @@ def test_a_node_that_the_workflow_does_not_have_does_no_harm() -> None:
 
     assert told is not None
     assert told.percent == 0.0
+
+
+def test_a_node_begins_without_what_the_one_before_it_counted() -> None:
+    progress = PromptProgress(GRAPH, image=1, total_images=1)
+    progress.read("progress_state", state(n1=("finished", 1, 1), n2=("running", 8, 8)))
+
+    told = progress.read("executing", {"node": "3"})
+
+    assert told is not None
+    assert (told.node, told.node_id, told.node_value, told.node_max) == ("Save", "3", None, None)
+    told = progress.read("progress_state", state(n2=("finished", 8, 8), n3=("running", 0, 1)))
+    assert told is not None
+    assert (told.node_value, told.node_max, told.step, told.nodes_done) == (0, 1, None, 2)
+
+
+def test_the_end_counts_every_node() -> None:
+    """ComfyUI does not run a node whose result no one uses."""
+    progress = PromptProgress({**GRAPH, "4": node("Load")}, image=1, total_images=2)
+    progress.read("progress_state", state(n1=("finished", 1, 1), n2=("finished", 8, 8), n3=("running", 0, 1)))
+
+    told = progress.ended()
+
+    assert (told.nodes_done, told.total_nodes, told.percent) == (4, 4, 50.0)
