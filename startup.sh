@@ -217,11 +217,12 @@ place_swarmui() {
 link_models() { "$python" -m lorapod.models.links || die "the model folders cannot be linked to the volume; see the output above"; }
 
 start_comfyui() {
-    local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log
+    local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log level=()
+    [ -z "${COMFY_LOG_LEVEL:-}" ] || level=(--verbose "${COMFY_LOG_LEVEL^^}")
     # COMFYUI_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
     start_server comfyui "$log" "$comfyui_python" "$COMFYUI_PATH/main.py" --listen 127.0.0.1 \
-        --port "$(port_of "$COMFYUI_URL")" --disable-auto-launch ${COMFYUI_ARGS:-}
+        --port "$(port_of "$COMFYUI_URL")" --disable-auto-launch "${level[@]}" ${COMFYUI_ARGS:-}
     await_server ComfyUI "$log" comfyui_is_ready
 }
 
@@ -284,8 +285,11 @@ main() {
     if $swarmui; then start_swarmui; fi
     printf '%s\n' "$$" >"$run/handler.pid"
     say "workspace $WORKSPACE_PATH, handler ${HANDLER:-backend}"
+    # The SDK's own server, for tests on one machine: it needs no endpoint, and asks for no key.
+    local serve=()
+    if is_true "${SERVE_API_LOCALLY:-}"; then serve=(--rp_serve_api --rp_api_host 0.0.0.0); fi
     trap - TERM INT
-    exec "$python" -u "$handler"
+    exec "$python" -u "$handler" "${serve[@]}"
 }
 
 if [ "${1:-}" = healthy ]; then

@@ -434,6 +434,13 @@ async def test_the_plain_function_works_where_a_loop_runs_already(dataset_url: s
 
 
 @pytest.mark.usefixtures("local_handler")
+async def test_an_input_may_be_json_text(dataset_url: str) -> None:
+    answer = await handler.async_handler({"id": "job-1", "input": json.dumps(from_urls(dataset_url))})
+
+    assert answer["success"] is True, answer
+
+
+@pytest.mark.usefixtures("local_handler")
 async def test_a_job_may_bring_its_own_bucket(s3_server: RunningS3, tmp_path: Path) -> None:
     prefix = f"own-{tmp_path.name}"
     s3_server.put(f"{prefix}/pictures/a.png", picture(size=(300, 300)))

@@ -179,6 +179,16 @@ class TestTheWayToTheHandler:
         assert given["HF_HOME"] == f"{environment['VOLUME_PATH']}/.cache/huggingface"
         assert given["RUNPOD_DEBUG_LEVEL"] == "INFO"
 
+    @pytest.mark.parametrize(
+        ("switch", "options"), [("true", " --rp_serve_api --rp_api_host 0.0.0.0"), ("false", ""), ("", "")]
+    )
+    def test_it_can_serve_the_sdks_own_api(
+        self, environment: dict[str, str], showing: Path, switch: str, options: str
+    ) -> None:
+        _, out, error = run({**environment, "LORAPOD_PYTHON": str(showing), "SERVE_API_LOCALLY": switch})
+
+        assert out.splitlines()[:1] == [f"-u {ROOT / 'Backend/rp_handler.py'}{options}"], error
+
     def test_a_token_is_passed_on_and_never_printed(self, environment: dict[str, str], showing: Path) -> None:
         _, out, error = run({**environment, "LORAPOD_PYTHON": str(showing), "HUGGINGFACE_API_TOKEN": SECRET})
 
@@ -242,7 +252,8 @@ class TestServers:
         self, with_comfyui: dict[str, str], tmp_path: Path, volume: Path
     ) -> None:
         ready = tmp_path / "ready"
-        process = start({**with_comfyui, "READY": str(ready), "COMFYUI_ARGS": "--cpu --lowvram"})
+        wanted = {"COMFYUI_ARGS": "--cpu --lowvram", "COMFY_LOG_LEVEL": "warning"}
+        process = start({**with_comfyui, "READY": str(ready), **wanted})
         log = volume / "logs" / "comfyui-box.log"
         wait_for(lambda: log.exists() and "asked" in log.read_text())
         assert process.poll() is None
@@ -252,7 +263,7 @@ class TestServers:
         assert process.returncode == 0
         assert "ComfyUI is ready" in error
         assert "options --listen 127.0.0.1 --port" in log.read_text()
-        assert "--cpu --lowvram" in log.read_text()
+        assert "--verbose WARNING --cpu --lowvram" in log.read_text()
         assert handler_environment(out)["COMFYUI_URL"] == with_comfyui["COMFYUI_URL"]
         linked = Path(with_comfyui["COMFYUI_PATH"]) / "models"
         assert (linked / "text_encoders").resolve() == volume / "models" / "text_encoders"

@@ -18,6 +18,8 @@ DEFAULT_REGION = "us-east-1"
 
 #: `https://<bucket>.s3.<region>.amazonaws.com`, as RunPod's guide writes the endpoint.
 _AMAZON = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?P<region>[a-z0-9-]+)\.amazonaws\.com")
+#: The region in the name of another provider's server, such as `s3.eu-central-1.wasabisys.com`.
+_REGION = re.compile(r"(?:.+\.)?s3[.-](?P<region>[a-z]{2}-[a-z]+-\d{1,3})\..+")
 #: The fields of RunPod's `s3Config`.
 _JOB_FIELDS = ("endpointUrl", "accessId", S3_CONFIG_SECRET, "bucketName")
 
@@ -99,6 +101,8 @@ class S3Access:
             if amazon := _AMAZON.fullmatch(split.hostname):
                 bucket, region = bucket or amazon["bucket"], region or amazon["region"]
                 host = f"s3.{amazon['region']}.amazonaws.com"
+            elif named := _REGION.fullmatch(split.hostname):
+                region = region or named["region"]
             bucket = bucket or split.path.strip("/") or None
             url = urlunsplit((split.scheme, host, "", "", ""))
         return cls(

@@ -14,7 +14,7 @@ from lorapod.kinds import suffix_of
 from lorapod.settings import Settings
 from lorapod.storage.orphans import OrphanSweep
 from lorapod.storage.port import ObjectStore, OpenStore, Progress, checked_key
-from lorapod.storage.s3_access import JobS3
+from lorapod.storage.s3_access import JobS3, S3Access
 from lorapod.wire.dataset import S3Prefix, SupabaseFolder
 
 #: Prefix of the keys of shared files, so that a lifecycle rule of the bucket can remove them after some days.
@@ -85,34 +85,47 @@ class FileShares:
         The key is `<month>-<year>/<job id>/<digest>.<suffix>`. A job that is delivered again finds its own upload.
 
         Raises:
-            InvalidInput: there are no credentials, or no bucket is named.
+            InvalidInput: there are no credentials.
             Conflict, UpstreamError, OSError: as `share`.
         """
         settings = self._settings
         expires_s = (
             settings.url_expires_s if "url_expires_s" in settings.model_fields_set else _JOB_URL_EXPIRES_S
         )
-        folder = f"{self._clock.now():%m-%y}/{_NOT_PLAIN.sub('_', job_id).strip('.')[:200] or 'job'}"
-        with self._open_store(S3Prefix(prefix=folder), job_s3=job_s3) as store:
+        with self._open_store(self._place_of_job(job_id, job_s3), job_s3=job_s3) as store:
             key = f"{sha256[:16]}{suffix_of(path.name)}"
             with self._lock:
                 _upload(store, path, key, sha256, None)
             expires_at = self._clock.now() + timedelta(seconds=expires_s)
             return SharedFile(url=store.url_for(key, expires_s=expires_s), expires_at=expires_at)
 
-    def missing_of_bucket(self, *, job_s3: JobS3 | None = None) -> str | None:
-        """Return what is missing of an S3 bucket that is set, in one sentence; an empty text: nothing.
+    def _place_of_job(self, job_id: str, job_s3: JobS3 | None) -> S3Prefix:
+        """Return the folder of a job. Without a named bucket the month is one, as for the SDK.
 
-        None: no bucket is set. No request is sent.
+        A server whose name begins with the bucket's reads the month as the first part of the key.
+        """
+        month = f"{self._clock.now():%m-%y}"
+        job = _NOT_PLAIN.sub("_", job_id).strip(".")[:200] or "job"
+        if job_s3 is None and S3Access.from_settings(self._settings).bucket is None:
+            return S3Prefix(bucket=month, prefix=job)
+        return S3Prefix(prefix=f"{month}/{job}")
+
+    def missing_of_bucket(self, *, job_s3: JobS3 | None = None) -> str | None:
+        """Return what is missing of the S3 store that is set, in one sentence; an empty text: nothing.
+
+        None: no S3 store is set. No request is sent.
         """
         settings = self._settings
         if job_s3 is None and not (settings.bucket_name or settings.bucket_endpoint_url):
             return None
         try:
-            with self._open_store(S3Prefix(), job_s3=job_s3):
-                return ""
+            if job_s3 is None:
+                S3Access.from_settings(settings)
+            else:
+                job_s3.opened(settings)
         except InvalidInput as error:
             return " ".join(text for text in (error.message, error.hint) if text)
+        return ""
 
     def check(self, *, job_s3: JobS3 | None = None) -> None:
         """Check that there is a store that can give URLs, without a request to it.

@@ -19,6 +19,8 @@ S3_CONFIG_SECRET = "accessSecret"  # noqa: S105 - the field's name
 
 #: Fields of an input whose values are secret.
 SECRET_FIELDS = frozenset({"callback_token", "comfy_org_api_key"})
+#: Other names of them, in the inputs of other handlers.
+SECRET_ALIASES = frozenset({"api_key_comfy_org"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,10 @@ def secrets_of(event: object) -> frozenset[str]:
     job_input = event.get("input")
     places = [job_input, *job_input.values()] if isinstance(job_input, Mapping) else []
     found = [
-        place[name] for place in places if isinstance(place, Mapping) for name in SECRET_FIELDS & place.keys()
+        place[name]
+        for place in places
+        if isinstance(place, Mapping)
+        for name in (SECRET_FIELDS | SECRET_ALIASES) & place.keys()
     ]
     if isinstance(s3_config := event.get(S3_CONFIG), Mapping):
         found.append(s3_config.get(S3_CONFIG_SECRET))

@@ -34,7 +34,7 @@ class Buckets:
     def open(self, place: Any, *, job_s3: Any = None) -> Iterator[MemoryObjects]:
         assert job_s3 is None
         S3Access.from_settings(self._shares._settings)
-        self.prefixes.append(place.prefix)
+        self.prefixes.append("/".join(filter(None, [place.bucket, place.prefix])))
         yield self.store
 
 
@@ -66,10 +66,20 @@ def test_without_a_bucket_they_are_in_the_answer(
     assert (answer["warnings"], buckets.prefixes) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        # The bucket is known.
+        "https://pictures.s3.eu-central-1.amazonaws.com",
+        "https://minio.example.com/pictures",
+        # It is in the server's name, or the month is the bucket: both have the same URL.
+        "https://pictures.fra1.digitaloceanspaces.com",
+    ],
+)
 def test_with_a_bucket_they_are_at_urls_below_month_and_job(
-    desk: Desk, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, buckets: Buckets, monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
-    use(desk, monkeypatch, **WHOLE)
+    use(desk, monkeypatch, **{**WHOLE, "bucket_endpoint_url": server})
 
     answer = asked(desk, num_images=2)
 

@@ -107,6 +107,14 @@ async def test_a_job_is_handed_on_as_it_came_but_for_what_is_the_entry_s(bench: 
     assert answer["asked"] == {"id": "job-1", "input": {"type": "train", "steps": 5}}
 
 
+async def test_an_input_that_is_json_text_is_handed_on_as_its_object(bench: Bench) -> None:
+    bench.runner.show(Readiness.READY)
+
+    answer = await bench.front.answer({"id": "1", "input": '{"prompt": "a cat"}'}, bench.updates.append)
+
+    assert answer["asked"]["input"] == {"prompt": "a cat"}
+
+
 async def test_a_job_without_a_type_is_the_worker_s_to_understand(bench: Bench) -> None:
     bench.runner.show(Readiness.READY)
     assert (await bench.ask(prompt="a cat"))["asked"]["input"] == {"prompt": "a cat"}

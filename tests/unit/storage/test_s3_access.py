@@ -37,6 +37,30 @@ def from_settings(**values: Any) -> S3Access:
             "b",
             "eu-west-1",
         ),
+        (
+            {"bucket_endpoint_url": "https://s3.eu-central-1.wasabisys.com/b"},
+            "https://s3.eu-central-1.wasabisys.com",
+            "b",
+            "eu-central-1",
+        ),
+        (
+            {"bucket_endpoint_url": "https://b.s3.us-west-004.backblazeb2.com"},
+            "https://b.s3.us-west-004.backblazeb2.com",
+            None,
+            "us-west-004",
+        ),
+        (
+            {"bucket_endpoint_url": "https://s3.my-site.example.com", "bucket_region": "auto"},
+            "https://s3.my-site.example.com",
+            None,
+            "auto",
+        ),
+        (
+            {"bucket_endpoint_url": "https://s3.my-site.example.com"},
+            "https://s3.my-site.example.com",
+            None,
+            "us-east-1",
+        ),
     ],
 )
 def test_the_address_may_hold_bucket_and_region(

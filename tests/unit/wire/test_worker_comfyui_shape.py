@@ -34,6 +34,17 @@ def test_a_workflow_alone_is_a_generation_by_comfyui(form: str) -> None:
     assert secrets_of(event) == {KEY}
 
 
+def test_the_key_may_have_the_name_that_comfyui_gives_it() -> None:
+    event = {"input": {"workflow": WORKFLOW, "api_key_comfy_org": KEY}}
+
+    request = parse(GenerateRequest, open_envelope(event).request_fields())
+
+    assert request.comfy_org_api_key is not None
+    assert request.comfy_org_api_key.get_secret_value() == KEY
+    assert secrets_of(event) == {KEY}
+    assert COMFYUI_WORKFLOW.answer(event["input"], {"images": [IMAGE]}).keys() == {"images"}
+
+
 @pytest.mark.parametrize("text", ['{"workflow": ', "[1]", "7", "workflow", "[" * 100_000])
 def test_a_text_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(Exception, match="not the JSON of an object"):
@@ -172,13 +183,15 @@ def test_a_failure_is_one_text_and_texts() -> None:
         "hint": "Download it.",
         "details": [
             {"process_id": "generate_1", "status": "failed"},
-            {"node": "4", "error": "Node 4: no such model."},
+            {"node": "4", "field": "workflow.4.ckpt_name", "error": "no such model"},
+            {"node": "5", "error": "It broke."},
+            {"error": "It is late."},
         ],
     }
 
     assert COMFYUI_WORKFLOW.answer(SENT, failure) == {
         "error": "ckpt_name: 'a' is not there. Download it.",
         "code": "invalid_input",
-        "details": ["Node 4: no such model."],
+        "details": ["workflow.4.ckpt_name: no such model", "Node 5: It broke.", "It is late."],
         "process_id": "generate_1",
     }

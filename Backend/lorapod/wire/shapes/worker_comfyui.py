@@ -10,6 +10,8 @@ from lorapod.wire.shapes.workflow import entry
 
 #: The fields of that worker, and fields of `generate` that callers may add.
 _FIELDS = frozenset({"workflow", "images", "comfy_org_api_key"})
+#: The key's name in that worker's documentation and in ComfyUI.
+_KEY_ALIAS = "api_key_comfy_org"
 _ADDED = frozenset({"if_busy", "idempotency_key", "job_id", "return"})
 
 #: The status that it answers if a workflow ended well and made no image.
@@ -26,6 +28,8 @@ def _recognise(fields: Fields) -> bool:
 def _fields(fields: Fields) -> Fields:
     """Return the fields that `generate` takes; that worker ignores every other field, null and empty values too."""
     given = {name: fields[name] for name in _FIELDS | _ADDED if fields.get(name) not in (None, "", [])}
+    if key := fields.get(_KEY_ALIAS):
+        given.setdefault("comfy_org_api_key", key)
     if isinstance(images := given.get("images"), list):
         given["images"] = [_image(image) for image in images]
     return {"return": "bucket", **given, "engine": "comfyui"}
@@ -83,7 +87,7 @@ def _problem(file: Mapping[str, Any]) -> str:
 
 
 def _ignored(sent: Fields) -> Iterator[str]:
-    for name in sorted(set(sent) - _FIELDS - _ADDED):
+    for name in sorted(set(sent) - _FIELDS - _ADDED - {_KEY_ALIAS}):
         yield f"The field {name[:80]!r} was ignored: an input without `type` has no such field."
 
 
@@ -94,11 +98,18 @@ def _failure(answer: Fields) -> Fields:
         "error": " ".join(text for text in (answer["error"], answer.get("hint")) if text),
         **({"code": answer["code"]} if "code" in answer else {}),
     }
-    if texts := [str(detail["error"]) for detail in details if detail.get("error")]:
+    if texts := [_text(detail) for detail in details if detail.get("error")]:
         told["details"] = texts
     if process_id := next((detail["process_id"] for detail in details if "process_id" in detail), None):
         told["process_id"] = process_id
     return told
+
+
+def _text(detail: Mapping[str, Any]) -> str:
+    """Return a detail of an error as a text that says where it is."""
+    node = detail.get("node")
+    place = detail.get("field") or (None if node is None else f"Node {node}")
+    return str(detail["error"]) if place is None else f"{place}: {detail['error']}"
 
 
 COMFYUI_WORKFLOW = Shape(
