@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.datasets.looks.buckets import USUAL_STEP, bucket_step
+from lorapod.datasets.looks.frame_counts import FrameRule
 from lorapod.kinds import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
 
@@ -55,6 +56,8 @@ class DatasetEntry:
     #: Frames of a clip; None: no config is known yet, so clips count as items.
     num_frames: int | None = None
     auto_frame_count: bool = False
+    #: The numbers of frames that the model takes.
+    frame_rule: FrameRule = field(default=FrameRule())
     fps: int = 24
     num_repeats: int = 1
     is_reg: bool = False
@@ -102,6 +105,7 @@ class DatasetEntry:
             default_caption=default_caption if isinstance(default_caption, str) else None,
             num_frames=frames if type(frames) is int else 1,
             auto_frame_count=bool(section.get("auto_frame_count")),
+            frame_rule=FrameRule.of(arch),
             fps=_whole(section.get("fps"), 24),
             num_repeats=_whole(section.get("num_repeats"), 1),
             is_reg=bool(section.get("is_reg")),

@@ -11,8 +11,8 @@ _NAMES_MAX = 3
 #: Warnings in one answer.
 _WARNINGS_MAX = 20
 
-#: What is left out on purpose, or refused instead, is no warning.
-_NOT_WARNED = frozenset({LeftOutCode.CONTROLS, LeftOutCode.LINK_OUTSIDE})
+#: What is left out on purpose, or refused instead, is no warning; the look into clips says more about them.
+_NOT_WARNED = frozenset({LeftOutCode.CONTROLS, LeftOutCode.LINK_OUTSIDE, LeftOutCode.CLIP})
 
 
 def some(names: Sequence[str], most: int = _NAMES_MAX) -> str:

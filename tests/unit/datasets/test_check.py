@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.datasets.library_bench import picture
+from tests.unit.datasets.library_bench import MP4_HEAD, picture
 
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.check import inspect as inspect_entry
@@ -31,7 +31,7 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
         a_dot_png=picture(),
         a_dot_txt=b"x",
         deep__b_dot_png=picture(),
-        clip_dot_mp4=b"x",
+        clip_dot_mp4=MP4_HEAD,
         notes_dot_json=b"{}",
     )
     for hidden in (
@@ -48,7 +48,7 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
     assert (summary.images, summary.videos, summary.captions) == (2, 1, 1)
     assert summary.images_without_caption == ["deep/b.png"]
     # With the control image, which the trainer does not learn from.
-    assert summary.total_bytes == 3 * len(picture()) + 4
+    assert summary.total_bytes == 3 * len(picture()) + len(MP4_HEAD) + 3
     assert summary.errors == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lorapod.datasets.looks.findings import listed
@@ -46,14 +46,13 @@ _RULES = {
 }
 
 
-def frames_advice(clips: Mapping[str, VideoLook | None], arch: str | None) -> str:
+def frames_advice(clips: Mapping[str, VideoLook | None], rule: FrameRule) -> str:
     """Return what to write into a config that has clips and no `num_frames`.
 
     Args:
-        clips: by name; None for a clip that could not be opened.
-        arch: the model's architecture in the config.
+        clips: by name; None for a clip that was not opened.
+        rule: the numbers that the model takes.
     """
-    rule = FrameRule.of(arch)
     subject = "1 clip is" if len(clips) == 1 else f"{len(clips)} clips are"
     begin = (
         f"{subject} not trained on, because the dataset in the config has no `num_frames` above 1: "
@@ -61,7 +60,8 @@ def frames_advice(clips: Mapping[str, VideoLook | None], arch: str | None) -> st
     )
     opened = [look for look in clips.values() if look is not None and not look.error and look.duration_s > 0]
     if not opened:
-        return f"{begin} Set it to a number of the form {rule.text}, for example {rule.largest(3 * rule.fps)}, or set `auto_frame_count: true`."
+        example = rule.largest(3 * rule.fps)
+        return f"{begin} Set it to a number of the form {rule.text}, for example {example}, or set `auto_frame_count: true`."
     shortest = min(opened, key=lambda look: look.duration_s)
     frames = rule.largest(int(shortest.duration_s * rule.fps))
     return (
@@ -70,10 +70,19 @@ def frames_advice(clips: Mapping[str, VideoLook | None], arch: str | None) -> st
     )
 
 
-def unfit_frames(num_frames: int, arch: str | None) -> str | None:
-    """Return a sentence if the model does not take `num_frames`, and which numbers next to it fit."""
-    rule = FrameRule.of(arch)
-    if num_frames <= 1 or rule.fits(num_frames):
-        return None
-    below = rule.largest(num_frames)
-    return f"num_frames: {num_frames} is not of the form {rule.text}, which the model takes; use {below} or {below + rule.step}."
+def frame_warnings(clips: Mapping[str, VideoLook | None], num_frames: int, rule: FrameRule) -> Iterator[str]:
+    """Yield what a person should know of clips that are trained on with this number of frames."""
+    if num_frames > 1 and not rule.fits(num_frames):
+        below = rule.largest(num_frames)
+        yield (
+            f"num_frames: {num_frames} is not of the form {rule.text}, which the model takes; "
+            f"use {below} or {below + rule.step}."
+        )
+    short = [
+        name
+        for name, look in clips.items()
+        if look is not None and not look.error and 0 < look.frames < num_frames
+    ]
+    if short:
+        subject = "1 clip has" if len(short) == 1 else f"{len(short)} clips have"
+        yield f"{subject} fewer than the {num_frames} frames of num_frames, so that frames are repeated: {listed(short)}."

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile
+from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode
 from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.datasets.looks.clips import ClipsLook, look_at_clips
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts, facts_of_caption, facts_of_image
 from lorapod.datasets.looks.findings import look_findings
 from lorapod.datasets.looks.image_look import ImageLook
@@ -34,6 +35,7 @@ class DatasetLook:
     entry: DatasetEntry
     images: Sequence[tuple[DatasetItem, ImageFacts]]
     captions: Sequence[tuple[FoundFile, CaptionFacts]]
+    clips: ClipsLook
 
     @property
     def looks(self) -> Mapping[str, ImageLook]:
@@ -49,6 +51,8 @@ class DatasetLook:
         for file, read in self.captions:
             if read.error:
                 yield {"field": file.name, "error": read.error}
+        for name, fault in self.clips.faults.items():
+            yield {"field": name, "error": fault}
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -61,6 +65,7 @@ class DatasetLook:
         empty = [file.name for file, facts in self.captions if facts.empty]
         if empty:
             yield f"{some(empty)} {'are' if len(empty) > 1 else 'is'} empty."
+        yield from self.clips.warnings
 
 
 def look_into(reading: DatasetReading) -> DatasetLook:
@@ -81,7 +86,14 @@ def look_into(reading: DatasetReading) -> DatasetLook:
         entry=reading.entry,
         images=list(zip(images, seen, strict=True)),
         captions=list(zip(captions, read, strict=True)),
+        clips=look_at_clips(reading.entry, _clips(reading)),
     )
+
+
+def _clips(reading: DatasetReading) -> Sequence[str]:
+    """Return the names of all clips, those too that the config leaves out."""
+    left_out = [file.name for file in reading.left_out if file.code is LeftOutCode.CLIP]
+    return left_out or [item.name for item in reading.videos]
 
 
 def _image(file: FoundFile, *, decode_alpha: bool) -> ImageFacts:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lorapod.datasets.entry import DatasetEntry, PartnerKind
 from lorapod.datasets.item import LeftOutCode
+from lorapod.datasets.looks.clips import look_at_clips
 from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
@@ -87,7 +88,10 @@ def _nothing(reading: DatasetReading) -> str:
     what = f"the {'file' if entry.folder.is_file() else 'folder'} {shown(str(entry.folder))!r}"
     clips = [file.name for file in reading.left_out if file.code is LeftOutCode.CLIP]
     if clips:
-        return f"{what} has only videos ({some(clips)}): set num_frames above 1 to train on them"
+        advice = " ".join(look_at_clips(entry, clips).warnings).rstrip(".")
+        if not advice:
+            return f"{what} has only videos ({some(clips)}): set num_frames above 1 to train on them"
+        return f"{what} has only videos: {advice}"
     return f"{what} has no file of the types {' '.join(entry.suffixes)}"
 
 

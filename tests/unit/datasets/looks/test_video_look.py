@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.datasets.looks.frame_counts import FrameRule, frames_advice, unfit_frames
+from lorapod.datasets.check import inspect
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.looks.frame_counts import FrameRule, frame_warnings, frames_advice
 from lorapod.datasets.looks.video_container import check_video
 from lorapod.datasets.looks.video_look import VideoLook, VideoProbe
 from lorapod.errors import InvalidInput
@@ -115,17 +117,62 @@ def test_the_numbers_of_frames_are_the_models(arch: str | None, frames: list[int
 
 
 def test_clips_without_num_frames_get_the_number_that_fits() -> None:
-    assert frames_advice({"a.mp4": CLIP, "b.mp4": None}, "wan21:14b") == (
+    assert frames_advice({"a.mp4": CLIP, "b.mp4": None}, FrameRule.of("wan21:14b")) == (
         "2 clips are not trained on, because the dataset in the config has no `num_frames` above 1: a.mp4, b.mp4. "
         "Set it to 37 (4 n + 1; the shortest clip has 2.5 s, the model 16 frames per second), "
         "or set `auto_frame_count: true`."
     )
-    assert "for example 65, or" in frames_advice({"a.mp4": None}, "ltx2")
+    assert "for example 65, or" in frames_advice({"a.mp4": None}, FrameRule.of("ltx2"))
 
 
 def test_num_frames_that_no_model_takes_are_said() -> None:
-    assert unfit_frames(41, "wan21") is None
-    assert unfit_frames(1, "wan21") is None
-    assert unfit_frames(40, "wan21") == (
+    rule = FrameRule.of("wan21")
+    assert list(frame_warnings({"a.mp4": CLIP}, 41, rule)) == []
+    assert list(frame_warnings({"a.mp4": CLIP, "b.mp4": None}, 40, rule)) == [
         "num_frames: 40 is not of the form 4 n + 1, which the model takes; use 37 or 41."
-    )
+    ]
+    assert list(frame_warnings({"a.mp4": CLIP}, 81, rule)) == [
+        "1 clip has fewer than the 81 frames of num_frames, so that frames are repeated: a.mp4."
+    ]
+
+
+class TestDatasets:
+    @pytest.fixture
+    def clips(self, tmp_path: Path) -> Path:
+        (folder := tmp_path / "clips").mkdir()
+        video(folder / "a.mp4", frames=36)
+        (folder / "a.txt").write_text("a cat walks")
+        return folder
+
+    def entry(self, folder: Path, **section: object) -> DatasetEntry:
+        entry = DatasetEntry.from_config({"folder_path": str(folder), **section}, place="d", arch="wan21:14b")
+        assert entry is not None
+        return entry
+
+    def test_clips_and_their_captions_count(self, clips: Path) -> None:
+        summary = inspect(DatasetEntry(folder=clips))
+        assert (summary.videos, summary.captions, list(summary.errors)) == (1, 1, [])
+
+    def test_without_num_frames_the_number_is_said_at_once(self, clips: Path) -> None:
+        said = " ".join(inspect(self.entry(clips)).warnings)
+        assert "1 clip is not trained on, because the dataset in the config has no `num_frames`" in said
+        assert "Set it to 45 (4 n + 1; the shortest clip has 3.0 s, the model 16 frames per second)" in said
+
+    def test_with_num_frames_that_fit_nothing_is_said(self, clips: Path) -> None:
+        assert not any("frames" in said for said in inspect(self.entry(clips, num_frames=33)).warnings)
+
+    def test_a_clip_that_is_none_is_refused_whatever_the_config(self, clips: Path) -> None:
+        (clips / "b.mp4").write_bytes(b"<html>not here</html>")
+        (clips / "c.mp4").write_bytes((clips / "a.mp4").read_bytes()[:300])
+        for entry in (DatasetEntry(folder=clips), self.entry(clips), self.entry(clips, num_frames=33)):
+            errors = {error["field"]: error["error"] for error in inspect(entry).errors}
+            assert errors.pop("b.mp4") == "b.mp4 is not a video but text."
+            assert all(error.startswith("c.mp4 cannot be opened as a video: ") for error in errors.values())
+            assert len(errors) == (0 if entry.num_frames is None else 1)
+
+    def test_a_worker_that_cannot_look_inside_says_so(
+        self, clips: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lorapod.datasets.looks.clips._probe", lambda: None)
+        said = inspect(self.entry(clips, num_frames=33)).warnings
+        assert "This worker has neither PyAV nor ffprobe, so it did not look into a.mp4." in said
