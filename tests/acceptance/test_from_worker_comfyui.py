@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from lorapod.endpoint import EndpointConfig, LocalEndpoint
 
 WORKER = Path(__file__).parents[2] / "Backend/rp_handler.py"
 KEY = "comfy-org-key-that-must-not-leak"
+ENDPOINT_KEY = "key-of-the-endpoint-that-must-not-leak"
 
 pytestmark = pytest.mark.acceptance
 
@@ -98,6 +100,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "missing model": {"workflow": missing_model(), "comfy_org_api_key": KEY},
     "no graph": {"workflow": {}},
     "key": {"workflow": requests.sdxl_turbo(), "comfy_org_api_key": KEY},
+    "health": {"type": "health"},
 }
 
 
@@ -108,6 +111,8 @@ class Asked:
     answers: dict[str, Any] = field(default_factory=dict)
     workspace: Path
     prompts: list[str] = field(default_factory=list)
+    #: Everything that the worker wrote.
+    log: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +130,22 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
             "DISK_MIN_FREE_BYTES": "0",
             "MIN_FREE_MEMORY_BYTES": "0",
             "WARM_TRAINER": "false",
+            "COMFY_ORG_API_KEY": ENDPOINT_KEY,
+            "NETWORK_VOLUME_DEBUG": "true",
         }
-        asyncio.run(_ask(found, environment))
+        wrong = found.workspace / "checkpoints/mine.safetensors"
+        wrong.parent.mkdir(parents=True)
+        wrong.write_bytes(bytes(2048))
+        asyncio.run(_ask(found, environment, root / "logs"))
+        found.log = "".join(path.read_text() for path in (root / "logs").iterdir())
         found.prompts = [
             body for method, path, body in server.requests if (method, path) == ("POST", "/prompt")
         ]
         yield found
 
 
-async def _ask(found: Asked, environment: dict[str, str]) -> None:
-    config = EndpointConfig(command=[sys.executable, str(WORKER)], environment=environment)
+async def _ask(found: Asked, environment: dict[str, str], logs: Path) -> None:
+    config = EndpointConfig(command=[sys.executable, str(WORKER)], environment=environment, log_folder=logs)
     inputs = {**{name: example for name, (example, _) in EXAMPLES.items()}, **OTHERS}
     async with LocalEndpoint(config) as endpoint, Caller(endpoint.url) as caller:
         for name, job_input in inputs.items():
@@ -197,9 +208,25 @@ def test_a_failure_is_an_error_with_its_reason(asked: Asked) -> None:
     assert asked.answers["no graph"]["status"] == "FAILED"
 
 
-def test_the_key_of_a_job_reaches_comfyui_and_nothing_else(asked: Asked) -> None:
-    assert sum(KEY in prompt for prompt in asked.prompts) >= 1
+def test_each_prompt_has_the_key_of_its_job_else_of_the_endpoint(asked: Asked) -> None:
+    keys = [json.loads(prompt)["extra_data"]["api_key_comfy_org"] for prompt in asked.prompts]
+
+    assert keys.count(KEY) == 2
+    assert keys.count(ENDPOINT_KEY) == len(keys) - 2
+
+
+@pytest.mark.parametrize("key", [KEY, ENDPOINT_KEY])
+def test_no_key_is_answered_logged_or_kept(asked: Asked, key: str) -> None:
     assert asked.answers["key"]["status"] == "COMPLETED"
-    assert KEY not in str(asked.answers)
+    assert key not in str(asked.answers)
+    assert key not in asked.log
     files = [path for path in asked.workspace.rglob("*") if path.is_file()]
-    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    assert [path for path in files if key.encode() in path.read_bytes()] == []
+
+
+def test_a_volume_that_is_laid_wrongly_is_named(asked: Asked) -> None:
+    (volume,) = [check for check in asked.answers["health"]["output"]["checks"] if check["name"] == "volume"]
+
+    assert volume["ok"] is False
+    assert "`models/checkpoints/`" in volume["detail"]
+    assert "models are laid wrongly" in asked.log

@@ -15,6 +15,7 @@ from tests.integration.processes.test_uploads import in_bucket
 from tests.servers import comfyui_graphs as graphs
 from tests.servers.comfyui import ComfyUIStandIn, running_comfyui
 from tests.servers.s3_server import BUCKET, KEY_ID, SECRET_KEY, RunningS3
+from yarl import URL
 
 from lorapod.actions.action import RunPodJob
 from lorapod.settings import Settings
@@ -82,6 +83,24 @@ async def test_a_workflow_is_answered_with_urls_below_month_and_job(
     assert {Path(name).suffix for name in stored} == {".png"}
     assert f"/{month}/{FOLDER}/" in image["data"]
     assert SECRET_KEY not in str(answer)
+
+
+async def test_the_folder_is_the_one_that_the_sdk_uploads_to(
+    worker: Worker, s3_server: RunningS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scripts and lifecycle rules of operators know the folder; the name in it was always a random one."""
+    rp_upload = pytest.importorskip("runpod.serverless.utils.rp_upload")
+    monkeypatch.setenv("BUCKET_ENDPOINT_URL", f"{s3_server.url}/{BUCKET}")
+    monkeypatch.setenv("BUCKET_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("BUCKET_SECRET_ACCESS_KEY", SECRET_KEY)
+    (tmp_path / "a.png").write_bytes(base64.b64decode(picture("red")))
+    theirs = rp_upload.upload_image("sync-7", str(tmp_path / "a.png"))
+
+    event = {"id": "sync-7", "input": {"workflow": graphs.picture()}}
+    ours = (await worker.answer(event, RunPodJob(job_id="sync-7")))["images"][0]["data"]
+
+    assert URL(ours).parent == URL(theirs).parent
+    assert URL(ours).suffix == URL(theirs).suffix == ".png"
 
 
 async def test_an_image_to_video_caller_gets_urls_too(worker: Worker) -> None:

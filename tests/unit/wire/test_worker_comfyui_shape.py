@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorapod.errors import InvalidInput
 from lorapod.wire.envelope import open_envelope, secrets_of
@@ -195,3 +198,23 @@ def test_a_failure_is_one_text_and_texts() -> None:
         "details": ["workflow.4.ckpt_name: no such model", "Node 5: It broke.", "It is late."],
         "process_id": "generate_1",
     }
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from("workflow images comfy_org_api_key api_key_comfy_org return job_id seed".split())
+IMAGES = st.lists(st.fixed_dictionaries({"name": ODD, "image": ODD}), max_size=2)
+
+
+@given(fields=st.dictionaries(NAMES, ODD, max_size=4), images=IMAGES | ODD)
+def test_whatever_is_sent_ends_in_a_request_or_in_a_refusal(fields: dict[str, Any], images: Any) -> None:
+    call = open_envelope({"input": {**fields, "workflow": fields.get("workflow"), "images": images}})
+
+    assert call.shape is COMFYUI_WORKFLOW
+    with suppress(InvalidInput):
+        parse(GenerateRequest, call.request_fields())
+    assert call.shaped({"images": [IMAGE]})["images"]
+    assert call.shaped({"error": "No.", "code": "internal"})["error"] == "No."
