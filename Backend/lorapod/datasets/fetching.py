@@ -27,7 +27,7 @@ from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.naming import Folders, NamePlan
-from lorapod.datasets.publish import FindReader, replace
+from lorapod.datasets.publish import FindReader, replace, write_captions
 from lorapod.datasets.sources.objects import Location, ObjectSource, location_name, location_of
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
@@ -225,20 +225,19 @@ class DatasetFetcher:
             files_of.append((item, list(area.staged)[before:]))
         area.refusals.refuse_damaged(anything_left=bool(area.staged))
         folder, ref = fetch.target, fetch.ref
+        write_captions(area, ref.trigger_word, beside=None)
         summary = check.inspect(DatasetEntry(folder=area.ready))
         summary.refuse_errors(folder.name)
         if not fetch.shared:
-            replace(area, folder, ref.trigger_word)
+            replace(area, folder)
         elif not _is_unchanged(area, downloaded, folder):
             if folder.is_dir() and self._find_reader(folder, fetch.process_id) is not None:
                 folder = folder.with_name(f"{folder.name}_{fetch.process_id}")
-            replace(area, folder, ref.trigger_word)
+            replace(area, folder)
         if fetch.shared:
             self._note(ref, folder, files_of, area)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
         left_out = [f"{file.filename} was left out: {file.error}" for file in area.refusals.files]
-        if ref.trigger_word is not None:
-            summary = check.inspect(DatasetEntry(folder=folder))
         return dataclasses.replace(
             summary,
             path=folder,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorapod.datasets.captions import CAPTION_MAX_BYTES, check_caption
+from lorapod.datasets.captions import CAPTION_MAX_BYTES, normalise_text
 from lorapod.datasets.looks.foreign_formats import foreign_format
 from lorapod.datasets.looks.video_container import check_video
 from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
@@ -174,9 +174,9 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
     suffix = suffix_of(name)
     if suffix in images.SUFFIXES:
         return images.verify(path, name=name)
-    if suffix in TEXT_SUFFIXES:
-        check_caption(path, name=name)
-    elif suffix in dataset.VIDEO_SUFFIXES:
+    if suffix in TEXT_SUFFIXES or is_table(name):
+        return None
+    if suffix in dataset.VIDEO_SUFFIXES:
         check_video(path, name=name)
     elif not path.stat().st_size:
         raise InvalidInput(f"{name} is empty: 0 bytes.")
@@ -187,6 +187,23 @@ def digest(path: Path) -> str:
     """Return the sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_table(name: str) -> bool:
+    """Return whether the file holds the captions of others, also if folders are part of its name."""
+    return name.lower().endswith(tuple(dataset.CAPTION_TABLES))
+
+
+def normalise_caption(path: Path, name: str) -> str | None:
+    """Rewrite a received caption or table of captions as trainers read it; return its encoding if that was not UTF-8.
+
+    Raises:
+        InvalidInput: it is not text.
+        TooLarge: it is longer than trainers read.
+    """
+    if is_table(name):
+        return normalise_text(path, name=name, most_bytes=TABLE_MAX_BYTES)
+    return normalise_text(path, name=name) if suffix_of(name) in TEXT_SUFFIXES else None
 
 
 def check_digest(name: str, expected: str | None, actual: str) -> None:

@@ -16,7 +16,7 @@ from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace
+from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace, write_captions
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
 from lorapod.safety.unpacking import ArchiveLimits
@@ -122,7 +122,8 @@ class DatasetLibrary:
                     add(area, folder, trigger_word, self._find_reader)
                 else:
                     refuse_if_read(folder, self._find_reader)
-                    replace(area, folder, trigger_word)
+                    write_captions(area, trigger_word, beside=None)
+                    replace(area, folder)
                     shutil.rmtree(self._incoming / "parts" / name, ignore_errors=True)
                 area.note_completed()
         logger.info("received files", extra={"training_name": name, "count": len(area.stored)})

@@ -106,8 +106,8 @@ class NamePlan:
                 is two files.
             folders: what the folders say.
             under: a folder to put in front of every name; empty: no folder.
-            present: names of the images that the dataset already has: a caption is named after one of them if they
-                differ only in the case of letters.
+            present: names that the dataset already has: a caption is named after an image of them if they differ only
+                in the case of letters.
         """
         split = [_split(path) for path in paths]
         layout = Layout.of(
@@ -163,8 +163,14 @@ def _beside_their_images(sources: Sequence[_Source], present: Iterable[str]) -> 
     }
     by_letters = _unambiguous((_letters(family), family) for family in families)
     by_stem = _unambiguous(((family[0], family[2].lower()), family) for family in families)
-    here = {name[: len(name) - len(suffix_of(name))] for name in present if "/" not in name}
-    by_present = _unambiguous((stem.lower(), stem) for stem in here)
+    present = list(present)
+    here = {name[: len(name) - len(suffix_of(name))] for name in present if suffix_of(name) in _PICTURES}
+    by_present = _unambiguous(
+        (text.lower(), name[: len(name) - len(suffix_of(name))])
+        for name in present
+        if suffix_of(name) in _PICTURES and "/" not in name
+        for text in (name, name[: len(name) - len(suffix_of(name))])
+    )
 
     def settled(source: _Source) -> _Source:
         if not source.is_caption or source.family in families:

@@ -9,18 +9,16 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from lorapod.datasets.captions import with_trigger
+from lorapod.datasets.caption_writing import CaptionWriter
 from lorapod.datasets.intake import TEXT_SUFFIXES
-from lorapod.datasets.layout import CONTROLS
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
-from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
-from lorapod.safety import images
+from lorapod.kinds import CACHE_FOLDERS, suffix_of
 
 #: Return the id of a live training that reads a dataset's folder, or None; the second argument is a process to leave out.
 FindReader = Callable[[Path, str | None], str | None]
@@ -44,7 +42,10 @@ def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: 
     if not area.staged:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    _prepare(area, trigger_word, beside=folder)
+    for name in _names(area):
+        area.destination.check_free(name)
+    write_captions(area, trigger_word, beside=folder)
+    _sync([area.ready / name for name in _names(area)])
     names = sorted(_names(area), key=_captions_first)
     caches = {name: found for name in names if (found := _caches_of(folder / name))}
     if caches and (reader := find_reader(folder, None)) is not None:
@@ -62,13 +63,13 @@ def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: 
         (area.ready / name).replace(folder / name)
 
 
-def replace(area: StagingArea, folder: Path, trigger_word: str | None) -> None:
-    """Make the checked files the whole dataset.
+def replace(area: StagingArea, folder: Path) -> None:
+    """Make the checked files the whole dataset; `write_captions` was called.
 
     Raises:
         OSError: the file system failed; the old dataset is where it was.
     """
-    _prepare(area, trigger_word, beside=None)
+    _sync([area.ready / name for name in _names(area)])
     put_in_place(area.ready, folder)
 
 
@@ -139,18 +140,23 @@ def _exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def _prepare(area: StagingArea, trigger_word: str | None, *, beside: Path | None) -> None:
-    if beside is not None:
-        for name in _names(area):
-            area.destination.check_free(name)
-    if trigger_word is not None:
-        _write_trigger(area, trigger_word, beside)
+def write_captions(area: StagingArea, trigger_word: str | None, *, beside: Path | None) -> None:
+    """Write the captions of an intake as trainers read them, with the trigger word; see `CaptionWriter`.
+
+    Args:
+        area: what is checked; its captions' sizes and digests are then those of the new texts.
+        trigger_word: put in front of captions without it, and written for images without one; None: neither.
+        beside: the dataset that the files are added to; None: they become the whole.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    CaptionWriter(area, beside=beside, trigger_word=trigger_word).write()
     for name, file in area.staged.items():
         if suffix_of(name) in TEXT_SUFFIXES:
             data = file.path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             area.staged[name] = changed(file, size_bytes=len(data), sha256=digest)
-    _sync([area.ready / name for name in _names(area)])
 
 
 def _sync(files: Sequence[Path]) -> None:
@@ -168,26 +174,6 @@ def _sync(files: Sequence[Path]) -> None:
 def _sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _write_trigger(area: StagingArea, trigger_word: str, beside: Path | None) -> None:
-    for name, file in area.staged.items():
-        if PurePosixPath(name).parent.name == CONTROLS:
-            continue
-        suffix = suffix_of(name)
-        if suffix in CAPTION_SUFFIXES:
-            text = file.path.read_text(encoding="utf-8")
-            if (changed_text := with_trigger(text, trigger_word)) != text:
-                file.path.write_text(changed_text, encoding="utf-8")
-        elif suffix in images.SUFFIXES or suffix in VIDEO_SUFFIXES:
-            stem = name[: -len(suffix)]
-            if not _has_caption(stem, (area.ready, *([beside] if beside else []))):
-                (area.ready / f"{stem}.txt").write_text(trigger_word, encoding="utf-8")
-
-
-def _has_caption(stem: str, folders: Iterable[Path]) -> bool:
-    suffixes = (*CAPTION_SUFFIXES, ".json")
-    return any((folder / f"{stem}{suffix}").exists() for folder in folders for suffix in suffixes)
 
 
 def _names(area: StagingArea) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from lorapod.datasets.intake import StagedFile
 from lorapod.datasets.naming import NamePlan
 from lorapod.datasets.partial import PartialFile
 from lorapod.datasets.refusals import Refusals
+from lorapod.datasets.sentences import some
 from lorapod.errors import Conflict, InvalidInput, WorkerError
 from lorapod.kinds import suffix_of
 from lorapod.safety import archives
@@ -34,8 +36,9 @@ class StagingArea:
         self.staged: dict[str, StagedFile] = {}
         self.refusals = Refusals()
         self._renamed: dict[str, str] = {}
-        #: What the person should know, a sentence each.
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        #: Names of captions by the encoding that they had.
+        self._converted: dict[str, list[str]] = defaultdict(list)
         self._names: Mapping[str, str] = {}
         self._growing: dict[str, StoredFile] = {}
         self._again: list[StoredFile] = []
@@ -67,6 +70,15 @@ class StagingArea:
     def fixed(self) -> Sequence[FixedFile]:
         """The images that were converted."""
         return [file.fixed for file in self.staged.values() if file.fixed is not None]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the person should know, a sentence each."""
+        converted = [
+            f"{some(names)}: read as {encoding}, stored as UTF-8."
+            for encoding, names in self._converted.items()
+        ]
+        return [*self._notes, *converted]
 
     def take_all(self, files: Sequence[IncomingFile]) -> None:
         """Receive and check the files and parts of one upload; if something is wrong with one, refuse that one.
@@ -160,7 +172,13 @@ class StagingArea:
         """Note what a plan renames and says about folders; `source` tells its paths from those of other plans."""
         for path, name in plan.renamed.items():
             self._renamed[path if path not in self._renamed else f"{source}/{path}"] = name
-        self.notes += [note for note in plan.notes if note not in self.notes]
+        for note in plan.notes:
+            self.note(note)
+
+    def note(self, note: str) -> None:
+        """Tell the person a sentence, once."""
+        if note not in self._notes:
+            self._notes.append(note)
 
     def note_completed(self) -> None:
         """Write down which partial files are complete; call it when they are visible."""
@@ -225,6 +243,9 @@ class StagingArea:
 
     def _store(self, file: StagedFile) -> None:
         """Convert the file if trainers need that, check it, and put it beside the others."""
+        encoding = intake.normalise_caption(file.path, file.name)
+        if encoding is not None:
+            self._converted[encoding].append(file.name)
         file = converted(file, fix=self.destination.fix, taken=self.staged)
         self._stage(replace(file, image=intake.check_content(file.path, file.name)))
 

@@ -165,7 +165,7 @@ BAD_FILES = [
     ("a.png", b"", ErrorCode.INVALID_INPUT, "empty: 0 bytes"),
     ("a.png", b"a text", ErrorCode.INVALID_INPUT, "but text"),
     ("a.png", PNG[:-30], ErrorCode.INVALID_INPUT, "cut off or damaged"),
-    ("a.txt", b"\xff\xfe", ErrorCode.INVALID_INPUT, "not UTF-8"),
+    ("a.txt", b"\xff\xfe\0", ErrorCode.INVALID_INPUT, "not UTF-8"),
     ("a.txt", b"a\0b", ErrorCode.INVALID_INPUT, "NUL"),
     ("a.txt", b"x" * 1_000_001, ErrorCode.TOO_LARGE, "1000000 at most"),
     ("a.mp4", b"", ErrorCode.INVALID_INPUT, "empty"),

@@ -1,0 +1,163 @@
+"""Write the captions of an intake as trainers read them: `<stem>.txt` beside each image, whatever form they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from lorapod.datasets.caption_tables import read_json_caption, read_table
+from lorapod.datasets.captions import read_caption, with_trigger
+from lorapod.datasets.intake import StagedFile, is_table
+from lorapod.datasets.layout import CONTROLS
+from lorapod.datasets.made_captions import MadeCaptions
+from lorapod.datasets.staging import StagingArea
+from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from lorapod.safety import images
+
+_READ = ".txt"
+
+
+class CaptionWriter:
+    """Writes the captions of one intake that nobody sent as text."""
+
+    def __init__(self, area: StagingArea, *, beside: Path | None, trigger_word: str | None) -> None:
+        """Write beside what is staged in `area`; `beside` is the dataset that it is added to."""
+        self._area = area
+        self._beside = beside
+        self._trigger_word = trigger_word
+        self._made = MadeCaptions(beside)
+
+    def write(self) -> None:
+        """Write them, and put the trigger word in front of those that lack it.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        for stem, text in self._texts().items():
+            if not self._is_written(stem):
+                self._write(stem, text)
+        if self._trigger_word is not None:
+            self._write_trigger(self._trigger_word)
+        self._made.write(self._area.ready)
+
+    def _texts(self) -> Mapping[str, str]:
+        """Return the text for each stem; the first form that has one counts."""
+        texts: dict[str, str] = {}
+        for found in (self._beside_images(), self._in_tables(), self._under_other_letters()):
+            for stem, text in found:
+                texts.setdefault(stem, text)
+        return texts
+
+    def _beside_images(self) -> Iterator[tuple[str, str]]:
+        """Yield the captions in `.caption` and `.json` files of images that are staged, or whose caption is."""
+        stems = [_stem(name) for name in self._area.staged]
+        for stem in dict.fromkeys(stems):
+            if (caption := self._find(f"{stem}.caption")) is not None:
+                yield stem, read_caption(caption, name=caption.name)
+        for stem in dict.fromkeys(stems):
+            found = self._find(f"{stem}.json")
+            if (
+                found is not None
+                and stem in self._image_stems
+                and (text := read_json_caption(found)) is not None
+            ):
+                yield stem, text
+
+    def _in_tables(self) -> Iterator[tuple[str, str]]:
+        tables = [file for name, file in self._area.staged.items() if is_table(name)]
+        for table in tables:
+            rows = read_table(table.path)
+            if rows is None:
+                self._area.note(
+                    f"{table.name}: no captions are read from it, since it has no columns `file_name` and `text`."
+                )
+                continue
+            yield from self._by_origin(table, rows)
+        for path in self._present:
+            if is_table(path.name) and path.name not in self._area.staged:
+                rows = read_table(path) or {}
+                for name in self._area.staged:
+                    if name in rows and _is_image(name):
+                        yield _stem(name), rows[name]
+
+    def _by_origin(self, table: StagedFile, rows: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield the captions of a table by the names that its files have now."""
+        folder = PurePosixPath(table.origin).parent
+        named = {str(folder / name): text for name, text in rows.items()}
+        for name, file in self._area.staged.items():
+            origin = str(PurePosixPath(file.origin.replace("\\", "/")))
+            if file.archive == table.archive and origin in named and _is_image(name):
+                yield _stem(name), named[origin]
+        for name, text in rows.items():
+            if self._beside is not None and _is_image(name) and (self._beside / name).is_file():
+                yield _stem(name), text
+
+    def _under_other_letters(self) -> Iterator[tuple[str, str]]:
+        """Yield captions of earlier uploads that are named after a staged image but for the case of letters."""
+        for name in self._area.staged:
+            if not _is_image(name) or "/" in name:
+                continue
+            stem = _stem(name)
+            for wanted in (stem.lower(), name.lower()):
+                path = self._loose.get(wanted)
+                if path is not None and path.stem != stem:
+                    yield stem, read_caption(path, name=path.name)
+
+    @cached_property
+    def _loose(self) -> Mapping[str, Path]:
+        """The captions of the dataset without an image, by their stems in small letters."""
+        owned = {path.stem for path in self._present if _is_image(path.name)}
+        return {
+            path.stem.lower(): path
+            for path in self._present
+            if suffix_of(path.name) in CAPTION_SUFFIXES and path.stem not in owned
+        }
+
+    def _is_written(self, stem: str) -> bool:
+        """Return whether a person wrote the text that the trainer reads."""
+        name = stem + _READ
+        if name in self._area.staged:
+            return True
+        if self._beside is None or not (self._beside / name).is_file() or self._made.includes(name):
+            return False
+        return self._trigger_word is None or (self._beside / name).read_bytes() != self._trigger_word.encode()
+
+    def _write(self, stem: str, text: str) -> None:
+        if self._trigger_word is not None:
+            text = with_trigger(text, self._trigger_word)
+        self._made.add(stem + _READ, text)
+        (self._area.ready / (stem + _READ)).write_text(text, encoding="utf-8")
+
+    def _write_trigger(self, trigger_word: str) -> None:
+        for name, file in self._area.staged.items():
+            if PurePosixPath(name).parent.name == CONTROLS:
+                continue
+            if suffix_of(name) in CAPTION_SUFFIXES:
+                text = file.path.read_text(encoding="utf-8")
+                if (changed := with_trigger(text, trigger_word)) != text:
+                    file.path.write_text(changed, encoding="utf-8")
+            elif _is_image(name) and self._find(_stem(name) + _READ) is None:
+                self._write(_stem(name), trigger_word)
+
+    def _find(self, name: str) -> Path | None:
+        folders = [self._area.ready, *([self._beside] if self._beside is not None else [])]
+        return next((path for folder in folders if (path := folder / name).is_file()), None)
+
+    @cached_property
+    def _image_stems(self) -> set[str]:
+        """The stems of all images, staged or in the dataset's folder."""
+        names = [*self._area.staged, *(path.name for path in self._present)]
+        return {_stem(name) for name in names if _is_image(name)}
+
+    @cached_property
+    def _present(self) -> Sequence[Path]:
+        return list(self._beside.iterdir()) if self._beside is not None else []
+
+
+def _is_image(name: str) -> bool:
+    return suffix_of(name) in images.SUFFIXES or suffix_of(name) in VIDEO_SUFFIXES
+
+
+def _stem(name: str) -> str:
+    return name[: len(name) - len(suffix_of(name))]
