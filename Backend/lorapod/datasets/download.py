@@ -84,7 +84,7 @@ class DownloadedFile:
         if self.entry is None:
             path = fresh_path(area.folder)
             _link(self.path, path)
-            area.take_file(name, path, self.fetched.sha256, origin=self.file.path)
+            area.take_file(name, path, self.fetched.sha256, origin=self.source_path)
             return
         names: Sequence[str] = [name]
         if self.is_archive:
@@ -96,7 +96,7 @@ class DownloadedFile:
                 planned,
                 path,
                 kept.sha256,
-                origin=kept.inner or self.file.path,
+                origin=kept.inner or self.source_path,
                 archive=name if self.is_archive else "",
                 fixed=kept.fixed,
             )
@@ -155,7 +155,8 @@ class Download:
         """Refuse the dataset before a file is fetched that is known to be too large."""
         for file in self._files:
             try:
-                check_size(file.path, file.size_bytes or 0, archive_max_bytes=ArchiveLimits().total_bytes)
+                name = file.path.rpartition("/")[2]
+                check_size(name, file.size_bytes or 0, archive_max_bytes=ArchiveLimits().total_bytes)
             except TooLarge as error:
                 self._failures.append((file, error))
         if self._failures:

@@ -24,6 +24,7 @@ from lorapod.datasets.converting import is_converted
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.download import Download, DownloadedFile
 from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.intake_warnings import intake_warnings
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.naming import Folders, NamePlan
@@ -45,9 +46,6 @@ from lorapod.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 FETCHED = ".fetched"
-
-#: Rejected files that a summary's warnings name one by one.
-_LEFT_OUT_MAX = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,8 +155,8 @@ class DatasetFetcher:
             tell(progress)
 
         try:
-            downloaded = run_until(stopped, self._download(fetch, report))
-            summary = self._publish(fetch, downloaded)
+            downloaded, left_out = run_until(stopped, self._download(fetch, report))
+            summary = self._publish(fetch, downloaded, left_out)
         except WorkerError as error:
             # Keep what another try would need, unless the disk is full.
             if not error.retryable or isinstance(error, InsufficientStorage):
@@ -174,7 +172,8 @@ class DatasetFetcher:
 
     async def _download(
         self, fetch: _Fetch, tell: Callable[[FetchProgress], None]
-    ) -> Sequence[DownloadedFile]:
+    ) -> tuple[Sequence[DownloadedFile], Sequence[str]]:
+        """Return what was downloaded, and the paths of what no dataset may hold."""
         async with self._source(fetch.ref, fetch.job_s3) as source:
             download = Download(
                 source=source,
@@ -184,7 +183,7 @@ class DatasetFetcher:
                 fix=fetch.ref.fix,
                 keep_free_bytes=self._settings.disk_min_free_bytes,
             )
-            return await download.run(tell)
+            return await download.run(tell), source.left_out
 
     @asynccontextmanager
     async def _source(self, ref: DatasetRef, job_s3: JobS3 | None) -> AsyncIterator[Source]:
@@ -204,7 +203,9 @@ class DatasetFetcher:
         async with Fetcher(allow_private=private, limits=limits) as fetcher:
             yield UrlSource(ref.urls, fetcher, allow_private=private)
 
-    def _publish(self, fetch: _Fetch, downloaded: Sequence[DownloadedFile]) -> DatasetSummary:
+    def _publish(
+        self, fetch: _Fetch, downloaded: Sequence[DownloadedFile], left_out: Sequence[str]
+    ) -> DatasetSummary:
         """Check what was downloaded, and make it the dataset."""
         area = self._staging_area(fetch)
         plan = NamePlan.of(
@@ -237,11 +238,10 @@ class DatasetFetcher:
         if fetch.shared:
             self._note(ref, folder, files_of, area)
         logger.info("fetched dataset", extra={"training_name": folder.name, "count": len(area.staged)})
-        left_out = [f"{file.filename} was left out: {file.error}" for file in area.refusals.files]
         return dataclasses.replace(
             summary,
             path=folder,
-            warnings=[*left_out[:_LEFT_OUT_MAX], *area.notes, *summary.warnings],
+            warnings=[*intake_warnings(area, left_out), *summary.warnings],
             fixed=area.fixed,
         )
 

@@ -15,7 +15,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 from lorapod.datasets.caption_writing import CaptionWriter
-from lorapod.datasets.intake import TEXT_SUFFIXES
+from lorapod.datasets.intake import TEXT_SUFFIXES, is_table
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
 from lorapod.kinds import CACHE_FOLDERS, suffix_of
@@ -153,7 +153,7 @@ def write_captions(area: StagingArea, trigger_word: str | None, *, beside: Path 
     """
     CaptionWriter(area, beside=beside, trigger_word=trigger_word).write()
     for name, file in area.staged.items():
-        if suffix_of(name) in TEXT_SUFFIXES:
+        if suffix_of(name) in TEXT_SUFFIXES or is_table(name):
             data = file.path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             area.staged[name] = changed(file, size_bytes=len(data), sha256=digest)

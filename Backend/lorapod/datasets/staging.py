@@ -110,10 +110,13 @@ class StagingArea:
     def take_file(self, name: str, path: Path, sha256: str, *, origin: str) -> None:
         """Check one downloaded file that lies in the staging folder; `origin` is its path in the source."""
         size_bytes = path.stat().st_size
-        with self.refusals.catching(PurePosixPath(origin).name or name):
-            if not is_dataset_name(name) and is_web_page(path):
-                raise InvalidInput(f"{name} is a web page (HTML), not a file of a dataset.", hint=PAGE_HINT)
-            self.destination.check(PurePosixPath(name).name, size_bytes)
+        filename = origin.replace("\\", "/").rpartition("/")[2]
+        with self.refusals.catching(filename):
+            if not is_dataset_name(filename) and is_web_page(path):
+                raise InvalidInput(
+                    f"{filename} is a web page (HTML), not a file of a dataset.", hint=PAGE_HINT
+                )
+            self.destination.check(filename, size_bytes)
             self._check_new(name)
             self._accept(
                 StagedFile(

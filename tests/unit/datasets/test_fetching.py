@@ -380,7 +380,11 @@ class TestObjects:
             "one/a.txt": b"a cat",
             "README.md": b"x",
         }
-        assert place.fetch(self.REF).images == 1
+        summary = place.fetch(self.REF)
+        assert summary.images == 1
+        assert (
+            "Left out, since a dataset holds images, captions and videos only: README.md." in summary.warnings
+        )
         assert place.visible(self.REF).keys() == {"a.png", "a.txt"}
         place.fetch(self.REF)
         assert sorted(place.bucket.got) == ["one/a.png", "one/a.txt"]
@@ -407,6 +411,24 @@ class TestObjects:
             "1.png", "z__1.png", "cats__1.png", "cats__1.txt", "cats__x__2.png", "dogs__1.png", "dogs__1.txt",
         }  # fmt: skip
         assert place.bucket.got == ["cats.zip", "dogs.zip", "z/1.png", "1.png"]
+
+    def test_captions_of_any_form_again_and_again(self, place: Place) -> None:
+        place.bucket.objects = {
+            "train/1.png": FILES["/one/a.png"],
+            "train/metadata.csv": "file_name,text\n1.png,a café".encode("cp1252"),
+            "train/2.JPG": FILES["/b"],
+            "train/2.Caption": b"two",
+            "more.zip": packed({"3.png": FILES["/two/a.png"], "3.json": b'{"caption": "three"}'}),
+        }
+        for attempt in range(2):
+            summary = place.fetch(self.REF)
+            assert (summary.images, summary.captions) == (3, 3)
+            found = place.visible(self.REF)
+            texts = [found[f"{stem}.txt"].decode() for stem in ("train__1", "train__2", "3")]
+            assert texts == ["a café", "two", "three"]
+            assert any("Windows-1252" in warning for warning in summary.warnings) is (attempt == 0)
+            assert any("train/2.JPG is train__2.JPG" in warning for warning in summary.warnings)
+        assert len(place.bucket.got) == 5
 
     def test_control_images_lie_in_a_folder_that_no_trainer_learns_from(self, place: Place) -> None:
         place.bucket.objects = {

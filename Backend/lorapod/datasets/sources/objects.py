@@ -34,6 +34,7 @@ class ObjectSource:
         self._store = store
         self._name = name
         self._objects: dict[str, StoredObject] = {}
+        self._left_out: list[str] = []
 
     async def files(self) -> Sequence[RemoteFile]:
         """List the objects whose suffixes a dataset may hold; a repository has others too."""
@@ -42,6 +43,11 @@ class ObjectSource:
             RemoteFile(key=f"{self._name}/{key}", path=key, size_bytes=stored.size_bytes)
             for key, stored in sorted(self._objects.items())
         ]
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Return the keys of objects that no dataset may hold."""
+        return self._left_out
 
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
@@ -72,13 +78,13 @@ class ObjectSource:
 
     def _list(self) -> dict[str, StoredObject]:
         found: dict[str, StoredObject] = {}
-        others: set[str] = set()
+        others: list[str] = []
         for stored in self._store.list_objects():
             name = stored.key.rpartition("/")[2]
             if is_dataset_name(name):
                 found[stored.key] = stored
-            else:
-                others.add(suffix_of(name) or stored.key[:40])
+            elif name:
+                others.append(stored.key)
             if len(found) + len(others) > MAX_OBJECTS:
                 raise InvalidInput(
                     f"{self._name} has more than {MAX_OBJECTS} objects.", hint="Name a folder in it."
@@ -86,11 +92,12 @@ class ObjectSource:
         if not found and not others:
             raise NotFound(f"There is nothing at {self._name}.")
         if not found:
-            kinds = ", ".join(sorted(others)[:5])
+            kinds = ", ".join(sorted({suffix_of(key.rpartition("/")[2]) or key[:40] for key in others})[:5])
             raise InvalidInput(
                 f"{self._name} has no images, captions or zips, only {kinds}.",
                 hint="Put JPEG, PNG or WebP files there; tables such as parquet are not read.",
             )
+        self._left_out = [key for key in others if not key.rpartition("/")[2].startswith(".")]
         return found
 
 

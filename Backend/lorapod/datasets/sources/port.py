@@ -45,6 +45,10 @@ class Source(Protocol):
             WorkerError: the source cannot be read, or has no such folder.
         """
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """The paths of files that `files` found, and that no dataset may hold; hidden ones are not listed."""
+
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
     ) -> FetchedFile | None:

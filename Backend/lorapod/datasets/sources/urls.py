@@ -45,6 +45,11 @@ class UrlSource:
         """Return one file for each URL."""
         return self._files
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Return nothing: what a URL leads to is known only when it is there."""
+        return ()
+
     async def fetch(
         self, file: RemoteFile, target: Path, *, known: Version | None, progress: Progress
     ) -> FetchedFile | None:
