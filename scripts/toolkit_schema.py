@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from toolkit_facts.checkout import Checkout
-from toolkit_facts.choices import ANY_CASE, choices
+from toolkit_facts.choices import ANY_CASE, choices, prompt_flags
 from toolkit_facts.forms import Key
 from toolkit_facts.interface import default_config, models, offered
 from toolkit_facts.keys import KeyReader, complete_types, types_of
@@ -64,6 +64,7 @@ def schema(checkout: Checkout, commit: str | None = None) -> dict[str, Any]:
         "archs": sorted(own | listed | {name.split(":")[0] for name in found}),
         "own_class_archs": sorted(own),
         "models": found,
+        "prompt_flags": prompt_flags(checkout),
         "classes": {name: {key: _fact(fact) for key, fact in keys.items()} for name, keys in classes.items()},
     }
     _add_choices(document, checkout)

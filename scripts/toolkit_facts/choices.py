@@ -157,3 +157,28 @@ def _formatted(text: ast.JoinedStr, name: str, number: int) -> str:
             case _:
                 parts.append(text_of(part) or "")
     return "".join(parts)
+
+
+def prompt_flags(checkout: Checkout) -> dict[str, str]:
+    """Return the flags that a prompt may have behind `--`, with the type of their values."""
+    found: dict[str, str] = {}
+    for function in checkout.functions("_process_prompt_string"):
+        for node in ast.walk(function):
+            match node:
+                case ast.If(
+                    test=ast.Compare(left=ast.Name(id="flag"), comparators=[word]),
+                    body=[ast.Assign(value=value), *_],
+                ):
+                    found[text_of(word) or ""] = _made_by(value)
+    return found
+
+
+def _made_by(value: ast.expr) -> str:
+    match value:
+        case ast.Call(func=ast.Name(id="int")):
+            return "integer"
+        case ast.Call(func=ast.Name(id="float")):
+            return "number"
+        case ast.ListComp():
+            return "list"
+    return "text"

@@ -45,7 +45,13 @@ def straight(bench: Bench) -> Run:
         trigger_word="zoe",
         train={"steps": 8, "batch_size": 2, "lr": 1e-3},
         save={"save_every": 3, "max_step_saves_to_keep": 1},
-        sample={"prompts": ["[trigger] on a plain ground", "a square"], "sample_every": 4},
+        sample={
+            "prompts": [
+                "[trigger] on a plain ground",
+                "a square --w 96 --h 72 --steps 1 --seed 7 --n a circle",
+            ],
+            "sample_every": 4,
+        },
     )
 
 
@@ -64,7 +70,10 @@ class TestARunInOneGo:
         for path in folder.samples.iterdir():
             assert re.fullmatch(r"\d{13}__\d{9}_\d\.jpg", path.name)
             with Image.open(path) as image:
-                assert (image.format, image.size) == ("JPEG", (64, 64))
+                assert (image.format, image.size) == (
+                    "JPEG",
+                    ((96, 72) if path.stem.endswith("_1") else (64, 64)),
+                )
 
     def test_the_final_lora_says_what_it_is(self, straight: Run) -> None:
         header = read_header(straight.folder.final)

@@ -23,6 +23,7 @@ from lorapod.trainers.ai_toolkit.model_families import check_family
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
+from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
@@ -86,6 +87,7 @@ class AIToolkitTrainer:
         rules.settle(process, "config.process[0]", problems)
         validate_config(config, known, problems)
         check_combinations(process, schema, problems)
+        check_prompts(process, schema, problems)
         check_family(process.get("model") or {}, "config.process[0].model", problems)
         problems.raise_any()
         name: str = config["config"]["name"]

@@ -17,6 +17,7 @@ from lorapod.errors import WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
+from lorapod.trainers.prompt_flags import PromptFlag, with_flags
 from lorapod.weights import SUFFIX, read_header
 from lorapod.workspace import Workspace
 
@@ -49,7 +50,10 @@ CONTROL_KEY = "sqlite_db_path"
 _MODEL_HOSTS = ("huggingface.co", "civitai.com")
 #: A file in a repository; some models name it as `owner/name/path/to/file`.
 _HUB_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,95}){1,8}")
-_PROMPT_PATH = re.compile(r"--ctrl_img(?:_[123])?[ \t]+(?P<path>\S+)")
+#: Keys whose text AI Toolkit splits into a prompt and flags.
+_FLAGGED_KEYS = frozenset({"prompt", "prompts"})
+
+_CONTROL_FLAG = "ctrl_img"
 
 Place = tuple[Any, str | int]
 
@@ -75,7 +79,8 @@ class PathRules:
             if inner == f"{field}.{CONTROL_KEY}":
                 continue
             if key in PROSE_KEYS:
-                self._prompt(text, inner, problems)
+                if key in _FLAGGED_KEYS:
+                    container[place] = self._prompt(text, inner, problems)
             elif key in MODEL_KEYS or (".model." in inner and _looks_like_a_path(text)):
                 container[place] = self._model(text, inner, problems)
             elif key in READ_KEYS and text:
@@ -100,12 +105,20 @@ class PathRules:
             problems.add(field, f"{shown(text)!r} is not in the workspace{guess}")
         return path
 
-    def _prompt(self, text: str, field: str, problems: Problems) -> None:
-        """Check the control images that a prompt names behind flags; a path in a prompt is not rewritten."""
-        for flag in _PROMPT_PATH.finditer(text):
-            path = self._existing(flag["path"], field, problems)
-            if path != flag["path"]:
-                problems.add(field, f"write the path of the control image as {shown(path)!r}")
+    def _prompt(self, text: str, field: str, problems: Problems) -> str:
+        """Return the prompt with the real paths of the control images that it names behind flags."""
+
+        def changed(flag: PromptFlag) -> str:
+            if not flag.name.startswith(_CONTROL_FLAG) or not flag.value:
+                return flag.value
+            path = self._existing(flag.value, field, problems)
+            if "--" in path:
+                problems.add(
+                    field, f"{shown(path)!r} has -- in its path, where AI Toolkit ends it; rename it"
+                )
+            return path
+
+        return with_flags(text, changed)
 
     def _model(self, text: str, field: str, problems: Problems) -> str:
         if "://" in text:

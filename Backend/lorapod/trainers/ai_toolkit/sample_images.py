@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from lorapod.datasets.looks.facts import facts_of_image
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
 from lorapod.trainers.ai_toolkit.datasets import ARCHS_THAT_FAIL_WITHOUT_CONTROL, arch_of
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
+from lorapod.trainers.prompt_flags import split_prompt
 
 _PROCESS = "config.process[0]"
 _KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
-_FLAG = re.compile(r"--(?P<key>ctrl_img(?:_[123])?)[ \t]+(?P<path>\S+)")
 
 
 def check_sample_images(process: Mapping[str, Any], problems: Problems) -> None:
@@ -52,7 +51,9 @@ def _named(sample: Mapping[str, Any], field: str) -> Iterator[tuple[str, Sequenc
 
 
 def _flagged(prompt: object, field: str) -> Sequence[tuple[str, str]]:
-    return [(field, flag["path"]) for flag in _FLAG.finditer(prompt)] if isinstance(prompt, str) else []
+    if not isinstance(prompt, str):
+        return []
+    return [(field, flag.value) for flag in split_prompt(prompt)[1] if flag.name in _KEYS]
 
 
 def _list(value: object) -> list[Any]:

@@ -85,6 +85,8 @@ class ToolkitSchema:
             name: ToolkitModel(**{**model, "sections": tuple(model.get("sections", ()))})
             for name, model in document["models"].items()
         }
+        #: The flags that a sample prompt may have behind `--`, with the type of their values.
+        self.prompt_flags: Mapping[str, str] = document["prompt_flags"]
         self._classes: Mapping[str, Mapping[str, KeyFacts]] = {
             name: {key: _facts(fact) for key, fact in keys.items()}
             for name, keys in document["classes"].items()

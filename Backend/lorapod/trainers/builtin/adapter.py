@@ -73,6 +73,7 @@ class BuiltinTrainer:
             total_steps=process.train.steps,
             trigger_word=process.trigger_word,
             base_model=process.model.name_or_path,
+            warnings=prepared.warnings,
         )
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:

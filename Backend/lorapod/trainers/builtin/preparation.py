@@ -14,6 +14,8 @@ from lorapod.errors import InvalidInput, WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.parsing import parse_config
+from lorapod.trainers.builtin.prompts import problems as flag_problems
+from lorapod.trainers.builtin.prompts import unread_flags
 from lorapod.trainers.config_text import parse_config as parse_text
 from lorapod.trainers.port import TrainingRequest
 from lorapod.wire.validation import problems_found
@@ -28,6 +30,8 @@ class PreparedConfig:
 
     fields: Mapping[str, Any]
     config: BuiltinConfig
+    #: One sentence for each thing that the caller should know but need not change.
+    warnings: Sequence[str] = ()
 
 
 @dataclass(kw_only=True)
@@ -60,9 +64,12 @@ class ConfigPreparation:
             config = parse_config(fields)
         except InvalidInput as error:
             raise problems_found([*error.details, *self._problems]) from None
+        prompts, place = config.process.sample.prompts, f"{_PROCESS}.sample.prompts"
+        for field_, sentence in flag_problems(prompts, config.process.sample, place):
+            self._problem(field_, sentence)
         if self._problems:
             raise problems_found(self._problems)
-        return PreparedConfig(fields=fields, config=config)
+        return PreparedConfig(fields=fields, config=config, warnings=tuple(unread_flags(prompts, place)))
 
     def _set_names(self, job: dict[str, Any], process: dict[str, Any]) -> None:
         request = self.request

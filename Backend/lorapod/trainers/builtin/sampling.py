@@ -22,6 +22,7 @@ from lorapod.trainers.builtin.cache import Prompt
 from lorapod.trainers.builtin.config import SampleSection
 from lorapod.trainers.builtin.console import following
 from lorapod.trainers.builtin.dataset import with_trigger
+from lorapod.trainers.builtin.prompts import SamplePrompt
 
 _SAMPLERS = {
     "ddpm": DDPMScheduler,
@@ -39,13 +40,16 @@ class Sampler:
         """Write images into `folder`, which is made with the first of them."""
         self._sample = sample
         self._folder = folder
-        self.prompts = [with_trigger(text, trigger_word, prepend=False) for text in sample.prompts]
-        self.negative = with_trigger(sample.neg, trigger_word, prepend=False)
+        defaults = sample.model_copy(update={"neg": with_trigger(sample.neg, trigger_word, prepend=False)})
+        self.prompts = [
+            SamplePrompt.of(with_trigger(text, trigger_word, prepend=False), place, defaults)
+            for place, text in enumerate(sample.prompts)
+        ]
 
     @property
     def texts(self) -> list[str]:
         """Return all texts that must be encoded."""
-        return [*self.prompts, self.negative] if self.prompts else []
+        return [text for prompt in self.prompts for text in (prompt.text, prompt.negative)]
 
     def run(
         self,
@@ -67,18 +71,17 @@ class Sampler:
         """
         total = len(self.prompts)
         report(0, total)
-        for index, text in following(enumerate(self.prompts), "Generating Images", total):
-            seed = self._sample.seed + (index if self._sample.walk_seed else 0)
-            image = self._image(model, encoded[text], encoded[self.negative], seed, check)
+        for index, prompt in following(enumerate(self.prompts), "Generating Images", total):
+            image = self._image(model, prompt, encoded, check)
             self._write(image, f"{time.time_ns() // 1_000_000}__{step:09d}_{index}.jpg")
             report(index + 1, total)
 
     @torch.no_grad()
     def _image(
-        self, model: BaseModel, prompt: Prompt, negative: Prompt, seed: int, check: Callable[[], None]
+        self, model: BaseModel, wanted: SamplePrompt, encoded: Mapping[str, Prompt], check: Callable[[], None]
     ) -> Image.Image:
-        pipeline, sample = model.pipeline, self._sample
-        pipeline.scheduler = _SAMPLERS[sample.sampler].from_config(model.noise.config)
+        pipeline, prompt, negative = model.pipeline, encoded[wanted.text], encoded[wanted.negative]
+        pipeline.scheduler = _SAMPLERS[self._sample.sampler].from_config(model.noise.config)
 
         def on_step(_pipeline: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             check()
@@ -97,11 +100,11 @@ class Sampler:
                 prompt_embeds=prompt.embeds.unsqueeze(0).to(model.device),
                 negative_prompt_embeds=negative.embeds.unsqueeze(0).to(model.device),
                 **pooled,
-                width=sample.width,
-                height=sample.height,
-                num_inference_steps=sample.sample_steps,
-                guidance_scale=sample.guidance_scale,
-                generator=torch.Generator().manual_seed(seed),
+                width=wanted.width,
+                height=wanted.height,
+                num_inference_steps=wanted.steps,
+                guidance_scale=wanted.guidance,
+                generator=torch.Generator().manual_seed(wanted.seed),
                 output_type="latent",
                 callback_on_step_end=on_step,
             ).images

@@ -38,7 +38,11 @@ Refused = Callable[..., dict[str, str]]
         ),
         ({"train.unload_text_encoder": True, "train.train_text_encoder": True}, "train.train_text_encoder"),
         ({"train.cache_text_embeddings": True, "train.train_text_encoder": True}, "train.train_text_encoder"),
-        ({"model.arch": "qwen_image_edit", "train.unload_text_encoder": True}, "train.unload_text_encoder"),
+        (
+            {"model.arch": "qwen_image_edit", "train.unload_text_encoder": True}
+            | {"datasets.0.control_path": "training_data/cats"},
+            "train.unload_text_encoder",
+        ),
         (
             {"train.gradient_accumulation": 2, "train.gradient_accumulation_steps": 2},
             "train.gradient_accumulation_steps",
@@ -160,3 +164,24 @@ def test_a_noise_scheduler_that_the_model_was_not_made_for(
 ) -> None:
     (warning,) = prepare({"model.arch": arch, "train.noise_scheduler": scheduler}).warnings
     assert "noise_scheduler" in warning
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a cat --w wide", "--w 'wide' is not a whole number"),
+        ("a cat --cfg high", "--cfg 'high' is not a number"),
+        ("a cat --seed 1.5", "--seed '1.5' is not a whole number"),
+    ],
+)
+def test_flags_on_which_the_first_sample_would_fail(refused: Refused, prompt: str, words: str) -> None:
+    assert words in refused({"sample.prompts": ["a dog", prompt]})["sample.prompts[1]"]
+
+
+def test_flags_that_ai_toolkit_does_not_read(prepare: Prepare) -> None:
+    plan = prepare(
+        {"sample.prompts": ["a cat --ar 16:9", "a cat --sed 1", "a cat --w 512 --n a dog --m 0.5"]}
+    )
+    assert len(plan.warnings) == 2
+    assert "--ar" in plan.warnings[0]
+    assert "--seed" in plan.warnings[1]

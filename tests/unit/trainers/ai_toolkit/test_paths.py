@@ -177,5 +177,19 @@ class TestOtherPaths:
         picture = workspace.training_data / "cats" / "1.png"
         assert prepare({"sample.prompts": [f"a cat --ctrl_img {picture}"]}).config
         assert "sample.prompts[0]" in refused({"sample.prompts": ["a cat --ctrl_img /etc/passwd"]})
-        relative = refused({"sample.prompts": ["a cat --ctrl_img_1 training_data/cats/1.png"]})
-        assert str(picture) in relative["sample.prompts[0]"]
+        plan = prepare({"sample.prompts": ["a cat  --w 512 --ctrl_img training_data/cats/1.png --n a dog"]})
+        assert plan.config["config"]["process"][0]["sample"]["prompts"] == [
+            f"a cat --w 512 --ctrl_img {picture} --n a dog"
+        ]
+        samples = [{"prompt": "a cat --ctrl_img training_data/cats/1.png"}]
+        prepared = prepare({"sample.samples": samples}).config["config"]["process"][0]["sample"]["samples"]
+        assert prepared == [{"prompt": f"a cat --ctrl_img {picture}"}]
+
+    def test_a_control_picture_with_spaces_in_its_name(self, prepare: Prepare, workspace: Workspace) -> None:
+        picture = workspace.training_data / "cats" / "my cat.png"
+        picture.write_bytes((workspace.training_data / "cats" / "1.png").read_bytes())
+        plan = prepare({"sample.prompts": [f"a cat --ctrl_img {picture} --w 512", "a -- b"]})
+        assert (
+            plan.config["config"]["process"][0]["sample"]["prompts"][0]
+            == f"a cat --ctrl_img {picture} --w 512"
+        )

@@ -72,6 +72,16 @@ class TestPrepare:
         assert (plan.name, plan.total_steps, plan.trigger_word) == ("mine", 7, "zoe")
         assert not plan.run_folder.exists()
 
+    def test_flags_of_prompts(self, trainer: BuiltinTrainer, workspace: Workspace) -> None:
+        sample = {"prompts": ["a cat --w 64 --seed 7", "a dog --ctrl_img cats/1.png"]}
+        (warning,) = trainer.prepare(request(workspace, sample=sample)).warnings
+        assert "--ctrl_img" in warning
+        wrong = {"prompts": ["a cat", "a cat --w wide"]}
+        assert (
+            "--w"
+            in problems(trainer, request(workspace, sample=wrong))["config.process[0].sample.prompts[1]"]
+        )
+
     def test_the_request_is_left_as_it_was(self, trainer: BuiltinTrainer, workspace: Workspace) -> None:
         wish = request(workspace)
         trainer.prepare(wish)
