@@ -15,15 +15,20 @@ _HEAD_BYTES = 1 << 16
 
 
 def about_duplicates(images: Iterable[FoundFile]) -> Iterator[str]:
-    """Report images with the same content: those of one size are compared by their beginning, then as a whole."""
+    """Report images with the same content, a sentence for each group."""
+    for group in duplicate_groups(images):
+        yield f"{some([file.name for file in group])} are the same image."
+
+
+def duplicate_groups(images: Iterable[FoundFile]) -> Iterator[list[FoundFile]]:
+    """Return groups of the same content: files of one size are compared by their beginning, then as a whole."""
     alike: dict[tuple[int, bytes], list[FoundFile]] = defaultdict(list)
     for same in _grouped(images, lambda file: file.size_bytes):
         for file in same:
             alike[file.size_bytes, _digest(file, _HEAD_BYTES)].append(file)
     for group in alike.values():
         if len(group) > 1:
-            for same in _grouped(group, _digest):
-                yield f"{some([file.name for file in same])} are the same image."
+            yield from _grouped(group, _digest)
 
 
 def _grouped(files: Iterable[FoundFile], key: Callable[[FoundFile], object]) -> Iterator[list[FoundFile]]:
