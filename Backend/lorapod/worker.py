@@ -16,7 +16,9 @@ from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.datasets.looks.video_look import VideoProbe
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
 from lorapod.deletion.plan import DeletionPlanner
@@ -275,6 +277,7 @@ def _services(
         deletions=planner,
         trash=trash,
         volume=VolumeMeter(workspace, clock),
+        gallery=Gallery(workspace, VideoProbe.find(settings.ai_toolkit_python)),
         retention=Retention(
             settings.retention,
             workspace=workspace,

@@ -8,6 +8,8 @@ from lorapod.actions import (
     bulk_download,
     cancel,
     control_request,
+    dataset,
+    datasets,
     delete,
     describe_model,
     disk_usage,
@@ -68,6 +70,8 @@ ACTIONS: ActionTable = MappingProxyType(
             describe_model.ACTION,
             edit_model.ACTION,
             download_model.ACTION,
+            datasets.ACTION,
+            dataset.ACTION,
             delete.ACTION,
             disk_usage.ACTION,
         )

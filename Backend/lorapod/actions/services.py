@@ -19,6 +19,7 @@ from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import TrainingStarts
 from lorapod.clock import Clock
 from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.deletion.plan import DeletionPlanner
 from lorapod.deletion.retention import Retention
@@ -68,6 +69,7 @@ class Services:
     deletions: DeletionPlanner
     trash: Trash
     volume: VolumeMeter
+    gallery: Gallery
     retention: Retention
 
     @cached_property

@@ -8,6 +8,7 @@ import typer
 
 from lorapod import __version__
 from lorapod.client.commands import (
+    datasets,
     follow,
     generate,
     info,
@@ -62,7 +63,15 @@ def lorapod(
 
 
 COMMANDS = {
-    "Data": (transfer.upload, transfer.files, transfer.download, remove.rm, remove.du),
+    "Data": (
+        transfer.upload,
+        transfer.files,
+        transfer.download,
+        datasets.datasets,
+        datasets.dataset,
+        remove.rm,
+        remove.du,
+    ),
     "Training": (
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),

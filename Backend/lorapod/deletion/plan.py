@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lorapod.datasets.gallery.index import FOLDER as THUMBNAILS
 from lorapod.deletion.keep import KeepRule
 from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.events.courier import Courier
@@ -94,7 +95,8 @@ class DeletionPlanner:
         folder = self._workspace.training_data / safe_name(training_name, field="training_name")
         if not folder.is_dir():
             raise NotFound(f"There is no dataset {training_name!r}.", hint="`datasets` lists them.")
-        return self._plan([folder])
+        thumbnails = self._workspace.training_data / THUMBNAILS / training_name
+        return self._plan([folder, thumbnails])
 
     def of_model(self, model: str, kind: ModelKind | None) -> DeletionPlan:
         """Plan to delete a model file or folder, and its card.

@@ -176,7 +176,7 @@ def _files(root: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
 
 
 def _part(parts: tuple[str, ...]) -> str:
-    if not CACHE_FOLDERS.isdisjoint(parts[:-1]):
+    if not CACHE_FOLDERS.isdisjoint(parts[:-1]) or parts[:2] == ("training_data", ".thumbnails"):
         return "caches"
     if parts[:2] == ("output", "archives"):
         return "archives"

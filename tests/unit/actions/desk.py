@@ -132,6 +132,7 @@ class Desk:
             "describe_model": {"model": "models/loras/cat.safetensors"},
             "download_model": {"source": "http://127.0.0.1:9/x.safetensors", "kind": "lora"},
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
+            "dataset": {"training_name": "pictures"},
             "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},

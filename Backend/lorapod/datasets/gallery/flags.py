@@ -21,8 +21,8 @@ from lorapod.datasets.sentences import some
 #: Bits of 64 that the hashes of two images differ in at most if they look nearly the same.
 NEAR_BITS = 5
 
-#: Images whose Laplacian varies less are flagged: a sharp photo of 480 pixels has several hundred.
-BLURRED_BELOW = 25.0
+#: Images whose Laplacian varies less are flagged: a sharp photo of 480 pixels has fifty and more.
+BLURRED_BELOW = 15.0
 
 #: Names that one problem lists.
 _NAMES_MAX = 1000

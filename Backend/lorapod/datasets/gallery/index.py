@@ -1,7 +1,7 @@
 """What is known of a dataset's files from earlier looks, and their thumbnails, kept by content.
 
 ```
-training_data/.thumbnails/<dataset>/index.json        by name: size, time of change, content key, look, traits
+training_data/.thumbnails/<dataset>/index.json        by name: size, time of change, content key, traits
 training_data/.thumbnails/<dataset>/<key>_<px>.webp   thumbnails
 ```
 """
@@ -21,7 +21,6 @@ from pydantic import TypeAdapter
 from lorapod.atomic import replace_file
 from lorapod.datasets.gallery.traits import ImageTraits
 from lorapod.datasets.item import FoundFile
-from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.video_look import VideoLook
 from lorapod.folders import entries_of
 
@@ -40,7 +39,6 @@ class KnownFile:
     mtime_ns: int
     #: Digest of its size, beginning and end: of files with other content, it differs.
     key: str
-    facts: ImageFacts | None = None
     traits: ImageTraits | None = None
     video: VideoLook | None = None
 
@@ -84,7 +82,6 @@ class GalleryIndex:
         self,
         file: FoundFile,
         *,
-        facts: ImageFacts | None = None,
         traits: ImageTraits | None = None,
         video: VideoLook | None = None,
     ) -> None:
@@ -97,12 +94,7 @@ class GalleryIndex:
         with self._lock:
             self._keep(
                 file,
-                replace(
-                    known,
-                    facts=facts or known.facts,
-                    traits=traits or known.traits,
-                    video=video or known.video,
-                ),
+                replace(known, traits=traits or known.traits, video=video or known.video),
             )
 
     def _keep(self, file: FoundFile, known: KnownFile) -> KnownFile:

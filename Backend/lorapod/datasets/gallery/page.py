@@ -17,7 +17,8 @@ from lorapod.datasets.gallery.index import FOLDER, GalleryIndex
 from lorapod.datasets.gallery.traits import decode
 from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOutCode
 from lorapod.datasets.looks.buckets import BucketRule
-from lorapod.datasets.looks.facts import ImageFacts, facts_of_image
+from lorapod.datasets.looks.facts import ImageFacts
+from lorapod.datasets.looks.look import look_into
 from lorapod.datasets.looks.video_look import VideoLook, VideoProbe
 from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.reading import DatasetReading
@@ -26,7 +27,6 @@ from lorapod.workspace import Workspace
 
 #: Images that are decoded at the same time; each takes a few megabytes.
 _DECODES_AT_A_TIME = 4
-_READS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class Gallery:
         """
         reading = self._read(folder, query.caption_ext)
         index = GalleryIndex(self._index_folder(folder))
-        facts = _facts(reading, index)
+        facts = {item.name: found for item, found in look_into(reading).images}
         captions = caption_texts(reading.items)
         page = _page_items(reading.items, query)
         thumbnails = _decoded(page, index, query.thumbnail_px)
@@ -166,24 +166,6 @@ class Gallery:
 def _page_items(items: Sequence[DatasetItem], query: PageQuery) -> Sequence[DatasetItem]:
     rest = [item for item in items if query.after is None or item.name > query.after]
     return rest[: query.limit]
-
-
-def _facts(reading: DatasetReading, index: GalleryIndex) -> Mapping[str, ImageFacts]:
-    """Return what the headers of all images say."""
-
-    def look(file: FoundFile) -> ImageFacts:
-        try:
-            known = index.of(file)
-            facts = known.facts or facts_of_image(file.path, file.name, decode_alpha=True)
-            if known.facts is None:
-                index.learn(file, facts=facts)
-        except OSError as error:
-            return ImageFacts(look=None, error=f"{file.name} cannot be read: {error.strerror}.")
-        return facts
-
-    files = [item.file for item in reading.images]
-    with ThreadPoolExecutor(_READS_AT_A_TIME) as pool:
-        return dict(zip((file.name for file in files), pool.map(look, files), strict=True))
 
 
 def _decoded(page: Sequence[DatasetItem], index: GalleryIndex, px: int) -> Mapping[str, bytes]:

@@ -83,4 +83,6 @@ def _sharpness(grey: Image) -> float:
 
     # Values beyond -128 and 127 are cut off: an image with such edges is sharp anyway.
     laplacian = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
-    return round(ImageStat.Stat(grey.filter(laplacian)).var[0], 2)
+    # Pillow leaves the outermost pixels as they were.
+    inner = grey.filter(laplacian).crop((1, 1, max(2, grey.width - 1), max(2, grey.height - 1)))
+    return round(ImageStat.Stat(inner).var[0], 2)

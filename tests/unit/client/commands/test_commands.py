@@ -263,6 +263,33 @@ class TestRm:
         assert answer == {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False}
 
 
+def test_datasets_are_listed_over_all_pages(call: Any, queue: FakeQueue) -> None:
+    def page(asked: dict[str, Any]) -> dict[str, Any]:
+        name = "b" if "cursor" in asked else "a"
+        entry = {"training_name": name, "images": 3, "videos": 0, "captions": 2, "total_bytes": 2_000_000}
+        more = {} if "cursor" in asked else {"next_cursor": "a"}
+        return {"datasets": [entry | {"modified_at": "2026-01-31T12:00:00.000Z"}], **more}
+
+    queue.actions["datasets"] = page
+    assert [line.split()[:2] for line in call("datasets").splitlines()[1:]] == [["a", "3"], ["b", "3"]]
+
+
+def test_a_dataset_is_shown_with_what_is_odd(call: Any, queue: FakeQueue) -> None:
+    queue.actions["dataset"] = lambda asked: {
+        "images": 1,
+        "videos": 0,
+        "captions": 1,
+        "total_bytes": 10,
+        "items": [{"name": "1.png", "width": 64, "height": 32, "caption": "a cat", "flags": ["small"]}],
+        "problems": [{"code": "small", "message": "It is small.", "names": ["1.png"]}],
+        "caption_statistics": {"without_trigger_word": ["1.png"] if "trigger_word" in asked else []},
+    }
+    told = call("dataset", "cats", "--trigger", "mycat", "--resolution", "512")
+    assert queue.inputs[-1]["resolution"] == [512]
+    for words in ("1.png", "64x32", "a cat", "small", "It is small.", "trigger word 'mycat': 1.png"):
+        assert words in told
+
+
 def test_the_space_is_shown_by_kind_and_by_folder(call: Any, queue: FakeQueue) -> None:
     queue.actions["disk_usage"] = lambda _: {
         "measured_at": "2026-01-31T12:00:00.000Z",

@@ -1,0 +1,181 @@
+"""`dataset`: one page of a dataset with captions, thumbnails and what is odd about its images."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lorapod.actions.action import Action, TimeLimit
+from lorapod.datasets.gallery.page import DatasetPage, Gallery, GalleryItem, PageQuery
+from lorapod.errors import NotFound
+from lorapod.settings import Settings
+from lorapod.thread_pools import FILES
+from lorapod.wire.dataset import TriggerWord
+from lorapod.wire.gallery import BucketView, CaptionStatisticsView, DatasetItemView, DatasetProblemView
+from lorapod.wire.model import PathText, RelativePath, Request, Result
+from lorapod.workspace import Workspace, safe_name
+
+#: Part of the largest answer that thumbnails and captions may take.
+_PAGE_PART = 0.8
+
+Resolution = Annotated[int, Field(ge=64, le=8192)]
+
+
+class DatasetRequest(Request):
+    """Which dataset, and which page of it."""
+
+    training_name: str | None = Field(default=None, description="The dataset; or give `path`.")
+    path: PathText | None = Field(default=None, description="A folder of the workspace.")
+    thumbnail_px: int = Field(
+        default=192,
+        ge=0,
+        le=1024,
+        description="Side of the square that thumbnails fit, in pixels; 0 for none.",
+    )
+    caption_ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9_]{1,16}$")] | None = Field(
+        default=None,
+        description="Suffix of the captions, as in the config; if left out, what the files have.",
+    )
+    resolution: Resolution | list[Resolution] = Field(
+        default=1024, description="`resolution` of the training, one or several, for the buckets."
+    )
+    trigger_word: TriggerWord | None = Field(
+        default=None, description="Name the captions that do not have it."
+    )
+    limit: int = Field(default=200, ge=1, le=1000, description="Most items of one page.")
+    cursor: str | None = Field(
+        default=None, max_length=4096, description="`next_cursor` of the previous page."
+    )
+
+    @model_validator(mode="after")
+    def _one_folder(self) -> Self:
+        if (self.training_name is None) == (self.path is None):
+            raise ValueError("give training_name or path")
+        return self
+
+
+class DatasetResult(Result):
+    """One page of a dataset, sorted by name; the totals are those of the whole dataset."""
+
+    training_name: str = Field(description="Name of its folder.")
+    path: RelativePath = Field(description="Relative to the workspace.")
+    images: int = Field(description="Images that a trainer reads.")
+    videos: int = Field(description="Clips that a trainer reads if the config names `num_frames`.")
+    captions: int = Field(description="Captions that a trainer reads.")
+    total_bytes: int = Field(description="Size of all its files.")
+    caption_ext: str = Field(description="Suffix of the captions that were read, with its dot.")
+    items: list[DatasetItemView] = Field(description="The page.")
+    problems: list[DatasetProblemView] = Field(
+        description="What is odd, for the whole dataset. Images that no page has shown yet are not compared for "
+        "`near_duplicate` and `blurred`."
+    )
+    buckets: list[BucketView] = Field(
+        description="Sizes at which the images are trained, the most common first."
+    )
+    caption_statistics: CaptionStatisticsView | None = Field(
+        default=None, description="What the captions have in common; left out if there are none."
+    )
+    next_cursor: str | None = Field(
+        default=None, description="Cursor of the next page; left out on the last."
+    )
+
+
+async def dataset(
+    request: DatasetRequest, *, workspace: Workspace, settings: Settings, gallery: Gallery
+) -> DatasetResult:
+    """Decode the page's images in threads."""
+    folder = dataset_folder(workspace, request.training_name, request.path)
+    resolutions = request.resolution if isinstance(request.resolution, list) else [request.resolution]
+    query = PageQuery(
+        thumbnail_px=request.thumbnail_px,
+        resolutions=resolutions,
+        caption_ext=request.caption_ext,
+        trigger_word=request.trigger_word,
+        limit=request.limit,
+        after=request.cursor,
+        max_bytes=int(settings.max_reply_bytes * _PAGE_PART),
+    )
+    return _result(await FILES.run(gallery.page, folder, query), folder, workspace)
+
+
+def dataset_folder(workspace: Workspace, training_name: str | None, path: str | None = None) -> Path:
+    """Return the folder of a dataset, which exists.
+
+    Raises:
+        NotFound: there is none.
+        InvalidInput: the name is not a plain one.
+        UnsafePath: the path leads outside the workspace.
+    """
+    if training_name is not None:
+        folder = workspace.training_data / safe_name(training_name, field="training_name")
+    else:
+        folder = workspace.safe_path(path or "")
+    if not folder.is_dir():
+        raise NotFound(f"There is no dataset {training_name or path!r}.", hint="`datasets` lists them.")
+    return folder
+
+
+def _result(page: DatasetPage, folder: Path, workspace: Workspace) -> DatasetResult:
+    reading = page.reading
+    figures = page.statistics
+    return DatasetResult(
+        training_name=folder.name,
+        path=workspace.relative(folder),
+        images=len(reading.images),
+        videos=len(reading.videos),
+        captions=len(reading.caption_files),
+        total_bytes=reading.total_bytes,
+        caption_ext=reading.entry.caption_ext,
+        items=[_item_view(item, workspace) for item in page.items],
+        problems=[
+            DatasetProblemView(code=one.code, message=one.message, names=list(one.names))
+            for one in page.problems
+        ],
+        buckets=[
+            BucketView(width=width, height=height, count=count) for width, height, count in page.buckets
+        ],
+        caption_statistics=None
+        if figures is None
+        else CaptionStatisticsView(
+            count=figures.count,
+            words_min=figures.words_min,
+            words_median=figures.words_median,
+            words_max=figures.words_max,
+            common_words=list(figures.common_words),
+            without_trigger_word=list(figures.without_trigger_word),
+        ),
+        next_cursor=page.next_after,
+    )
+
+
+def _item_view(shown: GalleryItem, workspace: Workspace) -> DatasetItemView:
+    item = shown.item
+    thumbnail = None
+    if shown.thumbnail is not None:
+        thumbnail = f"data:image/webp;base64,{base64.b64encode(shown.thumbnail).decode()}"
+    return DatasetItemView(
+        name=item.name,
+        path=workspace.relative(item.path),
+        kind=item.kind,
+        width=shown.width or None,
+        height=shown.height or None,
+        duration_s=shown.duration_s,
+        size_bytes=item.file.size_bytes,
+        caption=shown.caption,
+        caption_name=item.caption_name,
+        thumbnail=thumbnail,
+        flags=list(shown.flags),
+    )
+
+
+ACTION = Action(
+    type="dataset",
+    summary="One page of a dataset: captions, thumbnails, and what is odd about its images.",
+    request=DatasetRequest,
+    result=DatasetResult,
+    run=dataset,
+    time_limit=TimeLimit.FILE,
+)
