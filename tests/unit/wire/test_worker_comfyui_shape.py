@@ -67,6 +67,10 @@ def test_its_callers_may_choose_how_results_come() -> None:
     ).request_fields()
 
     assert (fields["return"], fields["job_id"]) == ("path", "7")
+    kept = {"filename": "b.png", "type": "path", "path": "output/x/b.png"}
+    assert COMFYUI_WORKFLOW.answer({**SENT, "return": "path"}, {"images": [kept]}) == {
+        "images": [{"filename": "b.png", "type": "path", "data": "output/x/b.png"}]
+    }
 
 
 def test_with_a_prompt_it_is_a_generation_in_the_own_form() -> None:

@@ -49,8 +49,10 @@ def _answer(sent: Fields, answer: Fields) -> Fields:
     if "error" in answer:
         return _failure(answer)
     made = {name: list(answer.get(name) or ()) for name in ("images", "videos", "other")}
-    errors = [_problem(file) for files in made.values() for file in files if _problem(file)]
-    made = {name: [file for file in files if _delivered(file)] for name, files in made.items()}
+    errors: list[str] = []
+    if sent.get("return") != "path":
+        errors = [problem for files in made.values() for file in files if (problem := _problem(file))]
+        made = {name: [file for file in files if _delivered(file)] for name, files in made.items()}
     if errors and not any(made.values()):
         return {"error": f"No file could be put into the answer: {' '.join(errors)}", "details": errors}
     animated = [file for file in made["videos"] if file.get("listed_as") == "images"]
@@ -88,7 +90,9 @@ def _problem(file: Mapping[str, Any]) -> str:
 
 def _ignored(sent: Fields) -> Iterator[str]:
     for name in sorted(set(sent) - _FIELDS - _ADDED - {_KEY_ALIAS}):
-        yield f"The field {name[:80]!r} was ignored: an input without `type` has no such field."
+        yield (
+            f"The field {name[:80]!r} was ignored: without a `type`, a `workflow` is read as worker-comfyui reads it."
+        )
 
 
 def _failure(answer: Fields) -> Fields:
