@@ -62,6 +62,10 @@ class HubStandIn:
         self.stranger = False
         #: Private repositories have no room left.
         self.full = False
+        #: Old names to new ones: the Hub redirects what is asked of the old one (307), to a path.
+        self.renamed: dict[str, str] = {}
+        #: Commits are refused because a file is too large (413).
+        self.too_large = False
         #: Answers that told how a file has to be sent.
         self.preuploads = 0
 
@@ -102,6 +106,9 @@ class HubStandIn:
         self.requests.append((request.method, request.path))
         if self.faults:
             raise self.faults.pop(0)
+        for old, new in self.renamed.items():
+            if f"/{old}/" in f"{request.path}/" or f"/{old}.git/" in request.path:
+                raise web.HTTPTemporaryRedirect(request.path_qs.replace(old, new, 1))
         bearer = request.headers.get("Authorization")
         if bearer not in {None, f"Bearer {TOKEN}"} or (
             request.path == "/api/repos/create" and bearer is None
@@ -163,6 +170,8 @@ class HubStandIn:
         self._repo(request)
         self._check_rights()
         self._check_room()
+        if self.too_large:
+            raise web.HTTPRequestEntityTooLarge(max_size=1, actual_size=2)
         objects: list[dict[str, Any]] = []
         for wanted in (await request.json())["objects"]:
             answer = {"oid": wanted["oid"], "size": wanted["size"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,11 @@ class RunningS3:
         argv += ["-master.electionTimeout=1s", "-master.telemetry=false"]
         argv += [f"-{name}={port}" for name, port in self._ports.items()]
         with (self._folder / "server.log").open("ab") as log:
-            self._popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            # Of a bucket that encrypts by default.
+            environment = {**os.environ, "WEED_S3_SSE_KEY": "a passphrase for tests"}
+            self._popen = subprocess.Popen(
+                argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + READY_S
         while not self._answers():
             said = (self._folder / "server.log").read_text(errors="replace")[-2000:]

@@ -258,13 +258,13 @@ class HubObjects:
         return commit, wanted
 
     def _create(self) -> None:
-        if self._created:
-            return
-        # The library asks a Hub that refuses whether the repository exists, and then cannot read the URL of a mirror.
-        with suppress(HfUriError):
-            self._api.create_repo(
-                self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
-            )
+        # A renamed repository exists: another one under its old name would end the Hub's redirection.
+        if not self._created and not self._api.repo_exists(self._repo_id, repo_type=self._kind):
+            # The library asks a Hub that refuses whether the repository exists, and then cannot read the URL of a mirror.
+            with suppress(HfUriError):
+                self._api.create_repo(
+                    self._repo_id, private=self._create_private, repo_type=self._kind, exist_ok=True
+                )
         self._created = True
 
     def _stat(self, key: str, revision: str) -> StoredObject | None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from tests.servers.hub import HubStandIn, Repo, running_hub
 
+from lorapod.errors import TooLarge
 from lorapod.storage.hub_access import NoRepository
 from lorapod.storage.huggingface import HubObjects, RepoKind
 from lorapod.storage.port import StoredObject, StoreRefused, StoreUnavailable
@@ -161,3 +162,51 @@ def test_a_hub_that_stays_away(tmp_path: Path) -> None:
         pytest.raises(StoreUnavailable, match="did not answer"),
     ):
         store.stat("a.bin")
+
+
+def test_a_repository_that_was_renamed_is_used_under_its_old_name(
+    server: HubStandIn, store: HubObjects, source: Path, tmp_path: Path
+) -> None:
+    server.repos["someone/dog-lora"] = Repo(private=True)
+    server.renamed[REPO] = "someone/dog-lora"
+
+    store.put_file(source, "cat.safetensors")
+    store.put_file(source, "notes.txt")
+    store.get_file("cat.safetensors", tmp_path / "back")
+    store.delete("notes.txt")
+
+    assert list(server.repos) == ["someone/dog-lora"]
+    assert sha256(tmp_path / "back") == sha256(source)
+    assert [found.key for found in store.list_objects()] == ["cat.safetensors"]
+    # The token goes to the Hub under the new name, too.
+    assert set(server.authorized) == {True}
+
+
+def test_the_trial_of_a_renamed_repository_makes_none(server: HubStandIn, store: HubObjects) -> None:
+    server.repos["someone/dog-lora"] = Repo(private=True)
+    server.renamed[REPO] = "someone/dog-lora"
+
+    store.try_upload("trial.bin", create=True)
+
+    assert list(server.repos) == ["someone/dog-lora"]
+    assert len(server.repos["someone/dog-lora"].commits) == 1
+
+
+def test_a_file_that_is_too_large_for_the_hub_is_refused_at_once(
+    server: HubStandIn, store: HubObjects, source: Path
+) -> None:
+    server.too_large = True
+
+    with pytest.raises(TooLarge, match="does not accept a file of the size"):
+        store.put_file(source, "cat.safetensors")
+
+    assert server.preuploads == 1
+
+
+def test_a_full_repository_says_what_to_do(server: HubStandIn, store: HubObjects, source: Path) -> None:
+    server.full = True
+
+    with pytest.raises(StoreRefused, match="storage limit of its owner is reached") as caught:
+        store.put_file(source, "cat.safetensors")
+
+    assert "settings/billing" in (caught.value.hint or "")
