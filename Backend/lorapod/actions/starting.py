@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr
@@ -13,9 +15,11 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import dataset_view
+from lorapod.datasets.sets import entries_of
 from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
@@ -169,16 +173,15 @@ class TrainingStarts:
         callback = wanted_callback(
             request.callback_url, request.callback_token, settings=settings, courier=self.courier
         )
-        shown = self._look_at(dataset, job) if dataset is not None else None
+        folder = self._folder_of(dataset, job) if dataset is not None else None
         uses_s3 = (dataset is not None and dataset.s3 is not None) or (
             upload is not None and upload.s3 is not None
         )
-        return TrainingOrder(
+        order = TrainingOrder(
             trainer=trainer.name,
             config=config,
-            dataset_path=shown.path if shown else None,
+            dataset_path=self.workspace.relative(folder) if folder is not None else None,
             dataset_source=_json(dataset) if dataset is not None and dataset.remote else None,
-            dataset=shown.answer() if shown else {},
             upload=_json(upload) if upload is not None else None,
             name=request.name,
             strict=request.strict,
@@ -188,6 +191,8 @@ class TrainingStarts:
             runpod_job_id=asking(settings, job),
             job_s3=job.s3 if uses_s3 else None,
         )
+        shown = self._look_into(order)
+        return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {})
 
     def try_targets(self, order: TrainingOrder, request: StartRequest, job: RunPodJob) -> list[str]:
         """Try where artifacts and events are to be sent, and return warnings; blocks for seconds at most.
@@ -216,13 +221,29 @@ class TrainingStarts:
         warnings = self.try_targets(order, request, job)
         return self.processes.submit("train", order).warned(warnings), order
 
-    def _look_at(self, asked: DatasetRef, job: RunPodJob) -> DatasetView:
-        """Describe a dataset as far as it is known now: a remote one is fetched only later."""
+    def _folder_of(self, asked: DatasetRef, job: RunPodJob) -> Path:
+        """Return where a dataset is, or will be once it is fetched."""
         if not asked.remote:
-            return dataset_view(self.datasets.resolve(asked), self.workspace)
+            return self.datasets.find(asked)
         self.remote_datasets.precheck(asked, job_s3=job.s3)
-        folder = self.remote_datasets.folder_of(asked, job_s3=job.s3)
-        return DatasetView(path=self.workspace.relative(folder))
+        return self.remote_datasets.folder_of(asked, job_s3=job.s3)
+
+    def _look_into(self, order: TrainingOrder) -> DatasetView | None:
+        """Look into every folder that the order's config names; return what is there, None if it names no folder.
+
+        Raises:
+            WorkerError: the trainer refuses the config, or a dataset cannot be trained on.
+        """
+        entries = entries_of(self.processes.plan("train", order).config)
+        named = self.workspace.root / order.dataset_path if order.dataset_path is not None else None
+        if order.dataset_source is not None:
+            assert named is not None, "a remote dataset has a folder to come to"
+            if here := [entry for entry in entries if entry.folder != named]:
+                self.datasets.look(here)
+            return DatasetView(path=self.workspace.relative(named))
+        if named is not None and not any(entry.folder == named for entry in entries):
+            entries = [DatasetEntry(folder=named), *entries]
+        return dataset_view(self.datasets.look(entries), self.workspace) if entries else None
 
     def _rehearse(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> DryRun:
         """Do everything but the start."""

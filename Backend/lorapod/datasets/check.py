@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lorapod.datasets.duplicates import about_duplicates
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import LeftOutCode
+from lorapod.datasets.item import LeftOut, LeftOutCode
 from lorapod.datasets.looks.image_look import ImageLook
 from lorapod.datasets.looks.look import look_into
+from lorapod.datasets.pairs import about_partners
 from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import about_left_out, shortened, some
@@ -36,6 +37,8 @@ class DatasetSummary:
     #: What the trainer trains on.
     images: int
     videos: int
+    #: Images, videos and sounds.
+    items: int
     #: Captions that the trainer reads.
     captions: int
     images_without_caption: Sequence[str]
@@ -46,6 +49,8 @@ class DatasetSummary:
     errors: Sequence[dict[str, str]] = ()
     #: Images that were converted when they were fetched.
     fixed: Sequence[FixedFile] = ()
+    #: Files that the trainer does not learn from.
+    left_out: Sequence[LeftOut] = ()
 
     def refuse_errors(self, shown: str) -> None:
         """Refuse a dataset that no training can use.
@@ -61,9 +66,14 @@ class DatasetSummary:
                 hint="Replace or remove these files, then try again.",
                 details=self.errors[:_ERRORS_MAX],
             )
-        if not self.images and not self.videos:
+        if not self.items:
+            why = f" {self.left_out[0].sentence}" if self.left_out else ""
             raise InvalidInput(
-                f"The dataset {shown[:80]!r} has no images.", hint="Trainers read JPEG, PNG and WebP."
+                f"The dataset {shown[:80]!r} has no images.{why}",
+                hint="Trainers read JPEG, PNG and WebP.",
+                details=[
+                    {"field": file.name, "error": file.sentence} for file in self.left_out[:_ERRORS_MAX]
+                ],
             )
 
 
@@ -83,7 +93,7 @@ def inspect(entry: DatasetEntry, *, open_files: bool = True, root: Path | None =
     """
     reading = DatasetReader(root).read(entry)
     bare = [item.name for item in reading.images if not item.has_caption]
-    warnings = [*about_left_out(reading.left_out), *_shared_captions(reading)]
+    warnings = [*about_partners(reading), *about_left_out(reading.left_out), *_shared_captions(reading)]
     errors = [
         {"field": file.name, "error": file.sentence}
         for file in reading.left_out
@@ -103,11 +113,13 @@ def inspect(entry: DatasetEntry, *, open_files: bool = True, root: Path | None =
         path=entry.folder,
         images=len(reading.images),
         videos=len(reading.videos),
+        items=len(reading.items),
         captions=len(reading.caption_files),
         images_without_caption=bare,
         total_bytes=reading.total_bytes,
         warnings=shortened(warnings),
         errors=errors,
+        left_out=reading.left_out,
     )
 
 
@@ -120,8 +132,10 @@ def _shared_captions(reading: DatasetReading) -> Iterator[str]:
 
 def _summary_warnings(reading: DatasetReading, bare: Sequence[str]) -> Iterator[str]:
     images = len(reading.images)
-    if 0 < images < FEW_IMAGES and not reading.videos:
+    if 0 < images < FEW_IMAGES and not reading.videos and not reading.entry.is_reg:
         yield f"There {'are' if images > 1 else 'is'} only {images} image{'s' if images > 1 else ''}: a LoRA needs about 10 to 50, or it memorises them."
+    if reading.entry.default_caption or reading.entry.is_reg:
+        return
     if bare and len(bare) < images:
         yield f"{len(bare)} of {images} images have no caption: {some(bare)}."
     elif bare:

@@ -34,15 +34,16 @@ _HEADER = 24
 _PAPER, _INK, _FRAME = "white", "black", "#dddddd"
 
 
-def draw_contact_sheet(dataset: DatasetEntry, target: Path, *, budget_s: float = BUDGET_S) -> bool:
-    """Write the sheet; return False if there is no image to show.
+def draw_contact_sheet(entries: Sequence[DatasetEntry], target: Path, *, budget_s: float = BUDGET_S) -> bool:
+    """Write one sheet of all datasets; return False if there is no image to show.
 
     Raises:
         OSError: `target` cannot be written.
     """
     from PIL import Image, ImageDraw
 
-    items = DatasetReader().read(dataset).images
+    reader = DatasetReader()
+    items = [item for entry in entries for item in reader.read(entry).images]
     shown = items[:: max(1, -(-len(items) // IMAGES_MAX))]
     thumbnails = list(_thumbnails(shown, time.monotonic() + budget_s))
     if not thumbnails:
@@ -52,7 +53,8 @@ def draw_contact_sheet(dataset: DatasetEntry, target: Path, *, budget_s: float =
     cell = _THUMBNAIL + _TEXT_LINES * _LINE + _GAP
     sheet = Image.new("RGB", (_GAP + columns * (_THUMBNAIL + _GAP), _HEADER + rows * (cell + _GAP)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, 6), _plain(f"{dataset.folder.name}: {len(thumbnails)} of {len(items)} images"), _INK)
+    names = ", ".join(entry.folder.name for entry in entries)
+    pen.text((_GAP, 6), _plain(f"{names}: {len(thumbnails)} of {len(items)} images"), _INK)
     for place, (item, thumbnail) in enumerate(thumbnails):
         row, column = divmod(place, columns)
         left, top = _GAP + column * (_THUMBNAIL + _GAP), _HEADER + row * (cell + _GAP)

@@ -60,6 +60,12 @@ class _Fetch:
     target: Path
     #: Whether later requests may use the dataset too; else it belongs to the process alone.
     shared: bool
+    #: How the training reads it, if a config is known.
+    entry: DatasetEntry | None
+
+    def read_in(self, folder: Path) -> DatasetEntry:
+        """Return how it is read in this folder."""
+        return dataclasses.replace(self.entry or DatasetEntry(folder=folder), folder=folder)
 
 
 class DatasetFetcher:
@@ -119,6 +125,7 @@ class DatasetFetcher:
         tell: Callable[[FetchProgress], None],
         folder: Path | None = None,
         job_s3: JobS3 | None = None,
+        entry: DatasetEntry | None = None,
     ) -> DatasetSummary:
         """Fetch the dataset, but not the files that are here already and unchanged; return what it holds.
 
@@ -131,6 +138,7 @@ class DatasetFetcher:
             tell: called about once a second, in the calling thread.
             folder: where it has to lie, for this process alone; if it exists, it is complete and stays as it is.
             job_s3: the job's own server, if `ref` is in S3.
+            entry: how the training reads it, if a config is known; its folder does not count.
 
         Raises:
             Stopped: `stopped` became true.
@@ -138,7 +146,7 @@ class DatasetFetcher:
             OSError: the disk failed.
         """
         if folder is not None and folder.is_dir():
-            return check.inspect(DatasetEntry(folder=folder))
+            return check.inspect(dataclasses.replace(entry or DatasetEntry(folder=folder), folder=folder))
         fetch = _Fetch(
             ref=ref,
             process_id=process_id,
@@ -147,6 +155,7 @@ class DatasetFetcher:
             staging=self._workspace.training_data / INCOMING / f"fetch_{process_id}",
             target=folder or self.folder_of(ref, job_s3=job_s3),
             shared=folder is None,
+            entry=entry,
         )
         fetch.staging.mkdir(parents=True, exist_ok=True)
 
@@ -227,7 +236,7 @@ class DatasetFetcher:
         area.refusals.refuse_damaged(anything_left=bool(area.staged))
         folder, ref = fetch.target, fetch.ref
         write_captions(area, ref.trigger_word, beside=None)
-        summary = check.inspect(DatasetEntry(folder=area.ready))
+        summary = check.inspect(fetch.read_in(area.ready))
         summary.refuse_errors(folder.name)
         if not fetch.shared:
             replace(area, folder)

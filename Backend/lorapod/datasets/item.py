@@ -60,6 +60,11 @@ class Partner:
     folder: PartnerFolder
     file: FoundFile | None
 
+    @property
+    def name(self) -> str:
+        """Its name with that of its folder; empty if it is missing."""
+        return f"{self.folder.path.name}/{self.file.name}" if self.file is not None else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetItem:

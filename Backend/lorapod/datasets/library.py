@@ -17,8 +17,10 @@ from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace, write_captions
+from lorapod.datasets.sets import inspect_all
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
+from lorapod.kinds import AUDIO_SUFFIXES, suffix_of
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.wire.dataset import DatasetRef, FixedFile, IncomingFile, RejectedFile, StoredFile
@@ -138,13 +140,13 @@ class DatasetLibrary:
             warnings=[*area.notes, *summary.warnings],
         )
 
-    def resolve(self, source: DatasetRef) -> DatasetSummary:
-        """Return what is in the folder of the workspace that a training's `dataset` names.
+    def find(self, source: DatasetRef) -> Path:
+        """Return the folder of the workspace that a training's `dataset` names.
 
         Raises:
             NotFound: there is no such dataset.
             UnsafePath: the path leads outside the workspace.
-            InvalidInput: it has nothing to train on, or files that no trainer can read, each in `details`.
+            InvalidInput: it has nothing to train on.
         """
         if source.training_name is not None:
             folder = self._folder(safe_name(source.training_name, field="dataset.training_name"))
@@ -157,8 +159,19 @@ class DatasetLibrary:
             raise NotFound(
                 f"There is no dataset {shown[:80]!r}.", hint="Upload it with `upload_training_data`."
             )
-        summary = check.inspect(DatasetEntry(folder=folder), root=self._workspace.root)
-        summary.refuse_errors(shown)
+        summary = check.inspect(DatasetEntry(folder=folder), open_files=False)
+        if not any(suffix_of(file.name) in AUDIO_SUFFIXES for file in summary.left_out):
+            summary.refuse_errors(shown)
+        return folder
+
+    def look(self, entries: Sequence[DatasetEntry]) -> DatasetSummary:
+        """Look into every dataset of a config.
+
+        Raises:
+            InvalidInput: one has nothing to train on, or files that no trainer can read, each in `details`.
+        """
+        summary = inspect_all(entries, self._workspace)
+        summary.refuse_errors(self._workspace.relative(summary.path))
         return summary
 
     def _folder(self, name: str) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.check import DatasetSummary, inspect
 from lorapod.datasets.contact_sheet import draw_contact_sheet
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.sets import combined, distinct
 from lorapod.datasets.sources.running import Stopped
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import DatasetRef, DatasetView, FetchProgress
@@ -34,6 +35,7 @@ class RemoteDatasetProvider:
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        entries: Sequence[DatasetEntry] = (),
         folder: Path | None = None,
         job_s3: JobS3 | None = None,
     ) -> Mapping[str, Any] | None:
@@ -43,23 +45,26 @@ class RemoteDatasetProvider:
             WorkerError: it could not be fetched, or cannot be trained on.
             OSError: the disk failed.
         """
+        ref = DatasetRef.model_validate(source)
+        planned = folder or self._fetcher.folder_of(ref, job_s3=job_s3)
+        sets = distinct(entries)
+        main = next((entry for entry in sets if entry.folder == planned), DatasetEntry(folder=planned))
+        others = [entry for entry in sets if entry is not main]
         try:
-            summary = self._fetcher.fetch(
-                DatasetRef.model_validate(source),
-                process_id,
-                stopped=stopped,
-                tell=tell,
-                folder=folder,
-                job_s3=job_s3,
+            fetched = self._fetcher.fetch(
+                ref, process_id, stopped=stopped, tell=tell, folder=folder, job_s3=job_s3, entry=main
             )
         except Stopped:
             return None
+        rest = [inspect(entry, root=self._workspace.root) for entry in others]
+        summary = combined([main, *others], [fetched, *rest], self._workspace)
+        summary.refuse_errors(self._workspace.relative(fetched.path))
         return dataset_view(summary, self._workspace).answer()
 
-    def draw(self, dataset: Path, target: Path) -> bool:
+    def draw(self, entries: Sequence[DatasetEntry], target: Path) -> bool:
         """Write a contact sheet; return False if there is nothing to show, or the disk refuses it: the training continues."""
         try:
-            return draw_contact_sheet(DatasetEntry(folder=dataset), target)
+            return draw_contact_sheet(entries, target)
         except OSError as error:
             logger.warning(
                 "contact sheet cannot be written", extra={"path": str(target), "error": str(error)}

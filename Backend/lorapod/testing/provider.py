@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.errors import WorkerError
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import FetchProgress
@@ -35,6 +36,7 @@ class ScriptedDatasets:
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        entries: Sequence[DatasetEntry] = (),  # noqa: ARG002 - it looks into nothing
         folder: Path | None = None,
         job_s3: JobS3 | None = None,  # noqa: ARG002 - it asks no server
     ) -> Mapping[str, Any] | None:
@@ -59,9 +61,9 @@ class ScriptedDatasets:
         path = folder.relative_to(self._workspace).as_posix()
         return {"path": path, "images": 1, "captions": 0, "warnings": ["one is few"]}
 
-    def draw(self, dataset: Path, target: Path) -> bool:
+    def draw(self, entries: Sequence[DatasetEntry], target: Path) -> bool:
         """Return an empty file as the contact sheet."""
-        if not dataset.is_dir():
+        if not any(entry.folder.is_dir() for entry in entries):
             return False
         target.touch()
         return True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.sets import entries_of
 from lorapod.errors import Unsupported
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.order import TrainingOrder
@@ -31,6 +33,7 @@ class DatasetProvider(Protocol):
         *,
         stopped: Callable[[], bool],
         tell: Callable[[FetchProgress], None],
+        entries: Sequence[DatasetEntry] = (),
         folder: Path | None = None,
         job_s3: JobS3 | None = None,
     ) -> Mapping[str, Any] | None:
@@ -41,6 +44,7 @@ class DatasetProvider(Protocol):
             process_id: the process that needs it; another call for the same process resumes the fetch.
             stopped: asked several times a second.
             tell: called about once a second, in the same thread.
+            entries: the datasets of the training's config; other folders that they name are looked into too.
             folder: where it has to lie, for this process alone; what is complete there is not fetched again.
             job_s3: the job's own server, if `source` is in S3.
 
@@ -49,12 +53,12 @@ class DatasetProvider(Protocol):
             OSError: the disk failed.
         """
 
-    def draw(self, dataset: Path, target: Path) -> bool:
-        """Write a contact sheet of a dataset if there is anything to show; takes two seconds at most."""
+    def draw(self, entries: Sequence[DatasetEntry], target: Path) -> bool:
+        """Write a contact sheet of the datasets if there is anything to show; takes two seconds at most."""
 
 
 def fetch_dataset(
-    order: TrainingOrder, run: Run, datasets: DatasetProvider | None
+    order: TrainingOrder, run: Run, plan: TrainingPlan, datasets: DatasetProvider | None
 ) -> Mapping[str, Any] | None:
     """Fetch and check the order's remote dataset, without a GPU; return what is known of it, None if it was stopped.
 
@@ -81,6 +85,7 @@ def fetch_dataset(
         ledger.record.process_id,
         stopped=lambda: run.stop is not None or ledger.lease.state is LeaseState.LOST,
         tell=tell,
+        entries=entries_of(plan.config),
         folder=order.own_dataset(run.context.workspace),
         job_s3=order.job_s3,
     )
@@ -94,18 +99,23 @@ def fetch_dataset(
     return known
 
 
-def draw_dataset(order: TrainingOrder, run: Run, datasets: DatasetProvider | None) -> None:
-    """Write the dataset's contact sheet beside the training's output.
+def draw_dataset(
+    order: TrainingOrder, run: Run, plan: TrainingPlan, datasets: DatasetProvider | None
+) -> None:
+    """Write the contact sheet of the training's datasets beside its output.
 
     Raises:
         OSError: the disk failed.
     """
-    if datasets is None or order.dataset_path is None:
-        return
     ledger, workspace = run.ledger, run.context.workspace
+    entries = entries_of(plan.config)
+    if not entries and order.dataset_path is not None:
+        entries = [DatasetEntry(folder=workspace.root / order.dataset_path)]
+    if datasets is None or not entries:
+        return
     target = ledger.record.output_folder(workspace) / CONTACT_SHEET
     target.parent.mkdir(parents=True, exist_ok=True)
-    if datasets.draw(workspace.root / order.dataset_path, target):
+    if datasets.draw(entries, target):
         known = {**ledger.record.dataset, "contact_sheet": workspace.relative(target)}
         ledger.change(ledger.record.with_dataset(known))
 

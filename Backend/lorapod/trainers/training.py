@@ -144,14 +144,14 @@ class TrainingRun:
             self._write_config(run)
             run.started()
             if self.fetches:
-                known = fetch_dataset(self._order, run, self._kind.datasets)
+                known = fetch_dataset(self._order, run, self._plan, self._kind.datasets)
                 if known is not None:
                     # It is in another folder if another training still reads an earlier version of it.
                     self._order = replace(self._order, dataset_path=known["path"])
                     self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)
                 if not run.take_slot(self.resident):
                     return Ending.stopped(run.stop)
-            draw_dataset(self._order, run, self._kind.datasets)
+            draw_dataset(self._order, run, self._plan, self._kind.datasets)
             begin_uploads(self._order, run, self._plan, self._kind.mirrors)
             context.starter.await_ready(self._trainer.warm, run.environment, lambda: run.stop is not None)
             if run.stop is not None:

@@ -19,7 +19,7 @@ def test_pictures_and_captions(tmp_path: Path) -> None:
     (dataset / "2.txt").write_bytes(b"\xff")
     (dataset / "broken.png").write_bytes(b"x")
     target = tmp_path / "dataset.png"
-    assert draw_contact_sheet(DatasetEntry(folder=dataset), target)
+    assert draw_contact_sheet([DatasetEntry(folder=dataset)], target)
     with Image.open(target) as sheet:
         assert sheet.format == "PNG"
         assert sheet.getpixel((8 + 80, 24 + 80)) == (200, 0, 0)
@@ -36,7 +36,7 @@ def test_of_many_pictures_some(tmp_path: Path) -> None:
     for number in range(200):
         (dataset / f"{number:03}.png").write_bytes(content)
     target = tmp_path / "dataset.png"
-    assert draw_contact_sheet(DatasetEntry(folder=dataset), target)
+    assert draw_contact_sheet([DatasetEntry(folder=dataset)], target)
     with Image.open(target) as sheet:
         rows = (sheet.height - 24) // 204
     assert rows * 8 <= IMAGES_MAX
@@ -45,6 +45,6 @@ def test_of_many_pictures_some(tmp_path: Path) -> None:
 def test_no_time_or_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture())
     target = tmp_path / "sheet.png"
-    assert not draw_contact_sheet(DatasetEntry(folder=tmp_path), target, budget_s=-1)
-    assert not draw_contact_sheet(DatasetEntry(folder=tmp_path / "none"), target)
+    assert not draw_contact_sheet([DatasetEntry(folder=tmp_path)], target, budget_s=-1)
+    assert not draw_contact_sheet([DatasetEntry(folder=tmp_path / "none")], target)
     assert not target.exists()

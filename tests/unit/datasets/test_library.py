@@ -14,6 +14,7 @@ import pytest
 from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture, tarred
 
 from lorapod.datasets import library
+from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import (
     Conflict,
@@ -455,7 +456,7 @@ class TestDisk:
         assert len(bench.hidden()) == 1
 
 
-class TestResolve:
+class TestFind:
     def test_by_name_and_by_path(self, bench: LibraryBench) -> None:
         bench.receive(incoming("a.png", PNG), incoming("lost.txt", b"x"))
         for source in (
@@ -463,7 +464,8 @@ class TestResolve:
             DatasetRef(path="training_data/matt"),
             DatasetRef(path="/workspace/training_data/matt"),
         ):
-            summary = bench.library.resolve(source)
+            assert bench.library.find(source) == bench.folder
+            summary = bench.library.look([DatasetEntry(folder=bench.folder)])
             assert summary.path == bench.folder
             assert summary.images == 1
             assert "The caption lost has no image." in summary.warnings
@@ -482,7 +484,7 @@ class TestResolve:
         self, bench: LibraryBench, source: dict[str, Any], error: type[Exception]
     ) -> None:
         with pytest.raises(error):
-            bench.library.resolve(DatasetRef(**source))
+            bench.library.find(DatasetRef(**source))
 
     @pytest.mark.parametrize(
         "source",

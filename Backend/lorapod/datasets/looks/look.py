@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode
+from lorapod.datasets.entry import DatasetEntry, PartnerKind
+from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode, Partner
 from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.clips import ClipsLook, look_at_clips
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts, facts_of_caption, facts_of_image
@@ -36,6 +36,8 @@ class DatasetLook:
     images: Sequence[tuple[DatasetItem, ImageFacts]]
     captions: Sequence[tuple[FoundFile, CaptionFacts]]
     clips: ClipsLook
+    #: Second pictures that are used, each once.
+    partners: Sequence[tuple[Partner, ImageFacts]]
 
     @property
     def looks(self) -> Mapping[str, ImageLook]:
@@ -53,6 +55,9 @@ class DatasetLook:
                 yield {"field": file.name, "error": read.error}
         for name, fault in self.clips.faults.items():
             yield {"field": name, "error": fault}
+        for partner, facts in self.partners:
+            if facts.error:
+                yield {"field": partner.name, "error": facts.error}
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -62,6 +67,15 @@ class DatasetLook:
             for side in self.entry.resolution
         ]
         yield from (finding.message for finding in look_findings(self.looks, rules))
+        opaque = [
+            partner.name
+            for partner, facts in self.partners
+            if partner.folder.kind is PartnerKind.INPAINT
+            and facts.look is not None
+            and facts.look.transparent is False
+        ]
+        if opaque:
+            yield f"{some(opaque)}: the trainer passes over inpaint images without an alpha channel."
         empty = [file.name for file, facts in self.captions if facts.empty]
         if empty:
             yield f"{some(empty)} {'are' if len(empty) > 1 else 'is'} empty."
@@ -69,9 +83,15 @@ class DatasetLook:
 
 
 def look_into(reading: DatasetReading) -> DatasetLook:
-    """Open every image and caption of a reading."""
+    """Open every image and caption of a reading, and the second pictures."""
     images, captions = reading.images, reading.caption_files
+    partners = list(
+        {
+            partner.name: partner for item in reading.items for partner in item.partners if partner.file
+        }.values()
+    )
     with ThreadPoolExecutor(_READS_AT_A_TIME) as pool:
+        second = list(pool.map(_partner, partners))
         seen = list(pool.map(partial(_image, decode_alpha=False), [item.file for item in images]))
         read = list(pool.map(_caption, captions))
         unknown = [
@@ -86,6 +106,7 @@ def look_into(reading: DatasetReading) -> DatasetLook:
         entry=reading.entry,
         images=list(zip(images, seen, strict=True)),
         captions=list(zip(captions, read, strict=True)),
+        partners=list(zip(partners, second, strict=True)),
         clips=look_at_clips(reading.entry, _clips(reading)),
     )
 
@@ -104,6 +125,11 @@ def _image(file: FoundFile, *, decode_alpha: bool) -> ImageFacts:
             return ImageFacts(look=None, error=_unreadable(file, error), lasting=False)
 
     return _KEPT.get(file, look, complete=decode_alpha)
+
+
+def _partner(partner: Partner) -> ImageFacts:
+    assert partner.file is not None, "only second pictures that are there are looked into"
+    return _image(replace(partner.file, name=partner.name), decode_alpha=False)
 
 
 def _caption(file: FoundFile) -> CaptionFacts:
