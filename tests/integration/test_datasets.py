@@ -135,6 +135,67 @@ async def test_a_local_dataset_with_errors_is_refused_in_the_request(worker: Wor
     assert json.dumps(await ask(worker, type="processes")).count("process_id") == 0
 
 
+def config_of(*sections: dict[str, Any]) -> dict[str, Any]:
+    """A config that names its own folders; the script beside it trains for two steps."""
+    return {"steps": 2, "config": {"process": [{"datasets": list(sections)}]}}
+
+
+def fill(worker: Worker, name: str, files: dict[str, bytes]) -> str:
+    folder = worker.services.workspace.training_data / name
+    for file, content in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
+    return str(folder)
+
+
+async def test_folders_that_only_the_config_names_are_looked_into(worker: Worker) -> None:
+    cats = fill(worker, "cats", {"a.png": PICTURE, "a.caption": b"a cat"})
+    reg = fill(worker, "reg", {"b.png": OTHER[:-50]})
+    config = config_of({"folder_path": cats, "caption_ext": "caption"}, {"folder_path": reg, "is_reg": True})
+    refused = await ask(worker, type="train", config=config)
+    assert refused["code"] == "invalid_input"
+    assert [problem["field"] for problem in refused["details"]] == ["training_data/reg/b.png"]
+    fill(worker, "reg", {"b.png": OTHER})
+    rehearsed = await ask(worker, type="train", config=config, dry_run=True)
+    started = await ask(worker, type="train", config=config)
+    for answer in (rehearsed, started):
+        assert (answer["dataset"]["path"], answer["dataset"]["images"]) == ("training_data/cats", 2)
+        assert answer["dataset"]["captions"] == 1
+        assert "training_data/reg (regularisation): 1 images, 0 captions." in answer["dataset"]["warnings"]
+    end = await ended(worker, started["process_id"])
+    assert end["dataset"]["images"] == 2
+    assert end["dataset"]["contact_sheet"] in end["output_files"]
+
+
+async def test_second_pictures_are_looked_into(worker: Worker) -> None:
+    cats = fill(worker, "cats", {"a.png": PICTURE, "b.png": OTHER})
+    before = fill(worker, "before", {"a.png": PICTURE, "B.png": OTHER})
+    config = config_of({"folder_path": cats, "control_path": [before]})
+    warnings = (await ask(worker, type="train", config=config, dry_run=True))["dataset"]["warnings"]
+    assert "1 of 2 images have no control image in before: b.png." in warnings
+
+
+async def test_a_fetched_dataset_is_read_as_its_config_says(worker: Worker, server: FaultServer) -> None:
+    server.files["/a.txt"] = b"a cat"
+    reg = fill(worker, "reg", {"b.png": OTHER[:-50]})
+    folder = (await train(worker, server.url("/a.png"), server.url("/a.txt"), dry_run=True))["dataset"][
+        "path"
+    ]
+    target = str(worker.services.workspace.root / folder)
+    config = config_of(
+        {"folder_path": target, "caption_ext": "caption"}, {"folder_path": reg, "is_reg": True}
+    )
+    refused = await train(worker, server.url("/a.png"), server.url("/a.txt"), config=config)
+    assert [problem["field"] for problem in refused["details"]] == ["b.png"]
+    fill(worker, "reg", {"b.png": OTHER})
+    started = await train(worker, server.url("/a.png"), server.url("/a.txt"), config=config)
+    end = await ended(worker, started["process_id"])
+    assert (end["status"], end["dataset"]["images"], end["dataset"]["captions"]) == ("completed", 2, 0)
+    text = " ".join(end["dataset"]["warnings"])
+    assert "a.txt is not read: as the caption of a.png the trainer reads a.caption only." in text
+    assert "training_data/reg (regularisation): 1 images, 0 captions." in text
+
+
 async def upload(worker: Worker, content: bytes, **fields: Any) -> dict[str, Any]:
     file = {"filename": "a.png", "content": base64.b64encode(content).decode()}
     return await ask(worker, type="upload_training_data", training_name="cats", files=[file], **fields)

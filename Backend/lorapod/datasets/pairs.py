@@ -11,11 +11,11 @@ from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 _WORDS = {
-    PartnerKind.CONTROL: "control image",
-    PartnerKind.MASK: "mask",
-    PartnerKind.INPAINT: "inpaint image",
-    PartnerKind.UNCONDITIONAL: "unconditional image",
-    PartnerKind.CLIP_IMAGE: "clip image",
+    PartnerKind.CONTROL: ("a", "control image"),
+    PartnerKind.MASK: ("a", "mask"),
+    PartnerKind.INPAINT: ("an", "inpaint image"),
+    PartnerKind.UNCONDITIONAL: ("an", "unconditional image"),
+    PartnerKind.CLIP_IMAGE: ("a", "CLIP image"),
 }
 
 
@@ -26,12 +26,12 @@ def about_partners(reading: DatasetReading) -> Iterator[str]:
 
 
 def _about_folder(reading: DatasetReading, number: int, files: PartnerFiles) -> Iterator[str]:
-    word, where = _WORDS[files.folder.kind], files.folder.path.name
+    (article, word), where = _WORDS[files.folder.kind], files.folder.path.name
     missing = [item.name for item in reading.items if item.partners[number].file is None]
     if missing and len(missing) == len(reading.items):
         suffixes = " ".join(files.suffixes)
         yield (
-            f"No image has a {word} in {where}: it has the name of its image and ends in {suffixes}, "
+            f"No image has {article} {word} in {where}: it has the name of its image and ends in {suffixes}, "
             f"for example {PurePosixPath(stem_of(missing[0])).name}{files.suffixes[0]}."
         )
     elif missing:
