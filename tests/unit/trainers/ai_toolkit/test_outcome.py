@@ -214,6 +214,122 @@ class TestFailures:
         assert found.message.endswith(".")
         assert found.hint
 
+    @pytest.mark.parametrize(
+        ("said", "words"),
+        [
+            ("ValueError: save_format must be safetensors or diffusers, got foo", "save_format"),
+            ("ValueError: name_or_path must be specified", "name_or_path"),
+            ("ValueError: attn_masking is only supported with flux models currently", "attn_masking"),
+            (
+                "ValueError: gradient_accumulation and gradient_accumulation_steps are mutually exclusive",
+                "exclusive",
+            ),
+            (
+                "ValueError: Cannot use both differential output preservation and blank prompt preservation",
+                "preservation",
+            ),
+            (
+                "ValueError: Cannot bypass guidance embedding and do guidance loss at the same time.",
+                "guidance",
+            ),
+            (
+                "ValueError: All datasets must have cache_text_embeddings set to True when caching",
+                "cache_text",
+            ),
+            ("ValueError: Cannot unload text encoder if training text encoder", "text encoder"),
+            ("ValueError: diff_output_preservation requires a trigger_word to be set", "trigger_word"),
+            (
+                "ValueError: Dataset level batch_size requires buckets to be enabled. Dataset /x has",
+                "buckets",
+            ),
+            ("ValueError: poi is deprecated and is no longer supported", "poi"),
+            ("ValueError: invalid dataset type: slider", "slider"),
+            ("Exception: Control images not supported for non-bucket datasets", "Control images"),
+            ("Exception: Buckets required for video processing", "Buckets"),
+            (
+                "AssertionError: buckets not found on dataset /x, you either need all buckets or none",
+                "buckets",
+            ),
+            ("ValueError: Missing control images for QwenImageEditPlusModel", "control images"),
+            ("ValueError: I2V samples must have a control image", "control image"),
+            ("TypeError: can't multiply sequence by non-int of type 'str'", "num_repeats"),
+            ("ValueError: range() arg 3 must not be zero", "text or 0"),
+            (
+                "TypeError: to() received an invalid combination of arguments - got (str, dtype=str), but",
+                "precision",
+            ),
+            ("ValueError: unknown file extension: .foo", "samples"),
+            ("TypeError: replace() argument 2 must be str, not int", "Text in the config"),
+            ("AttributeError: 'bool' object has no attribute 'strip'", "Text in the config"),
+            (
+                "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 0",
+                "caption is not utf-8",
+            ),
+            ("PIL.UnidentifiedImageError: cannot identify image file '/data/1.png'", "/data/1.png"),
+            ("Exception: Failed to open video file: /data/1.mp4", "/data/1.mp4"),
+            ("Exception: Video loading error (/data/2.mp4): moov atom not found", "/data/2.mp4"),
+            ("json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "JSON"),
+            (
+                "huggingface_hub.errors.LocalTokenNotFoundError: Token is required (`token=True`), but",
+                "published",
+            ),
+            ("EOFError: EOF when reading a line", "published"),
+            ("TypeError: AdamW.__init__() got an unexpected keyword argument 'foo'", "AdamW"),
+            ("ValueError: Invalid learning rate: -1", "learning rate"),
+            ("ValueError: optimizer got an empty parameter list", "trains nothing"),
+            ("RuntimeError: Error(s) in loading state_dict for UNet2DConditionModel:", "architecture"),
+            (
+                "ValueError: Pipeline <class 'X'> expected {'vae'}, but only {'unet'} were passed.",
+                "architecture",
+            ),
+        ],
+    )
+    def test_what_is_the_callers_own(self, run_folder: Path, said: str, words: str) -> None:
+        message = said.partition(": ")[2]
+        for lines in (
+            [f"Error running job: {message}"],
+            ["Traceback (most recent call last):", '  File "/app/ai-toolkit/run.py", line 9, in main', said],
+        ):
+            if said.startswith(("EOF", "Unicode", "json", "huggingface", "PIL")):
+                lines = [said]
+            found = failure(run_folder, *lines)
+            assert found.code is ErrorCode.INVALID_INPUT, lines
+            assert words in f"{found.message} {found.hint}"
+
+    @pytest.mark.parametrize(
+        ("file", "code"),
+        [
+            ("/app/ai-toolkit/toolkit/config_modules.py", ErrorCode.INVALID_INPUT),
+            ("/app/ai-toolkit/jobs/BaseJob.py", ErrorCode.INVALID_INPUT),
+            ("/app/ai-toolkit/toolkit/saving.py", ErrorCode.INTERNAL),
+        ],
+    )
+    def test_a_traceback_that_ends_where_the_config_is_read(
+        self, run_folder: Path, file: str, code: ErrorCode
+    ) -> None:
+        found = failure(
+            run_folder,
+            "Error running job: something new",
+            "Traceback (most recent call last):",
+            '  File "/app/ai-toolkit/run.py", line 120, in main',
+            "    job = get_job(config_file, args.name)",
+            f'  File "{file}", line 1490, in validate',
+            '    raise ValueError("something new")',
+            "ValueError: something new",
+        )
+        assert found.code is code
+        assert "something new" in found.message
+
+    def test_source_code_in_a_traceback_says_nothing(self, run_folder: Path) -> None:
+        found = failure(
+            run_folder,
+            "Traceback (most recent call last):",
+            '  File "/x/no images found in /y", line 1, in main',
+            '    raise ValueError("no images found in " + path)',
+            "RuntimeError: boom",
+        )
+        assert found.code is ErrorCode.INTERNAL
+
     def test_what_ai_toolkit_itself_gives_as_the_reason_goes_first(self, run_folder: Path) -> None:
         found = failure(
             run_folder,
