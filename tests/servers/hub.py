@@ -85,6 +85,7 @@ class HubStandIn:
         app = web.Application(client_max_size=1 << 30, middlewares=[self._middleware])
         route = app.router.add_route
         repo = "{kind:models|datasets}/{owner}/{name}"
+        route("GET", "/api/whoami-v2", self._whoami)
         route("POST", "/api/repos/create", self._create)
         route("POST", "/api/validate-yaml", self._validate_yaml)
         route("POST", f"/api/{repo}/preupload/{{revision}}", self._preupload)
@@ -115,6 +116,11 @@ class HubStandIn:
         ):
             raise web.HTTPUnauthorized(text="Invalid username or password.")
         return await handler(request)
+
+    async def _whoami(self, request: web.Request) -> web.Response:
+        if "Authorization" not in request.headers:
+            raise web.HTTPUnauthorized(text="Invalid username or password.")
+        return web.json_response({"type": "user", "name": "tester", "orgs": []})
 
     def _repo(self, request: web.Request) -> Repo:
         repo = self.repos.get(f"{request.match_info['owner']}/{request.match_info['name']}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AliasChoices, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
@@ -18,6 +20,11 @@ class ModelSettings(BaseSettings):
         description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
     )
     hf_endpoint: str = Field(default=PUBLIC_HUB, description="The HuggingFace Hub, or a mirror of it.")
+    hub_push: Literal["off", "own", "any"] = Field(
+        default="off",
+        description="Where a config's `save.push_to_hub` may publish: nowhere, in the account of HF_TOKEN, or wherever that "
+        "token may write.",
+    )
     hf_hub_offline: bool = Field(default=False, description="Never connect to the HuggingFace Hub.")
     civitai_token: SecretStr | None = Field(
         default=None, description="Civitai API key, sent with downloads from civitai.com only."

@@ -18,6 +18,7 @@ from lorapod.trainers.ai_toolkit.config import (
 from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
+from lorapod.trainers.ai_toolkit.hub_push import HubPush
 from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
 from lorapod.trainers.ai_toolkit.model_families import check_family
 from lorapod.trainers.ai_toolkit.outcome import judge
@@ -51,6 +52,7 @@ class AIToolkitTrainer:
         """Use the installation that the settings name; it may appear and disappear while the worker runs."""
         self._settings = settings
         self._workspace = workspace
+        self._hub_push = HubPush(settings)
 
     def probe(self) -> TrainerStatus:
         """Return whether an installation is there, after two or three looks at the file system."""
@@ -88,6 +90,7 @@ class AIToolkitTrainer:
         validate_config(config, known, problems)
         check_combinations(process, schema, problems)
         check_prompts(process, schema, problems)
+        self._hub_push.check(process.get("save") or {}, problems)
         check_family(process.get("model") or {}, "config.process[0].model", problems)
         problems.raise_any()
         name: str = config["config"]["name"]

@@ -285,13 +285,12 @@ class TestFailures:
         ],
     )
     def test_what_is_the_callers_own(self, run_folder: Path, said: str, words: str) -> None:
-        message = said.partition(": ")[2]
-        for lines in (
-            [f"Error running job: {message}"],
-            ["Traceback (most recent call last):", '  File "/app/ai-toolkit/run.py", line 9, in main', said],
-        ):
-            if said.startswith(("EOF", "Unicode", "json", "huggingface", "PIL")):
-                lines = [said]
+        in_traceback = [
+            "Traceback (most recent call last):",
+            '  File "/app/ai-toolkit/run.py", line 9, in main',
+            said,
+        ]
+        for lines in (in_traceback, [f"Error running job: {said}"]):
             found = failure(run_folder, *lines)
             assert found.code is ErrorCode.INVALID_INPUT, lines
             assert words in f"{found.message} {found.hint}"
