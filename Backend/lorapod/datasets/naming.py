@@ -109,7 +109,7 @@ class NamePlan:
             present: names that the dataset already has: a caption is named after an image of them if they differ only
                 in the case of letters.
         """
-        split = [_split(path) for path in paths]
+        split = _split(paths)
         layout = Layout.of(
             [tuple(parts[:-1]) for parts in split],
             pictures=[suffix_of(parts[-1]) in _PICTURES for parts in split],
@@ -146,9 +146,20 @@ def plain_stem(text: str) -> str:
     return f"{encoded[: STEM_MAX_BYTES - 9].decode(errors='ignore').rstrip()}_{digest}"
 
 
-def _split(path: str) -> Sequence[str]:
-    parts = [unicodedata.normalize("NFC", part) for part in _SEPARATORS.split(path) if part not in {"", "."}]
-    return parts or ["file"]
+def _split(paths: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the parts of each path with composed letters, unless two paths differ in just that."""
+    written = [
+        [part for part in _SEPARATORS.split(path) if part not in {"", "."}] or ["file"] for path in paths
+    ]
+    composed = [[unicodedata.normalize("NFC", part) for part in parts] for parts in written]
+    forms: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for raw, parts in zip(written, composed, strict=True):
+        forms[tuple(parts)].add(raw[-1])
+    twice = {(*path[:-1], path[-1].rpartition(".")[0]) for path, names in forms.items() if len(names) > 1}
+    return [
+        [*parts[:-1], raw[-1]] if (*parts[:-1], parts[-1].rpartition(".")[0]) in twice else parts
+        for raw, parts in zip(written, composed, strict=True)
+    ]
 
 
 def _beside_their_images(sources: Sequence[_Source], present: Iterable[str]) -> Sequence[_Source]:
@@ -254,15 +265,22 @@ def _distinct(sources: Sequence[_Source], stems: Mapping[_Family, str]) -> Seque
     """Return the whole names; a second file of one family and suffix gets a number."""
     seen: Counter[tuple[_Family, str]] = Counter()
     taken = {(place, stem) for (place, _, _), stem in stems.items()}
+    # The stem of the second, third, … file of a family; its captions have the same.
+    numbered = {(family, 1): stem for family, stem in stems.items()}
     names = []
     for source in sources:
         # Control images are looked up with a suffix in small letters, captions too.
         suffix = source.suffix if source.is_picture and not source.place else source.kind
-        stem = stems[source.family]
         seen[source.family, suffix] += 1
-        if (occurrence := seen[source.family, suffix]) > 1:
-            while (source.place, f"{stem}_{occurrence}") in taken:
-                occurrence += 1
-            stem = f"{stem}_{occurrence}"
+        occurrence = number = seen[source.family, suffix]
+        if (source.family, occurrence) not in numbered:
+            while (source.place, stem := f"{stems[source.family]}_{number}") in taken:
+                number += 1
+            taken.add((source.place, stem))
+            numbered[source.family, occurrence] = stem
+        stem = numbered[source.family, occurrence]
+        if not suffix and suffix_of(stem):
+            # A file of no known kind, such as `.png` in a folder, could meet one whose suffix is known.
+            stem += "_"
         names.append("/".join(filter(None, (source.place, stem + suffix))))
     return names

@@ -70,6 +70,7 @@ class TestOrdinaryNames:
     def test_two_that_become_the_same_are_kept_apart(self) -> None:
         assert names(".a.png", ".a.txt", "a.png", "a.txt") == ["a_2.png", "a_2.txt", "a.png", "a.txt"]
         assert names("a_2.png", ".a.png", "a.png") == ["a_2.png", "a_3.png", "a.png"]
+        assert names(*["\x1f.png"] * 3, "\x1e.png") == ["_.png", "__3.png", "__4.png", "__2.png"]
         composed, decomposed = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
         assert names(composed, decomposed) == ["é.png", "é_2.png"]
 
