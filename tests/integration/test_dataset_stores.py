@@ -31,6 +31,17 @@ FILES = {
     "cats/README.md": b"not for trainers",
 }
 
+#: Two folders with the same names, a zip made on Windows, and names that people have.
+FOLDERS = {
+    "cats/set/a/1.png": picture(size=(302, 300)),
+    "cats/set/a/1.TXT": "a café".encode("cp1252"),
+    "cats/set/b/1.png": picture(size=(303, 300)),
+    "cats/set/b/1.caption": b"two",
+    "cats/set/it's me, photo (1).JPG": picture("JPEG", size=(304, 300)),
+    "cats/set/metadata.jsonl": b'{"file_name": "it\'s me, photo (1).JPG", "text": "three"}',
+    "cats/set/w.zip": packed({"w\\1.png": picture(size=(305, 300)), "w\\1.txt": b"four"}),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -41,9 +52,14 @@ class Place:
 
 
 @pytest.fixture
-def s3(s3_server: RunningS3) -> Place:
+def objects(request: pytest.FixtureRequest) -> dict[str, bytes]:
+    return dict(getattr(request, "param", FILES))
+
+
+@pytest.fixture
+def s3(s3_server: RunningS3, objects: dict[str, bytes]) -> Place:
     prefix = secrets.token_hex(6)
-    for key, content in FILES.items():
+    for key, content in objects.items():
         s3_server.put(f"{prefix}/{key}", content)
     return Place(
         dataset={"s3": {"prefix": f"{prefix}/cats"}},
@@ -57,7 +73,7 @@ def s3(s3_server: RunningS3) -> Place:
 
 
 @pytest.fixture
-def supabase(tmp_path: Path) -> Iterator[Place]:
+def supabase(tmp_path: Path, objects: dict[str, bytes]) -> Iterator[Place]:
     with running_supabase() as server:
         server.buckets["loras"] = {}
         settings = Settings(
@@ -70,7 +86,7 @@ def supabase(tmp_path: Path) -> Iterator[Place]:
         ).supabase
         assert location is not None
         with ObjectStores(settings=settings, workspace=Workspace(root=Path())).open(location) as store:
-            for key, content in FILES.items():
+            for key, content in objects.items():
                 (tmp_path / "file").write_bytes(content)
                 store.put_file(tmp_path / "file", key.removeprefix("cats/"))
         yield Place(
@@ -83,9 +99,9 @@ def supabase(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def huggingface() -> Iterator[Place]:
+def huggingface(objects: dict[str, bytes]) -> Iterator[Place]:
     with running_hub() as server:
-        server.repos["someone/cats"] = Repo(private=False, commits=[dict(FILES)])
+        server.repos["someone/cats"] = Repo(private=False, commits=[objects])
         yield Place(
             dataset={"huggingface": {"repo_id": "someone/cats"}},
             settings={"hf_endpoint": server.url, "hf_token": None},
@@ -108,7 +124,8 @@ class Fetching:
         ref = DatasetRef.model_validate(dataset)
         self.fetcher.precheck(ref)
         folder = self.fetcher.fetch(ref, "train_1", stopped=lambda: False, tell=self.told.append).path
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+        paths = (path for path in folder.rglob("*") if path.is_file() and ".lorapod" not in path.parts)
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.mark.parametrize("kind", ["s3", "supabase", "huggingface"])
@@ -127,6 +144,28 @@ def test_a_folder_becomes_a_dataset(kind: str, tmp_path: Path, request: pytest.F
     assert {path: path.stat().st_ino for path in fetching.workspace.training_data.rglob("*.png")} == before
     incoming = fetching.workspace.training_data / ".incoming"
     assert [path for path in incoming.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("objects", [FOLDERS], indirect=True)
+@pytest.mark.parametrize("kind", ["s3", "supabase", "huggingface"])
+def test_nothing_is_lost_by_folders_names_and_forms(
+    kind: str, objects: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(kind)
+    fetching = Fetching(tmp_path / "workspace", place.settings)
+    for _ in range(2):  # the second time out of the first dataset
+        found = fetching.fetch(place.dataset)
+        texts = {name: content.decode() for name, content in found.items() if name.endswith(".txt")}
+        assert texts == {
+            "a__1.txt": "a café",
+            "b__1.txt": "two",
+            "it's me, photo (1).txt": "three",
+            "1.txt": "four",
+        }
+        assert found["a__1.png"] == objects["cats/set/a/1.png"]
+        assert found["b__1.png"] == objects["cats/set/b/1.png"]
+        assert found["1.png"] == picture(size=(305, 300))
+        assert len(found) == 10
 
 
 @pytest.mark.parametrize("kind", ["s3", "supabase", "huggingface"])
