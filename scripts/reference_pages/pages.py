@@ -80,7 +80,7 @@ def actions_page(actions: Sequence[ActionPage], *, shapes: Sequence[Shape] = ())
 def _without_type(shapes: Sequence[Shape]) -> Iterator[str]:
     rows = [(shape.name, shape.summary, f"[`{shape.type}`](#{shape.type})") for shape in shapes]
     yield (
-        "`action` is read as `type`. An input may come without a type, as other handlers take it; the first of these that "
+        "`action` is read as `type`, and an input may be the JSON text of an object. An input may come without a type, as other handlers take it; the first of these that "
         "fits counts, and its answer has the form that its callers know:"
     )
     yield from ("", *table(("input", "known by", "answered by"), rows), "")
