@@ -70,9 +70,11 @@ class UploadResult(Result):
         default=[], description="Images that were converted for the trainer, on copies."
     )
     warnings: list[str] = Field(
+        default=[], description="What was changed, or is not used as its sender may expect; a sentence each."
+    )
+    dataset_warnings: list[str] = Field(
         default=[],
-        description="What was changed, or is not used as its sender may expect, and what you should know of the "
-        "dataset as it is now; a sentence each.",
+        description="What you should know of the whole dataset as it is now, but need not change; a sentence each.",
     )
 
 
@@ -102,6 +104,7 @@ async def upload_training_data(
         renamed=dict(receipt.renamed),
         fixed=list(receipt.fixed),
         warnings=list(receipt.warnings),
+        dataset_warnings=list(summary.warnings),
     )
 
 

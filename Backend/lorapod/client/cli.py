@@ -69,6 +69,7 @@ COMMANDS = {
         transfer.download,
         datasets.datasets,
         datasets.dataset,
+        datasets.inspect,
         remove.rm,
         remove.du,
     ),

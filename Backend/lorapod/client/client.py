@@ -24,11 +24,12 @@ class Client(QueueClient):
         training_name: str,
         *,
         trigger_word: str | None = None,
+        fix: bool = False,
         on_progress: upload.OnUpload | None = None,
     ) -> upload.UploadedDataset:
         """Upload a folder's images, captions, videos and zips; see `upload.upload_dataset`."""
         return upload.upload_dataset(
-            self, Path(folder), training_name, trigger_word=trigger_word, on_progress=on_progress
+            self, Path(folder), training_name, trigger_word=trigger_word, fix=fix, on_progress=on_progress
         )
 
     def bulk_download(

@@ -57,6 +57,10 @@ class UploadedDataset:
     rejected: Sequence[dict[str, Any]]
     #: Names in the folder that cannot be part of a dataset and were not sent; hidden files are not listed.
     skipped: Sequence[str]
+    #: Images that were converted on the worker: `{name, what}` each.
+    fixed: Sequence[dict[str, Any]] = ()
+    #: What the person should know of the dataset, a sentence each.
+    warnings: Sequence[str] = ()
 
 
 OnUpload = Callable[[UploadProgress], None]
@@ -68,6 +72,7 @@ def upload_dataset(
     training_name: str,
     *,
     trigger_word: str | None = None,
+    fix: bool = False,
     on_progress: OnUpload | None = None,
 ) -> UploadedDataset:
     """Upload the images, captions, videos and zips in `folder`, but not those in folders below it.
@@ -80,6 +85,7 @@ def upload_dataset(
         folder: the folder with the files.
         training_name: the dataset's name on the worker.
         trigger_word: added to captions that lack it.
+        fix: have copies converted of images that trainers see otherwise than a person does.
         on_progress: called after each request.
 
     Raises:
@@ -88,7 +94,8 @@ def upload_dataset(
         LorapodError: the worker does not answer, or refuses the dataset.
     """
     paths, skipped = _dataset_files(folder)
-    session = _Upload(client, training_name, trigger_word, paths, on_progress)
+    options = {"training_name": training_name, "trigger_word": trigger_word, "fix": fix or None}
+    session = _Upload(client, options, paths, on_progress)
     session.send()
     answer = session.answer
     return UploadedDataset(
@@ -100,6 +107,9 @@ def upload_dataset(
         total_bytes=answer["total_bytes"],
         rejected=tuple(session.rejected),
         skipped=tuple(skipped),
+        fixed=tuple(session.fixed),
+        # Each answer tells of its own files, and of the whole dataset.
+        warnings=tuple(dict.fromkeys((*session.warnings, *answer.get("dataset_warnings", ())))),
     )
 
 
@@ -120,20 +130,20 @@ class _Upload:
     def __init__(
         self,
         client: QueueClient,
-        training_name: str,
-        trigger_word: str | None,
+        options: dict[str, Any],
         paths: list[Path],
         on_progress: OnUpload | None,
     ) -> None:
         self._client = client
-        self._training_name = training_name
-        self._trigger_word = trigger_word
+        self._options = {name: value for name, value in options.items() if value is not None}
         self._paths = paths
         self._on_progress = on_progress
         self._total_bytes = sum(path.stat().st_size for path in paths)
         self._files = 0
         self._sent_bytes = 0
         self.rejected: list[dict[str, Any]] = []
+        self.fixed: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
         self.answer: dict[str, Any] = {}
 
     def send(self) -> None:
@@ -166,7 +176,7 @@ class _Upload:
         if all(path.stat().st_size < _ASK_FIRST_BYTES for path in self._paths):
             return {}
         try:
-            files = list_files(self._client, f"training_data/{self._training_name}")
+            files = list_files(self._client, f"training_data/{self._options['training_name']}")
         except NotFoundError:
             return {}
         return {file["name"]: file for file in files}
@@ -203,13 +213,10 @@ class _Upload:
         self._report(1, 0)
 
     def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        self.answer = self._client.call(
-            "upload_training_data",
-            training_name=self._training_name,
-            files=entries,
-            trigger_word=self._trigger_word,
-        )
+        self.answer = self._client.call("upload_training_data", files=entries, **self._options)
         self.rejected += self.answer.get("rejected", ())
+        self.fixed += self.answer.get("fixed", ())
+        self.warnings += self.answer.get("warnings", ())
         return self.answer
 
     def _report(self, files: int, size_bytes: int) -> None:

@@ -137,7 +137,7 @@ class DatasetLibrary:
             rejected=area.refusals.files,
             renamed=area.renamed,
             fixed=area.fixed,
-            warnings=[*area.notes, *summary.warnings],
+            warnings=area.notes,
         )
 
     def find(self, source: DatasetRef) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 from tests.unit.datasets.library_bench import picture
+from tests.unit.datasets.test_fix import clear_png
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
@@ -173,6 +174,17 @@ async def test_the_seeds_upload_still_works(bench: Bench) -> None:
         "width": 8,
         "height": 6,
     }
+
+
+async def test_an_upload_says_what_trainers_see_otherwise_and_what_was_fixed(bench: Bench) -> None:
+    clear, sentence = clear_png(), "1 image has transparency, which trainers see as black: a.png."
+    files = [{"filename": "a.png", "content": base64.b64encode(clear).decode()}]
+    answer = await bench.ask("upload_training_data", training_name="matt", files=files)
+    assert sentence in answer["dataset_warnings"]
+    assert answer["fixed"] == []
+    answer = await bench.ask("upload_training_data", training_name="matt", files=files, fix=True)
+    assert answer["fixed"] == [{"name": "a.png", "what": "laid on white"}]
+    assert sentence not in answer["dataset_warnings"]
 
 
 async def test_an_upload_without_a_name_is_answered_with_one(bench: Bench) -> None:

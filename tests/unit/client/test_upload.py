@@ -261,3 +261,27 @@ def test_nothing_to_send_is_told_before_anything_is_asked(
     with pytest.raises(FileNotFoundError):
         client.upload_dataset(tmp_path / name, "style")
     assert queue.requests == []
+
+
+def test_warnings_of_all_answers_and_the_last_look_at_the_dataset_are_returned(
+    queue: FakeQueue, client: Client, dataset: WorkerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_module, "BATCH_MAX_BYTES", 5_000)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"x" * 500)
+    asked: list[dict[str, Any]] = []
+
+    def upload(wish: dict[str, Any]) -> dict[str, Any]:
+        asked.append(wish)
+        name = wish["files"][0]["filename"]
+        return dataset.upload(wish) | {
+            "warnings": [f"{name} was renamed."],
+            "dataset_warnings": [f"{len(asked)} images are small."],
+            "fixed": [{"name": name, "what": "laid on white"}],
+        }
+
+    queue.actions["upload_training_data"] = upload
+    uploaded = client.upload_dataset(tmp_path, "cat", fix=True)
+    assert [one["fix"] for one in asked] == [True, True]
+    assert uploaded.warnings == ("a.png was renamed.", "b.png was renamed.", "2 images are small.")
+    assert [fixed["name"] for fixed in uploaded.fixed] == ["a.png", "b.png"]

@@ -7,12 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.commands.screen import size
-from lorapod.client.commands.session import AsJson, open_session
+from lorapod.client.commands.session import AsJson, ExitCode, open_session
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of the dataset.")]
 
 #: Characters of a caption in a table.
 _CAPTION_CHARACTERS = 60
+
+#: The code of the problem that images have which no trainer can read.
+_UNREADABLE = "unreadable"
 
 
 def datasets(context: typer.Context, *, as_json: AsJson = False) -> None:
@@ -99,3 +102,29 @@ def dataset(
 
 def _size(item: dict[str, Any]) -> str:
     return f"{item['width']}x{item['height']}" if "width" in item else "?"
+
+
+def inspect(
+    context: typer.Context,
+    name: DatasetArgument,
+    *,
+    resolution: Annotated[
+        list[int] | None,
+        typer.Option(help="Resolution of the training, for the buckets. Repeat it for several."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is odd about a dataset, and what trainers see otherwise than you; exit with 1 if a file prevents a training."""
+    with open_session(context, as_json=as_json) as session:
+        asked: dict[str, Any] = {"training_name": name, "thumbnail_px": 0, "limit": 1}
+        asked |= {"resolution": resolution} if resolution else {}
+        page = session.client.call("dataset", **asked)
+        session.screen.warn(problem["message"] for problem in page["problems"])
+        if as_json:
+            session.screen.answer({key: page[key] for key in page if key not in {"items", "next_cursor"}})
+        session.screen.line(
+            f"{page['path']}: {page['images']} images, {page['videos']} videos, {page['captions']} captions, "
+            f"{size(page['total_bytes'])}"
+        )
+        if any(problem["code"] == _UNREADABLE for problem in page["problems"]):
+            raise typer.Exit(ExitCode.FAILED)

@@ -44,9 +44,19 @@ def follow(
     with Live(console=screen.console, auto_refresh=False) as live:
 
         def draw(process: dict[str, Any]) -> None:
+            warn_of_dataset(screen, process)
             live.update(Group(panel(process, losses.now(process)), HOW_TO_LEAVE), refresh=True)
 
         return client.wait(process_id, on_progress=draw, interval_s=interval_s, check=False)
+
+
+def warn_of_dataset(screen: Screen, answer: Mapping[str, Any]) -> None:
+    """Print what an answer says about its dataset, as far as it was not printed before."""
+    dataset = answer.get("dataset") or {}
+    screen.warn(dataset.get("warnings", ()))
+    screen.note(
+        f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}" for fixed in dataset.get("fixed", ())
+    )
 
 
 def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType:
@@ -125,6 +135,7 @@ class _Lines:
         self._last: tuple[Any, ...] = ()
 
     def __call__(self, process: dict[str, Any]) -> None:
+        warn_of_dataset(self._screen, process)
         now = (process["status"], process.get("phase"), process["progress"]["step"])
         if now == self._last:
             return

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lorapod.client.commands.wording import with_commands
 from lorapod.client.errors import LorapodError
 
 #: Columns of an output that is no terminal: a program reads it line by line, so tables must not wrap there.
@@ -31,13 +33,15 @@ STATUS_STYLES = {
 class Screen:
     """The terminal. Answers go to stdout; warnings and errors go to stderr, so that a pipe gets the answer alone."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
-        """With `as_json`, print JSON only."""
+    def __init__(self, *, as_json: bool = False, context: typer.Context | None = None) -> None:
+        """With `as_json`, print JSON only; warnings are in the words of the command in `context`."""
         self.as_json = as_json
         self.console = Console(
             highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
         )
         self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._context = context
+        self._said: set[str] = set()
 
     def answer(self, answer: Mapping[str, Any]) -> None:
         """Print an answer as JSON, in colours for people."""
@@ -52,9 +56,19 @@ class Screen:
             self.console.print(escape(text))
 
     def warn(self, warnings: Iterable[str]) -> None:
-        """Print warnings to stderr."""
+        """Print warnings to stderr, each once, with the command's options in place of the request's fields."""
         for warning in warnings:
-            self.aside.print(f"[yellow]warning:[/] {escape(warning)}")
+            if warning not in self._said:
+                self._said.add(warning)
+                text = warning if self._context is None else with_commands(warning, self._context)
+                self.aside.print(f"[yellow]warning:[/] {escape(text)}")
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Print what was done beside the answer to stderr, each once."""
+        for note in notes:
+            if note not in self._said:
+                self._said.add(note)
+                self.aside.print(escape(note))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()

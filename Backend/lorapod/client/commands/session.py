@@ -91,7 +91,7 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSe
     Raises:
         typer.Exit: there was an error, or Ctrl-C was pressed.
     """
-    screen = Screen(as_json=as_json)
+    screen = Screen(as_json=as_json, context=context)
     connection: Connection = context.obj
     try:
         with connection.client() as client:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lorapod.client.commands.live import follow
+from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.commands.wording import with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
@@ -42,6 +42,14 @@ DatasetUrlOption = Annotated[
     list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
 ]
 DatasetRepoOption = Annotated[str | None, typer.Option(help="Dataset repository on the HuggingFace Hub.")]
+FixOption = Annotated[
+    bool,
+    typer.Option(
+        "--fix",
+        help="Convert fetched images that trainers see otherwise than you, e.g. transparency; with --dataset-url "
+        "and --dataset-repo.",
+    ),
+]
 NameOption = Annotated[str | None, typer.Option(help="Name of the model, if the config has none.")]
 ModelOption = Annotated[str | None, typer.Option(help="Base model to use instead of the preset's.")]
 TriggerWordOption = Annotated[str | None, typer.Option(help="Word that stands for the subject in prompts.")]
@@ -85,6 +93,7 @@ def train(
     dataset: DatasetOption = None,
     dataset_url: DatasetUrlOption = None,
     dataset_repo: DatasetRepoOption = None,
+    fix: FixOption = False,
     name: NameOption = None,
     model: ModelOption = None,
     trigger_word: TriggerWordOption = None,
@@ -109,7 +118,7 @@ def train(
         "preset": preset,
         "tier": tier,
         "config": None if config is None else config.read_text("utf-8"),
-        "dataset": _dataset(dataset, dataset_url, dataset_repo),
+        "dataset": _dataset(dataset, dataset_url, dataset_repo, fix=fix),
         "name": name,
         "model": model,
         "trigger_word": trigger_word,
@@ -141,6 +150,7 @@ def ended(process: dict[str, Any]) -> None:
 def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
     session.screen.warn(training.started.get("warnings", ()))
+    warn_of_dataset(session.screen, training.started)
     if follow_it:
         ended(follow(session.client, training.process_id, session.screen))
         return
@@ -152,6 +162,7 @@ def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) 
 def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, Any]) -> None:
     answer = session.client.call("train", dry_run=True, **fields)
     session.screen.warn(answer["warnings"])
+    warn_of_dataset(session.screen, answer)
     if session.screen.as_json:
         session.screen.answer(answer)
     elif answer["accepted"]:
@@ -166,7 +177,9 @@ def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, 
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _dataset(name: str | None, urls: list[str] | None, repo: str | None) -> dict[str, Any] | None:
+def _dataset(
+    name: str | None, urls: list[str] | None, repo: str | None, *, fix: bool
+) -> dict[str, Any] | None:
     named = {
         key: value
         for key, value in {
@@ -181,7 +194,12 @@ def _dataset(name: str | None, urls: list[str] | None, repo: str | None) -> dict
             "name the dataset with only one of --dataset, --dataset-url and --dataset-repo",
             param_hint="--dataset",
         )
-    return named or None
+    if fix and (not named or name is not None):
+        raise typer.BadParameter(
+            "images on the worker are left as they are; upload them again with `lorapod upload --fix`",
+            param_hint="--fix",
+        )
+    return {**named, "fix": True} if fix else named or None
 
 
 def _one_or_more(sides: list[int] | None) -> int | list[int] | None:

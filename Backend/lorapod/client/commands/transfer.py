@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from lorapod.client.commands.screen import Screen, moment, size
-from lorapod.client.commands.session import AsJson, open_session
+from lorapod.client.commands.session import AsJson, ExitCode, open_session
 from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadProgress
+from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
 
 
 def upload(
@@ -26,9 +27,17 @@ def upload(
     training_name: Annotated[str, typer.Argument(help="Name of the dataset on the worker.")],
     *,
     trigger_word: Annotated[str | None, typer.Option(help="Word to add to captions that lack it.")] = None,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Convert images that trainers see otherwise than you: transparency, 16 bits, animation, CMYK, "
+            "colour profiles. Only the copies on the worker are changed.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a folder of images and captions as a dataset."""
+    """Upload a folder of images and captions as a dataset; exit with 1 if images were refused."""
     with open_session(context, as_json=as_json) as session:
         with _bar(session.screen) as bar:
             task = bar.add_task(str(folder), total=None)
@@ -37,19 +46,30 @@ def upload(
                 bar.update(task, total=now.total_bytes, completed=now.sent_bytes)
 
             dataset = session.client.upload_dataset(
-                folder, training_name, trigger_word=trigger_word, on_progress=show
+                folder, training_name, trigger_word=trigger_word, fix=fix, on_progress=show
             )
         session.screen.warn(f"{bad['filename']}: {bad['error']}" for bad in dataset.rejected)
         session.screen.warn(
             f"{name!r} cannot be part of a dataset and was not sent: use images, videos, captions or a zip."
             for name in dataset.skipped
         )
+        session.screen.warn(dataset.warnings)
         if as_json:
             session.screen.answer(asdict(dataset))
+        for fixed in dataset.fixed:
+            session.screen.line(f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}")
         session.screen.line(
             f"{dataset.training_name}: {dataset.images} images, {dataset.captions} captions, "
             f"{len(dataset.images_without_caption)} images without one, {size(dataset.total_bytes)}"
         )
+        if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _is_picture(name: str) -> bool:
+    """Return whether pictures or clips are lost with a file of that name."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in IMAGE_SUFFIXES | CONVERTED_SUFFIXES | VIDEO_SUFFIXES or is_archive_name(name)
 
 
 def files(

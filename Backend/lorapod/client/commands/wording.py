@@ -24,6 +24,7 @@ _OPTIONS: Final = {
 #: The commands of actions that hints name.
 _COMMANDS: Final = {
     "upload_training_data": "upload",
+    "dataset": "inspect",
     "list_files": "files",
     "download_file": "download",
     "process_status": "status",
@@ -44,7 +45,12 @@ def for_a_person(error: LorapodError, context: typer.Context) -> None:
         if field := detail.get("field"):
             error.message = error.message.replace(f"{field}: ", f"{_option(field, context)}: ")
     error.details = tuple(with_options(error.details, context))
-    error.hint = _NAME.sub(lambda found: f"`{_said(found[1], context)}`", error.hint)
+    error.hint = with_commands(error.hint, context)
+
+
+def with_commands(text: str, context: typer.Context) -> str:
+    """Return a sentence with commands and options in place of the actions and fields that it names."""
+    return _NAME.sub(lambda found: f"`{_said(found[1], context)}`", text)
 
 
 def with_options(details: Iterable[Mapping[str, Any]], context: typer.Context) -> list[dict[str, Any]]:

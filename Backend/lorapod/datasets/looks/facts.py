@@ -12,23 +12,27 @@ from lorapod.safety import images
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFacts:
-    """One image: how it looks to a trainer, or why no trainer can read it."""
+class FileFacts:
+    """What every look says."""
 
-    look: ImageLook | None
-    #: A sentence if there is no look.
+    #: Why no trainer can read the file, in a sentence.
     error: str = ""
-    #: Whether the file alone is the reason, so that another look would find the same.
+    #: Whether another look at the same file would find the same: it was read.
     lasting: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionFacts:
+class ImageFacts(FileFacts):
+    """One image: how it looks to a trainer; no look if none can read it."""
+
+    look: ImageLook | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionFacts(FileFacts):
     """One caption."""
 
     empty: bool = False
-    #: Why no trainer can read it, in a sentence.
-    error: str = ""
 
 
 def facts_of_image(path: Path, name: str, *, decode_alpha: bool) -> ImageFacts:

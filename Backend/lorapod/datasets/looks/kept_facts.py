@@ -1,4 +1,4 @@
-"""Facts about images, kept between looks: a file that has not changed is not opened again."""
+"""Facts about files, kept between looks: a file that has not changed is not opened again."""
 
 from __future__ import annotations
 
@@ -6,41 +6,47 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from lorapod.datasets.item import FoundFile
-from lorapod.datasets.looks.facts import ImageFacts
+from lorapod.datasets.looks.facts import FileFacts
 
-#: Images of which facts are kept: two of the largest datasets. One takes half a kilobyte.
+#: Files of which facts are kept: two of the largest datasets. One takes half a kilobyte.
 _FACTS_MAX = 40_000
 
 _Key = tuple[Path, int, int]
+_Facts = TypeVar("_Facts", bound=FileFacts)
 
 
-class KeptFacts:
+class KeptFacts(Generic[_Facts]):
     """Facts by path, size and time of change; the oldest are forgotten. Threads may share it."""
 
     def __init__(self, most: int = _FACTS_MAX) -> None:
-        """Keep the facts of so many images at most."""
+        """Keep the facts of so many files at most."""
         self._most = most
-        self._facts: OrderedDict[_Key, ImageFacts] = OrderedDict()
+        self._facts: OrderedDict[_Key, _Facts] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(
-        self, file: FoundFile, look: Callable[[FoundFile], ImageFacts], *, complete: bool = True
-    ) -> ImageFacts:
+        self,
+        file: FoundFile,
+        look: Callable[[FoundFile], _Facts],
+        *,
+        suffices: Callable[[_Facts], bool] = lambda _: True,
+    ) -> _Facts:
         """Return the facts about the file, from an earlier look if it has not changed since.
 
         Args:
-            file: the image.
-            look: opens it. Its facts are kept unless they say that it cannot be read now.
-            complete: if True, facts from a look that did not go through an alpha channel do not suffice.
+            file: as it was listed.
+            look: opens it. Its facts are kept if they are lasting.
+            suffices: whether earlier facts say enough.
         """
         key = (file.path, file.size_bytes, file.mtime_ns)
         with self._lock:
             known = self._facts.get(key)
             if known is not None:
                 self._facts.move_to_end(key)
-        if known is not None and not (complete and known.look is not None and known.look.transparent is None):
+        if known is not None and suffices(known):
             return known
         facts = look(file)
         if facts.lasting:

@@ -25,7 +25,8 @@ _READS_AT_A_TIME = 16
 _DECODED_IMAGES_MAX = 200
 
 #: Of the worker, for all datasets.
-_KEPT = KeptFacts()
+_IMAGES: KeptFacts[ImageFacts] = KeptFacts()
+_CAPTIONS: KeptFacts[CaptionFacts] = KeptFacts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ class DatasetLook:
             for side in self.entry.resolution
         ]
         yield from (finding.message for finding in look_findings(self.looks, rules))
+        if any(look.fixable for look in self.looks.values()):
+            yield "Send these images again with `fix` to have copies of them converted."
         opaque = [
             partner.name
             for partner, facts in self.partners
@@ -94,11 +97,7 @@ def look_into(reading: DatasetReading) -> DatasetLook:
         second = list(pool.map(_partner, partners))
         seen = list(pool.map(partial(_image, decode_alpha=False), [item.file for item in images]))
         read = list(pool.map(_caption, captions))
-        unknown = [
-            place
-            for place, facts in enumerate(seen)
-            if facts.look is not None and facts.look.transparent is None
-        ][:_DECODED_IMAGES_MAX]
+        unknown = [place for place, facts in enumerate(seen) if not _is_complete(facts)][:_DECODED_IMAGES_MAX]
         decoded = pool.map(partial(_image, decode_alpha=True), [images[place].file for place in unknown])
         for place, facts in zip(unknown, decoded, strict=True):
             seen[place] = facts
@@ -124,7 +123,11 @@ def _image(file: FoundFile, *, decode_alpha: bool) -> ImageFacts:
         except OSError as error:
             return ImageFacts(look=None, error=_unreadable(file, error), lasting=False)
 
-    return _KEPT.get(file, look, complete=decode_alpha)
+    return _IMAGES.get(file, look, suffices=_is_complete if decode_alpha else lambda _: True)
+
+
+def _is_complete(facts: ImageFacts) -> bool:
+    return facts.look is None or facts.look.transparent is not None
 
 
 def _partner(partner: Partner) -> ImageFacts:
@@ -133,10 +136,14 @@ def _partner(partner: Partner) -> ImageFacts:
 
 
 def _caption(file: FoundFile) -> CaptionFacts:
+    return _CAPTIONS.get(file, _read_caption)
+
+
+def _read_caption(file: FoundFile) -> CaptionFacts:
     try:
         return facts_of_caption(file.path, file.name)
     except OSError as error:
-        return CaptionFacts(error=_unreadable(file, error))
+        return CaptionFacts(error=_unreadable(file, error), lasting=False)
 
 
 def _unreadable(file: FoundFile, error: OSError) -> str:

@@ -467,3 +467,108 @@ class TestPresets:
         assert complete_preset("flux-d") == ["flux-dev"]
         assert len(complete_preset("")) == len(PRESET_NAMES)
         assert not queue.inputs
+
+
+TRANSPARENT = "1 image has transparency, which trainers see as black: a.png."
+SEND_AGAIN = "Send these images again with `fix` to have copies of them converted."
+
+
+def uploaded(**more: Any) -> dict[str, Any]:
+    return {
+        "training_name": "cat",
+        "path": "training_data/cat",
+        "files": [{"filename": "a.png", "received_bytes": 1}],
+        "images": 1,
+        "captions": 0,
+        "images_without_caption": ["a.png"],
+        "total_bytes": 1,
+        "rejected": [],
+        **more,
+    }
+
+
+class TestWarningsReachThePerson:
+    @pytest.fixture(autouse=True)
+    def _pictures(self, tmp_path: Path) -> None:
+        (tmp_path / "cat").mkdir()
+        (tmp_path / "cat" / "a.png").write_bytes(b"picture")
+
+    def test_an_upload_prints_each_once_and_ends_well(self, call: Any, queue: FakeQueue) -> None:
+        queue.actions["upload_training_data"] = lambda _: uploaded(
+            warnings=["Folders were joined."], dataset_warnings=[TRANSPARENT, SEND_AGAIN, TRANSPARENT]
+        )
+        told = call("upload", "cat", "cat")
+        assert told.count(TRANSPARENT) == 1
+        assert "warning: Folders were joined." in told
+        assert "Send these images again with `--fix`" in told
+
+    def test_fix_is_asked_for_and_what_was_done_is_said(self, call: Any, queue: FakeQueue) -> None:
+        fixed = [
+            {"name": "a.png", "what": "laid on white"},
+            {"name": "b.jpg", "what": "converted from HEIC", "sent_as": "b.heic"},
+        ]
+        queue.actions["upload_training_data"] = lambda _: uploaded(fixed=fixed)
+        told = call("upload", "cat", "cat", "--fix")
+        assert queue.inputs[-1]["fix"] is True
+        assert "a.png: laid on white" in told
+        assert "b.heic: converted from HEIC" in told
+
+    @pytest.mark.parametrize(
+        ("filename", "code"), [("b.png", 1), ("b.heic", 1), ("b.zip", 1), ("b.mp4", 1), ("b.txt", 0)]
+    )
+    def test_an_upload_ends_with_one_if_pictures_were_refused(
+        self, call: Any, queue: FakeQueue, filename: str, code: int
+    ) -> None:
+        bad = {"filename": filename, "code": "invalid_input", "error": f"{filename} is damaged."}
+        queue.actions["upload_training_data"] = lambda _: uploaded(rejected=[bad])
+        told = call("upload", "cat", "cat", code=code)
+        assert f"{filename} is damaged." in told
+        assert "cat: 1 images" in told
+
+    def test_a_training_prints_those_of_its_dataset(self, call: Any, queue: FakeQueue) -> None:
+        dataset = {"path": "training_data/cat", "warnings": [TRANSPARENT], "fixed": []}
+        answer = {"process_id": "train_0123456789ab", "status": "queued", "dataset": dataset}
+        queue.states = [{"status": "COMPLETED", "output": answer}]
+        assert call("train", "--preset", "sd15", "--dataset", "cat").count(TRANSPARENT) == 1
+
+    def test_so_does_a_dry_run(self, call: Any, queue: FakeQueue) -> None:
+        dataset = {"path": "training_data/cat", "warnings": [TRANSPARENT]}
+        answer = {"accepted": True, "trainer": "builtin", "warnings": [TRANSPARENT], "dataset": dataset}
+        queue.actions["train"] = lambda _: answer
+        assert call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run").count(TRANSPARENT) == 1
+
+    def test_those_of_a_fetched_dataset_come_while_it_is_followed(self, call: Any, queue: FakeQueue) -> None:
+        fixed = [{"name": "b.png", "what": "converted from GIF", "sent_as": "b.gif"}]
+        process = {
+            "process_id": "train_0123456789ab",
+            "status": "completed",
+            "progress": {"step": 1},
+            "dataset": {"path": "training_data/x", "warnings": [TRANSPARENT], "fixed": fixed},
+        }
+        started = {"process_id": "train_0123456789ab", "status": "queued", "dataset": {"path": "x"}}
+        queue.states = [{"status": "COMPLETED", "output": started}]
+        queue.actions["process_status"] = lambda _: process
+        arguments = ("--dataset-url", "https://example.com/cat.zip", "--fix", "--follow")
+        told = call("train", "--preset", "sd15", *arguments)
+        assert queue.inputs[0]["dataset"] == {"urls": ["https://example.com/cat.zip"], "fix": True}
+        assert told.count(TRANSPARENT) == 1
+        assert told.count("b.gif: converted from GIF") == 1
+
+    def test_fix_of_a_dataset_on_the_worker_says_what_to_do_instead(self, call: Any) -> None:
+        told = call("train", "--preset", "sd15", "--dataset", "cat", "--fix", code=2)
+        assert "lorapod upload --fix" in told
+
+    def test_inspect_prints_them_with_the_counts(self, call: Any, queue: FakeQueue) -> None:
+        problem = {"code": "transparent", "message": TRANSPARENT, "names": ["a.png"]}
+        looked = {**uploaded(), "videos": 2, "items": [], "problems": [problem, problem]}
+        queue.actions["dataset"] = lambda _: looked
+        told = call("inspect", "cat", "--resolution", "512")
+        wanted = {"training_name": "cat", "thumbnail_px": 0, "limit": 1, "resolution": [512]}
+        assert queue.inputs[-1] == {"type": "dataset", **wanted}
+        assert told.count(TRANSPARENT) == 1
+        assert "training_data/cat: 1 images, 2 videos, 0 captions, 1 B" in told
+
+    def test_inspect_ends_with_one_if_a_file_prevents_a_training(self, call: Any, queue: FakeQueue) -> None:
+        problem = {"code": "unreadable", "message": "b.png is cut off.", "names": ["b.png"]}
+        queue.actions["dataset"] = lambda _: {**uploaded(), "videos": 0, "items": [], "problems": [problem]}
+        assert "b.png is cut off." in call("inspect", "cat", code=1)

@@ -28,42 +28,42 @@ class Looks:
 
 
 def test_a_file_that_has_not_changed_is_opened_once() -> None:
-    kept, look = KeptFacts(), Looks()
+    kept, look = KeptFacts[ImageFacts](), Looks()
     assert [kept.get(file(), look) for _ in range(3)] == [PLAIN] * 3
     assert look.opened == ["a.png"]
 
 
 def test_another_time_or_size_is_another_file() -> None:
-    kept, look = KeptFacts(), Looks()
+    kept, look = KeptFacts[ImageFacts](), Looks()
     for one in (file(), file(mtime_ns=2), file(size_bytes=8), file("b.png")):
         kept.get(one, look)
     assert len(look.opened) == 4
 
 
 def test_what_failed_for_another_reason_than_the_file_is_tried_again() -> None:
-    kept, look = KeptFacts(), Looks(ImageFacts(look=None, error="away", lasting=False))
+    kept, look = KeptFacts[ImageFacts](), Looks(ImageFacts(look=None, error="away", lasting=False))
     kept.get(file(), look)
     kept.get(file(), look)
     assert len(look.opened) == 2
 
 
 def test_a_damaged_file_is_opened_once() -> None:
-    kept, look = KeptFacts(), Looks(ImageFacts(look=None, error="cut off"))
+    kept, look = KeptFacts[ImageFacts](), Looks(ImageFacts(look=None, error="cut off"))
     kept.get(file(), look)
     kept.get(file(), look)
     assert len(look.opened) == 1
 
 
-def test_a_look_without_the_pixels_does_not_suffice_for_one_with_them() -> None:
-    kept = KeptFacts()
-    assert kept.get(file(), Looks(UNDECODED), complete=False) == UNDECODED
-    assert kept.get(file(), Looks(PLAIN), complete=False) == UNDECODED
-    assert kept.get(file(), Looks(PLAIN)) == PLAIN
-    assert kept.get(file(), Looks(UNDECODED), complete=False) == PLAIN
+def test_what_does_not_suffice_is_looked_at_again() -> None:
+    kept: KeptFacts[ImageFacts] = KeptFacts()
+    assert kept.get(file(), Looks(UNDECODED)) == UNDECODED
+    assert kept.get(file(), Looks(PLAIN)) == UNDECODED
+    assert kept.get(file(), Looks(PLAIN), suffices=lambda facts: facts != UNDECODED) == PLAIN
+    assert kept.get(file(), Looks(UNDECODED)) == PLAIN
 
 
 def test_the_oldest_are_forgotten() -> None:
-    kept, look = KeptFacts(most=2), Looks()
+    kept, look = KeptFacts[ImageFacts](most=2), Looks()
     for name in ("a", "b", "a", "c", "a", "b"):
         kept.get(file(name), look)
     assert look.opened == ["a", "b", "c", "b"]
