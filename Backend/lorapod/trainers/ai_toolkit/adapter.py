@@ -59,6 +59,12 @@ class AIToolkitTrainer:
         installation, detail = configured_installation(self._settings, self._workspace)
         if installation is None:
             return TrainerStatus(available=False, detail=detail)
+        described = toolkit_schema().version
+        if installation.version is not None and installation.version != described:
+            detail = (
+                f"{detail} This worker knows the configs of version {described}: send strict: false for keys that "
+                "another version has."
+            )
         return TrainerStatus(available=True, version=installation.version, detail=detail)
 
     def prepare(self, request: TrainingRequest) -> TrainingPlan:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.port import TrainingPlan
 
@@ -147,3 +149,18 @@ class TestSchema:
     def test_a_key_that_is_none(self) -> None:
         with pytest.raises(KeyError):
             toolkit_schema().key("train.stepz")
+
+
+class TestVersions:
+    def test_the_version_that_the_schema_describes(self, trainer: AIToolkitTrainer) -> None:
+        assert "strict" not in trainer.probe().detail
+
+    @pytest.mark.parametrize("version", ["0.12.27", "0.11.0"])
+    def test_another_version_is_named(self, trainer: AIToolkitTrainer, toolkit: Path, version: str) -> None:
+        (toolkit / "version.py").write_text(f'VERSION = "{version}"\n')
+        status = trainer.probe()
+        assert status.available
+        assert status.version == version
+        assert "0.12.26" in status.detail
+        assert version in status.detail
+        assert "strict: false" in status.detail
