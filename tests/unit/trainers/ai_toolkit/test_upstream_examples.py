@@ -67,15 +67,17 @@ def filled(value: Any, key: str, places: dict[str, str]) -> Any:
         return {inner: filled(part, inner, places) for inner, part in value.items()}
     if isinstance(value, list):
         return [filled(part, key, places) for part in value]
-    if not isinstance(value, str):
-        return value
-    if "--ctrl_img /path/" in value:
-        return value.partition("--ctrl_img ")[0] + f"--ctrl_img {places['image']}"
-    if not value.startswith(("/path/", "/local/", "/home/", "/mnt/")):
-        return value
+    return _filled_text(value, key, places) if isinstance(value, str) else value
+
+
+def _filled_text(text: str, key: str, places: dict[str, str]) -> str:
+    if "--ctrl_img /path/" in text:
+        return text.partition("--ctrl_img ")[0] + f"--ctrl_img {places['image']}"
+    if not text.startswith(("/path/", "/local/", "/home/", "/mnt/")):
+        return text
     if key == "log_dir":
         return "tensorboard"
-    ending = Path(value).suffix
+    ending = Path(text).suffix
     return places["weights" if ending == SUFFIX else "image" if ending else "folder"]
 
 

@@ -6,20 +6,21 @@ The first ones are those on which the real AI Toolkit ended late, or trained som
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import yaml
 from PIL import Image
+from tests.unit.trainers.ai_toolkit.conftest import CONFIG
 
 from lorapod.errors import ErrorCode, WorkerError
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.port import TrainingPlan
 from lorapod.workspace import Workspace
-from tests.unit.trainers.ai_toolkit.conftest import CONFIG
 
 Prepare = Callable[..., TrainingPlan]
 
@@ -31,9 +32,9 @@ class Wrong:
     name: str
     #: The field that the error must name, below the process.
     field: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: Changes of the whole document, by its top-level key.
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: What is replaced in the YAML text, before it is parsed.
     text: tuple[str, str] | None = None
 
