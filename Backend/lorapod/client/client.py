@@ -8,7 +8,7 @@ from typing import Any
 
 from lorapod.client import download, generation, training, upload
 from lorapod.client.generation import GeneratedFiles
-from lorapod.client.queue import QueueClient
+from lorapod.client.queue import OnUpdate, QueueClient
 from lorapod.client.training import OnProcess, Training
 
 
@@ -108,6 +108,7 @@ class Client(QueueClient):
         *,
         to: str | Path = ".",
         execution_timeout_s: float = generation.EXECUTION_TIMEOUT_S,
+        on_progress: OnUpdate | None = None,
         **fields: Any,
     ) -> GeneratedFiles:
         """Generate images or videos and save them in the folder `to`.
@@ -116,7 +117,9 @@ class Client(QueueClient):
             prompt: what to draw; not needed if a `workflow` or a `config` names it.
             to: created if it is missing; existing files are not overwritten.
             execution_timeout_s: how long it may take, its wait for the GPU included.
-            fields: those of the `generate` action; `image` may be a `Path`.
+            on_progress: called with each progress update, e.g. `update["progress"]["node"]`.
+            fields: those of the `generate` action; `image`, `mask`, `video` and `audio` may be a `Path`, and `images`,
+                `videos` and `audios` a list of them: each file is sent under its own name.
 
         Raises:
             JobFailed: the worker could not generate them; or another `LorapodError`.
@@ -125,6 +128,7 @@ class Client(QueueClient):
         answer = self.call(
             "generate",
             policy={"executionTimeout": int(execution_timeout_s * 1000)},
+            on_update=on_progress,
             **generation.request_fields({"prompt": prompt, **fields}),
         )
         return generation.save_files(self, answer, Path(to))

@@ -17,6 +17,10 @@ from lorapod.client.queue import QueueClient
 #: How long a generation may run, its wait for the GPU included; RunPod's own default of 600 s is short for a video.
 EXECUTION_TIMEOUT_S = 3600.0
 
+#: Fields of the request that hold a file, and lists of files by name with the field of each entry.
+_FILES = ("image", "mask", "video", "audio")
+_LISTS = {"images": "image", "videos": "video", "audios": "audio"}
+
 _KINDS = ("images", "videos", "other")
 
 
@@ -38,16 +42,32 @@ class GeneratedFiles:
 
 
 def request_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the request; an input image on this machine is sent as base64.
+    """Return the fields of the request; files on this machine are sent as base64.
 
     Raises:
-        OSError: the image cannot be read.
+        OSError: a file cannot be read.
     """
-    image = fields.get("image")
-    if isinstance(image, os.PathLike):
-        image = base64.b64encode(Path(image).read_bytes()).decode("ascii")
+    made = dict(fields)
+    for name in _FILES:
+        made[name] = _sent(made.get(name))
+    for listed, name in _LISTS.items():
+        if made.get(listed):
+            made[listed] = [_named(each, name) for each in made[listed]]
     # With a key, a request may be sent again even if the first attempt may have arrived.
-    return {"idempotency_key": uuid.uuid4().hex, **fields, "image": image, "wait": True}
+    return {"idempotency_key": uuid.uuid4().hex, **made, "wait": True}
+
+
+def _sent(content: Any) -> Any:
+    if isinstance(content, os.PathLike):
+        return base64.b64encode(Path(content).read_bytes()).decode("ascii")
+    return content
+
+
+def _named(each: Any, name: str) -> Any:
+    """Return an entry of a list; a path gets the name of its file."""
+    if isinstance(each, os.PathLike):
+        return {"name": Path(each).name, name: _sent(each)}
+    return {**each, name: _sent(each.get(name))}
 
 
 def save_files(client: QueueClient, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +27,9 @@ _POLL_LONGEST_S = 3.0
 
 #: Actions that would do their work twice: not sent again if nobody knows whether the first attempt arrived.
 _ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
+
+#: Called with a job's newest progress update: a process as `process_status` shows it, without its files.
+OnUpdate = Callable[[dict[str, Any]], None]
 
 
 class QueueClient:
@@ -147,6 +150,7 @@ class QueueClient:
         *,
         timeout_s: float | None = None,
         policy: Mapping[str, Any] | None = None,
+        on_update: OnUpdate | None = None,
         **fields: Any,
     ) -> dict[str, Any]:
         """Return the worker's answer to one action.
@@ -155,6 +159,7 @@ class QueueClient:
             action: the request's `type`.
             timeout_s: how long to wait for the answer; None: until the job ends.
             policy: RunPod's, e.g. `{"executionTimeout": milliseconds}`.
+            on_update: called with each new progress update of the job until it ends.
             fields: the fields of the action; those with the value None are left out.
 
         Raises:
@@ -162,9 +167,14 @@ class QueueClient:
         """
         request = {"type": action} | {name: value for name, value in fields.items() if value is not None}
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        job = self.runsync(request, policy=policy, wait_s=90.0 if timeout_s is None else timeout_s)
-        interval_s = _POLL_FIRST_S
+        # While the endpoint holds the request, it tells of no update.
+        held_s = RUNSYNC_WAIT_MIN_S if on_update is not None else 90.0
+        job = self.runsync(request, policy=policy, wait_s=held_s if timeout_s is None else timeout_s)
+        interval_s, last = _POLL_FIRST_S, None
         while not job.status.ended:
+            if on_update is not None and isinstance(job.output, dict) and job.output != last:
+                last = job.output
+                on_update(job.output)
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
                     f"{action}: no answer after {timeout_s:g} s; job {job.job_id} continues.",

@@ -97,3 +97,41 @@ def test_an_answer_of_another_form_is_told(client: Client, queue: FakeQueue, tmp
     queue.actions["generate"] = lambda _: {"pong": True}
     with pytest.raises(EndpointError, match="images"):
         client.generate("a cat", to=tmp_path)
+
+
+def test_each_update_is_told_once(client: Client, queue: FakeQueue, tmp_path: Path) -> None:
+    queue.slow = True
+    first, second = ({"process_id": "generate_0123456789ab", "sequence": number} for number in (1, 2))
+    queue.states = [
+        {"status": "IN_QUEUE"},
+        {"status": "IN_PROGRESS", "output": first},
+        {"status": "IN_PROGRESS", "output": first},
+        {"status": "IN_PROGRESS", "output": second},
+        {"status": "COMPLETED", "output": ANSWER},
+    ]
+    told: list[Any] = []
+
+    client.generate("a cat", to=tmp_path, on_progress=told.append)
+
+    assert told == [first, second]
+
+
+def test_files_on_this_machine_are_sent(client: Client, queue: FakeQueue, tmp_path: Path) -> None:
+    queue.actions["generate"] = lambda _: ANSWER
+    fox = tmp_path / "fox.png"
+    fox.write_bytes(b"fox")
+
+    client.generate(
+        to=tmp_path,
+        mask=fox,
+        images=[fox, {"name": "style.png", "image": fox}, {"name": "x.png", "image": "a/b.png"}],
+    )
+
+    asked = queue.inputs[-1]
+    content = base64.b64encode(b"fox").decode()
+    assert asked["mask"] == content
+    assert asked["images"] == [
+        {"name": "fox.png", "image": content},
+        {"name": "style.png", "image": content},
+        {"name": "x.png", "image": "a/b.png"},
+    ]

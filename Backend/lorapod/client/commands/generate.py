@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorapod.client.commands.generation_screen import GenerationScreen
 from lorapod.client.commands.session import AsJson, open_session
 
 PromptArgument = Annotated[
@@ -29,6 +30,19 @@ GuidanceScaleOption = Annotated[float | None, typer.Option(help="How closely to 
 SeedOption = Annotated[int | None, typer.Option(help="Seed of the first image. Default: a random one.")]
 NumImagesOption = Annotated[int, typer.Option(min=1, help="Number of images.")]
 ImageOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input image.")]
+MaskOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="What to change of the input image: white is changed."),
+]
+InputOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--input",
+        exists=True,
+        dir_okay=False,
+        help="Image, video or sound that the workflow names: sent under its file name. May be repeated.",
+    ),
+]
 StrengthOption = Annotated[float | None, typer.Option(help="How much to change the input image, 0 to 1.")]
 LengthOption = Annotated[int | None, typer.Option(min=1, help="Length of a video in frames.")]
 EngineOption = Annotated[str | None, typer.Option(help="Engine: diffusers, comfyui, swarmui or ai-toolkit.")]
@@ -54,6 +68,8 @@ def generate(
     seed: SeedOption = None,
     num_images: NumImagesOption = 1,
     image: ImageOption = None,
+    mask: MaskOption = None,
+    inputs: InputOption = None,
     strength: StrengthOption = None,
     length: LengthOption = None,
     engine: EngineOption = None,
@@ -64,25 +80,29 @@ def generate(
 ) -> None:
     """Generate images or videos and download them."""
     with open_session(context, as_json=as_json) as session:
-        made = session.client.generate(
-            prompt,
-            to=to,
-            negative_prompt=negative_prompt,
-            loras=[_lora(text) for text in lora] if lora else None,
-            model=model,
-            width=width,
-            height=height,
-            steps=steps,
-            guidance_scale=guidance_scale,
-            seed=seed,
-            num_images=num_images,
-            image=image,
-            strength=strength,
-            length=length,
-            engine=engine,
-            workflow=None if workflow is None else _json(workflow),
-            comfyui_workflow_name=workflow_name,
-        )
+        with GenerationScreen(session.screen) as shown:
+            made = session.client.generate(
+                prompt,
+                to=to,
+                on_progress=shown.show,
+                negative_prompt=negative_prompt,
+                loras=[_lora(text) for text in lora] if lora else None,
+                model=model,
+                width=width,
+                height=height,
+                steps=steps,
+                guidance_scale=guidance_scale,
+                seed=seed,
+                num_images=num_images,
+                image=image,
+                mask=mask,
+                images=inputs,
+                strength=strength,
+                length=length,
+                engine=engine,
+                workflow=None if workflow is None else _json(workflow),
+                comfyui_workflow_name=workflow_name,
+            )
         session.screen.warn(made.warnings)
         if as_json:
             session.screen.answer({**made.answer, "files": [str(path) for path in made.files]})

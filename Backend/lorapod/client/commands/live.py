@@ -65,12 +65,14 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
     facts = Table.grid(padding=(0, 2))
     facts.add_row("[bold]" + escape(process["process_id"]), escape(process["name"]), _state(process))
     rows: list[RenderableType] = [facts]
-    if progress.get("total_steps"):
-        bar = ProgressBar(
-            total=progress.get("total_steps"), completed=progress["step"], width=SPARKLINE_WIDTH
+    if _is_workflow(process):
+        rows.append(ProgressBar(total=100, completed=progress.get("percent") or 0, width=SPARKLINE_WIDTH))
+    elif progress.get("total_steps"):
+        rows.append(
+            ProgressBar(total=progress["total_steps"], completed=progress["step"], width=SPARKLINE_WIDTH)
         )
-        rows.append(bar)
-        rows.append(Text(_progress_text(process)))
+    if text := progress_text(process):
+        rows.append(Text(text))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):
@@ -95,9 +97,22 @@ def _state(process: Mapping[str, Any]) -> str:
     return f"{styled(process['status'])}{escape(phase)}"
 
 
-def _progress_text(process: Mapping[str, Any]) -> str:
+def state_line(process: Mapping[str, Any]) -> str:
+    """Return a process's id, status, phase and progress as one line."""
+    phase = f" {process['phase']}" if process.get("phase") else ""
+    return f"{process['process_id']} {process['status']}{phase} {progress_text(process)}".rstrip()
+
+
+def progress_text(process: Mapping[str, Any]) -> str:
+    """Return how far a process is, as one line; empty if it does not say."""
     progress = process["progress"]
-    parts = [f"step {progress['step']}/{progress['total_steps']}"]
+    parts = []
+    if (progress.get("total_images") or 1) > 1:
+        parts.append(f"image {progress.get('image') or 1}/{progress['total_images']}")
+    if _is_workflow(process):
+        parts += _workflow_parts(progress)
+    elif progress.get("total_steps"):
+        parts.append(f"step {progress['step']}/{progress['total_steps']}")
     if progress.get("loss") is not None:
         parts.append(f"loss {progress['loss']:.4f}")
     if progress.get("steps_per_s"):
@@ -105,6 +120,23 @@ def _progress_text(process: Mapping[str, Any]) -> str:
     if progress.get("eta_s") is not None and process["status"] not in ENDED:
         parts.append(f"{duration(progress['eta_s'])} left")
     return "  ".join(parts)
+
+
+def _is_workflow(process: Mapping[str, Any]) -> bool:
+    return bool(process["progress"].get("total_nodes"))
+
+
+def _workflow_parts(progress: Mapping[str, Any]) -> list[str]:
+    """Return the node at work, its own progress, and how many nodes are done."""
+    parts = []
+    if progress.get("node"):
+        known = progress.get("node_max") or 0
+        value = f" {progress.get('node_value') or 0:g}/{known:g}" if known > 1 else ""
+        parts.append(f"{progress['node']} (node {progress.get('node_id')}){value}")
+    parts.append(f"{progress.get('nodes_done') or 0}/{progress['total_nodes']} nodes")
+    if progress.get("percent") is not None:
+        parts.append(f"{progress['percent']:.0f}%")
+    return parts
 
 
 class _Losses:
@@ -136,7 +168,9 @@ class _Lines:
 
     def __call__(self, process: dict[str, Any]) -> None:
         warn_of_dataset(self._screen, process)
-        now = (process["status"], process.get("phase"), process["progress"]["step"])
+        progress = process["progress"]
+        names = ("step", "image", "node_id", "nodes_done")
+        now = (process["status"], process.get("phase"), *(progress.get(name) for name in names))
         if now == self._last:
             return
         self._last = now
@@ -145,6 +179,4 @@ class _Lines:
                 {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
             )
         else:
-            phase = f" {process['phase']}" if process.get("phase") else ""
-            text = _progress_text(process) if process["progress"].get("total_steps") else ""
-            self._screen.line(f"{process['process_id']} {process['status']}{phase} {text}".rstrip())
+            self._screen.line(state_line(process))

@@ -14,6 +14,7 @@ from lorapod.client.errors import LorapodError
 _OPTIONS: Final = {
     "sample_prompts": "--sample-prompt",
     "upload": "--upload-to",
+    "images": "--input",
     "dataset.urls": "--dataset-url",
     "dataset.huggingface": "--dataset-repo",
     "dataset": "--dataset",

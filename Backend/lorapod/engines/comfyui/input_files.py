@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 from lorapod.engines.comfyui.client import ComfyClient
+from lorapod.engines.comfyui.files import fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, job_folder
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.named_files import InputSpec, NamedFile, Specs, named_files, with_names
+from lorapod.engines.comfyui.workflow import INPUTS
 from lorapod.engines.port import Generation
 from lorapod.workspace import Workspace
+
+#: Fields whose files are images in the size that is asked for.
+_FITTED = frozenset({"image", "mask"})
 
 
 class InputFiles:
@@ -94,3 +100,25 @@ class InputFiles:
         if spec is not None and spec.type == "STRING" and folders is not None:
             return str(folders.input / name)
         return name
+
+
+async def upload_fields(client: ComfyClient, generation: Generation) -> dict[str, str]:
+    """Upload the files of the request's own fields; return their names in ComfyUI by field.
+
+    An image is made in the size that is asked for, and a mask is cut as its image is.
+
+    Raises:
+        InvalidInput: an image cannot be decoded.
+        WorkerError: a file cannot be uploaded.
+    """
+    uploaded = {}
+    for name in INPUTS:
+        path: Path | None = getattr(generation, name)
+        if path is None:
+            continue
+        if name in _FITTED:
+            target = generation.scratch / f"{name}.png"
+            await asyncio.to_thread(fitted, path, target, width=generation.width, height=generation.height)
+            path = target
+        uploaded[name] = await client.upload(path, subfolder=f"{job_folder(generation.process_id)}/{name}")
+    return uploaded

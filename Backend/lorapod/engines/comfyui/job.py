@@ -15,10 +15,10 @@ from typing import Any
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, connected
 from lorapod.engines.comfyui.editor import editor_form, sent_editor_form
 from lorapod.engines.comfyui.failures import check_end
-from lorapod.engines.comfyui.files import collect, fitted
+from lorapod.engines.comfyui.files import collect
 from lorapod.engines.comfyui.folders import ComfyFolders, argv_of, forget_cached, job_folder
 from lorapod.engines.comfyui.graph import Graph
-from lorapod.engines.comfyui.input_files import InputFiles
+from lorapod.engines.comfyui.input_files import InputFiles, upload_fields
 from lorapod.engines.comfyui.loras import NamedLora, listed_name
 from lorapod.engines.comfyui.outputs import (
     OutputFile,
@@ -31,7 +31,7 @@ from lorapod.engines.comfyui.problems import workflow_error
 from lorapod.engines.comfyui.progress import PromptProgress
 from lorapod.engines.comfyui.stopping import PromptCancelled, unless_stopped
 from lorapod.engines.comfyui.watch import EndedPrompt, PromptLimits, PromptWatch
-from lorapod.engines.comfyui.workflow import INPUTS, Composed, Parts, compose
+from lorapod.engines.comfyui.workflow import Composed, Parts, compose
 from lorapod.engines.port import (
     GeneratedFile,
     Generation,
@@ -45,8 +45,6 @@ from lorapod.errors import InvalidInput, Unsupported, WorkerError, WorkerTimeout
 _CLEAN_UP_S = 1.0
 #: Folders in which the model of a request is looked for.
 _MODEL_FOLDERS = ("checkpoints", "diffusion_models")
-#: Input files that are made in the size that is asked for.
-_FITTED = frozenset({"image", "mask"})
 
 
 class ComfyJob:
@@ -137,22 +135,8 @@ class ComfyJob:
             "folder": job_folder(self._generation.process_id),
             "loras": await self._loras(client, folders),
             "model": await self._model(client),
-            "inputs": {name: await self._upload(client, name) for name in INPUTS if self._input(name)},
+            "inputs": await upload_fields(client, self._generation),
         }
-
-    def _input(self, name: str) -> Path | None:
-        path: Path | None = getattr(self._generation, name)
-        return path
-
-    async def _upload(self, client: ComfyClient, name: str) -> str:
-        """Upload the file of a field of the request; a mask is cut as its image is."""
-        generation, path = self._generation, self._input(name)
-        assert path is not None
-        if name in _FITTED:
-            target = generation.scratch / f"{name}.png"
-            await asyncio.to_thread(fitted, path, target, width=generation.width, height=generation.height)
-            path = target
-        return await client.upload(path, subfolder=f"{job_folder(generation.process_id)}/{name}")
 
     async def _loras(self, client: ComfyClient, folders: ComfyFolders | None) -> Sequence[NamedLora]:
         loras = self._generation.loras

@@ -89,6 +89,52 @@ class TestGenerate:
         assert base64.b64decode(asked["image"]) == b"pixels"
         assert asked["workflow"] == {"1": {"class_type": "SaveImage"}}
 
+    def test_files_travel_under_their_names(self, call: Any, queue: FakeQueue, tmp_path: Path) -> None:
+        queue.actions["generate"] = lambda _: generated()
+        for name in ("fox.png", "speech.wav", "mask.png"):
+            (tmp_path / name).write_bytes(name.encode())
+
+        call("generate", "x", "--input", "fox.png", "--input", "speech.wav", "--mask", "mask.png")
+
+        asked = queue.inputs[-1]
+        assert {each["name"]: base64.b64decode(each["image"]) for each in asked["images"]} == {
+            "fox.png": b"fox.png",
+            "speech.wav": b"speech.wav",
+        }
+        assert base64.b64decode(asked["mask"]) == b"mask.png"
+
+    @pytest.mark.parametrize("flags", [(), ("--json",)])
+    def test_progress_is_shown_beside_the_result(
+        self, flags: tuple[str, ...], queue: FakeQueue, call: Any
+    ) -> None:
+        def update(node: str, done: int) -> dict[str, Any]:
+            progress = {"step": 0, "node": node, "node_id": "3", "nodes_done": done, "total_nodes": 9}
+            shown = {"process_id": "generate_0123456789ab", "status": "running", "phase": "generating"}
+            return {"status": "IN_PROGRESS", "output": {**shown, "progress": progress}}
+
+        queue.slow = True
+        queue.states = [
+            update("Sample", 4),
+            update("Sample", 4),
+            {"status": "IN_PROGRESS", "output": {"build": "of the environment"}},
+            update("Decode", 5),
+            {"status": "COMPLETED", "output": generated(picture("a.png"))},
+        ]
+
+        told = call("generate", "x", *flags)
+
+        lines = told.splitlines()
+        if flags:
+            assert json.loads(lines[0])["files"] == ["a.png"]
+        else:
+            assert lines == [
+                "generate_0123456789ab running generating Sample (node 3)  4/9 nodes",
+                "generate_0123456789ab running generating Decode (node 3)  5/9 nodes",
+                "a.png",
+            ]
+        assert json.loads(queue.requests[0].content)["input"]["type"] == "generate"
+        assert queue.requests[0].url.params["wait"] == "1000"
+
     def test_a_name_in_the_answer_leads_nowhere_else(
         self, call: Any, queue: FakeQueue, tmp_path: Path
     ) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import example, given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lorapod.client import Client
-from lorapod.client.commands.live import follow, panel, sparkline
+from lorapod.client.commands.live import follow, panel, progress_text, sparkline
 from lorapod.client.commands.screen import Screen
 from lorapod.testing.fake_queue import FakeQueue
 
@@ -21,7 +21,7 @@ def process(status: str = "running", step: int = 5, **progress: Any) -> dict[str
         "process_id": PROCESS_ID,
         "name": "cat",
         "status": status,
-        "progress": {"step": step, "total_steps": 10, **progress},
+        "progress": {"step": step, "total_steps": 10} | progress,
     }
 
 
@@ -73,6 +73,31 @@ class TestPanel:
 
     def test_names_are_shown_as_they_are(self) -> None:
         assert "[red]cat" in drawn({**process(), "name": "[red]cat"}, [])
+
+
+class TestWorkflow:
+    UPDATE: ClassVar[dict[str, Any]] = {
+        "step": 12,
+        "total_steps": 20,
+        "image": 1,
+        "total_images": 2,
+        "node": "Sample [1]",
+        "node_id": "3",
+        "node_value": 12,
+        "node_max": 20,
+        "nodes_done": 4,
+        "total_nodes": 9,
+        "percent": 57.2,
+        "eta_s": 8,
+    }
+
+    def test_it_names_the_node_and_counts_the_nodes(self) -> None:
+        told = drawn(process(**self.UPDATE), [])
+        assert "image 1/2  Sample [1] (node 3) 12/20  4/9 nodes  57%  8 s left" in told
+
+    def test_a_node_that_counts_nothing_has_no_figures(self) -> None:
+        line = progress_text(process(**{**self.UPDATE, "node_value": 0, "node_max": 1, "total_images": 1}))
+        assert line == "Sample [1] (node 3)  4/9 nodes  57%  8 s left"
 
 
 class TestFollow:

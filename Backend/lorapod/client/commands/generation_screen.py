@@ -1,0 +1,53 @@
+"""The progress of a generation beside its result: on stderr, so that a pipe gets the files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.markup import escape
+from rich.status import Status
+
+from lorapod.client.commands.live import state_line
+from lorapod.client.commands.screen import Screen
+
+
+class GenerationScreen:
+    """One line that changes in a terminal, else a line for each change; nothing with `--json`."""
+
+    def __init__(self, screen: Screen) -> None:
+        """Show nothing yet."""
+        self._screen = screen
+        self._status: Status | None = None
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove the line that changes."""
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, update: Mapping[str, Any]) -> None:
+        """Show a progress update; ignore what is not one of a process."""
+        if self._screen.as_json or "process_id" not in update or "progress" not in update:
+            return
+        line = state_line(update)
+        if line == self._last:
+            return
+        self._last = line
+        if not self._screen.aside.is_terminal:
+            self._screen.aside.print(line, markup=False)
+        elif self._status is None:
+            self._status = self._screen.aside.status(escape(line))
+            self._status.start()
+        else:
+            self._status.update(escape(line))
