@@ -67,14 +67,17 @@ class DatasetSummary:
                 details=self.errors[:_ERRORS_MAX],
             )
         if not self.items:
-            why = f" {self.left_out[0].sentence}" if self.left_out else ""
-            raise InvalidInput(
-                f"The dataset {shown[:80]!r} has no images.{why}",
-                hint="Trainers read JPEG, PNG and WebP.",
-                details=[
-                    {"field": file.name, "error": file.sentence} for file in self.left_out[:_ERRORS_MAX]
-                ],
-            )
+            raise no_items(shown, self.left_out)
+
+
+def no_items(shown: str, left_out: Sequence[LeftOut]) -> InvalidInput:
+    """Return the error for a dataset that has nothing to train on."""
+    why = f" {left_out[0].sentence}" if left_out else ""
+    return InvalidInput(
+        f"The dataset {shown[:80]!r} has no images.{why}",
+        hint="Trainers read JPEG, PNG and WebP.",
+        details=[{"field": file.name, "error": file.sentence} for file in left_out[:_ERRORS_MAX]],
+    )
 
 
 def inspect(entry: DatasetEntry, *, open_files: bool = True, root: Path | None = None) -> DatasetSummary:

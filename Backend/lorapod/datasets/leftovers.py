@@ -65,8 +65,11 @@ class Leftovers:
         item = self._items.get(stem.lower())
         if item is not None:
             wanted = PurePosixPath(_stem(item.name) + self._entry.caption_ext).name
+            fits = suffix in CAPTION_SUFFIXES and name.endswith(suffix) and stem == _stem(item.name)
+            way = f" Rename it, or set caption_ext: {suffix[1:]}." if fits else " Rename it."
             return LeftOutCode.CAPTION_NOT_READ, (
                 f"{name} is not read: as the caption of {item.name} the trainer reads {wanted} only."
+                + ("" if item.has_caption or suffix == ".json" else way)
             )
         if (owner := unread.get(stem.lower())) is not None:
             return (

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from lorapod.datasets import check
 from lorapod.datasets.base64_content import decoded_size_bytes
-from lorapod.datasets.check import DatasetSummary
+from lorapod.datasets.check import DatasetSummary, no_items
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace, write_captions
+from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.sets import inspect_all
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError
@@ -159,9 +160,9 @@ class DatasetLibrary:
             raise NotFound(
                 f"There is no dataset {shown[:80]!r}.", hint="Upload it with `upload_training_data`."
             )
-        summary = check.inspect(DatasetEntry(folder=folder), open_files=False)
-        if not any(suffix_of(file.name) in AUDIO_SUFFIXES for file in summary.left_out):
-            summary.refuse_errors(shown)
+        reading = DatasetReader(names_only=True).read(DatasetEntry(folder=folder))
+        if not reading.items and not any(suffix_of(file.name) in AUDIO_SUFFIXES for file in reading.left_out):
+            raise no_items(shown, reading.left_out)
         return folder
 
     def look(self, entries: Sequence[DatasetEntry]) -> DatasetSummary:

@@ -30,9 +30,13 @@ _LITTER = frozenset({"thumbs.db", "desktop.ini", ".ds_store", ".aitk_size.json"}
 class DatasetReader:
     """Reads folders as trainers do."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        """Follow links to files only to places below `root`; None: follow all."""
+    def __init__(self, root: Path | None = None, *, names_only: bool = False) -> None:
+        """Follow links to files only to places below `root`; None: follow all.
+
+        With `names_only`, sizes and times are 0: on a network volume, to ask for those of each file takes seconds.
+        """
         self._root = root
+        self._names_only = names_only
 
     def read(self, entry: DatasetEntry) -> DatasetReading:
         """Return what the entry's folder holds; nothing if there is no such folder.
@@ -137,10 +141,13 @@ class DatasetReader:
                 continue
             # Another upload may replace a file while the folder is read; a broken link is no file.
             with contextlib.suppress(FileNotFoundError):
-                stat = entry.stat()
+                stat = None if self._names_only and not entry.is_symlink() else entry.stat()
                 found.append(
                     FoundFile(
-                        name=name, path=Path(entry.path), size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns
+                        name=name,
+                        path=Path(entry.path),
+                        size_bytes=stat.st_size if stat is not None else 0,
+                        mtime_ns=stat.st_mtime_ns if stat is not None else 0,
                     )
                 )
         yield from sorted(found, key=lambda file: file.name)

@@ -58,7 +58,23 @@ def test_a_caption_that_no_trainer_reads_is_named_and_not_counted(tmp_path: Path
     (tmp_path / name).write_text("a cat")
     summary = inspect(tmp_path)
     assert (summary.captions, summary.images_without_caption) == (0, ["a.png"])
-    assert f"{name} is not read: as the caption of a.png the trainer reads a.txt only." in summary.warnings
+    sentence = f"{name} is not read: as the caption of a.png the trainer reads a.txt only."
+    assert any(warning.startswith(sentence) for warning in summary.warnings)
+
+
+def test_captions_that_are_read_otherwise_than_written_are_named(tmp_path: Path) -> None:
+    fill(tmp_path, a_dot_png=picture(), a_dot_json=b'{"caption": "a cat"}')
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa cat")
+    (tmp_path / "a.caption").write_bytes(b"a cat")
+    assert any(
+        "a.txt: the trainer reads the byte order mark" in warning for warning in inspect(tmp_path).warnings
+    )
+    (tmp_path / "a.txt").unlink()
+    assert any("a.caption only" not in warning and "set caption_ext: caption" in warning
+               for warning in inspect(tmp_path).warnings)  # fmt: skip
+    summary = inspect_entry(DatasetEntry(folder=tmp_path, caption_ext=".json"))
+    assert summary.captions == 1
+    assert any("as plain text, with braces" in warning for warning in summary.warnings)
 
 
 def test_captions_pair_within_their_folder_only(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class CaptionFacts(FileFacts):
     """One caption."""
 
     empty: bool = False
+    #: Whether it begins with a byte order mark, which the trainer reads as a part of it.
+    marked: bool = False
 
 
 def facts_of_image(path: Path, name: str, *, decode_alpha: bool) -> ImageFacts:
@@ -59,4 +62,6 @@ def facts_of_caption(path: Path, name: str) -> CaptionFacts:
         text = read_caption(path, name=name)
     except WorkerError as error:
         return CaptionFacts(error=error.message)
-    return CaptionFacts(empty=not text.strip())
+    with path.open("rb") as file:
+        marked = file.read(len(BOM_UTF8)) == BOM_UTF8
+    return CaptionFacts(empty=not text.strip(), marked=marked)

@@ -79,10 +79,19 @@ class DatasetLook:
         ]
         if opaque:
             yield f"{some(opaque)}: the trainer passes over inpaint images without an alpha channel."
+        yield from self._caption_warnings
+        yield from self.clips.warnings
+
+    @property
+    def _caption_warnings(self) -> Iterator[str]:
         empty = [file.name for file, facts in self.captions if facts.empty]
         if empty:
             yield f"{some(empty)} {'are' if len(empty) > 1 else 'is'} empty."
-        yield from self.clips.warnings
+        marked = [file.name for file, facts in self.captions if facts.marked]
+        if marked:
+            yield f"{some(marked)}: the trainer reads the byte order mark at the beginning as part of the caption; save without it."
+        if self.captions and self.entry.caption_ext.lower() == ".json":
+            yield f"The trainer takes captions in .json as plain text, with braces and quotes, for example {self.captions[0][0].name}; write the text alone into files of another suffix."
 
 
 def look_into(reading: DatasetReading) -> DatasetLook:

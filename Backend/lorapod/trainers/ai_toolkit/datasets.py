@@ -71,7 +71,7 @@ def _has_control(entry: DatasetEntry) -> bool:
 
 def _check_content(entry: DatasetEntry, field: str, arch: str | None, problems: Problems) -> None:
     try:
-        reading = DatasetReader().read(entry)
+        reading = DatasetReader(names_only=True).read(entry)
     except WorkerError as error:
         problems.refused(field, error)
         return

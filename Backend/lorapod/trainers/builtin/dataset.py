@@ -42,7 +42,11 @@ def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) ->
         say(f"Dataset: {folder}")
         if not folder.is_dir():
             raise NotFound(f"[Errno 2] No such file or directory: '{folder}'")
-        readable = [item for item in DatasetReader().read(_entry(dataset)).images if _is_readable(item.path)]
+        readable = [
+            item
+            for item in DatasetReader(names_only=True).read(_entry(dataset)).images
+            if _is_readable(item.path)
+        ]
         if not readable:
             raise InvalidInput(f"no images found in {folder}")
         say(f"  -  Found {len(readable)} images")

@@ -115,7 +115,7 @@ class ConfigPreparation:
             meant = Workspace(root=self.request.workspace).meant(text)
             guess = f"; did you mean {meant!r}?" if meant else ""
             self._problem(place, f"the folder {_shown(text)!r} is not in the workspace{guess}")
-        elif not DatasetReader().read(DatasetEntry(folder=folder)).images:
+        elif not DatasetReader(names_only=True).read(DatasetEntry(folder=folder)).images:
             self._problem(place, f"the folder {_shown(text)!r} has no images")
 
     def _settle_model(self, process: dict[str, Any]) -> None:
