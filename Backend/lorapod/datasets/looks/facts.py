@@ -62,6 +62,5 @@ def facts_of_caption(path: Path, name: str) -> CaptionFacts:
         text = read_caption(path, name=name)
     except WorkerError as error:
         return CaptionFacts(error=error.message)
-    with path.open("rb") as file:
-        marked = file.read(len(BOM_UTF8)) == BOM_UTF8
+    marked = path.stat().st_size == len(text.encode()) + len(BOM_UTF8)
     return CaptionFacts(empty=not text.strip(), marked=marked)
