@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TrainingOrder
+from lorapod.processes.work import Plan
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.thread_pools import STARTS
+from lorapod.trainers.fit import MachineFit, WayOut
 from lorapod.trainers.presets import Preset
 from lorapod.trainers.registry import AUTO, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
@@ -82,10 +84,18 @@ class StartRequest(Request):
     callback_token: SecretStr | None = Field(
         default=None, description="Sent as a bearer token. It is stored only encrypted."
     )
+    force: bool = Field(
+        default=False,
+        description="Start it even if it needs more GPU memory than there is, or days without a GPU, by rule of thumb.",
+    )
     upload: UploadTargets | None = Field(
         default=None,
         description="Where checkpoints, samples and logs are uploaded while they are made; default: the endpoint's UPLOAD_TARGETS.",
     )
+
+    def other_tiers(self) -> Sequence[WayOut]:
+        """Return the same training in the tiers of its preset; without a preset, none."""
+        return ()
 
 
 class DryRun(Result):
@@ -194,17 +204,20 @@ class TrainingStarts:
         shown = self._look_into(order)
         return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {})
 
-    def try_targets(self, order: TrainingOrder, request: StartRequest, job: RunPodJob) -> list[str]:
-        """Try where artifacts and events are to be sent, and return warnings; blocks for seconds at most.
+    def try_out(self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob) -> list[str]:
+        """Judge the plan by the machine, try where its files and events are to be sent, and return warnings.
+
+        It blocks for seconds at most.
 
         Raises:
-            WorkerError: the trainer refuses the config, or a target takes nothing of the training.
+            WorkerError: the training does not fit the machine, or a target takes nothing of it.
         """
-        warnings: list[str] = []
+        fit = MachineFit(telemetry=self.telemetry)
+        tiers = request.other_tiers()
+        warnings = fit.check(order.trainer, plan.config, tiers=tiers, force=request.force)
         if request.upload is not None or self.mirrors.trials.default is not None:
-            name = self.processes.plan("train", order).name
             warnings += self.mirrors.trials.run(
-                request.upload, name=name, job_s3=job.s3, create=not request.dry_run
+                request.upload, name=plan.name, job_s3=job.s3, create=not request.dry_run
             )
         if request.callback_url is not None:
             warnings += try_callback(
@@ -218,7 +231,7 @@ class TrainingStarts:
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
     ) -> tuple[Accepted, TrainingOrder]:
         order = self.order_for(config, request, job)
-        warnings = self.try_targets(order, request, job)
+        warnings = self.try_out(order, self.processes.plan("train", order), request, job)
         return self.processes.submit("train", order).warned(warnings), order
 
     def _folder_of(self, asked: DatasetRef, job: RunPodJob) -> Path:
@@ -250,7 +263,7 @@ class TrainingStarts:
         try:
             order = self.order_for(config, request, job)
             plan = self.processes.plan("train", order)
-            warnings = self.try_targets(order, request, job)
+            warnings = self.try_out(order, plan, request, job)
         except WorkerError as error:
             refused = list(error.details) or [{"field": "input", "error": error.message}]
             return DryRun(accepted=False, trainer=request.trainer, refused=refused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +15,7 @@ from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
+from lorapod.trainers.fit import WayOut, savings_of
 from lorapod.trainers.presets import build_config
 from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs
@@ -30,6 +31,25 @@ class TrainRequest(StartRequest, TrainKnobs):
     preset: str | None = Field(
         default=None, description="Config to start from, e.g. `sdxl`; the other fields change it."
     )
+
+    def knobs(self) -> TrainKnobs:
+        """Return the knobs that are set."""
+        return TrainKnobs.model_validate(
+            {name: value for name in TrainKnobs.model_fields if (value := getattr(self, name)) is not None}
+        )
+
+    def other_tiers(self) -> Sequence[WayOut]:
+        """Return the preset with the same knobs in each of its tiers."""
+        if self.preset is None:
+            return ()
+        found = []
+        for tier in get_preset(self.preset).tiers:
+            config = build_config(self.preset, self.knobs().model_copy(update={"tier": tier.name}))
+            process = config["config"]["process"][0]
+            found.append(
+                WayOut(field="tier", value=tier.name, process=process, explanation=savings_of(process))
+            )
+        return found
 
 
 async def train(
@@ -48,9 +68,7 @@ async def train(
 
 
 def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) -> Mapping[str, Any]:
-    knobs = TrainKnobs.model_validate(
-        {name: value for name in TrainKnobs.model_fields if (value := getattr(request, name)) is not None}
-    )
+    knobs = request.knobs()
     if (request.config is None) == (request.preset is None):
         raise InvalidInput(
             "Give either a config or a preset.", hint='For example {"preset": "sdxl", "steps": 1000}.'

@@ -21,7 +21,7 @@ from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
 from lorapod.testing.trainer import ScriptTrainer
-from lorapod.trainers.port import TrainingPlan, TrainingRequest
+from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
 
@@ -58,7 +58,8 @@ class QuickTrainer(ScriptTrainer):
 class Desk:
     """A worker in a folder of its own, and a way to ask it from a test without an event loop."""
 
-    def __init__(self, outside: Path, runner: asyncio.Runner) -> None:
+    def __init__(self, outside: Path, runner: asyncio.Runner, *trainers: Trainer, **settings: Any) -> None:
+        """A worker with `trainers`, else with a quick one, and with these settings beside those that it needs."""
         self.outside = outside
         self.root = outside / "workspace"
         self.scratch = outside / "scratch"
@@ -66,8 +67,10 @@ class Desk:
         self.canary.write_bytes(CANARY)
         self.engine = FakeEngine()
         self.worker = Worker.create(
-            Settings(workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test"),
-            trainers=TrainerRegistry([QuickTrainer()]),
+            Settings(
+                workspace_path=self.root, scratch_path=self.scratch, runpod_pod_id="pod-test", **settings
+            ),
+            trainers=TrainerRegistry(trainers or [QuickTrainer()]),
             engines=EngineRegistry([self.engine]),
         )
         self.worker.start()

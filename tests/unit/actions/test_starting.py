@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.unit.actions.desk import Desk
 
 from lorapod.actions.starting import TrainingStarts
 from lorapod.errors import InvalidInput
+from lorapod.telemetry import Telemetry
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers import presets
-from lorapod.trainers.port import TrainerStatus
+from lorapod.trainers.port import TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
 
 
@@ -48,3 +52,66 @@ class TestPresetsAndTrainers:
     def test_a_preset_of_the_trainer_that_runs_is_fine(self, desk: Desk) -> None:
         starts(desk, Named("builtin")).check_preset(presets.get("sdxl"), "auto")
         starts(desk, Named("script")).check_preset(presets.get("flux-dev"), "auto")
+
+
+class Fitting(Named):
+    """A trainer of AI Toolkit's configs that takes every config as it is."""
+
+    needs_gpu = False
+
+    def __init__(self, name: str = "ai-toolkit") -> None:
+        super().__init__(name)
+
+    def prepare(self, request: TrainingRequest) -> TrainingPlan:
+        plan = super().prepare(dataclasses.replace(request, config={"name": "cat", "steps": 1, "step_s": 0}))
+        return dataclasses.replace(plan, config=request.config)
+
+
+@pytest.fixture(scope="module")
+def fitting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with asyncio.Runner() as runner:
+        desk = Desk(tmp_path_factory.mktemp("fitting"), runner, Fitting(), hf_hub_offline=True)
+        yield desk
+        desk.worker.close()
+
+
+class TestFit:
+    @pytest.fixture
+    def ask(self, fitting: Desk, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Asks a worker with a GPU of this size for a training."""
+
+        def send(gpu: int | None, **fields: Any) -> dict[str, Any]:
+            monkeypatch.setattr(Telemetry, "gpu_memory_bytes", lambda _self: gpu)
+            return fitting.ask(type="train", name="cat", **fields)
+
+        return send
+
+    def test_a_training_that_does_not_fit_is_refused_before_its_start(self, ask: Any, fitting: Desk) -> None:
+        answer = ask(25_000_000_000, preset="flux-dev", tier="48gb")
+        assert answer["code"] == "insufficient_memory"
+        assert "about 40 GB of GPU memory, and this worker's GPU has 25 GB" in answer["error"]
+        assert "`tier: 24gb`" in answer["hint"]
+        assert fitting.ask(type="processes")["count"] == 0
+
+    def test_a_rehearsal_says_so(self, ask: Any) -> None:
+        answer = ask(25_000_000_000, preset="flux-dev", tier="48gb", dry_run=True)
+        assert answer["accepted"] is False
+        assert answer["refused"] == [{"field": "tier", "error": "24gb would fit"}]
+
+    def test_force_starts_it_anyway_and_warns(self, ask: Any) -> None:
+        answer = ask(25_000_000_000, preset="flux-dev", tier="48gb", dry_run=True, force=True)
+        assert answer["accepted"] is True
+        assert any("needs about 40 GB" in warning for warning in answer["warnings"])
+
+    def test_the_tier_follows_the_gpu(self, ask: Any) -> None:
+        answer = ask(25_000_000_000, preset="flux-dev", dry_run=True)
+        assert answer["accepted"] is True
+        assert answer["config"]["config"]["process"][0]["model"]["quantize"] is True
+        answer = ask(50_000_000_000, preset="flux-dev", dry_run=True)
+        assert answer["config"]["config"]["process"][0]["model"]["quantize"] is False
+
+    def test_days_without_a_gpu_are_refused(self, ask: Any) -> None:
+        answer = ask(None, preset="sdxl", steps=1500)
+        assert answer["code"] == "gpu_unavailable"
+        assert "1500 steps would take about" in answer["error"]
+        assert ask(None, preset="sdxl", steps=1500, dry_run=True, force=True)["accepted"] is True

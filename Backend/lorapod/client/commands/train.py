@@ -71,6 +71,12 @@ UploadToOption = Annotated[
         help='Where to upload artifacts during the training, e.g. \'{"s3": {"prefix": "loras"}}\'.',
     ),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Start it even if it needs more GPU memory than there is, or days without a GPU."
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check the request without starting the training.")
 ]
@@ -104,6 +110,7 @@ def train(
     sample_prompt: SamplePromptOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
+    force: ForceOption = False,
     dry_run: DryRunOption = False,
     follow_it: FollowOption = False,
     as_json: AsJson = False,
@@ -129,6 +136,7 @@ def train(
         "sample_prompts": sample_prompt or None,
         "trainer": trainer,
         "upload": _object(upload_to),
+        "force": force or None,
     }
     with open_session(context, as_json=as_json) as session:
         if dry_run:

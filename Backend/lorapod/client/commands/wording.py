@@ -37,7 +37,8 @@ _COMMANDS: Final = {
     "cancel": "cancel",
 }
 
-_NAME = re.compile(r"`(\w+)`")
+#: A name in backticks, alone or with a value.
+_NAME = re.compile(r"`(\w+)(?:: ([^`]+))?`")
 
 
 def for_a_person(error: LorapodError, context: typer.Context) -> None:
@@ -51,7 +52,7 @@ def for_a_person(error: LorapodError, context: typer.Context) -> None:
 
 def with_commands(text: str, context: typer.Context) -> str:
     """Return a sentence with commands and options in place of the actions and fields that it names."""
-    return _NAME.sub(lambda found: f"`{_said(found[1], context)}`", text)
+    return _NAME.sub(lambda found: f"`{_said(found[1], found[2], context)}`", text)
 
 
 def with_options(details: Iterable[Mapping[str, Any]], context: typer.Context) -> list[dict[str, Any]]:
@@ -62,8 +63,13 @@ def with_options(details: Iterable[Mapping[str, Any]], context: typer.Context) -
     ]
 
 
-def _said(name: str, context: typer.Context) -> str:
-    return f"lorapod {_COMMANDS[name]}" if name in _COMMANDS else _option(name, context)
+def _said(name: str, value: str | None, context: typer.Context) -> str:
+    if value is None:
+        return f"lorapod {_COMMANDS[name]}" if name in _COMMANDS else _option(name, context)
+    option = _option(name, context)
+    if option == name:
+        return f"{name}: {value}"
+    return option if value == "true" else f"{option} {value}"
 
 
 def _option(field: str, context: typer.Context) -> str:

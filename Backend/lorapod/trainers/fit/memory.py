@@ -144,10 +144,15 @@ def _lora(process: Mapping[str, Any], train: Mapping[str, Any], size: ModelSize)
 
 
 def _activations(process: Mapping[str, Any], train: Mapping[str, Any], size: ModelSize) -> float:
+    factor = 1.0 if train.get("gradient_checkpointing", True) else _WITHOUT_CHECKPOINTING
+    return batch_pixels(process, train, size) * size.activations * factor
+
+
+def batch_pixels(process: Mapping[str, Any], train: Mapping[str, Any], size: ModelSize) -> float:
+    """Return the pixels of the largest batch, of all latent frames and control images."""
     batch = train.get("batch_size", 1)
     pixels = max((_pixels(dataset, size) for dataset in _datasets(process)), default=512.0**2)
-    factor = 1.0 if train.get("gradient_checkpointing", True) else _WITHOUT_CHECKPOINTING
-    return pixels * size.activations * factor * (batch if isinstance(batch, int) else 1)
+    return pixels * (batch if isinstance(batch, int) else 1)
 
 
 def _pixels(dataset: Mapping[str, Any], size: ModelSize) -> float:

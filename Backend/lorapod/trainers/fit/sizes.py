@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from lorapod.errors import WorkerError
+from lorapod.folders import files_below
+from lorapod.weights import SUFFIX, read_header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,8 @@ class ModelSize:
 
 #: Architectures of the toolkit's older switches.
 _SWITCHES = {"is_xl": "sdxl", "is_flux": "flux", "is_v3": "sd3", "is_lumina2": "lumina2", "is_v2": "sd2"}
+#: Bytes of a number, by its name in a safetensors header.
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1}
 _SD1 = frozenset({"sd", "sd1", "sd15", "sd1.5"})
 
 
@@ -42,7 +49,40 @@ def size_of(model: Mapping[str, Any]) -> ModelSize | None:
         return None
     arch = arch.partition(":")[0]
     found = _sizes().get("sd1" if arch in _SD1 else arch)
-    return None if found is None else found.get(str(model.get("name_or_path")), found[""])
+    if found is None:
+        return None
+    name = str(model.get("name_or_path"))
+    size = found.get(name, found[""])
+    return _scaled(size, _counted(Path(name))) if name.startswith("/") else size
+
+
+def _scaled(size: ModelSize, parameters: float | None) -> ModelSize:
+    """Return the size of a smaller model of the same architecture; one in 16 or fewer bits is never a larger one."""
+    share = min(1.0, (parameters or size.parameters) / size.parameters)
+    return replace(
+        size,
+        parameters=size.parameters * share,
+        text_encoders=size.text_encoders * share,
+        activations=size.activations * share,
+        forward=None if size.forward is None else size.forward * share,
+    )
+
+
+def _counted(path: Path) -> float | None:
+    """Return the millions of parameters of a local model, of its transformer or U-Net if it is a folder; None if unknown."""
+    folders = [path / name for name in ("transformer", "unet") if (path / name).is_dir()]
+    files = [Path(entry.path) for entry in files_below(folders[0])] if folders else [path]
+    counted = 0.0
+    for file in files:
+        if file.suffix != SUFFIX:
+            continue
+        try:
+            header = read_header(file)
+        except WorkerError:
+            return None
+        widest = max(header.dtypes, key=lambda dtype: header.dtypes[dtype], default="")
+        counted += header.tensor_bytes / _BYTES.get(widest, 2)
+    return counted / 1e6 or None
 
 
 @cache

@@ -427,6 +427,26 @@ def test_several_problems_are_listed_once(call: Any, queue: FakeQueue) -> None:
     ]
 
 
+def test_what_does_not_fit_is_said_with_options(call: Any, queue: FakeQueue) -> None:
+    error = {
+        "error": "This training needs about 40 GB of GPU memory, and this worker's GPU has 25 GB.",
+        "code": "insufficient_memory",
+        "hint": "Set `tier: 24gb` (low_vram), or `config.process[0].train.batch_size: 1`; `force: true` starts it anyway.",
+        "details": [{"field": "tier", "error": "24gb would fit"}],
+    }
+    queue.actions["train"] = lambda _: error
+    queue.states = [{"status": "FAILED", "error": error["error"], "output": error}]
+    told = call("train", "--preset", "flux-dev", "--tier", "48gb", "--dataset", "cat", code=1)
+    assert queue.inputs[-1]["tier"] == "48gb"
+    assert "force" not in queue.inputs[-1]
+    assert "--tier 24gb" in told
+    assert "`--force` starts it anyway" in told
+    assert "`config.process[0].train.batch_size: 1`" in told
+
+    call("train", "--preset", "flux-dev", "--force", "--dataset", "cat", code=1)
+    assert queue.inputs[-1]["force"] is True
+
+
 def test_a_training_needs_a_preset_or_a_config(call: Any, queue: FakeQueue) -> None:
     assert "--preset" in call("train", "--dataset", "cat", code=2)
     assert not queue.inputs
