@@ -29,6 +29,8 @@ class Repo:
         default_factory=lambda: [{".gitattributes": b"*.bin filter=lfs\n"}]
     )
     messages: list[str] = field(default_factory=list)
+    #: Only for accounts that accepted its terms.
+    gated: bool = False
 
     def files(self, revision: str) -> dict[str, bytes]:
         if revision == "main":
@@ -68,6 +70,8 @@ class HubStandIn:
         self.too_large = False
         #: Answers that told how a file has to be sent.
         self.preuploads = 0
+        #: The token's owner has accepted the terms of gated repositories.
+        self.accepted = False
 
     @property
     def url(self) -> str:
@@ -92,6 +96,7 @@ class HubStandIn:
         route("POST", f"/api/{repo}/commit/{{revision}}", self._commit)
         route("POST", f"/api/{repo}/paths-info/{{revision}}", self._paths_info)
         route("GET", f"/api/{repo}", self._info)
+        route("GET", f"/api/{repo}/auth-check", self._auth_check)
         route("GET", f"/api/{repo}/revision/{{revision}}", self._info)
         route("GET", f"/api/{repo}/tree/{{revision}}", self._tree)
         for prefix in ("", "/datasets"):
@@ -235,6 +240,18 @@ class HubStandIn:
         repo = self._repo(request)
         repo_id = f"{request.match_info['owner']}/{request.match_info['name']}"
         return web.json_response({"id": repo_id, "sha": repo.sha(), "private": repo.private, "tags": []})
+
+    async def _auth_check(self, request: web.Request) -> web.Response:
+        known = "Authorization" in request.headers
+        name = f"{request.match_info['owner']}/{request.match_info['name']}"
+        repo = self.repos.get(name)
+        if repo is None or (repo.private and not known):
+            missing = web.HTTPNotFound if known else web.HTTPUnauthorized
+            raise missing(headers={"X-Error-Code": "RepoNotFound"})
+        if repo.gated and not (known and self.accepted):
+            refused = web.HTTPForbidden if known else web.HTTPUnauthorized
+            raise refused(headers={"X-Error-Code": "GatedRepo"})
+        return web.Response(text="OK")
 
     async def _tree(self, request: web.Request) -> web.Response:
         files = self._repo(request).files(request.match_info["revision"])

@@ -37,6 +37,7 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.telemetry.volume import VolumeMeter
+from lorapod.trainers.hub_models import HubModels
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
@@ -115,6 +116,7 @@ class Services:
             remote_datasets=self.remote_datasets,
             telemetry=self.telemetry,
             room=self.room,
+            hub_models=HubModels(self.settings),
             mirrors=self.mirrors,
             courier=self.courier,
             attachment=self.attachment,

@@ -72,7 +72,7 @@ class SessionRuns:
     ) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
         parsed = parse_config(config, max_bytes=self.settings.max_config_bytes)
         order = self.starts.order_for(parsed, request, job)
-        warnings = self.starts.try_out(order, self.processes.plan("train", order), request, job)
+        warnings = self.starts.try_out(order, request, job)
         session = begin_session(self.workspace, self.clock, parent=parent)
         try:
             # It is replaced by the trainer's own form of the config before the start.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,9 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.fit import MachineFit, WayOut
+from lorapod.trainers.hub_models import HubModels
 from lorapod.trainers.presets import Preset
-from lorapod.trainers.registry import AUTO, TrainerRegistry
+from lorapod.trainers.registry import AUTO, TOOLKIT_CONFIGS, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Request, Result
 from lorapod.wire.storage import UploadTargets
@@ -126,6 +127,7 @@ class TrainingStarts:
     remote_datasets: DatasetFetcher
     telemetry: Telemetry
     room: Headroom
+    hub_models: HubModels
     mirrors: Mirrors
     courier: Courier
     attachment: JobAttachment
@@ -204,34 +206,50 @@ class TrainingStarts:
         shown = self._look_into(order)
         return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {})
 
-    def try_out(self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob) -> list[str]:
-        """Judge the plan by the machine, try where its files and events are to be sent, and return warnings.
+    def trials(
+        self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob
+    ) -> Iterator[Callable[[], list[str]]]:
+        """Yield what is tried before a start: each blocks for seconds at most, and returns warnings.
 
-        It blocks for seconds at most.
-
-        Raises:
-            WorkerError: the training does not fit the machine, or a target takes nothing of it.
+        Each raises `WorkerError` if the training does not fit the machine, may not read its models, or has a target that
+        takes nothing of it.
         """
-        fit = MachineFit(telemetry=self.telemetry)
-        tiers = request.other_tiers()
-        warnings = fit.check(order.trainer, plan.config, tiers=tiers, force=request.force)
+        if order.trainer in TOOLKIT_CONFIGS:
+            fit = MachineFit(telemetry=self.telemetry)
+            yield partial(
+                fit.check, order.trainer, plan.config, tiers=request.other_tiers(), force=request.force
+            )
+            yield partial(self.hub_models.check, plan.config)
         if request.upload is not None or self.mirrors.trials.default is not None:
-            warnings += self.mirrors.trials.run(
-                request.upload, name=plan.name, job_s3=job.s3, create=not request.dry_run
+            yield partial(
+                self.mirrors.trials.run,
+                request.upload,
+                name=plan.name,
+                job_s3=job.s3,
+                create=not request.dry_run,
             )
         if request.callback_url is not None:
-            warnings += try_callback(
+            yield partial(
+                try_callback,
                 request.callback_url,
                 request.callback_token,
                 allow_private=self.settings.allow_private_urls,
             )
-        return warnings
+
+    def try_out(self, order: TrainingOrder, request: StartRequest, job: RunPodJob) -> list[str]:
+        """Plan the training, try everything before its start, and return warnings.
+
+        Raises:
+            WorkerError: what the trainer refuses, or the first trial that does.
+        """
+        plan = self.processes.plan("train", order)
+        return [warning for trial in self.trials(order, plan, request, job) for warning in trial()]
 
     def _submit(
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
     ) -> tuple[Accepted, TrainingOrder]:
         order = self.order_for(config, request, job)
-        warnings = self.try_out(order, self.processes.plan("train", order), request, job)
+        warnings = self.try_out(order, request, job)
         return self.processes.submit("train", order).warned(warnings), order
 
     def _folder_of(self, asked: DatasetRef, job: RunPodJob) -> Path:
@@ -259,13 +277,20 @@ class TrainingStarts:
         return dataset_view(self.datasets.look(entries), self.workspace) if entries else None
 
     def _rehearse(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> DryRun:
-        """Do everything but the start."""
+        """Do everything but the start, and list all that would refuse it."""
+        refused: list[dict[str, Any]] = []
+        warnings: list[str] = []
         try:
             order = self.order_for(config, request, job)
             plan = self.processes.plan("train", order)
-            warnings = self.try_out(order, plan, request, job)
         except WorkerError as error:
-            refused = list(error.details) or [{"field": "input", "error": error.message}]
+            return DryRun(accepted=False, trainer=request.trainer, refused=_problems(error))
+        for trial in self.trials(order, plan, request, job):
+            try:
+                warnings += trial()
+            except WorkerError as error:
+                refused += _problems(error)
+        if refused:
             return DryRun(accepted=False, trainer=request.trainer, refused=refused)
         return DryRun(
             accepted=True,
@@ -274,6 +299,10 @@ class TrainingStarts:
             dataset=_dataset_of(order),
             warnings=[*plan.warnings, *warnings],
         )
+
+
+def _problems(error: WorkerError) -> list[dict[str, Any]]:
+    return list(error.details) or [{"field": "input", "error": error.message}]
 
 
 def _json(model: DatasetRef | UploadTargets) -> Mapping[str, Any]:

@@ -10,6 +10,9 @@ from lorapod.trainers.port import Trainer, TrainerStatus
 #: The name that means the first available trainer.
 AUTO = "auto"
 
+#: The trainers whose configs are AI Toolkit's.
+TOOLKIT_CONFIGS = frozenset({"ai-toolkit", "builtin"})
+
 
 class TrainerRegistry(Mapping[str, Trainer]):
     """The trainers in order of preference."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.servers.hub import Repo, running_hub
 from tests.unit.actions.desk import Desk
 
 from lorapod.actions.starting import TrainingStarts
@@ -115,3 +116,33 @@ class TestFit:
         assert answer["code"] == "gpu_unavailable"
         assert "1500 steps would take about" in answer["error"]
         assert ask(None, preset="sdxl", steps=1500, dry_run=True, force=True)["accepted"] is True
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("gated")
+    with running_hub() as hub, asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(folder / "hf"))
+        patch.delenv("HF_TOKEN", raising=False)
+        patch.setattr(Telemetry, "gpu_memory_bytes", lambda _self: 25_000_000_000)
+        hub.repos["black-forest-labs/FLUX.1-dev"] = Repo(private=False, gated=True)
+        desk = Desk(folder, runner, Fitting(), hf_endpoint=hub.url)
+        yield desk
+        desk.worker.close()
+
+
+class TestHub:
+    """What the Hub says of a preset's model; `tests/unit/trainers/test_hub_models.py` has the rest."""
+
+    def test_a_gated_model_is_refused_before_the_start(self, gated: Desk) -> None:
+        answer = gated.ask(type="train", preset="flux-dev", name="cat")
+        assert answer["code"] == "invalid_input"
+        assert "https://huggingface.co/black-forest-labs/FLUX.1-dev" in answer["hint"]
+        assert gated.ask(type="processes")["count"] == 0
+
+    def test_a_rehearsal_lists_all_that_is_wrong(self, gated: Desk) -> None:
+        answer = gated.ask(type="train", preset="flux-dev", tier="48gb", dry_run=True)
+        assert [problem["field"] for problem in answer["refused"]] == [
+            "tier",
+            "config.process[0].model.name_or_path",
+        ]

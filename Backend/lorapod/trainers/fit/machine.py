@@ -11,8 +11,8 @@ from lorapod.errors import GpuUnavailable, InsufficientMemory
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.fit.check import WayOut, check_cpu_time, check_gpu_memory
 
-#: The trainers whose configs are AI Toolkit's, and whether they can hold weights in fewer bits and outside the GPU.
-_TRAINERS: Final = {"ai-toolkit": True, "builtin": False}
+#: The trainer that can hold weights in fewer bits and outside the GPU.
+_QUANTISES: Final = "ai-toolkit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class MachineFit:
         """Refuse a config that does not fit the smallest GPU, or that takes days without one; return warnings.
 
         Args:
-            trainer: the trainer's name; the configs of those that are unknown here pass.
-            config: the config as the trainer gets it.
+            trainer: the trainer's name.
+            config: the config as the trainer gets it, in AI Toolkit's form.
             tiers: the preset's tiers with the request's knobs.
             force: warn instead of refusing.
 
@@ -37,12 +37,12 @@ class MachineFit:
             GpuUnavailable: it says how long it would take.
         """
         process = _process(config)
-        if trainer not in _TRAINERS or process is None:
+        if process is None:
             return []
         memory_bytes = self.telemetry.gpu_memory_bytes()
         try:
             if memory_bytes is not None:
-                check_gpu_memory(process, memory_bytes, tiers=tiers, can_quantise=_TRAINERS[trainer])
+                check_gpu_memory(process, memory_bytes, tiers=tiers, can_quantise=trainer == _QUANTISES)
             elif not self.telemetry.gpu_indices():
                 check_cpu_time(process, len(os.sched_getaffinity(0)))
         except (InsufficientMemory, GpuUnavailable) as error:
