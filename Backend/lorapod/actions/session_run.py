@@ -11,7 +11,8 @@ from typing import Any
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers
 from lorapod.actions.attachment import JobAttachment
-from lorapod.actions.starting import StartRequest, TrainingStarts
+from lorapod.actions.start_request import StartRequest
+from lorapod.actions.starting import TrainingStarts
 from lorapod.atomic import write_atomically
 from lorapod.clock import Clock
 from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of

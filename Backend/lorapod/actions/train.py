@@ -9,7 +9,8 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, Started
-from lorapod.actions.starting import DryRun, StartRequest, TrainingStarts
+from lorapod.actions.start_request import DryRun, StartRequest
+from lorapod.actions.starting import TrainingStarts
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry

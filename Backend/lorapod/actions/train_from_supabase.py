@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.session_run import SessionRuns
-from lorapod.actions.starting import StartRequest
+from lorapod.actions.start_request import StartRequest
 from lorapod.wire.dataset import DatasetRef, SupabaseFolder
 from lorapod.wire.model import Request, Result
 from lorapod.wire.storage import UploadTargets

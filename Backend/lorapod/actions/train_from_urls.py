@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, StringConstraints
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.callbacks import callback_below
 from lorapod.actions.session_run import SessionRuns
-from lorapod.actions.starting import StartRequest
+from lorapod.actions.start_request import StartRequest
 from lorapod.processes import artifacts
 from lorapod.settings import Settings
 from lorapod.thread_pools import READS

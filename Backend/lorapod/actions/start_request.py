@@ -1,0 +1,89 @@
+"""What all requests for a training have, and what a rehearsal of one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from lorapod.trainers.fit import WayOut
+from lorapod.trainers.registry import AUTO
+from lorapod.wire.dataset import DatasetRef, DatasetView
+from lorapod.wire.model import Request, Result
+from lorapod.wire.storage import UploadTargets
+
+
+class StartRequest(Request):
+    """The fields that all requests for a training have."""
+
+    dataset: DatasetRef | None = Field(
+        default=None, description="Where the images are; without it the config's own `folder_path`s count."
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Name of the model, if the config has none.",
+    )
+    trainer: str = Field(
+        default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is installed."
+    )
+    wait: bool | None = Field(
+        default=None,
+        description="Keep the RunPod job open until the training ends; the default on a serverless worker.",
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Two requests with the same key start one training.",
+    )
+    job_id: str | None = Field(
+        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
+    )
+    strict: bool = Field(
+        default=True,
+        description="Refuse keys and names in the config that this worker does not know; `false` lets them pass with a "
+        "warning, for an AI Toolkit that is newer than the worker.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Start nothing; answer with the final config and with what would be refused.",
+    )
+    callback_url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="URL to which events of the training are POSTed, one JSON object each.",
+    )
+    callback_token: SecretStr | None = Field(
+        default=None, description="Sent as a bearer token. It is stored only encrypted."
+    )
+    force: bool = Field(
+        default=False,
+        description="Start it even if it needs more GPU memory than there is, or days without a GPU, by rule of thumb.",
+    )
+    upload: UploadTargets | None = Field(
+        default=None,
+        description="Where checkpoints, samples and logs are uploaded while they are made; default: the endpoint's UPLOAD_TARGETS.",
+    )
+
+    def other_tiers(self) -> Sequence[WayOut]:
+        """Return the same training in the tiers of its preset; without a preset, none."""
+        return ()
+
+
+class DryRun(Result):
+    """What `train` would do."""
+
+    dry_run: bool = Field(default=True, description="Always true: nothing was started.")
+    accepted: bool = Field(description="Whether it would be started.")
+    trainer: str = Field(description="The trainer that would run it.")
+    config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
+    dataset: DatasetView | None = Field(
+        default=None, description="The dataset that it reads, if the request named one."
+    )
+    refused: list[dict[str, Any]] = Field(
+        default=[], description="Every problem, as the error would list it."
+    )
+    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
