@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 from lorapod.folders import entries_of, files_below
 from lorapod.kinds import CAPTION_SUFFIXES, FileKind, is_hidden, kind_of, suffix_of
-from lorapod.models.links import COMFYUI_FOLDERS, EXTENSION_FOLDERS
+from lorapod.models.kinds import SWARMUI_NAMES
+from lorapod.models.links import COMFYUI_FOLDERS, EXTENSION_FOLDERS, ROOT_FOLDERS
 from lorapod.settings import POD_VOLUME, SERVERLESS_VOLUME, Settings
 from lorapod.workspace import Workspace
 
@@ -149,7 +150,9 @@ def _at_root(workspace: Workspace) -> Iterator[str]:
             continue
         name = _OTHER_NAMES.get(entry.name.lower())
         if name is not None and (count := _count(entry.path)):
-            yield f"`{_shown(entry)}/` lies at the volume's root, where no engine looks, with {count}: move it to `models/{name}/`."
+            linked = SWARMUI_NAMES.get(entry.name, entry.name) in ROOT_FOLDERS
+            where = "where only links of this worker lead" if linked else "where no engine looks"
+            yield f"`{_shown(entry)}/` lies at the volume's root, {where}, with {count}: move it to `models/{name}/`."
         elif entry.name in _COPIED_ROOTS:
             yield from _copied(Path(entry.path), entry.name)
 

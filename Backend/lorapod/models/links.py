@@ -7,6 +7,7 @@ models/diffusion_models/unet_gguf -> models/unet_gguf             where ComfyUI'
 models/loras/trained           -> output/                         so that a LoRA just trained is there at once
 models/loras/training_session_… -> training_session_…/output       those of sessions
 models/loras/y                 -> comfyui/models/loras/y          models of an older layout of the volume
+models/loras/z                 -> loras/z                         models at the volume's root
 ```
 
 Run it as often as you like, by several workers at once, also as `python -m lorapod.models.links`.
@@ -52,6 +53,11 @@ SWARMUI_FOLDERS: Sequence[str] = (
     *("upscale_models", "style_models", "audio_encoders"),
 )
 
+#: Model folders at the volume's root whose models are shown too; other programs use names such as `diffusers`.
+ROOT_FOLDERS: Sequence[str] = tuple(
+    name for name in COMFYUI_FOLDERS if name not in {"diffusers", "inpaint", "LLM", "onnx"}
+)
+
 #: Model folders on volumes that were filled for other workers; relative to the workspace.
 OLDER_LAYOUTS: Sequence[str] = ("comfyui/models", "ComfyUI/models", "Models", "SwarmUI/Models")
 
@@ -82,6 +88,7 @@ def link_models(workspace: Workspace, *, comfyui: Path | None, swarmui: Path | N
     own = [folder for folder, _ in apps if folder.resolve().is_relative_to(workspace.root)]
     for older in dict.fromkeys([*(workspace.root / layout for layout in OLDER_LAYOUTS), *own]):
         _take_in(workspace, older, report)
+    _take_in(workspace, workspace.root, report, ROOT_FOLDERS)
     for folder, names in apps:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -163,11 +170,13 @@ def link_and_log(settings: Settings, workspace: Workspace) -> None:
         logger.warning("a model is hidden by another of its name", extra={"conflict": conflict})
 
 
-def _take_in(workspace: Workspace, older: Path, report: LinkReport) -> None:
+def _take_in(
+    workspace: Workspace, older: Path, report: LinkReport, names: Sequence[str] = COMFYUI_FOLDERS
+) -> None:
     """Show the models of an older layout in the workspace's `models/`."""
     for folder in entries(older):
         name = SWARMUI_NAMES.get(folder.name, folder.name)
-        if name not in COMFYUI_FOLDERS or folder.is_symlink() or not folder.is_dir():
+        if name not in names or folder.is_symlink() or not folder.is_dir():
             continue
         models = workspace.models / name
         if any(not _is_placeholder(entry) for entry in entries(folder)):

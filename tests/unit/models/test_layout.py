@@ -78,6 +78,15 @@ def test_what_engines_find_or_what_is_none_of_theirs_is_left_alone(workspace: Wo
     assert look_at_layout(workspace, whole=False).problems == []
 
 
+@pytest.mark.parametrize(("folder", "words"), [("checkpoints", "only links"), ("diffusers", "no engine")])
+def test_it_says_whether_this_worker_finds_it(workspace: Workspace, folder: str, words: str) -> None:
+    put(workspace, f"{folder}/a.safetensors")
+
+    (problem,) = look_at_layout(workspace, whole=False).problems
+
+    assert words in problem
+
+
 def test_a_link_into_the_models_is_no_second_place(workspace: Workspace) -> None:
     put(workspace, "models/checkpoints/a.safetensors")
     (workspace.root / "checkpoints").symlink_to(workspace.models / "checkpoints")

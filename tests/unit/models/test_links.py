@@ -254,6 +254,14 @@ class TestOlderLayouts:
             assert (elsewhere / f"SwarmUI/Models/Lora/{name}.safetensors").is_file()
             assert (elsewhere / f"models/loras/{name}.safetensors").is_file()
 
+    def test_models_at_the_volumes_root_are_shown_too(self, workspace: Workspace, comfyui: Path) -> None:
+        for name in ("checkpoints/a", "loras/style/b", "ipadapter/c", "diffusers/d"):
+            put_model(workspace.root / f"{name}.safetensors")
+        run(workspace, comfyui)
+        for name in ("checkpoints/a", "loras/style/b", "ipadapter/c"):
+            assert (comfyui / f"models/{name}.safetensors").samefile(workspace.root / f"{name}.safetensors")
+        assert not (comfyui / "models/diffusers/d.safetensors").exists()
+
     def test_nothing_is_made_where_there_is_nothing(self, workspace: Workspace) -> None:
         run(workspace)
         assert list(workspace.models.iterdir()) == []
