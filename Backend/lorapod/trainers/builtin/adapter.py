@@ -36,7 +36,19 @@ class BuiltinTrainer:
         preload=_PACKAGE / "trainers" / "builtin" / "preload.py",
         # What `preload.py` imports of this package.
         sources=tuple(
-            _PACKAGE / name for name in ("trainers", "safety", "atomic.py", "errors.py", "weights.py")
+            _PACKAGE / name
+            for name in (
+                "trainers",
+                "datasets",
+                "safety",
+                "wire",
+                "atomic.py",
+                "errors.py",
+                "folders.py",
+                "kinds.py",
+                "library_errors.py",
+                "weights.py",
+            )
         ),
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,14 @@ def test_a_dataset_that_is_still_to_be_fetched_is_not_missed(
     assert trainer.prepare(dataclasses.replace(coming, dataset_ready=False)).config
     with pytest.raises(InvalidInput, match="is not in the workspace"):
         trainer.prepare(coming)
+
+
+@pytest.mark.torch
+def test_a_template_watches_all_that_it_imports_of_this_package() -> None:
+    script = "import sys, lorapod.trainers.builtin.job; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('lorapod.')), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    watched = BuiltinTrainer.warm.sources
+    unwatched = [
+        file for file in done.stdout.split() if not any(Path(file).is_relative_to(path) for path in watched)
+    ]
+    assert unwatched == []
