@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import SecretStr
 from tests.servers.certificate import made_certificate
-from tests.servers.ports import free_port
+from tests.servers.ports import await_listener, free_port
 from tests.servers.rabbitmq import running_rabbitmq
 from tests.servers.redis_server import RunningRedis
 
@@ -30,6 +30,8 @@ async def test_a_broker_over_tls_takes_events_if_its_certificate_can_be_trusted(
         "ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n"
     )
     with running_rabbitmq(more=more):
+        # A newer broker opens it a moment after the other one.
+        await_listener(port)
         url = f"amqps://guest:guest@127.0.0.1:{port}/"
         sink = RabbitMQSink(SecretStr(f"{url}?cafile={quote(str(made.authority), safe='')}"), "events")
         assert await sink.deliver(parcel) == 1

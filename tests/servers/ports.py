@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from contextlib import suppress
 
 
 def free_ports(count: int) -> list[int]:
@@ -19,3 +21,13 @@ def free_ports(count: int) -> list[int]:
 def free_port() -> int:
     """As `free_ports`, one."""
     return free_ports(1)[0]
+
+
+def await_listener(port: int, *, within_s: float = 30.0) -> None:
+    """Wait until something listens on a loopback port."""
+    until_s = time.monotonic() + within_s
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert time.monotonic() < until_s, f"nothing listens on {port}"
+        time.sleep(0.02)

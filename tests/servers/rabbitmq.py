@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from tests.servers.ports import free_ports
 
 READY_S = 60.0
-PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+#: RABBITMQ_PROGRAMS names those of another release.
+PROGRAMS = Path(os.environ.get("RABBITMQ_PROGRAMS", "/usr/lib/rabbitmq/bin"))
 #: What a client begins with; a broker that is ready answers with the start of a connection.
 GREETING = b"AMQP\x00\x00\x09\x01"
 
