@@ -31,6 +31,8 @@ class LeftOutCode(StrEnum):
     UNREAD_FORMAT = "unread_format"
     #: A caption with another suffix, or other letters, than the trainer looks for.
     CAPTION_NOT_READ = "caption_not_read"
+    #: A caption in another form than the trainer reads, beside one that it reads.
+    SPARE_CAPTION = "spare_caption"
     CAPTION_WITHOUT_IMAGE = "caption_without_image"
     #: A table of captions (`metadata.jsonl`): trainers read one file for each image.
     CAPTION_TABLE = "caption_table"

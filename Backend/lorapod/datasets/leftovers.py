@@ -46,6 +46,8 @@ class Leftovers:
     def _judged(self, name: str, unread: dict[str, str]) -> tuple[LeftOutCode, str]:
         suffix, path = _suffix(name), PurePosixPath(name)
         if path.name.lower() in _TABLES or suffix in _TABLE_SUFFIXES:
+            if self._items and all(item.has_caption for item in self._items.values()):
+                return LeftOutCode.SPARE_CAPTION, f"{name} is not read: each image has a caption beside it."
             return LeftOutCode.CAPTION_TABLE, (
                 f"{name} is not read: the trainer reads a caption beside each image, "
                 f"named as the image but ending in {self._entry.caption_ext}."
@@ -64,6 +66,10 @@ class Leftovers:
         stem = _stem(name)
         item = self._items.get(stem.lower())
         if item is not None:
+            if (read := item.caption_file) is not None:
+                return LeftOutCode.SPARE_CAPTION, (
+                    f"{name} is not read: the caption of {item.name} is {read.name}."
+                )
             wanted = PurePosixPath(_stem(item.name) + self._entry.caption_ext).name
             fits = suffix in CAPTION_SUFFIXES and name.endswith(suffix) and stem == _stem(item.name)
             way = f" Rename it, or set caption_ext: {suffix[1:]}." if fits else " Rename it."

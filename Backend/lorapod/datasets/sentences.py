@@ -12,7 +12,9 @@ _NAMES_MAX = 3
 _WARNINGS_MAX = 20
 
 #: What is left out on purpose, or refused instead, is no warning; the look into clips says more about them.
-_NOT_WARNED = frozenset({LeftOutCode.CONTROLS, LeftOutCode.LINK_OUTSIDE, LeftOutCode.CLIP})
+_NOT_WARNED = frozenset(
+    {LeftOutCode.CONTROLS, LeftOutCode.LINK_OUTSIDE, LeftOutCode.CLIP, LeftOutCode.SPARE_CAPTION}
+)
 
 
 def some(names: Sequence[str], most: int = _NAMES_MAX) -> str:

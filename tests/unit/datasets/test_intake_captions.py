@@ -98,6 +98,15 @@ class TestForms:
         assert receipt.summary.captions == 1
         assert caption(bench).removeprefix("ohwx, ") == "a cat"
 
+    def test_a_form_that_was_written_as_text_is_no_warning(self, bench: LibraryBench) -> None:
+        receipt = bench.receive(
+            incoming("A.png", PNG),
+            incoming("A.caption", b"a cat"),
+            incoming("B.png", PNG),
+            incoming("metadata.jsonl", b'{"file_name": "B.png", "text": "a dog"}'),
+        )
+        assert "not read" not in said(receipt)
+
     def test_a_table_in_an_archive_names_files_beside_it(self, bench: LibraryBench) -> None:
         files = {
             "set/train/metadata.jsonl": b'{"file_name": "1.png", "text": "one"}',
