@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lorapod.datasets.repeats import repeats_of
+from lorapod.datasets.repeats import repeat_counts, repeats_of
 
 #: AI Toolkit trains on the images of every folder below a dataset's, but not on those in a folder of this name.
 CONTROLS = "_controls"
@@ -51,7 +51,10 @@ class Layout:
         beside = _beside(shown)
         if beside:
             return _with_companions(inner, beside)
-        notes = list(_repeats_note({path[-1] for path in shown if path}))
+        counts = repeat_counts([path[-1] if path else "" for path in shown])
+        if counts:
+            return _with_repeats(inner, counts)
+        notes = list(_order_note({path[-1] for path in shown if path}))
         if common and (repeats_of(common[-1]) or 1) > 1:
             notes = [f"{common[-1]}: its repeats change nothing, since every image is in this folder."]
         if any(path and _REGULARIZATION.fullmatch(path[0]) for path in shown):
@@ -75,12 +78,26 @@ def _common(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return common
 
 
-def _repeats_note(parents: set[str]) -> Iterator[str]:
+def _with_repeats(inner: Sequence[tuple[str, ...]], counts: Mapping[str, int]) -> Layout:
+    spots = [
+        Spot(place=path[-1], folders=path[:-1]) if path and path[-1] in counts else Spot(folders=path)
+        for path in inner
+    ]
+    told = ", ".join(f"{count} times those in {name}" for name, count in list(counts.items())[:5])
+    return Layout(
+        spots=spots,
+        notes=[
+            f"The images are repeated as their folders say: {told}. `num_repeats` in the config overrules that."
+        ],
+    )
+
+
+def _order_note(parents: set[str]) -> Iterator[str]:
     counts = {parent: count for parent in sorted(parents) if (count := repeats_of(parent)) is not None}
     if any(count > 1 for count in counts.values()):
         yield (
-            f"{', '.join(list(counts)[:5])}: the numbers are not taken as repeats. Upload each folder as a dataset of "
-            "its own, and name them in entries of `datasets` with `num_repeats`."
+            f"{', '.join(list(counts)[:5])}: the numbers are not taken as repeats. If they are meant so, upload each "
+            "folder as a dataset of its own, and name them in entries of `datasets` with `num_repeats`."
         )
 
 

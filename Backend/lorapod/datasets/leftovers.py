@@ -46,12 +46,7 @@ class Leftovers:
     def _judged(self, name: str, unread: dict[str, str]) -> tuple[LeftOutCode, str]:
         suffix, path = _suffix(name), PurePosixPath(name)
         if path.name.lower() in _TABLES or suffix in _TABLE_SUFFIXES:
-            if self._items and all(item.has_caption for item in self._items.values()):
-                return LeftOutCode.SPARE_CAPTION, f"{name} is not read: each image has a caption beside it."
-            return LeftOutCode.CAPTION_TABLE, (
-                f"{name} is not read: the trainer reads a caption beside each image, "
-                f"named as the image but ending in {self._entry.caption_ext}."
-            )
+            return self._table(name)
         if suffix in _TEXT_SUFFIXES or (suffix and suffix == self._entry.caption_ext.lower()):
             return self._text(name, suffix, unread)
         if path.parent.name == "_controls":
@@ -61,6 +56,14 @@ class Leftovers:
         if suffix in VIDEO_SUFFIXES and not self._entry.audio:
             return LeftOutCode.CLIP, _CLIP.format(name=name)
         return LeftOutCode.OTHER, f"{name} is not read by the trainer."
+
+    def _table(self, name: str) -> tuple[LeftOutCode, str]:
+        if self._items and all(item.has_caption for item in self._items.values()):
+            return LeftOutCode.SPARE_CAPTION, f"{name} is not read: each image has a caption beside it."
+        return LeftOutCode.CAPTION_TABLE, (
+            f"{name} is not read: the trainer reads a caption beside each image, "
+            f"named as the image but ending in {self._entry.caption_ext}."
+        )
 
     def _text(self, name: str, suffix: str, unread: dict[str, str]) -> tuple[LeftOutCode, str]:
         stem = _stem(name)

@@ -124,12 +124,20 @@ class TestFolders:
         ]
         assert names("x/a.png", "x/a.png", folders=Folders.TELL_APART) == ["a.png", "a_2.png"]
 
-    def test_kohyas_are_kept_apart_and_their_repeats_said_not_to_be_taken(self) -> None:
-        plan = NamePlan.of(["set/10_cat/1.png", "set/10_cat/1.txt", "set/2_dog/1.png"])
-        assert list(plan.names) == ["10_cat__1.png", "10_cat__1.txt", "2_dog__1.png"]
+    def test_kohyas_are_kept_apart_with_their_repeats(self) -> None:
+        plan = NamePlan.of(["set/10_cat/1.png", "set/10_cat/1.txt", "set/2_dog/1.png", "set/metadata.csv"])
+        assert list(plan.names) == ["10_cat/1.png", "10_cat/1.txt", "2_dog/1.png", "metadata.csv"]
+        assert "10 times those in 10_cat" in plan.notes[0]
         assert "num_repeats" in plan.notes[0]
+        assert plan.renamed == {}
+
+    def test_numbers_that_are_no_repeats_are_part_of_the_name(self) -> None:
+        plan = NamePlan.of(["1_beach/1.png", "2_city/1.png", "3_hills/1.png"])
+        assert list(plan.names) == ["1_beach__1.png", "2_city__1.png", "3_hills__1.png"]
+        assert "not taken as repeats" in plan.notes[0]
         assert "10_cat" in NamePlan.of(["10_cat/1.png", "10_cat/2.png"]).notes[0]
-        assert NamePlan.of(["1_cat/1.png", "1_dog/1.png"]).notes == []
+        for quiet in (["1_cat/1.png", "1_dog/1.png"], ["2024_summer/1.png", "01_x/1.png"]):
+            assert NamePlan.of(quiet).notes == []
 
     def test_control_images_lie_beside_their_targets_with_the_same_stems(self) -> None:
         plan = NamePlan.of(["s/target/1.jpg", "s/target/1.txt", "s/control/1.PNG", "s/mask/1.png"])

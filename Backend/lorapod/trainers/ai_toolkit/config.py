@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lorapod.datasets.sections import sections_of
 from lorapod.errors import WorkerError
+from lorapod.trainers.ai_toolkit.datasets import arch_of, learns_pairs
 from lorapod.trainers.ai_toolkit.paths import CONTROL_KEY
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
@@ -56,7 +58,7 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
     process[CONTROL_KEY] = str(request.scratch / CONTROL_FILE)
     _set_logging(process, problems)
     if request.dataset is not None:
-        _set_dataset(process, str(request.dataset), problems)
+        _set_dataset(process, request.dataset, problems)
     _set_negative_prompts(process)
     return config
 
@@ -129,17 +131,18 @@ def _set_logging(process: dict[str, Any], problems: Problems) -> None:
         problems.warn("With logging.use_wandb AI Toolkit keeps no loss log: `metrics` will have no curves.")
 
 
-def _set_dataset(process: dict[str, Any], folder: str, problems: Problems) -> None:
+def _set_dataset(process: dict[str, Any], folder: Path, problems: Problems) -> None:
     """Set `folder` in the first dataset and in all others with the same folder or none."""
     datasets = process.get("datasets") or [{}]
-    process["datasets"] = datasets
     placeholder = _source(datasets[0])
+    placed: list[dict[str, Any]] = []
     for place, dataset in enumerate(datasets):
         if _source(dataset) in (placeholder, None):
-            dataset.pop("dataset_path", None)
-            dataset["folder_path"] = folder
+            placed += sections_of(dataset, folder, learns_pairs=learns_pairs(arch_of(process)))
         else:
+            placed.append(dataset)
             problems.warn(f"config.process[0].datasets[{place}] keeps its own folder.")
+    process["datasets"] = placed
 
 
 def _source(dataset: Mapping[str, Any]) -> Any:

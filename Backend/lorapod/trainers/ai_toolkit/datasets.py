@@ -49,7 +49,8 @@ def check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"{place}.{key}", f"{shown(str(entry.folder))!r} is not a folder")
         elif entry.folder.exists():
             _check_content(entry, f"{place}.{key}", arch, problems)
-        if arch in _ARCHS_OF_PAIRS and not entry.is_reg and not _has_control(entry):
+        # A dataset that is still to be fetched may bring its control images.
+        if entry.folder.exists() and learns_pairs(arch) and not entry.is_reg and not _has_control(entry):
             problems.add(
                 f"{place}.control_path",
                 f"is required: {arch} learns an edit from pairs; name the folder with the image before the edit "
@@ -61,6 +62,11 @@ def arch_of(process: Mapping[str, Any]) -> str | None:
     """Return the architecture of a process's model, without the variant that AI Toolkit's UI adds."""
     arch = (process.get("model") or {}).get("arch")
     return arch.split(":")[0] if isinstance(arch, str) else None
+
+
+def learns_pairs(arch: str | None) -> bool:
+    """Return whether a model learns an edit, from images and control images."""
+    return arch in _ARCHS_OF_PAIRS
 
 
 def _has_control(entry: DatasetEntry) -> bool:
@@ -78,7 +84,7 @@ def _check_content(entry: DatasetEntry, field: str, arch: str | None, problems: 
     if not reading.items:
         problems.add(field, _nothing(reading))
         return
-    if arch in _ARCHS_OF_PAIRS and not entry.is_reg:
+    if learns_pairs(arch) and not entry.is_reg:
         for sentence in _missing_control(reading, every=arch in ARCHS_THAT_FAIL_WITHOUT_CONTROL):
             problems.add(f"{entry.place}.control_path", sentence)
 

@@ -97,7 +97,7 @@ class PathRules:
 
     def _existing(self, text: str, field: str, problems: Problems) -> str:
         path = self._inside(text, field, problems)
-        if Path(path) == self.awaited:
+        if self.awaited is not None and Path(path).is_relative_to(self.awaited):
             return path
         if path and not Path(path).exists() and Path(path).is_relative_to(self.workspace.root):
             meant = self.workspace.meant(text)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.reader import DatasetReader
+from lorapod.datasets.sections import sections_of
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.trainers.builtin.config import BuiltinConfig
@@ -94,9 +95,16 @@ class ConfigPreparation:
             return
         if self.request.dataset is not None and datasets:
             stand_in = datasets[0].get("folder_path")
-            for dataset in datasets:
-                if dataset.get("folder_path") in {stand_in, None}:
-                    dataset["folder_path"] = str(self.request.dataset)
+            datasets = [
+                placed
+                for dataset in datasets
+                for placed in (
+                    sections_of(dataset, self.request.dataset, learns_pairs=False)
+                    if dataset.get("folder_path") in {stand_in, None}
+                    else [dataset]
+                )
+            ]
+            process["datasets"] = datasets
         for place, dataset in enumerate(datasets):
             if isinstance(dataset.get("folder_path"), str):
                 self._settle_folder(dataset, f"{_PROCESS}.datasets[{place}].folder_path")

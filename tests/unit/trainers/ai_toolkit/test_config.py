@@ -120,6 +120,38 @@ class TestDatasets:
         ]
         assert any("datasets[2] keeps its own folder" in warning for warning in plan.warnings)
 
+    def test_a_dataset_with_repeats_is_an_entry_for_each_folder(
+        self, prepare: Prepare, workspace: Workspace
+    ) -> None:
+        kohya = workspace.training_data / "kohya"
+        for name in ("10_cat/1.png", "2_dog/1.png", "_controls/1.png", "10_cat/_latent_cache/1.png"):
+            (kohya / name).parent.mkdir(parents=True, exist_ok=True)
+            (kohya / name).write_bytes(b"")
+        entries = self.of(prepare({"datasets": [{"resolution": 512}]}, dataset="kohya"))
+        assert entries == [
+            {"folder_path": str(kohya / "10_cat"), "num_repeats": 10, "resolution": 512},
+            {"folder_path": str(kohya / "2_dog"), "num_repeats": 2, "resolution": 512},
+        ]
+        section = {"resolution": 512, "num_repeats": 3}
+        assert self.of(prepare({"datasets": [section]}, dataset="kohya")) == [
+            {"folder_path": str(kohya), **section}
+        ]
+        (kohya / "1.png").write_bytes(b"")
+        assert len(self.of(prepare({"datasets": [{"resolution": 512}]}, dataset="kohya"))) == 1
+
+    def test_control_images_that_came_with_the_dataset(self, prepare: Prepare, workspace: Workspace) -> None:
+        cats = workspace.training_data / "cats"
+        for name in ("_controls/1.png", "mask/_controls/1.png"):
+            (cats / name).parent.mkdir(parents=True, exist_ok=True)
+            (cats / name).write_bytes(b"")
+        pairs = {"model.arch": "flux_kontext", "sample.prompts": []}
+        assert self.of(prepare(pairs))[0]["control_path"] == str(cats / "_controls")
+        assert "control_path" not in self.of(prepare())[0]
+        named = {"datasets.0.control_path": ["_controls"], "datasets.0.mask_path": "mask/_controls"}
+        entry = self.of(prepare(named))[0]
+        assert entry["control_path"] == [str(cats / "_controls")]
+        assert entry["mask_path"] == str(cats / "mask" / "_controls")
+
     def test_the_configs_own_folder_counts_where_the_request_names_none(
         self, prepare: Prepare, workspace: Workspace
     ) -> None:
