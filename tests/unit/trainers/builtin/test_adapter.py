@@ -88,6 +88,18 @@ class TestPrepare:
         trainer.prepare(wish)
         assert wish.config["config"]["process"][0]["model"] == {"name_or_path": "tiny"}
 
+    def test_a_dataset_with_repeats_is_an_entry_for_each_folder(
+        self, trainer: BuiltinTrainer, workspace: Workspace
+    ) -> None:
+        kohya = workspace.training_data / "kohya"
+        for name in ("10_cat", "2_dog"):
+            draw_dataset(kohya / name, count=1)
+        wish = dataclasses.replace(request(workspace, datasets=[{"resolution": 64}]), dataset=kohya)
+        assert process_of(trainer.prepare(wish))["datasets"] == [
+            {"folder_path": str(kohya / "10_cat"), "num_repeats": 10, "resolution": 64},
+            {"folder_path": str(kohya / "2_dog"), "num_repeats": 2, "resolution": 64},
+        ]
+
     def test_the_first_dataset_keeps_its_settings(
         self, trainer: BuiltinTrainer, workspace: Workspace
     ) -> None:
