@@ -15,6 +15,7 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.clock import Clock, SystemClock
+from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
@@ -118,7 +119,7 @@ class Worker:
         self.services.mirrors.start()
         self.services.retention.start()
         threading.Thread(target=self.scratch.sweep, name="sweep", daemon=True).start()
-        threading.Thread(target=self._empty_trash, name="trash", daemon=True).start()
+        threading.Thread(target=self._complete_what_was_left, name="leftovers", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
         begin_look(self.services.settings, self.services.workspace)
         with suppress(WorkerError):
@@ -132,11 +133,12 @@ class Worker:
                 daemon=True,
             ).start()
 
-    def _empty_trash(self) -> None:
+    def _complete_what_was_left(self) -> None:
         try:
             self.services.trash.sweep()
+            self.services.edits.recover()
         except OSError as error:
-            logger.warning("trash cannot be emptied", extra={"reason": error.strerror})
+            logger.warning("what killed workers left cannot be completed", extra={"reason": error.strerror})
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Answer one event; with `REFRESH_WORKER`, the answer asks RunPod to replace this worker."""
@@ -277,6 +279,7 @@ def _services(
         deletions=planner,
         trash=trash,
         volume=VolumeMeter(workspace, clock),
+        edits=EditStore(workspace, clock, users.reader_of),
         gallery=Gallery(workspace, VideoProbe.find(settings.ai_toolkit_python)),
         retention=Retention(
             settings.retention,

@@ -16,6 +16,7 @@ from lorapod.actions import (
     download,
     download_file,
     download_model,
+    edit_dataset,
     edit_model,
     generate,
     health,
@@ -72,6 +73,7 @@ ACTIONS: ActionTable = MappingProxyType(
             download_model.ACTION,
             datasets.ACTION,
             dataset.ACTION,
+            edit_dataset.ACTION,
             delete.ACTION,
             disk_usage.ACTION,
         )

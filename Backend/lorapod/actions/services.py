@@ -18,6 +18,7 @@ from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import TrainingStarts
 from lorapod.clock import Clock
+from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
@@ -71,6 +72,7 @@ class Services:
     trash: Trash
     volume: VolumeMeter
     gallery: Gallery
+    edits: EditStore
     retention: Retention
 
     @cached_property

@@ -70,6 +70,7 @@ COMMANDS = {
         datasets.datasets,
         datasets.dataset,
         datasets.inspect,
+        datasets.edit,
         remove.rm,
         remove.du,
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import filecmp
 import hashlib
 import os
@@ -15,6 +13,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 from lorapod.datasets.caption_writing import CaptionWriter
+from lorapod.datasets.exchange import exchange, rename_to_free
 from lorapod.datasets.intake import TEXT_SUFFIXES, is_table
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
@@ -24,11 +23,6 @@ from lorapod.kinds import CACHE_FOLDERS, suffix_of
 FindReader = Callable[[Path, str | None], str | None]
 
 _SYNCS_AT_A_TIME = 16
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-#: What the kernel answers if it, or the file system, cannot exchange two names.
-_CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM}
 
 
 def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: FindReader) -> None:
@@ -96,8 +90,8 @@ def put_in_place(new: Path, target: Path) -> None:
         Conflict: `target` is a file.
         OSError: the file system failed; the old folder is where it was.
     """
-    while not _rename_to_free(new, target):
-        if _exchange(new, target):
+    while not rename_to_free(new, target):
+        if exchange(new, target):
             shutil.rmtree(new, ignore_errors=True)
             return
         old = new.with_name(f"{new.name}.{secrets.token_hex(4)}.old")
@@ -106,38 +100,13 @@ def put_in_place(new: Path, target: Path) -> None:
         except FileNotFoundError:
             continue  # another worker is replacing it too
         try:
-            free = _rename_to_free(new, target)
+            free = rename_to_free(new, target)
         except OSError:
             old.rename(target)
             raise
         shutil.rmtree(old, ignore_errors=True)
         if free:
             return
-
-
-def _rename_to_free(new: Path, target: Path) -> bool:
-    """Rename the folder to a name that is free or an empty folder's; return False if it is not."""
-    try:
-        new.rename(target)
-    except NotADirectoryError as error:
-        raise Conflict(f"{target.name!r} is a file, not a folder.", hint="Choose another name.") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
-    return True
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; return False if the kernel or the file system cannot."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    if (number := ctypes.get_errno()) in _CANNOT_EXCHANGE:
-        return False
-    raise OSError(number, os.strerror(number), str(other))
 
 
 def write_captions(area: StagingArea, trigger_word: str | None, *, beside: Path | None) -> None:

@@ -136,6 +136,7 @@ class Desk:
             "download_model": {"source": "http://127.0.0.1:9/x.safetensors", "kind": "lora"},
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
             "dataset": {"training_name": "pictures"},
+            "edit_dataset": {"training_name": "pictures", "captions": {"a.png": "a cat"}, "dry_run": True},
             "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},

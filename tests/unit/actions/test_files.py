@@ -91,6 +91,7 @@ class Bench:
             volume=cast("Any", SimpleNamespace(latest=lambda: None)),
             retention=cast("Any", None),
             gallery=cast("Any", None),
+            edits=cast("Any", None),
             engines=cast("Any", SimpleNamespace(statuses=dict)),
             room=cast("Any", None),
             archives=ArchiveCache(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),

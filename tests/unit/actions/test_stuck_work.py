@@ -196,5 +196,6 @@ def test_every_action_that_only_reads_has_a_time_limit() -> None:
         "edit_model",
         "download_model",
         "delete",
+        "edit_dataset",
     }
     assert {name for name, action in ACTIONS.items() if action.time_limit is None} == changing

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lorapod.datasets import publish
+from lorapod.datasets.exchange import exchange
 from lorapod.datasets.publish import put_in_place
 from lorapod.errors import Conflict
 
@@ -19,7 +20,7 @@ def folder(path: Path, content: str) -> Path:
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "two renames":
-        monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+        monkeypatch.setattr(publish, "exchange", lambda *_: False)
 
 
 @pytest.mark.usefixtures("way")
@@ -44,7 +45,7 @@ def test_a_file_in_the_way_is_a_conflict(tmp_path: Path) -> None:
 
 def test_a_reader_always_finds_a_whole_folder(tmp_path: Path) -> None:
     target = folder(tmp_path / "target", "0")
-    if not publish._exchange(folder(tmp_path / "probe", "x"), folder(tmp_path / "other", "y")):
+    if not exchange(folder(tmp_path / "probe", "x"), folder(tmp_path / "other", "y")):
         pytest.skip("this file system cannot exchange two names")
     missing: list[str] = []
     done = threading.Event()
@@ -67,7 +68,7 @@ def test_a_reader_always_finds_a_whole_folder(tmp_path: Path) -> None:
 def test_a_failed_second_rename_puts_the_old_folder_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+    monkeypatch.setattr(publish, "exchange", lambda *_: False)
     target = folder(tmp_path / "target", "old")
     with pytest.raises(FileNotFoundError):
         put_in_place(tmp_path / "none", target)
@@ -78,7 +79,7 @@ def test_a_failed_second_rename_puts_the_old_folder_back(
 def test_another_worker_that_replaces_it_at_the_same_moment_is_replaced_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+    monkeypatch.setattr(publish, "exchange", lambda *_: False)
     target, elsewhere = folder(tmp_path / "target", "old"), tmp_path / "elsewhere"
     rename, disturbed = Path.rename, False
 

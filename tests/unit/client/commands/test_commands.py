@@ -336,6 +336,50 @@ def test_a_dataset_is_shown_with_what_is_odd(call: Any, queue: FakeQueue) -> Non
         assert words in told
 
 
+def test_an_edit_asks_for_what_its_options_say(call: Any, queue: FakeQueue) -> None:
+    queue.actions["edit_dataset"] = lambda asked: {
+        "training_name": "cats",
+        "changed": [{"name": "1.png", "before": "a", "after": "x, a"}],
+        "changed_count": 1,
+        "deleted": ["2.png"],
+        "renamed": {"3.png": "c.png"},
+        **({} if asked.get("dry_run") else {"edit_id": "edit_1"}),
+    }
+    options = (
+        "--prepend",
+        "x",
+        "--regex",
+        "a+",
+        "b",
+        "--only",
+        "1.png",
+        "--delete",
+        "2.png",
+        "--rename",
+        "3.png=c.png",
+    )
+    told = call("edit", "cats", *options, "--caption", "4.png=new = text")
+    assert {key: value for key, value in queue.inputs[-1].items() if key != "type"} == {
+        "training_name": "cats",
+        "operations": [
+            {"op": "prepend", "text": "x", "names": ["1.png"]},
+            {"op": "regex", "find": "a+", "text": "b", "names": ["1.png"]},
+        ],
+        "captions": {"4.png": "new = text"},
+        "rename": {"3.png": "c.png"},
+        "delete_names": ["2.png"],
+    }
+    for words in (
+        "1.png: 'a' -> 'x, a'",
+        "2.png: deleted",
+        "renamed to c.png",
+        "lorapod edit cats --undo edit_1",
+    ):
+        assert words in told
+    assert "nothing was changed" in call("edit", "cats", "--remove", "x", "--dry-run")
+    assert "--caption" in call("edit", "cats", "--caption", "no text", code=2)
+
+
 def test_the_space_is_shown_by_kind_and_by_folder(call: Any, queue: FakeQueue) -> None:
     queue.actions["disk_usage"] = lambda _: {
         "measured_at": "2026-01-31T12:00:00.000Z",

@@ -1,0 +1,333 @@
+"""Applies edits to the datasets of a workspace: whole or not at all, and the newest can be taken back.
+
+```
+training_data/.edits/<dataset>/<edit_id>/plan.json   what the edit does; written before the dataset changes
+training_data/.edits/<dataset>/<edit_id>/before/     the files that it changes, as they were
+training_data/.edits/<dataset>/<edit_id>/staged/     the dataset as it will be, until it is in place
+training_data/.edits/<dataset>/<edit_id>/old/        the dataset as it was, until it is removed
+```
+
+The new dataset is a folder of hard links, which takes the place of the old one in one step. A worker that is killed
+before that has changed nothing; one that is killed after it has only left something to remove.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter
+
+from lorapod.atomic import sync_folder, write_atomically
+from lorapod.clock import Clock
+from lorapod.datasets.edits.edit import FileChange
+from lorapod.datasets.edits.lock import EditLock
+from lorapod.datasets.exchange import exchange, rename_to_free
+from lorapod.datasets.item import FoundFile
+from lorapod.datasets.publish import FindReader
+from lorapod.errors import Conflict, NotFound
+from lorapod.folders import entries_of, files_below
+from lorapod.kinds import CACHE_FOLDERS
+from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
+from lorapod.workspace import Workspace
+
+#: Below `training_data`; hidden, so that it is no dataset.
+FOLDER = ".edits"
+
+_PREFIX = "edit_"
+_PLAN, _BEFORE, _STAGED, _OLD, _LOCK = "plan.json", "before", "staged", "old", ".lock"
+
+#: Caches that depend on the captions; the others depend on the images alone.
+_CAPTION_CACHES = frozenset({"_t_e_cache"})
+
+#: Errors by which a file system says that it has no hard links, or no more for this file.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
+
+
+#: What tells a file from every other one: inode, time of change in nanoseconds, size in bytes.
+_Mark = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EditRecord:
+    """One edit, as it is written down."""
+
+    #: What each file that the edit changes is after it; None: the file is gone then.
+    after: Mapping[str, _Mark | None]
+    #: What every file of the dataset was before the edit.
+    present: Mapping[str, _Mark]
+
+
+_ADAPTER = TypeAdapter(_EditRecord)
+
+
+class EditStore:
+    """Every method blocks. Several workers may edit one workspace; of two edits of one dataset, the second is refused."""
+
+    def __init__(self, workspace: Workspace, clock: Clock, find_reader: FindReader) -> None:
+        """Keep what takes edits back beside the datasets; refuse to edit what `find_reader` finds a reader of."""
+        self._workspace = workspace
+        self._clock = clock
+        self._find_reader = find_reader
+        self._root = workspace.training_data / FOLDER
+
+    def apply(
+        self,
+        folder: Path,
+        files: Mapping[str, FileChange],
+        *,
+        seen: Mapping[str, FoundFile],
+        copy: str | None = None,
+    ) -> str:
+        """Change files of a dataset; return the id by which the edit can be taken back.
+
+        Args:
+            folder: the dataset.
+            files: what each file becomes, by its name relative to the folder.
+            seen: the files of the dataset as the edit was planned for, by name.
+            copy: name of a new dataset that gets the result; `folder` stays as it is.
+
+        Raises:
+            Conflict: a training reads the dataset, a file that the edit changes is not as it was `seen`, another edit
+                is under way, or `copy` exists.
+            OSError: the volume failed; nothing has changed.
+        """
+        target = folder if copy is None else self._workspace.training_data / copy
+        with self._lock_of(target):
+            self._finish_earlier(target)
+            for name in files:
+                _check_unchanged(folder, name, seen.get(name))
+            return self._apply(folder, files, target)
+
+    def take_back(self, folder: Path, edit_id: str) -> tuple[str, Mapping[str, FileChange]]:
+        """Undo the newest edit of a dataset; return the id of this edit, and what it did.
+
+        Raises:
+            NotFound: there is no such edit.
+            Conflict: it is not the newest, its files have changed since, or as `apply`.
+            OSError: the volume failed; nothing has changed.
+        """
+        with self._lock_of(folder):
+            self._finish_earlier(folder)
+            own, record = self._newest(folder, edit_id)
+            before = own / _BEFORE
+            files = {name: path if (path := before / name).exists() else None for name in record.after}
+            return self._apply(folder, files, folder), files
+
+    def recover(self) -> None:
+        """Complete the edits of killed workers; call it when a worker starts.
+
+        Raises:
+            OSError: the volume does not answer.
+        """
+        for entry in entries_of(self._root):
+            folder = self._workspace.training_data / entry.name
+            with suppress(Conflict), self._lock_of(folder):
+                self._finish_earlier(folder)
+
+    def _lock_of(self, folder: Path) -> EditLock:
+        return EditLock(self._root / folder.name / _LOCK, folder.name)
+
+    def _apply(self, folder: Path, files: Mapping[str, FileChange], target: Path) -> str:
+        self._check_free(folder, target)
+        edit_id = f"{_PREFIX}{int(self._clock.now().timestamp() * 1000):012x}{secrets.token_hex(2)}"
+        own = self._root / target.name / edit_id
+        own.mkdir()
+        try:
+            record = self._stage(folder, files, own, whole=target == folder)
+            self._check_free(folder, target)
+            _put_in_place(target, own)
+        except BaseException:
+            if not (own / _OLD).exists():
+                shutil.rmtree(own, ignore_errors=True)
+            raise
+        self._finish(target, own, record)
+        return edit_id
+
+    def _check_free(self, folder: Path, target: Path) -> None:
+        if target != folder:
+            if target.exists():
+                raise Conflict(
+                    f"There is a dataset {target.name!r} already.", hint="Choose another name for the copy."
+                )
+        elif (reader := self._find_reader(folder, None)) is not None:
+            raise Conflict(
+                f"The dataset {folder.name!r} cannot be edited: {reader} is training on it.",
+                hint=f"Wait until {reader} has ended, or edit a copy: `copy`.",
+            )
+
+    def _stage(self, folder: Path, files: Mapping[str, FileChange], own: Path, *, whole: bool) -> _EditRecord:
+        """Make the dataset as it will be, keep the files that change, and write the plan down.
+
+        With `whole`, the trainer's own files come along, but for what it computed from files that change.
+        """
+        staged, before = own / _STAGED, own / _BEFORE
+        before.mkdir()
+        staged.mkdir()
+        present = dict(_marks(folder))
+        for name in present:
+            if name in files:
+                _link(folder / name, before / name)
+            elif not _is_trainers(name) or (whole and not _is_stale(name, files)):
+                _link(folder / name, staged / name)
+        for name, change in files.items():
+            if isinstance(change, bytes):
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(staged / name, change)
+            elif change is not None:
+                _link(change, staged / name)
+        record = _EditRecord(after={name: _mark(staged / name) for name in files}, present=present)
+        write_atomically(own / _PLAN, _ADAPTER.dump_json(record))
+        return record
+
+    def _finish(self, folder: Path, own: Path, record: _EditRecord) -> None:
+        """Take over what was added while the edit was made; remove the old content and earlier edits."""
+        if (old := own / _OLD).exists():
+            _take_late(old, folder, record)
+            shutil.rmtree(old, ignore_errors=True)
+        for earlier in _edits(own.parent):
+            if earlier.name < own.name:
+                shutil.rmtree(earlier, ignore_errors=True)
+
+    def _finish_earlier(self, folder: Path) -> None:
+        """Complete the edits of this dataset that are in place, and remove those that never were."""
+        for own in _edits(self._root / folder.name):
+            staged, old = own / _STAGED, own / _OLD
+            record = _read(own)
+            if record is None:
+                shutil.rmtree(own, ignore_errors=True)
+                continue
+            if staged.exists() and not folder.exists() and old.exists():
+                staged.rename(folder)
+            if staged.exists() and not old.exists() and _is_in_place(folder, record):
+                staged.rename(old)
+            if staged.exists():
+                shutil.rmtree(own, ignore_errors=True)
+            elif old.exists():
+                self._finish(folder, own, record)
+
+    def _newest(self, folder: Path, edit_id: str) -> tuple[Path, _EditRecord]:
+        newest = max((own.name for own in _edits(self._root / folder.name)), default=None)
+        own = self._root / folder.name / (newest or _LOCK)
+        record = _read(own)
+        if newest != edit_id or record is None:
+            raise NotFound(
+                f"{edit_id[:80]!r} is not the newest edit of {folder.name!r}; nothing was changed.",
+                hint=f"The newest is {newest}." if newest else "No edit can be taken back.",
+            )
+        changed = [name for name, mark in record.after.items() if _mark(folder / name) != mark]
+        if changed:
+            raise Conflict(
+                f"The edit {edit_id} cannot be taken back: {changed[0]} has changed since.",
+                hint="Edit the files again instead.",
+            )
+        return own, record
+
+
+def _edits(folder: Path) -> Sequence[Path]:
+    return [Path(entry.path) for entry in entries_of(folder) if entry.name.startswith(_PREFIX)]
+
+
+def _check_unchanged(folder: Path, name: str, seen: FoundFile | None) -> None:
+    """Refuse to overwrite what somebody else has changed since the edit was planned."""
+    try:
+        stat = (folder / name).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        same = seen is None
+    else:
+        same = seen is not None and (stat.st_size, stat.st_mtime_ns) == (seen.size_bytes, seen.mtime_ns)
+    if not same:
+        raise Conflict(
+            f"{name} was changed by somebody else a moment ago; nothing was changed.",
+            hint="Send the edit again.",
+        )
+
+
+def _read(own: Path) -> _EditRecord | None:
+    """Return what is written down of an edit; None if it never was complete."""
+    with suppress(OSError, ValueError):
+        return _ADAPTER.validate_json((own / _PLAN).read_bytes())
+    return None
+
+
+def _put_in_place(target: Path, own: Path) -> None:
+    """Exchange the dataset and the staged folder; the old content is `old` then.
+
+    A file system that cannot exchange two names has a moment without the dataset; if this worker is killed in it, the
+    next one that looks ends it.
+    """
+    staged, old = own / _STAGED, own / _OLD
+    if not target.exists():
+        rename_to_free(staged, target)
+    elif exchange(staged, target):
+        staged.rename(old)
+    else:
+        target.rename(old)
+        staged.rename(target)
+    sync_folder(target.parent)
+
+
+def _take_late(old: Path, folder: Path, record: _EditRecord) -> None:
+    """Carry over to the dataset what was uploaded to it or removed from it between the reading and the exchange."""
+    found = dict(_marks(old))
+    for name, known in found.items():
+        if record.present.get(name) != known and not _is_trainers(name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (old / name).replace(folder / name)
+    for name in record.present.keys() - found.keys() - record.after.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _is_in_place(folder: Path, record: _EditRecord) -> bool:
+    return folder.exists() and all(_mark(folder / name) == mark for name, mark in record.after.items())
+
+
+def _marks(folder: Path) -> Iterator[tuple[str, _Mark]]:
+    """Yield every file below a folder, also hidden ones, by its name relative to it."""
+    prefix = f"{folder}{os.sep}"
+    for entry in files_below(folder):
+        if (mark := _mark(Path(entry.path))) is not None:
+            yield entry.path.removeprefix(prefix), mark
+
+
+def _mark(path: Path) -> _Mark | None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        stat = path.lstat()
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+    return None
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make a second name for a file; copy it if the file system has no hard links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(path)
+    except FileNotFoundError:
+        return  # it was removed meanwhile
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(path, target, follow_symlinks=False)
+
+
+def _is_trainers(name: str) -> bool:
+    """Return whether a file is the trainer's own: a cache, or a hidden list of sizes."""
+    path = PurePosixPath(name)
+    return path.name.startswith(".") or not CACHE_FOLDERS.isdisjoint(path.parts[:-1])
+
+
+def _is_stale(name: str, files: Mapping[str, FileChange]) -> bool:
+    """Return whether a cache was computed from a file that changes: its name begins with that file's stem."""
+    path = PurePosixPath(name)
+    folder = path.parent.parent
+    for changed in files:
+        source = PurePosixPath(changed)
+        if source.parent == folder and path.name.startswith(f"{source.stem}_"):
+            return source.suffix.lower() in IMAGE_SUFFIXES or path.parent.name in _CAPTION_CACHES
+    return False
