@@ -43,6 +43,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "num_images": 2,
             "seed": 42,
         },
+        "dataset": {"training_name": "my-cat", "resolution": 1024, "trigger_word": "ohwx cat"},
+        "edit_dataset": {
+            "training_name": "my-cat",
+            "operations": [{"op": "prepend", "text": "ohwx cat"}, {"op": "remove", "find": "watermark"}],
+            "delete_names": ["blurred.jpg"],
+        },
         "keep_alive": {"until_idle": True, "duration_s": 3600},
         "list_models": {"kind": "lora"},
         "describe_model": {"model": "models/loras/my-cat.safetensors"},
