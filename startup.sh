@@ -217,13 +217,17 @@ place_swarmui() {
 link_models() { "$python" -m lorapod.models.links || die "the model folders cannot be linked to the volume; see the output above"; }
 
 start_comfyui() {
-    local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log level=()
+    local log=$WORKSPACE_PATH/logs/comfyui-${RUNPOD_POD_ID:-$HOSTNAME}.log level=() written
+    written=$(stat -c %s "$log" 2>/dev/null || echo 0)
     [ -z "${COMFY_LOG_LEVEL:-}" ] || level=(--verbose "${COMFY_LOG_LEVEL^^}")
     # COMFYUI_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
     start_server comfyui "$log" "$comfyui_python" "$COMFYUI_PATH/main.py" --listen 127.0.0.1 \
         --port "$(port_of "$COMFYUI_URL")" --disable-auto-launch "${level[@]}" ${COMFYUI_ARGS:-}
     await_server ComfyUI "$log" comfyui_is_ready
+    if [ -n "${COMFYUI_NODES:-}" ]; then
+        tail -c "+$((written + 1))" "$log" | "$python" -m lorapod.engines.comfyui.extensions --imports || true
+    fi
 }
 
 # SwarmUI keeps its settings in files. Without these it would wait for a person to click through its installer, and it

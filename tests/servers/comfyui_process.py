@@ -45,7 +45,7 @@ def running_process(root: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve as the real `main.py` does; `behaviour.json` beside it may have it start late, or end at once."""
+    """Serve as the real `main.py` does; `behaviour.json` beside it may have it start late, say something, or end at once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--listen")
     parser.add_argument("--port", type=int)
@@ -57,6 +57,7 @@ def main() -> None:
     behaviour = root / "behaviour.json"
     told = json.loads(behaviour.read_text()) if behaviour.exists() else {}
     time.sleep(told.get("start_s", 0))
+    sys.stderr.write(told.get("says", ""))
     if "exit" in told:
         raise SystemExit(told["exit"])
     web.run_app(

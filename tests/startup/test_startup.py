@@ -51,6 +51,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 port = int(sys.argv[sys.argv.index("--port") + 1])
 print("options", *sys.argv[1:], flush=True)
+print(os.environ.get("SAYS", ""), flush=True)
 http.server.HTTPServer(("127.0.0.1", port), Answers).serve_forever()
 """
 
@@ -273,10 +274,14 @@ class TestServers:
         self, with_comfyui: dict[str, str], tmp_path: Path, volume: Path
     ) -> None:
         good, bad = Repository(tmp_path / "Good"), Repository(tmp_path / "Bad")
-        wanted = f"{good.entry},{bad.url}@{'0' * 40}"
-        code, out, error = run({**with_comfyui, "READY": "/", "COMFYUI_NODES": wanted})
+        unfit = Repository(tmp_path / "Unfit")
+        wanted = f"{good.entry},{bad.url}@{'0' * 40},{unfit.entry}"
+        says = "   0.1 seconds (IMPORT FAILED): /comfyui/custom_nodes/Unfit"
+        code, out, error = run({**with_comfyui, "READY": "/", "SAYS": says, "COMFYUI_NODES": wanted})
 
         assert code == 0, error
+        assert "ComfyUI could not import Unfit: its log says why." in error
+        assert "could not import Good" not in error
         assert "Bad was not installed: git: fatal:" in error
         assert "ComfyUI is ready" in error
         assert (Path(with_comfyui["COMFYUI_PATH"]) / "custom_nodes/Good/__init__.py").exists()

@@ -182,6 +182,16 @@ def test_another_commit_replaces_it(pod: Pod) -> None:
     assert not (pod.nodes / "Nodes/new.txt").exists()
 
 
+def test_they_are_where_comfyui_s_arguments_say(pod: Pod) -> None:
+    repository = pod.repository("Nodes")
+    base = pod.folder / "a folder"
+
+    replace(pod.installer(repository.entry), arguments=f"--cpu --base-directory '{base}'").ensure()
+
+    assert (base / "custom_nodes/Nodes/__init__.py").exists()
+    assert list(pod.nodes.iterdir()) == []
+
+
 def test_what_somebody_put_there_by_hand_stays(pod: Pod) -> None:
     repository = pod.repository("Nodes")
     (pod.nodes / "Nodes").mkdir()

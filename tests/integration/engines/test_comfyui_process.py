@@ -363,3 +363,31 @@ def test_a_stop_while_extensions_are_installed_starts_nothing(
         bench.engine.generate(bench.generation(workflow=graphs.picture()), run)
 
     assert servers_of(bench) == []
+
+
+def test_an_extension_that_comfyui_cannot_import_is_named_until_it_can(
+    root: Path, tmp_path: Path, open_bench: OpenBench
+) -> None:
+    nodes = Repository(tmp_path / "Nodes")
+    bench = open_bench(
+        f"http://127.0.0.1:{free_port()}",
+        root,
+        comfyui_python=Path(sys.executable),
+        comfyui_nodes=nodes.entry,
+    )
+    behave(
+        root,
+        says="   0.1 seconds: /x/custom_nodes/Other\n   0.0 seconds (IMPORT FAILED): /x/custom_nodes/Nodes\n",
+    )
+    bench.make(workflow=graphs.picture())
+
+    [(name, problem)] = bench.engine.probe().problems.items()
+    assert name == "extension:Nodes"
+    assert "ComfyUI could not import Nodes: its log says why." in problem
+
+    bench.engine.release()
+    bench.engine._server.stop()
+    behave(root, says="   0.1 seconds: /x/custom_nodes/Nodes\n")
+    bench.make(workflow=graphs.picture())
+
+    assert bench.engine.probe().problems == {}

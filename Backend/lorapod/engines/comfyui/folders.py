@@ -38,17 +38,20 @@ class ComfyFolders:
     output: Path
     temp: Path
     loras: Path
+    custom_nodes: Path
 
     @classmethod
     def of(cls, root: Path, argv: Sequence[str] = ()) -> Self:
         """Return the folders of the installation at `root`, as its command line `argv` sets them."""
-        base = _option(argv, "--base-directory") or root
+        # It is started in its root, so a relative folder is one there.
+        base = root / (_option(argv, "--base-directory") or "")
         temp = _option(argv, "--temp-directory")
         return cls(
             input=_option(argv, "--input-directory") or base / "input",
             output=_option(argv, "--output-directory") or base / "output",
             temp=(temp or base) / "temp",
             loras=base / "models" / _LORAS,
+            custom_nodes=base / "custom_nodes",
         )
 
     def lend(self, lora: LoraUse, job: str) -> str:

@@ -13,7 +13,11 @@ from typing import Any
 
 from yarl import URL
 
-from lorapod.engines.comfyui.extensions.preparation import extension_problems, with_extensions
+from lorapod.engines.comfyui.extensions.preparation import (
+    extension_problems,
+    note_own_imports,
+    with_extensions,
+)
 from lorapod.engines.comfyui.folders import argv_of
 from lorapod.engines.comfyui.server_child import ServerChild
 from lorapod.engines.comfyui.server_probe import ServerView, has_gpu, is_local, look_at
@@ -159,6 +163,8 @@ class ComfyServer:
             view = self.look(ASK_S if not started else 1.0)
             if view.stats is not None:
                 self._stats = view.stats
+                if (child := self._child) is not None and child is not before:
+                    self._note_imports(child)
                 return view.stats
             if view.foreign:
                 raise UpstreamError(
@@ -252,6 +258,10 @@ class ComfyServer:
             self._child = ServerChild.start(spec, run.environment)
             self._child.listen(run.log)
         logger.info("comfyui started", extra={"root": str(installation.root), "gpu": run.slot.gpu})
+
+    def _note_imports(self, child: ServerChild) -> None:
+        if (root := self.root) is not None:
+            note_own_imports(child.last_lines, self._settings, root, self._workspace)
 
     def _spec(self, installation: Installation, *, cpu: bool) -> LaunchSpec:
         address = URL(self.url)

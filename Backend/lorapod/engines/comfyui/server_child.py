@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -60,6 +60,11 @@ class ServerChild:
     def last_words(self) -> str:
         """The last line that it wrote; empty if it wrote none."""
         return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The last lines that it wrote, the oldest first."""
+        return list(self._lines)
 
     def listen(self, listener: Callable[[str], None] | None) -> None:
         """Send each line to `listener` from now on; the former listener is not called after this returns."""

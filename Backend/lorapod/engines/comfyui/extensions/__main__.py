@@ -2,7 +2,8 @@
 
 Without names it installs what `COMFYUI_NODES` asks for, and prints the Python that runs ComfyUI with it. With
 `--in-place`, for images that are being built, everything goes into ComfyUI's own folder and environment, and a failure
-ends it with 1.
+ends it with 1. With `--imports` it installs nothing, but reads on stdin what ComfyUI wrote when it started, and notes which
+extensions could not be imported.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import sys
 import time
 from collections.abc import Sequence
 
+from lorapod.engines.comfyui.extensions.imports import note_imports
 from lorapod.engines.comfyui.extensions.install import ExtensionInstaller
+from lorapod.engines.comfyui.extensions.place import ExtensionHome
+from lorapod.engines.comfyui.extensions.wanted import parse_wanted
 from lorapod.engines.comfyui.server import find_installation
 from lorapod.settings import Settings
 
 _IN_PLACE = "--in-place"
+_IMPORTS = "--imports"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,10 +34,16 @@ def main(argv: Sequence[str]) -> int:
     if installation is None:
         _say(detail)
         return 1
+    if _IMPORTS in argv:
+        home = ExtensionHome.of(installation.root, settings.workspace_root)
+        for message in note_imports(sys.stdin, parse_wanted(settings.comfyui_nodes).extensions, home):
+            _say(message)
+        return 0
     installer = ExtensionInstaller(
         installation=installation,
         workspace=settings.workspace_root,
         wanted=names or settings.comfyui_nodes,
+        arguments=settings.comfyui_args,
         registry=settings.comfyui_registry_url,
         environment=settings.installer_environment(),
         until_s=time.monotonic() + settings.startup_timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from lorapod.engines.comfyui.extensions.place import (
 )
 from lorapod.engines.comfyui.extensions.sources import fetch_extension
 from lorapod.engines.comfyui.extensions.wanted import Extension, parse_wanted
+from lorapod.engines.comfyui.folders import ComfyFolders
 from lorapod.errors import UpstreamError, WorkerError, WorkerTimeout
 from lorapod.installations import Installation
 
@@ -37,6 +39,8 @@ class ExtensionInstaller:
     workspace: Path
     #: `COMFYUI_NODES`.
     wanted: str
+    #: `COMFYUI_ARGS`: they may move its folder of extensions.
+    arguments: str = ""
     #: The URL of ComfyUI's registry.
     registry: str
     #: What commands inherit: see `Settings.installer_environment`.
@@ -71,7 +75,8 @@ class ExtensionInstaller:
     def _ensure(self, extensions: Sequence[Extension], home: ExtensionHome) -> Path:
         runner = self._runner(self.until_s)
         base = look_at_environment(self.installation.python, runner)
-        own = ExtensionFolder(folder=self.installation.root / "custom_nodes")
+        folders = ComfyFolders.of(self.installation.root, shlex.split(self.arguments))
+        own = ExtensionFolder(folder=folders.custom_nodes)
         if self._is_in_place:
             self._install_missing(extensions, home, own, base, lambda: base)
             return base.python
@@ -196,7 +201,7 @@ def _reason(error: WorkerError | OSError) -> str:
 
 def _link(place: Path, target: Path) -> None:
     """Have ComfyUI see an extension of the volume."""
-    place.parent.mkdir(exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_symlink():
         if place.readlink() == target:
             return

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lorapod.engines.comfyui.extensions.command import InstallStopped
+from lorapod.engines.comfyui.extensions.imports import note_imports
 from lorapod.engines.comfyui.extensions.install import ExtensionInstaller
 from lorapod.engines.comfyui.extensions.place import ExtensionHome
 from lorapod.engines.comfyui.extensions.wanted import parse_wanted
 from lorapod.engines.port import GenerationRun, GenerationStopped
 from lorapod.installations import Installation
 from lorapod.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def with_extensions(
@@ -30,6 +35,7 @@ def with_extensions(
         installation=installation,
         workspace=workspace,
         wanted=settings.comfyui_nodes,
+        arguments=settings.comfyui_args,
         registry=settings.comfyui_registry_url,
         environment=settings.installer_environment(),
         until_s=until_s,
@@ -41,6 +47,17 @@ def with_extensions(
     except InstallStopped:
         raise GenerationStopped from None
     return replace(installation, python=python)
+
+
+def note_own_imports(lines: Sequence[str], settings: Settings, root: Path, workspace: Path) -> None:
+    """Note which extensions a ComfyUI could not import that this worker has started, from its last lines."""
+    if not settings.comfyui_nodes:
+        return
+    wanted = parse_wanted(settings.comfyui_nodes).extensions
+    try:
+        note_imports(lines, wanted, ExtensionHome.of(root, workspace))
+    except OSError as error:
+        logger.warning("cannot note failed imports of extensions", extra={"reason": error.strerror})
 
 
 def extension_problems(wanted: str, root: Path | None, workspace: Path) -> dict[str, str]:
