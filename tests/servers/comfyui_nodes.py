@@ -162,6 +162,15 @@ def _load(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], No
         return (Shade(*opened.size, 1, red << 16 | green << 8 | blue), None), None
 
 
+def _load_file(name: str) -> Any:
+    def run(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], None]:
+        path = folders.root / "input" / inputs[name]
+        assert path.stat().st_size
+        return (path.name,), None
+
+    return run
+
+
 def _empty(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...], None]:
     return (Shade(inputs["width"], inputs["height"], inputs["batch_size"], inputs.get("color", 0)),), None
 
@@ -205,6 +214,8 @@ NODES: dict[str, NodeClass] = {
     "LoadImage": NodeClass({"image": None}, _load),
     "LoadImageMask": NodeClass({"image": None, "channel": None}, _load),
     "MaskToImage": NodeClass({"mask": None}, _through("mask")),
+    "LoadAudio": NodeClass({"audio": None}, _load_file("audio")),
+    "LoadVideo": NodeClass({"file": None}, _load_file("file")),
     "VHS_LoadVideo": NodeClass({"video": None}, _load),
     "VHS_LoadVideoPath": NodeClass({"video": None}, _load),
     "PrimitiveInt": NodeClass({"value": -(1 << 63)}, _through("value")),
@@ -285,6 +296,8 @@ _FILES: list[Any] = [["example.png"], {"image_upload": True}]
 _TYPES: dict[tuple[str, str], list[Any]] = {
     ("LoadImage", "image"): _FILES,
     ("LoadImageMask", "image"): _FILES,
+    ("LoadAudio", "audio"): [["example.wav"], {"audio_upload": True}],
+    ("LoadVideo", "file"): ["COMBO", {"options": ["example.mp4"], "video_upload": True}],
     ("LoadImageMask", "channel"): ["COMBO", {"options": ["alpha", "red", "green", "blue"]}],
     ("VHS_LoadVideo", "video"): [["clip.mp4"]],
     ("VHS_LoadVideoPath", "video"): ["STRING", {"placeholder": "X://insert/path/here.mp4"}],

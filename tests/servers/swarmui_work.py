@@ -23,7 +23,7 @@ Fields = dict[str, Any]
 Emit = Callable[[Fields], Awaitable[None]]
 
 PARAMETERS = frozenset(
-    """prompt negativeprompt model images seed steps cfgscale width height initimage initimagecreativity loras
+    """prompt negativeprompt model images seed steps cfgscale width height initimage initimagecreativity maskimage promptimages loras
     loraweights sampler scheduler batchsize donotsave imageformat noseedincrement variationseed
     variationseedstrength videoframes textvideoframes nopreviews""".split()
 )
@@ -231,9 +231,12 @@ def _refusal(asked: Fields, models: SwarmModels) -> str | None:
     for lora in loras if isinstance(loras, list) else str(loras).split(","):
         if models.best("LoRA", lora) is None:
             return f"Invalid value for param LoRAs - '{lora}' - option does not exist. Has it been deleted?"
-    image = asked.get("initimage")
-    if image is not None and not str(image).startswith("data:image/"):
-        return "Invalid IMAGE value for param Init Image"
+    for name in ("initimage", "maskimage"):
+        if name in asked and not str(asked[name]).startswith("data:image/"):
+            return f"Invalid IMAGE value for param {name}"
+    for image in asked.get("promptimages", []):
+        if not str(image).startswith("data:image/"):
+            return "Invalid image-list value for param Prompt Images"
     return None
 
 

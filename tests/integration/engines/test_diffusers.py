@@ -19,7 +19,7 @@ from tests.tiny_models import ENVIRONMENT, place_tiny, tiny_model, write_lora
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
-from lorapod.errors import InvalidInput, NotFound, OutOfMemory
+from lorapod.errors import InvalidInput, NotFound, OutOfMemory, Unsupported
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
 from lorapod.testing.engine import RecordedRun
@@ -259,6 +259,24 @@ class TestImageToImage:
         assert size() == (112, 40)
         assert size(width=64, height=64) == (64, 64)
         assert size(width=96) == (96, 32)
+
+    def test_a_mask_keeps_what_is_black(self, studio: Studio, image: Path, tmp_path: Path) -> None:
+        mask = tmp_path / "mask.png"
+        left_is_white = Image.new("L", (128, 128), 0)
+        left_is_white.paste(255, (0, 0, 64, 128))
+        left_is_white.save(mask)
+
+        made = studio.generate(image=image, mask=mask, strength=1.0, steps=4)
+
+        with Image.open(made.files[0].path) as changed, Image.open(image) as original:
+            assert changed.crop((36, 0, 64, 64)).tobytes() == original.crop((36, 0, 64, 64)).tobytes()
+            assert changed.crop((0, 0, 28, 64)).tobytes() != original.crop((0, 0, 28, 64)).tobytes()
+        assert list(made.warnings) == []
+
+    def test_files_that_it_has_no_use_for_are_refused(self, studio: Studio, image: Path) -> None:
+        for fields in ({"audio": image}, {"video": image}, {"named_inputs": {"a.png": image}}):
+            with pytest.raises(Unsupported, match="The engine diffusers takes no"):
+                studio.generate(**fields)
 
     def test_too_little_strength_for_a_single_step_is_refused(self, studio: Studio, image: Path) -> None:
         with pytest.raises(InvalidInput, match="leaves no step"):

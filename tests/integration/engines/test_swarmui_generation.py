@@ -171,6 +171,26 @@ class TestPictures:
         assert asked["initimage"].startswith("data:image/webp;base64,")
         assert asked["initimagecreativity"] == 0.3
 
+    def test_a_mask_and_images_by_name_go_along(
+        self, bench: Bench, server: SwarmStandIn, tmp_path: Path
+    ) -> None:
+        for name, form in (("in", "PNG"), ("mask", "PNG"), ("style", "JPEG"), ("pose", "WEBP")):
+            Image.new("RGB", (8, 8)).save(tmp_path / name, form)
+
+        made = bench.generate(
+            image=tmp_path / "in",
+            mask=tmp_path / "mask",
+            named_inputs={"style.jpg": tmp_path / "style", "pose.webp": tmp_path / "pose"},
+        )
+
+        (asked,) = server.fields_of("GenerateText2ImageWS")
+        assert asked["maskimage"].startswith("data:image/png;base64,")
+        assert [each.partition(";")[0] for each in asked["promptimages"]] == [
+            "data:image/jpeg",
+            "data:image/webp",
+        ]
+        assert made.warnings == []
+
     def test_a_large_one_goes_straight_to_disk(self, bench: Bench, server: SwarmStandIn) -> None:
         server.work.content = bytes(range(256)) * (40 << 12)
 

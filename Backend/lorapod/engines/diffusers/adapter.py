@@ -117,7 +117,7 @@ class DiffusersEngine:
             raise Unsupported(f"The diffusers engine cannot run here: {status.detail}")
         if generation.workflow is not None or generation.workflow_name is not None:
             raise Unsupported("The diffusers engine runs no workflows.", hint="Take the engine comfyui.")
-        refuse_inputs(generation, self.name)
+        refuse_inputs(generation, self.name, takes=frozenset({"mask"}))
         self._source(generation)
         check_loras(generation.loras)
         warnings = []
@@ -262,6 +262,7 @@ def _request(generation: Generation, *, job: str) -> Generate:
             for lora in generation.loras
         ),
         image=generation.image,
+        mask=generation.mask,
         strength=generation.strength,
         params=dict(generation.params),
         folder=generation.folder,

@@ -66,6 +66,8 @@ class Generate(Message):
     num_images: int
     loras: tuple[Lora, ...] = ()
     image: Path | None = None
+    #: White where the image is changed.
+    mask: Path | None = None
     strength: float | None = None
     params: dict[str, Any] = {}
     folder: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -13,12 +14,16 @@ from lorapod.engines.inputs import refuse_inputs
 from lorapod.engines.port import Generation
 from lorapod.engines.swarmui.inventory import SwarmInventory, plain_name
 from lorapod.errors import InvalidInput, TooLarge, Unsupported
+from lorapod.safety.images import suffix_by_content
 
 #: SwarmUI's own limit of a request is 200 MiB unless it is set otherwise; base64 makes four bytes of three.
 IMAGE_MAX_BYTES = 140 << 20
 
 #: A model's path as the worker's lists show it.
 _ON_THE_WORKSPACE = re.compile(r"(?:/workspace/|/runpod-volume/)?models/[^/]+/(?P<name>.+)")
+
+#: SwarmUI's parameters that are files, and the generation's field of each; the last one takes several.
+_FILES = {"initimage": "image", "maskimage": "mask", "promptimages": "named_inputs"}
 
 #: Set by the worker; a caller may not.
 _OWN = {
@@ -38,12 +43,11 @@ def check(generation: Generation) -> list[str]:
         raise Unsupported("The engine swarmui takes no workflow.", hint="Use the engine comfyui.")
     if generation.config is not None:
         raise Unsupported("The engine swarmui takes no AI Toolkit config.", hint="Use the engine ai-toolkit.")
-    refuse_inputs(generation, "swarmui")
+    _check_files(generation)
     fields = {plain_name(name): name for name in _of_fields(generation)}
     if generation.loras:
         fields |= {"loras": "loras", "loraweights": "loras"}
-    if generation.image is not None:
-        fields["initimage"] = "image"
+    fields |= {name: field for name, field in _FILES.items() if getattr(generation, field)}
     seen: set[str] = set()
     for name, value in generation.params.items():
         plain = plain_name(name)
@@ -67,23 +71,42 @@ def parameters(generation: Generation, loras: Sequence[str]) -> dict[str, Any]:
         loras: its LoRAs' names as SwarmUI knows them, in their order.
 
     Raises:
-        TooLarge: the input image is larger than a request may be.
+        TooLarge: the input images are larger than a request may be.
     """
     made = _of_fields(generation)
     if loras:
         made["loras"] = list(loras)
         made["loraweights"] = [f"{use.weight:g}" for use in generation.loras]
-    if generation.image is not None:
-        size_bytes = generation.image.stat().st_size
-        if size_bytes > IMAGE_MAX_BYTES:
-            raise TooLarge(
-                f"The input image has {size_bytes} bytes; SwarmUI takes {IMAGE_MAX_BYTES} in a request."
-            )
-        content = generation.image.read_bytes()
-        with Image.open(generation.image) as image:
-            kind = Image.MIME.get(image.format or "", "image/png")
-        made["initimage"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    _check_size(generation)
+    for name, field in _FILES.items():
+        value = getattr(generation, field)
+        if isinstance(value, Path):
+            made[name] = _data_uri(value)
+        elif value:
+            made[name] = [_data_uri(path) for path in value.values()]
     return {"prompt": "", **made, **generation.params}
+
+
+def _check_files(generation: Generation) -> None:
+    refuse_inputs(generation, "swarmui", takes=frozenset({"mask", "images"}))
+    for name, path in generation.named_inputs.items():
+        if suffix_by_content(path) is None:
+            raise Unsupported(f"The engine swarmui takes images by name, and {name} is not an image.")
+
+
+def _check_size(generation: Generation) -> None:
+    paths = [*filter(None, (generation.image, generation.mask)), *generation.named_inputs.values()]
+    size_bytes = sum(path.stat().st_size for path in paths)
+    if size_bytes > IMAGE_MAX_BYTES:
+        raise TooLarge(
+            f"The input images have {size_bytes} bytes; SwarmUI takes {IMAGE_MAX_BYTES} in a request."
+        )
+
+
+def _data_uri(path: Path) -> str:
+    with Image.open(path) as image:
+        kind = Image.MIME.get(image.format or "", "image/png")
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def unknown(asked: Mapping[str, Any], found: SwarmInventory) -> list[str]:

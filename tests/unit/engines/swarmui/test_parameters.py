@@ -155,3 +155,27 @@ class TestOnePictureAlone:
 
     def test_a_batch_is_what_the_parameters_say(self) -> None:
         assert [batch_size({"batch_size": value}) for value in (3, "2", 0, "x", None)] == [3, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"audio": "a.wav"}, "The engine swarmui takes no audio."),
+        ({"video": "a.mp4"}, "The engine swarmui takes no video."),
+        ({"named_inputs": "a.mp4"}, "a.mp4 is not an image"),
+    ],
+)
+def test_files_that_it_has_no_use_for_are_refused(fields: dict[str, str], says: str, tmp_path: Path) -> None:
+    [(name, file)] = fields.items()
+    path = tmp_path / file
+    path.write_bytes(b"\0\0\0\x20ftypisom")
+    given: dict[str, Any] = {name: {file: path} if name == "named_inputs" else path}
+    with pytest.raises(Unsupported, match=says):
+        check(generation(**given))
+
+
+def test_a_file_is_given_once(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    path.write_bytes(b"mask")
+    with pytest.raises(InvalidInput, match="given twice"):
+        check(generation(mask=path, params={"Mask Image": "x"}))

@@ -13,7 +13,7 @@ from lorapod.errors import InvalidInput
 #: What a request may not set by `params`: its own fields, and what is not JSON.
 _OWN = frozenset(
     """
-    self prompt negative_prompt image width height num_inference_steps guidance_scale strength num_images_per_prompt
+    self prompt negative_prompt image mask_image width height num_inference_steps guidance_scale strength num_images_per_prompt
     generator latents output_type return_dict callback callback_steps callback_on_step_end
     callback_on_step_end_tensor_inputs
     """.split()

@@ -16,8 +16,8 @@ from lorapod.engines.diffusers.child.arguments import (
     fresh,
     scheduler_named,
 )
-from lorapod.engines.diffusers.child.images import read_input, rounded, write_png
-from lorapod.engines.diffusers.child.loading import LoadedModel
+from lorapod.engines.diffusers.child.images import read_input, read_mask, rounded, write_png
+from lorapod.engines.diffusers.child.loading import LoadedModel, PipelineForm
 from lorapod.engines.diffusers.child.loras import LoadedLoras
 from lorapod.engines.diffusers.messages import Generate, Made, MadeImage, StepProgress
 from lorapod.errors import InvalidInput, WorkerError
@@ -53,7 +53,7 @@ class ImageGenerator:
             WorkerError: it cannot be made so.
             OSError: an image could not be written.
         """
-        pipeline = self._model.pipeline(with_image=request.image is not None)
+        pipeline = self._model.pipeline(_form(request))
         arguments = arguments_for(pipeline, request)
         arguments.warnings.extend(self._loras.use(request.loras))
         self._set_scheduler(pipeline, request, arguments)
@@ -84,6 +84,10 @@ class ImageGenerator:
         image = result.images[0]
         if not isinstance(image, Image.Image):
             raise WorkerError(f"{type(pipeline).__name__} made no image.")
+        mask = arguments.given.get("mask_image")
+        if mask is not None and image.size == mask.size:
+            # The model makes every pixel anew, only nearly as it was.
+            return Image.composite(image, arguments.given["image"], mask)
         return image
 
     def _set_scheduler(self, pipeline: Any, request: Generate, arguments: Arguments) -> None:
@@ -105,6 +109,8 @@ class ImageGenerator:
             wished = (request.width, request.height)
             image = read_input(request.image, wished, side=_side(self._model.text_to_image))
             arguments.given["image"] = image
+            if request.mask is not None:
+                arguments.given["mask_image"] = read_mask(request.mask, image.size)
             size = {"width": image.width, "height": image.height}
         for name, side in size.items():
             if side is not None and name in taken:
@@ -170,6 +176,12 @@ class _Watch:
     def _check(self) -> None:
         if self._cancelled():
             raise GenerationCancelled
+
+
+def _form(request: Generate) -> PipelineForm:
+    if request.image is None:
+        return PipelineForm.TEXT
+    return PipelineForm.IMAGE if request.mask is None else PipelineForm.MASK
 
 
 def _side(pipeline: Any) -> int:

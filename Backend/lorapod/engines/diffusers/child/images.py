@@ -37,18 +37,25 @@ def read_input(path: Path, size: tuple[int | None, int | None], *, side: int) ->
             ground = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(ground, upright.convert("RGBA"))
         image = upright.convert("RGB")
+    return ImageOps.fit(image, _target(image.size, size, side), Image.Resampling.LANCZOS)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
+    """Return the mask in grey, upright, cut evenly to the size of its image."""
+    with Image.open(path) as opened:
+        mask = ImageOps.exif_transpose(opened).convert("L")
+    return ImageOps.fit(mask, size, Image.Resampling.LANCZOS)
+
+
+def _target(now: tuple[int, int], size: tuple[int | None, int | None], side: int) -> tuple[int, int]:
     width, height = size
     if width is None and height is None:
-        scale = min(1.0, side / (image.width * image.height) ** 0.5)
+        scale = min(1.0, side / (now[0] * now[1]) ** 0.5)
     elif width is None or height is None:
-        scale = (width or 0) / image.width or (height or 0) / image.height
+        scale = (width or 0) / now[0] or (height or 0) / now[1]
     else:
         scale = 1.0
-    target = (
-        rounded(width or round(image.width * scale)),
-        rounded(height or round(image.height * scale)),
-    )
-    return ImageOps.fit(image, target, Image.Resampling.LANCZOS)
+    return rounded(width or round(now[0] * scale)), rounded(height or round(now[1] * scale))
 
 
 def write_png(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image, DiffusionPipeline
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
+    DiffusionPipeline,
+)
 from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_single_file_checkpoint
 
 from lorapod.engines.diffusers.messages import Load
@@ -19,9 +25,23 @@ from lorapod.weights import SUFFIX
 _HALF_VARIANT = "fp16"
 
 
+class PipelineForm(StrEnum):
+    """What a pipeline begins with."""
+
+    TEXT = "text"
+    IMAGE = "input image"
+    MASK = "mask"
+
+
+_AUTO: dict[PipelineForm, Any] = {
+    PipelineForm.IMAGE: AutoPipelineForImage2Image,
+    PipelineForm.MASK: AutoPipelineForInpainting,
+}
+
+
 @dataclass(kw_only=True)
 class LoadedModel:
-    """One pipeline, and its other form for input images: the same weights, never loaded twice."""
+    """One pipeline, and its other forms for input images and masks: the same weights, never loaded twice."""
 
     #: How complaints call it.
     name: str
@@ -30,26 +50,26 @@ class LoadedModel:
     dtype: torch.dtype
     #: The scheduler's own configuration, before any request changed it.
     scheduler: Any
-    _image_to_image: Any = field(default=None, init=False)
+    _forms: dict[PipelineForm, Any] = field(default_factory=dict, init=False)
 
-    def pipeline(self, *, with_image: bool) -> Any:
-        """Return the pipeline with or without an input image.
+    def pipeline(self, form: PipelineForm) -> Any:
+        """Return the pipeline for this kind of input.
 
         Raises:
-            Unsupported: there is no pipeline for input images.
+            Unsupported: there is no such pipeline.
         """
-        if not with_image:
+        if form is PipelineForm.TEXT:
             return self.text_to_image
-        if self._image_to_image is None:
+        if form not in self._forms:
             try:
-                self._image_to_image = AutoPipelineForImage2Image.from_pipe(self.text_to_image)
+                self._forms[form] = _AUTO[form].from_pipe(self.text_to_image)
             except ValueError as error:
                 raise Unsupported(
-                    f"The model {self.name} takes no input image: diffusers has no image-to-image form of "
+                    f"The model {self.name} takes no {form.value}: diffusers has no such form of "
                     f"{type(self.text_to_image).__name__}."
                 ) from error
-            self._image_to_image.set_progress_bar_config(disable=True)
-        return self._image_to_image
+            self._forms[form].set_progress_bar_config(disable=True)
+        return self._forms[form]
 
 
 def load_model(request: Load) -> LoadedModel:
