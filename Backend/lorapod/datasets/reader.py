@@ -6,7 +6,7 @@ reads through it. Files are judged by their names here; `lorapod.datasets.looks`
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -139,23 +139,34 @@ class DatasetReader:
                     )
                 )
                 continue
-            # Another upload may replace a file while the folder is read; a broken link is no file.
-            with contextlib.suppress(FileNotFoundError):
-                stat = None if self._names_only and not entry.is_symlink() else entry.stat()
-                found.append(
-                    FoundFile(
-                        name=name,
-                        path=Path(entry.path),
-                        size_bytes=stat.st_size if stat is not None else 0,
-                        mtime_ns=stat.st_mtime_ns if stat is not None else 0,
-                    )
-                )
+            if (file := self._found(entry, name)) is not None:
+                found.append(file)
         yield from sorted(found, key=lambda file: file.name)
+
+    def _found(self, entry: os.DirEntry[str], name: str) -> FoundFile | None:
+        """Return the file; None if it is a broken link, or was removed since the folder was read."""
+        stat = None
+        if not self._names_only or entry.is_symlink():
+            try:
+                stat = entry.stat()
+            except OSError as error:
+                if error.errno not in {errno.ENOENT, errno.ELOOP}:
+                    raise
+                return None
+        return FoundFile(
+            name=name,
+            path=Path(entry.path),
+            size_bytes=stat.st_size if stat is not None else 0,
+            mtime_ns=stat.st_mtime_ns if stat is not None else 0,
+        )
 
     def _leads_out(self, path: str) -> bool:
         if self._root is None:
             return False
-        return not Path(path).resolve().is_relative_to(self._root.resolve())
+        try:
+            return not Path(path).resolve().is_relative_to(self._root.resolve())
+        except RuntimeError:
+            return False  # links in a circle lead nowhere
 
 
 def _kind(name: str, entry: DatasetEntry) -> ItemKind | None:

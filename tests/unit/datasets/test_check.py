@@ -169,6 +169,7 @@ def test_a_link_is_followed_as_trainers_do_but_not_out_of_the_workspace(tmp_path
     (folder / "a.png").symlink_to(root / "real.png")
     (folder / "b.png").symlink_to(root / "none.png")
     (folder / "loop").symlink_to(folder)
+    (folder / "circle.png").symlink_to(folder / "circle.png")
     entry = DatasetEntry(folder=folder)
     assert (inspect_entry(entry, root=root).images, inspect_entry(entry, root=root).errors) == (1, [])
     (folder / "c.png").symlink_to(tmp_path / "secret.png")

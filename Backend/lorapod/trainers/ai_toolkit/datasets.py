@@ -44,6 +44,8 @@ def check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
         if entry is None:
             problems.add(f"{place}.folder_path", "is required: a folder of the workspace")
             continue
+        if any(problems.has(field) for field in _path_fields(section, place)):
+            continue  # it leads out of the workspace, or nowhere
         key = "dataset_path" if section.get("dataset_path") else "folder_path"
         if entry.folder.is_file() and key == "folder_path":
             problems.add(f"{place}.{key}", f"{shown(str(entry.folder))!r} is not a folder")
@@ -56,6 +58,10 @@ def check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
                 f"is required: {arch} learns an edit from pairs; name the folder with the image before the edit "
                 "for each image, under the same name",
             )
+
+
+def _path_fields(section: Mapping[str, Any], place: str) -> Iterator[str]:
+    return (f"{place}.{key}" for key in section if key.endswith("_path") or key.startswith("control_path"))
 
 
 def arch_of(process: Mapping[str, Any]) -> str | None:

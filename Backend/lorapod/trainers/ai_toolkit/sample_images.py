@@ -25,13 +25,10 @@ def check_sample_images(process: Mapping[str, Any], problems: Problems) -> None:
         sample = process.get(section)
         if not isinstance(sample, Mapping):
             continue
-        shared = [key for key in _KEYS if sample.get(key)]
-        for key in shared:
-            _check(sample[key], f"{_PROCESS}.{section}.{key}", problems)
         for field, images in _named(sample, f"{_PROCESS}.{section}"):
             for place, path in images:
                 _check(path, place, problems)
-            if needs_control and not shared and not images:
+            if needs_control and not images:
                 problems.add(
                     field,
                     f"needs a control image (--ctrl_img and its path): {arch_of(process)} fails without",
@@ -61,8 +58,10 @@ def _list(value: object) -> list[Any]:
 
 
 def _check(path: object, field: str, problems: Problems) -> None:
-    if not isinstance(path, str) or not Path(path).is_file() or suffix_of(path) in VIDEO_SUFFIXES:
-        return  # a path that leads nowhere is reported where paths are
+    if problems.has(field) or not isinstance(path, str) or suffix_of(path) in VIDEO_SUFFIXES:
+        return  # a path that leads out of the workspace, or nowhere, is reported where paths are
+    if not Path(path).is_file():
+        return
     try:
         facts = facts_of_image(Path(path), Path(path).name, decode_alpha=False)
     except OSError as error:

@@ -216,7 +216,9 @@ class TestDatasets:
         assert "--ctrl_img" in problems["sample.prompts[0]"]
         assert prepare({**changes, "model.arch": "flux_kontext"}).config
 
-    @pytest.mark.parametrize("key", ["sample.ctrl_img", "sample.samples.0.ctrl_img_2", "sample.prompts"])
+    @pytest.mark.parametrize(
+        "key", ["sample.samples.0.ctrl_img", "sample.samples.0.ctrl_img_2", "sample.prompts"]
+    )
     def test_a_control_image_of_a_sample_is_looked_into(
         self, refused: Refused, workspace: Workspace, key: str
     ) -> None:
