@@ -20,8 +20,9 @@ RUN useradd --create-home --shell /usr/sbin/nologin lorapod
 
 # --- lorapod: the package in its own virtual environment ----------------------------------------------------------
 FROM base AS lorapod
-# Extras of the package: `builtin` installs the builtin trainer and the diffusers engine, with torch.
-ARG EXTRAS=redis
+# Extras of the package: `parquet` reads tables of images; `builtin` installs the builtin trainer and the diffusers
+# engine, with torch.
+ARG EXTRAS=redis,parquet
 WORKDIR /app
 # First the dependencies, which change rarely; then our own code.
 COPY pyproject.toml requirements.lock ./

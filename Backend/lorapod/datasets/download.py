@@ -23,6 +23,7 @@ from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
 from lorapod.safety import archives, images
 from lorapod.safety.media import media_by_content
+from lorapod.safety.parquet import is_parquet
 from lorapod.safety.part_file import Version
 from lorapod.safety.tars import is_tar
 from lorapod.safety.unpacking import ArchiveLimits
@@ -259,7 +260,7 @@ def _suffix_by_content(path: Path) -> str:
     if (foreign := foreign_format(path)) is not None:
         return f".{foreign.lower()}"
     if archives.is_archive(path):
-        return ".tar" if is_tar(path) else ".zip"
+        return ".tar" if is_tar(path) else ".parquet" if is_parquet(path) else ".zip"
     media = media_by_content(path)
     return media.suffix if media is not None and media.suffix in VIDEO_SUFFIXES else ""
 

@@ -15,7 +15,7 @@ from lorapod.datasets.looks.video_container import check_video
 from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
-from lorapod.safety import images
+from lorapod.safety import images, parquet
 from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
 
@@ -78,18 +78,18 @@ def check_name(filename: str) -> None:
             f"filename: {shown!r} is not a plain name.",
             hint="Give the name without folders; to send folders, pack them as a .zip.",
         )
+    suffix = suffix_of(filename)
+    if suffix == parquet.SUFFIX and not parquet.can_read_parquet():
+        raise InvalidInput(
+            f"{shown!r} cannot be part of a dataset: this worker does not read parquet tables.",
+            hint=parquet.HINT,
+        )
     if dataset.is_dataset_name(filename):
         return
-    suffix = suffix_of(filename)
     if suffix in _OTHER_ARCHIVES:
         raise InvalidInput(
             f"{shown!r} cannot be part of a dataset: {suffix} archives are not unpacked.",
             hint="Pack the images and captions as a .zip, .tar or .tar.gz.",
-        )
-    if suffix == ".parquet":
-        raise InvalidInput(
-            f"{shown!r} cannot be part of a dataset: this worker does not read parquet tables.",
-            hint="Save the images as files with a metadata.jsonl beside them (`file_name`, `text`).",
         )
     raise InvalidInput(
         f"{shown!r} cannot be part of a dataset: use images, videos, captions or a zip.",

@@ -14,7 +14,6 @@ _MAGIC = {
     b"\xfd7zXZ\0": "an xz file",
     b"\x28\xb5\x2f\xfd": "a zstd file",
     b"\x1f\x8b": "a gzip file without a tar archive in it",
-    b"PAR1": "a parquet table",
     b"%PDF": "a PDF",
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",

@@ -16,7 +16,7 @@ CONVERTED_SUFFIXES = frozenset({".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic
 CAPTION_SUFFIXES = frozenset({".txt", ".caption"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".wmv", ".flv"})
 TEXT_SUFFIXES = CAPTION_SUFFIXES | {".json", ".jsonl"}
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".parquet")
 #: Files that hold the captions of a whole folder, in columns `file_name` and `text`.
 CAPTION_TABLES = frozenset({"metadata.jsonl", "metadata.csv"})
 

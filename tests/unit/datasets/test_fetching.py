@@ -19,6 +19,7 @@ from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.sources.running import Stopped
 from lorapod.errors import InsufficientStorage, InvalidInput, NotFound, TooLarge, UnsafeUrl, WorkerError
+from lorapod.safety import parquet
 from lorapod.settings import Settings
 from lorapod.storage.port import Progress, StoredObject
 from lorapod.wire.dataset import DatasetRef, FetchProgress, S3Prefix
@@ -447,7 +448,10 @@ class TestObjects:
         with pytest.raises(NotFound):
             place.fetch(self.REF)
 
-    def test_tables_are_not_read(self, place: Place) -> None:
+    def test_tables_are_not_read_without_what_it_needs(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parquet, "find_spec", lambda _: None)
         place.bucket.objects = {"train.parquet": b"x"}
         with pytest.raises(InvalidInput, match=r"only \.parquet"):
             place.fetch(self.REF)

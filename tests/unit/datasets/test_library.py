@@ -181,7 +181,6 @@ BAD_FILES = [
     ("..", PNG, ErrorCode.INVALID_INPUT, "plain name"),
     ("a.7z", b"7z", ErrorCode.INVALID_INPUT, "7z archives are not unpacked"),
     ("a.csv", b"a,b", ErrorCode.INVALID_INPUT, "cannot be part of a dataset"),
-    ("a.parquet", b"PAR1", ErrorCode.INVALID_INPUT, "does not read parquet"),
     ("a.zip", b"<html>login", ErrorCode.INVALID_INPUT, "is a web page"),
     ("a.tgz", b"\x1f\x8bxx", ErrorCode.INVALID_INPUT, "gzip file without a tar"),
     ("a\0.png", PNG, ErrorCode.INVALID_INPUT, "plain name"),

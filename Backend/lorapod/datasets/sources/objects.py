@@ -11,6 +11,8 @@ from pathlib import Path
 from lorapod.datasets.sources.port import FetchedFile, Progress, RemoteFile
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import suffix_of
+from lorapod.safety.parquet import HINT, can_read_parquet
+from lorapod.safety.parquet import SUFFIX as PARQUET
 from lorapod.safety.part_file import Version
 from lorapod.storage.port import ObjectStore, StoredObject
 from lorapod.storage.s3_access import JobS3
@@ -79,9 +81,10 @@ class ObjectSource:
     def _list(self) -> dict[str, StoredObject]:
         found: dict[str, StoredObject] = {}
         others: list[str] = []
+        parquet = can_read_parquet()
         for stored in self._store.list_objects():
             name = stored.key.rpartition("/")[2]
-            if is_dataset_name(name):
+            if is_dataset_name(name) and (parquet or suffix_of(name) != PARQUET):
                 found[stored.key] = stored
             elif name:
                 others.append(stored.key)
@@ -95,7 +98,7 @@ class ObjectSource:
             kinds = ", ".join(sorted({suffix_of(key.rpartition("/")[2]) or key[:40] for key in others})[:5])
             raise InvalidInput(
                 f"{self._name} has no images, captions or zips, only {kinds}.",
-                hint="Put JPEG, PNG or WebP files there; tables such as parquet are not read.",
+                hint=HINT if PARQUET in kinds else "Put JPEG, PNG or WebP files there.",
             )
         self._left_out = [key for key in others if not key.rpartition("/")[2].startswith(".")]
         return found
