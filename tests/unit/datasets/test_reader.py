@@ -36,11 +36,8 @@ def codes(reading: DatasetReading) -> dict[str, LeftOutCode]:
         ("b.json", LeftOutCode.OTHER),
         ("b", LeftOutCode.OTHER),
         ("b.txt", LeftOutCode.CAPTION_WITHOUT_IMAGE),
-        ("a.caption", LeftOutCode.CAPTION_NOT_READ),
-        ("a.json", LeftOutCode.CAPTION_NOT_READ),
-        ("A.TXT", LeftOutCode.CAPTION_NOT_READ),
-        ("metadata.csv", LeftOutCode.CAPTION_TABLE),
-        ("deep/metadata.jsonl", LeftOutCode.CAPTION_TABLE),
+        ("metadata.csv", LeftOutCode.SPARE_CAPTION),
+        ("deep/metadata.jsonl", LeftOutCode.SPARE_CAPTION),
         ("_controls/a.png", LeftOutCode.CONTROLS),
     ],
 )
@@ -51,6 +48,26 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path, name: str, co
     reading = read(tmp_path)
     assert [item.name for item in reading.items] == ["a.png"]
     assert codes(reading) == {name: code}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("a.caption", LeftOutCode.CAPTION_NOT_READ),
+        ("a.json", LeftOutCode.CAPTION_NOT_READ),
+        ("a.TXT", LeftOutCode.CAPTION_NOT_READ),
+        ("A.txt", LeftOutCode.CAPTION_NOT_READ),
+        ("metadata.csv", LeftOutCode.CAPTION_TABLE),
+    ],
+)
+def test_a_caption_that_is_not_read_is_spare_only_if_another_one_is_read(
+    tmp_path: Path, name: str, code: LeftOutCode
+) -> None:
+    for file in ("a.png", name):
+        (tmp_path / file).touch()
+    assert codes(read(tmp_path)) == {name: code}
+    (tmp_path / "a.txt").touch()
+    assert codes(read(tmp_path)) == {name: LeftOutCode.SPARE_CAPTION}
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", ".aitk_size.json", "._a.png",
