@@ -180,6 +180,8 @@ def _text(text: str, field: str) -> str:
             field,
             "is a Windows path in double quotes, where a backslash begins a code; put it in single quotes",
         )
+    if "\0" in text:
+        raise _refused(field, "has a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -26,7 +26,7 @@ from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
-from lorapod.trainers.ai_toolkit.validate import validate_config
+from lorapod.trainers.ai_toolkit.validate import check_text, validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
@@ -81,6 +81,7 @@ class AIToolkitTrainer:
             problems.raise_any()
             raise AssertionError("a config of a wrong shape is always reported as a problem")
         process = process_of(config)
+        check_text(config, problems)
         known = vocabulary(installation.root, installation.version)
         check_job(config, schema, known.process_types, problems)
         Conformance(schema, problems, strict=request.strict).check(

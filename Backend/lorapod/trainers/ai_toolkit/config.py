@@ -46,7 +46,7 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
     _check_name(job["name"], "config.name", problems)
     if "name" in process:
         _check_name(process["name"], "config.process[0].name", problems)
-    if process.get("type") in STANDARD_TYPES:
+    if isinstance(process.get("type"), str) and process["type"] in STANDARD_TYPES:
         process["type"] = CONTROLLED_TYPE
     process["training_folder"] = str(request.training_folder)
     _set_log_dir(process, request.training_folder)

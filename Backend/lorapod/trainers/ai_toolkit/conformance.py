@@ -6,7 +6,7 @@ first checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
@@ -82,7 +82,7 @@ class Conformance:
         process: dict[str, Any] = config["config"]["process"][0]
         name = process.get("type")
         kind = self._schema.process_types.get(name) if isinstance(name, str) else None
-        if kind is None and name not in set(installed_types):
+        if kind is None and not (isinstance(name, str) and name in set(installed_types)):
             kind = self._schema.process_types[
                 "diffusion_trainer"
             ]  # the type is refused; most likely this was meant
@@ -113,36 +113,29 @@ class Conformance:
                 if key not in own:
                     self._unknown(f"{_PROCESS}.{place}", key, known, root, path)
                 continue
-            values[key] = self._value(values[key], facts, place)
-            if facts.section is None:
+            value = coerced(values[key], facts)
+            if not self._is_right(value, facts, place):
+                # Reported; the checks that follow find only values of the right type.
+                del values[key]
                 continue
-            match values[key]:
-                case dict() as inner:
-                    self._section(inner, facts.section, place, root=root)
-                case list() as entries:
-                    self._entries(entries, facts.section, place, root)
+            values[key] = value
+            for inner_place, inner in _sections(value, place) if facts.section is not None else ():
+                self._section(inner, facts.section or "", inner_place, root=root)
 
-    def _entries(self, entries: list[Any], section: str, place: str, root: str) -> None:
-        if not all(isinstance(entry, dict) for entry in entries):
-            self._problems.add(f"{_PROCESS}.{place}", "is not a list of mappings")
-            return
-        for number, entry in enumerate(entries):
-            self._section(entry, section, f"{place}[{number}]", root=root)
-
-    def _value(self, value: Any, facts: KeyFacts, place: str) -> Any:
-        """Check one value, and return it as AI Toolkit needs it."""
+    def _is_right(self, value: Any, facts: KeyFacts, place: str) -> bool:
+        """Return whether the value has a type that AI Toolkit takes; report it if not, and unknown names."""
         if place in _INTERVALS and (value is None or value is False):
-            return value
-        value = coerced(value, facts)
+            return True
         wrong = wrong_value(value, facts)
         field = f"{_PROCESS}.{place}"
         if wrong is not None:
             self._problems.add(field, wrong)
-        elif facts.choices:
+            return False
+        if facts.choices:
             for word in value if isinstance(value, list) else [value]:
                 if isinstance(word, str) and not _is_choice(word, facts):
                     self._name(field, word, facts)
-        return value
+        return True
 
     def _name(self, field: str, word: str, facts: KeyFacts) -> None:
         meant = nearest(word, facts.choices)
@@ -188,6 +181,14 @@ class Conformance:
         found = [_joined(path, name) for name, path in self._schema.places(root) if name == key]
         usual = [place for place in found if place == key or place.split(".")[0] in _USUAL]
         return [key] if key in usual else (usual or found)[:3]
+
+
+def _sections(value: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the mappings of a section, each with its place."""
+    if isinstance(value, dict):
+        yield place, value
+    elif isinstance(value, list):
+        yield from ((f"{place}[{number}]", entry) for number, entry in enumerate(value))
 
 
 def _joined(path: str, key: str) -> str:

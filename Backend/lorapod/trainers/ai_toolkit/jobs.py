@@ -26,7 +26,7 @@ LEGACY_SLIDERS = frozenset({"slider", "slider_old"})
 def is_training(config: Mapping[str, Any], schema: ToolkitSchema, problems: Problems) -> bool:
     """Return whether a config is for a training; if it is not, the one problem says what serves instead."""
     job = config.get("job")
-    if job in _OTHER_JOBS and isinstance(job, str):
+    if isinstance(job, str) and job in _OTHER_JOBS:
         problems.add("job", f"{job!r} does not train: it {_OTHER_JOBS[job]}")
         return False
     process_type = _type_of(config)
@@ -61,7 +61,7 @@ def check_job(
         problems.add(_TYPE, _unknown("process type", process_type, _trainers(schema)))
     elif kind is not None and kind.job == "train" and process_type not in LEGACY_SLIDERS:
         problems.add(_TYPE, f"{process_type!r} trains no LoRA; use sd_trainer or diffusion_trainer")
-    elif kind is not None and job in schema.jobs and kind.job != job:
+    elif kind is not None and isinstance(job, str) and job in schema.jobs and kind.job != job:
         problems.add("job", f"the process type {process_type!r} belongs to the job {kind.job!r}")
 
 

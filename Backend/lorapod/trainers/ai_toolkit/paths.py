@@ -89,11 +89,12 @@ class PathRules:
                 container[place] = self._inside(text, inner, problems)
 
     def _inside(self, text: str, field: str, problems: Problems) -> str:
+        """Return the real path, or nothing, so that no later check looks at what lies outside."""
         try:
             return str(self.workspace.safe_path(text))
         except WorkerError as error:
             problems.refused(field, error)
-            return text
+            return ""
 
     def _existing(self, text: str, field: str, problems: Problems) -> str:
         path = self._inside(text, field, problems)

@@ -20,10 +20,9 @@ class Problems:
         self.warnings: list[str] = []
 
     def add(self, field: str, error: str) -> None:
-        """Add a problem: the path of the key, and what is wrong, without a full stop."""
-        entry = {"field": shown(field), "error": error}
-        if entry not in self._found:
-            self._found.append(entry)
+        """Add a problem: the path of the key, and what is wrong, without a full stop; the first one of a key counts."""
+        if not any(entry["field"] == shown(field) for entry in self._found):
+            self._found.append({"field": shown(field), "error": error})
 
     def has(self, field: str) -> bool:
         """Return whether there is a problem with this key, or with one inside its value."""

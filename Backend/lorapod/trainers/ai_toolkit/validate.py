@@ -44,7 +44,6 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
         check_datasets(process, problems)
         _check_resolutions(process, problems)
     check_sample_images(process, problems)
-    check_text(config, problems)
 
 
 def check_model(model: Mapping[str, Any] | None, known: Vocabulary, problems: Problems) -> None:

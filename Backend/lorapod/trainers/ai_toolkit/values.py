@@ -64,6 +64,9 @@ def wrong_value(value: Any, facts: KeyFacts) -> str | None:
 
 
 def _wrong_entry(value: Any, facts: KeyFacts) -> str | None:
+    if isinstance(value, list) and facts.section is not None:
+        mappings = all(isinstance(entry, dict) for entry in value)
+        return None if mappings else "is not a list of mappings"
     if not isinstance(value, list) or facts.entries is None:
         return None
     for entry in value:

@@ -74,9 +74,13 @@ def test_architectures_that_are_known(prepare: Prepare, arch: object) -> None:
     assert prepare({"model.arch": arch}).config
 
 
-@pytest.mark.parametrize("arch", ["", "sdxxl", 5, ["flux"], "FLUX"])
+@pytest.mark.parametrize("arch", ["", "sdxxl", 5, "FLUX"])
 def test_architectures_that_would_silently_be_sd1(refused: Refused, arch: object) -> None:
     assert "silently" in refused({"model.arch": arch})["model.arch"]
+
+
+def test_an_architecture_that_is_no_text(refused: Refused) -> None:
+    assert refused({"model.arch": ["flux"]}) == {"model.arch": "['flux'] is not text"}
 
 
 @pytest.mark.parametrize(
