@@ -50,7 +50,7 @@ def _named(sample: Mapping[str, Any], field: str) -> Iterator[tuple[str, Sequenc
 def _flagged(prompt: object, field: str) -> Sequence[tuple[str, str]]:
     if not isinstance(prompt, str):
         return []
-    return [(field, flag.value) for flag in split_prompt(prompt)[1] if flag.name in _KEYS]
+    return [(field, flag.value) for flag in split_prompt(prompt)[1] if flag.name == "ctrl_img"]
 
 
 def _list(value: object) -> list[Any]:
