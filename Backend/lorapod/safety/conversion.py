@@ -5,6 +5,7 @@ Trainers get their images as they are (`lorapod.safety.images`); a generation is
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 
 _HEAD_BYTES = 32
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis"})
+#: Where the reader of each format is.
+_READERS = {
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
+    "HEIC": ("pi_heif.as_plugin", "HeifImageFile"),
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+}
+#: What pi-heif raises beside Pillow's own errors.
+_DAMAGE = (*DAMAGE, RuntimeError, MemoryError)
 #: PNG at its fastest: the file lives for one job.
 _COMPRESSION = 1
 #: The largest value of a pixel in 8 and in 16 bits.
@@ -69,8 +82,11 @@ def as_input_image(path: Path, *, name: str) -> tuple[Path, str | None]:
         verify(named)
         if suffix != ".png" or not _is_deep_file(named):
             return named, None
-        return _to_png(named, name=name)
-    return _to_png(path, name=name)
+        return _to_png(named, "PNG", name=name)
+    found = other_format(path)
+    if found is None:
+        raise InvalidInput(f"{name}: the file is not an image.", hint=f"Send {FORMATS}.")
+    return _to_png(path, found, name=name)
 
 
 def other_format(path: Path) -> str | None:
@@ -87,23 +103,21 @@ def other_format(path: Path) -> str | None:
         return "BMP"
     if head[:4] in {b"II*\0", b"MM\0*"}:
         return "TIFF"
-    # The brand, or one of those that it is compatible with.
-    if head[4:8] == b"ftyp" and _AVIF_BRANDS & {head[8:12], head[16:20], head[20:24], head[24:28]}:
-        return "AVIF"
-    return None
+    if head[4:8] != b"ftyp":
+        return None
+    # The brand, and those that it is compatible with.
+    brands = {head[8:12], head[16:20], head[20:24], head[24:28]}
+    return "AVIF" if _AVIF_BRANDS & brands else "HEIC" if _HEIC_BRANDS & brands else None
 
 
-def _to_png(path: Path, *, name: str) -> tuple[Path, str]:
-    found = "PNG" if path.suffix == ".png" else other_format(path)
-    if found is None:
-        raise InvalidInput(f"{name}: the file is not an image.", hint=f"Send {FORMATS}.")
+def _to_png(path: Path, found: str, *, name: str) -> tuple[Path, str]:
     target = path.with_name("converted.png")
     with path.open("rb") as file:
         try:
             image = _reader(found)(file, path.name)
             _check_size(image, name)
             image.load()
-        except DAMAGE as error:
+        except _DAMAGE as error:
             raise InvalidInput(f"{name}: the {found} image is cut off or damaged.") from error
         told = _told(image, found, name)
         _plain(image).save(target, format="PNG", compress_level=_COMPRESSION)
@@ -150,18 +164,7 @@ def _renamed(path: Path, suffix: str) -> Path:
 
 
 def _reader(found: str) -> type[ImageFile]:
-    # Imported here: Pillow is needed only once an image arrives.
-    from PIL.AvifImagePlugin import AvifImageFile
-    from PIL.BmpImagePlugin import BmpImageFile
-    from PIL.GifImagePlugin import GifImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    readers: dict[str, type[ImageFile]] = {
-        "AVIF": AvifImageFile,
-        "BMP": BmpImageFile,
-        "GIF": GifImageFile,
-        "PNG": PngImageFile,
-        "TIFF": TiffImageFile,
-    }
-    return readers[found]
+    # Imported here: most inputs are of no such format.
+    module, name = _READERS[found]
+    reader: type[ImageFile] = getattr(import_module(module), name)
+    return reader

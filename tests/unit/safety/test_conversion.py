@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.unit.datasets.looks.test_conversion import HEIC
 
 from lorapod.errors import InvalidInput, TooLarge
 from lorapod.safety.conversion import as_input_image, in_8_bits
@@ -50,7 +51,8 @@ def test_a_format_that_engines_do_not_read_is_converted(
     form: str, frames: int, says: str, tmp_path: Path
 ) -> None:
     colours = [RED, GREEN, (0, 0, 255)][:frames]
-    path = save(tmp_path / "fox.any", *[plain(colour) for colour in colours], form=form)
+    # Its name says something else.
+    path = save(tmp_path / "fox.png", *[plain(colour) for colour in colours], form=form)
 
     made, told = as_input_image(path, name="image")
 
@@ -114,6 +116,16 @@ def test_deep_values_are_scaled_and_not_clipped(
     assert told is not None
     assert "scaled to 8 bits" in told
     assert made.suffix == ".png"
+
+
+def test_a_picture_of_a_phone_is_converted(tmp_path: Path) -> None:
+    (path := tmp_path / "IMG_1.png").write_bytes(HEIC)
+
+    made, told = as_input_image(path, name="image")
+
+    assert told == "image: converted from HEIC to PNG."
+    with Image.open(made) as image:
+        assert (image.format, image.size) == ("PNG", (16, 8))
 
 
 def test_an_image_of_8_bits_is_not_touched() -> None:

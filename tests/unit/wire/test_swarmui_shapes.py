@@ -78,6 +78,7 @@ def test_the_fields_may_stand_in_several_places(fields: dict[str, Any]) -> None:
     "fields",
     [
         {"action": "generate", "prompt": "a cat", "steps": 4},
+        {"action": "generate", "workflow": {}, "images": [{"name": "a.png", "image": "QUJD"}]},
         {"action": "list_models", "kind": "lora"},
         {"action": "describe_model", "model": "cat"},
         {"action": "edit_model", "model": "cat", "title": "Cat"},

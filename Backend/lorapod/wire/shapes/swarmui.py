@@ -73,6 +73,15 @@ def _known_by(actions: frozenset[str], marks: frozenset[str]) -> Callable[[Field
     return recognise
 
 
+def _is_generation(fields: Fields) -> bool:
+    """Return whether it is a generation of this form; a list of `images` is the input files of the worker's own."""
+    marks = {name for name in fields if name != "images" or not isinstance(fields[name], list)}
+    action = fields.get("action")
+    return action == "generate_image" or (
+        action == "generate" and not (_MARKS | {"payload"}).isdisjoint(marks)
+    )
+
+
 def _first(fields: Fields, *names: str) -> Any:
     return next((fields[name] for name in names if fields.get(name) is not None), None)
 
@@ -235,10 +244,7 @@ SWARM_GENERATE = Shape(
     summary="`action: generate_image`, or `action: generate` with SwarmUI's own parameters, beside it or under "
     "`payload` or `raw_input`.",
     type="generate",
-    recognise=lambda fields: (
-        fields.get("action") == "generate_image"
-        or (fields.get("action") == "generate" and not (_MARKS | {"payload"}).isdisjoint(fields))
-    ),
+    recognise=_is_generation,
     fields=_generation,
     answer=_told_generation,
 )
