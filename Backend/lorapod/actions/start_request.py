@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, SecretStr
@@ -67,6 +67,11 @@ class StartRequest(Request):
         default=None,
         description="Where checkpoints, samples and logs are uploaded while they are made; default: the endpoint's UPLOAD_TARGETS.",
     )
+
+    @property
+    def held_out(self) -> Mapping[str, Any] | None:
+        """What is held back from the training, as the order stores it; None: nothing."""
+        return None
 
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the same training in the tiers of its preset; without a preset, none."""

@@ -121,6 +121,7 @@ class TrainingStarts:
             upload=_json(upload) if upload is not None else None,
             name=request.name,
             strict=request.strict,
+            validation=request.held_out,
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
             callback=callback,

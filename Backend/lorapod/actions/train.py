@@ -17,9 +17,9 @@ from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.fit import WayOut, savings_of
-from lorapod.trainers.presets import build_config
+from lorapod.trainers.presets import build_config, knob_of
 from lorapod.trainers.presets import get as get_preset
-from lorapod.wire.knobs import TrainKnobs
+from lorapod.wire.knobs import TrainKnobs, ValidationKnob
 from lorapod.wire.model import Result
 
 
@@ -38,6 +38,12 @@ class TrainRequest(StartRequest, TrainKnobs):
         return TrainKnobs.model_validate(
             {name: value for name in TrainKnobs.model_fields if (value := getattr(self, name)) is not None}
         )
+
+    @property
+    def held_out(self) -> Mapping[str, Any] | None:
+        """What is held back from the training."""
+        wanted = ValidationKnob() if self.validation is True else self.validation
+        return wanted.model_dump() if isinstance(wanted, ValidationKnob) else None
 
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the preset with the same knobs in each of its tiers."""
@@ -63,9 +69,33 @@ async def train(
 ) -> Result:
     """Check everything that can be checked, and submit the training to the process manager."""
     config = await STARTS.run(_config, request, settings.max_config_bytes, telemetry)
-    if request.preset is not None:
-        await STARTS.run(starts.check_preset, get_preset(request.preset), request.trainer)
-    return await starts.start(config, request, job)
+    if request.preset is None:
+        return await starts.start(config, request, job)
+    await STARTS.run(starts.check_preset, get_preset(request.preset), request.trainer)
+    knobs = request.knobs()
+    try:
+        answer = await starts.start(config, request, job)
+    except InvalidInput as error:
+        raise _by_knobs(error, knobs) from error
+    if isinstance(answer, DryRun):
+        return answer.model_copy(update={"refused": _fields_by_knobs(answer.refused, knobs)})
+    return answer
+
+
+def _by_knobs(error: InvalidInput, knobs: TrainKnobs) -> InvalidInput:
+    """Return a trainer's refusal with the request's fields in place of the keys that they set in the preset's config."""
+    message = error.message
+    for detail in error.details:
+        if field := detail.get("field"):
+            message = message.replace(f"{field}: ", f"{knob_of(field, knobs)}: ")
+    return InvalidInput(message, hint=error.hint, details=_fields_by_knobs(error.details, knobs))
+
+
+def _fields_by_knobs(details: Sequence[dict[str, Any]], knobs: TrainKnobs) -> list[dict[str, Any]]:
+    return [
+        {**detail, "field": knob_of(detail["field"], knobs)} if "field" in detail else detail
+        for detail in details
+    ]
 
 
 def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) -> Mapping[str, Any]:
@@ -73,6 +103,11 @@ def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) 
     if (request.config is None) == (request.preset is None):
         raise InvalidInput(
             "Give either a config or a preset.", hint='For example {"preset": "sdxl", "steps": 1000}.'
+        )
+    if request.datasets is not None and request.dataset is not None:
+        raise InvalidInput(
+            "Give either dataset or datasets, not both.",
+            details=[{"field": "dataset", "error": "is one of datasets, or alone"}],
         )
     if request.preset is not None:
         gpu_memory_bytes = telemetry.gpu_memory_bytes() if knobs.tier is None else None

@@ -110,6 +110,8 @@ class TrainingOrder(Order):
     name: str | None = None
     #: Whether unknown keys of the config are refused; orders of earlier versions, which accepted them, do not say.
     strict: bool = False
+    #: What is held back from the training: `share` of the images, and `every` so many steps; None: nothing.
+    validation: Mapping[str, Any] | None = None
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
         """Return the folder that a fetched dataset must be in, if it has a session; None: the worker chooses."""

@@ -28,6 +28,16 @@ class TrainerStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Images that are held back from a training, to see their loss."""
+
+    #: Share of the first dataset's images.
+    share: float
+    #: Steps between two looks.
+    every: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """One training as its caller requested it; every path is absolute."""
 
@@ -48,6 +58,8 @@ class TrainingRequest:
     dataset_ready: bool = True
     #: Whether keys and values that the worker does not know are refused; else they are warnings.
     strict: bool = True
+    #: None: every image is learnt.
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +78,8 @@ class TrainingPlan:
     total_steps: int
     trigger_word: str | None = None
     base_model: str | None = None
+    #: Whether images of the dataset are held back: the child must not find them in its dataset.
+    holds_out: bool = False
     #: One sentence for each thing that the caller should know but need not change.
     warnings: Sequence[str] = ()
 

@@ -26,7 +26,7 @@ from lorapod.processes.work import Ending, Plan, Resumption
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
-from lorapod.trainers.port import Outcome, Trainer, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import HeldOut, Outcome, Trainer, TrainingPlan, TrainingRequest
 from lorapod.trainers.preparation import DatasetProvider, begin_uploads, draw_dataset, fetch_dataset
 
 
@@ -105,6 +105,7 @@ class TrainingKind:
                 name=order.name,
                 dataset_ready=fetched,
                 strict=order.strict,
+                held_out=None if order.validation is None else HeldOut(**order.validation),
             )
         )
 

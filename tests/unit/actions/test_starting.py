@@ -14,8 +14,9 @@ from lorapod.errors import InvalidInput
 from lorapod.telemetry import Telemetry
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers import presets
-from lorapod.trainers.port import TrainerStatus, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import HeldOut, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.registry import TrainerRegistry
+from lorapod.wire.validation import problems_found
 
 
 class Named(ScriptTrainer):
@@ -129,6 +130,59 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         desk = Desk(folder, runner, Fitting(), hf_endpoint=hub.url)
         yield desk
         desk.worker.close()
+
+
+class TestKnobs:
+    @pytest.fixture
+    def ask(self, fitting: Desk, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Asks a worker with a large GPU for a rehearsal."""
+        monkeypatch.setattr(Telemetry, "gpu_memory_bytes", lambda _self: 80_000_000_000)
+        return lambda **fields: fitting.ask(**{"type": "train", "name": "cat", "dry_run": True, **fields})
+
+    def test_a_dataset_stands_alone_or_among_several(self, ask: Any) -> None:
+        both = {"dataset": {"training_name": "cat"}, "datasets": [{"training_name": "dog"}]}
+        answer = ask(preset="sdxl", **both)
+        assert answer["code"] == "invalid_input"
+        assert "not both" in answer["error"]
+
+    def test_knobs_go_with_a_preset(self, ask: Any) -> None:
+        answer = ask(config="job: extension", ema=True, validation=True)
+        assert answer["code"] == "invalid_input"
+        assert [detail["field"] for detail in answer["details"]] == ["ema", "validation"]
+
+    def test_what_the_trainer_refuses_is_named_by_the_knob(
+        self, ask: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_self: Fitting, _request: TrainingRequest) -> TrainingPlan:
+            details = [
+                {"field": "config.process[0].train.lr_scheduler", "error": "must be 'constant'"},
+                {"field": "config.process[0].train.lr", "error": "is too large"},
+            ]
+            raise problems_found(details)
+
+        monkeypatch.setattr(Fitting, "prepare", refuse)
+        refused = ask(preset="sdxl", scheduler="cosine")["refused"]
+        assert [problem["field"] for problem in refused] == ["scheduler", "config.process[0].train.lr"]
+        answer = ask(preset="sdxl", scheduler="cosine", dry_run=False)
+        assert answer["error"].startswith("scheduler: must be 'constant'")
+
+    def test_what_is_held_back_is_in_the_order(self, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[TrainingRequest] = []
+        prepare = Fitting.prepare
+
+        def note(self: Fitting, request: TrainingRequest) -> TrainingPlan:
+            asked.append(request)
+            return prepare(self, request)
+
+        monkeypatch.setattr(Fitting, "prepare", note)
+        ask(preset="sdxl", validation=True)
+        ask(preset="sdxl", validation={"share": 0.25, "every": 10})
+        ask(preset="sdxl", validation=False)
+        assert {request.held_out for request in asked} == {
+            HeldOut(share=0.1, every=50),
+            HeldOut(share=0.25, every=10),
+            None,
+        }
 
 
 class TestHub:

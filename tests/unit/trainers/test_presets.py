@@ -36,6 +36,14 @@ KNOBS = st.builds(
 )
 
 
+def build(name: str, knobs: TrainKnobs | None = None, **more: Any) -> dict[str, Any]:
+    """The preset's config; with the images before the edit, for those that learn from pairs."""
+    knobs = knobs or TrainKnobs()
+    if presets.get(name).learns == (Learns.PAIRS,):
+        knobs = knobs.model_copy(update={"control": ["before"]})
+    return build_config(name, knobs, **more)
+
+
 def process_of(config: dict[str, Any]) -> dict[str, Any]:
     process: dict[str, Any] = config["config"]["process"][0]
     return process
@@ -49,9 +57,7 @@ def test_the_names_for_the_shell_are_those_of_the_files() -> None:
 def test_each_tier_fits_its_gpu(name: str) -> None:
     preset = presets.get(name)
     for tier in preset.tiers:
-        process = process_of(build_config(name, TrainKnobs(tier=tier.name)))
-        if preset.learns == (Learns.PAIRS,):
-            process["datasets"][0]["control_path"] = "before"
+        process = process_of(build(name, TrainKnobs(tier=tier.name)))
         need = memory_need(process)
         assert need is not None
         assert need.total <= tier.gpu_memory_bytes, (tier.name, need.explained())
@@ -59,14 +65,14 @@ def test_each_tier_fits_its_gpu(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in EXPECTED if presets.get(name).samples_need_control))
 def test_a_model_whose_samples_need_a_control_image_makes_none_by_default(name: str) -> None:
-    process = process_of(build_config(name, TrainKnobs(trigger_word="ohwx")))
+    process = process_of(build(name, TrainKnobs(trigger_word="ohwx")))
     assert process["sample"]["prompts"] == []
     assert process["train"]["disable_sampling"] is True
     with pytest.raises(InvalidInput, match="--ctrl_img") as caught:
-        build_config(name, TrainKnobs(sample_prompts=["make it snow"]))
+        build(name, TrainKnobs(sample_prompts=["make it snow"]))
     assert caught.value.details == ({"field": "sample_prompts[0]", "error": "has no --ctrl_img"},)
     prompt = "make it snow --ctrl_img before/1.png"
-    process = process_of(build_config(name, TrainKnobs(sample_prompts=[prompt])))
+    process = process_of(build(name, TrainKnobs(sample_prompts=[prompt])))
     assert process["sample"]["prompts"] == [prompt]
     assert process["train"]["disable_sampling"] is False
 
@@ -80,8 +86,8 @@ def test_the_tier_is_the_largest_that_fits_the_gpu_or_the_one_that_is_named(name
     for tier in preset.tiers:
         assert preset.tier_for(tier.gpu_memory_bytes) == tier
         assert tier.name == f"{tier.gpu_memory_bytes // 10**9}gb"
-        by_name = build_config(name, TrainKnobs(tier=tier.name))
-        assert by_name == build_config(name, TrainKnobs(), gpu_memory_bytes=tier.gpu_memory_bytes + 10**9)
+        by_name = build(name, TrainKnobs(tier=tier.name))
+        assert by_name == build(name, TrainKnobs(), gpu_memory_bytes=tier.gpu_memory_bytes + 10**9)
 
 
 def test_an_unknown_tier_is_answered_with_those_that_exist() -> None:
@@ -99,7 +105,7 @@ def test_each_preset_is_whole(name: str) -> None:
     assert preset.min_gpu_memory_bytes >= 4_000_000_000
     assert set(preset.trainers) <= {"ai-toolkit", "builtin"}
     assert "ai-toolkit" in preset.trainers
-    process = process_of(build_config(name, TrainKnobs()))
+    process = process_of(build(name, TrainKnobs()))
     assert process["type"] == "diffusion_trainer"
     assert process["network"]["type"] == "lora"
     assert process["network"]["linear_alpha"] == process["network"]["linear"]
@@ -117,7 +123,7 @@ def test_only_stable_diffusion_runs_on_the_builtin_trainer() -> None:
 
 @given(name=st.sampled_from(sorted(EXPECTED)), knobs=KNOBS)
 def test_every_knob_arrives_and_nothing_else_changes(name: str, knobs: TrainKnobs) -> None:
-    plain, turned = process_of(build_config(name, TrainKnobs())), process_of(build_config(name, knobs))
+    plain, turned = process_of(build(name, TrainKnobs())), process_of(build(name, knobs))
     wanted = {
         ("train", "steps"): knobs.steps,
         ("train", "lr"): knobs.learning_rate,
@@ -152,15 +158,37 @@ def test_square_samples_follow_the_resolution_and_films_keep_their_frame() -> No
     assert (film["sample"]["width"], film["sample"]["height"]) == (832, 480)
 
 
-def test_samples_show_the_prompts_else_the_trigger_word() -> None:
-    named = process_of(
-        build_config("sd15", TrainKnobs(trigger_word="ohwx", sample_prompts=["ohwx in a hat"]))
-    )
-    assert named["sample"]["prompts"] == ["ohwx in a hat"]
-    assert process_of(build_config("sd15", TrainKnobs(trigger_word="ohwx")))["sample"]["prompts"] == ["ohwx"]
+def prompts_of(name: str, **knobs: Any) -> list[str]:
+    prompts: list[str] = process_of(build(name, TrainKnobs(**knobs)))["sample"]["prompts"]
+    return prompts
+
+
+def test_samples_show_the_callers_prompts_or_none() -> None:
+    assert prompts_of("sd15", trigger_word="ohwx", sample_prompts=["ohwx in a hat"]) == ["ohwx in a hat"]
     none = process_of(build_config("sd15", TrainKnobs(sample_prompts=[])))
     assert none["sample"]["prompts"] == []
     assert none["train"]["disable_sampling"] is True
+
+
+@pytest.mark.parametrize(
+    ("knobs", "subject"),
+    [
+        ({"trigger_word": "ohwx"}, "ohwx"),
+        ({"trigger_word": "ohwx", "class_word": "dog"}, "ohwx dog"),
+        ({"class_word": "dog"}, "a dog"),
+        ({"class_word": "owl"}, "an owl"),
+    ],
+)
+@pytest.mark.parametrize("name", ["sd15", "wan22", "wan22-5b"])
+def test_by_default_samples_show_the_subject_in_three_situations(
+    name: str, knobs: dict[str, str], subject: str
+) -> None:
+    prompts = prompts_of(name, **knobs)
+    assert len(set(prompts)) == 3
+    for prompt in prompts:
+        assert f" {subject}" in f" {prompt}"
+        assert len(prompt.split()) > len(subject.split()) + 3
+    assert ("video" in prompts[0]) is (name == "wan22-5b")
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
@@ -211,7 +239,7 @@ def test_a_knob_out_of_bounds_is_refused_with_its_reason(knob: str, value: objec
 @given(knobs=KNOBS)
 def test_the_builtin_trainer_takes_its_presets(name: str, knobs: TrainKnobs) -> None:
     optimizer = knobs.optimizer if knobs.optimizer in {Optimizer.ADAM, Optimizer.ADAMW} else None
-    config = placed(build_config(name, knobs.model_copy(update={"optimizer": optimizer})), "cat")
+    config = placed(build(name, knobs.model_copy(update={"optimizer": optimizer})), "cat")
     process = BuiltinConfig.model_validate(config).process
     assert process.network.linear_alpha == process.network.linear
     assert knobs.seed is None or process.train.seed == knobs.seed

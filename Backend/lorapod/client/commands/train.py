@@ -3,91 +3,55 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+from lorapod.client.commands.train_options import (
+    AlphaOption,
+    BatchSizeOption,
+    CaptionDropoutOption,
+    ClassWordOption,
+    ConfigOption,
+    ControlOption,
+    DatasetOption,
+    DatasetRepoOption,
+    DatasetUrlOption,
+    DryRunOption,
+    EmaOption,
+    FixOption,
+    FollowOption,
+    ForceOption,
+    GradientAccumulationOption,
+    LearningRateOption,
+    LowVramOption,
+    ModelOption,
+    NameOption,
+    NetworkOption,
+    NumFramesOption,
+    OptimizerOption,
+    PresetOption,
+    QuantizeOption,
+    RankOption,
+    RegDatasetOption,
+    ResolutionOption,
+    SamplePromptOption,
+    SchedulerOption,
+    StepsOption,
+    TierOption,
+    TimestepTypeOption,
+    TrainerOption,
+    TriggerWordOption,
+    UploadToOption,
+    ValidationOption,
+)
 from lorapod.client.commands.wording import with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
-from lorapod.wire.presets import PRESET_NAMES
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
-
-
-def complete_preset(incomplete: str) -> list[str]:
-    """Return the presets that begin with what was typed; no worker is asked."""
-    return [name for name in PRESET_NAMES if name.startswith(incomplete)]
-
-
-PresetOption = Annotated[
-    str | None,
-    typer.Option(help="Preset to start from; `lorapod presets` lists them.", autocompletion=complete_preset),
-]
-TierOption = Annotated[
-    str | None,
-    typer.Option(
-        help="The preset's settings for a GPU size, e.g. 24gb. Default: chosen by the worker's GPU."
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."),
-]
-DatasetOption = Annotated[str | None, typer.Option(help="Name of a dataset on the worker.")]
-DatasetUrlOption = Annotated[
-    list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
-]
-DatasetRepoOption = Annotated[str | None, typer.Option(help="Dataset repository on the HuggingFace Hub.")]
-FixOption = Annotated[
-    bool,
-    typer.Option(
-        "--fix",
-        help="Convert fetched images that trainers see otherwise than you, e.g. transparency; with --dataset-url "
-        "and --dataset-repo.",
-    ),
-]
-NameOption = Annotated[str | None, typer.Option(help="Name of the model, if the config has none.")]
-ModelOption = Annotated[str | None, typer.Option(help="Base model to use instead of the preset's.")]
-TriggerWordOption = Annotated[str | None, typer.Option(help="Word that stands for the subject in prompts.")]
-StepsOption = Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")]
-RankOption = Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA.")]
-LearningRateOption = Annotated[float | None, typer.Option(help="Learning rate, for example 0.0001.")]
-ResolutionOption = Annotated[
-    list[int] | None,
-    typer.Option(help="Side of the training images in pixels. May be repeated for several buckets."),
-]
-SamplePromptOption = Annotated[
-    list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
-]
-TrainerOption = Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")]
-UploadToOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="JSON",
-        help='Where to upload artifacts during the training, e.g. \'{"s3": {"prefix": "loras"}}\'.',
-    ),
-]
-ForceOption = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Start it even if it needs more GPU memory than there is, or days without a GPU."
-    ),
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Check the request without starting the training.")
-]
-FollowOption = Annotated[
-    bool,
-    typer.Option(
-        "--follow",
-        "-f",
-        help="Show it until it ends. Press Ctrl-C to stop watching; the training continues.",
-    ),
-]
 
 
 def train(
@@ -107,6 +71,22 @@ def train(
     rank: RankOption = None,
     learning_rate: LearningRateOption = None,
     resolution: ResolutionOption = None,
+    class_word: ClassWordOption = None,
+    optimizer: OptimizerOption = None,
+    scheduler: SchedulerOption = None,
+    batch_size: BatchSizeOption = None,
+    gradient_accumulation: GradientAccumulationOption = None,
+    caption_dropout: CaptionDropoutOption = None,
+    network: NetworkOption = None,
+    alpha: AlphaOption = None,
+    quantize: QuantizeOption = None,
+    low_vram: LowVramOption = None,
+    ema: EmaOption = None,
+    timestep_type: TimestepTypeOption = None,
+    num_frames: NumFramesOption = None,
+    control: ControlOption = None,
+    reg_dataset: RegDatasetOption = None,
+    validation: ValidationOption = None,
     sample_prompt: SamplePromptOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
@@ -125,7 +105,7 @@ def train(
         "preset": preset,
         "tier": tier,
         "config": None if config is None else config.read_text("utf-8"),
-        "dataset": _dataset(dataset, dataset_url, dataset_repo, fix=fix),
+        **_datasets(_dataset(dataset, dataset_url, dataset_repo, fix=fix), reg_dataset),
         "name": name,
         "model": model,
         "trigger_word": trigger_word,
@@ -133,6 +113,20 @@ def train(
         "rank": rank,
         "learning_rate": learning_rate,
         "resolution": _one_or_more(resolution),
+        "class_word": class_word,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "batch_size": batch_size,
+        "gradient_accumulation": gradient_accumulation,
+        "caption_dropout": caption_dropout,
+        "network": {key: value for key, value in {"type": network, "alpha": alpha}.items() if value} or None,
+        "quantize": {"yes": True, "no": False}.get(quantize, quantize) if quantize else None,
+        "low_vram": low_vram,
+        "ema": ema,
+        "timestep_type": timestep_type,
+        "num_frames": num_frames,
+        "control": control or None,
+        "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
         "trainer": trainer,
         "upload": _object(upload_to),
@@ -208,6 +202,18 @@ def _dataset(
             param_hint="--fix",
         )
     return {**named, "fix": True} if fix else named or None
+
+
+def _datasets(dataset: dict[str, Any] | None, regularisation: list[str] | None) -> dict[str, Any]:
+    """Return the request's `dataset`, or its `datasets` if there are some for regularisation."""
+    if not regularisation:
+        return {"dataset": dataset}
+    if dataset is None or "training_name" not in dataset:
+        raise typer.BadParameter(
+            "goes with --dataset, the name of a dataset on the worker", param_hint="--reg-dataset"
+        )
+    reg = [{"training_name": name, "is_reg": True} for name in regularisation]
+    return {"datasets": [{"training_name": dataset["training_name"]}, *reg]}
 
 
 def _one_or_more(sides: list[int] | None) -> int | list[int] | None:

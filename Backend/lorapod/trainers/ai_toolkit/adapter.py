@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorapod.atomic import write_atomically
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
@@ -18,6 +19,7 @@ from lorapod.trainers.ai_toolkit.config import (
 from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
+from lorapod.trainers.ai_toolkit.hold_out import config_without, hold_out
 from lorapod.trainers.ai_toolkit.hub_push import HubPush
 from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
 from lorapod.trainers.ai_toolkit.model_families import check_family
@@ -28,6 +30,7 @@ from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import check_text, validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
@@ -99,9 +102,12 @@ class AIToolkitTrainer:
         check_prompts(process, schema, problems)
         self._hub_push.check(process.get("save") or {}, problems)
         check_family(process.get("model") or {}, "config.process[0].model", problems)
-        problems.raise_any()
-        name: str = config["config"]["name"]
         trigger, model = process.get("trigger_word"), process.get("model") or {}
+        problems.raise_any()
+        if request.held_out is not None and request.dataset_ready:
+            hold_out(process, request.held_out, trigger if isinstance(trigger, str) else None, problems)
+            problems.raise_any()
+        name: str = config["config"]["name"]
         return TrainingPlan(
             process_id=request.process_id,
             name=name,
@@ -111,6 +117,7 @@ class AIToolkitTrainer:
             total_steps=(process.get("train") or {}).get("steps", DEFAULT_STEPS),
             trigger_word=trigger.replace("[name]", name) if isinstance(trigger, str) else None,
             base_model=model.get("name_or_path"),
+            holds_out=request.held_out is not None,
             warnings=tuple(problems.warnings),
         )
 
@@ -123,6 +130,10 @@ class AIToolkitTrainer:
         """
         installation = needed_installation(self._settings, self._workspace)
         ControlTable.create(plan.control_path, plan.process_id, name=plan.name, total_steps=plan.total_steps)
+        config = config_without(plan)
+        if config is not None:
+            config_path = plan.control_path.with_name("config.yaml")
+            write_atomically(config_path, dump_config(config).encode())
         return LaunchSpec(
             argv=(str(installation.python), str(installation.entry), str(config_path)),
             cwd=installation.root,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lorapod.client import Client
 from lorapod.client.cli import app
 from lorapod.client.commands.session import Connection
-from lorapod.client.commands.train import complete_preset
+from lorapod.client.commands.train_options import complete_preset
 from lorapod.testing.fake_queue import FakeQueue
 from lorapod.wire.presets import PRESET_NAMES
 
@@ -489,6 +489,40 @@ def test_what_does_not_fit_is_said_with_options(call: Any, queue: FakeQueue) -> 
 
     call("train", "--preset", "flux-dev", "--force", "--dataset", "cat", code=1)
     assert queue.inputs[-1]["force"] is True
+
+
+def test_knobs_are_options(call: Any, queue: FakeQueue) -> None:
+    queue.actions["train"] = lambda _: {"accepted": True, "trainer": "ai-toolkit", "warnings": []}
+    call(
+        *("train", "--preset", "flux2-dev", "--dataset", "cat", "--reg-dataset", "animals", "--dry-run"),
+        *("--optimizer", "prodigy", "--scheduler", "cosine", "--batch-size", "2", "--quantize", "uint4"),
+        *("--gradient-accumulation", "4", "--caption-dropout", "0.1", "--network", "lokr", "--alpha", "8"),
+        *("--low-vram", "--no-ema", "--timestep-type", "shift", "--num-frames", "1", "--control", "before"),
+        *("--validation", "0.2", "--class-word", "dog"),
+    )
+    assert queue.inputs[-1] == {
+        "type": "train",
+        "dry_run": True,
+        "preset": "flux2-dev",
+        "datasets": [{"training_name": "cat"}, {"training_name": "animals", "is_reg": True}],
+        "optimizer": "prodigy",
+        "scheduler": "cosine",
+        "batch_size": 2,
+        "gradient_accumulation": 4,
+        "caption_dropout": 0.1,
+        "network": {"type": "lokr", "alpha": 8.0},
+        "quantize": "uint4",
+        "low_vram": True,
+        "ema": False,
+        "timestep_type": "shift",
+        "num_frames": 1,
+        "control": ["before"],
+        "validation": {"share": 0.2},
+        "class_word": "dog",
+    }
+    call("train", "--preset", "sdxl", "--dataset", "cat", "--quantize", "no", "--dry-run")
+    assert queue.inputs[-1]["quantize"] is False
+    assert "--reg-dataset" in call("train", "--preset", "sdxl", "--reg-dataset", "animals", code=2)
 
 
 def test_a_training_needs_a_preset_or_a_config(call: Any, queue: FakeQueue) -> None:

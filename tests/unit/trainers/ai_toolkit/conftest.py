@@ -12,7 +12,7 @@ from PIL import Image
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
-from lorapod.trainers.port import TrainingPlan, TrainingRequest
+from lorapod.trainers.port import HeldOut, TrainingPlan, TrainingRequest
 from lorapod.workspace import Workspace
 
 PROCESS_ID = "train_0123456789ab"
@@ -88,6 +88,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
         name: str | None = None,
         dataset_ready: bool = True,
         strict: bool = True,
+        held_out: HeldOut | None = None,
     ) -> TrainingPlan:
         sent = copy.deepcopy(dict(config or CONFIG))
         for path, value in (changes or {}).items():
@@ -110,6 +111,7 @@ def prepare(trainer: AIToolkitTrainer, workspace: Workspace) -> Prepare:
                 name=name,
                 dataset_ready=dataset_ready,
                 strict=strict,
+                held_out=held_out,
             )
         )
 
