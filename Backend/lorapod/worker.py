@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,17 +22,13 @@ from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.looks.video_look import VideoProbe
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
-from lorapod.deletion.plan import DeletionPlanner
-from lorapod.deletion.retention import Retention
-from lorapod.deletion.trash import Trash
+from lorapod.deletion.opening import DeletionParts
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
-from lorapod.events.courier import Courier
 from lorapod.events.emitter import EventEmitter
-from lorapod.events.opening import open_sinks
-from lorapod.events.runpod import RunPodSink
+from lorapod.events.parts import EventParts
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.lease import LeaseTimes
@@ -50,12 +46,11 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.status import ProcessStatus
-from lorapod.safety.vault import Vault
+from lorapod.processes.work import Kind
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
-from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
+from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
-from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry.volume import VolumeMeter
 from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
@@ -101,7 +96,7 @@ class Worker:
         base = WorkerBase.open(settings, clock or SystemClock())
         trainers = trainers or open_trainers(settings, base.workspace)
         engines = engines or open_engines(settings, base.workspace, clock=base.clock, starter=base.starter)
-        events = _Events.open(base)
+        events = EventParts.open(settings, workspace=base.workspace, store=base.store, clock=base.clock)
         context = _process_context(base, events.emitter)
         services = _services(base, trainers, engines, events, context)
         return cls(
@@ -168,36 +163,6 @@ class Worker:
         self.scratch.close()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Events:
-    """What emits and delivers events."""
-
-    #: One of the sinks of `courier`; jobs attach to it.
-    updates: RunPodSink
-    courier: Courier
-    emitter: EventEmitter
-
-    @classmethod
-    def open(cls, base: WorkerBase) -> Self:
-        """Open the sinks that the settings name; raise as `Worker.create` does."""
-        settings = base.settings
-        updates = RunPodSink(base.clock, interval_s=settings.progress_interval_s)
-        courier = Courier(
-            workspace=base.workspace,
-            clock=base.clock,
-            sinks=open_sinks(settings, updates),
-            vault=Vault(settings.callback_secret),
-        )
-        emitter = EventEmitter(
-            workspace=base.workspace,
-            store=base.store,
-            courier=courier,
-            clock=base.clock,
-            interval_s=settings.progress_interval_s,
-        )
-        return cls(updates=updates, courier=courier, emitter=emitter)
-
-
 def _process_context(base: WorkerBase, emitter: EventEmitter) -> ProcessContext:
     settings = base.settings
     return ProcessContext(
@@ -227,11 +192,11 @@ def _services(
     base: WorkerBase,
     trainers: TrainerRegistry,
     engines: EngineRegistry,
-    events: _Events,
+    events: EventParts,
     context: ProcessContext,
 ) -> Services:
     settings, workspace, clock = base.settings, base.workspace, base.clock
-    mirrors = _mirrors(base)
+    mirrors = base.open_mirrors()
 
     def live() -> Iterator[ProcessRecord]:
         return processes.live()
@@ -241,6 +206,74 @@ def _services(
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )
     digests = DigestBook(workspace=workspace)
+    kinds = _kinds(
+        base,
+        trainers=trainers,
+        engines=engines,
+        context=context,
+        fetcher=fetcher,
+        mirrors=mirrors,
+        digests=digests,
+    )
+    processes = RealProcessManager(context, kinds, worker_id=settings.worker_id)
+    models = WorkspaceModels(workspace=workspace, digests=digests)
+    deletion = DeletionParts.open(
+        workspace,
+        settings,
+        clock,
+        records=base.store.records,
+        processes=processes,
+        users=users,
+        models=models,
+        mirrors=mirrors,
+        courier=events.courier,
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        started_at=clock.now(),
+        workspace=workspace,
+        scratch=base.scratch.path,
+        redactor=base.redactor,
+        processes=processes,
+        trainers=trainers,
+        engines=engines,
+        datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=users.reader_of),
+        remote_datasets=fetcher,
+        digests=digests,
+        models=models,
+        deletions=deletion.planner,
+        trash=deletion.trash,
+        retention=deletion.retention,
+        volume=VolumeMeter(workspace, clock),
+        edits=EditStore(workspace, clock, users.reader_of),
+        gallery=Gallery(workspace, VideoProbe.find(settings.ai_toolkit_python)),
+        archives=ArchiveCache(
+            workspace=workspace,
+            max_bytes=settings.max_archive_bytes,
+            keep_free_bytes=settings.disk_min_free_bytes,
+        ),
+        shares=FileShares(settings=settings, clock=clock, open_store=base.stores.open),
+        telemetry=base.telemetry,
+        room=base.room,
+        mirrors=mirrors,
+        courier=events.courier,
+        updates=events.updates,
+    )
+
+
+def _kinds(
+    base: WorkerBase,
+    *,
+    trainers: TrainerRegistry,
+    engines: EngineRegistry,
+    context: ProcessContext,
+    fetcher: DatasetFetcher,
+    mirrors: Mirrors,
+    digests: DigestBook,
+) -> Sequence[Kind]:
+    """Return the types of processes that a worker runs."""
+    settings, workspace = base.settings, base.workspace
     trainings = TrainingKind(
         trainers,
         context,
@@ -256,68 +289,4 @@ def _services(
         engines.downloads,
         on_download=partial(link_and_log, settings, workspace),
     )
-    processes = RealProcessManager(context, [trainings, generations, downloads], worker_id=settings.worker_id)
-    models = WorkspaceModels(workspace=workspace, digests=digests)
-    planner = DeletionPlanner(
-        workspace, processes=processes, users=users, models=models, mirrors=mirrors, courier=events.courier
-    )
-    trash = Trash(workspace, base.store.records)
-    return Services(
-        settings=settings,
-        clock=clock,
-        started_at=clock.now(),
-        workspace=workspace,
-        scratch=base.scratch.path,
-        redactor=base.redactor,
-        processes=processes,
-        trainers=trainers,
-        engines=engines,
-        datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=users.reader_of),
-        remote_datasets=fetcher,
-        digests=digests,
-        models=models,
-        deletions=planner,
-        trash=trash,
-        volume=VolumeMeter(workspace, clock),
-        edits=EditStore(workspace, clock, users.reader_of),
-        gallery=Gallery(workspace, VideoProbe.find(settings.ai_toolkit_python)),
-        retention=Retention(
-            settings.retention,
-            workspace=workspace,
-            clock=clock,
-            processes=processes,
-            planner=planner,
-            trash=trash,
-        ),
-        archives=ArchiveCache(
-            workspace=workspace,
-            max_bytes=settings.max_archive_bytes,
-            keep_free_bytes=settings.disk_min_free_bytes,
-        ),
-        shares=FileShares(settings=settings, clock=clock, open_store=base.stores.open),
-        telemetry=base.telemetry,
-        room=base.room,
-        mirrors=mirrors,
-        courier=events.courier,
-        updates=events.updates,
-    )
-
-
-def _mirrors(base: WorkerBase) -> Mirrors:
-    """Return what uploads artifacts; a mirror retries by itself, so its stores retry only for a short time."""
-    settings, workspace = base.settings, base.workspace
-    patience_s = min(settings.store_patience_s, MIRROR_RETRIES_S)
-    hasty = settings.model_copy(update={"store_patience_s": patience_s})
-
-    def has_ended(process_id: str) -> bool:
-        record = base.store.records.load(process_id)
-        return record is None or record.status.final
-
-    return Mirrors(
-        workspace=workspace,
-        clock=base.clock,
-        scratch=settings.scratch_root,
-        open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=base.redactor).open,
-        default=settings.upload_targets,
-        has_ended=has_ended,
-    )
+    return [trainings, generations, downloads]

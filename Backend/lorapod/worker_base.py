@@ -13,6 +13,7 @@ from lorapod.processes.template.pool import TemplatePool
 from lorapod.safety.redaction import Redactor
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
+from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.workspace import Workspace
@@ -55,4 +56,23 @@ class WorkerBase:
             store=open_store(settings, workspace, clock),
             stores=ObjectStores(settings=settings, workspace=workspace, redactor=redactor),
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
+        )
+
+    def open_mirrors(self) -> Mirrors:
+        """Return what uploads artifacts; a mirror retries by itself, so its stores retry only for a short time."""
+        settings, workspace = self.settings, self.workspace
+        patience_s = min(settings.store_patience_s, MIRROR_RETRIES_S)
+        hasty = settings.model_copy(update={"store_patience_s": patience_s})
+
+        def has_ended(process_id: str) -> bool:
+            record = self.store.records.load(process_id)
+            return record is None or record.status.final
+
+        return Mirrors(
+            workspace=workspace,
+            clock=self.clock,
+            scratch=settings.scratch_root,
+            open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=self.redactor).open,
+            default=settings.upload_targets,
+            has_ended=has_ended,
         )

@@ -14,7 +14,7 @@ import pytest
 from tests.contract.conftest import OpenState
 
 from lorapod.clock import SystemClock
-from lorapod.processes.store.file import CONTROL_NAME, FileMailbox
+from lorapod.processes.store.file_mailbox import CONTROL_NAME, FileMailbox
 from lorapod.processes.store.port import StateStore
 from lorapod.testing.manager import SOON_S
 from lorapod.testing.records import make_record

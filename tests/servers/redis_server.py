@@ -52,6 +52,9 @@ class RunningRedis:
             "save": "",
             **self._more,
         }
+        if "cluster-enabled" in options:
+            # By itself it takes the port 10,000 above, which may be taken, or be none.
+            options["cluster-port"] = free_port()
         if self._password is not None:
             options["requirepass"] = self._password
         argv = [program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]

@@ -26,7 +26,8 @@ from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.open import open_store
 from lorapod.processes.store.port import StateStore, StateStoreRefused, StateStoreUnavailable
-from lorapod.processes.store.redis import RedisMailbox, RedisRecords, open_redis_store
+from lorapod.processes.store.redis import RedisRecords, open_redis_store
+from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_server import RedisServer
 from lorapod.settings import Settings
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until

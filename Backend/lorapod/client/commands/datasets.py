@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lorapod.client.commands.screen import size
+from lorapod.client.commands.screen import Screen, size
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of the dataset.")]
@@ -131,7 +131,6 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change captions, delete and rename images: whole or not at all. The newest edit can be taken back."""
-    asked: dict[str, Any] = {"training_name": name}
     operations = [
         {"op": "prepend", "text": prepend} if prepend else None,
         {"op": "append", "text": append} if append else None,
@@ -140,31 +139,39 @@ def edit(
         {"op": "regex", "find": regex[0], "text": regex[1]} if regex[0] else None,
     ]
     chosen = {"names": only} if only else {}
-    asked["operations"] = [one | chosen for one in operations if one is not None]
-    asked["captions"] = _pairs(caption, "--caption")
-    asked["rename"] = _pairs(rename, "--rename")
-    asked |= {"delete_names": delete, "undo": undo, "copy": copy, "dry_run": dry_run}
+    asked: dict[str, Any] = {
+        "training_name": name,
+        "operations": [one | chosen for one in operations if one is not None],
+        "captions": _pairs(caption, "--caption"),
+        "rename": _pairs(rename, "--rename"),
+        "delete_names": delete,
+        "undo": undo,
+        "copy": copy,
+        "dry_run": dry_run,
+    }
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("edit_dataset", **{key: value for key, value in asked.items() if value})
         if as_json:
             session.screen.answer(answer)
             return
-        for change in answer["changed"]:
-            session.screen.line(
-                f"{change['name']}: {change.get('before', '')!r} -> {change.get('after', '')!r}"
-            )
-        for gone in answer["deleted"]:
-            session.screen.line(f"{gone}: deleted")
-        for old, new in answer["renamed"].items():
-            session.screen.line(f"{old}: renamed to {new}")
-        if dry_run:
-            session.screen.line(f"{answer['changed_count']} captions would change; nothing was changed.")
-        elif "edit_id" in answer:
-            session.screen.line(
-                f"Done. `lorapod edit {answer['training_name']} --undo {answer['edit_id']}` takes it back."
-            )
-        else:
-            session.screen.line("There was nothing to change.")
+        _show_edit(answer, session.screen)
+
+
+def _show_edit(answer: dict[str, Any], screen: Screen) -> None:
+    for change in answer["changed"]:
+        screen.line(f"{change['name']}: {change.get('before', '')!r} -> {change.get('after', '')!r}")
+    for gone in answer["deleted"]:
+        screen.line(f"{gone}: deleted")
+    for old, new in answer["renamed"].items():
+        screen.line(f"{old}: renamed to {new}")
+    if answer.get("dry_run"):
+        screen.line(f"{answer['changed_count']} captions would change; nothing was changed.")
+    elif "edit_id" in answer:
+        screen.line(
+            f"Done. `lorapod edit {answer['training_name']} --undo {answer['edit_id']}` takes it back."
+        )
+    else:
+        screen.line("There was nothing to change.")
 
 
 def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:

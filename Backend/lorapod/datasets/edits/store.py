@@ -13,28 +13,25 @@ before that has changed nothing; one that is killed after it has only left somet
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.datasets.edits.edit import FileChange
+from lorapod.datasets.edits.folder_files import FileMark, is_stale, is_trainers, link_file, mark_of, marks
 from lorapod.datasets.edits.lock import EditLock
 from lorapod.datasets.exchange import exchange, rename_to_free
 from lorapod.datasets.item import FoundFile
 from lorapod.datasets.publish import FindReader
 from lorapod.errors import Conflict, NotFound
-from lorapod.folders import entries_of, files_below
-from lorapod.kinds import CACHE_FOLDERS
-from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
+from lorapod.folders import entries_of
 from lorapod.workspace import Workspace
 
 #: Below `training_data`; hidden, so that it is no dataset.
@@ -43,25 +40,15 @@ FOLDER = ".edits"
 _PREFIX = "edit_"
 _PLAN, _BEFORE, _STAGED, _OLD, _LOCK = "plan.json", "before", "staged", "old", ".lock"
 
-#: Caches that depend on the captions; the others depend on the images alone.
-_CAPTION_CACHES = frozenset({"_t_e_cache"})
-
-#: Errors by which a file system says that it has no hard links, or no more for this file.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
-
-
-#: What tells a file from every other one: inode, time of change in nanoseconds, size in bytes.
-_Mark = tuple[int, int, int]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _EditRecord:
     """One edit, as it is written down."""
 
     #: What each file that the edit changes is after it; None: the file is gone then.
-    after: Mapping[str, _Mark | None]
+    after: Mapping[str, FileMark | None]
     #: What every file of the dataset was before the edit.
-    present: Mapping[str, _Mark]
+    present: Mapping[str, FileMark]
 
 
 _ADAPTER = TypeAdapter(_EditRecord)
@@ -170,19 +157,19 @@ class EditStore:
         staged, before = own / _STAGED, own / _BEFORE
         before.mkdir()
         staged.mkdir()
-        present = dict(_marks(folder))
+        present = dict(marks(folder))
         for name in present:
             if name in files:
-                _link(folder / name, before / name)
-            elif not _is_trainers(name) or (whole and not _is_stale(name, files)):
-                _link(folder / name, staged / name)
+                link_file(folder / name, before / name)
+            elif not is_trainers(name) or (whole and not is_stale(name, files)):
+                link_file(folder / name, staged / name)
         for name, change in files.items():
             if isinstance(change, bytes):
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(staged / name, change)
             elif change is not None:
-                _link(change, staged / name)
-        record = _EditRecord(after={name: _mark(staged / name) for name in files}, present=present)
+                link_file(change, staged / name)
+        record = _EditRecord(after={name: mark_of(staged / name) for name in files}, present=present)
         write_atomically(own / _PLAN, _ADAPTER.dump_json(record))
         return record
 
@@ -221,7 +208,7 @@ class EditStore:
                 f"{edit_id[:80]!r} is not the newest edit of {folder.name!r}; nothing was changed.",
                 hint=f"The newest is {newest}." if newest else "No edit can be taken back.",
             )
-        changed = [name for name, mark in record.after.items() if _mark(folder / name) != mark]
+        changed = [name for name, mark in record.after.items() if mark_of(folder / name) != mark]
         if changed:
             raise Conflict(
                 f"The edit {edit_id} cannot be taken back: {changed[0]} has changed since.",
@@ -275,9 +262,9 @@ def _put_in_place(target: Path, own: Path) -> None:
 
 def _take_late(old: Path, folder: Path, record: _EditRecord) -> None:
     """Carry over to the dataset what was uploaded to it or removed from it between the reading and the exchange."""
-    found = dict(_marks(old))
+    found = dict(marks(old))
     for name, known in found.items():
-        if record.present.get(name) != known and not _is_trainers(name):
+        if record.present.get(name) != known and not is_trainers(name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (old / name).replace(folder / name)
     for name in record.present.keys() - found.keys() - record.after.keys():
@@ -285,49 +272,4 @@ def _take_late(old: Path, folder: Path, record: _EditRecord) -> None:
 
 
 def _is_in_place(folder: Path, record: _EditRecord) -> bool:
-    return folder.exists() and all(_mark(folder / name) == mark for name, mark in record.after.items())
-
-
-def _marks(folder: Path) -> Iterator[tuple[str, _Mark]]:
-    """Yield every file below a folder, also hidden ones, by its name relative to it."""
-    prefix = f"{folder}{os.sep}"
-    for entry in files_below(folder):
-        if (mark := _mark(Path(entry.path))) is not None:
-            yield entry.path.removeprefix(prefix), mark
-
-
-def _mark(path: Path) -> _Mark | None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        stat = path.lstat()
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
-    return None
-
-
-def _link(path: Path, target: Path) -> None:
-    """Make a second name for a file; copy it if the file system has no hard links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(path)
-    except FileNotFoundError:
-        return  # it was removed meanwhile
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copy2(path, target, follow_symlinks=False)
-
-
-def _is_trainers(name: str) -> bool:
-    """Return whether a file is the trainer's own: a cache, or a hidden list of sizes."""
-    path = PurePosixPath(name)
-    return path.name.startswith(".") or not CACHE_FOLDERS.isdisjoint(path.parts[:-1])
-
-
-def _is_stale(name: str, files: Mapping[str, FileChange]) -> bool:
-    """Return whether a cache was computed from a file that changes: its name begins with that file's stem."""
-    path = PurePosixPath(name)
-    folder = path.parent.parent
-    for changed in files:
-        source = PurePosixPath(changed)
-        if source.parent == folder and path.name.startswith(f"{source.stem}_"):
-            return source.suffix.lower() in IMAGE_SUFFIXES or path.parent.name in _CAPTION_CACHES
-    return False
+    return folder.exists() and all(mark_of(folder / name) == mark for name, mark in record.after.items())

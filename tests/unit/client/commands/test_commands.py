@@ -343,7 +343,7 @@ def test_an_edit_asks_for_what_its_options_say(call: Any, queue: FakeQueue) -> N
         "changed_count": 1,
         "deleted": ["2.png"],
         "renamed": {"3.png": "c.png"},
-        **({} if asked.get("dry_run") else {"edit_id": "edit_1"}),
+        **({"dry_run": True} if asked.get("dry_run") else {"edit_id": "edit_1"}),
     }
     options = (
         "--prepend",
