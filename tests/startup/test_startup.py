@@ -407,17 +407,22 @@ class TestInstallingOnTheVolume:
 
     @pytest.mark.slow
     def test_two_workers_that_start_together_install_once(
-        self, installing: dict[str, str], volume: Path
+        self, installing: dict[str, str], volume: Path, tmp_path: Path
     ) -> None:
+        ran = tmp_path / "ran"
+        nodes = Repository(tmp_path / "Nodes", **{"install.py": f"open({str(ran)!r}, 'a').write('once\\n')"})
+        installing = {**installing, "COMFYUI_NODES": nodes.entry}
         workers = [start(self.of(installing, name)) for name in ("one", "two")]
         told = [worker.communicate(timeout=DEADLINE_S)[1] for worker in workers]
 
         assert [worker.returncode for worker in workers] == [0, 0], told
-        assert sum(len(re.findall("installing .*ComfyUI", error)) for error in told) == 1
+        assert sum(len(re.findall("startup: installing .*ComfyUI", error)) for error in told) == 1
         assert all("ComfyUI is ready" in error for error in told)
 
         code, _, error = run(self.of(installing, "three"))
         assert (code, "installing" in error) == (0, False)
+        assert (volume / "ComfyUI/custom_nodes/Nodes/__init__.py").exists()
+        assert ran.read_text() == "once\n"
 
     @pytest.mark.slow
     def test_one_that_dies_on_the_way_leaves_it_to_the_next(
