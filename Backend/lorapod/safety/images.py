@@ -80,10 +80,17 @@ def is_cut_off(path: Path) -> bool:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        size_bytes = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size_bytes - _TAIL_BYTES))
-        tail = file.read()
+        return ends_early(file)
+
+
+def ends_early(file: IO[bytes]) -> bool:
+    """Do as `is_cut_off` with an open file; go back to its beginning."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    size_bytes = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size_bytes - _TAIL_BYTES))
+    tail = file.read()
+    file.seek(0)
     match trained_format(head):
         case "JPEG":
             # Cameras and phones may write more after the end of the image.
@@ -104,20 +111,23 @@ def measure(path: Path) -> ImageInfo:
         TooLarge: it has more pixels than `PIXELS_MAX`, or a side longer than `SIDE_MAX`.
         OSError: the file cannot be read.
     """
+    name = path.name
     with path.open("rb") as file:
-        return measure_opened(path.name, file)
-
-
-def measure_opened(name: str, file: IO[bytes]) -> ImageInfo:
-    """Do as `measure` with an open file."""
-    head = _head(name, file)
-    if _known_format(head, name) == "WEBP":
+        if not is_webp(file):
+            return _measured(name, open_header(name, file), file)
         header = read_webp_header(file, name)
-        refuse_too_large(name, header.width, header.height)
-        orientation = header.orientation
-        width, height = upright_size(header.width, header.height, orientation)
-        return ImageInfo(width=width, height=height, format="WEBP")
-    return _measured(name, open_header(name, file), file)
+        _known_format(_head(name, file), name)
+    refuse_too_large(name, header.width, header.height)
+    width, height = upright_size(header.width, header.height, header.orientation)
+    return ImageInfo(width=width, height=height, format="WEBP")
+
+
+def is_webp(file: IO[bytes]) -> bool:
+    """Return whether an open file is a WebP by its first bytes; go back to its beginning."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return trained_format(head) == "WEBP"
 
 
 def verify(path: Path, *, name: str | None = None) -> ImageInfo:

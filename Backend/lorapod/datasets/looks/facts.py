@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.datasets.captions import read_caption
-from lorapod.datasets.looks.image_look import ImageLook, look_at_image
+from lorapod.datasets.looks.image_look import ImageLook, look_at_opened
 from lorapod.errors import WorkerError
 from lorapod.safety import images
 
@@ -45,9 +45,10 @@ def facts_of_image(path: Path, name: str, *, decode_alpha: bool) -> ImageFacts:
         OSError: the file cannot be read now.
     """
     try:
-        if images.is_cut_off(path):
-            return ImageFacts(look=None, error=f"{name} is cut off: its end is missing.")
-        return ImageFacts(look=look_at_image(path, name=name, decode_alpha=decode_alpha))
+        with path.open("rb") as file:
+            if images.ends_early(file):
+                return ImageFacts(look=None, error=f"{name} is cut off: its end is missing.")
+            return ImageFacts(look=look_at_opened(file, name, decode_alpha=decode_alpha))
     except WorkerError as error:
         return ImageFacts(look=None, error=error.message)
 

@@ -65,26 +65,33 @@ def look_at_image(path: Path, *, name: str | None = None, decode_alpha: bool = T
         TooLarge: it has too many pixels.
         OSError: the file cannot be read.
     """
-    shown = name or path.name
     with path.open("rb") as file:
-        info = images.measure_opened(shown, file)
-        if info.format == "WEBP":
-            return _look_at_webp(shown, file, decode_alpha=decode_alpha)
-        image = images.open_header(shown, file)
-        orientation = orientation_of(image, file)
-        alpha = has_alpha(image)
-        profile = ColourProfile.of(image.info.get("icc_profile"))
-        return ImageLook(
-            width=info.width,
-            height=info.height,
-            format=info.format,
-            rotated=orientation != UPRIGHT,
-            transparent=(_is_transparent(shown, image) if decode_alpha else None) if alpha else False,
-            high_bit_depth=image.mode in _DEEP_GREY,
-            animated=bool(getattr(image, "is_animated", False)),
-            cmyk=image.mode == "CMYK",
-            profile=None if profile is None or image.mode == "CMYK" else profile.name_if_visible(image.mode),
-        )
+        return look_at_opened(file, name or path.name, decode_alpha=decode_alpha)
+
+
+def look_at_opened(file: IO[bytes], name: str, *, decode_alpha: bool) -> ImageLook:
+    """Do as `look_at_image` with an open file."""
+    if images.is_webp(file):
+        return _look_at_webp(name, file, decode_alpha=decode_alpha)
+    image = images.open_header(name, file)
+    images.refuse_too_large(name, *image.size)
+    orientation = orientation_of(image, file)
+    width, height = upright_size(*image.size, orientation)
+    profile = ColourProfile.of(image.info.get("icc_profile"))
+    transparent: bool | None = False
+    if has_alpha(image):
+        transparent = _is_transparent(name, image) if decode_alpha else None
+    return ImageLook(
+        width=width,
+        height=height,
+        format=image.format or "",
+        rotated=orientation != UPRIGHT,
+        transparent=transparent,
+        high_bit_depth=image.mode in _DEEP_GREY,
+        animated=bool(getattr(image, "is_animated", False)),
+        cmyk=image.mode == "CMYK",
+        profile=None if profile is None or image.mode == "CMYK" else profile.name_if_visible(image.mode),
+    )
 
 
 def has_alpha(image: Image) -> bool:
@@ -104,6 +111,7 @@ def alpha_of(image: Image) -> Image:
 
 def _look_at_webp(name: str, file: IO[bytes], *, decode_alpha: bool) -> ImageLook:
     header = read_webp_header(file, name)
+    images.refuse_too_large(name, header.width, header.height)
     orientation = header.orientation
     width, height = upright_size(header.width, header.height, orientation)
     profile = ColourProfile.of(header.profile)
