@@ -29,6 +29,12 @@ def test_an_order_of_an_earlier_version_is_read() -> None:
     )
 
 
+def test_an_order_of_a_version_that_took_unknown_keys_still_does() -> None:
+    store = MemoryOrders()
+    store.keep(ID, json.dumps({"trainer": "script", "config": {"stepz": 3}}).encode())
+    assert not read_order(TrainingOrder, store, ID).strict
+
+
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"3", b"{}"])
 def test_a_damaged_order_is_not_found(damaged: bytes) -> None:
     store = MemoryOrders()

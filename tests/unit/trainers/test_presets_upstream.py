@@ -278,6 +278,8 @@ def test_the_checks_before_a_start_find_nothing_in_a_preset(
     config["config"]["name"] = "cat"
     process_of(config)["training_folder"] = "/out"
     process_of(config)["datasets"][0]["folder_path"] = str(tmp_path)
+    if "pairs" in presets.get(name).learns:
+        process_of(config)["datasets"][0]["control_path"] = str(tmp_path)
     problems = Problems()
     validate_config(config, vocabulary(toolkit.root, None), problems)
     problems.raise_any()

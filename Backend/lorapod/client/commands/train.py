@@ -40,6 +40,7 @@ from lorapod.client.commands.train_options import (
     SamplePromptOption,
     SchedulerOption,
     StepsOption,
+    StrictOption,
     TierOption,
     TimestepTypeOption,
     TrainerOption,
@@ -91,6 +92,7 @@ def train(
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
     force: ForceOption = False,
+    strict: StrictOption = True,
     dry_run: DryRunOption = False,
     follow_it: FollowOption = False,
     as_json: AsJson = False,
@@ -131,6 +133,7 @@ def train(
         "trainer": trainer,
         "upload": _object(upload_to),
         "force": force or None,
+        "strict": None if strict else False,
     }
     with open_session(context, as_json=as_json) as session:
         if dry_run:

@@ -112,6 +112,13 @@ ForceOption = Annotated[
         "--force", help="Start it even if it needs more GPU memory than there is, or days without a GPU."
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict/--no-strict",
+        help="Whether keys of the config that the worker does not know are refused; else they are warned of.",
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check the request without starting the training.")
 ]

@@ -525,6 +525,18 @@ def test_knobs_are_options(call: Any, queue: FakeQueue) -> None:
     assert "--reg-dataset" in call("train", "--preset", "sdxl", "--reg-dataset", "animals", code=2)
 
 
+def test_unknown_keys_of_a_config(call: Any, queue: FakeQueue, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("job: extension\n")
+    error = {"error": "train.stepz: unknown key.", "code": "invalid_input"}
+    queue.actions["train"] = lambda _: error
+    queue.states = [{"status": "FAILED", "error": error["error"], "output": error}]
+    call("train", "--config", str(path), code=2)
+    assert "strict" not in queue.inputs[-1]
+    call("train", "--config", str(path), "--no-strict", code=2)
+    assert queue.inputs[-1]["strict"] is False
+
+
 def test_a_training_needs_a_preset_or_a_config(call: Any, queue: FakeQueue) -> None:
     assert "--preset" in call("train", "--dataset", "cat", code=2)
     assert not queue.inputs
