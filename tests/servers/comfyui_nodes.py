@@ -156,10 +156,12 @@ def _invert(inputs: dict[str, Any], _folders: Folders) -> tuple[tuple[Any, ...],
 
 
 def _load(inputs: dict[str, Any], folders: Folders) -> tuple[tuple[Any, ...], None]:
+    """The picture, and as its mask where it is transparent."""
     name = inputs.get("image") or inputs["video"]
     with Image.open(folders.root / "input" / name) as opened:
-        red, green, blue = opened.convert("RGB").getpixel((0, 0))  # type: ignore[misc] # RGB has three
-        return (Shade(*opened.size, 1, red << 16 | green << 8 | blue), None), None
+        red, green, blue, alpha = opened.convert("RGBA").getpixel((0, 0))  # type: ignore[misc] # RGBA has four
+        picture = Shade(*opened.size, 1, red << 16 | green << 8 | blue)
+        return (picture, Shade(*opened.size, 1, (255 - alpha) * 0x010101)), None
 
 
 def _load_file(name: str) -> Any:

@@ -18,6 +18,7 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
+from lorapod.processes.status import ProcessStatus
 from lorapod.thread_pools import CONTROL, STARTS
 
 logger = logging.getLogger(__name__)
@@ -52,18 +53,20 @@ class JobAttachment:
     ) -> ProcessRecord:
         """Wait for the end of a process, and report its progress to the job.
 
-        `report_every_s` is the longest time between two progress updates; None: `PROGRESS_INTERVAL_S`, and only if
-        something has changed.
+        `report_every_s` is the longest time between two progress updates while the process runs; None:
+        `PROGRESS_INTERVAL_S`, and only if something has changed.
 
         A cancelled or timed-out RunPod job cancels this coroutine: the process is then stopped, with a checkpoint if
         its trainer can write one, and the cancellation is raised again.
         """
         try:
-            with self.updates.attach(process_id, job.show, at_least_every_s=report_every_s) as updates:
+            with self.updates.attach(process_id, job.show, interval_max_s=report_every_s) as updates:
                 keeping = asyncio.create_task(updates.keep_current())
                 try:
                     return await self.processes.wait_until(
-                        process_id, lambda record: record.status.final, partial(_show, updates)
+                        process_id,
+                        lambda record: record.status.final,
+                        partial(_show, updates, steady=report_every_s is not None),
                     )
                 finally:
                     keeping.cancel()
@@ -87,8 +90,10 @@ class JobAttachment:
             logger.debug("process had ended already", extra={"process_id": process_id})
 
 
-def _show(updates: JobUpdates, record: ProcessRecord) -> None:
+def _show(updates: JobUpdates, record: ProcessRecord, *, steady: bool) -> None:
     updates.show(
         (record.status, record.phase, record.progress.node is not None),
         lambda: summary(record).model_dump(mode="json", exclude_none=True),
+        # One that waits for its turn may do so for hours.
+        steady=steady and record.status is ProcessStatus.RUNNING,
     )

@@ -24,6 +24,8 @@ from lorapod.workspace import PATH_MAX_BYTES, Workspace
 
 #: Largest input file: 64 million pixels as PNG are rarely more, and ComfyUI takes no larger upload.
 MAX_BYTES = 100_000_000
+#: All input files of one request together.
+TOTAL_MAX_BYTES = 500_000_000
 #: The caller waits for the download of the inputs.
 FETCH_LIMITS = FetchLimits(max_bytes=MAX_BYTES, keep_free_bytes=0, idle_s=20, total_s=120, attempts=3)
 #: Inputs that are fetched at a time.
@@ -73,7 +75,7 @@ class _Sent:
 @dataclass(frozen=True, kw_only=True)
 class _Received:
     path: Path
-    warning: str | None
+    warning: str | None = None
 
 
 async def receive_inputs(
@@ -105,6 +107,11 @@ async def receive_inputs(
 
     try:
         found = await _all([receive(sent, number) for number, sent in enumerate(every, 1)])
+        total_bytes = await FILES.run(lambda: sum(made.path.stat().st_size for made in found))
+        if total_bytes > TOTAL_MAX_BYTES:
+            raise TooLarge(
+                f"The input files have {total_bytes} bytes altogether; {TOTAL_MAX_BYTES} are the most."
+            )
     except BaseException:
         await FILES.run(shutil.rmtree, own, ignore_errors=True)
         raise
@@ -241,7 +248,7 @@ def _checked(path: Path, sent: _Sent) -> _Received:
         if media is not None and media.suffix != ".gif":
             # Callers of other handlers send videos and sounds by name in the same list.
             if sent.name is not None:
-                return _Received(path=path, warning=None)
+                return _Received(path=path)
             raise InvalidInput(
                 f"The file is {_a(media.kind)}, not an image.", hint=f"Send it as {media.kind}."
             )
@@ -251,7 +258,7 @@ def _checked(path: Path, sent: _Sent) -> _Received:
         raise InvalidInput(f"The file is not {_a(sent.kind)}.", hint=_MEDIA_HINTS[sent.kind])
     if sent.name is None:
         path = path.rename(path.with_suffix(media.suffix))
-    return _Received(path=path, warning=None)
+    return _Received(path=path)
 
 
 def _a(kind: str) -> str:

@@ -32,7 +32,6 @@ class JobUpdates:
         clock: Clock,
         *,
         interval_s: float,
-        steady: bool = False,
         newest: Event | None = None,
     ) -> None:
         """Send no update yet.
@@ -41,13 +40,12 @@ class JobUpdates:
             send: sends one update.
             clock: measures the interval.
             interval_s: seconds between two updates of which only the progress differs.
-            steady: whether to send an update after `interval_s` also if nothing has changed.
             newest: the process's newest event so far.
         """
         self._send = send
         self._clock = clock
         self._interval_s = interval_s
-        self._steady = steady
+        self._steady = False
         self._newest = newest
         self._lock = threading.Lock()
         self._state: object = None
@@ -57,10 +55,13 @@ class JobUpdates:
         self._unsent = False
         self._closed = False
 
-    def show(self, state: object, view: Callable[[], Mapping[str, Any]]) -> None:
-        """Send how the process is now: at once if `state` is new, else once `interval_s` is over."""
+    def show(self, state: object, view: Callable[[], Mapping[str, Any]], *, steady: bool = False) -> None:
+        """Send how the process is now: at once if `state` is new, else once `interval_s` is over.
+
+        With `steady`, `keep_current` sends it again after each `interval_s`, also if nothing has changed.
+        """
         with self._lock:
-            self._view, self._unsent = view, True
+            self._view, self._unsent, self._steady = view, True, steady
             if state != self._state or self._clock.monotonic() >= self._due_s:
                 self._state = state
                 self._update(view)
@@ -73,7 +74,7 @@ class JobUpdates:
             self.send_due()
 
     def send_due(self) -> None:
-        """Send the present view if it is due and not sent yet, or updates are steady."""
+        """Send the present view if it is due and not sent yet, or steady."""
         with self._lock:
             if self._view is None or self._clock.monotonic() < self._due_s:
                 return
@@ -126,22 +127,20 @@ class RunPodSink:
 
     @contextmanager
     def attach(
-        self, process_id: str, send: SendUpdate, *, at_least_every_s: float | None = None
+        self, process_id: str, send: SendUpdate, *, interval_max_s: float | None = None
     ) -> Iterator[JobUpdates]:
         """Send updates of one process to one job while the context is open.
 
         Args:
             process_id: the process.
             send: sends one update; may be called from any thread, never blocks.
-            at_least_every_s: the longest time between two updates, also if nothing has changed; None: the usual
-                interval, and only if something has.
+            interval_max_s: shortens the interval between two updates of which only the progress differs.
         """
         with self._lock:
             updates = JobUpdates(
                 send,
                 self._clock,
-                interval_s=min(self._interval_s, at_least_every_s or self._interval_s),
-                steady=at_least_every_s is not None,
+                interval_s=min(self._interval_s, interval_max_s or self._interval_s),
                 newest=self._newest.get(process_id),
             )
             self._open.setdefault(process_id, []).append(updates)

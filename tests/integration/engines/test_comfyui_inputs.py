@@ -85,6 +85,24 @@ def test_an_image_that_no_node_names_is_a_warning(bench: Bench, tmp_path: Path) 
     ]
 
 
+def test_a_mask_is_where_the_image_is_transparent(bench: Bench, tmp_path: Path) -> None:
+    """Such workflows take the second output of LoadImage."""
+    image = tmp_path / "image.png"
+    Image.new("RGB", (64, 32), RED).save(image)
+    graph = {
+        "1": graphs.node("LoadImage", image="{{ INPUT_IMAGE }}"),
+        "2": graphs.node("MaskToImage", mask=["1", 1]),
+        "3": graphs.node("SaveImage", images=["1", 0], filename_prefix="1image"),
+        "4": graphs.node("SaveImage", images=["2", 0], filename_prefix="2mask"),
+    }
+
+    for grey in (255, 0):
+        mask = tmp_path / f"mask{grey}.png"
+        Image.new("L", (128, 64), grey).save(mask)
+        made = bench.make(workflow=graph, image=image, mask=mask, width=48, height=48)
+        assert made_colours(made.files) == [RED, (grey, grey, grey)]
+
+
 @pytest.mark.parametrize("name", ["image", "mask", "video", "audio"])
 def test_a_file_without_a_place_in_the_workflow_is_refused(name: str, bench: Bench, tmp_path: Path) -> None:
     fields: dict[str, Any] = {name: write(tmp_path / f"{name}.png")}

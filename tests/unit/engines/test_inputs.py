@@ -120,6 +120,16 @@ async def test_too_much_is_refused_before_it_is_written(
     assert left(scratch) == []
 
 
+async def test_too_much_altogether_is_refused(
+    scratch: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorapod.engines.inputs.TOTAL_MAX_BYTES", 100)
+    images = [{"name": f"{number}.png", "image": text(picture())} for number in range(2)]
+    with pytest.raises(TooLarge, match="altogether; 100 are the most"):
+        await received(scratch, workspace, images=images)
+    assert left(scratch) == []
+
+
 async def test_several_files_keep_their_names(scratch: Path, workspace: Workspace, server: str) -> None:
     (workspace.root / "pictures").mkdir()
     (workspace.root / "pictures/fox.png").write_bytes(picture(colour="red"))

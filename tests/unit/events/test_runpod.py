@@ -71,14 +71,18 @@ def test_a_change_that_came_too_early_is_sent_once_it_is_due(office: Office) -> 
 
 @pytest.mark.parametrize(("wished_s", "interval_s"), [(5.0, 5.0), (120.0, INTERVAL_S)])
 def test_steady_updates_come_without_a_change(office: Office, wished_s: float, interval_s: float) -> None:
-    with office.sink.attach(PROCESS_ID, office.send, at_least_every_s=wished_s) as updates:
-        updates.show("running", lambda: {"step": 1})
+    with office.sink.attach(PROCESS_ID, office.send, interval_max_s=wished_s) as updates:
+        updates.show("running", lambda: {"step": 1}, steady=True)
         for _ in range(3):
             office.clock.advance(interval_s - 0.1)
             updates.send_due()
             office.clock.advance(0.1)
             updates.send_due()
-    assert office.sent == [{"step": 1}] * 4
+        assert office.sent == [{"step": 1}] * 4
+        updates.show("queued", lambda: {"step": 2})
+        office.clock.advance(2 * interval_s)
+        updates.send_due()
+    assert office.sent[4:] == [{"step": 2}]
 
 
 async def test_what_is_due_is_sent_without_being_asked_for(office: Office) -> None:
@@ -90,9 +94,9 @@ async def test_what_is_due_is_sent_without_being_asked_for(office: Office) -> No
             came.set()
 
     sink = RunPodSink(SystemClock(), interval_s=0.01)
-    with sink.attach(PROCESS_ID, send, at_least_every_s=5.0) as updates:
+    with sink.attach(PROCESS_ID, send) as updates:
         keeping = asyncio.create_task(updates.keep_current())
-        updates.show("running", dict)
+        updates.show("running", dict, steady=True)
         async with asyncio.timeout(10):
             await came.wait()
         keeping.cancel()

@@ -7,11 +7,15 @@ import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorapod.engines.comfyui.client import ComfyClient, OutputGone, ServerAway
 from lorapod.engines.comfyui.outputs import OutputFile, OutputText
 from lorapod.errors import InvalidInput
 from lorapod.safety.conversion import in_8_bits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 #: PNG at its fastest: the file lives for one job, on this machine.
 _COMPRESSION = 1
@@ -23,11 +27,13 @@ _NAME_CHARACTERS = 120
 _UNUSUAL = re.compile(r"[^\w .+()\[\]-]+")
 
 
-def fitted(source: Path, target: Path, *, width: int | None, height: int | None) -> tuple[int, int]:
+def fitted(
+    source: Path, target: Path, *, width: int | None, height: int | None, mask: Path | None = None
+) -> tuple[int, int]:
     """Write the image to `target` as PNG, upright, in the requested size; return that size.
 
     With both sides given, the image covers them and the rest is cropped evenly; with one side, the other is in proportion;
-    without, it keeps its size.
+    without, it keeps its size. It is transparent where `mask` is white; without a mask, where it was.
 
     Raises:
         InvalidInput: the image cannot be decoded.
@@ -35,19 +41,26 @@ def fitted(source: Path, target: Path, *, width: int | None, height: int | None)
     """
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(source) as opened:
-            image = in_8_bits(ImageOps.exif_transpose(opened))
-            image = image.convert(
-                "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
-            )
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidInput("image: the image cannot be decoded.") from error
+    image = _upright(source, "image")
     size = _size(image.size, width, height)
     if size != image.size:
         image = ImageOps.fit(image, size, method=Image.Resampling.LANCZOS)
+    if mask is not None:
+        white = ImageOps.fit(_upright(mask, "mask").convert("L"), size, method=Image.Resampling.LANCZOS)
+        image.putalpha(ImageOps.invert(white))
     image.save(target, format="PNG", compress_level=_COMPRESSION)
     return size
+
+
+def _upright(source: Path, name: str) -> Image:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(source) as opened:
+            image = in_8_bits(ImageOps.exif_transpose(opened))
+            return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InvalidInput(f"{name}: the image cannot be decoded.") from error
 
 
 def _size(now: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:

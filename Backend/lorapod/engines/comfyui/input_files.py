@@ -11,7 +11,7 @@ from lorapod.engines.comfyui.files import fitted
 from lorapod.engines.comfyui.folders import ComfyFolders, job_folder
 from lorapod.engines.comfyui.graph import Graph
 from lorapod.engines.comfyui.named_files import InputSpec, NamedFile, Specs, named_files, with_names
-from lorapod.engines.comfyui.workflow import INPUTS
+from lorapod.engines.comfyui.workflow import INPUTS, mask_is_alpha
 from lorapod.engines.port import Generation
 from lorapod.workspace import Workspace
 
@@ -102,23 +102,31 @@ class InputFiles:
         return name
 
 
-async def upload_fields(client: ComfyClient, generation: Generation) -> dict[str, str]:
+async def upload_fields(client: ComfyClient, generation: Generation, template: Graph) -> dict[str, str]:
     """Upload the files of the request's own fields; return their names in ComfyUI by field.
 
     An image is made in the size that is asked for, and a mask is cut as its image is.
+
+    Args:
+        client: the server's.
+        generation: what is asked for.
+        template: its workflow, not filled yet.
 
     Raises:
         InvalidInput: an image cannot be decoded.
         WorkerError: a file cannot be uploaded.
     """
     uploaded = {}
+    in_alpha = mask_is_alpha(generation, template)
     for name in INPUTS:
         path: Path | None = getattr(generation, name)
-        if path is None:
+        if path is None or (name == "mask" and in_alpha):
             continue
         if name in _FITTED:
             target = generation.scratch / f"{name}.png"
-            await asyncio.to_thread(fitted, path, target, width=generation.width, height=generation.height)
+            mask = generation.mask if in_alpha else None
+            size = {"width": generation.width, "height": generation.height}
+            await asyncio.to_thread(fitted, path, target, mask=mask, **size)
             path = target
         uploaded[name] = await client.upload(path, subfolder=f"{job_folder(generation.process_id)}/{name}")
     return uploaded

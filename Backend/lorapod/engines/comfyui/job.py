@@ -135,7 +135,7 @@ class ComfyJob:
             "folder": job_folder(self._generation.process_id),
             "loras": await self._loras(client, folders),
             "model": await self._model(client),
-            "inputs": await upload_fields(client, self._generation),
+            "inputs": await upload_fields(client, self._generation, self._template),
         }
 
     async def _loras(self, client: ComfyClient, folders: ComfyFolders | None) -> Sequence[NamedLora]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorapod.engines.comfyui.folders import set_prefixes
-from lorapod.engines.comfyui.graph import Filled, Graph, fill, is_link, placeholders_in, title_of
+from lorapod.engines.comfyui.graph import Filled, Graph, fill, is_link, links_of, placeholders_in, title_of
 from lorapod.engines.comfyui.knobs import SeedUsed, seed_used, set_knobs, shift_seeds
 from lorapod.engines.comfyui.loras import PLACE, NamedLora, lora_places, place_loras
 from lorapod.engines.port import Generation
@@ -63,6 +63,18 @@ class Composed:
     seed: int | None
     #: A sentence for each field of the request that no node took.
     warnings: Sequence[str] = field(default=())
+
+
+def mask_is_alpha(generation: Generation, template: Graph) -> bool:
+    """Return whether the mask becomes the transparency of the input image.
+
+    So it is if the workflow takes the mask from the image's own `LoadImage`, as ComfyUI's mask editor has it.
+    """
+    if generation.mask is None or INPUTS["mask"][0] in placeholders_in(template):
+        return False
+    loaders = {node_id for node_id, node in template.items() if IMAGE in placeholders_in({node_id: node})}
+    links = (link for node in template.values() for _, link in links_of(node))
+    return any(link[0] in loaders and link[1] == 1 for link in links)
 
 
 def compose(generation: Generation, template: Graph, parts: Parts) -> Composed:
@@ -139,6 +151,8 @@ def _check(generation: Generation, template: Graph, values: Mapping[str, Any]) -
         if generation.workflow is None:
             raise InvalidInput(f"The workflow has {{{{ {name} }}}}, but params has no {name.lower()}.")
     for name, (placeholder, class_type) in INPUTS.items():
+        if name == "mask" and mask_is_alpha(generation, template):
+            continue
         if getattr(generation, name) is not None and placeholder not in there:
             article = "an" if name[0] in "aeiou" else "a"
             raise InvalidInput(
