@@ -40,18 +40,14 @@ class Started(Result):
         default=None, description="The config as the trainer gets it, for a training."
     )
     output_path: RelativePath = Field(description="Folder of its output, relative to the workspace.")
-    dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, if the request named one."
-    )
+    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
 class Finished(ProcessView):
     """A training that was waited for: the answer of `process_status`."""
 
-    dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, if the request named one."
-    )
+    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 

@@ -85,9 +85,7 @@ class DryRun(Result):
     accepted: bool = Field(description="Whether it would be started.")
     trainer: str = Field(description="The trainer that would run it.")
     config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
-    dataset: DatasetView | None = Field(
-        default=None, description="The dataset that it reads, if the request named one."
-    )
+    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
     refused: list[dict[str, Any]] = Field(
         default=[], description="Every problem, as the error would list it."
     )

@@ -44,6 +44,11 @@ class LeftOutCode(StrEnum):
     OTHER = "other"
 
 
+def base_name(name: str) -> str:
+    """Return the last part of a name in a dataset."""
+    return name.rpartition("/")[2]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FoundFile:
     """One file below a dataset's folder."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, LeftOut, LeftOutCode
+from lorapod.datasets.item import DatasetItem, FoundFile, LeftOut, LeftOutCode, base_name
 from lorapod.kinds import AUDIO_SUFFIXES, CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
 
@@ -37,7 +37,7 @@ class Leftovers:
         for file in rest:
             if file.name in self._read:
                 continue
-            if PurePosixPath(file.name).name.startswith("."):
+            if base_name(file.name).startswith("."):
                 code, sentence = LeftOutCode.HIDDEN, _HIDDEN.format(name=file.name)
             else:
                 code, sentence = self._judged(file.name, unread)
@@ -73,7 +73,7 @@ class Leftovers:
                 return LeftOutCode.SPARE_CAPTION, (
                     f"{name} is not read: the caption of {item.name} is {read.name}."
                 )
-            wanted = PurePosixPath(_stem(item.name) + self._entry.caption_ext).name
+            wanted = base_name(_stem(item.name) + self._entry.caption_ext)
             fits = suffix in CAPTION_SUFFIXES and name.endswith(suffix) and stem == _stem(item.name)
             way = f" Rename it, or set caption_ext: {suffix[1:]}." if fits else " Rename it."
             return LeftOutCode.CAPTION_NOT_READ, (
@@ -96,7 +96,7 @@ _CONTROLS = "{name} is not read: AI Toolkit keeps a folder named _controls for i
 
 
 def _suffix(name: str) -> str:
-    return suffix_of(PurePosixPath(name).name)
+    return suffix_of(base_name(name))
 
 
 def _stem(name: str) -> str:

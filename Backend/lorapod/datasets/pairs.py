@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from lorapod.datasets.entry import PartnerKind
+from lorapod.datasets.item import base_name
 from lorapod.datasets.partners import PartnerFiles, stem_of
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
@@ -32,7 +32,7 @@ def _about_folder(reading: DatasetReading, number: int, files: PartnerFiles) -> 
         suffixes = " ".join(files.suffixes)
         yield (
             f"No image has {article} {word} in {where}: it has the name of its image and ends in {suffixes}, "
-            f"for example {PurePosixPath(stem_of(missing[0])).name}{files.suffixes[0]}."
+            f"for example {base_name(stem_of(missing[0]))}{files.suffixes[0]}."
         )
     elif missing:
         yield f"{len(missing)} of {len(reading.items)} images have no {word} in {where}: {some(missing)}."

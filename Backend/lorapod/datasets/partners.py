@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from lorapod.datasets.entry import PartnerFolder, PartnerKind
-from lorapod.datasets.item import FoundFile, Partner
+from lorapod.datasets.item import FoundFile, Partner, base_name
 
 #: In this order AI Toolkit looks for a second picture, in small letters.
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -35,7 +34,7 @@ class PartnerFiles:
 
     def of(self, name: str) -> Partner:
         """Return the second picture of the item `name`."""
-        stem = stem_of(PurePosixPath(name).name)
+        stem = stem_of(base_name(name))
         names = (stem + suffix for suffix in self.suffixes)
         found = next((self._by_name[name] for name in names if name in self._by_name), None)
         return Partner(folder=self.folder, file=found)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOut, LeftOutCode
+from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOut, LeftOutCode, base_name
 from lorapod.datasets.leftovers import Leftovers
 from lorapod.datasets.listing import found_file, listed_files, read_listing
 from lorapod.datasets.partners import PartnerFiles, stem_of
@@ -170,7 +170,7 @@ class DatasetReader:
 
 
 def _kind(name: str, entry: DatasetEntry) -> ItemKind | None:
-    suffix = suffix_of(PurePosixPath(name).name)
+    suffix = suffix_of(base_name(name))
     if entry.audio:
         return ItemKind.AUDIO if suffix in AUDIO_SUFFIXES else None
     if suffix in IMAGE_SUFFIXES:
@@ -179,18 +179,16 @@ def _kind(name: str, entry: DatasetEntry) -> ItemKind | None:
 
 
 def _is_control(file: FoundFile, folder: Path) -> bool:
-    parent = PurePosixPath(file.name).parent.name or folder.name
+    parent = base_name(file.name.rpartition("/")[0]) or folder.name
     return parent == CONTROLS_FOLDER
 
 
 def _is_hidden(name: str) -> bool:
-    return PurePosixPath(name).name.startswith(".")
+    return base_name(name).startswith(".")
 
 
 def _is_litter(name: str) -> bool:
-    path = PurePosixPath(name)
-    if path.name.lower() in _LITTER or path.name.startswith("._"):
+    *folders, base = name.split("/")
+    if base.lower() in _LITTER or base.startswith("._"):
         return True
-    return path.suffix.lower() not in IMAGE_SUFFIXES and any(
-        part in CACHE_FOLDERS for part in path.parts[:-1]
-    )
+    return not CACHE_FOLDERS.isdisjoint(folders) and suffix_of(base) not in IMAGE_SUFFIXES

@@ -134,16 +134,23 @@ class FixedFile(WireModel):
 
 
 class DatasetView(Result):
-    """The dataset that a training reads."""
+    """The datasets that a training reads, all that its config names."""
 
-    path: RelativePath
-    images: int | None = Field(default=None, description="Images in it; unknown before it is fetched.")
-    captions: int | None = Field(default=None, description="Captions in it; not known before it is fetched.")
+    path: RelativePath = Field(description="The request's dataset, or the first that the config names.")
+    images: int | None = Field(
+        default=None, description="Images that the trainer learns from; unknown before they are fetched."
+    )
+    captions: int | None = Field(
+        default=None, description="Captions that the trainer reads; unknown before they are fetched."
+    )
     contact_sheet: RelativePath | None = Field(
         default=None,
         description="Contact sheet of its images and captions, one PNG, written when the dataset is checked.",
     )
-    warnings: list[str] = Field(default=[], description="Notes that need no change.")
+    warnings: list[str] = Field(
+        default=[],
+        description="What the trainer leaves out and sees otherwise; of several datasets, what each holds comes first.",
+    )
     fixed: list[FixedFile] = Field(
         default=[], description="Images that were converted for the trainer, on copies."
     )

@@ -57,6 +57,18 @@ def test_partners_are_looked_into(tmp_path: Path) -> None:
     )
 
 
+def test_masks_of_another_shape_are_named(tmp_path: Path) -> None:
+    for name, size in {"data/a.png": (300, 400), "data/b.png": (300, 300), "before/a.png": (400, 300),
+                       "mask/a.png": (400, 300), "mask/b.png": (150, 150)}.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", size).save(tmp_path / name)
+    warnings = look(
+        tmp_path, mask_path=str(tmp_path / "mask"), control_path=str(tmp_path / "before")
+    ).warnings
+    (sentence,) = [warning for warning in warnings if "another shape" in warning]
+    assert sentence.endswith("passes over: mask/a.png (400 x 300, its image 300 x 400).")
+
+
 def test_control_images_in_the_dataset_s_own_folder_are_trained_on(tmp_path: Path) -> None:
     draw(tmp_path / "data/a.png")
     draw(tmp_path / "data/before/a.png")

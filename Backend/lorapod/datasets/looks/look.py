@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lorapod.datasets.entry import DatasetEntry, PartnerKind
-from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode, Partner
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode
 from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.clips import ClipsLook, look_at_clips
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts
 from lorapod.datasets.looks.findings import look_findings
 from lorapod.datasets.looks.gathering import caption_facts, image_facts
 from lorapod.datasets.looks.image_look import ImageLook
+from lorapod.datasets.looks.second_images import SecondImagesLook, pairs_of
 from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
@@ -25,8 +26,7 @@ class DatasetLook:
     images: Sequence[tuple[DatasetItem, ImageFacts]]
     captions: Sequence[tuple[FoundFile, CaptionFacts]]
     clips: ClipsLook
-    #: Second pictures that are used, each once.
-    partners: Sequence[tuple[Partner, ImageFacts]]
+    second_images: SecondImagesLook
 
     @property
     def looks(self) -> Mapping[str, ImageLook]:
@@ -44,9 +44,7 @@ class DatasetLook:
                 yield {"field": file.name, "error": read.error}
         for name, fault in self.clips.faults.items():
             yield {"field": name, "error": fault}
-        for partner, facts in self.partners:
-            if facts.error:
-                yield {"field": partner.name, "error": facts.error}
+        yield from self.second_images.errors
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -58,15 +56,7 @@ class DatasetLook:
         yield from (finding.message for finding in look_findings(self.looks, rules))
         if any(look.fixable for look in self.looks.values()):
             yield "Send these images again with `fix` to have copies of them converted."
-        opaque = [
-            partner.name
-            for partner, facts in self.partners
-            if partner.folder.kind is PartnerKind.INPAINT
-            and facts.look is not None
-            and facts.look.transparent is False
-        ]
-        if opaque:
-            yield f"{some(opaque)}: the trainer passes over inpaint images without an alpha channel."
+        yield from self.second_images.warnings(self.looks)
         yield from self._caption_warnings
         yield from self.clips.warnings
 
@@ -85,17 +75,16 @@ class DatasetLook:
 def look_into(reading: DatasetReading) -> DatasetLook:
     """Open every image and caption of a reading, and the second pictures."""
     images, captions = reading.images, reading.caption_files
-    partners = list(
-        {
-            partner.name: partner for item in reading.items for partner in item.partners if partner.file
-        }.values()
-    )
-    second = [replace(partner.file, name=partner.name) for partner in partners if partner.file]
+    pairs = pairs_of(reading)
+    second = [replace(partner.file, name=partner.name) for _, partner in pairs if partner.file is not None]
+    seen = image_facts(second, decode_alpha=False)
     return DatasetLook(
         entry=reading.entry,
         images=list(zip(images, image_facts([item.file for item in images]), strict=True)),
         captions=list(zip(captions, caption_facts(captions), strict=True)),
-        partners=list(zip(partners, image_facts(second, decode_alpha=False), strict=True)),
+        second_images=SecondImagesLook(
+            pairs=[(item, partner, facts) for (item, partner), facts in zip(pairs, seen, strict=True)]
+        ),
         clips=look_at_clips(reading.entry, _clips(reading)),
     )
 
