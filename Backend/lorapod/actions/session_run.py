@@ -72,8 +72,8 @@ class SessionRuns:
         self, config: str | Mapping[str, Any], request: StartRequest, job: RunPodJob, parent: str
     ) -> tuple[Accepted, tuple[TrainingSession, SealedCallback | None]]:
         parsed = parse_config(config, max_bytes=self.settings.max_config_bytes)
-        order = self.starts.order_for(parsed, request, job)
-        warnings = self.starts.try_out(order, request, job)
+        order, plan = self.starts.order_for(parsed, request, job)
+        warnings = self.starts.try_out(order, plan, request, job)
         session = begin_session(self.workspace, self.clock, parent=parent)
         try:
             # It is replaced by the trainer's own form of the config before the start.

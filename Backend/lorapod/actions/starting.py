@@ -89,8 +89,10 @@ class TrainingStarts:
             details=[{"field": "preset", "error": f"needs the trainer {needed}"}],
         )
 
-    def order_for(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> TrainingOrder:
-        """Find the trainer and the dataset, look at the machine, and return the order; blocks.
+    def order_for(
+        self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
+    ) -> tuple[TrainingOrder, Plan]:
+        """Find the trainer and the dataset, look at the machine, and return the order and a plan of it; blocks.
 
         Raises:
             WorkerError: what the dataset or the machine refuses.
@@ -128,8 +130,9 @@ class TrainingStarts:
             runpod_job_id=asking(settings, job),
             job_s3=job.s3 if uses_s3 else None,
         )
-        shown = self._look_into(order)
-        return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {})
+        plan = self.processes.plan("train", order)
+        shown = self._look_into(order, plan)
+        return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {}), plan
 
     def trials(
         self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob
@@ -161,20 +164,19 @@ class TrainingStarts:
                 allow_private=self.settings.allow_private_urls,
             )
 
-    def try_out(self, order: TrainingOrder, request: StartRequest, job: RunPodJob) -> list[str]:
-        """Plan the training, try everything before its start, and return warnings.
+    def try_out(self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob) -> list[str]:
+        """Try everything before a start, and return warnings.
 
         Raises:
-            WorkerError: what the trainer refuses, or the first trial that does.
+            WorkerError: the first trial that refuses it.
         """
-        plan = self.processes.plan("train", order)
         return [warning for trial in self.trials(order, plan, request, job) for warning in trial()]
 
     def _submit(
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
     ) -> tuple[Accepted, TrainingOrder]:
-        order = self.order_for(config, request, job)
-        warnings = self.try_out(order, request, job)
+        order, plan = self.order_for(config, request, job)
+        warnings = self.try_out(order, plan, request, job)
         return self.processes.submit("train", order).warned(warnings), order
 
     def _folder_of(self, asked: DatasetRef, job: RunPodJob) -> Path:
@@ -184,13 +186,13 @@ class TrainingStarts:
         self.remote_datasets.precheck(asked, job_s3=job.s3)
         return self.remote_datasets.folder_of(asked, job_s3=job.s3)
 
-    def _look_into(self, order: TrainingOrder) -> DatasetView | None:
+    def _look_into(self, order: TrainingOrder, plan: Plan) -> DatasetView | None:
         """Look into every folder that the order's config names; return what is there, None if it names no folder.
 
         Raises:
             WorkerError: the trainer refuses the config, or a dataset cannot be trained on.
         """
-        entries = entries_of(self.processes.plan("train", order).config)
+        entries = entries_of(plan.config)
         named = self.workspace.root / order.dataset_path if order.dataset_path is not None else None
         if order.dataset_source is not None:
             assert named is not None, "a remote dataset has a folder to come to"
@@ -206,8 +208,7 @@ class TrainingStarts:
         refused: list[dict[str, Any]] = []
         warnings: list[str] = []
         try:
-            order = self.order_for(config, request, job)
-            plan = self.processes.plan("train", order)
+            order, plan = self.order_for(config, request, job)
         except WorkerError as error:
             return DryRun(accepted=False, trainer=request.trainer, refused=_problems(error))
         for trial in self.trials(order, plan, request, job):

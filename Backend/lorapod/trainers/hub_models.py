@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -106,12 +108,8 @@ class HubModels:
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
         try:
             # huggingface_hub's own `auth_check` asks the same, but takes no timeout.
-            answer = httpx.get(
-                f"{endpoint}/api/models/{repository}/auth-check",
-                headers=headers,
-                timeout=ANSWER_S,
-                follow_redirects=True,
-            )
+            with httpx.Client(timeout=ANSWER_S, follow_redirects=True, verify=_certificates()) as http:
+                answer = http.get(f"{endpoint}/api/models/{repository}/auth-check", headers=headers)
         except httpx.HTTPError as error:
             return (
                 f"The HuggingFace Hub did not answer ({type(error).__name__}): whether this worker may read the model "
@@ -152,6 +150,12 @@ class HubModels:
             f"The HuggingFace Hub answered {answer.status_code}: whether this worker may read the model {repository} "
             "is not known."
         )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the certificates once: it takes a tenth of a second."""
+    return httpx.create_ssl_context()
 
 
 def _holder(has_token: bool) -> str:  # noqa: FBT001 -- a fact to word, not a switch
