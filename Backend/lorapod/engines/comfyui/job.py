@@ -229,7 +229,6 @@ class ComfyJob:
         check_end(ended.entry)
         self._judge(ended, outputs)
         began_s = time.monotonic()
-        forgetting = asyncio.ensure_future(self._forget(client, prompt_id))
         try:
             paths = await collect(
                 client,
@@ -239,7 +238,8 @@ class ComfyJob:
                 patience_s=self._patience_s(ended),
             )
         finally:
-            await forgetting
+            # Afterwards, over the same connection: another one would cost more than the wait.
+            await self._forget(client, prompt_id)
             self._collect_s += time.monotonic() - began_s
         lists = [*(file.listed_as for file in outputs.wanted), *("text" for _ in outputs.texts)]
         self._made += [
