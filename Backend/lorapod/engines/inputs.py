@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from lorapod.datasets.base64_content import decoded, decoded_size_bytes
 from lorapod.engines.port import Generation
 from lorapod.errors import InvalidInput, NotFound, TooLarge, Unsupported, WorkerError, error_of
+from lorapod.files.image_header import image_header
 from lorapod.kinds import is_hidden
 from lorapod.safety.conversion import as_input_image
 from lorapod.safety.fetch import Fetcher, FetchLimits
@@ -253,6 +254,9 @@ def _checked(path: Path, sent: _Sent) -> _Received:
                 f"The file is {_a(media.kind)}, not an image.", hint=f"Send it as {media.kind}."
             )
         made, warning = as_input_image(path, name=sent.field)
+        header = image_header(made) if sent.name is None and warning is None else None
+        if header is not None and header.animated:
+            warning = f"{sent.field}: only the first of its frames is used."
         return _Received(path=made, warning=warning)
     if media is None or (sent.kind == MediaKind.VIDEO and media.kind is MediaKind.AUDIO):
         raise InvalidInput(f"The file is not {_a(sent.kind)}.", hint=_MEDIA_HINTS[sent.kind])

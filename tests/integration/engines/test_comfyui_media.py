@@ -136,8 +136,8 @@ async def test_sounds_and_videos_reach_their_nodes(caller: Caller, tmp_path: Pat
     )
 
     assert answer.get("warnings") == []
-    assert sorted(made["filename"][:5] for made in answer["videos"]) == ["2clip", "4film"]
-    assert sorted(made["filename"][:5] for made in answer["other"]) == ["1talk", "3tone"]
+    assert [made["filename"][:5] for made in answer["videos"]] == ["2clip", "4film"]
+    assert [made["filename"][:5] for made in answer["other"]] == ["1talk", "3tone"]
     assert {made["content_type"] for made in answer["other"]} == {"audio/flac"}
 
 

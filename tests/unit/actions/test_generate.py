@@ -320,3 +320,16 @@ def test_an_animation_is_a_video_and_a_still_is_an_image(
     assert image["content_type"] == content_type.replace("apng", "png")
     assert Image.open(io.BytesIO(base64.b64decode(video["data"]))).n_frames == 3  # type: ignore[attr-defined]
     assert answer["other"] == []
+
+
+def test_what_was_changed_of_an_input_is_a_warning(desk: Desk) -> None:
+    image = base64.b64encode(picture("GIF")).decode()
+    answer = desk.ask(type="generate", prompt="a square", image=image)
+    assert answer["warnings"] == ["image: converted from GIF to PNG."]
+
+
+@pytest.mark.parametrize("name", ["mask", "strength"])
+def test_what_goes_with_an_image_is_refused_without_one(desk: Desk, name: str) -> None:
+    value = base64.b64encode(picture()).decode() if name == "mask" else 0.5
+    answer = desk.ask(type="generate", prompt="a square", **{name: value})
+    assert answer["error"] == f"{name}: goes with an image."

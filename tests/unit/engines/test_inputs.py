@@ -232,3 +232,17 @@ async def test_a_video_under_images_is_passed_on(scratch: Path, workspace: Works
     """Callers of other handlers send every file so."""
     found = await received(scratch, workspace, images=[{"name": "clip.mp4", "image": text(MP4)}])
     assert found.named["clip.mp4"].read_bytes() == MP4
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG"])
+async def test_an_animation_as_the_image_is_told(form: str, scratch: Path, workspace: Workspace) -> None:
+    """By name it stays one: ComfyUI loads every frame."""
+    frames = [Image.new("RGB", (8, 8), (90 * number, 0, 0)) for number in range(2)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, form, save_all=True, append_images=frames[1:])
+    content = text(buffer.getvalue())
+
+    found = await received(scratch, workspace, image=content, images=[{"name": "a.webp", "image": content}])
+
+    assert found.warnings == ["image: only the first of its frames is used."]
+    assert found.named["a.webp"].read_bytes() == buffer.getvalue()

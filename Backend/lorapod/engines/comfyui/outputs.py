@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,14 @@ class PromptOutputs:
 
 
 def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
-    """Return the outputs of a history entry, in the order of its nodes.
+    """Return the outputs of a history entry, in the order of the workflow's nodes: they may run in any order.
 
     Extensions have keys of their own beside `images`, `gifs`, `audio` and `latents`: whatever has a filename is a file.
     """
     outputs = entry.get("outputs")
     found = [
         (str(node), key, item)
-        for node, shown in (outputs.items() if isinstance(outputs, Mapping) else ())
+        for node, shown in sorted(outputs.items() if isinstance(outputs, Mapping) else (), key=_place(entry))
         for key, item in _items(shown)
     ]
     files: dict[tuple[str, str, str], OutputFile] = {}
@@ -73,6 +73,14 @@ def outputs_in(entry: Mapping[str, Any]) -> PromptOutputs:
         OutputText(node=node, text=item) for node, _, item in found if isinstance(item, str) and item.strip()
     ]
     return PromptOutputs(files=list(files.values()), texts=texts)
+
+
+def _place(entry: Mapping[str, Any]) -> Callable[[tuple[str, Any]], int]:
+    """Return the sort key of an output: the place of its node in the prompt, `[number, id, workflow, …]`."""
+    prompt = entry.get("prompt")
+    workflow = prompt[2] if isinstance(prompt, list) and len(prompt) > 2 else {}
+    places = {node: place for place, node in enumerate(workflow)}
+    return lambda output: places.get(output[0], len(places))
 
 
 def _items(shown: Any) -> Iterator[tuple[str, Any]]:

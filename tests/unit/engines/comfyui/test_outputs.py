@@ -33,6 +33,14 @@ def test_files_are_found_under_whatever_key_a_node_uses() -> None:
     assert [file.listed_as for file in outputs_in(entry).wanted] == lists
 
 
+def test_files_come_in_the_order_of_the_workflow() -> None:
+    entry = {
+        "prompt": [1, "id", {"b": {}, "a": {}, "c": {}}, {}, ["a", "b"]],
+        "outputs": {name: {"images": [shown(f"{name}.png")]} for name in ("x", "a", "c", "b")},
+    }
+    assert [file.filename[0] for file in outputs_in(entry).wanted] == ["b", "a", "c", "x"]
+
+
 def test_a_file_that_two_nodes_show_is_one() -> None:
     entry = {"outputs": {"1": {"images": [shown("a.png")]}, "2": {"images": [shown("a.png")]}}}
 
