@@ -26,7 +26,7 @@ def converted(file: StagedFile, *, fix: bool, taken: Container[str]) -> StagedFi
     if conversion is None:
         return file
     name = name_after(file.name, suffix_of(conversion.name), taken)
-    sent_as = file.name if name != file.name else None
+    sent_as = file.origin.lstrip("/") if name != file.name else None
     return replace(
         file,
         name=name,

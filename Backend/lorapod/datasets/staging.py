@@ -36,6 +36,8 @@ class StagingArea:
         self.staged: dict[str, StagedFile] = {}
         self.refusals = Refusals()
         self._renamed: dict[str, str] = {}
+        #: Of images that another format gave another suffix: the planned name, and the name in the dataset.
+        self._names_after: dict[str, str] = {}
         self._notes: list[str] = []
         #: Names of captions by the encoding that they had.
         self._converted: dict[str, list[str]] = defaultdict(list)
@@ -62,9 +64,8 @@ class StagingArea:
     @property
     def renamed(self) -> dict[str, str]:
         """Name in the source, and name in the dataset, of what was taken under another name."""
-        return {
-            path: name for path, name in self._renamed.items() if name in self.staged or name in self._growing
-        }
+        names = {path: self._names_after.get(name, name) for path, name in self._renamed.items()}
+        return {path: name for path, name in names.items() if name in self.staged or name in self._growing}
 
     @property
     def fixed(self) -> Sequence[FixedFile]:
@@ -249,8 +250,11 @@ class StagingArea:
         encoding = intake.normalise_caption(file.path, file.name)
         if encoding is not None:
             self._converted[encoding].append(file.name)
+        planned = file.name
         file = converted(file, fix=self.destination.fix, taken=self.staged)
         self._stage(replace(file, image=intake.check_content(file.path, file.name)))
+        if file.name != planned:
+            self._names_after[planned] = file.name
 
     def _unpack(self, archive: StagedFile) -> None:
         folder = intake.fresh_path(self.folder)

@@ -75,6 +75,12 @@ def test_a_gif_by_content_is_no_reason_to_refuse_its_first_part(bench: LibraryBe
     assert receipt.fixed == [FixedFile(name="c.png", what="converted from GIF")]
 
 
+def test_the_name_after_a_conversion_is_said(bench: LibraryBench) -> None:
+    receipt = bench.receive(incoming("all.zip", packed({"x/b.gif": GIF, "y/b.gif": GIF + b"\0"})))
+    assert receipt.renamed == {"x/b.gif": "x__b.png", "y/b.gif": "y__b.png"}
+    assert [fixed.sent_as for fixed in receipt.fixed] == ["x/b.gif", "y/b.gif"]
+
+
 @pytest.mark.parametrize("first", ["b.png", "b.gif"])
 def test_two_images_that_would_get_one_name_are_both_kept(bench: LibraryBench, first: str) -> None:
     files = [incoming("b.png", PNG), incoming("b.gif", GIF)]
