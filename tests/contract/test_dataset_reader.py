@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.contract.dataset_cases import CASES, DatasetCase
+from tests.contract.generated_datasets import generate
 
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.looks.buckets import BucketRule
@@ -22,6 +23,9 @@ from lorapod.trainers.builtin.dataset import find_images
 
 ROOT = os.environ.get("AI_TOOLKIT_PATH", "")
 PYTHON = os.environ.get("AI_TOOLKIT_PYTHON", "")
+
+#: Folders of the generator that are read by the real AI Toolkit.
+GENERATED = 400
 
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -84,14 +88,7 @@ def test_builtin_trains_on_it(case: DatasetCase, tmp_path: Path) -> None:
     }
 
 
-@pytest.fixture(scope="module")
-def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetCase], tuple[Path, dict[str, Any]]]:
-    """The real dataset class's own answer to each case."""
-    root = tmp_path_factory.mktemp("toolkit")
-    folders = {case.name: root / str(number) for number, case in enumerate(CASES)}
-    for folder in folders.values():
-        folder.mkdir()
-    sections = [case.build(folders[case.name]) for case in CASES]
+def read_by_toolkit(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
     child = subprocess.run(
         [PYTHON or "python", str(Path(__file__).with_name("toolkit_dataset_child.py"))],
         input=json.dumps(sections),
@@ -102,7 +99,19 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetCase],
         timeout=280,
     )
     assert child.returncode == 0, child.stderr[-4000:]
-    answers = dict(zip(folders, json.loads(child.stdout), strict=True))
+    answers: list[dict[str, Any]] = json.loads(child.stdout)
+    return answers
+
+
+@pytest.fixture(scope="module")
+def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[DatasetCase], tuple[Path, dict[str, Any]]]:
+    """The real dataset class's own answer to each case."""
+    root = tmp_path_factory.mktemp("toolkit")
+    folders = {case.name: root / str(number) for number, case in enumerate(CASES)}
+    for folder in folders.values():
+        folder.mkdir()
+    sections = [case.build(folders[case.name]) for case in CASES]
+    answers = dict(zip(folders, read_by_toolkit(sections), strict=True))
     return lambda case: (folders[case.name], answers[case.name])
 
 
@@ -155,3 +164,34 @@ def test_ai_toolkit_sees_the_same_sizes_and_buckets(
         rule = BucketRule(resolution=64, step=16)
         buckets = {name: list(rule.bucket(*size)) for name, size in sizes.items()}
         assert buckets == {name: item["bucket"] for name, item in seen.items()}
+
+
+@pytest.mark.ai_toolkit
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(
+    not Path(ROOT, "run.py").is_file(), reason="no AI Toolkit: set AI_TOOLKIT_PATH to a checkout"
+)
+def test_ai_toolkit_agrees_on_generated_folders(tmp_path: Path) -> None:
+    sections = []
+    for seed in range(GENERATED):
+        (tmp_path / str(seed)).mkdir()
+        sections.append(generate(tmp_path / str(seed), seed))
+    for section, answer in zip(sections, read_by_toolkit(sections), strict=True):
+        found = {}
+        for item in read(section).items:
+            partners: dict[str, list[str]] = {}
+            for partner in item.partners:
+                if partner.file is not None:
+                    partners.setdefault(partner.folder.kind, []).append(str(partner.file.path))
+            found[str(item.path)] = (item.read_caption(), partners)
+        expected = {}
+        for item in answer["items"]:
+            partners = {
+                kind: item[kind] if isinstance(item[kind], list) else [item[kind]]
+                for kind in ("control", "mask", "inpaint", "unconditional")
+                if item[kind]
+            }
+            expected[item["path"]] = (item["caption"], partners)
+        assert found == expected, section

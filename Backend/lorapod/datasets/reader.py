@@ -24,6 +24,9 @@ from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
 #: AI Toolkit does not train on what lies directly in a folder of this name: control images that it makes itself.
 CONTROLS_FOLDER = "_controls"
 
+#: What AI Toolkit writes into its cache folders; images there would be trained on.
+_CACHE_SUFFIX = ".safetensors"
+
 _LITTER = frozenset({"thumbs.db", "desktop.ini", ".ds_store", ".aitk_size.json"})
 
 
@@ -191,4 +194,4 @@ def _is_litter(name: str) -> bool:
     *folders, base = name.split("/")
     if base.lower() in _LITTER or base.startswith("._"):
         return True
-    return not CACHE_FOLDERS.isdisjoint(folders) and suffix_of(base) not in IMAGE_SUFFIXES
+    return suffix_of(base) == _CACHE_SUFFIX and not CACHE_FOLDERS.isdisjoint(folders)

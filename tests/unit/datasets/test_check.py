@@ -36,7 +36,7 @@ def test_counts_what_a_trainer_reads(tmp_path: Path) -> None:
     )
     for hidden in (
         "_latent_cache/a.safetensors",
-        "_t_e_cache/x.txt",
+        "_t_e_cache/x.safetensors",
         "_controls/c.png",
         ".thumbs/d.png",
         ".aitk_size.json",
