@@ -63,6 +63,11 @@ def check_job(
         problems.add(_TYPE, f"{process_type!r} trains no LoRA; use sd_trainer or diffusion_trainer")
     elif kind is not None and isinstance(job, str) and job in schema.jobs and kind.job != job:
         problems.add("job", f"the process type {process_type!r} belongs to the job {kind.job!r}")
+    elif process_type in LEGACY_SLIDERS:
+        problems.warn(
+            f"AI Toolkit {schema.version} fails at the first step of a legacy slider; "
+            "job: extension with type: concept_slider trains one."
+        )
 
 
 def _type_of(config: Mapping[str, Any]) -> object:

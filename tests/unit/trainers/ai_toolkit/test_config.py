@@ -228,7 +228,8 @@ class TestLegacySliders:
         assert job["log_dir"] == str(output / "output/.tensorboard")
         sent = self.SLIDER["config"]["process"][0]
         assert {key: job["process"][0][key] for key in sent} == sent
-        assert plan.warnings == ()
+        (warning,) = plan.warnings
+        assert "concept_slider" in warning
 
     def test_targets_of_the_other_slider(self, refused: Refused) -> None:
         slider = {"targets": [{"positive": "sharp"}]}
