@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.unit.datasets.library_bench import MP4_HEAD, picture
 
 from lorapod.datasets.check import DatasetSummary
@@ -179,3 +180,11 @@ def test_a_link_is_followed_as_trainers_do_but_not_out_of_the_workspace(tmp_path
 
 def test_a_missing_folder_holds_nothing(tmp_path: Path) -> None:
     assert inspect(tmp_path / "none").total_bytes == 0
+
+
+def test_an_alpha_channel_that_is_a_mask_is_not_called_transparency(tmp_path: Path) -> None:
+    Image.new("RGBA", (300, 300), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    for alpha_mask in (False, True):
+        warnings = inspect_entry(DatasetEntry(folder=tmp_path, alpha_mask=alpha_mask)).warnings
+        assert any("transparency" in warning for warning in warnings) is not alpha_mask
+        assert any("`fix`" in warning for warning in warnings) is not alpha_mask

@@ -53,8 +53,12 @@ class DatasetLook:
             BucketRule(resolution=side, step=self.entry.bucket_step, square=self.entry.square)
             for side in self.entry.resolution
         ]
-        yield from (finding.message for finding in look_findings(self.looks, rules))
-        if any(look.fixable for look in self.looks.values()):
+        looks = self.looks
+        if self.entry.alpha_mask:
+            # The trainer takes the alpha channel as a mask, and keeps the colours.
+            looks = {name: replace(look, transparent=False) for name, look in looks.items()}
+        yield from (finding.message for finding in look_findings(looks, rules))
+        if any(look.fixable for look in looks.values()):
             yield "Send these images again with `fix` to have copies of them converted."
         yield from self.second_images.warnings(self.looks)
         yield from self._caption_warnings
