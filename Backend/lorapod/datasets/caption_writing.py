@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,8 @@ from lorapod.datasets.intake import StagedFile, is_table
 from lorapod.datasets.layout import CONTROLS
 from lorapod.datasets.made_captions import MadeCaptions
 from lorapod.datasets.staging import StagingArea
-from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from lorapod.folders import files_below
+from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety import images
 
 _READ = ".txt"
@@ -27,6 +28,7 @@ class CaptionWriter:
         self._beside = beside
         self._trigger_word = trigger_word
         self._made = MadeCaptions(beside)
+        self._written: dict[str, Path] = {}
 
     def write(self) -> None:
         """Write them, and put the trigger word in front of those that lack it.
@@ -74,8 +76,8 @@ class CaptionWriter:
                 )
                 continue
             yield from self._by_origin(table, rows)
-        for path in self._present:
-            if is_table(path.name) and path.name not in self._area.staged:
+        for present, path in self._present.items():
+            if is_table(present) and "/" not in present and present not in self._area.staged:
                 rows = read_table(path) or {}
                 for name in self._area.staged:
                     if name in rows and _is_image(name):
@@ -90,7 +92,7 @@ class CaptionWriter:
             if file.archive == table.archive and origin in named and _is_image(name):
                 yield _stem(name), named[origin]
         for name, text in rows.items():
-            if self._beside is not None and _is_image(name) and (self._beside / name).is_file():
+            if name in self._present and _is_image(name):
                 yield _stem(name), text
 
     def _under_other_letters(self) -> Iterator[tuple[str, str]]:
@@ -107,11 +109,10 @@ class CaptionWriter:
     @cached_property
     def _loose(self) -> Mapping[str, Path]:
         """The captions of the dataset without an image, by their stems in small letters."""
-        owned = {path.stem for path in self._present if _is_image(path.name)}
         return {
-            path.stem.lower(): path
-            for path in self._present
-            if suffix_of(path.name) in CAPTION_SUFFIXES and path.stem not in owned
+            _stem(name).lower(): self._present[name]
+            for name in self._present
+            if suffix_of(name) in CAPTION_SUFFIXES and _stem(name) not in self._image_stems
         }
 
     def _is_written(self, stem: str) -> bool:
@@ -119,15 +120,17 @@ class CaptionWriter:
         name = stem + _READ
         if name in self._area.staged:
             return True
-        if self._beside is None or not (self._beside / name).is_file() or self._made.includes(name):
+        present = self._present.get(name)
+        if present is None or self._made.includes(name):
             return False
-        return self._trigger_word is None or (self._beside / name).read_bytes() != self._trigger_word.encode()
+        return self._trigger_word is None or present.read_bytes() != self._trigger_word.encode()
 
     def _write(self, stem: str, text: str) -> None:
         if self._trigger_word is not None:
             text = with_trigger(text, self._trigger_word)
         self._made.add(stem + _READ, text)
-        (self._area.ready / (stem + _READ)).write_text(text, encoding="utf-8")
+        path = self._written[stem + _READ] = self._area.ready / (stem + _READ)
+        path.write_text(text, encoding="utf-8")
 
     def _write_trigger(self, trigger_word: str) -> None:
         for name, file in self._area.staged.items():
@@ -141,18 +144,24 @@ class CaptionWriter:
                 self._write(_stem(name), trigger_word)
 
     def _find(self, name: str) -> Path | None:
-        folders = [self._area.ready, *([self._beside] if self._beside is not None else [])]
-        return next((path for folder in folders if (path := folder / name).is_file()), None)
+        """Return a file that was sent, now or earlier, or that was written just now."""
+        staged = self._area.staged.get(name)
+        return staged.path if staged is not None else self._written.get(name) or self._present.get(name)
 
     @cached_property
     def _image_stems(self) -> set[str]:
-        """The stems of all images, staged or in the dataset's folder."""
-        names = [*self._area.staged, *(path.name for path in self._present)]
-        return {_stem(name) for name in names if _is_image(name)}
+        """The stems of all images, staged or in the dataset."""
+        return {_stem(name) for name in (*self._area.staged, *self._present) if _is_image(name)}
 
     @cached_property
-    def _present(self) -> Sequence[Path]:
-        return list(self._beside.iterdir()) if self._beside is not None else []
+    def _present(self) -> Mapping[str, Path]:
+        """The files of the dataset; a network volume lists them faster than it looks each one up."""
+        if self._beside is None:
+            return {}
+        return {
+            entry.path.removeprefix(f"{self._beside}/"): Path(entry.path)
+            for entry in files_below(self._beside, skip=is_hidden)
+        }
 
 
 def _is_image(name: str) -> bool:
