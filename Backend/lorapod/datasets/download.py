@@ -14,14 +14,14 @@ from functools import cached_property
 from pathlib import Path
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.intake import check_size, fresh_path
+from lorapod.datasets.intake import OTHER_ARCHIVES, check_name, check_size, fresh_path
 from lorapod.datasets.ledger import FetchLedger, LedgerEntry
 from lorapod.datasets.looks.foreign_formats import foreign_format
 from lorapod.datasets.sources.port import FetchedFile, RemoteFile, Source
 from lorapod.datasets.staging import StagingArea
-from lorapod.errors import InsufficientStorage, TooLarge, WorkerError
+from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge, WorkerError
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
-from lorapod.safety import archives, images
+from lorapod.safety import archives, images, parquet
 from lorapod.safety.media import media_by_content
 from lorapod.safety.parquet import is_parquet
 from lorapod.safety.part_file import Version
@@ -153,12 +153,14 @@ class Download:
         return [self._downloaded[file.key] for file in self._files]
 
     def _check_sizes(self) -> None:
-        """Refuse the dataset before a file is fetched that is known to be too large."""
+        """Refuse the dataset before a file is fetched that is known to be too large, or no archive that is unpacked."""
         for file in self._files:
+            name = file.path.rpartition("/")[2]
             try:
-                name = file.path.rpartition("/")[2]
+                if suffix_of(name) in OTHER_ARCHIVES | {parquet.SUFFIX}:
+                    check_name(name)
                 check_size(name, file.size_bytes or 0, archive_max_bytes=ArchiveLimits().total_bytes)
-            except TooLarge as error:
+            except (InvalidInput, TooLarge) as error:
                 self._failures.append((file, error))
         if self._failures:
             raise self._failed()

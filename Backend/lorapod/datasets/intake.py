@@ -35,7 +35,9 @@ _ENDINGS = sorted(
     | dataset.VIDEO_SUFFIXES
     | {*dataset.ARCHIVE_SUFFIXES}
 )
-_OTHER_ARCHIVES = frozenset({".7z", ".rar", ".gz", ".bz2", ".xz", ".zst"})
+PACK_HINT = "Pack the images and captions as a .zip, .tar or .tar.gz."
+#: Archives that are not unpacked.
+OTHER_ARCHIVES = frozenset({".7z", ".rar", ".gz", ".bz2", ".xz", ".zst"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +88,10 @@ def check_name(filename: str) -> None:
         )
     if dataset.is_dataset_name(filename):
         return
-    if suffix in _OTHER_ARCHIVES:
+    if suffix in OTHER_ARCHIVES:
         raise InvalidInput(
             f"{shown!r} cannot be part of a dataset: {suffix} archives are not unpacked.",
-            hint="Pack the images and captions as a .zip, .tar or .tar.gz.",
+            hint=PACK_HINT,
         )
     raise InvalidInput(
         f"{shown!r} cannot be part of a dataset: use images, videos, captions or a zip.",

@@ -255,6 +255,18 @@ class TestUrls:
             place.fetch(ref)
             assert place.visible(ref).keys() == {"it's me #1.png", "one_two.png", "photo, red.png"}
 
+    def test_an_archive_that_is_not_unpacked_is_refused_before_it_is_fetched(
+        self, place: Place, server: FaultServer
+    ) -> None:
+        server.files["/cats.7z"] = b"7z"
+        with pytest.raises(InvalidInput, match="7z archives are not unpacked"):
+            place.fetch(urls(server, "/cats.7z"))
+        assert server.seen == []
+        place.bucket.objects = {"cats/cats.rar": b"x"}
+        with pytest.raises(InvalidInput, match=r"only \.rar") as raised:
+            place.fetch(TestObjects.REF)
+        assert ".zip" in raised.value.hint
+
     def test_a_web_page_instead_of_the_file_is_said(self, place: Place, server: FaultServer) -> None:
         server.files |= {
             "/login": b"<!DOCTYPE html><title>Sign in</title>",

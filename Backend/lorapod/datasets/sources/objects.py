@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorapod.datasets.intake import OTHER_ARCHIVES, PACK_HINT
 from lorapod.datasets.sources.port import FetchedFile, Progress, RemoteFile
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.kinds import suffix_of
@@ -98,10 +99,17 @@ class ObjectSource:
             kinds = ", ".join(sorted({suffix_of(key.rpartition("/")[2]) or key[:40] for key in others})[:5])
             raise InvalidInput(
                 f"{self._name} has no images, captions or zips, only {kinds}.",
-                hint=HINT if PARQUET in kinds else "Put JPEG, PNG or WebP files there.",
+                hint=_hint({suffix_of(key) for key in others}),
             )
         self._left_out = [key for key in others if not key.rpartition("/")[2].startswith(".")]
         return found
+
+
+def _hint(suffixes: set[str]) -> str:
+    """Return what to do about a source that has files of these kinds only."""
+    if PARQUET in suffixes:
+        return HINT
+    return PACK_HINT if suffixes & OTHER_ARCHIVES else "Put JPEG, PNG or WebP files there."
 
 
 def _version(stored: StoredObject) -> Version:
