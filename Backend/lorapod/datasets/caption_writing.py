@@ -71,7 +71,7 @@ class CaptionWriter:
         for table in tables:
             rows = read_table(table.path)
             if rows is None:
-                self._area.note(
+                self._area.notes.say(
                     f"{table.name}: no captions are read from it, since it has no columns `file_name` and `text`."
                 )
                 continue

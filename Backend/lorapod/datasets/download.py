@@ -60,6 +60,10 @@ class DownloadedFile:
             return is_archive_name(self.source_path)
         return any(file.inner is not None for file in self.entry.files) or len(self.entry.files) > 1
 
+    def is_of(self, dataset: Path) -> bool:
+        """Return whether it was not downloaded again, because this dataset has what comes of it."""
+        return self.entry is not None and self.entry.dataset == dataset.name
+
     @cached_property
     def source_path(self) -> str:
         """Folders and name in the source; a name that does not say what the file is gets a suffix that does.

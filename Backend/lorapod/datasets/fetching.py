@@ -28,14 +28,12 @@ from lorapod.datasets.intake_warnings import intake_warnings
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING
 from lorapod.datasets.naming import Folders, NamePlan
-from lorapod.datasets.publish import FindReader, replace, write_captions
+from lorapod.datasets.publish import FindReader, holds, replace, write_captions
 from lorapod.datasets.sources.objects import Location, ObjectSource, location_name, location_of
 from lorapod.datasets.sources.port import Source
 from lorapod.datasets.sources.running import Stopped, run_until
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InsufficientStorage, WorkerError
-from lorapod.folders import files_below
-from lorapod.kinds import CAPTION_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
 from lorapod.storage.port import OpenStore
@@ -221,7 +219,7 @@ class DatasetFetcher:
             [item.source_path for item in downloaded],
             folders=Folders.MATTER if fetch.ref.urls is None else Folders.TELL_APART,
         )
-        area.note_plan(plan)
+        area.notes.add_plan(plan)
         files_of: list[tuple[DownloadedFile, list[str]]] = []
         # What is in archives makes room for what is not, and what is converted for what is not.
         for item, name in sorted(
@@ -240,7 +238,7 @@ class DatasetFetcher:
         summary.refuse_errors(folder.name)
         if not fetch.shared:
             replace(area, folder)
-        elif not _is_unchanged(area, downloaded, folder):
+        elif not (all(item.is_of(folder) for item in downloaded) and holds(folder, area)):
             if folder.is_dir() and self._find_reader(folder, fetch.process_id) is not None:
                 folder = folder.with_name(f"{folder.name}_{fetch.process_id}")
             replace(area, folder)
@@ -293,16 +291,3 @@ class DatasetFetcher:
                     source_name=item.fetched.name,
                 )
             )
-
-
-def _is_unchanged(area: StagingArea, downloaded: Sequence[DownloadedFile], folder: Path) -> bool:
-    """Return whether the dataset already is what it would become: then its caches can stay too."""
-    if any(item.entry is None or item.entry.dataset != folder.name for item in downloaded):
-        return False
-    present = {
-        entry.path.removeprefix(f"{folder}/")
-        for entry in files_below(folder, skip=is_hidden)
-        if not is_hidden(entry.name)
-    }
-    extra = present - area.staged.keys()
-    return not area.staged.keys() - present and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)

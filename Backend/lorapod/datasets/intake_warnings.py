@@ -25,4 +25,4 @@ def intake_warnings(area: StagingArea, left_out: Sequence[str]) -> Iterator[str]
     if area.renamed:
         pairs = [f"{path} is {name}" for path, name in area.renamed.items()]
         yield f"Some files have other names in the dataset: {some(pairs)}."
-    yield from area.notes
+    yield from area.notes.sentences

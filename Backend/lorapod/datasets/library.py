@@ -138,7 +138,7 @@ class DatasetLibrary:
             rejected=area.refusals.files,
             renamed=area.renamed,
             fixed=area.fixed,
-            warnings=area.notes,
+            warnings=area.notes.sentences,
         )
 
     def find(self, source: DatasetRef) -> Path:

@@ -154,8 +154,9 @@ def _split(paths: Sequence[str]) -> Sequence[Sequence[str]]:
     composed = [[unicodedata.normalize("NFC", part) for part in parts] for parts in written]
     forms: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for raw, parts in zip(written, composed, strict=True):
-        forms[tuple(parts)].add(raw[-1])
-    twice = {(*path[:-1], path[-1].rpartition(".")[0]) for path, names in forms.items() if len(names) > 1}
+        stem, dot, suffix = parts[-1].rpartition(".")
+        forms[*parts[:-1], stem, dot + suffix.lower()].add(raw[-1].rpartition(".")[0])
+    twice = {key[:-1] for key, stems in forms.items() if len(stems) > 1}
     return [
         [*parts[:-1], raw[-1]] if (*parts[:-1], parts[-1].rpartition(".")[0]) in twice else parts
         for raw, parts in zip(written, composed, strict=True)

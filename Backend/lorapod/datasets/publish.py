@@ -17,7 +17,8 @@ from lorapod.datasets.exchange import exchange, rename_to_free
 from lorapod.datasets.intake import TEXT_SUFFIXES, is_table
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
-from lorapod.kinds import CACHE_FOLDERS, suffix_of
+from lorapod.folders import files_below
+from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, is_hidden, suffix_of
 
 #: Return the id of a live training that reads a dataset's folder, or None; the second argument is a process to leave out.
 FindReader = Callable[[Path, str | None], str | None]
@@ -126,6 +127,17 @@ def write_captions(area: StagingArea, trigger_word: str | None, *, beside: Path 
             data = file.path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             area.staged[name] = changed(file, size_bytes=len(data), sha256=digest)
+
+
+def holds(folder: Path, area: StagingArea) -> bool:
+    """Return whether the dataset has the names of what is staged, and no other but captions that the worker wrote."""
+    present = {
+        entry.path.removeprefix(f"{folder}/")
+        for entry in files_below(folder, skip=is_hidden)
+        if not is_hidden(entry.name)
+    }
+    extra = present - area.staged.keys()
+    return not area.staged.keys() - present and all(suffix_of(name) in CAPTION_SUFFIXES for name in extra)
 
 
 def _sync(files: Sequence[Path]) -> None:

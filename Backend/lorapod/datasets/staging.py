@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,10 +12,10 @@ from lorapod.datasets.base64_content import decoded
 from lorapod.datasets.converting import converted, is_converted, name_after
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.intake import StagedFile
+from lorapod.datasets.intake_notes import IntakeNotes
 from lorapod.datasets.naming import NamePlan
 from lorapod.datasets.partial import PartialFile
 from lorapod.datasets.refusals import Refusals
-from lorapod.datasets.sentences import some
 from lorapod.errors import Conflict, InvalidInput, WorkerError
 from lorapod.kinds import suffix_of
 from lorapod.safety import archives
@@ -35,12 +34,7 @@ class StagingArea:
         self.ready.mkdir()
         self.staged: dict[str, StagedFile] = {}
         self.refusals = Refusals()
-        self._renamed: dict[str, str] = {}
-        #: Of images that another format gave another suffix: the planned name, and the name in the dataset.
-        self._names_after: dict[str, str] = {}
-        self._notes: list[str] = []
-        #: Names of captions by the encoding that they had.
-        self._converted: dict[str, list[str]] = defaultdict(list)
+        self.notes = IntakeNotes()
         self._names: Mapping[str, str] = {}
         self._growing: dict[str, StoredFile] = {}
         self._again: list[StoredFile] = []
@@ -62,24 +56,14 @@ class StagingArea:
         return [*(self._stored(file) for file in self.staged.values()), *self._growing.values(), *self._again]
 
     @property
-    def renamed(self) -> dict[str, str]:
+    def renamed(self) -> Mapping[str, str]:
         """Name in the source, and name in the dataset, of what was taken under another name."""
-        names = {path: self._names_after.get(name, name) for path, name in self._renamed.items()}
-        return {path: name for path, name in names.items() if name in self.staged or name in self._growing}
+        return self.notes.renamed({*self.staged, *self._growing})
 
     @property
     def fixed(self) -> Sequence[FixedFile]:
         """The images that were converted."""
         return [file.fixed for file in self.staged.values() if file.fixed is not None]
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What the person should know, a sentence each."""
-        converted = [
-            f"{some(names)}: read as {encoding}, stored as UTF-8."
-            for encoding, names in self._converted.items()
-        ]
-        return [*self._notes, *converted]
 
     def take_all(self, files: Sequence[IncomingFile]) -> None:
         """Receive and check the files and parts of one upload; if something is wrong with one, refuse that one.
@@ -90,7 +74,7 @@ class StagingArea:
         filenames = list(dict.fromkeys(file.filename for file in files))
         plan = NamePlan.of(filenames, present=self.destination.present())
         self._names = dict(zip(filenames, plan.names, strict=True))
-        self.note_plan(plan)
+        self.notes.add_plan(plan)
         # What is in archives makes room for what is not, and what is converted for what is not.
         for file in sorted(
             files, key=lambda file: (is_archive_name(file.filename), is_converted(file.filename))
@@ -169,20 +153,8 @@ class StagingArea:
             while is_archive_name(stem):
                 stem = stem.rpartition(".")[0]
             plan = NamePlan.of(inner_paths, under=stem, present=present)
-        self.note_plan(plan, source=archive)
+        self.notes.add_plan(plan, source=archive)
         return plan.names
-
-    def note_plan(self, plan: NamePlan, *, source: str = "") -> None:
-        """Note what a plan renames and says about folders; `source` tells its paths from those of other plans."""
-        for path, name in plan.renamed.items():
-            self._renamed[path if path not in self._renamed else f"{source}/{path}"] = name
-        for note in plan.notes:
-            self.note(note)
-
-    def note(self, note: str) -> None:
-        """Tell the person a sentence, once."""
-        if note not in self._notes:
-            self._notes.append(note)
 
     def note_completed(self) -> None:
         """Write down which partial files are complete; call it when they are visible."""
@@ -249,12 +221,11 @@ class StagingArea:
         """Convert the file if trainers need that, check it, and put it beside the others."""
         encoding = intake.normalise_caption(file.path, file.name)
         if encoding is not None:
-            self._converted[encoding].append(file.name)
+            self.notes.add_conversion(file.name, encoding)
         planned = file.name
         file = converted(file, fix=self.destination.fix, taken=self.staged)
         self._stage(replace(file, image=intake.check_content(file.path, file.name)))
-        if file.name != planned:
-            self._names_after[planned] = file.name
+        self.notes.add_suffix(planned, file.name)
 
     def _unpack(self, archive: StagedFile) -> None:
         folder = intake.fresh_path(self.folder)
