@@ -151,10 +151,11 @@ KNOWN_FAILURES = (
     ),
     _known(
         r"(can't multiply sequence by non-int of type '\w+'|range\(\) arg 3 must not be zero"
+        r"|'[<>]=?' not supported between instances of '(?:str' and '(?:int|float)|(?:int|float)' and 'str)'"
         r"|integer (?:division or )?modulo by zero|batch_size should be a positive integer)",
         ErrorCode.INVALID_INPUT,
         "A number in the config is text or 0: {0}",
-        "Check datasets[].num_repeats, datasets[].batch_size and train.batch_size: whole numbers without quotes.",
+        "Check the numbers of the config, for example datasets[].num_repeats and batch_size: no quotes, at least 1.",
     ),
     _known(
         r"(replace\(\) argument \d must be str, not \w+|requires string as left operand, not \w+"

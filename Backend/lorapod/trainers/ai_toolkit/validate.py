@@ -31,6 +31,8 @@ _WHOLE = (
 _WHOLE_OR_NONE = (("network", "linear", 1), ("network", "rank", 1), ("network", "conv", 1))
 #: Intervals in steps; 0 and null mean never.
 _INTERVALS = (("save", "save_every"), ("sample", "sample_every"), ("logging", "log_every"))
+#: Process types that train on `datasets`; without one, sliders fail at the first step. Others have sections of their own.
+_LEARN_FROM_DATASETS = STANDARD_TYPES | {"concept_slider", "concept_replacer"}
 _RATES = ("lr", "unet_lr", "text_encoder_lr")
 
 
@@ -40,7 +42,7 @@ def validate_config(config: Mapping[str, Any], known: Vocabulary, problems: Prob
     check_model(process.get("model"), known, problems)
     _check_numbers(process, problems)
     _check_samples(process, problems)
-    if process.get("type") in STANDARD_TYPES:
+    if process.get("type") in _LEARN_FROM_DATASETS:
         check_datasets(process, problems)
         _check_resolutions(process, problems)
     check_sample_images(process, problems)

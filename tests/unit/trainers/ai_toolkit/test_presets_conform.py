@@ -37,8 +37,11 @@ def test_presets(prepare: Prepare, image: Path, name: str, tier: str) -> None:
     preset = presets.get(name)
     pairs = "pairs" in preset.learns
     control = f" --ctrl_img {image}" if preset.samples_need_control else ""
-    knobs = TrainKnobs(trigger_word="ohwx", tier=tier, sample_prompts=[f"a cat{control}"])
+    knobs = TrainKnobs(
+        trigger_word="ohwx",
+        tier=tier,
+        sample_prompts=[f"a cat{control}"],
+        control=["cats"] if pairs else None,
+    )
     config: dict[str, Any] = {**build_config(name, knobs)}
-    if pairs:
-        config["config"]["process"][0]["datasets"][0]["control_path"] = "training_data/cats"
     assert prepare(config=config, name="mine").warnings == ()

@@ -152,8 +152,13 @@ class TestDatasets:
         assert "upload" in refused({"datasets": []}, dataset=None)["datasets"]
         assert "datasets" in refused({"datasets": ...}, dataset=None)
 
-    def test_a_slider_needs_none(self, prepare: Prepare) -> None:
-        assert prepare({"type": "concept_slider", "datasets": ...}, dataset=None).config
+    @pytest.mark.parametrize("kind", ["concept_slider", "concept_replacer"])
+    def test_a_slider_needs_one(self, refused: Refused, kind: str) -> None:
+        assert "datasets" in refused({"type": kind, "datasets": ...}, dataset=None)
+
+    @pytest.mark.parametrize("kind", ["ultimate_slider_trainer", "image_reference_slider_trainer"])
+    def test_trainers_with_datasets_elsewhere(self, prepare: Prepare, kind: str) -> None:
+        assert prepare({"type": kind, "datasets": ...}, dataset=None).config
 
     def test_a_dataset_that_is_still_to_be_fetched_is_not_missed(
         self, prepare: Prepare, refused: Refused
