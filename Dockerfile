@@ -22,7 +22,7 @@ RUN useradd --create-home --shell /usr/sbin/nologin lorapod
 FROM base AS lorapod
 # Extras of the package: `parquet` reads tables of images; `builtin` installs the builtin trainer and the diffusers
 # engine, with torch.
-ARG EXTRAS=redis,parquet
+ARG EXTRAS=redis,parquet,notify
 WORKDIR /app
 # First the dependencies, which change rarely; then our own code.
 COPY pyproject.toml requirements.lock ./

@@ -43,5 +43,5 @@ def write(path: Path, header: str, pins: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    write(ALL, ALL_HEADER, resolve(".[builtin,redis,parquet,report,dev]"))
+    write(ALL, ALL_HEADER, resolve(".[builtin,redis,parquet,notify,report,dev]"))
     write(WORKER, WORKER_HEADER, resolve(".[builtin,redis]", "--constraint", str(ALL)))

@@ -78,5 +78,5 @@ if ! { [ -f "$stamp" ] && [ "$(head -n 2 "$stamp")" = "$(head -n 2 <<<"$want")" 
 fi
 say "Installing into $venv (the first time: about two minutes and 1.5 GB)"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
-    --constraint requirements.lock --editable '.[builtin,redis,parquet,report,dev]'
+    --constraint requirements.lock --editable '.[builtin,redis,parquet,notify,report,dev]'
 printf '%s\n' "$want" >"$stamp"

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
+from pydantic import SecretStr
+
 from lorapod.events.callback import CallbackSink
 from lorapod.events.log import LogSink
 from lorapod.events.port import EventSink, SinkUnavailable
@@ -31,8 +33,8 @@ def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
     `updates` is one of them; open RunPod jobs attach to it.
 
     Raises:
-        ValueError: `REQUIRE_EVENTS` is set, but there is no `RABBITMQ_URL`, or the broker refuses it; or `EVENT_SINKS`
-            names an object that is not a sink.
+        ValueError: `REQUIRE_EVENTS` is set, but there is no `RABBITMQ_URL`, or the broker refuses it; `NOTIFY_URLS` has
+            a URL that is not known; or `EVENT_SINKS` names an object that is not a sink.
     """
     sinks: list[EventSink] = [
         LogSink(),
@@ -65,10 +67,25 @@ def open_sinks(settings: Settings, updates: RunPodSink) -> Sequence[EventSink]:
         )
     else:
         logger.warning("RABBITMQ_URL is not set: events go to callbacks and to this log only")
+    sinks += _notify_sinks(settings)
     sinks += [_plug_in(place) for place in (settings.event_sinks or "").split()]
     if twice := [name for name, count in Counter(sink.name for sink in sinks).items() if count > 1]:
         raise ValueError(f"EVENT_SINKS: there are two sinks named {twice[0]!r}; give each its own name.")
     return sinks
+
+
+def _notify_sinks(settings: Settings) -> Sequence[EventSink]:
+    """Return a sink for each service, so that one that is away holds up no other."""
+    if settings.notify_urls is None:
+        return []
+    # Imported only if it is used: the import takes a large part of a cold start.
+    from lorapod.events.notify import NotifySink
+
+    urls = settings.notify_urls.get_secret_value().split()
+    return [
+        NotifySink(SecretStr(url), settings.workspace_root, name=f"notify{number or ''}")
+        for number, url in enumerate(urls)
+    ]
 
 
 async def _check_once(broker: RabbitMQSink) -> None:

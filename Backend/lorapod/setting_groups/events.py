@@ -37,6 +37,11 @@ class EventSettings(BaseSettings):
         default=86_400.0,
         description="Seconds after which an event is dropped that a callback does not accept.",
     )
+    notify_urls: SecretStr | None = Field(
+        default=None,
+        description="Services that a person is notified through when a training ends, as Apprise writes their URLs, separated "
+        "by spaces: mailto://…, tgram://…, discord://…; needs the extra `notify`.",
+    )
     event_sinks: str | None = Field(
         default=None,
         description="More event sinks: `module:name`, separated by spaces; see the guide to other transports.",

@@ -48,6 +48,7 @@ _PARTS = {
     ".digests": "caches",
     ".cache": "caches",
     "huggingface": "caches",
+    "huggingface-cache": "caches",
     "ComfyUI": "programs",
     "SwarmUI": "programs",
     "ai-toolkit": "programs",

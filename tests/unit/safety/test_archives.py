@@ -211,7 +211,7 @@ class TestTars:
         (b"7z\xbc\xaf\x27\x1c" + bytes(100), "a 7z archive"),
         (b"Rar!\x1a\x07\x01\x00" + bytes(100), "a RAR archive"),
         (b"\xef\xbb\xbf<!DOCTYPE html><html><title>Sign in</title>", "a web page"),
-        (gzip.compress(b"no tar"), "a gzip file without a tar archive in it"),
+        (gzip.compress(b"no tar", mtime=0), "a gzip file without a tar archive in it"),
         (bz2.compress(b"a tar, perhaps"), "a bzip2 file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
     ],
