@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lorapod.errors import InvalidInput
+from lorapod.trainers.prompt_flags import split_prompt
 from lorapod.trainers.yaml_mistakes import explained
 from lorapod.trainers.yaml_nodes import MAX_DEPTH, MAX_VALUES, check_events, settle_nodes
 
@@ -65,7 +66,7 @@ def dump_config(config: Mapping[str, Any]) -> str:
 
 
 def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
-    """Return the sample prompts of a config that a trainer has accepted, in the order of the sample numbers."""
+    """Return the sample prompts of an accepted config without their flags, in the order of the sample numbers."""
     match config:
         case {"config": {"process": [{"sample": dict(sample), **process}, *_]}}:
             trigger = str(process.get("trigger_word") or "[trigger]")
@@ -73,7 +74,7 @@ def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
             return ()
     listed = sample.get("samples") or sample.get("prompts") or ()
     texts = [entry.get("prompt", "") if isinstance(entry, dict) else entry for entry in listed]
-    return [str(text).replace("[trigger]", trigger) for text in texts]
+    return [split_prompt(str(text))[0].replace("[trigger]", trigger) for text in texts]
 
 
 def _parse_text(text: str, max_bytes: int) -> Any:

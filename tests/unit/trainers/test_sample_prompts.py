@@ -16,6 +16,7 @@ from lorapod.trainers.config_text import sample_prompts
         ),
         ({"sample": {"prompts": ["[trigger] sits"]}}, ["[trigger] sits"]),
         ({"sample": {"samples": [{"prompt": "a dog"}, {}]}}, ["a dog", ""]),
+        ({"sample": {"prompts": ["a cat --w 512 --ctrl_img /data/1.png"]}}, ["a cat"]),
         ({"sample": {}}, []),
         ({}, []),
     ],

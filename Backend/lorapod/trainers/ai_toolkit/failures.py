@@ -152,6 +152,7 @@ KNOWN_FAILURES = (
     _known(
         r"(can't multiply sequence by non-int of type '\w+'|range\(\) arg 3 must not be zero"
         r"|'[<>]=?' not supported between instances of '(?:str' and '(?:int|float)|(?:int|float)' and 'str)'"
+        r"|'(?:str|float)' object cannot be interpreted as an integer"
         r"|integer (?:division or )?modulo by zero|batch_size should be a positive integer)",
         ErrorCode.INVALID_INPUT,
         "A number in the config is text or 0: {0}",

@@ -252,6 +252,7 @@ class TestFailures:
             ),
             ("ValueError: Missing control images for QwenImageEditPlusModel", "control images"),
             ("ValueError: I2V samples must have a control image", "control image"),
+            ("TypeError: 'str' object cannot be interpreted as an integer", "text or 0"),
             ("TypeError: '>' not supported between instances of 'str' and 'int'", "text or 0"),
             ("TypeError: can't multiply sequence by non-int of type 'str'", "num_repeats"),
             ("ValueError: range() arg 3 must not be zero", "text or 0"),

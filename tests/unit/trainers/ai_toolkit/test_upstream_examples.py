@@ -1,4 +1,4 @@
-"""AI Toolkit's own example configs: trainings pass unchanged in meaning, the others are refused with what serves instead."""
+"""AI Toolkit's own example configs, and those that its interface makes: trainings pass unchanged in meaning, the others are refused with what serves instead."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from tests.unit.trainers.ai_toolkit.conftest import PROCESS_ID
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
+from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
+from toolkit_facts.checkout import Checkout
+from toolkit_facts.interface import default_config
 
 ROOT = Path(os.environ.get("AI_TOOLKIT_PATH", "/nonexistent"))
 
@@ -140,6 +143,33 @@ def test_examples(
     allowed = {f"config.process[0].{key}" for key in SET} | {"config.training_folder", "config.log_dir"}
     changed = {place for place in changed if not place.startswith("config.process[0].logging.")}
     assert changed <= allowed
+
+
+def made_in_the_interface(name: str, places: dict[str, str]) -> dict[str, Any]:
+    """Return the config with which AI Toolkit's form begins, after one of its models was chosen."""
+    config = default_config(Checkout(ROOT))
+    process = config["config"]["process"][0]
+    process["train"]["bypass_guidance_embedding"] = False  # as the form sets it with another model
+    process["sample"] = {"width": 1024, "samples": [{"prompt": "a cat", "ctrl_img": places["image"]}]}
+    process["model"]["arch"] = name
+    for key, value in toolkit_schema().models[name].defaults.items():
+        *parents, last = key.replace("datasets[x]", "datasets.0").split(".")
+        section = process
+        for parent in parents:
+            section = section[int(parent)] if parent.isdigit() else section.setdefault(parent, {})
+        section[last] = value
+    if toolkit_schema().models[name].group == "instruction":
+        process["datasets"][0]["control_path"] = places["folder"]
+    return config
+
+
+@pytest.mark.parametrize("name", toolkit_schema().models)
+def test_configs_of_the_interface(
+    name: str, trainer: AIToolkitTrainer, workspace: Workspace, places: dict[str, str]
+) -> None:
+    if toolkit_schema().models[name].group == "audio":
+        (workspace.training_data / "cats" / "1.mp3").write_bytes(b"")
+    assert prepared(trainer, workspace, made_in_the_interface(name, places)).warnings == ()
 
 
 def test_there_are_examples() -> None:
