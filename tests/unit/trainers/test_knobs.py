@@ -93,9 +93,9 @@ def test_frames_of_videos() -> None:
     ("preset", "knobs", "field", "why"),
     [
         ("sdxl", {"timestep_type": "shift"}, "timestep_type", "not a flow-matching model"),
+        ("sdxl", {"network": {"type": "dora"}}, "network", "convolutions"),
         ("sdxl", {"num_frames": 17}, "num_frames", "learns from images, not from videos"),
         ("flux-dev", {"control": ["before"]}, "control", "learns from images, not from pairs"),
-        ("flux-kontext", {}, "control", "name the dataset with the images before the edit"),
         ("wan22-i2v", {"validation": True}, "validation", "learns from videos"),
         ("flux-kontext", {"control": ["b"], "validation": True}, "validation", "learns from pairs"),
     ],
@@ -140,6 +140,7 @@ def test_a_refused_key_is_named_by_its_knob() -> None:
     # What the caller did not set is the preset's.
     assert knob_of("config.process[0].train.lr", knobs) == "config.process[0].train.lr"
     assert knob_of("dataset", knobs) == "dataset"
+    assert knob_of("config.process[0].datasets[0].control_path", parse(TrainKnobs, {})) == "control"
     several = parse(TrainKnobs, {"datasets": [{"training_name": "a"}]})
     assert knob_of("config.process[0].datasets[0].is_reg", several) == "datasets"
 

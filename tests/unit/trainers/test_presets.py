@@ -36,14 +36,6 @@ KNOBS = st.builds(
 )
 
 
-def build(name: str, knobs: TrainKnobs | None = None, **more: Any) -> dict[str, Any]:
-    """The preset's config; with the images before the edit, for those that learn from pairs."""
-    knobs = knobs or TrainKnobs()
-    if presets.get(name).learns == (Learns.PAIRS,):
-        knobs = knobs.model_copy(update={"control": ["before"]})
-    return build_config(name, knobs, **more)
-
-
 def process_of(config: dict[str, Any]) -> dict[str, Any]:
     process: dict[str, Any] = config["config"]["process"][0]
     return process
@@ -57,22 +49,23 @@ def test_the_names_for_the_shell_are_those_of_the_files() -> None:
 def test_each_tier_fits_its_gpu(name: str) -> None:
     preset = presets.get(name)
     for tier in preset.tiers:
-        process = process_of(build(name, TrainKnobs(tier=tier.name)))
-        need = memory_need(process)
+        paired = preset.learns == (Learns.PAIRS,)
+        knobs = TrainKnobs(tier=tier.name, control=["before"] if paired else None)
+        need = memory_need(process_of(build_config(name, knobs)))
         assert need is not None
         assert need.total <= tier.gpu_memory_bytes, (tier.name, need.explained())
 
 
 @pytest.mark.parametrize("name", sorted(name for name in EXPECTED if presets.get(name).samples_need_control))
 def test_a_model_whose_samples_need_a_control_image_makes_none_by_default(name: str) -> None:
-    process = process_of(build(name, TrainKnobs(trigger_word="ohwx")))
+    process = process_of(build_config(name, TrainKnobs(trigger_word="ohwx")))
     assert process["sample"]["prompts"] == []
     assert process["train"]["disable_sampling"] is True
     with pytest.raises(InvalidInput, match="--ctrl_img") as caught:
-        build(name, TrainKnobs(sample_prompts=["make it snow"]))
+        build_config(name, TrainKnobs(sample_prompts=["make it snow"]))
     assert caught.value.details == ({"field": "sample_prompts[0]", "error": "has no --ctrl_img"},)
     prompt = "make it snow --ctrl_img before/1.png"
-    process = process_of(build(name, TrainKnobs(sample_prompts=[prompt])))
+    process = process_of(build_config(name, TrainKnobs(sample_prompts=[prompt])))
     assert process["sample"]["prompts"] == [prompt]
     assert process["train"]["disable_sampling"] is False
 
@@ -86,8 +79,8 @@ def test_the_tier_is_the_largest_that_fits_the_gpu_or_the_one_that_is_named(name
     for tier in preset.tiers:
         assert preset.tier_for(tier.gpu_memory_bytes) == tier
         assert tier.name == f"{tier.gpu_memory_bytes // 10**9}gb"
-        by_name = build(name, TrainKnobs(tier=tier.name))
-        assert by_name == build(name, TrainKnobs(), gpu_memory_bytes=tier.gpu_memory_bytes + 10**9)
+        by_name = build_config(name, TrainKnobs(tier=tier.name))
+        assert by_name == build_config(name, TrainKnobs(), gpu_memory_bytes=tier.gpu_memory_bytes + 10**9)
 
 
 def test_an_unknown_tier_is_answered_with_those_that_exist() -> None:
@@ -105,7 +98,7 @@ def test_each_preset_is_whole(name: str) -> None:
     assert preset.min_gpu_memory_bytes >= 4_000_000_000
     assert set(preset.trainers) <= {"ai-toolkit", "builtin"}
     assert "ai-toolkit" in preset.trainers
-    process = process_of(build(name, TrainKnobs()))
+    process = process_of(build_config(name, TrainKnobs()))
     assert process["type"] == "diffusion_trainer"
     assert process["network"]["type"] == "lora"
     assert process["network"]["linear_alpha"] == process["network"]["linear"]
@@ -123,7 +116,7 @@ def test_only_stable_diffusion_runs_on_the_builtin_trainer() -> None:
 
 @given(name=st.sampled_from(sorted(EXPECTED)), knobs=KNOBS)
 def test_every_knob_arrives_and_nothing_else_changes(name: str, knobs: TrainKnobs) -> None:
-    plain, turned = process_of(build(name, TrainKnobs())), process_of(build(name, knobs))
+    plain, turned = process_of(build_config(name, TrainKnobs())), process_of(build_config(name, knobs))
     wanted = {
         ("train", "steps"): knobs.steps,
         ("train", "lr"): knobs.learning_rate,
@@ -159,7 +152,7 @@ def test_square_samples_follow_the_resolution_and_films_keep_their_frame() -> No
 
 
 def prompts_of(name: str, **knobs: Any) -> list[str]:
-    prompts: list[str] = process_of(build(name, TrainKnobs(**knobs)))["sample"]["prompts"]
+    prompts: list[str] = process_of(build_config(name, TrainKnobs(**knobs)))["sample"]["prompts"]
     return prompts
 
 
@@ -239,7 +232,7 @@ def test_a_knob_out_of_bounds_is_refused_with_its_reason(knob: str, value: objec
 @given(knobs=KNOBS)
 def test_the_builtin_trainer_takes_its_presets(name: str, knobs: TrainKnobs) -> None:
     optimizer = knobs.optimizer if knobs.optimizer in {Optimizer.ADAM, Optimizer.ADAMW} else None
-    config = placed(build(name, knobs.model_copy(update={"optimizer": optimizer})), "cat")
+    config = placed(build_config(name, knobs.model_copy(update={"optimizer": optimizer})), "cat")
     process = BuiltinConfig.model_validate(config).process
     assert process.network.linear_alpha == process.network.linear
     assert knobs.seed is None or process.train.seed == knobs.seed

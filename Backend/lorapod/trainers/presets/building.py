@@ -83,7 +83,9 @@ def knob_of(field: str, knobs: TrainKnobs) -> str:
         return field
     plain = "".join(part.partition("[")[0] + "." for part in place.split("."))
     for knob, keys in {**_PLACES, **_ALSO_SET}.items():
-        if knob in knobs.model_fields_set and any(plain.startswith(f"{key}.") for key in keys):
+        # Control images that are missing are given by a knob that is not set.
+        is_set = knob in knobs.model_fields_set or knob == "control"
+        if is_set and any(plain.startswith(f"{key}.") for key in keys):
             return knob
     return field
 
@@ -100,7 +102,10 @@ def _check_knobs(preset: Preset, process: Mapping[str, Any], knobs: TrainKnobs) 
         refused.append({"field": knob, "error": why})
 
     sets = knobs.datasets or []
-    if knobs.timestep_type is not None and process["train"]["noise_scheduler"] != "flowmatch":
+    is_unet = process["train"]["noise_scheduler"] != "flowmatch"
+    if knobs.network is not None and knobs.network.type is NetworkType.DORA and is_unet:
+        refuse("network", f"dora has no convolutions, which {preset.name} has: use lora or lokr")
+    if knobs.timestep_type is not None and is_unet:
         refuse("timestep_type", f"does nothing for {preset.name}, which is not a flow-matching model")
     frames = [knobs.num_frames, *(each.num_frames for each in sets)]
     if any(each is not None and each > 1 for each in frames) and Learns.VIDEOS not in preset.learns:
@@ -108,10 +113,6 @@ def _check_knobs(preset: Preset, process: Mapping[str, Any], knobs: TrainKnobs) 
     controls = [knobs.control, *(each.control for each in sets)]
     if any(each is not None for each in controls) and Learns.PAIRS not in preset.learns:
         refuse("control", f"{preset.name} learns from {_learns(preset)}, not from pairs")
-    if preset.learns == (Learns.PAIRS,) and not any(each is not None for each in controls):
-        refuse(
-            "control", f"{preset.name} learns from pairs: name the dataset with the images before the edit"
-        )
     if knobs.validation and Learns.IMAGES not in preset.learns:
         refuse("validation", f"holds back images, and {preset.name} learns from {_learns(preset)}")
     if refused:
