@@ -221,15 +221,18 @@ def _stems(families: Sequence[_Family], folders: Folders) -> Mapping[_Family, st
     wanted = {family: joined(family) for family in unique}
     stems: dict[_Family, str] = {}
     taken: set[tuple[str, str]] = set()
+    numbers: Counter[tuple[str, str]] = Counter(
+        {(family[0], plain_stem(text)): 1 for family, text in wanted.items()}
+    )
     natural = {(family[0], text) for family, text in wanted.items()}
     for family in sorted(
         unique, key=lambda family: (family[0], plain_stem(wanted[family]) != wanted[family])
     ):
         place, stem = family[0], stems.get(("", *family[1:])) or plain_stem(wanted[family])
-        chosen, number = stem, 1
-        while (place, chosen) in taken or (number > 1 and (place, chosen) in natural):
-            number += 1
-            chosen = f"{stem}_{number}"
+        chosen = stem
+        while (place, chosen) in taken or (chosen != stem and (place, chosen) in natural):
+            numbers[place, stem] += 1
+            chosen = f"{stem}_{numbers[place, stem]}"
         taken.add((place, chosen))
         stems[family] = chosen
     return stems
@@ -265,6 +268,7 @@ def _are_apart(families: Sequence[_Family], depth: int) -> bool:
 def _distinct(sources: Sequence[_Source], stems: Mapping[_Family, str]) -> Sequence[str]:
     """Return the whole names; a second file of one family and suffix gets a number."""
     seen: Counter[tuple[_Family, str]] = Counter()
+    last: Counter[_Family] = Counter()
     taken = {(place, stem) for (place, _, _), stem in stems.items()}
     # The stem of the second, third, … file of a family; its captions have the same.
     numbered = {(family, 1): stem for family, stem in stems.items()}
@@ -273,10 +277,11 @@ def _distinct(sources: Sequence[_Source], stems: Mapping[_Family, str]) -> Seque
         # Control images are looked up with a suffix in small letters, captions too.
         suffix = source.suffix if source.is_picture and not source.place else source.kind
         seen[source.family, suffix] += 1
-        occurrence = number = seen[source.family, suffix]
+        occurrence = seen[source.family, suffix]
         if (source.family, occurrence) not in numbered:
-            while (source.place, stem := f"{stems[source.family]}_{number}") in taken:
-                number += 1
+            last[source.family] = max(occurrence, last[source.family] + 1)
+            while (source.place, stem := f"{stems[source.family]}_{last[source.family]}") in taken:
+                last[source.family] += 1
             taken.add((source.place, stem))
             numbered[source.family, occurrence] = stem
         stem = numbered[source.family, occurrence]
