@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-import httpx
-
 from lorapod.errors import InvalidInput
 from lorapod.model_paths import cached_repository
 from lorapod.setting_groups.models import PUBLIC_HUB
@@ -104,6 +102,9 @@ class HubModels:
         Raises:
             InvalidInput: this worker may not read the model.
         """
+        # Imported here: a worker starts without it.
+        import httpx
+
         endpoint, token = self._settings.hf_endpoint.rstrip("/"), self._settings.hf_token
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
         try:
@@ -155,6 +156,8 @@ class HubModels:
 @cache
 def _certificates() -> ssl.SSLContext:
     """Read the certificates once: it takes a tenth of a second."""
+    import httpx
+
     return httpx.create_ssl_context()
 
 

@@ -144,10 +144,11 @@ KNOWN_FAILURES = (
         "Set sample.format to jpg, png or webp.",
     ),
     _known(
-        r"(to\(\) received an invalid combination of arguments - got \([^)]*str[^)]*\))",
+        r"(to\(\) received an invalid combination of arguments - got \([^)]*str[^)]*\))"
+        r"|Expected one of cpu, cuda.{1,200} device type at start of device string: (\S+)",
         ErrorCode.INVALID_INPUT,
-        "The config names a precision that AI Toolkit does not know: {0}",
-        "Set train.dtype, save.dtype and model.vae_dtype to bf16, fp16 or fp32.",
+        "The config names a precision or a device that AI Toolkit does not know: {0}",
+        "Set train.dtype, save.dtype and model.vae_dtype to bf16, fp16 or fp32, and remove model.vae_device.",
     ),
     _known(
         r"(can't multiply sequence by non-int of type '\w+'|range\(\) arg 3 must not be zero"

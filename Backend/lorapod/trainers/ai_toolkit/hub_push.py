@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from lorapod.model_paths import HUB_ID
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
@@ -49,6 +47,9 @@ class HubPush:
             return
         if self._settings.hub_push == "any":
             return
+        # Imported here: a worker starts without it.
+        import httpx
+
         try:
             account = self._own_account()
         except httpx.HTTPStatusError as error:
@@ -71,6 +72,8 @@ class HubPush:
         if self._account is None:
             token = self._settings.hf_token
             assert token is not None
+            import httpx
+
             answer = httpx.get(
                 f"{self._settings.hf_endpoint.rstrip('/')}/api/whoami-v2",
                 headers={"Authorization": f"Bearer {token.get_secret_value()}"},

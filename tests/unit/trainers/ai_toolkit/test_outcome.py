@@ -257,6 +257,13 @@ class TestFailures:
             ("TypeError: can't multiply sequence by non-int of type 'str'", "num_repeats"),
             ("ValueError: range() arg 3 must not be zero", "text or 0"),
             (
+                (
+                    "RuntimeError: Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, "
+                    "xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: foo"
+                ),
+                "precision or a device that AI Toolkit does not know: foo",
+            ),
+            (
                 "TypeError: to() received an invalid combination of arguments - got (str, dtype=str), but",
                 "precision",
             ),

@@ -20,7 +20,6 @@ from lorapod.engines.comfyui.extensions.place import (
     ExtensionHome,
     is_on_volume,
 )
-from lorapod.engines.comfyui.extensions.sources import fetch_extension
 from lorapod.engines.comfyui.extensions.wanted import Extension, parse_wanted
 from lorapod.engines.comfyui.folders import ComfyFolders
 from lorapod.errors import UpstreamError, WorkerError, WorkerTimeout
@@ -136,6 +135,9 @@ class ExtensionInstaller:
         for left in (staging, aside):
             if left.exists():
                 shutil.rmtree(left)
+        # Imported here: it brings an HTTP library, without which a worker starts.
+        from lorapod.engines.comfyui.extensions.sources import fetch_extension
+
         fetch_extension(extension, staging, runner, self.registry)
         constraints = home.folder / "constraints.txt"
         constraints.parent.mkdir(parents=True, exist_ok=True)
