@@ -14,24 +14,19 @@ import threading
 import time
 from pathlib import Path
 
-from lorapod.engines.diffusers.channel import Channel, ChannelClosed
 from lorapod.engines.diffusers.messages import (
     REQUESTS,
-    Cancel,
-    Cancelled,
-    ChildReady,
-    Failed,
     Generate,
     Load,
     Loaded,
     Made,
     MadeImage,
-    Ping,
-    Pong,
     Request,
     StepProgress,
 )
 from lorapod.errors import ErrorCode
+from lorapod.processes.resident.channel import Channel, ChannelClosed
+from lorapod.processes.resident.messages import Cancel, Cancelled, ChildReady, Failed, Ping, Pong
 
 cancelled: set[str] = set()
 

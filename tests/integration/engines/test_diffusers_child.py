@@ -16,12 +16,12 @@ import psutil
 import pytest
 from tests.integration.engines import script_diffusers_child
 
-from lorapod.engines.diffusers import client
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.port import Generation, GenerationResult, GenerationStopped, LoraUse
 from lorapod.errors import GpuUnavailable, InternalError, NotFound, OutOfMemory, WorkerTimeout
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.launch import LaunchSpec, WarmSpec
+from lorapod.processes.resident import conversation
 from lorapod.processes.starting import ColdStarter
 from lorapod.settings import Settings
 from lorapod.testing.clock import FakeClock
@@ -226,7 +226,7 @@ def test_a_generation_is_cancelled_at_its_next_step_and_the_child_stays(bench: B
 
 
 def test_one_that_takes_no_notice_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "CANCEL_S", 5.0)
+    monkeypatch.setattr(conversation, "CANCEL_S", 5.0)
     run = RecordedRun()
     thread = failing(bench, GenerationStopped, "endless deaf", run)
     until(lambda: any(told.step for told in run.reported))
@@ -314,7 +314,7 @@ def test_a_child_that_does_not_answer_is_replaced(bench: Bench) -> None:
     thread.start()
     deadline = time.monotonic() + SOON_S
     while thread.is_alive() and time.monotonic() < deadline:
-        bench.clock.advance(client.ANSWER_S)
+        bench.clock.advance(conversation.ANSWER_S)
         thread.join(0.2)
 
     assert made

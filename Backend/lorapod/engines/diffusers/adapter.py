@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import lorapod
 from lorapod.clock import Clock
-from lorapod.engines.diffusers.client import PipelineClient
-from lorapod.engines.diffusers.messages import Generate, Load, Lora
+from lorapod.engines.diffusers.client import TOO_LONG, PipelineClient
+from lorapod.engines.diffusers.messages import ANSWERS, Generate, Load, Lora
 from lorapod.engines.diffusers.model_source import ModelSource, check_loras, find_model, stamp_of
-from lorapod.engines.diffusers.resident import ChildOutput, ResidentPipeline
 from lorapod.engines.inputs import refuse_inputs
 from lorapod.engines.port import (
     EngineStatus,
@@ -29,22 +27,28 @@ from lorapod.engines.port import (
 from lorapod.errors import InvalidInput, Unsupported
 from lorapod.model_paths import ModelPaths
 from lorapod.processes.launch import WarmSpec
+from lorapod.processes.resident.child import ResidentSpec
+from lorapod.processes.resident.conversation import ResidentStopped, Wait
+from lorapod.processes.resident.program import ResidentProgram
 from lorapod.processes.starting import Starter
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 
 _PACKAGE = Path(lorapod.__file__).parent
+#: What the child's code is made of, below the package.
+_CHILD_MODULES = (
+    *("engines", "processes/resident", "safety"),
+    *("atomic.py", "errors.py", "library_errors.py", "weights.py"),
+)
 #: The child is forked from a process that has the libraries imported and never touches the GPU: after the GPU was freed,
 #: the next start takes the time to load the model, without the imports.
 _WARM = WarmSpec(
     python=(sys.executable,),
     cwd=_PACKAGE.parent,
     preload=_PACKAGE / "engines" / "diffusers" / "child" / "preload.py",
-    sources=tuple(
-        _PACKAGE / name
-        for name in ("engines", "atomic.py", "errors.py", "library_errors.py", "safety", "weights.py")
-    ),
+    sources=tuple(_PACKAGE / name for name in _CHILD_MODULES),
 )
+_SPEC = ResidentSpec(title="diffusers", module="lorapod.engines.diffusers.child", warm=_WARM, answers=ANSWERS)
 #: Folders of whole models in the workspace's `models`, beside that folder itself.
 _FOLDERS = ("diffusers", "checkpoints")
 _LIBRARIES = ("diffusers", "torch", "transformers", "peft", "accelerate")
@@ -76,32 +80,29 @@ class DiffusersEngine:
             starter: starts the child.
         """
         self._settings = settings
-        self._clock = clock
-        self._starter = starter
         folders = [workspace.models / name for name in _FOLDERS]
         if models := settings.trainer_environment().get("MODELS_PATH"):
             folders.append(Path(models))
         self._paths = ModelPaths(workspace=workspace, folders=folders)
-        self._output = ChildOutput(clock)
-        self._lock = threading.Lock()
-        self._resident: ResidentPipeline | None = None
-        self._loaded: ModelSource | None = None
-        self._busy = self._closed = False
-        self._idle_since_s = 0.0
+        self._program = ResidentProgram(
+            _SPEC,
+            starter=starter,
+            clock=clock,
+            start=Wait(limit_s=settings.startup_timeout, failing="did not start", hint=TOO_LONG),
+            idle_s=settings.engine_idle_s,
+        )
         self._jobs = 0
 
     def probe(self) -> EngineStatus:
         """Return whether the libraries are installed, and what is loaded."""
         status = _installed()
-        with self._lock:
-            resident = self._resident is not None and not self._resident.ended.is_set()
-            loaded = self._loaded if resident else None
+        loaded = self._program.loaded
         return EngineStatus(
             available=status.available,
             version=status.version,
             detail=status.detail,
-            resident=resident,
-            model=loaded.model if loaded else None,
+            resident=self._program.resident,
+            model=loaded.model if isinstance(loaded, ModelSource) else None,
         )
 
     def prepare(self, generation: Generation) -> Sequence[str]:
@@ -133,37 +134,19 @@ class DiffusersEngine:
             WorkerError: it failed; the log has the traceback.
             OSError: the child could not be started.
         """
-        with self._lock:
-            self._busy = True
         try:
-            with self._output.into(run.log):
-                try:
-                    return self._generate(generation, run)
-                finally:
-                    if self._resident is not None:
-                        self._resident.read_out()
-        finally:
-            with self._lock:
-                self._busy = False
-                self._idle_since_s = self._clock.monotonic()
+            with self._program.use(run.log):
+                return self._generate(generation, run)
+        except ResidentStopped:
+            raise GenerationStopped from None
 
     def release(self) -> None:
         """End the child: the only sure way to free all of its GPU memory."""
-        with self._lock:
-            resident, self._resident, self._loaded = self._resident, None, None
-        if resident is not None:
-            resident.close()
+        self._program.release()
 
     def close(self) -> None:
         """End the child, also in the middle of a generation."""
-        with self._lock:
-            self._closed = True
-            busy, resident = self._busy, self._resident
-        if busy and resident is not None:
-            # The thread of the generation notices the end.
-            resident.kill()
-        else:
-            self.release()
+        self._program.close()
 
     def _generate(self, generation: Generation, run: GenerationRun) -> GenerationResult:
         # Check again: it may have waited for hours since it was prepared.
@@ -172,11 +155,11 @@ class DiffusersEngine:
         began_s = time.monotonic()
         client = self._client(run)
         started_s = time.monotonic()
-        if self._loaded != source:
-            self._loaded = None
+        if self._program.loaded != source:
+            self._program.set_loaded(None)
             offline = self._settings.hf_hub_offline
             loaded = client.load(Load(model=source.model, config=source.config, offline=offline))
-            self._loaded = source
+            self._program.set_loaded(source)
             run.log(f"loaded {source.model} as {loaded.pipeline} on {loaded.device} in {loaded.dtype}")
         loaded_s = time.monotonic()
         self._jobs += 1
@@ -192,44 +175,18 @@ class DiffusersEngine:
         )
 
     def _client(self, run: GenerationRun) -> PipelineClient:
-        """Return a client of the child that is there, or of a new one once nothing is left of that."""
-        resident = self._resident
-        if resident is not None and not resident.killed and resident.environment == dict(run.environment):
-            client = self._client_of(resident, run)
-            if client.is_alive():
-                return client
-        self.release()
-        client = self._client_of(self._start(run), run)
-        client.connect()
-        return client
-
-    def _client_of(self, resident: ResidentPipeline, run: GenerationRun) -> PipelineClient:
+        conversation = self._program.open(
+            run.environment,
+            run.stopped,
+            starting=lambda: run.report(GenerationProgress(detail="starting")),
+            log=run.log,
+        )
         return PipelineClient(
-            resident=resident,
+            conversation=conversation,
             run=run,
-            clock=self._clock,
             startup_timeout_s=self._settings.startup_timeout,
             generation_timeout_s=self._settings.generation_timeout,
         )
-
-    def _start(self, run: GenerationRun) -> ResidentPipeline:
-        environment: Mapping[str, str] = dict(run.environment)
-        run.report(GenerationProgress(detail="starting"))
-        self._starter.await_ready(_WARM, environment, run.stopped)
-        with self._lock:
-            if self._closed or run.stopped():
-                raise GenerationStopped
-            self._resident = ResidentPipeline(
-                self._starter, _WARM, environment, write=self._output.write, tick=self._end_if_idle
-            )
-        run.log(f"started the diffusers process {self._resident.pid}")
-        return self._resident
-
-    def _end_if_idle(self, resident: ResidentPipeline) -> None:
-        with self._lock:
-            idle_s = self._clock.monotonic() - self._idle_since_s
-            if not self._busy and idle_s >= self._settings.engine_idle_s:
-                resident.kill()
 
     def _source(self, generation: Generation) -> ModelSource:
         name = generation.model or self._settings.diffusers_model

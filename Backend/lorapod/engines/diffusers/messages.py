@@ -1,15 +1,9 @@
-"""The messages between the engine and its child, one JSON object each.
+"""The messages between the engine and its child, beside those of every resident child.
 
 | the engine sends | and receives |
 |---|---|
-| (nothing) | `ready`, once: everything is imported |
 | `load` | `loaded`, or `failed` |
 | `generate` | `progress` any number of times, then `made`, `cancelled` or `failed` |
-| `ping` | `pong`, at once, whatever else the child does |
-| `cancel` | nothing of its own; the generation ends at its next step |
-
-There is no message for unloading: the engine ends the child, which surely frees the GPU. The child ends too when the
-connection ends.
 """
 
 from __future__ import annotations
@@ -17,15 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from lorapod.errors import ErrorCode
-
-
-class Message(BaseModel):
-    """One message."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from lorapod.processes.resident.messages import (
+    Cancel,
+    Cancelled,
+    ChildReady,
+    Failed,
+    Message,
+    Ping,
+    Pong,
+)
 
 
 class Load(Message):
@@ -69,33 +65,8 @@ class Generate(Message):
     #: White where the image is changed.
     mask: Path | None = None
     strength: float | None = None
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
     folder: Path
-
-
-class Cancel(Message):
-    """End a generation early."""
-
-    kind: Literal["cancel"] = "cancel"
-    job: str
-
-
-class Ping(Message):
-    """Answer, if you are alive."""
-
-    kind: Literal["ping"] = "ping"
-
-
-class Pong(Message):
-    """The child is alive."""
-
-    kind: Literal["pong"] = "pong"
-
-
-class ChildReady(Message):
-    """Everything is imported."""
-
-    kind: Literal["ready"] = "ready"
 
 
 class Loaded(Message):
@@ -136,24 +107,6 @@ class Made(Message):
     job: str
     images: tuple[MadeImage, ...]
     warnings: tuple[str, ...]
-
-
-class Cancelled(Message):
-    """A generation was cancelled."""
-
-    kind: Literal["cancelled"] = "cancelled"
-    job: str
-
-
-class Failed(Message):
-    """A load or a generation failed."""
-
-    kind: Literal["failed"] = "failed"
-    code: ErrorCode
-    message: str
-    hint: str = ""
-    #: Whether the child cannot be used any more.
-    fatal: bool = False
 
 
 Request = Annotated[Load | Generate | Cancel | Ping, Field(discriminator="kind")]

@@ -4,6 +4,6 @@ from lorapod.engines.diffusers.child import quiet_libraries
 
 quiet_libraries()
 
-from lorapod.engines.diffusers.child import image_generator  # noqa: E402 - after what the libraries read when they are imported
+from lorapod.engines.diffusers.child import jobs  # noqa: E402 - after what the libraries read when they are imported
 
-__all__ = ["image_generator"]
+__all__ = ["jobs"]

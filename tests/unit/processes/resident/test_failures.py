@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import errno
 
-from lorapod.engines.diffusers.child.failures import failed
 from lorapod.errors import ErrorCode, InvalidInput
+from lorapod.processes.resident.messages import Failed
+from lorapod.processes.resident.serving import failed as failed_with_hint
+
+
+def failed(error: Exception) -> Failed:
+    return failed_with_hint(error, memory_hint="Ask for less.")
 
 
 def test_our_own_errors_pass_as_they_are() -> None:

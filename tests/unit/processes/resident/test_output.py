@@ -4,15 +4,15 @@ import logging
 
 import pytest
 
-from lorapod.engines.diffusers.resident import ChildOutput
 from lorapod.processes.log import Line
+from lorapod.processes.resident.child import ChildOutput
 from lorapod.testing.clock import FakeClock
 
 
 def test_lines_go_to_the_generation_that_runs_else_to_the_workers_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    output, lines = ChildOutput(FakeClock()), list[str]()
+    output, lines = ChildOutput(FakeClock(), "caption"), list[str]()
     with caplog.at_level(logging.INFO, "lorapod"):
         output.write(Line(text="before"))
         with output.into(lines.append):
@@ -26,7 +26,7 @@ def test_lines_go_to_the_generation_that_runs_else_to_the_workers_log(
 
 def test_bars_are_thinned_out() -> None:
     clock, lines = FakeClock(), list[str]()
-    output = ChildOutput(clock)
+    output = ChildOutput(clock, "caption")
     with output.into(lines.append):
         for percent in range(100):
             output.write(Line(text=f"{percent}%", repainted=True))

@@ -1,4 +1,4 @@
-"""The engine's side of one resident child: its start, its output, its end."""
+"""The worker's side of one resident child: its start, its output, its end."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
 
 import lorapod
 from lorapod.clock import Clock
-from lorapod.engines.diffusers.channel import Channel, ChannelClosed
-from lorapod.engines.diffusers.messages import ANSWERS, Answer, Message
 from lorapod.processes.child import Exit
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.log import REPAINT_INTERVAL_S, Line
 from lorapod.processes.pump import Pump, Waker
+from lorapod.processes.resident.channel import Channel, ChannelClosed
+from lorapod.processes.resident.messages import Message
 from lorapod.processes.starting import Starter
 
 logger = logging.getLogger(__name__)
+
+AnswerT = TypeVar("AnswerT")
 
 #: Between two looks at the child, and two calls of `tick`.
 TICK_S = 1.0
@@ -40,30 +46,43 @@ _NEVER_S = 1e9
 
 _LOOK_S = 0.05
 _PEER = struct.Struct("3i")
-_CHILD = "lorapod.engines.diffusers.child"
 
 
 class NotStarted(Exception):
     """The child ended, or did not connect."""
 
 
-class ResidentPipeline:
+@dataclass(frozen=True, kw_only=True)
+class ResidentSpec(Generic[AnswerT]):
+    """What a resident child runs."""
+
+    #: As messages to people and the log call it: `diffusers`.
+    title: str
+    #: The module that is run, as `python -m` takes it.
+    module: str
+    #: How its libraries are kept imported.
+    warm: WarmSpec
+    #: What it sends.
+    answers: TypeAdapter[AnswerT]
+
+
+class ResidentChild(Generic[AnswerT]):
     """One child process; its output is read, and its exit seen, by a thread of its own."""
 
     def __init__(
         self,
         starter: Starter,
-        warm: WarmSpec,
+        spec: ResidentSpec[AnswerT],
         environment: Mapping[str, str],
         *,
         write: Callable[[Line], None],
-        tick: Callable[[ResidentPipeline], None],
+        tick: Callable[[ResidentChild[AnswerT]], None],
     ) -> None:
         """Start it; `connect` comes next.
 
         Args:
             starter: starts it.
-            warm: how its libraries are kept imported.
+            spec: what it runs.
             environment: what it inherits.
             write: called with each line of its output.
             tick: called about once a second while it lives.
@@ -72,9 +91,10 @@ class ResidentPipeline:
             OSError: it could not be started.
         """
         self.environment = environment
+        self._spec = spec
         self._write = write
         self._tick = tick
-        self._channel: Channel[Answer] | None = None
+        self._channel: Channel[AnswerT] | None = None
         #: Set when it has exited and nothing of it is left.
         self.ended = threading.Event()
         self.exit: Exit | None = None
@@ -89,17 +109,24 @@ class ResidentPipeline:
             # In the abstract namespace: nothing to clean up, and no limit on a folder's depth.
             self._listener.bind(f"\0{name}")
             self._listener.listen()
-            spec = LaunchSpec(
-                argv=(sys.executable, "-m", _CHILD, name),
+            launch = LaunchSpec(
+                argv=(sys.executable, "-m", spec.module, name),
                 cwd=Path(lorapod.__file__).parent.parent,
             )
-            self._child = starter.start_child(spec, environment, warm=warm, fence_s=_NEVER_S)
+            self._child = starter.start_child(launch, environment, warm=spec.warm, fence_s=_NEVER_S)
         except BaseException:
             self._listener.close()
             self._waker.close()
             raise
-        self._thread = threading.Thread(target=self._keep, name=f"diffusers-{self._child.pid}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._keep, name=f"{spec.title}-{self._child.pid}", daemon=True
+        )
         self._thread.start()
+
+    @property
+    def title(self) -> str:
+        """As messages to people call it."""
+        return self._spec.title
 
     @property
     def pid(self) -> int:
@@ -121,7 +148,7 @@ class ResidentPipeline:
                     continue
                 if self._is_child(connection):
                     connection.settimeout(None)
-                    self._channel = Channel(connection, ANSWERS)
+                    self._channel = Channel(connection, self._spec.answers)
                     return
                 connection.close()
         finally:
@@ -136,7 +163,7 @@ class ResidentPipeline:
         """
         self._connected().send(message)
 
-    def receive(self, timeout_s: float) -> Answer | None:
+    def receive(self, timeout_s: float) -> AnswerT | None:
         """Return its next message; None if none came within `timeout_s`.
 
         Raises:
@@ -162,11 +189,11 @@ class ResidentPipeline:
         """End it, and wait until it is gone, and so the GPU's memory is free. The thread that speaks to it."""
         self.kill()
         if not self.ended.wait(EXIT_S):
-            logger.error("the diffusers process does not end", extra={"pid": self.pid})
+            logger.error("the %s process does not end", self._spec.title, extra={"pid": self.pid})
         if self._channel is not None:
             self._channel.close()
 
-    def _connected(self) -> Channel[Answer]:
+    def _connected(self) -> Channel[AnswerT]:
         if self._channel is None:
             raise ChannelClosed("it has not called back")
         return self._channel
@@ -188,7 +215,9 @@ class ResidentPipeline:
                     self._pass(pump)
             self.exit = self._child.reap()
         except Exception:
-            logger.exception("the diffusers process is not watched any more", extra={"pid": self.pid})
+            logger.exception(
+                "the %s process is not watched any more", self._spec.title, extra={"pid": self.pid}
+            )
             self._child.signal(signal.SIGKILL)
         finally:
             self._waker.close()
@@ -205,11 +234,12 @@ class ResidentPipeline:
 
 
 class ChildOutput:
-    """Passes the child's lines to the log of the generation that runs, else to the worker's log."""
+    """Passes the child's lines to the log of the process that uses it now, else to the worker's log."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Pass lines to the worker's log first."""
+    def __init__(self, clock: Clock, title: str) -> None:
+        """Pass lines to the worker's log first, as those of the `title` process."""
         self._clock = clock
+        self._title = title
         self._log: Callable[[str], None] | None = None
         self._repaint_due_s = 0.0
         self._lock = threading.Lock()
@@ -238,4 +268,4 @@ class ChildOutput:
             if self._log is not None:
                 self._log(text)
             else:
-                logger.info("the diffusers process says", extra={"line": text})
+                logger.info("the %s process says", self._title, extra={"line": text})

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from lorapod.engines.diffusers.messages import Message
+from lorapod.processes.resident.messages import Message
 
 #: Longest message; a request of RunPod's has at most 20 MB.
 MESSAGE_MAX_BYTES = 64_000_000

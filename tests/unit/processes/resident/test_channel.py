@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.engines.diffusers import channel as module
-from lorapod.engines.diffusers.channel import Channel, ChannelClosed
-from lorapod.engines.diffusers.messages import (
-    ANSWERS,
-    REQUESTS,
-    Answer,
-    Cancel,
-    ChildReady,
-    Generate,
-    Request,
-)
+from lorapod.engines.diffusers.messages import ANSWERS, REQUESTS, Answer, Generate, Request
+from lorapod.processes.resident import channel as module
+from lorapod.processes.resident.channel import Channel, ChannelClosed
+from lorapod.processes.resident.messages import Cancel, ChildReady
 
 SOON_S = 10.0
 
