@@ -14,16 +14,18 @@ from typing import Any, Self
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
+from lorapod.captioners.registry import CaptionerRegistry
+from lorapod.captioners.task import CaptionKind
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.datasets.looks.video_frames import VideoFrames
 from lorapod.datasets.looks.video_look import VideoProbe
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
 from lorapod.deletion.opening import DeletionParts
-from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
@@ -52,10 +54,9 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry.volume import VolumeMeter
-from lorapod.trainers.opening import open_trainers
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.trainers.training import TrainingKind
-from lorapod.worker_base import WorkerBase
+from lorapod.worker_base import Programs, WorkerBase
 
 logger = logging.getLogger(__name__)
 
@@ -84,21 +85,21 @@ class Worker:
         clock: Clock | None = None,
         trainers: TrainerRegistry | None = None,
         engines: EngineRegistry | None = None,
+        captioners: CaptionerRegistry | None = None,
     ) -> Self:
         """Build a worker from its settings: make the workspace's folders, start nothing.
 
-        `clock`, `trainers` and `engines` replace the machine's own, for tests.
+        `clock`, `trainers`, `engines` and `captioners` replace the machine's own, for tests.
 
         Raises:
             OSError: the workspace or the scratch folder cannot be written, or the state store refuses this worker.
             ValueError: `STATE_URL` is not a known form, or the settings for events cannot be used.
         """
         base = WorkerBase.open(settings, clock or SystemClock())
-        trainers = trainers or open_trainers(settings, base.workspace)
-        engines = engines or open_engines(settings, base.workspace, clock=base.clock, starter=base.starter)
+        programs = Programs.open(base, trainers=trainers, engines=engines, captioners=captioners)
         events = EventParts.open(settings, workspace=base.workspace, store=base.store, clock=base.clock)
         context = _process_context(base, events.emitter)
-        services = _services(base, trainers, engines, events, context)
+        services = _services(base, programs, events, context)
         return cls(
             services=services,
             router=Router(services),
@@ -156,6 +157,7 @@ class Worker:
         self.services.retention.close()
         self.services.processes.close(deadline.reserving(LAST_EVENTS_S))
         self.services.engines.close()
+        self.services.captioners.close()
         self.emitter.close(deadline)
         self.services.mirrors.close(deadline)
         if self.context.console is not None:
@@ -188,13 +190,7 @@ def _process_context(base: WorkerBase, emitter: EventEmitter) -> ProcessContext:
     )
 
 
-def _services(
-    base: WorkerBase,
-    trainers: TrainerRegistry,
-    engines: EngineRegistry,
-    events: EventParts,
-    context: ProcessContext,
-) -> Services:
+def _services(base: WorkerBase, programs: Programs, events: EventParts, context: ProcessContext) -> Services:
     settings, workspace, clock = base.settings, base.workspace, base.clock
     mirrors = base.open_mirrors()
 
@@ -208,9 +204,9 @@ def _services(
     digests = DigestBook(workspace=workspace)
     kinds = _kinds(
         base,
-        trainers=trainers,
-        engines=engines,
+        programs,
         context=context,
+        users=users,
         fetcher=fetcher,
         mirrors=mirrors,
         digests=digests,
@@ -236,8 +232,9 @@ def _services(
         scratch=base.scratch.path,
         redactor=base.redactor,
         processes=processes,
-        trainers=trainers,
-        engines=engines,
+        trainers=programs.trainers,
+        engines=programs.engines,
+        captioners=programs.captioners,
         datasets=DatasetLibrary(workspace=workspace, settings=settings, find_reader=users.reader_of),
         remote_datasets=fetcher,
         digests=digests,
@@ -264,10 +261,10 @@ def _services(
 
 def _kinds(
     base: WorkerBase,
+    programs: Programs,
     *,
-    trainers: TrainerRegistry,
-    engines: EngineRegistry,
     context: ProcessContext,
+    users: FolderUsers,
     fetcher: DatasetFetcher,
     mirrors: Mirrors,
     digests: DigestBook,
@@ -275,7 +272,7 @@ def _kinds(
     """Return the types of processes that a worker runs."""
     settings, workspace = base.settings, base.workspace
     trainings = TrainingKind(
-        trainers,
+        programs.trainers,
         context,
         scratch=settings.scratch_root,
         datasets=RemoteDatasetProvider(fetcher, workspace),
@@ -286,7 +283,15 @@ def _kinds(
     )
     downloads = DownloadKind(
         ModelDownloads(workspace=workspace, settings=settings, digests=digests),
-        engines.downloads,
+        programs.engines.downloads,
         on_download=partial(link_and_log, settings, workspace),
     )
-    return [trainings, generations, downloads]
+    captionings = CaptionKind(
+        captioners=programs.captioners,
+        workspace=workspace,
+        scratch=base.scratch.path,
+        find_user=users.reader_of,
+        frames=VideoFrames.find(settings.ai_toolkit_python),
+        may_run=lambda: settings.allow_cpu or bool(base.telemetry.gpu_indices()),
+    )
+    return [trainings, generations, downloads, captionings]

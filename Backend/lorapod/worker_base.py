@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from lorapod.captioners.opening import open_captioners
+from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
+from lorapod.engines.opening import open_engines
+from lorapod.engines.registry import EngineRegistry
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.open import open_store
 from lorapod.processes.store.port import StateStore
@@ -16,6 +20,8 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import MIRROR_RETRIES_S, Mirrors
 from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
+from lorapod.trainers.opening import open_trainers
+from lorapod.trainers.registry import TrainerRegistry
 from lorapod.workspace import Workspace
 
 
@@ -75,4 +81,31 @@ class WorkerBase:
             open_target=ObjectStores(settings=hasty, workspace=workspace, redactor=self.redactor).open,
             default=settings.upload_targets,
             has_ended=has_ended,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """The programs that do the work of processes."""
+
+    trainers: TrainerRegistry
+    engines: EngineRegistry
+    captioners: CaptionerRegistry
+
+    @classmethod
+    def open(
+        cls,
+        base: WorkerBase,
+        *,
+        trainers: TrainerRegistry | None,
+        engines: EngineRegistry | None,
+        captioners: CaptionerRegistry | None,
+    ) -> Self:
+        """Use those that are given, and the machine's own for the others; start none."""
+        settings, workspace = base.settings, base.workspace
+        return cls(
+            trainers=trainers or open_trainers(settings, workspace),
+            engines=engines or open_engines(settings, workspace, clock=base.clock, starter=base.starter),
+            captioners=captioners
+            or open_captioners(settings, workspace, clock=base.clock, starter=base.starter),
         )

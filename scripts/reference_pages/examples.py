@@ -34,6 +34,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "dataset_config": {"bucket_name": "training-datasets", "folder_path": "my-cat"},
             "upload_config": {"bucket_name": "training-outputs", "folder_path": "training-session-123456"},
         },
+        "caption_dataset": {"training_name": "my-cat", "style": "natural", "trigger_word": "ohwx cat"},
         "delete": {"process_id": "train_0123456789ab", "keep": "final", "dry_run": True},
         "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
         "processes": {"status": "running", "limit": 20},

@@ -108,7 +108,7 @@ class _OneThread(TemplatePool):
 
 
 @cache
-def _pool() -> TemplatePool:
+def shared_pool() -> TemplatePool:
     """One for all tests: the imports take seconds."""
     pool = _OneThread()
     atexit.register(pool.close)
@@ -123,7 +123,7 @@ def _diffusers(root: Path) -> Iterator[Engine]:
         settings=Settings(workspace_path=root, hf_hub_offline=True),
         workspace=workspace,
         clock=SystemClock(),
-        starter=_pool(),
+        starter=shared_pool(),
     )
     yield engine
     engine.close()

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from lorapod.actions import (
     bulk_download,
     cancel,
+    caption_dataset,
     control_request,
     dataset,
     datasets,
@@ -74,6 +75,7 @@ ACTIONS: ActionTable = MappingProxyType(
             datasets.ACTION,
             dataset.ACTION,
             edit_dataset.ACTION,
+            caption_dataset.ACTION,
             delete.ACTION,
             disk_usage.ACTION,
         )

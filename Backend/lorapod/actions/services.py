@@ -17,6 +17,7 @@ from lorapod.actions.generate import Generations
 from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import TrainingStarts
+from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
 from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
@@ -57,6 +58,7 @@ class Services:
     processes: RealProcessManager
     trainers: TrainerRegistry
     engines: EngineRegistry
+    captioners: CaptionerRegistry
     datasets: DatasetLibrary
     remote_datasets: DatasetFetcher
     digests: DigestBook

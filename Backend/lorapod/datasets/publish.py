@@ -76,7 +76,7 @@ def refuse_if_read(folder: Path, find_reader: FindReader) -> None:
     """
     if folder.is_dir() and (reader := find_reader(folder, None)) is not None:
         raise Conflict(
-            f"The dataset {folder.name!r} cannot be replaced: {reader} is training on it.",
+            f"The dataset {folder.name!r} cannot be replaced: the process {reader} uses it.",
             hint=f"Wait until {reader} has ended or cancel it, or upload to another training_name.",
         )
 

@@ -24,10 +24,10 @@ class FolderUsers:
         self._live = live
 
     def reader_of(self, folder: Path, other_than: str | None = None) -> str | None:
-        """Return the id of a live training that reads the dataset in `folder`, or None.
+        """Return the id of a live process that needs the dataset in `folder` to stay as it is, or None.
 
         A training reads its dataset from the moment it is accepted, since the dataset is checked then; one that
-        fetches its dataset first, once that is fetched.
+        fetches its dataset first, once that is fetched. A captioning changes it, also from that moment.
 
         Args:
             folder: absolute path.
@@ -37,9 +37,25 @@ class FolderUsers:
             OSError: the state store cannot be read.
         """
         for record in self._live():
-            if record.training is None or record.process_id == other_than:
+            if record.process_id == other_than:
                 continue
-            if any(self._overlap(path, folder) for path in self._read(record)):
+            if record.training is None:
+                used = self._resolved(record.task.dataset if record.task is not None else None)
+            else:
+                used = self._read(record)
+            if any(self._overlap(path, folder) for path in used):
+                return record.process_id
+        return None
+
+    def writer_of(self, folder: Path) -> str | None:
+        """Return the id of a live process that changes the dataset in `folder`, or None.
+
+        Raises:
+            OSError: the state store cannot be read.
+        """
+        for record in self._live():
+            changed = self._resolved(record.task.dataset if record.task is not None else None)
+            if any(self._overlap(path, folder) for path in changed):
                 return record.process_id
         return None
 

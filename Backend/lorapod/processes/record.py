@@ -47,6 +47,8 @@ class TaskDetails:
     outcome: Mapping[str, Any] = field(default_factory=dict)
     #: Whether it can be resumed without anything that it wrote.
     restartable: bool = False
+    #: The folder of the dataset that it changes, relative to the workspace; None: it changes none.
+    dataset: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

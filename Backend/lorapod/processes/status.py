@@ -50,6 +50,8 @@ class Phase(StrEnum):
     TRAINING = "training"
     #: An engine generates images or videos.
     GENERATING = "generating"
+    #: A model writes captions.
+    CAPTIONING = "captioning"
     SAVING = "saving"
 
 

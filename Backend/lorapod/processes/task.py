@@ -67,6 +67,17 @@ class TaskRun:
                 self._run.ledger.move(ProcessStatus.STOPPING)
             return True
 
+    def started(self) -> None:
+        """Report that the work begins, for events."""
+        with self._lock:
+            self._run.started()
+
+    def keep_outcome(self, outcome: Mapping[str, Any]) -> None:
+        """Put what the task has left so far into the record, where it stays however the task ends."""
+        masked = self._run.context.redactor.record(outcome)
+        with self._lock:
+            self._run.ledger.change(self._run.record.with_outcome(masked))
+
     def progress(self, progress: Progress, phase: Phase | None = None) -> None:
         """Report its progress."""
         text = self._run.context.redactor.text

@@ -91,5 +91,13 @@ class EngineSettings(BaseSettings):
     )
     engine_idle_s: PositiveFloat = Field(
         default=300.0,
-        description="Seconds without a generation after which an engine releases the GPU's memory.",
+        description="Seconds without a generation or a captioning after which a model that stayed loaded releases the GPU's "
+        "memory.",
+    )
+    caption_model: str = Field(
+        default="Qwen/Qwen3-VL-4B-Instruct",
+        description="Model of `caption_dataset` if a request names none: a folder in the workspace, or a Hub id.",
+    )
+    caption_timeout_s: PositiveFloat = Field(
+        default=300.0, description="Seconds that the captions of a request may take on average, per image."
     )

@@ -145,7 +145,7 @@ class EditStore:
                 )
         elif (reader := self._find_reader(folder, None)) is not None:
             raise Conflict(
-                f"The dataset {folder.name!r} cannot be edited: {reader} is training on it.",
+                f"The dataset {folder.name!r} cannot be edited: the process {reader} uses it.",
                 hint=f"Wait until {reader} has ended, or edit a copy: `copy`.",
             )
 

@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.gallery.captions import CaptionStatistics, caption_statistics
 from lorapod.datasets.gallery.flags import DatasetProblem, FlagBook, caption_texts
 from lorapod.datasets.gallery.index import FOLDER, GalleryIndex
 from lorapod.datasets.gallery.traits import decode
-from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOutCode
+from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind
 from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.look import look_into
 from lorapod.datasets.looks.video_look import VideoLook, VideoProbe
 from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.reading import DatasetReading
+from lorapod.datasets.usual_captions import read_usual_captions
 from lorapod.errors import WorkerError
 from lorapod.workspace import Workspace
 
@@ -136,16 +137,7 @@ class Gallery:
 
     def _read(self, folder: Path, caption_ext: str | None) -> DatasetReading:
         reader = DatasetReader(self._workspace.root)
-        entry = DatasetEntry(folder=folder)
-        if caption_ext is not None:
-            return reader.read(replace(entry, caption_ext=f".{caption_ext.lstrip('.')}"))
-        reading = reader.read(entry)
-        unread = [file.name for file in reading.left_out if file.code is LeftOutCode.CAPTION_NOT_READ]
-        if reading.caption_files or not unread:
-            return reading
-        # No caption has the usual suffix: show those that there are, in the suffix that most of them have.
-        (suffix, _), *_ = Counter(PurePosixPath(name).suffix for name in unread).most_common()
-        return reader.read(replace(entry, caption_ext=suffix))
+        return read_usual_captions(reader, DatasetEntry(folder=folder), caption_ext)
 
     def _index_folder(self, folder: Path) -> Path:
         top = self._workspace.training_data

@@ -1,0 +1,150 @@
+"""One captioning while it runs: writes captions, counts images, reports how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lorapod.captioners.ledger import CaptionLedger
+from lorapod.captioners.order import CaptionOrder, Overwrite
+from lorapod.captioners.selection import Selection
+from lorapod.captioners.writing import clean_caption, write_caption
+from lorapod.datasets.captions import with_trigger
+from lorapod.errors import UpstreamError
+from lorapod.processes.launch import ChildExit, LaunchSpec
+from lorapod.processes.progress import Progress
+from lorapod.processes.status import Phase
+from lorapod.processes.task import TaskRun
+
+#: Failures that the outcome names; a dataset may have thousands.
+_NAMED_MAX = 100
+
+#: Images that the model may fail on before any has a caption: then it would fail on all.
+_MODEL_FAILURES_MAX = 3
+
+
+class CaptioningRun:
+    """A task's run, as a captioner sees it: a `lorapod.captioners.port.CaptionRun`."""
+
+    def __init__(
+        self, run: TaskRun, order: CaptionOrder, selection: Selection, ledger: CaptionLedger
+    ) -> None:
+        """Write captions for the images of `selection`; note each in `ledger`, which is open."""
+        self.slot = run.slot
+        self.environment = run.environment
+        self._run = run
+        self._order = order
+        self._ledger = ledger
+        self._paths = {item.name: selection.caption_path(item) for item in selection.items}
+        self._captioned = selection.done
+        self._skipped = selection.skipped
+        self._failed = 0
+        self._failures: list[dict[str, str]] = []
+        self._model_error: str | None = None
+        self._model_failures = 0
+        self._total = selection.done + len(selection.items)
+        self._new = 0
+        self._began_s: float | None = None
+        #: Images that were done then.
+        self._before = 0
+        self._detail: str | None = None
+
+    @property
+    def outcome(self) -> Mapping[str, Any]:
+        """What the process has done so far, as its record shows it at the end."""
+        more = {"failed_count": self._failed} if self._failed > len(self._failures) else {}
+        return {
+            "captioned": self._captioned,
+            "skipped": self._skipped,
+            "failed": list(self._failures),
+            **more,
+        }
+
+    def stopped(self) -> bool:
+        """Return whether to end early."""
+        return self._run.stopped()
+
+    def report(self, detail: str, phase: Phase | None = None) -> None:
+        """Report what it does now."""
+        self._detail = detail
+        self._show(phase)
+
+    def captioned(self, name: str, text: str) -> None:
+        """Write the caption of one image."""
+        caption = clean_caption(text)
+        if not caption:
+            self.failed(name, "The model answered without a text.", by_model=True)
+            return
+        if self._order.trigger_word:
+            caption = with_trigger(caption, self._order.trigger_word)
+        overwrite = self._order.overwrite is Overwrite.ALL
+        if write_caption(self._paths[name], caption, overwrite=overwrite):
+            self._ledger.add(name)
+            self._captioned += 1
+            self._new += 1
+        else:
+            self._run.note(f"{name} has got a caption meanwhile, which stays")
+            self._skipped += 1
+            self._total -= 1
+        self._advance()
+
+    def failed(self, name: str, error: str, *, by_model: bool = False) -> None:
+        """Note that one image gets no caption."""
+        self._run.note(f"{name}: {error}")
+        self._failed += 1
+        if len(self._failures) < _NAMED_MAX:
+            self._failures.append({"name": name, "error": error})
+        if by_model:
+            self._model_error = self._model_error or error
+            self._model_failures += 1
+            if self._model_failures >= _MODEL_FAILURES_MAX:
+                self.check()
+        self._advance()
+
+    def check(self) -> None:
+        """Return if the model has written a caption, or has not failed.
+
+        Raises:
+            WorkerError: it has failed on images, and written nothing.
+        """
+        if self._model_error is not None and not self._new:
+            raise UpstreamError(
+                f"The model has captioned no image. {self._model_error}",
+                hint="Take another model or prompt; the log has the details.",
+            )
+
+    def log(self, text: str) -> None:
+        """Write one line to the process's log."""
+        self._run.log(text)
+
+    def run_child(self, spec: LaunchSpec, on_line: Callable[[str], None]) -> ChildExit:
+        """Run a child to its end."""
+        return self._run.run_child(spec, on_line)
+
+    def _advance(self) -> None:
+        if self._began_s is None:
+            # The model was loaded before that.
+            self._began_s = time.monotonic()
+            self._before = self._captioned + self._failed
+        self._detail = None
+        self._show(Phase.CAPTIONING)
+
+    def _show(self, phase: Phase | None) -> None:
+        done = self._captioned + self._failed
+        self._run.progress(
+            Progress(
+                image=done,
+                total_images=self._total,
+                told_percent=100.0 * done / self._total if self._total else 100.0,
+                eta_s=self._eta_s(done),
+                detail=self._detail,
+            ),
+            phase,
+        )
+
+    def _eta_s(self, done: int) -> float | None:
+        if self._began_s is None or done <= self._before:
+            return None
+        rate_s = (time.monotonic() - self._began_s) / (done - self._before)
+        return round(rate_s * (self._total - done), 1)

@@ -1,0 +1,94 @@
+"""Which images of a dataset get a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.captioners.order import CaptionOrder, Overwrite
+from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import DatasetItem
+from lorapod.datasets.partners import stem_of
+from lorapod.datasets.reader import DatasetReader
+from lorapod.datasets.reading import DatasetReading
+from lorapod.datasets.usual_captions import read_usual_captions
+from lorapod.errors import NotFound
+
+#: Names that an error lists.
+_LISTED = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is captioned."""
+
+    items: Sequence[DatasetItem]
+    #: Images that have a caption already, which stays.
+    skipped: int
+    #: Images that an earlier run of the same process has captioned.
+    done: int
+    caption_ext: str
+
+    def caption_path(self, item: DatasetItem) -> Path:
+        """Return where the caption of an item goes."""
+        return item.path.parent / f"{Path(stem_of(item.name)).name}{self.caption_ext}"
+
+
+def select(folder: Path, root: Path, order: CaptionOrder, *, captioned: Collection[str] = ()) -> Selection:
+    """Read a dataset, and choose the images that get a caption.
+
+    Args:
+        folder: the dataset.
+        root: of the workspace.
+        order: which images.
+        captioned: names of images that an earlier run has captioned.
+
+    Raises:
+        NotFound: a name is not in the dataset, or the dataset has no images.
+        OSError: the folder cannot be read.
+    """
+    reading = read_usual_captions(DatasetReader(root), DatasetEntry(folder=folder), order.caption_ext)
+    chosen = _named(reading, order.limit_names)
+    if not chosen:
+        raise NotFound(f"The dataset {folder.name!r} has no images.", hint="Upload some first.")
+    items, skipped, done = [], 0, 0
+    taken: set[str] = set()
+    for item in chosen:
+        if item.name in captioned and _has_text(item):
+            done += 1
+        elif order.overwrite is Overwrite.MISSING and _has_text(item):
+            skipped += 1
+        elif (stem := stem_of(item.name)) in taken:
+            skipped += 1  # another image has the same caption file
+        else:
+            taken.add(stem)
+            items.append(item)
+    return Selection(items=items, skipped=skipped, done=done, caption_ext=reading.entry.caption_ext)
+
+
+def _named(reading: DatasetReading, names: Sequence[str] | None) -> Sequence[DatasetItem]:
+    if names is None:
+        return list(reading.items)
+    known = {item.name: item for item in reading.items}
+    if missing := sorted({name for name in names if name not in known}):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise NotFound(
+            f"limit_names: {missing[0][:200]!r}{more} is not in the dataset.",
+            hint="`dataset` lists the names.",
+            details=[
+                {"field": "limit_names", "error": f"{name[:200]} is not in the dataset"}
+                for name in missing[:_LISTED]
+            ],
+        )
+    wanted = frozenset(names)
+    return [item for item in reading.items if item.name in wanted]
+
+
+def _has_text(item: DatasetItem) -> bool:
+    """Return whether a caption is there; one that cannot be read is a person's, too."""
+    if item.listed_caption is not None:
+        return bool(item.listed_caption.strip())
+    if item.caption_file is None:
+        return False
+    return bool(item.caption_file.path.read_bytes().strip()) if item.caption_file.path.exists() else False

@@ -1,0 +1,173 @@
+"""Captionings as processes: a captioner's work in its supervisor's thread, while it holds a GPU."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lorapod.captioners.ledger import NAME, CaptionLedger
+from lorapod.captioners.order import CaptionOrder
+from lorapod.captioners.port import Captioner, CaptionImage, CaptioningStopped, CaptionRequest
+from lorapod.captioners.progress import CaptioningRun
+from lorapod.captioners.prompts import FILENAME, usual_prompt, usual_style, with_trigger_word
+from lorapod.captioners.registry import CaptionerRegistry
+from lorapod.captioners.selection import Selection, select
+from lorapod.datasets.item import DatasetItem, ItemKind
+from lorapod.datasets.looks.video_frames import FramesMissing, VideoFrames
+from lorapod.datasets.publish import FindReader
+from lorapod.errors import Conflict, GpuUnavailable, NotFound
+from lorapod.processes.order import Order, TaskOrder
+from lorapod.processes.record import ProcessRecord, TaskDetails
+from lorapod.processes.requests import Capability
+from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
+from lorapod.processes.work import Plan
+from lorapod.workspace import Workspace
+
+#: Frames that stand for a video.
+FRAMES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionKind:
+    """Processes of type `caption`; their order's input is a `CaptionOrder`."""
+
+    captioners: CaptionerRegistry
+    workspace: Workspace
+    #: A folder on local disk.
+    scratch: Path
+    #: Finds the process that uses a dataset.
+    find_user: FindReader
+    #: Takes frames out of videos; None: nothing here opens videos.
+    frames: VideoFrames | None
+    #: Whether a captioner that needs a GPU may run: there is one, or the operator allows the processor.
+    may_run: Callable[[], bool]
+
+    name = "caption"
+    resumable = True
+    not_resumable = ""
+
+    @property
+    def order_type(self) -> type[Order]:
+        """Orders of tasks."""
+        return TaskOrder
+
+    def plan(self, process_id: str, order: TaskOrder, live: object = None) -> Plan:
+        """Choose the captioner and the images.
+
+        Raises:
+            WorkerError: what is refused.
+            OSError: the dataset cannot be read.
+        """
+        del live
+        wanted = CaptionOrder.of(order.input)
+        captioner = self.captioners.choose(wanted.captioner)
+        request = self._request(wanted, process_id)
+        warnings = list(captioner.prepare(request))
+        if captioner.needs_gpu and not self.may_run():
+            raise GpuUnavailable(
+                f"{captioner.name} captions on a GPU, and this worker has none.",
+                hint="Choose a GPU type for the endpoint, or set ALLOW_CPU.",
+            )
+        folder = self._folder(wanted)
+        self._check_free(folder, process_id)
+        selection = self._select(wanted, folder, process_id)
+        return Plan(
+            work=TaskWork(
+                partial(self._caption, wanted, request, captioner),
+                needs_slot=bool(selection.items),
+                resident=captioner,
+                secrets=order.secrets,
+                clean_up=partial(shutil.rmtree, request.scratch, ignore_errors=True),
+            ),
+            name=folder.name,
+            task=TaskDetails(engine=captioner.name, restartable=True, dataset=wanted.path),
+            warnings=warnings,
+        )
+
+    def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:
+        """Return none: a captioning takes no control requests."""
+        del record
+        return frozenset()
+
+    def _request(self, wanted: CaptionOrder, process_id: str) -> CaptionRequest:
+        style = wanted.style or usual_style(wanted.arch)
+        prompt = wanted.prompt or usual_prompt(style, wanted.arch, trigger_word=wanted.trigger_word)
+        return CaptionRequest(
+            process_id=process_id,
+            model=wanted.model,
+            style=style,
+            prompt=with_trigger_word(prompt, wanted.trigger_word),
+            own_prompt=wanted.prompt is not None,
+            max_new_tokens=wanted.max_new_tokens,
+            batch_size=wanted.batch_size,
+            scratch=self.scratch / process_id,
+        )
+
+    def _folder(self, wanted: CaptionOrder) -> Path:
+        folder = self.workspace.safe_path(wanted.path)
+        if not folder.is_dir():
+            raise NotFound(f"The dataset {wanted.path!r} is gone.", hint="`datasets` lists what there is.")
+        return folder
+
+    def _check_free(self, folder: Path, process_id: str) -> None:
+        if (user := self.find_user(folder, process_id)) is not None:
+            raise Conflict(
+                f"The dataset {folder.name!r} cannot be captioned: the process {user} uses it.",
+                hint=f"Wait until {user} has ended, or cancel it.",
+            )
+
+    def _select(self, wanted: CaptionOrder, folder: Path, process_id: str) -> Selection:
+        ledger = CaptionLedger(self.workspace.process_folder(process_id) / NAME)
+        return select(folder, self.workspace.root, wanted, captioned=ledger.names)
+
+    def _caption(
+        self, wanted: CaptionOrder, request: CaptionRequest, captioner: Captioner, run: TaskRun
+    ) -> Mapping[str, Any]:
+        folder = self._folder(wanted)
+        self._check_free(folder, run.process_id)
+        with CaptionLedger(self.workspace.process_folder(run.process_id) / NAME) as ledger:
+            selection = select(folder, self.workspace.root, wanted, captioned=ledger.names)
+            run.started()
+            at_work = CaptioningRun(run, wanted, selection, ledger)
+            run.note(
+                f"captioning {len(selection.items)} of {folder.name}'s images with {captioner.name}; "
+                f"{selection.skipped} have a caption, {selection.done} were captioned before"
+            )
+            at_work.report("starting")
+            try:
+                if selection.items:
+                    request.scratch.mkdir(parents=True, exist_ok=True)
+                    captioner.caption(request, self._images(request, selection, at_work), at_work)
+                    at_work.check()
+            except CaptioningStopped:
+                raise TaskStopped from None
+            finally:
+                # However it ends: what it has written stays, and its caller learns how much that is.
+                run.keep_outcome(at_work.outcome)
+        return at_work.outcome
+
+    def _images(
+        self, request: CaptionRequest, selection: Selection, run: CaptioningRun
+    ) -> Iterator[CaptionImage]:
+        """Yield the images; take the frames out of a video when its turn comes."""
+        for number, item in enumerate(selection.items):
+            try:
+                pictures = self._pictures(item, request.scratch / "frames" / f"{number:06d}")
+            except FramesMissing as error:
+                run.failed(item.name, str(error))
+                continue
+            name = PurePosixPath(item.name).stem
+            yield CaptionImage(
+                name=item.name, pictures=pictures, prompt=request.prompt.replace(FILENAME, name)
+            )
+
+    def _pictures(self, item: DatasetItem, folder: Path) -> list[Path]:
+        if item.kind is not ItemKind.VIDEO:
+            return [item.path]
+        if self.frames is None:
+            raise FramesMissing("This worker cannot open videos: it has neither PyAV nor ffmpeg.")
+        return self.frames.take(item.path, folder, count=FRAMES)

@@ -1,0 +1,77 @@
+"""Captions on their way to the dataset: one file at a time, whole or not at all, never over a person's own by accident."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from pathlib import Path
+
+from lorapod.atomic import sync_folder, write_atomically
+from lorapod.datasets.captions import CAPTION_MAX_BYTES
+
+#: What models think aloud before they answer.
+_THOUGHT = "</think>"
+_QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"))
+#: What a file system answers that has no second names for a file.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+
+
+def clean_caption(text: str) -> str:
+    """Return what a model answered as one line of text, without what is not the caption; empty if nothing is left."""
+    answer = text.rpartition(_THOUGHT)[2].replace("\0", "")
+    line = re.sub(r"\s+", " ", answer).strip()
+    for before, after in _QUOTES:
+        if len(line) > 1 and line.startswith(before) and line.endswith(after):
+            line = line[1:-1].strip()
+    return line.encode("utf-8", errors="replace")[:CAPTION_MAX_BYTES].decode(errors="ignore")
+
+
+def write_caption(path: Path, text: str, *, overwrite: bool) -> bool:
+    """Write a caption; return False if there is one already that is not to be replaced.
+
+    An empty caption is none. The check and the writing are one step: a caption that appears meanwhile is kept.
+
+    Raises:
+        OSError: the disk failed; the file is as it was.
+    """
+    if overwrite or _is_empty(path):
+        write_atomically(path, text.encode())
+        return True
+    if path.exists():
+        return False
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if not _give_name(temporary, path):
+            return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def _give_name(temporary: Path, path: Path) -> bool:
+    """Give a file its name, if that is free."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            return False
+        temporary.replace(path)
+    return True
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.read_bytes().strip()
+    except FileNotFoundError:
+        return False
