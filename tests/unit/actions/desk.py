@@ -16,9 +16,11 @@ from tests.unit.models.model_files import put_model
 from lorapod.actions.action import ActionTable, RunPodJob
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.router import Router
+from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.deletion import trash
 from lorapod.engines.registry import EngineRegistry
 from lorapod.settings import Settings
+from lorapod.testing.captioner import FakeCaptioner
 from lorapod.testing.engine import FakeEngine
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.port import Trainer, TrainingPlan, TrainingRequest
@@ -72,6 +74,7 @@ class Desk:
             ),
             trainers=TrainerRegistry(trainers or [QuickTrainer()]),
             engines=EngineRegistry([self.engine]),
+            captioners=CaptionerRegistry([FakeCaptioner()]),
         )
         self.worker.start()
         self._runner = runner
@@ -112,6 +115,7 @@ class Desk:
         assert uploaded.get("images") == 1, uploaded
         dataset = {"training_name": "pictures"}
         self.ask(type="upload_training_data", training_name="spare", files=files)
+        self.ask(type="upload_training_data", training_name="captioned", files=files)
         trained = self.ask(type="train", preset="sd15", name="cat", dataset=dataset, wait=True)
         assert trained.get("status") == "completed", trained
         process = {"process_id": trained["process_id"]}
@@ -137,6 +141,7 @@ class Desk:
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
             "dataset": {"training_name": "pictures"},
             "edit_dataset": {"training_name": "pictures", "captions": {"a.png": "a cat"}, "dry_run": True},
+            "caption_dataset": {"training_name": "captioned", "wait": True},
             "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},
