@@ -57,6 +57,9 @@ class UploadResult(Result):
     path: RelativePath = Field(description="The dataset's folder.")
     files: list[StoredFile] = Field(description="The files that were stored; those of an archive one by one.")
     images: int = Field(description="Images in the dataset.")
+    videos: int = Field(
+        default=0, description="Videos in the dataset; they are trained on if the config has `num_frames`."
+    )
     captions: int = Field(description="Captions in the dataset.")
     images_without_caption: list[str] = Field(description="Images of the dataset without a caption.")
     total_bytes: int = Field(description="Size of the dataset.")
@@ -97,6 +100,7 @@ async def upload_training_data(
         path=workspace.relative(summary.path),
         files=list(receipt.files),
         images=summary.images,
+        videos=summary.videos,
         captions=summary.captions,
         images_without_caption=list(summary.images_without_caption),
         total_bytes=summary.total_bytes,

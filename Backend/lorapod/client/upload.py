@@ -59,6 +59,7 @@ class UploadedDataset:
     skipped: Sequence[str]
     #: Images that were converted on the worker: `{name, what}` each.
     fixed: Sequence[dict[str, Any]] = ()
+    videos: int = 0
     #: What the person should know of the dataset, a sentence each.
     warnings: Sequence[str] = ()
 
@@ -102,6 +103,7 @@ def upload_dataset(
         training_name=answer["training_name"],
         path=answer["path"],
         images=answer["images"],
+        videos=answer.get("videos", 0),
         captions=answer["captions"],
         images_without_caption=tuple(answer.get("images_without_caption", ())),
         total_bytes=answer["total_bytes"],

@@ -77,6 +77,7 @@ def dataset_view(summary: DatasetSummary, workspace: Workspace) -> DatasetView:
     return DatasetView(
         path=workspace.relative(summary.path),
         images=summary.images,
+        videos=summary.videos,
         captions=summary.captions,
         warnings=list(summary.warnings),
         fixed=list(summary.fixed),

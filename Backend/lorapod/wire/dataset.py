@@ -140,6 +140,9 @@ class DatasetView(Result):
     images: int | None = Field(
         default=None, description="Images that the trainer learns from; unknown before they are fetched."
     )
+    videos: int | None = Field(
+        default=None, description="Videos that the trainer learns from; unknown before they are fetched."
+    )
     captions: int | None = Field(
         default=None, description="Captions that the trainer reads; unknown before they are fetched."
     )

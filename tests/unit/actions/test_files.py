@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.unit.datasets.library_bench import picture
+from tests.unit.datasets.library_bench import MP4_HEAD, picture
 from tests.unit.datasets.test_fix import clear_png
 
 from lorapod.actions.action import RunPodJob
@@ -330,3 +330,12 @@ async def test_loras_are_told_by_their_headers(bench: Bench) -> None:
     assert "process_id" not in models[0]
     assert len((await bench.ask("lora", process_id=PROCESS_ID))["models"]) == 1
     assert (await bench.ask("lora", process_id="train_ffffffffffff"))["code"] == "not_found"
+
+
+async def test_clips_are_counted(bench: Bench) -> None:
+    files = [
+        {"filename": "a.mp4", "content": base64.b64encode(MP4_HEAD + bytes(200)).decode()},
+        {"filename": "a.txt", "content": "YQ=="},
+    ]
+    answer = await bench.ask("upload_training_data", training_name="clips", files=files)
+    assert (answer["images"], answer["videos"], answer["captions"]) == (0, 1, 1)

@@ -59,7 +59,8 @@ def upload(
         for fixed in dataset.fixed:
             session.screen.line(f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}")
         session.screen.line(
-            f"{dataset.training_name}: {dataset.images} images, {dataset.captions} captions, "
+            f"{dataset.training_name}: {dataset.images} images, "
+            f"{f'{dataset.videos} videos, ' if dataset.videos else ''}{dataset.captions} captions, "
             f"{len(dataset.images_without_caption)} images without one, {size(dataset.total_bytes)}"
         )
         if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
