@@ -73,7 +73,7 @@ class Outcome:
         for source, name in self.renamed.items():
             if unicodedata.normalize("NFC", source.replace("\\", "/")) in {plain, f"all.zip/{plain}"}:
                 return name
-        return PurePosixPath(plain).name
+        return plain if plain in self.visible else PurePosixPath(plain).name
 
     def _is_named(self, file: InputFile) -> bool:
         name = PurePosixPath(file.path).name
