@@ -13,7 +13,9 @@ LONGEST_MESSAGE = 300
 
 _ERROR_LINE = re.compile(r"^Error running job: (?P<message>.*)")
 _EXCEPTION = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt)\b")
-_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line \d+, in ')
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line \d+, in (?P<function>\w+)')
+#: What the loading of a model ends with if a part of it is missing.
+_MISSING_PART = re.compile(r"^(?:AttributeError: 'NoneType' object has no attribute|KeyError: )")
 #: How the lines of a traceback begin that show source code.
 _SOURCE = ('  File "', "    ")
 #: Files that only read the config, or make something by a name that the config gives.
@@ -187,7 +189,7 @@ KNOWN_FAILURES = (
     _known(
         r"(Pipeline .{1,80} expected .{1,80} were passed|Error\(s\) in loading state_dict for \w+"
         r"|Cannot load .{1,120} because .{1,80} expected shape|does not appear to have a file named \S+"
-        r"|size mismatch for \S+)",
+        r"|size mismatch for \S+|it looks like \S+ is not the path to a directory containing a file named \S+)",
         ErrorCode.INVALID_INPUT,
         "The model is not of the architecture that model.arch names: {0}",
         "Set model.arch to the model's own architecture.",
@@ -247,16 +249,26 @@ def known_failure(lines: Sequence[str]) -> Failure | None:
 
 
 def _refused_config(lines: Sequence[str]) -> Failure | None:
-    """Return the failure of a traceback that ends where AI Toolkit reads its config."""
-    frames = [match["file"] for line in _last_traceback(lines) if (match := _FRAME.match(line))]
+    """Return the failure of a traceback that ends where AI Toolkit reads its config, or in a model that lacks a part."""
+    traceback = _last_traceback(lines)
+    frames = [match for line in traceback if (match := _FRAME.match(line))]
     said = last_error(lines)
-    if not frames or not frames[-1].endswith(_CONFIG_FILES) or not said:
+    if not frames or not said:
         return None
-    return Failure(
-        code=ErrorCode.INVALID_INPUT,
-        message=f"AI Toolkit does not accept the config: {said}.",
-        hint="Correct the config and train again; the log has the traceback.",
-    )
+    if frames[-1]["file"].endswith(_CONFIG_FILES):
+        return Failure(
+            code=ErrorCode.INVALID_INPUT,
+            message=f"AI Toolkit does not accept the config: {said}.",
+            hint="Correct the config and train again; the log has the traceback.",
+        )
+    loading = any(frame["function"] == "load_model" for frame in frames)
+    if loading and any(_MISSING_PART.match(line) for line in traceback):
+        return Failure(
+            code=ErrorCode.INVALID_INPUT,
+            message=f"The model lacks a part that its architecture has: {said}.",
+            hint="Set model.arch to the model's own architecture, or download the model again.",
+        )
+    return None
 
 
 def _last_traceback(lines: Sequence[str]) -> Sequence[str]:

@@ -328,6 +328,22 @@ class TestFailures:
         assert found.code is code
         assert "something new" in found.message
 
+    @pytest.mark.parametrize(
+        ("function", "code"), [("load_model", ErrorCode.INVALID_INPUT), ("train", ErrorCode.INTERNAL)]
+    )
+    def test_a_model_without_a_part_of_its_architecture(
+        self, run_folder: Path, function: str, code: ErrorCode
+    ) -> None:
+        found = failure(
+            run_folder,
+            "Error running job: 'NoneType' object has no attribute 'to'",
+            "Traceback (most recent call last):",
+            f'  File "/app/ai-toolkit/toolkit/stable_diffusion_model.py", line 900, in {function}',
+            "    text_encoder.to(self.device_torch)",
+            "AttributeError: 'NoneType' object has no attribute 'to'",
+        )
+        assert found.code is code
+
     def test_source_code_in_a_traceback_says_nothing(self, run_folder: Path) -> None:
         found = failure(
             run_folder,
