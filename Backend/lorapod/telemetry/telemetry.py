@@ -71,8 +71,12 @@ class Telemetry:
         return report.gpus if report.age_s is None else ()
 
     def gpu_memory_bytes(self) -> int | None:
-        """Return the memory of the smallest GPU that this worker may use; None without a GPU that tells it."""
-        sizes = [gpu.memory_total_bytes for gpu in self.gpus() if gpu.memory_total_bytes is not None]
+        """Return the memory of the smallest GPU that this worker may use; None without a GPU that tells it.
+
+        A driver that does not answer now is not waited for longer than 3 s: a GPU's size does not change.
+        """
+        gpus = self.gpu_report().gpus
+        sizes = [gpu.memory_total_bytes for gpu in gpus if gpu.memory_total_bytes is not None]
         return min(sizes, default=None)
 
     def free_gpu_memory(self, index: int) -> int | None:

@@ -87,6 +87,16 @@ def test_gpus_are_told_with_their_counters() -> None:
     )
 
 
+def test_the_smallest_gpu_decides_what_fits() -> None:
+    class Mixed(FakeNvml):
+        def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+            return SimpleNamespace(total=(80 - 32 * handle) * 10**9, used=0, free=0)
+
+    assert Telemetry(gpu_probe=probe(Mixed())).gpu_memory_bytes() == 48_000_000_000
+    assert Telemetry(gpu_probe=probe(Mixed()), cuda_visible_devices="0").gpu_memory_bytes() == 80_000_000_000
+    assert Telemetry(gpu_probe=probe(FakeNvml(count=0))).gpu_memory_bytes() is None
+
+
 def test_the_library_is_initialised_once() -> None:
     nvml = FakeNvml()
     gpu_probe = probe(nvml)
