@@ -57,7 +57,9 @@ class TrainWait(StrEnum):
 class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, EngineSettings):
     """The worker's settings, one environment variable each (the field's name in capitals)."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     workspace_path: Path | None = Field(
         default=None,

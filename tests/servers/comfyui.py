@@ -176,6 +176,9 @@ class ComfyUIStandIn(PromptWork):
             class_type = graph[output]["class_type"]
             errors[output] = {"errors": [problem], "dependent_outputs": [output], "class_type": class_type}
             return False
+        except RecursionError:
+            # Nodes that are linked in a circle: ComfyUI does not say which.
+            return False
 
     def _is_valid(self, graph: Any, node: str, output: str, errors: dict[str, Any]) -> bool:
         kind, inputs = NODES[graph[node]["class_type"]], graph[node]["inputs"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
 ComfyLogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -13,6 +14,14 @@ ComfyLogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 def _in_capitals(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _command_line(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"is not a command line: {str(error).lower()}") from None
+    return text
 
 
 class EngineSettings(BaseSettings):
@@ -37,7 +46,7 @@ class EngineSettings(BaseSettings):
         default=None,
         description="The Python that runs ComfyUI; if not set, the virtual environment in its root.",
     )
-    comfyui_args: str = Field(
+    comfyui_args: Annotated[str, AfterValidator(_command_line)] = Field(
         default="", description="More arguments for the ComfyUI that is started, as on a command line."
     )
     comfy_log_level: Annotated[ComfyLogLevel, BeforeValidator(_in_capitals)] | None = Field(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, model_validator
 
 from lorapod.wire.inputs import (
     CONTENT,
@@ -42,7 +43,14 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
 #: An object that is passed on as it is.
 JsonObject = Annotated[dict[str, Any], AfterValidator(_json)]
 
-Prompt = Annotated[str, StringConstraints(max_length=20_000)]
+
+def _text(value: object) -> object:
+    if isinstance(value, Mapping):
+        raise ValueError("must be a text; send a ComfyUI workflow as `workflow`")  # noqa: TRY004
+    return value
+
+
+Prompt = Annotated[str, BeforeValidator(_text), StringConstraints(max_length=20_000)]
 
 
 class Delivery(StrEnum):

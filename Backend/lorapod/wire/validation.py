@@ -61,6 +61,8 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:
                 "field": shown,
                 "error": f"must have at least {least} {'entry' if least == 1 else 'entries'}",
             }
+        case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
+            return {"field": shown, "error": "must be an object"}
         case _:
             message = (
                 detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be").rstrip(".")

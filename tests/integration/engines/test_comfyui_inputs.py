@@ -129,3 +129,29 @@ def test_a_mask_is_cut_as_its_image_is(bench: Bench, tmp_path: Path) -> None:
     for file in made.files:
         with Image.open(file.path) as picture:
             assert picture.size == (48, 48)
+
+
+def test_a_long_name_in_another_alphabet_is_found(bench: Bench, tmp_path: Path) -> None:
+    # Twice as many bytes as letters, and three times as many again as multipart forms write them.
+    name = f"{'л' * 60}.png"
+
+    made = bench.make(workflow=loading(name), named_inputs={name: write(tmp_path / name, GREEN)})
+
+    assert made_colours(made.files) == [GREEN]
+
+
+def test_an_input_that_nobody_sent_is_named_as_the_caller_wrote_it(bench: Bench) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        bench.make(workflow=loading("fox.png"))
+
+    assert "'fox.png'" in raised.value.message
+    assert "lorapod/" not in raised.value.message
+    assert "images" in raised.value.hint
+
+
+def test_nodes_that_are_linked_in_a_circle_are_named(bench: Bench) -> None:
+    graph = graphs.picture()
+    graph["1"] = graphs.node("ImageInvert", image=["2", 0])
+
+    with pytest.raises(InvalidInput, match=r"nodes 1, 2 of the workflow are linked in a circle"):
+        bench.make(workflow=graph)

@@ -4,6 +4,7 @@ import pytest
 from pydantic import Field
 
 from lorapod.errors import InvalidInput
+from lorapod.wire.generation import GenerateRequest
 from lorapod.wire.model import Request, WireModel
 from lorapod.wire.validation import nearest, parse
 
@@ -40,6 +41,11 @@ def test_a_typo_in_a_nested_object_is_answered_with_its_own_names() -> None:
     )
 
 
+def test_what_is_not_an_object_is_told_in_the_words_of_json() -> None:
+    error = refused({"name": "a", "inner": "x", "inners": [None]})
+    assert error.message == "inner: must be an object; inners.0: must be an object."
+
+
 def test_a_name_like_none_is_said_to_be_unknown() -> None:
     assert refused({"name": "a", "zzzz": 3}).message == "zzzz: unknown field."
 
@@ -59,3 +65,8 @@ def test_nearest_needs_some_likeness() -> None:
     assert nearest("trian", ["train", "ping"]) == "train"
     assert nearest("TRAIN", ["train", "ping"]) == "train"
     assert nearest("quux", ["train", "ping"]) is None
+
+
+def test_a_workflow_sent_as_the_prompt_is_told_its_field() -> None:
+    with pytest.raises(InvalidInput, match="send a ComfyUI workflow as `workflow`"):
+        parse(GenerateRequest, {"prompt": {"1": {"class_type": "EmptyImage", "inputs": {}}}})

@@ -28,6 +28,8 @@ CLOSE_S = 1.0
 #: Largest message of its socket: previews, and errors that carry every input as text.
 MESSAGE_BYTES_MAX = 64_000_000
 _CHUNK_BYTES = 1 << 20
+#: Longest name of an upload; a multipart form writes each byte beyond ASCII as three.
+_NAME_BYTES_MAX = 200
 
 
 class ServerAway(UpstreamError):
@@ -135,7 +137,7 @@ class ComfyClient:
         """
         with path.open("rb") as file:
             form = aiohttp.FormData({"subfolder": subfolder, "type": "input", "overwrite": "true"})
-            form.add_field("image", file, filename=path.name)
+            form.add_field("image", file, filename=_upload_name(path))
             async with self._request("POST", "upload/image", data=form) as response:
                 if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                     raise TooLarge(f"ComfyUI takes no file of the size of {path.name}: 100 MB at most.")
@@ -206,6 +208,11 @@ async def connected(url: str) -> AsyncIterator[ComfyClient]:
     connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
         yield ComfyClient(session, url)
+
+
+def _upload_name(path: Path) -> str:
+    """Return the name of a file in ComfyUI: its own if ComfyUI can store it."""
+    return path.name if len(quote(path.name)) <= _NAME_BYTES_MAX else f"input{path.suffix[:20]}"
 
 
 def _away(error: BaseException) -> ServerAway:

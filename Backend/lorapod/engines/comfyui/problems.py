@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any, Self
 
-from lorapod.engines.comfyui.graph import Graph, broken_links
+from lorapod.engines.comfyui.folders import ROOT
+from lorapod.engines.comfyui.graph import Graph, broken_links, links_of
 from lorapod.engines.comfyui.model_folders import model_folder
 from lorapod.engines.comfyui.named_files import InputSpec, input_spec
 from lorapod.errors import InvalidInput
@@ -22,6 +25,10 @@ _ALLOWED_MAX = 200
 _SHOWN_CHARACTERS = 300
 _RAISED = "exception_during_validation"
 _MISSING = "does not exist in this ComfyUI"
+#: A file that a workflow names and that nobody brought; an upload is in a folder with a number.
+_NOT_BROUGHT = re.compile(rf"{ROOT}/[^/]+/(?!\d+/)(?P<name>.+)", re.DOTALL)
+_FILE_MISSING = "neither in the request nor in the workspace"
+_FILE_HINT = "Send a missing file in `images`, `videos` or `audios` under that name, or name a file of the workspace by its path."
 _MISSING_HINT = "A node that does not exist belongs to an extension that is not installed."
 #: What a sentence needs more than ComfyUI's own `message`, by the problem's type; `details` has the rest.
 _PLAIN = {
@@ -84,6 +91,11 @@ def refused(answer: Any, graph: Graph, classes: Classes = MappingProxyType({})) 
         return InvalidInput(f"ComfyUI refuses the workflow: {_short(error or 'it does not say why')}.")
     if error.get("type") == "prompt_no_outputs":
         return InvalidInput("The workflow has no node that saves or shows anything, such as SaveImage.")
+    if error.get("type") == "prompt_outputs_failed_validation" and (circle := _circle(graph)):
+        return InvalidInput(
+            f"The nodes {', '.join(circle)} of the workflow are linked in a circle.",
+            hint="Remove one of their links.",
+        )
     parts = [_short(error[part]).rstrip(".") for part in ("message", "details") if error.get(part)]
     return InvalidInput(
         f"ComfyUI refuses the workflow: {' - '.join(parts) or 'it does not say why'}.",
@@ -96,7 +108,8 @@ def workflow_error(problems: Sequence[dict[str, Any]]) -> InvalidInput:
     found = problems_found(list(problems))
     folders = sorted({problem["model_folder"] for problem in problems if "model_folder" in problem})
     hints = [f"Put a missing model into its folder in ComfyUI: {', '.join(folders)}."] if folders else []
-    hints += [_MISSING_HINT] if any(problem["problem"] == _MISSING for problem in problems) else []
+    for sentence, hint in ((_MISSING, _MISSING_HINT), (_FILE_MISSING, _FILE_HINT)):
+        hints += [hint] if any(problem["problem"].endswith(sentence) for problem in problems) else []
     return InvalidInput(found.message, hint=" ".join(hints), details=found.details)
 
 
@@ -153,20 +166,23 @@ def _problems(node_errors: Any, graph: Graph, classes: Classes) -> list[dict[str
             class_type = graph[link.node_id]["class_type"]
             problems.append(_entry(link.node_id, class_type, link.input, link.problem, outputs=error.outputs))
         if not broken:
-            problems.append(_problem(error, classes.get(error.class_type)))
+            problems.append(_problem(error, classes.get(error.class_type), graph))
     # Two outputs may depend on one broken link.
     return [problem for place, problem in enumerate(problems) if problem not in problems[:place]][
         :PROBLEMS_MAX
     ]
 
 
-def _problem(error: _Error, known: Mapping[str, InputSpec] | None) -> dict[str, Any]:
+def _problem(error: _Error, known: Mapping[str, InputSpec] | None, graph: Graph) -> dict[str, Any]:
     name = error.input
     details = error.details.removeprefix(f"{name}: ").removeprefix(f"{name} - ")
     if not name and error.kind == "required_input_missing":
         name = details
     plain = _PLAIN.get(error.kind, "{message} ({details})" if details else "{message}")
     sentence = plain.replace("{message}", error.message).replace("{details}", details).rstrip(".")
+    if (file := _not_brought(error, name, graph)) is not None:
+        sentence = f"{_short(file)!r} is {_FILE_MISSING}"
+        return _entry(error.node_id, error.class_type, name, sentence, outputs=error.outputs)
     spec = error.config or (known or {}).get(name)
     allowed: Any = list(spec.options[:_ALLOWED_MAX]) if spec is not None and spec.type == "COMBO" else None
     if error.kind in {"value_smaller_than_min", "value_bigger_than_max"}:
@@ -176,6 +192,25 @@ def _problem(error: _Error, known: Mapping[str, InputSpec] | None) -> dict[str, 
         made["model_folder"] = folder
         made["error"] += f"; it belongs into ComfyUI's {folder}"
     return made
+
+
+def _not_brought(error: _Error, name: str, graph: Graph) -> str | None:
+    """Return the file that an input names and that nobody brought, as the caller wrote it; None if it is something else."""
+    if error.kind not in {"custom_validation_failed", "value_not_in_list"}:
+        return None
+    value = graph.get(error.node_id, {}).get("inputs", {}).get(name)
+    found = _NOT_BROUGHT.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else found["name"]
+
+
+def _circle(graph: Graph) -> list[str]:
+    """Return the nodes of a circle of links in the order of the workflow; empty if there is none."""
+    links = {node_id: [link[0] for _, link in links_of(node)] for node_id, node in graph.items()}
+    try:
+        TopologicalSorter(links).prepare()
+    except CycleError as error:
+        return [node_id for node_id in graph if node_id in error.args[1]]
+    return []
 
 
 def _missing_class(node_id: str, class_type: str) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def test_the_set_for_video_has_six_extensions_at_commits() -> None:
         (f"https://git.example.com/me/Mine.git@{COMMIT[:7]}", "has no commit"),
         (f"https://git.example.com/me/..@{COMMIT}", "does not end in the name of a repository"),
         (f"https://git.example.com/@{COMMIT}", "does not end in the name of a repository"),
+        (f"https://[git.example.com/Mine.git@{COMMIT}", "is not a URL"),
+        (f"https://git.example.com:port/Mine.git@{COMMIT}", "is not a URL"),
+        (f"https://git.example.com:99999/Mine.git@{COMMIT}", "is not a URL"),
         ("../../etc", "is neither a name of the registry"),
         ("-rf", "is neither a name of the registry"),
         ("name@", "is neither a name of the registry"),
@@ -78,3 +81,23 @@ def test_the_first_of_two_with_one_name_counts() -> None:
     assert [each.source for each in wanted.extensions] == ["mine"]
     [sentence] = wanted.refused.values()
     assert "names Mine twice" in sentence
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "HTTPS://me:secret@git.example.com/Mine.git",
+        "https://me:p@secret@git.example.com/Mine.git",
+        "https://me:se/secret@git.example.com/Mine.git",
+        "https://git.example.com/Mine.git?token=secret",
+        "git+https://me:secret@git.example.com/Mine.git",
+        "me:secret@git.example.com/Mine.git",
+    ],
+)
+@pytest.mark.parametrize("end", ["", f"@{COMMIT}", "@main"])
+def test_credentials_in_any_place_of_a_url_are_shown_nowhere(entry: str, end: str) -> None:
+    wanted = parse_wanted(f"{entry}{end}")
+
+    shown = [*wanted.refused, *wanted.refused.values(), *(each.source for each in wanted.extensions)]
+    assert shown
+    assert not [text for text in shown if "secret" in text]

@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tests.servers.comfyui import VERSION
 from tests.servers.comfyui_process import install
 
 from lorapod.engines.comfyui.server import find_installation
+from lorapod.settings import Settings
 
 
 @pytest.fixture
@@ -23,6 +25,19 @@ def test_it_is_found_where_the_setting_says(root: Path, tmp_path: Path) -> None:
     assert found is not None
     assert (found.root, found.version, found.entry) == (root, VERSION, root / "main.py")
     assert detail == f"ComfyUI {VERSION} at {root}."
+
+
+def test_arguments_that_are_no_command_line_are_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="is not a command line: no closing quotation"):
+        Settings(comfyui_args="--base-directory '/data")
+
+
+def test_a_setting_that_is_refused_does_not_show_its_password() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Settings(comfyui_url="http://me:secret@comfyui")
+
+    assert "comfyui_url" in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_it_is_found_in_the_workspace(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import zipfile
@@ -12,13 +13,15 @@ import httpx
 from yarl import URL
 
 from lorapod.engines.comfyui.extensions.command import CommandRunner, InstallStopped
-from lorapod.engines.comfyui.extensions.wanted import Extension, without_credentials
+from lorapod.engines.comfyui.extensions.wanted import Extension
 from lorapod.errors import NotFound, TooLarge, UpstreamError, WorkerTimeout
 
 #: Of a package of the registry, packed and unpacked.
 _MAX_BYTES = 2_000_000_000
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _CHECK = "Check its URL and commit in COMFYUI_NODES."
+#: The name and password in a URL; the end of a sentence may be cut off.
+_URL_USER = re.compile(r"://[^\s'\"]*@|://[^\s/'\"]*:[^\s/'\"]*$")
 #: git asks nobody for a password.
 _GIT = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never"}
 
@@ -54,8 +57,7 @@ def _fetch_commit(extension: Extension, folder: Path, runner: CommandRunner) -> 
                 **_GIT,
             )
     except UpstreamError as error:
-        said = error.message.replace(extension.repository, without_credentials(extension.repository))
-        raise UpstreamError(f"git: {said}", hint=_CHECK) from None
+        raise UpstreamError(f"git: {_URL_USER.sub('://', error.message)}", hint=_CHECK) from None
     shutil.rmtree(folder / ".git")
 
 

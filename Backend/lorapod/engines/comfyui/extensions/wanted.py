@@ -29,6 +29,8 @@ _REGISTERED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(@(?P<version>[A-Za-z0-9][A-Za-z0-9.+-]{0,49}))?"
 )
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: The name and the password of a URL: a password may hold slashes and `@`, written as they are.
+_CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://).*@|^[^/@]*:.*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,10 @@ def parse_wanted(text: str) -> WantedExtensions:
 
 
 def without_credentials(text: str) -> str:
-    """Return a URL without the name and password that it may hold; anything else unchanged."""
-    return re.sub(r"^([a-z+]+://)[^/@]*@", r"\1", text)
+    """Return a URL without the name, password and query that it may hold; anything else unchanged."""
+    pinned = _COMMIT.fullmatch(text)
+    url, commit = (pinned["url"], f"@{pinned['commit']}") if pinned else (text, "")
+    return _CREDENTIALS.sub(r"\1", url).partition("?")[0] + commit
 
 
 def _entries(text: str) -> list[str]:
@@ -95,7 +99,10 @@ def _extension(entry: str) -> Extension | str:
         return Extension(name=found["name"], version=found["version"])
     if (found := _COMMIT.fullmatch(entry)) is None:
         return f"{shown} in COMFYUI_NODES has no commit: add @ and all 40 digits of its hash."
-    name = URL(found["url"]).name.removesuffix(".git")
+    try:
+        name = URL(found["url"]).name.removesuffix(".git")
+    except ValueError:
+        return f"{shown} in COMFYUI_NODES is not a URL: write it as https://host/NAME.git@COMMIT, its password percent-encoded."
     if not _FOLDER.fullmatch(name):
         return f"{shown} in COMFYUI_NODES does not end in the name of a repository."
     return Extension(name=name, repository=found["url"], commit=found["commit"].lower())
