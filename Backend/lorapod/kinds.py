@@ -55,7 +55,7 @@ for _suffix, _type in {
     _TYPES.add_type(_type, _suffix)
 
 #: Folders of a trainer's caches: it computes them from a dataset, and can compute them again.
-CACHE_FOLDERS = frozenset({"_latent_cache", "_t_e_cache", "_clip_vision_cache"})
+CACHE_FOLDERS = dataset.CACHE_FOLDERS
 
 
 def kind_of(name: str) -> FileKind:

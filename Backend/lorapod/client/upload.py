@@ -6,15 +6,15 @@ import base64
 import hashlib
 import json
 import mimetypes
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lorapod.client.download import list_files, sha256_of
 from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
+from lorapod.client.packing import FolderFiles
 from lorapod.client.queue import QueueClient
-from lorapod.wire.dataset import is_dataset_name
 
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
 BATCH_MAX_BYTES = 9_500_000
@@ -57,6 +57,8 @@ class UploadedDataset:
     rejected: Sequence[dict[str, Any]]
     #: Names in the folder that cannot be part of a dataset and were not sent; hidden files are not listed.
     skipped: Sequence[str]
+    #: Names on the worker of files that could not keep theirs, by the name in the folder.
+    renamed: Mapping[str, str] = field(default_factory=dict)
     #: Images that were converted on the worker: `{name, what}` each.
     fixed: Sequence[dict[str, Any]] = ()
     videos: int = 0
@@ -76,7 +78,10 @@ def upload_dataset(
     fix: bool = False,
     on_progress: OnUpload | None = None,
 ) -> UploadedDataset:
-    """Upload the images, captions, videos and zips in `folder`, but not those in folders below it.
+    """Upload the images, captions, videos and zips in `folder`.
+
+    If there are folders in it, all files are sent in one zip: the worker makes the folders a part of the names, and
+    understands repeats (`10_cat`) and control images.
 
     Call it again after it broke off: large files that the worker has are not sent again, and one that was partly
     sent is continued.
@@ -94,10 +99,11 @@ def upload_dataset(
         TransferFailed: the worker does not accept the next part of a file.
         LorapodError: the worker does not answer, or refuses the dataset.
     """
-    paths, skipped = _dataset_files(folder)
+    files = FolderFiles.of(folder)
     options = {"training_name": training_name, "trigger_word": trigger_word, "fix": fix or None}
-    session = _Upload(client, options, paths, on_progress)
-    session.send()
+    with files.to_send() as paths:
+        session = _Upload(client, options, list(paths), on_progress)
+        session.send()
     answer = session.answer
     return UploadedDataset(
         training_name=answer["training_name"],
@@ -108,22 +114,12 @@ def upload_dataset(
         images_without_caption=tuple(answer.get("images_without_caption", ())),
         total_bytes=answer["total_bytes"],
         rejected=tuple(session.rejected),
-        skipped=tuple(skipped),
+        skipped=tuple(files.skipped),
+        renamed=dict(session.renamed),
         fixed=tuple(session.fixed),
         # Each answer tells of its own files, and of the whole dataset.
         warnings=tuple(dict.fromkeys((*session.warnings, *answer.get("dataset_warnings", ())))),
     )
-
-
-def _dataset_files(folder: Path) -> tuple[list[Path], list[str]]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}.")
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in entries if path.is_file() and is_dataset_name(path.name)]
-    if not paths:
-        raise FileNotFoundError(f"{folder} has no image, caption, video or zip.")
-    wanted = set(paths)
-    return paths, [path.name for path in entries if path not in wanted]
 
 
 class _Upload:
@@ -145,6 +141,7 @@ class _Upload:
         self._sent_bytes = 0
         self.rejected: list[dict[str, Any]] = []
         self.fixed: list[dict[str, Any]] = []
+        self.renamed: dict[str, str] = {}
         self.warnings: list[str] = []
         self.answer: dict[str, Any] = {}
 
@@ -218,6 +215,7 @@ class _Upload:
         self.answer = self._client.call("upload_training_data", files=entries, **self._options)
         self.rejected += self.answer.get("rejected", ())
         self.fixed += self.answer.get("fixed", ())
+        self.renamed |= self.answer.get("renamed", {})
         self.warnings += self.answer.get("warnings", ())
         return self.answer
 

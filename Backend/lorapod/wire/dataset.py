@@ -20,6 +20,9 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".parquet")
 #: Files that hold the captions of a whole folder, in columns `file_name` and `text`.
 CAPTION_TABLES = frozenset({"metadata.jsonl", "metadata.csv"})
 
+#: Folders of a trainer's caches in a dataset.
+CACHE_FOLDERS = frozenset({"_latent_cache", "_t_e_cache", "_clip_vision_cache"})
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]

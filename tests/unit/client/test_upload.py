@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +108,40 @@ def test_a_folder_arrives_with_its_captions(
 
     assert dataset.files == {"a.png": b"picture", "a.txt": b"a caption"}
     assert (result.images, result.captions, result.path) == (1, 1, "training_data/style")
-    assert result.skipped == ("below", "notes.docx")
+    assert result.skipped == ("notes.docx",)
     assert seen == [UploadProgress(files=2, total_files=2, sent_bytes=16, total_bytes=16)]
     assert queue.inputs[0]["trigger_word"] == "sks"
     assert queue.inputs[0]["files"][0]["content_type"] == "image/png"
+
+
+def test_folders_in_a_folder_are_sent_as_one_zip(
+    client: Client, queue: FakeQueue, dataset: WorkerDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my cats"
+    for name in (
+        "top.png",
+        "10_cat/1.png",
+        "10_cat/1.txt",
+        "10_cat/notes.docx",
+        "_latent_cache/1.png",
+        ".git/x.png",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    (folder / "more.zip").write_bytes(b"packed")
+
+    results = [client.upload_dataset(folder, "style") for _ in range(2)]
+
+    assert results[0].skipped == ("10_cat/notes.docx",)
+    assert uploads(queue)[0] == ["my cats.zip", "more.zip"]
+    sent = dataset.files["my cats.zip"]
+    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            name: name.encode() for name in ("10_cat/1.png", "10_cat/1.txt", "top.png")
+        }
+    # The same folder is the same archive, so that an upload that broke off is continued.
+    contents = [one["content"] for wish in queue.inputs if "files" in wish for one in wish["files"]]
+    assert contents[0] == contents[2]
 
 
 def test_no_request_is_larger_than_the_queue_takes(

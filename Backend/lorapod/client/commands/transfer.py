@@ -17,6 +17,9 @@ from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadProgress
 from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
 
+#: New names that are shown one by one.
+_RENAMED_SHOWN = 10
+
 
 def upload(
     context: typer.Context,
@@ -37,7 +40,7 @@ def upload(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a folder of images and captions as a dataset; exit with 1 if images were refused."""
+    """Upload a folder of images and captions, with all folders in it, as a dataset; exit with 1 if images were refused."""
     with open_session(context, as_json=as_json) as session:
         with _bar(session.screen) as bar:
             task = bar.add_task(str(folder), total=None)
@@ -56,6 +59,10 @@ def upload(
         session.screen.warn(dataset.warnings)
         if as_json:
             session.screen.answer(asdict(dataset))
+        for name, new in list(dataset.renamed.items())[:_RENAMED_SHOWN]:
+            session.screen.line(f"{name} is {new} in the dataset.")
+        if (more := len(dataset.renamed) - _RENAMED_SHOWN) > 0:
+            session.screen.line(f"{more} more files have other names in the dataset.")
         for fixed in dataset.fixed:
             session.screen.line(f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}")
         session.screen.line(
