@@ -24,6 +24,8 @@ _FLAGS = {
     "is_vega": "vega",
     "is_ssd": "ssd",
 }
+#: Architectures whose model is a U-Net, which has convolutions.
+_U_NETS = frozenset({"sd1", "sd2", "sdxl", "vega", "ssd"})
 #: Architectures that encode control images with the text.
 _ENCODE_CONTROLS = frozenset({"qwen_image_edit", "boogu_image_edit"})
 #: Images beside each image of a dataset.
@@ -147,6 +149,12 @@ def _check_model(sections: _Sections, add: _Add) -> None:
         add(
             "model.assistant_lora_path",
             "does not go with an accuracy recovery adapter; leave one of them out",
+        )
+    network = sections.process.get("network") or {}
+    if network.get("type") == "dora" and sections.arch in _U_NETS:
+        add(
+            "network.type",
+            "'dora' has no convolutions, which Stable Diffusion 1, 2 and XL have; use 'lora' or 'lokr'",
         )
     if sections.arch != "flux":
         for place, section, key in (

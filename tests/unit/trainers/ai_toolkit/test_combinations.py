@@ -56,6 +56,7 @@ Refused = Callable[..., dict[str, str]]
             "model.assistant_lora_path",
         ),
         ({"model.arch": "sdxl", "model.attn_masking": True}, "model.attn_masking"),
+        ({"model.arch": "sdxl", "network.type": "dora"}, "network.type"),
         ({"model.arch": "sdxl", "model.split_model_over_gpus": True}, "model.split_model_over_gpus"),
         ({"model.arch": "sdxl", "decorator": {"num_tokens": 4}}, "decorator"),
         ({"datasets.0.buckets": False, "datasets.0.batch_size": 2}, "datasets[0].batch_size"),
