@@ -277,6 +277,7 @@ def _kinds(
         scratch=settings.scratch_root,
         datasets=RemoteDatasetProvider(fetcher, workspace),
         mirrors=mirrors,
+        find_writer=users.writer_of,
     )
     generations = GenerationKind(
         workspace=workspace, scratch=base.scratch.path, free_gpu_memory=base.telemetry.free_gpu_memory

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
+from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.dataset import dataset_folder
 from lorapod.captioners.order import Overwrite
 from lorapod.captioners.prompts import CaptionStyle
+from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.settings import Settings
@@ -87,6 +89,12 @@ class CaptionDatasetRequest(Request):
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, returned in answers and events."
     )
+    callback_url: str | None = Field(
+        default=None, min_length=1, description="URL for the events of this captioning."
+    )
+    callback_token: SecretStr | None = Field(
+        default=None, description="The bearer token for `callback_url`; give both."
+    )
 
 
 #: What the order keeps of the request.
@@ -103,10 +111,14 @@ async def caption_dataset(
     processes: RealProcessManager,
     attachment: JobAttachment,
     answers: ProcessAnswers,
+    courier: Courier,
     settings: Settings,
     job: RunPodJob,
 ) -> Result:
     """Start the process."""
+    callback = wanted_callback(
+        request.callback_url, request.callback_token, settings=settings, courier=courier
+    )
 
     def submit() -> tuple[Accepted, None]:
         folder = dataset_folder(workspace, request.training_name)
@@ -115,12 +127,13 @@ async def caption_dataset(
             input={**wanted, "path": workspace.relative(folder)},
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
+            callback=callback,
             runpod_job_id=asking(settings, job),
         )
         return processes.submit("caption", order), None
 
     accepted, _ = await attachment.begin(submit)
-    return await answers.answer(accepted, None, job, wait=request.wait)
+    return await answers.answer(accepted, None, job, wait=request.wait, callback=callback)
 
 
 ACTION = Action(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lorapod.captioners.ai_toolkit.adapter import AIToolkitCaptioner
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.captioners.transformers.adapter import TransformersCaptioner
 from lorapod.clock import Clock
@@ -15,5 +16,8 @@ def open_captioners(
 ) -> CaptionerRegistry:
     """Build every captioner in the order of preference; start and ask nothing."""
     return CaptionerRegistry(
-        [TransformersCaptioner(settings=settings, workspace=workspace, clock=clock, starter=starter)]
+        [
+            TransformersCaptioner(settings=settings, workspace=workspace, clock=clock, starter=starter),
+            AIToolkitCaptioner(settings=settings, workspace=workspace),
+        ]
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
 
 from lorapod import __version__
 from lorapod.client.commands import (
+    caption,
     datasets,
     follow,
     generate,
@@ -62,15 +64,12 @@ def lorapod(
     context.obj = Connection(url=url, endpoint_id=endpoint_id, api_key=api_key)
 
 
-COMMANDS = {
+COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Data": (
         transfer.upload,
         transfer.files,
         transfer.download,
-        datasets.datasets,
-        datasets.dataset,
-        datasets.inspect,
-        datasets.edit,
+        *(datasets.datasets, datasets.dataset, datasets.inspect, datasets.edit, caption.caption),
         remove.rm,
         remove.du,
     ),

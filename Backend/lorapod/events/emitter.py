@@ -6,8 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from lorapod.clock import Clock
 from lorapod.deadline import Deadline
@@ -15,19 +13,26 @@ from lorapod.errors import NotFound
 from lorapod.events import event_texts
 from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.courier import TICK_S, Courier
-from lorapod.events.models import CheckpointData, Event, EventData, EventType, ProgressData, SampleData
+from lorapod.events.emitted_run import EmittedRun, EventDraft
+from lorapod.events.models import (
+    CheckpointData,
+    Event,
+    EventData,
+    EventStatus,
+    EventType,
+    ProgressData,
+    SampleData,
+)
 from lorapod.events.outbox import Outbox
 from lorapod.events.outbox_part import OutboxPart
-from lorapod.processes.order import SealedCallback, TrainingOrder, read_order
+from lorapod.events.told_kinds import TOLD_KINDS, told_kind_of
+from lorapod.processes.order import SealedCallback, read_order
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import StateStore
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-#: Only processes of this type emit events.
-TRAINING = "train"
 
 #: In these states the start of the run was emitted, even if this worker did not hold the process for a moment.
 _LAUNCHED = frozenset({ProcessStatus.RUNNING, ProcessStatus.STOPPING})
@@ -36,38 +41,8 @@ _LAUNCHED = frozenset({ProcessStatus.RUNNING, ProcessStatus.STOPPING})
 SEQUENCES_OF_A_RUN = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Draft:
-    """An event that is not in the outbox yet."""
-
-    event_type: EventType
-    #: See `event_texts.event_id`.
-    which: str
-    data: EventData
-    timestamp: datetime
-
-
-@dataclass(kw_only=True)
-class _EmittedRun:
-    """The events of one run, as far as this worker emits them."""
-
-    latest: ProcessRecord
-    artifacts: ArtifactTracker
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    #: None: nothing could be written yet.
-    part: OutboxPart | None = None
-    sequence: int = 0
-    drafts: list[_Draft] = field(default_factory=list)
-    last_progress: ProgressData | None = None
-    #: When the next progress may be emitted, on the monotonic clock.
-    progress_due_s: float = 0.0
-    ended: bool = False
-    #: The present failure is in the log already.
-    logged: bool = False
-
-
 class EventEmitter:
-    """Writes the outboxes of the trainings that this worker holds; their only writer. Safe for any thread.
+    """Writes the outboxes of the trainings and captionings that this worker holds; their only writer. Safe for any thread.
 
     `started` and `changed` never raise and never wait for a sink: no defect of events ends a training.
     """
@@ -83,7 +58,7 @@ class EventEmitter:
         # Ticks are `TICK_S` apart: the last one in time must find the progress due.
         self._interval_s = max(0.0, interval_s - TICK_S)
         self._holds: Callable[[str], bool] = lambda _process_id: True
-        self._runs: dict[str, _EmittedRun] = {}
+        self._runs: dict[str, EmittedRun] = {}
         self._lock = threading.Lock()
 
     def start(self, holds: Callable[[str], bool]) -> None:
@@ -97,18 +72,19 @@ class EventEmitter:
 
     def started(self, record: ProcessRecord) -> None:
         """Emit that a run starts: its folder and config stand."""
-        if record.type != TRAINING:
+        kind = TOLD_KINDS.get(record.type)
+        if kind is None:
             return
         run = self._run(record)
         with run.lock:
             with _isolated(run):
-                data = event_texts.started(record, self._workspace)
-                self._draft(run, EventType.STARTED, str(record.generation), data)
+                data = kind.started_data(record, self._workspace)
+                self._draft(run, kind.started, str(record.generation), data)
             self._flush(run)
 
     def changed(self, record: ProcessRecord) -> None:
         """Emit an end at once; anything else is emitted at the next tick."""
-        if record.type != TRAINING:
+        if record.type not in TOLD_KINDS:
             return
         if not record.status.final:
             if record.process_id in self._runs or record.status in _LAUNCHED:
@@ -146,23 +122,23 @@ class EventEmitter:
             return
         logger.info("delivering what another worker left", extra={"process_id": process_id})
         outbox = Outbox(self._workspace, process_id)
-        if record is not None:
+        if record is not None and (kind := TOLD_KINDS.get(record.type)) is not None:
             written = outbox.last_part()
-            end_id = event_texts.event_id(record, event_texts.ENDS[record.status], str(record.generation))
+            end_id = event_texts.event_id(record, kind.ends[record.status], str(record.generation))
             if not written or written[-1].event_id != end_id:
                 self.changed(record)
                 return
         self._courier.begin(outbox, outbox.newest(), self._callback(process_id))
 
-    def _run(self, record: ProcessRecord) -> _EmittedRun:
+    def _run(self, record: ProcessRecord) -> EmittedRun:
         with self._lock:
             run = self._runs.get(record.process_id)
             if run is None or run.latest.generation != record.generation:
-                run = _EmittedRun(latest=record, artifacts=ArtifactTracker(self._workspace))
+                run = EmittedRun(latest=record, artifacts=ArtifactTracker(self._workspace))
                 self._runs[record.process_id] = run
             return run
 
-    def _forget(self, run: _EmittedRun) -> None:
+    def _forget(self, run: EmittedRun) -> None:
         """Drop a run that is over, or that another worker holds now."""
         process_id = run.latest.process_id
         another = not run.latest.status.final and not self._holds(process_id)
@@ -172,30 +148,34 @@ class EventEmitter:
             if self._runs.get(process_id) is run:
                 del self._runs[process_id]
 
-    def _draft_progress(self, run: _EmittedRun) -> None:
-        data, before, now_s = event_texts.progress(run.latest), run.last_progress, self._clock.monotonic()
-        new_stage = before is None or (data.status, bool(data.fetch)) != (before.status, bool(before.fetch))
+    def _draft_progress(self, run: EmittedRun) -> None:
+        kind = TOLD_KINDS[run.latest.type]
+        data, before, now_s = kind.progress_data(run.latest), run.last_progress, self._clock.monotonic()
+        new_stage = before is None or _stage(data) != _stage(before)
         if data != before and (new_stage or now_s >= run.progress_due_s):
             run.last_progress, run.progress_due_s = data, now_s + self._interval_s
-            self._draft(run, EventType.PROGRESS, "", data)
+            self._draft(run, kind.progress, "", data)
 
-    def _draft_end(self, run: _EmittedRun) -> None:
+    def _draft_end(self, run: EmittedRun) -> None:
         if run.ended or not self._draft_artifacts(run, still=True):
             return
         record = run.latest
+        kind = TOLD_KINDS[record.type]
         try:
-            data = event_texts.end(record, self._workspace)
+            data = kind.end_data(record, self._workspace)
         except OSError as error:
             _log_once(run, error)
             return
-        self._draft(run, event_texts.ENDS[record.status], str(record.generation), data)
+        self._draft(run, kind.ends[record.status], str(record.generation), data)
         run.ended = True
 
-    def _draft_artifacts(self, run: _EmittedRun, *, still: bool) -> bool:
+    def _draft_artifacts(self, run: EmittedRun, *, still: bool) -> bool:
         """Draft an event for each new artifact, and return whether every folder could be read."""
         try:
             if run.part is None:
                 self._open(run)
+            if not TOLD_KINDS[run.latest.type].has_artifacts:
+                return True
             for event_type, data in run.artifacts.new_artifacts(run.latest, still=still):
                 self._draft(run, event_type, data.path, data)
         except OSError as error:
@@ -203,10 +183,12 @@ class EventEmitter:
             return False
         return True
 
-    def _draft(self, run: _EmittedRun, event_type: EventType, which: str, data: EventData) -> None:
-        run.drafts.append(_Draft(event_type=event_type, which=which, data=data, timestamp=self._clock.now()))
+    def _draft(self, run: EmittedRun, event_type: EventType, which: str, data: EventData) -> None:
+        run.drafts.append(
+            EventDraft(event_type=event_type, which=which, data=data, timestamp=self._clock.now())
+        )
 
-    def _flush(self, run: _EmittedRun) -> None:
+    def _flush(self, run: EmittedRun) -> None:
         """Write the drafts; what cannot be written now is written at the next tick."""
         if not run.drafts:
             return
@@ -221,9 +203,9 @@ class EventEmitter:
         if run.part is not None:
             self._courier.notify(run.latest.process_id)
 
-    def _write(self, run: _EmittedRun, part: OutboxPart, draft: _Draft) -> None:
+    def _write(self, run: EmittedRun, part: OutboxPart, draft: EventDraft) -> None:
         try:
-            part.append(self._event(run, draft), durable=draft.event_type is not EventType.PROGRESS)
+            part.append(self._event(run, draft), durable=not draft.event_type.of_progress)
         except OSError:
             raise
         except Exception:
@@ -235,7 +217,7 @@ class EventEmitter:
         else:
             run.sequence += 1
 
-    def _event(self, run: _EmittedRun, draft: _Draft) -> Event:
+    def _event(self, run: EmittedRun, draft: EventDraft) -> Event:
         record, sequence = run.latest, run.sequence + 1
         which = draft.which or f"{record.generation}/{sequence}"
         return Event(
@@ -248,7 +230,7 @@ class EventEmitter:
             data=draft.data,
         )
 
-    def _open(self, run: _EmittedRun) -> OutboxPart:
+    def _open(self, run: EmittedRun) -> OutboxPart:
         """Start a part of the outbox for this run, after the events of all earlier runs and workers."""
         record = run.latest
         outbox = Outbox(self._workspace, record.process_id)
@@ -268,14 +250,17 @@ class EventEmitter:
 
     def _callback(self, process_id: str) -> SealedCallback | None:
         """Return where the caller wants the events, as the order says."""
+        kind = told_kind_of(process_id)
+        if kind is None:
+            return None
         try:
-            return read_order(TrainingOrder, self._store.orders, process_id).callback
+            return read_order(kind.order_type, self._store.orders, process_id).callback
         except NotFound:
             return None
 
 
 @contextmanager
-def _isolated(run: _EmittedRun) -> Iterator[None]:
+def _isolated(run: EmittedRun) -> Iterator[None]:
     """Log what goes wrong: it must end neither the training nor the events of others."""
     try:
         yield
@@ -285,7 +270,12 @@ def _isolated(run: _EmittedRun) -> Iterator[None]:
         run.logged = True
 
 
-def _log_once(run: _EmittedRun, error: OSError) -> None:
+def _stage(data: EventData) -> tuple[EventStatus, bool]:
+    """Return what an event of progress is sent for at once if it changes."""
+    return data.status, isinstance(data, ProgressData) and data.fetch is not None
+
+
+def _log_once(run: EmittedRun, error: OSError) -> None:
     if not run.logged:
         logger.warning(
             "events cannot be kept", extra={"process_id": run.latest.process_id, "reason": str(error)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -30,7 +31,7 @@ _NAMESPACE = UUID("5e0d7c2a-8f3b-4b52-9a43-3c1f6b0e7d11")
 _AT_WORK = frozenset({Phase.TRAINING, Phase.SAMPLING, Phase.SAVING})
 
 #: The event of each final state.
-ENDS = {
+ENDS: Mapping[ProcessStatus, EventType] = {
     ProcessStatus.COMPLETED: EventType.COMPLETED,
     ProcessStatus.FAILED: EventType.FAILED,
     ProcessStatus.CANCELLED: EventType.CANCELLED,

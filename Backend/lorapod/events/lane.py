@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lorapod.clock import Clock
-from lorapod.events.models import Event, EventType
+from lorapod.events.models import Event
 from lorapod.events.outbox import Outbox, OutboxPage, Position
 from lorapod.events.port import Callback, EventSink, Parcel, SinkUnavailable
 
@@ -210,7 +210,7 @@ def merged(events: Sequence[tuple[Event, Position]]) -> Sequence[tuple[Event, Po
     kept: list[tuple[Event, Position]] = []
     superseded = False
     for event, position in reversed(events):
-        if event.event_type is not EventType.PROGRESS:
+        if not event.event_type.of_progress:
             superseded = superseded or event.event_type.last
         elif superseded:
             continue

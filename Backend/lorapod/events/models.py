@@ -1,4 +1,4 @@
-"""The events of trainings, as they are sent."""
+"""The events of trainings and captionings, as they are sent."""
 
 from __future__ import annotations
 
@@ -34,22 +34,58 @@ class EventType(StrEnum):
     #: The worker was stopped or died; `resume` continues the training.
     INTERRUPTED = "training.interrupted"
 
+    #: The captioning of a dataset has its turn. Once for each run.
+    CAPTION_STARTED = "caption.started"
+    #: Images were captioned: at intervals.
+    CAPTION_PROGRESS = "caption.progress"
+    #: Every image that was to be captioned was tried.
+    CAPTION_COMPLETED = "caption.completed"
+    #: The captioning ended, or could not start, with an error.
+    CAPTION_FAILED = "caption.failed"
+    #: The captioning ended because its caller cancelled it.
+    CAPTION_CANCELLED = "caption.cancelled"
+    #: The worker was stopped or died; `resume` continues the captioning.
+    CAPTION_INTERRUPTED = "caption.interrupted"
+
     @property
     def last(self) -> bool:
         """Whether it is the last event of its run."""
         return self in _LAST
 
+    @property
+    def of_training(self) -> bool:
+        """Whether it happened to a training."""
+        return self.value.startswith("training.")
 
-_LAST = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED, EventType.INTERRUPTED})
+    @property
+    def of_progress(self) -> bool:
+        """Whether it only says how far its process is: a later one replaces it."""
+        return self in _PROGRESS
+
+
+_PROGRESS = frozenset({EventType.PROGRESS, EventType.CAPTION_PROGRESS})
+_LAST = frozenset(
+    {
+        EventType.COMPLETED,
+        EventType.FAILED,
+        EventType.CANCELLED,
+        EventType.INTERRUPTED,
+        EventType.CAPTION_COMPLETED,
+        EventType.CAPTION_FAILED,
+        EventType.CAPTION_CANCELLED,
+        EventType.CAPTION_INTERRUPTED,
+    }
+)
 
 
 class EventStatus(StrEnum):
-    """The state of a training in one word."""
+    """The state of a process in one word."""
 
     STARTED = "started"
     #: Its dataset is fetched, or its model is loaded.
     PREPARING = "preparing"
     TRAINING = "training"
+    CAPTIONING = "captioning"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -60,13 +96,14 @@ class EventStatus(StrEnum):
 class EventData(WireModel, defer_build=True):
     """The data of every event."""
 
-    status: EventStatus = Field(description="The state of the training, in one word.")
-    progress: int = Field(ge=0, le=100, description="Percentage of the steps that are done.")
+    status: EventStatus = Field(description="The state of the process, in one word.")
+    progress: int = Field(ge=0, le=100, description="Percentage that is done.")
     current_step: str | None = Field(
-        default=None, description="What it is doing, for people: `Step 650/1000`, `Fetching 3/10 files`."
+        default=None,
+        description="What it is doing, for people: `Step 650/1000`, `Fetching 3/10 files`, `Captioned 3/10 images`.",
     )
-    step: int | None = Field(default=None, description="Steps that are done.")
-    total_steps: int | None = Field(default=None, description="Steps in all.")
+    step: int | None = Field(default=None, description="Steps that are done; images of a captioning.")
+    total_steps: int | None = Field(default=None, description="Steps, or images, in all.")
 
 
 class StartedData(EventData):
@@ -137,6 +174,50 @@ class StoppedData(EventData):
     resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 
 
+class CaptionStartedData(EventData):
+    """The captioning has its turn. Each `resume` starts another run."""
+
+    run: int = Field(default=1, ge=1, description="Number of the run; each resume adds one.")
+    name: str = Field(description="Name of the dataset.")
+    path: RelativePath = Field(description="Folder of the dataset.")
+    captioner: str = Field(description="The captioner.")
+
+
+class CaptionProgressData(EventData):
+    """Its progress: at least every `PROGRESS_INTERVAL_S` if anything changes."""
+
+    phase: str | None = Field(default=None, description="What the captioner is doing.")
+    eta_minutes: int | None = Field(
+        default=None, description="Minutes to the end at the present speed, rounded up."
+    )
+
+
+class CaptionedData(EventData):
+    """What has become of the images so far."""
+
+    captioned: int | None = Field(default=None, description="Images that were captioned.")
+    skipped: int | None = Field(default=None, description="Images whose caption stayed as it was.")
+    failed: int | None = Field(
+        default=None, description="Images that got no caption; the outcome names them."
+    )
+
+
+class CaptionCompletedData(CaptionedData):
+    """Every image that was to be captioned was tried."""
+
+
+class CaptionFailedData(CaptionedData):
+    """The captioning ended, or could not start, with an error. What was captioned stays."""
+
+    error: str = Field(description="What happened, in one sentence.")
+    code: ErrorCode = Field(description="The kind of failure.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+
+
+class CaptionStoppedData(CaptionedData):
+    """The captioning ended early, without a failure; what was captioned stays, and `resume` continues it."""
+
+
 #: The data of each type of event.
 DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
     {
@@ -148,19 +229,25 @@ DATA: Final[Mapping[EventType, type[EventData]]] = MappingProxyType(
         EventType.FAILED: FailedData,
         EventType.CANCELLED: StoppedData,
         EventType.INTERRUPTED: StoppedData,
+        EventType.CAPTION_STARTED: CaptionStartedData,
+        EventType.CAPTION_PROGRESS: CaptionProgressData,
+        EventType.CAPTION_COMPLETED: CaptionCompletedData,
+        EventType.CAPTION_FAILED: CaptionFailedData,
+        EventType.CAPTION_CANCELLED: CaptionStoppedData,
+        EventType.CAPTION_INTERRUPTED: CaptionStoppedData,
     }
 )
 
 
 class Event(WireModel, defer_build=True):
-    """Something that happened to a training. Fields without a value are left out."""
+    """Something that happened to a process. Fields without a value are left out."""
 
     event_type: EventType = Field(description="What happened.")
     event_id: str = Field(description="Unique, and the same each time the event is sent again.")
     job_id: str | None = Field(default=None, description="Your own id of the job, as in the request.")
-    process_id: ProcessId = Field(description="The training.")
+    process_id: ProcessId = Field(description="The process.")
     sequence: int = Field(
-        ge=1, description="Number of the event, increasing over every resume and worker of the training."
+        ge=1, description="Number of the event, increasing over every resume and worker of the process."
     )
     timestamp: Moment = Field(description="When it happened.")
     data: SerializeAsAny[EventData] = Field(description="The details, depending on the type.")

@@ -65,7 +65,7 @@ class NotifySink:
             SinkUnavailable: the service does not take it.
         """
         for delivered, event in enumerate(parcel.events):
-            if not event.event_type.last:
+            if not (event.event_type.last and event.event_type.of_training):
                 continue
             try:
                 async with asyncio.timeout(TIMEOUT_S):

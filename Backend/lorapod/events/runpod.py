@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lorapod.clock import Clock
-from lorapod.events.models import Event, EventType
+from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel
 
 #: Longest wait between two looks at whether an update is due.
@@ -163,7 +163,7 @@ class RunPodSink:
         """Do nothing: no connection is open."""
 
     def _pass_on(self, event: Event) -> None:
-        if event.event_type is EventType.PROGRESS:
+        if event.event_type.of_progress:
             return
         with self._lock:
             if event.event_type.last:

@@ -30,6 +30,12 @@ _FIELDS: Mapping[EventType, Mapping[str, Any]] = {
     EventType.FAILED: {"error": "It broke.", "code": "internal", "resumable": False},
     EventType.CANCELLED: {"resumable": False},
     EventType.INTERRUPTED: {"resumable": False},
+    EventType.CAPTION_STARTED: {
+        "name": "cats",
+        "path": "training_data/cats",
+        "captioner": "transformers",
+    },
+    EventType.CAPTION_FAILED: {"error": "It broke.", "code": "internal"},
 }
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from lorapod.atomic import write_atomically
-from lorapod.errors import WorkerError
+from lorapod.errors import Conflict, WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.context import ProcessContext
@@ -46,6 +46,7 @@ class TrainingKind:
         scratch: Path,
         datasets: DatasetProvider | None = None,
         mirrors: Mirrors | None = None,
+        find_writer: Callable[[Path], str | None] = lambda _: None,
     ) -> None:
         """Run trainings with `trainers`, by name.
 
@@ -55,9 +56,11 @@ class TrainingKind:
             scratch: a folder on local disk.
             datasets: fetches remote datasets and draws contact sheets; None: this worker does neither.
             mirrors: uploads artifacts while they are made; None: nothing is uploaded.
+            find_writer: finds the process that changes a dataset.
         """
         self.datasets = datasets
         self.mirrors = mirrors
+        self._find_writer = find_writer
         self._trainers = trainers
         self._workspace = context.workspace
         self._scratch = scratch
@@ -70,6 +73,7 @@ class TrainingKind:
         """
         del live
         trainer = self._trainers[order.trainer]
+        self._check_dataset(order)
         plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
         return Plan(
             work=TrainingRun(self, order, trainer, plan),
@@ -86,6 +90,17 @@ class TrainingKind:
             ),
             warnings=plan.warnings,
         )
+
+    def _check_dataset(self, order: TrainingOrder) -> None:
+        """Refuse a dataset that is being captioned: the training would learn from half of the captions."""
+        if order.dataset_path is None:
+            return
+        folder = self._workspace.root / order.dataset_path
+        if (writer := self._find_writer(folder)) is not None:
+            raise Conflict(
+                f"The dataset {folder.name!r} cannot be trained on yet: the process {writer} captions it.",
+                hint=f"Wait until {writer} has ended, or cancel it.",
+            )
 
     def prepare(self, process_id: str, order: TrainingOrder, *, fetched: bool) -> TrainingPlan:
         """Return the trainer's own plan, before or after the dataset was fetched.

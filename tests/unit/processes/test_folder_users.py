@@ -9,7 +9,7 @@ import pytest
 from lorapod.processes.changes import ChangeQueue
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.order import TrainingOrder, keep_order
-from lorapod.processes.record import ProcessRecord, TrainingDetails
+from lorapod.processes.record import ProcessRecord, TaskDetails, TrainingDetails
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.processes.status import ProcessStatus
 from lorapod.testing.store import open_memory_store
@@ -95,3 +95,25 @@ def test_a_config_that_names_a_folder_reads_it(bench: Bench, text: str, reader: 
     bench.record()
     bench.order(config={"process": [{"datasets": [{"control_path": [text]}]}]})
     assert bench.reader() == reader
+
+
+def test_a_captioning_uses_its_dataset_and_no_other(bench: Bench) -> None:
+    bench.store.records.create(
+        ProcessRecord(
+            process_id="caption_1",
+            type="caption",
+            name="cats",
+            folder="",
+            status=ProcessStatus.QUEUED,
+            created_at=datetime.now(UTC),
+            worker_id="w",
+            task=TaskDetails(engine="transformers", dataset="training_data/cats"),
+        )
+    )
+    assert bench.reader() == "caption_1"
+    assert bench.reader(other_than="caption_1") is None
+    live = ProcessRegistry(bench.store.records, ChangeQueue(lambda _: None)).live
+    users = FolderUsers(bench.workspace, bench.store.orders, live)
+    assert users.writer_of(bench.workspace.training_data / "cats") == "caption_1"
+    assert users.writer_of(bench.workspace.training_data / "dogs") is None
+    assert users.reader_of(bench.workspace.training_data / "dogs") is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorapod.atomic import write_atomically
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
@@ -19,9 +18,10 @@ from lorapod.trainers.ai_toolkit.config import (
 from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
-from lorapod.trainers.ai_toolkit.hold_out import config_without, hold_out
+from lorapod.trainers.ai_toolkit.hold_out import hold_out
 from lorapod.trainers.ai_toolkit.hub_push import HubPush
 from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
+from lorapod.trainers.ai_toolkit.launch import launch_job
 from lorapod.trainers.ai_toolkit.model_families import check_family
 from lorapod.trainers.ai_toolkit.outcome import judge
 from lorapod.trainers.ai_toolkit.paths import worker_rules
@@ -30,8 +30,6 @@ from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import check_text, validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
-from lorapod.trainers.config_text import dump_config
-from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
@@ -129,15 +127,13 @@ class AIToolkitTrainer:
             OSError: the control table cannot be written.
         """
         installation = needed_installation(self._settings, self._workspace)
-        ControlTable.create(plan.control_path, plan.process_id, name=plan.name, total_steps=plan.total_steps)
-        config = config_without(plan)
-        if config is not None:
-            config_path = plan.control_path.with_name("config.yaml")
-            write_atomically(config_path, dump_config(config).encode())
-        return LaunchSpec(
-            argv=(str(installation.python), str(installation.entry), str(config_path)),
-            cwd=installation.root,
-            environment={"AITK_JOB_ID": plan.process_id},
+        return launch_job(
+            installation,
+            config_path,
+            control_path=plan.control_path,
+            process_id=plan.process_id,
+            name=plan.name,
+            total_steps=plan.total_steps,
         )
 
     def reader(self, plan: TrainingPlan) -> Reader:

@@ -380,6 +380,46 @@ def test_an_edit_asks_for_what_its_options_say(call: Any, queue: FakeQueue) -> N
     assert "--caption" in call("edit", "cats", "--caption", "no text", code=2)
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_captioning_says_what_became_of_the_images(
+    call: Any, queue: FakeQueue, flags: tuple[str, ...]
+) -> None:
+    queue.actions["caption_dataset"] = lambda _: {
+        "process_id": "caption_0123456789ab",
+        "status": "completed",
+        "progress": {"image": 3, "total_images": 3},
+        "outcome": {"captioned": 2, "skipped": 1, "failed": [{"name": "3.png", "error": "It is gone."}]},
+        "warnings": [],
+    }
+    options = ("--style", "tags", "--trigger", "ohwx", "--only", "1.png", "--only", "3.png", "--overwrite")
+    told = call("caption", "cats", *options, *flags)
+    asked = dict(queue.inputs[-1])
+    assert asked.pop("idempotency_key")
+    assert asked == {
+        "type": "caption_dataset",
+        "training_name": "cats",
+        "style": "tags",
+        "trigger_word": "ohwx",
+        "limit_names": ["1.png", "3.png"],
+        "overwrite": "all",
+        "wait": True,
+    }
+    if flags:
+        assert json.loads(told[told.index("{") :])["outcome"]["captioned"] == 2
+    else:
+        assert "2 captioned, 1 skipped, 1 failed" in told
+        assert "3.png: It is gone." in told
+
+
+def test_a_captioning_that_failed_ends_the_command_with_1(call: Any, queue: FakeQueue) -> None:
+    queue.actions["caption_dataset"] = lambda _: {
+        "process_id": "caption_0123456789ab",
+        "status": "failed",
+        "failure": {"code": "out_of_memory", "message": "Memory does not suffice.", "hint": "Less."},
+    }
+    assert "Memory does not suffice. Less." in call("caption", "cats", code=1)
+
+
 def test_the_space_is_shown_by_kind_and_by_folder(call: Any, queue: FakeQueue) -> None:
     queue.actions["disk_usage"] = lambda _: {
         "measured_at": "2026-01-31T12:00:00.000Z",

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
-from lorapod.captioners.transformers.child.pictures import open_picture
+from lorapod.captioners.pictures import open_picture
 from lorapod.captioners.transformers.messages import Caption, Captioned, Done, NotCaptioned, Pictures
 from lorapod.errors import ErrorCode
 from lorapod.library_errors import code_of, reason_of

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from lorapod.captioners.pictures import contact_sheet
 from lorapod.captioners.prompts import CaptionStyle
-from lorapod.captioners.transformers.child.pictures import contact_sheet
 
 #: Models that follow no instructions: what they are asked by style, in words that they learnt; `""` asks nothing.
 _TASKS = {

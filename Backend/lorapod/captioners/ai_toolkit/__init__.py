@@ -1,0 +1,1 @@
+"""The captioners that AI Toolkit ships, run unmodified as a child process."""

@@ -1,0 +1,154 @@
+"""`caption`: have a model write the captions of a dataset, with a bar on stderr."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from enum import StrEnum
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lorapod.client.commands.datasets import DatasetArgument
+from lorapod.client.commands.live import state_line
+from lorapod.client.commands.screen import Screen
+from lorapod.client.commands.session import AsJson, ExitCode, open_session
+
+#: How long a captioning may run, its wait for the GPU included.
+_EXECUTION_TIMEOUT_S = 6 * 3600
+
+#: Failures that are listed.
+_LISTED = 20
+
+
+class CaptionStyleOption(StrEnum):
+    """How captions are written."""
+
+    NATURAL = "natural"
+    TAGS = "tags"
+    SHORT = "short"
+
+
+def caption(
+    context: typer.Context,
+    name: DatasetArgument,
+    *,
+    style: Annotated[
+        CaptionStyleOption | None,
+        typer.Option(help="Sentences, tags, or one short sentence. Default: what suits --arch."),
+    ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture of the model that you will train: sdxl, flux, wan21.")
+    ] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="Trigger word: first in each caption that does not have it.")
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Ask the model this instead; {trigger_word} and {filename} are filled in."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="HuggingFace id, or a folder of the workspace. Default: the worker's.")
+    ] = None,
+    captioner: Annotated[str | None, typer.Option(help="transformers or ai-toolkit.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Caption this image only. May be repeated.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the captions that are there, too.")
+    ] = False,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest caption, in the model's tokens.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a model write captions for the images that have none. Ctrl-C stops it; what was captioned stays."""
+    asked: dict[str, Any] = {
+        "style": style.value if style is not None else None,
+        "arch": arch,
+        "trigger_word": trigger,
+        "prompt": prompt,
+        "model": model,
+        "captioner": captioner,
+        "limit_names": only,
+        "overwrite": "all" if overwrite else None,
+        "max_new_tokens": max_new_tokens,
+    }
+    with open_session(context, as_json=as_json) as session:
+        with CaptionBar(session.screen) as shown:
+            answer = session.client.call(
+                "caption_dataset",
+                training_name=name,
+                wait=True,
+                idempotency_key=uuid.uuid4().hex,
+                policy={"executionTimeout": _EXECUTION_TIMEOUT_S * 1000},
+                on_update=shown.show,
+                **{key: value for key, value in asked.items() if value},
+            )
+        session.screen.warn(answer.get("warnings", ()))
+        if as_json:
+            session.screen.answer(answer)
+        else:
+            _report(session.screen, answer)
+        if answer["status"] != "completed":
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _report(screen: Screen, answer: Mapping[str, Any]) -> None:
+    """Say what has become of the images."""
+    outcome = answer.get("outcome", {})
+    failed = outcome.get("failed", ())
+    count = outcome.get("failed_count", len(failed))
+    screen.warn(f"{one['name']}: {one['error']}" for one in failed[:_LISTED])
+    screen.line(
+        f"{answer['process_id']} {answer['status']}: {outcome.get('captioned', 0)} captioned, "
+        f"{outcome.get('skipped', 0)} skipped, {count} failed"
+    )
+    if "failure" in answer:
+        screen.warn([f"{answer['failure']['message']} {answer['failure'].get('hint', '')}".strip()])
+
+
+class CaptionBar:
+    """A bar in images in a terminal, else a line for each change; nothing with `--json`."""
+
+    def __init__(self, screen: Screen) -> None:
+        """Show nothing yet."""
+        self._screen = screen
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._in_terminal = screen.aside.is_terminal and not screen.as_json
+        self._bar = Progress(*columns, console=screen.aside, transient=True, disable=not self._in_terminal)
+        self._task = self._bar.add_task("waiting", total=None)
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        self._bar.stop()
+
+    def show(self, update: Mapping[str, Any]) -> None:
+        """Show a progress update; ignore what is not one of a process."""
+        if self._screen.as_json or "process_id" not in update or "progress" not in update:
+            return
+        progress = update["progress"]
+        if self._in_terminal:
+            doing = progress.get("detail") or update.get("phase") or update["status"]
+            self._bar.update(
+                self._task,
+                description=str(doing),
+                completed=progress.get("image") or 0,
+                total=progress.get("total_images"),
+            )
+            return
+        line = state_line(update)
+        if line != self._last:
+            self._last = line
+            self._screen.aside.print(line, markup=False)

@@ -1,0 +1,85 @@
+"""Captions on their way to the dataset."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lorapod.captioners.ledger import CaptionLedger
+from lorapod.captioners.writing import clean_caption, write_caption
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        (" a cat\n\non a\ttable ", "a cat on a table"),
+        ('"a cat"', "a cat"),
+        ("\u201ca cat\u201d", "a cat"),
+        ("'twas a cat", "'twas a cat"),
+        ("<think>what is it?</think>\na cat", "a cat"),
+        ("a\0cat", "acat"),
+        ("\n \n", ""),
+        ("a \ud800 cat", "a ? cat"),
+    ],
+)
+def test_what_a_model_answers_becomes_one_line(text: str, caption: str) -> None:
+    assert clean_caption(text) == caption
+
+
+def test_a_caption_that_is_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "1.txt"
+    assert write_caption(path, "a cat", overwrite=False)
+    assert not write_caption(path, "a dog", overwrite=False)
+    assert path.read_text() == "a cat"
+    assert write_caption(path, "a dog", overwrite=True)
+    assert path.read_text() == "a dog"
+    assert [one.name for one in tmp_path.iterdir()] == ["1.txt"]
+
+
+def test_an_empty_caption_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "1.txt"
+    path.write_text(" \n")
+    assert write_caption(path, "a cat", overwrite=False)
+    assert path.read_text() == "a cat"
+
+
+def test_one_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, link = tmp_path / "1.txt", Path.hardlink_to
+
+    def late(self: Path, target: Path) -> None:
+        self.write_text("mine")
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", late)
+    assert not write_caption(path, "a cat", overwrite=False)
+    assert path.read_text() == "mine"
+    assert [one.name for one in tmp_path.iterdir()] == ["1.txt"]
+
+
+def test_a_volume_without_hard_links_takes_captions_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert write_caption(tmp_path / "1.txt", "a cat", overwrite=False)
+    assert not write_caption(tmp_path / "1.txt", "a dog", overwrite=False)
+    assert (tmp_path / "1.txt").read_text() == "a cat"
+    assert [one.name for one in tmp_path.iterdir()] == ["1.txt"]
+
+
+def test_a_ledger_forgets_nothing_but_what_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "process" / "captioned.jsonl"
+    with CaptionLedger(path) as ledger:
+        ledger.add("a.png")
+        ledger.add("caf\u00e9\n.png")
+    with path.open("a") as file:
+        file.write('"cut o')
+    with CaptionLedger(path) as ledger:
+        assert ledger.names == {"a.png", "caf\u00e9\n.png"}
+        ledger.add("c.png")
+    assert CaptionLedger(path).names == {"a.png", "caf\u00e9\n.png", "c.png"}
