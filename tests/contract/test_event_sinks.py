@@ -89,7 +89,7 @@ async def callback(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
 async def rabbitmq(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
     server: RunningRabbitMQ = request.getfixturevalue("rabbitmq_server")
     exchange = f"events-{secrets.token_hex(4)}"
-    consumer = Consumer(server, exchange)
+    consumer = Consumer(server, exchange, bindings="#")
 
     async def received() -> Sequence[dict[str, object]]:
         return await asyncio.to_thread(consumer.drain)
@@ -109,7 +109,7 @@ async def runpod(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
         first.show("running", dict)
         second.show("running", dict)
         # A job shows progress with every update, and its result is the end.
-        told = frozenset(kind for kind in EventType if not kind.last) - {EventType.PROGRESS}
+        told = frozenset(kind for kind in EventType if not (kind.last or kind.of_progress))
         yield Line(sink=sink, received=received, kinds=told)
 
 

@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from tests.integration.events.event_room import EventRoom
 from tests.unit.events.courier_bench import eventually
 
 from lorapod.errors import InvalidInput
-from lorapod.events import courier, event_texts, outbox_part
-from lorapod.events.models import CheckpointData, EventType, ProgressData, SampleData
+from lorapod.events import courier, emitter, event_texts, outbox_part
+from lorapod.events.models import CheckpointData, EventData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
+from lorapod.events.told_kinds import TOLD_KINDS
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -355,8 +357,8 @@ async def test_a_defect_in_the_events_of_one_training_ends_neither_it_nor_those_
             raise ValueError("a defect")
         return progress(record)
 
-    monkeypatch.setattr(event_texts, "progress", defective)
-    monkeypatch.setattr(event_texts, "started", broken)
+    kind = replace(TOLD_KINDS["train"], progress_data=defective, started_data=broken)
+    monkeypatch.setattr(emitter, "TOLD_KINDS", {"train": kind})
     bad = room.train(job_id="bad", steps=60, step_s=0.05)
     good = room.train(job_id="good", steps=60, step_s=0.05)
     for record in (bad, good):
@@ -366,5 +368,5 @@ async def test_a_defect_in_the_events_of_one_training_ends_neither_it_nor_those_
     assert "events of a training failed" in caplog.messages
 
 
-def broken(*_: object) -> None:
+def broken(*_: object) -> EventData:
     raise LookupError("a defect")

@@ -49,10 +49,14 @@ def test_what_is_no_event_is_refused(change: dict[str, object]) -> None:
         Event.model_validate({**json.loads(sample_event().body()), **change})
 
 
-def test_four_types_are_the_last_of_a_run() -> None:
+def test_four_types_of_each_kind_are_the_last_of_a_run() -> None:
     assert {kind for kind in EventType if kind.last} == {
         EventType.COMPLETED,
         EventType.FAILED,
         EventType.CANCELLED,
         EventType.INTERRUPTED,
+        EventType.CAPTION_COMPLETED,
+        EventType.CAPTION_FAILED,
+        EventType.CAPTION_CANCELLED,
+        EventType.CAPTION_INTERRUPTED,
     }

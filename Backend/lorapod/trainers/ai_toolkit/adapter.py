@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorapod.atomic import write_atomically
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
@@ -18,7 +19,7 @@ from lorapod.trainers.ai_toolkit.config import (
 from lorapod.trainers.ai_toolkit.conformance import Conformance
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
-from lorapod.trainers.ai_toolkit.hold_out import hold_out
+from lorapod.trainers.ai_toolkit.hold_out import config_without, hold_out
 from lorapod.trainers.ai_toolkit.hub_push import HubPush
 from lorapod.trainers.ai_toolkit.jobs import check_job, is_training
 from lorapod.trainers.ai_toolkit.launch import launch_job
@@ -30,6 +31,7 @@ from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import check_text, validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
+from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 from lorapod.workspace import Workspace
@@ -127,6 +129,10 @@ class AIToolkitTrainer:
             OSError: the control table cannot be written.
         """
         installation = needed_installation(self._settings, self._workspace)
+        config = config_without(plan)
+        if config is not None:
+            config_path = plan.control_path.with_name("config.yaml")
+            write_atomically(config_path, dump_config(config).encode())
         return launch_job(
             installation,
             config_path,
