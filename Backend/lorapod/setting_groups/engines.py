@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
+from lorapod.web_url import web_url
+
 ComfyLogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -37,7 +39,7 @@ class EngineSettings(BaseSettings):
         description="SwarmUI's root: its model folders are linked to the workspace's. If not set: /app/SwarmUI, "
         "<workspace>/SwarmUI.",
     )
-    comfyui_url: str = Field(
+    comfyui_url: Annotated[str, AfterValidator(web_url)] = Field(
         default="http://127.0.0.1:8188",
         pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
         description="ComfyUI's URL: a ComfyUI that runs there is used, else one is started there.",
@@ -64,7 +66,7 @@ class EngineSettings(BaseSettings):
         "registry (`name` or `name@version`), git URLs at a commit (`https://…/x.git@<commit>`), or `video`, a set of six; "
         "separated by commas or spaces.",
     )
-    comfyui_registry_url: str = Field(
+    comfyui_registry_url: Annotated[str, AfterValidator(web_url)] = Field(
         default="https://api.comfy.org",
         pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
         description="The registry of ComfyUI's extensions.",
@@ -76,7 +78,7 @@ class EngineSettings(BaseSettings):
     comfy_history_delay_seconds: PositiveFloat = Field(
         default=0.5, description="Seconds between two of those questions."
     )
-    swarmui_api_url: str | None = Field(
+    swarmui_api_url: Annotated[str, AfterValidator(web_url)] | None = Field(
         default=None, description="SwarmUI's URL; if not set, http://127.0.0.1:7801."
     )
     swarmui_models_path: Path | None = Field(

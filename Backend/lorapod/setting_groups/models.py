@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, PositiveInt, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
+
+from lorapod.web_url import web_url
 
 #: The public HuggingFace Hub.
 PUBLIC_HUB = "https://huggingface.co"
@@ -19,7 +21,9 @@ class ModelSettings(BaseSettings):
         validation_alias=AliasChoices("HF_TOKEN", "HUGGINGFACE_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
         description="HuggingFace token: reads gated models and private datasets, writes LoRA repositories.",
     )
-    hf_endpoint: str = Field(default=PUBLIC_HUB, description="The HuggingFace Hub, or a mirror of it.")
+    hf_endpoint: Annotated[str, AfterValidator(web_url)] = Field(
+        default=PUBLIC_HUB, description="The HuggingFace Hub, or a mirror of it."
+    )
     hub_push: Literal["off", "own", "any"] = Field(
         default="off",
         description="Where a config's `save.push_to_hub` may publish: nowhere, in the account of HF_TOKEN, or wherever that "

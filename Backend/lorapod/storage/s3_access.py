@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
+from lorapod.web_url import is_web_url
 from lorapod.wire.envelope import S3_CONFIG_SECRET
 
 DEFAULT_REGION = "us-east-1"
@@ -94,9 +95,10 @@ class S3Access:
     ) -> S3Access:
         """Split a URL that contains bucket and region."""
         if url is not None:
-            split = urlsplit(url)
-            if split.scheme not in {"http", "https"} or not split.hostname:
+            if not is_web_url(url):
                 raise InvalidInput("BUCKET_ENDPOINT_URL (or endpointUrl) is not an http or https URL.")
+            split = urlsplit(url)
+            assert split.hostname is not None
             host = split.netloc
             if amazon := _AMAZON.fullmatch(split.hostname):
                 bucket, region = bucket or amazon["bucket"], region or amazon["region"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
@@ -15,6 +14,7 @@ from lorapod.errors import InvalidInput, NotFound, TooLarge, WorkerError
 from lorapod.settings import Settings
 from lorapod.storage.fetching import ObjectChanged
 from lorapod.storage.port import StoreRefused, StoreUnavailable
+from lorapod.web_url import is_web_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,7 @@ class SupabaseAccess:
                 "This endpoint has no Supabase credentials.",
                 hint="Set SUPABASE_URL and SUPABASE_SERVICE_KEY on the endpoint.",
             )
-        split = urlsplit(settings.supabase_url)
-        if split.scheme not in {"http", "https"} or not split.hostname:
+        if not is_web_url(settings.supabase_url):
             raise InvalidInput("SUPABASE_URL is not an http or https URL.")
         return cls(url=settings.supabase_url.rstrip("/"), service_key=settings.supabase_service_key)
 
