@@ -13,9 +13,18 @@ from typing import Any, TypeVar
 
 from lorapod.datasets.base64_content import decoded, decoded_size_bytes
 from lorapod.engines.port import Generation
-from lorapod.errors import InvalidInput, NotFound, TooLarge, Unsupported, WorkerError, error_of
+from lorapod.errors import (
+    InsufficientStorage,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unsupported,
+    WorkerError,
+    error_of,
+)
 from lorapod.files.image_header import image_header
 from lorapod.kinds import is_hidden
+from lorapod.library_errors import DISK_FULL
 from lorapod.safety.conversion import as_input_image
 from lorapod.safety.fetch import Fetcher, FetchLimits
 from lorapod.safety.media import MediaKind, media_by_content
@@ -93,6 +102,7 @@ async def receive_inputs(
     Raises:
         InvalidInput: a file is not what its field says, or is damaged; `details` has each such file.
         TooLarge: a file has too many bytes or pixels.
+        InsufficientStorage: the local disk is full.
         WorkerError: a file cannot be fetched, or is not there.
         OSError: the disk failed.
     """
@@ -113,8 +123,15 @@ async def receive_inputs(
             raise TooLarge(
                 f"The input files have {total_bytes} bytes altogether; {TOTAL_MAX_BYTES} are the most."
             )
-    except BaseException:
+    except BaseException as error:
         await FILES.run(shutil.rmtree, own, ignore_errors=True)
+        if isinstance(error, InsufficientStorage) or (
+            isinstance(error, OSError) and error.errno in DISK_FULL
+        ):
+            raise InsufficientStorage(
+                "The worker's local disk has no room for the input files.",
+                hint="Give the endpoint a larger container disk, or set SCRATCH_PATH to a folder with more room.",
+            ) from error
         raise
     pairs = list(zip(every, found, strict=True))
     return ReceivedInputs(

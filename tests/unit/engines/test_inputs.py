@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from aiohttp import web
 from PIL import Image
 from tests.servers.http_thread import serving
 
+from lorapod.engines import inputs
 from lorapod.engines.inputs import ReceivedInputs, receive_inputs
-from lorapod.errors import InvalidInput, NotFound, TooLarge, UnsafePath, UnsafeUrl
+from lorapod.errors import InsufficientStorage, InvalidInput, NotFound, TooLarge, UnsafePath, UnsafeUrl
 from lorapod.wire.generation import GenerateRequest
 from lorapod.wire.validation import parse
 from lorapod.workspace import Workspace
@@ -246,3 +248,18 @@ async def test_an_animation_as_the_image_is_told(form: str, scratch: Path, works
 
     assert found.warnings == ["image: only the first of its frames is used."]
     assert found.named["a.webp"].read_bytes() == buffer.getvalue()
+
+
+@pytest.mark.parametrize("step", ["_write", "_checked"])
+async def test_a_full_local_disk_is_not_called_the_workspace(
+    step: str, scratch: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(inputs, step, run_full)
+
+    with pytest.raises(InsufficientStorage, match="local disk") as raised:
+        await received(scratch, workspace, image=text(picture()))
+    assert "SCRATCH_PATH" in raised.value.hint
+    assert left(scratch) == []
