@@ -236,6 +236,17 @@ def test_what_fails_is_named_and_the_others_are_installed(pod: Pod) -> None:
     assert shown["extension:Unmet"] == said["Unmet"]
 
 
+def test_a_password_that_git_repeats_is_shown_nowhere(pod: Pod) -> None:
+    entry = f"http://me:p@secret@127.0.0.1:9/Mine.git@{'0' * 40}"
+
+    _, failures = pod.ensure(entry)
+
+    [failure] = failures
+    assert "Mine was not installed: git: fatal: " in failure
+    kept = [path.read_text("utf-8") for path in pod.folder.rglob("*.json")]
+    assert "secret" not in f"{failure}{pod.said}{extension_problems(entry, pod.root, pod.workspace)}{kept}"
+
+
 def test_a_failure_is_tried_again_when_the_entry_changes_or_after_a_while(pod: Pod) -> None:
     repository = pod.repository("Nodes", **{"requirements.txt": "not_there_yet\n"})
     pod.ensure(repository.entry)
