@@ -87,6 +87,8 @@ class DryRun(Result):
     config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
     dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
     refused: list[dict[str, Any]] = Field(
-        default=[], description="Every problem, as the error would list it."
+        default=[],
+        description="Every problem, as the error would list it in `details`; the first of an error with its `message` and "
+        "`hint`, if they say more.",
     )
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")

@@ -228,7 +228,14 @@ class TrainingStarts:
 
 
 def _problems(error: WorkerError) -> list[dict[str, Any]]:
-    return list(error.details) or [{"field": "input", "error": error.message}]
+    """Return an error's problems; the first has the hint, and the message unless that is made of the problems."""
+    if not error.details:
+        first, *rest = [{"field": "input", "error": error.message}]
+    else:
+        first, *rest = error.details
+        if not any(str(detail.get("error")) in error.message for detail in error.details):
+            first = {**first, "message": error.message}
+    return [{**first, "hint": error.hint} if error.hint else first, *rest]
 
 
 def _json(model: DatasetRef | UploadTargets) -> Mapping[str, Any]:

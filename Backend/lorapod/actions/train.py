@@ -11,7 +11,7 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, Started
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.actions.starting import TrainingStarts
-from lorapod.errors import InvalidInput
+from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
@@ -75,20 +75,22 @@ async def train(
     knobs = request.knobs()
     try:
         answer = await starts.start(config, request, job)
-    except InvalidInput as error:
+    except (InvalidInput, GpuUnavailable) as error:
+        if request.preset is None:
+            raise
         raise _by_knobs(error, knobs) from error
-    if isinstance(answer, DryRun):
+    if isinstance(answer, DryRun) and request.preset is not None:
         return answer.model_copy(update={"refused": _fields_by_knobs(answer.refused, knobs)})
     return answer
 
 
-def _by_knobs(error: InvalidInput, knobs: TrainKnobs) -> InvalidInput:
+def _by_knobs(error: WorkerError, knobs: TrainKnobs) -> WorkerError:
     """Return a trainer's refusal with the request's fields in place of the keys that they set in the preset's config."""
     message = error.message
     for detail in error.details:
         if field := detail.get("field"):
             message = message.replace(f"{field}: ", f"{knob_of(field, knobs)}: ")
-    return InvalidInput(message, hint=error.hint, details=_fields_by_knobs(error.details, knobs))
+    return type(error)(message, hint=error.hint, details=_fields_by_knobs(error.details, knobs))
 
 
 def _fields_by_knobs(details: Sequence[dict[str, Any]], knobs: TrainKnobs) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from lorapod.wire.dataset import CACHE_FOLDERS, is_archive_name, is_dataset_name
 
 _LITTER = frozenset({"__MACOSX"}) | CACHE_FOLDERS
+_TAKEN = "use images, videos, captions, or a zip or tar of them"
 #: The same folder is the same archive every time, so that an upload that broke off is continued.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -31,11 +32,15 @@ class FolderFiles:
 
     @classmethod
     def of(cls, folder: Path) -> FolderFiles:
-        """Look through a folder and all folders below it, but hidden ones and those of a trainer's caches.
+        """Look through a folder and all folders below it, but hidden ones and those of a trainer's caches; or take one file.
 
         Raises:
-            FileNotFoundError: there is no such folder, or it has no file for a dataset.
+            FileNotFoundError: there is no such folder or file, or it has nothing for a dataset.
         """
+        if folder.is_file():
+            if not is_dataset_name(folder.name):
+                raise FileNotFoundError(f"{folder} cannot be part of a dataset: {_TAKEN}.")
+            return cls(folder=folder.parent, top=[folder], nested=[], skipped=[])
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
         found = sorted(_files(folder))
@@ -49,7 +54,11 @@ class FolderFiles:
         if not top and not nested:
             raise FileNotFoundError(f"{folder} has no image, caption, video or zip.")
         sent = {*top, *nested}
-        skipped = [path.relative_to(folder).as_posix() for path in found if path not in sent]
+        skipped = [
+            path.relative_to(folder).as_posix()
+            for path in found
+            if path not in sent and not path.name.startswith(".")
+        ]
         return cls(folder=folder, top=top, nested=nested, skipped=skipped)
 
     @contextmanager
@@ -79,9 +88,11 @@ class FolderFiles:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.name.startswith(".") or path.name in _LITTER:
+        if path.name in _LITTER:
             continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
-        elif path.is_file():
+        if path.is_dir():
+            if not path.name.startswith(".") and not path.is_symlink():
+                yield from _files(path)
+        elif path.is_file() and not path.name.startswith("._"):
+            # `.cat.png` is a picture, `._cat.png` what macOS notes about one.
             yield path

@@ -150,15 +150,19 @@ class DatasetLibrary:
             InvalidInput: it has nothing to train on.
         """
         if source.training_name is not None:
-            folder = self._folder(safe_name(source.training_name, field="dataset.training_name"))
+            field = "dataset.training_name"
+            folder = self._folder(safe_name(source.training_name, field=field))
             shown = source.training_name
         else:
             assert source.path is not None, "a remote dataset has to be fetched"
+            field = "dataset.path"
             folder = self._workspace.safe_path(source.path)
             shown = source.path
         if not folder.is_dir():
             raise NotFound(
-                f"There is no dataset {shown[:80]!r}.", hint="Upload it with `upload_training_data`."
+                f"There is no dataset {shown[:80]!r}.",
+                hint="Upload it with `upload_training_data`; `datasets` lists those that are there.",
+                details=[{"field": field, "error": "is not there"}],
             )
         reading = DatasetReader(names_only=True).read(DatasetEntry(folder=folder))
         if not reading.items and not any(suffix_of(file.name) in AUDIO_SUFFIXES for file in reading.left_out):

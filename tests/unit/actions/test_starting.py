@@ -98,7 +98,21 @@ class TestFit:
     def test_a_rehearsal_says_so(self, ask: Any) -> None:
         answer = ask(25_000_000_000, preset="flux-dev", tier="48gb", dry_run=True)
         assert answer["accepted"] is False
-        assert answer["refused"] == [{"field": "tier", "error": "24gb would fit"}]
+        [refused] = answer["refused"]
+        assert (refused["field"], refused["error"]) == ("tier", "24gb would fit")
+        assert "about 40 GB of GPU memory, and this worker's GPU has 25 GB" in refused["message"]
+        assert "`tier: 24gb`" in refused["hint"]
+
+    def test_a_rehearsal_on_a_processor_says_what_to_do(self, ask: Any) -> None:
+        [refused] = ask(None, preset="sdxl", dry_run=True)["refused"]
+        assert refused["field"] == "steps"
+        assert "steps would take about" in refused["message"]
+        assert "`force: true` starts it anyway" in refused["hint"]
+
+    def test_a_rehearsal_names_a_dataset_that_is_not_there(self, ask: Any) -> None:
+        [refused] = ask(None, preset="sd15", dataset={"training_name": "nosuch"}, dry_run=True)["refused"]
+        assert refused["field"] == "dataset.training_name"
+        assert "`upload_training_data`" in refused["hint"]
 
     def test_force_starts_it_anyway_and_warns(self, ask: Any) -> None:
         answer = ask(25_000_000_000, preset="flux-dev", tier="48gb", dry_run=True, force=True)

@@ -144,6 +144,29 @@ def test_folders_in_a_folder_are_sent_as_one_zip(
     assert contents[0] == contents[2]
 
 
+def test_a_name_that_begins_with_a_dot_is_sent(
+    client: Client, dataset: WorkerDataset, tmp_path: Path
+) -> None:
+    (tmp_path / ".cat.png").write_bytes(b"a picture")
+    (tmp_path / "._cat.png").write_bytes(b"what macOS notes about it")
+    result = client.upload_dataset(tmp_path, "style")
+    assert set(dataset.files) == {".cat.png"}
+    assert not result.skipped
+
+
+def test_one_zip_is_sent_as_it_is(client: Client, dataset: WorkerDataset, tmp_path: Path) -> None:
+    (tmp_path / "cats.zip").write_bytes(b"a zip")
+    (tmp_path / "other.png").write_bytes(b"not asked for")
+    client.upload_dataset(tmp_path / "cats.zip", "style")
+    assert dataset.files == {"cats.zip": b"a zip"}
+
+
+def test_a_file_that_is_not_for_a_dataset_is_named(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "cats.rar").write_bytes(b"Rar!")
+    with pytest.raises(FileNotFoundError, match=r"cats\.rar cannot be part of a dataset: .*zip"):
+        client.upload_dataset(tmp_path / "cats.rar", "style")
+
+
 def test_no_request_is_larger_than_the_queue_takes(
     client: Client, queue: FakeQueue, dataset: WorkerDataset, tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -48,7 +50,7 @@ from lorapod.client.commands.train_options import (
     UploadToOption,
     ValidationOption,
 )
-from lorapod.client.commands.wording import with_options
+from lorapod.client.commands.wording import with_commands, with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
@@ -106,7 +108,7 @@ def train(
     fields: dict[str, Any] = {
         "preset": preset,
         "tier": tier,
-        "config": None if config is None else config.read_text("utf-8"),
+        "config": None if config is None else _text(config),
         **_datasets(_dataset(dataset, dataset_url, dataset_repo, fix=fix), reg_dataset),
         "name": name,
         "model": model,
@@ -171,15 +173,44 @@ def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, 
     if session.screen.as_json:
         session.screen.answer(answer)
     elif answer["accepted"]:
-        session.screen.line(f"The request is valid; {answer['trainer']} would train it.")
+        session.screen.line(f"The request is valid; {answer['trainer']} would train it, with this config:")
+        config = json.dumps(answer.get("config"), indent=2, ensure_ascii=False)
+        session.screen.console.out(config, highlight=False)
     else:
-        session.screen.error(
-            LorapodError(
-                "The worker would refuse this training.", details=with_options(answer["refused"], context)
-            )
-        )
+        session.screen.error(_refusal(context, answer["refused"]))
     if not answer["accepted"]:
         raise typer.Exit(ExitCode.USAGE)
+
+
+def _refusal(context: typer.Context, refused: list[dict[str, Any]]) -> LorapodError:
+    """Return all that would refuse a training as one error, in the command's words."""
+    details: list[dict[str, Any]] = []
+    hints: dict[str, None] = {}
+    for problem in with_options(refused, context):
+        if message := problem.get("message"):
+            details.append({"error": message})
+        if hint := problem.get("hint"):
+            hints[with_commands(hint, context)] = None
+        # What concerns the whole request has no option.
+        unnamed = {"message", "hint"} | ({"field"} if problem.get("field") == "input" else set())
+        details.append({key: value for key, value in problem.items() if key not in unnamed})
+    return LorapodError("The worker would refuse this training.", details=details, hint=" ".join(hints))
+
+
+def _text(config: Path) -> str:
+    """Return a config's text.
+
+    Raises:
+        typer.BadParameter: it is not text.
+    """
+    data = config.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding).replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise typer.BadParameter(
+            f"{config} is not text in UTF-8; save it as YAML in UTF-8", param_hint="--config"
+        ) from None
 
 
 def _dataset(

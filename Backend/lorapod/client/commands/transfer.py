@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -25,7 +25,7 @@ def upload(
     context: typer.Context,
     folder: Annotated[
         Path,
-        typer.Argument(exists=True, file_okay=False, help="Folder with images, captions, videos or zips."),
+        typer.Argument(exists=True, help="Folder with images, captions, videos or zips, or one zip."),
     ],
     training_name: Annotated[str, typer.Argument(help="Name of the dataset on the worker.")],
     *,
@@ -51,7 +51,7 @@ def upload(
             dataset = session.client.upload_dataset(
                 folder, training_name, trigger_word=trigger_word, fix=fix, on_progress=show
             )
-        session.screen.warn(f"{bad['filename']}: {bad['error']}" for bad in dataset.rejected)
+        session.screen.warn(map(_refused, dataset.rejected))
         session.screen.warn(
             f"{name!r} cannot be part of a dataset and was not sent: use images, videos, captions or a zip."
             for name in dataset.skipped
@@ -72,6 +72,12 @@ def upload(
         )
         if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
             raise typer.Exit(ExitCode.FAILED)
+
+
+def _refused(bad: Mapping[str, Any]) -> str:
+    name, error = bad["filename"], bad["error"]
+    what = error if name in error else f"{name}: {error}"
+    return f"refused: {what} {bad['hint']}" if bad.get("hint") else f"refused: {what}"
 
 
 def _is_picture(name: str) -> bool:

@@ -18,6 +18,9 @@ _OPTIONS: Final = {
     "dataset.urls": "--dataset-url",
     "dataset.huggingface": "--dataset-repo",
     "dataset": "--dataset",
+    "network.type": "--network",
+    "network.alpha": "--alpha",
+    "network.rank": "--rank",
     "config.process[0].datasets": "--dataset",
     "config.process[0].model.name_or_path": "--model",
 }
@@ -26,6 +29,7 @@ _OPTIONS: Final = {
 _COMMANDS: Final = {
     "upload_training_data": "upload",
     "dataset": "inspect",
+    "datasets": "datasets",
     "list_files": "files",
     "download_file": "download",
     "process_status": "status",

@@ -83,8 +83,8 @@ def knob_of(field: str, knobs: TrainKnobs) -> str:
         return field
     plain = "".join(part.partition("[")[0] + "." for part in place.split("."))
     for knob, keys in {**_PLACES, **_ALSO_SET}.items():
-        # Control images that are missing are given by a knob that is not set.
-        is_set = knob in knobs.model_fields_set or knob == "control"
+        # Control images that are missing, and fewer steps, are given by a knob that is not set.
+        is_set = knob in knobs.model_fields_set or knob in {"control", "steps"}
         if is_set and any(plain.startswith(f"{key}.") for key in keys):
             return knob
     return field

@@ -477,6 +477,40 @@ def test_a_refused_training_names_the_options(call: Any, queue: FakeQueue, *, dr
     assert "training_name" in call(*arguments, "--json", code=2)
 
 
+def test_a_dry_run_says_what_happened_and_what_to_do_in_options(call: Any, queue: FakeQueue) -> None:
+    refused = [
+        {
+            "field": "dataset.training_name",
+            "error": "is not there",
+            "message": "There is no dataset 'cat'.",
+            "hint": "Upload it with `upload_training_data`, or take `tier: 24gb`.",
+        },
+        {"field": "network.type", "error": "must be 'lora'"},
+        {"field": "input", "error": "is too much"},
+    ]
+    queue.actions["train"] = lambda _: {"warnings": [], "accepted": False, "refused": refused}
+    told = call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run", code=2)
+    assert told.splitlines() == [
+        "The worker would refuse this training.",
+        "  There is no dataset 'cat'.",
+        "  --dataset: is not there",
+        "  --network: must be 'lora'",
+        "  is too much",
+        "Upload it with `lorapod upload`, or take `--tier 24gb`.",
+    ]
+
+
+def test_a_dry_run_prints_the_config(call: Any, queue: FakeQueue) -> None:
+    config = {"job": "extension", "config": {"name": "käse", "process": [{"train": {"steps": 20}}]}}
+    answer = {"warnings": [], "accepted": True, "refused": [], "trainer": "builtin", "config": config}
+    queue.actions["train"] = lambda _: answer
+    told = call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run")
+    first, _, printed = told.partition("\n")
+    assert first == "The request is valid; builtin would train it, with this config:"
+    assert json.loads(printed) == config
+    assert '"name": "käse"' in printed
+
+
 def test_a_refusal_speaks_of_options_and_commands_and_says_nothing_twice(call: Any, queue: FakeQueue) -> None:
     output = {
         "code": "invalid_input",
@@ -596,6 +630,23 @@ def test_an_empty_folder_is_named_in_one_sentence(call: Any, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
 
     assert call("upload", "empty", "cat", code=1) == "empty has no image, caption, video or zip.\n"
+
+
+def test_a_config_that_is_not_text_is_named(call: Any, queue: FakeQueue, tmp_path: Path) -> None:
+    (tmp_path / "cat.yaml").write_bytes(b"\x89PNG")
+    told = call("train", "--config", "cat.yaml", "--dataset", "cat", code=2)
+    assert "cat.yaml is not text in UTF-8" in told
+    assert not queue.inputs
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_config_may_have_a_byte_order_mark(
+    call: Any, queue: FakeQueue, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "cat.yaml").write_text("name: käse", encoding)
+    queue.states = [{"status": "COMPLETED", "output": {"process_id": "train_0123456789ab"}}]
+    call("train", "--config", "cat.yaml", "--dataset", "cat")
+    assert queue.inputs[-1]["config"] == "name: käse"
 
 
 def test_several_downloads_go_into_a_folder_that_need_not_exist(
@@ -718,7 +769,7 @@ class TestWarningsReachThePerson:
         bad = {"filename": filename, "code": "invalid_input", "error": f"{filename} is damaged."}
         queue.actions["upload_training_data"] = lambda _: uploaded(rejected=[bad])
         told = call("upload", "cat", "cat", code=code)
-        assert f"{filename} is damaged." in told
+        assert f"warning: refused: {filename} is damaged." in told
         assert "cat: 1 images" in told
 
     def test_a_training_prints_those_of_its_dataset(self, call: Any, queue: FakeQueue) -> None:
