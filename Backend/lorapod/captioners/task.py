@@ -16,6 +16,7 @@ from lorapod.captioners.progress import CaptioningRun
 from lorapod.captioners.prompts import FILENAME, usual_prompt, usual_style, with_trigger_word
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.captioners.selection import Selection, select
+from lorapod.captioners.writing import sweep
 from lorapod.datasets.item import DatasetItem, ItemKind
 from lorapod.datasets.looks.video_frames import FramesMissing, VideoFrames
 from lorapod.datasets.publish import FindReader
@@ -77,7 +78,7 @@ class CaptionKind:
         selection = self._select(wanted, folder, process_id)
         return Plan(
             work=TaskWork(
-                partial(self._caption, wanted, request, captioner),
+                partial(self._caption, wanted, request, captioner if selection.items else None),
                 needs_slot=bool(selection.items),
                 resident=captioner,
                 secrets=order.secrets,
@@ -125,21 +126,23 @@ class CaptionKind:
         return select(folder, self.workspace.root, wanted, captioned=ledger.names)
 
     def _caption(
-        self, wanted: CaptionOrder, request: CaptionRequest, captioner: Captioner, run: TaskRun
+        self, wanted: CaptionOrder, request: CaptionRequest, captioner: Captioner | None, run: TaskRun
     ) -> Mapping[str, Any]:
+        """Caption the images; without a captioner there was nothing to caption when it was planned, and it has no slot."""
         folder = self._folder(wanted)
         self._check_free(folder, run.process_id)
         with CaptionLedger(self.workspace.process_folder(run.process_id) / NAME) as ledger:
             selection = select(folder, self.workspace.root, wanted, captioned=ledger.names)
+            sweep(folder, selection.caption_ext)
             run.started()
             at_work = CaptioningRun(run, wanted, selection, ledger)
             run.note(
-                f"captioning {len(selection.items)} of {folder.name}'s images with {captioner.name}; "
+                f"captioning {len(selection.items)} of {folder.name}'s images; "
                 f"{selection.skipped} have a caption, {selection.done} were captioned before"
             )
             at_work.report("starting")
             try:
-                if selection.items:
+                if selection.items and captioner is not None:
                     request.scratch.mkdir(parents=True, exist_ok=True)
                     captioner.caption(request, self._images(request, selection, at_work), at_work)
                     at_work.check()

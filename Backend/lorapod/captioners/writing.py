@@ -10,10 +10,13 @@ from pathlib import Path
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.datasets.captions import CAPTION_MAX_BYTES
+from lorapod.folders import files_below
 
 #: What models think aloud before they answer.
 _THOUGHT = "</think>"
 _QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"))
+#: The name of a caption that is being written, here and by `lorapod.atomic`.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp")
 #: What a file system answers that has no second names for a file.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
@@ -53,6 +56,18 @@ def write_caption(path: Path, text: str, *, overwrite: bool) -> bool:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
+
+
+def sweep(folder: Path, caption_ext: str) -> None:
+    """Remove what a killed worker has left of captions that it was writing; only while no other process writes some.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    for entry in files_below(folder):
+        left = _TEMPORARY.fullmatch(entry.name)
+        if left is not None and left["name"].endswith(caption_ext):
+            Path(entry.path).unlink(missing_ok=True)
 
 
 def _give_name(temporary: Path, path: Path) -> bool:

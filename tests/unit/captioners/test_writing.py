@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from lorapod.captioners.ledger import CaptionLedger
-from lorapod.captioners.writing import clean_caption, write_caption
+from lorapod.captioners.writing import clean_caption, sweep, write_caption
+
+#: Captions images as a captioning does, for ever: the file first, then the note of it.
+CAPTIONS = """
+import itertools, sys
+from pathlib import Path
+from lorapod.captioners.ledger import CaptionLedger
+from lorapod.captioners.writing import write_caption
+folder, ledger_path, overwrite = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "all"
+with CaptionLedger(ledger_path) as ledger:
+    print("begun", flush=True)
+    for number in itertools.count():
+        name = f"{number % 400}.png"
+        if write_caption(folder / f"{number % 400}.txt", "a cat, " * 500, overwrite=overwrite):
+            ledger.add(name)
+"""
 
 
 @pytest.mark.parametrize(
@@ -83,3 +103,32 @@ def test_a_ledger_forgets_nothing_but_what_was_cut_off(tmp_path: Path) -> None:
         assert ledger.names == {"a.png", "caf\u00e9\n.png"}
         ledger.add("c.png")
     assert CaptionLedger(path).names == {"a.png", "caf\u00e9\n.png", "c.png"}
+
+
+@pytest.mark.parametrize("overwrite", ["missing", "all"])
+def test_a_kill_at_any_moment_leaves_whole_captions_and_no_other_file(tmp_path: Path, overwrite: str) -> None:
+    folder, ledger = tmp_path / "cats", tmp_path / "captioned.jsonl"
+    folder.mkdir()
+    (folder / "7.txt").write_text("mine")
+    (folder / ".hidden.tmp").write_text("not ours")
+    rng = random.Random(11)
+    for _ in range(5):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CAPTIONS, str(folder), str(ledger), overwrite], stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"begun\n"
+        time.sleep(rng.uniform(0.005, 0.1))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        sweep(folder, ".txt")
+        texts = {path.name: path.read_text() for path in folder.glob("*.txt")}
+        mine = texts.pop("7.txt")
+        assert mine == "mine" or (overwrite == "all" and mine == "a cat, " * 500)
+        assert set(texts.values()) == {"a cat, " * 500}
+        assert {path.name for path in folder.iterdir() if path.suffix != ".txt"} == {".hidden.tmp"}
+        # What is noted is there; of what is there, one caption at most is not noted yet.
+        noted = {name.replace(".png", ".txt") for name in CaptionLedger(ledger).names} - {"7.txt"}
+        assert noted <= texts.keys()
+        assert len(texts.keys() - noted) <= 5
