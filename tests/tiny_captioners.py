@@ -32,7 +32,7 @@ _CHAT = (
 
 @cache
 def tiny_captioner(kind: str) -> Path:
-    """A folder with a model, `blip` or `qwen`; not to be written to."""
+    """A folder with a model, `blip`, `llava` or `qwen`; not to be written to."""
     shelf = Path(os.environ[SHELF])
     folder = shelf / f"captioner-{kind}"
     with (shelf / f"captioner-{kind}.lock").open("w") as lock:
@@ -173,5 +173,63 @@ def _make_qwen(folder: Path) -> None:
     (folder / "processor_config.json").write_text(json.dumps({"processor_class": "Qwen2_5_VLProcessor"}))
 
 
+def _make_llava(folder: Path) -> None:
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import (
+        CLIPImageProcessor,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    special = ["<pad>", "<s>", "</s>", "<image>"]
+    symbols = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    vision = {
+        "model_type": "clip_vision_model",
+        **sizes,
+        "image_size": 32,
+        "patch_size": 8,
+        "projection_dim": 32,
+    }
+    text = {
+        "model_type": "llama",
+        **sizes,
+        "num_key_value_heads": 2,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 2048,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    torch.manual_seed(0)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=vocabulary["<image>"])
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    image = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    chat = _CHAT.replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>")
+    LlavaProcessor(
+        image_processor=image,
+        tokenizer=fast,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=chat,
+    ).save_pretrained(folder)
+
+
 if __name__ == "__main__":
-    {"blip": _make_blip, "qwen": _make_qwen}[sys.argv[1]](Path(sys.argv[2]))
+    {"blip": _make_blip, "qwen": _make_qwen, "llava": _make_llava}[sys.argv[1]](Path(sys.argv[2]))

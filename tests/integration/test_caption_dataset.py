@@ -83,7 +83,7 @@ class CaptionDesk:
 async def desk(tmp_path: Path) -> AsyncIterator[CaptionDesk]:
     """A worker whose captioner has models."""
     workspace = Workspace.create(tmp_path / "workspace")
-    for kind in ("blip", "qwen"):
+    for kind in ("blip", "llava", "qwen"):
         shutil.copytree(tiny_captioner(kind), workspace.models / kind)
     async with _opened(tmp_path) as found:
         yield found
@@ -170,16 +170,20 @@ async def test_everything_is_replaced_only_if_that_is_asked(desk: CaptionDesk) -
     assert desk.captions()["1.txt"] == first["1.txt"]
 
 
-async def test_a_chat_model_is_asked_with_the_prompt(desk: CaptionDesk) -> None:
+@pytest.mark.parametrize(
+    ("kind", "model_class"),
+    [("qwen", "Qwen2_5_VLForConditionalGeneration"), ("llava", "LlavaForConditionalGeneration")],
+)
+async def test_a_chat_model_is_asked_with_the_prompt(desk: CaptionDesk, kind: str, model_class: str) -> None:
     for number in range(3, 6):
         (desk.folder / f"{number}.png").write_bytes(picture(size=(40 + 17 * number, 64)))
     done = await desk.caption(
-        model="models/qwen", prompt="{trigger_word} in {filename}?", trigger_word="ohwx", batch_size=3
+        model=f"models/{kind}", prompt="{trigger_word} in {filename}?", trigger_word="ohwx", batch_size=3
     )
     assert done["outcome"] == {"captioned": 5, "skipped": 1, "failed": []}, done
     assert all(text.startswith("ohwx") for name, text in desk.captions().items() if name != "1.txt")
     log = await desk.ask("logs", process_id=done["process_id"])
-    assert "Qwen2_5_VLForConditionalGeneration on cpu in float32" in log["text"]
+    assert f"{model_class} on cpu in float32" in log["text"]
 
 
 async def test_a_video_is_captioned_from_four_frames(desk: CaptionDesk) -> None:
