@@ -8,6 +8,7 @@ of the worker says stays as it is, unless the request brought a file of that nam
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from lorapod.engines.comfyui.graph import Graph, is_link, shown_node
 from lorapod.errors import UnsafePath
+from lorapod.safety.urls import shown_url
 from lorapod.workspace import PATH_MAX_BYTES, Workspace
 
 #: Types of inputs that hold a text: a widget, or a text that another node made.
@@ -37,7 +39,9 @@ _SUFFIX = re.compile(r"\.\w{1,12}\s*(\[(input|output|temp)\])?\s*$", re.ASCII)
 _PLACE = re.compile(r"\s*\[input\]\s*$")
 _DATA = re.compile(r"\s*data:[^,]*,", re.ASCII)
 _PARENT = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
-_ABSOLUTE = re.compile(r"/+\w|\\\\|[A-Za-z]:[\\/]|~\w*/|\w+://|file:")
+#: Its last part is a URL, or what ffmpeg reads as one: `concat:/…`, `subfile,,start,0,end,9,,:/…`.
+_ABSOLUTE = re.compile(r"/+(\./+)*\.?\w|\\\\|[A-Za-z]:[\\/]|~\w*/|\w+(,[^\s:]*)?:/|file:")
+_URL = re.compile(r"\w+://")
 _SHOWN_CHARACTERS = 80
 _HINT = "Name a file of the workspace, relative to its root, or send it with the request."
 
@@ -218,13 +222,19 @@ class _Kind:
 
     def may_be_path(self, text: str) -> bool:
         """Return whether a node could read the text as a path; base64 and prompts are none."""
-        if len(text.encode(errors="replace")) > PATH_MAX_BYTES or _DATA.match(text) or not text.strip():
+        if _too_long(text) or (_DATA.match(text) and not _PARENT.search(text)) or not text.strip():
             return False
         return self.names_file or (not self.text and "\n" not in text.strip() and _outside(text))
 
     def is_input(self, text: str) -> bool:
         """Return whether the text names a file to read: options such as `alpha` have no suffix."""
         return self.names_file and (self.path or _outside(text) or bool(_SUFFIX.search(text)))
+
+
+def _too_long(text: str) -> bool:
+    """Return whether a text is too long for a path, also for one that a node shortens before it opens it."""
+    size = len(text.encode(errors="replace"))
+    return size > PATH_MAX_BYTES and len(os.path.normpath(text).encode(errors="replace")) > PATH_MAX_BYTES
 
 
 def _plain(text: str) -> str:
@@ -249,6 +259,8 @@ def _source(text: str, workspace: Workspace) -> Path | None:
             raise UnsafePath
         path = workspace.safe_path(plain)
     except UnsafePath:
+        if _URL.match(plain):
+            raise UnsafePath(f"{shown_url(plain)} is a URL, not a file") from None
         shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
         raise UnsafePath(f"{shown!r} leads outside the workspace") from None
     return path if path.is_file() else None

@@ -52,6 +52,14 @@ def named(graph: graphs.Graph, workspace: Workspace, **more: Any) -> list[NamedF
         "~/x.png",
         "file:///etc/x",
         "\\\\host\\x",
+        # What ffmpeg reads as a URL, and what a loader shortens before it opens it.
+        "/./etc/passwd",
+        "/.ssh/id",
+        "concat:/etc/passwd",
+        "subfile,,start,0,end,9,,:/etc/passwd",
+        "data:x,/../../../etc/x.png",
+        pytest.param(f"/{'./' * 3000}etc/passwd", id="long"),
+        pytest.param(f"{'a/../' * 1000}../x.png", id="long, through parents"),
     ],
 )
 def test_every_input_that_could_be_a_path_is_kept_inside(name: str, value: str, workspace: Workspace) -> None:
@@ -168,3 +176,19 @@ def test_both_forms_of_lists_are_read() -> None:
 @pytest.mark.parametrize("answer", [None, [], {}, {"N": 1}, {"N": {"input": {"required": {"a": "b"}}}}])
 def test_an_odd_answer_tells_nothing(answer: Any) -> None:
     assert not specs_in(answer, "N")
+
+
+def test_a_url_is_refused_without_its_credentials(workspace: Workspace) -> None:
+    address = "https://me:secret@example.com/fox.png?X-Amz-Signature=secret"
+
+    with pytest.raises(UnsafePath, match=r"https://example\.com/fox\.png is a URL, not a file") as refused:
+        named({"1": graphs.node("LoadImage", image=address)}, workspace)
+
+    assert "secret" not in f"{refused.value.message}{refused.value.details}"
+
+
+@pytest.mark.parametrize("start", ["/9j/4AAQ", "data:image/png;base64,iVBORw0K"])
+def test_base64_in_a_workflow_is_no_path(start: str, workspace: Workspace) -> None:
+    content = start + "ab/cd//ef+" * 1000
+
+    assert named({"1": graphs.node("LoadImageFromBase64", image=content)}, workspace) == []
