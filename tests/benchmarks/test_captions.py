@@ -31,9 +31,9 @@ from lorapod.workspace import Workspace
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.torch, pytest.mark.timeout(600)]
 
-IMAGES = 40
-TOKENS = 100
-ROUNDS = 5
+IMAGES = 20
+TOKENS = 80
+ROUNDS = 4
 
 #: So much longer than the bare loop an image may take.
 BOUND = 1.05

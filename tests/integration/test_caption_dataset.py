@@ -19,11 +19,13 @@ from tests.tiny_captioners import WORDS, tiny_captioner
 from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
+from lorapod.captioners.port import Captioner
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.captioners.transformers.adapter import TransformersCaptioner
 from lorapod.clock import SystemClock
 from lorapod.events.outbox import Outbox
 from lorapod.settings import Settings
+from lorapod.testing.captioner import FakeCaptioner
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
@@ -39,6 +41,8 @@ class CaptionDesk:
         self.worker = worker
         self.workspace = worker.services.workspace
         self.folder = self.workspace.training_data / "cats"
+        if self.folder.exists():
+            return
         self.folder.mkdir()
         for number in range(3):
             self.add(f"{number}.png")
@@ -101,7 +105,7 @@ async def bare_desk(tmp_path: Path) -> AsyncIterator[CaptionDesk]:
 
 
 @asynccontextmanager
-async def _opened(tmp_path: Path) -> AsyncIterator[CaptionDesk]:
+async def _opened(tmp_path: Path, captioner: Captioner | None = None) -> AsyncIterator[CaptionDesk]:
     settings = Settings(
         workspace_path=tmp_path / "workspace",
         scratch_path=tmp_path / "scratch",
@@ -109,15 +113,17 @@ async def _opened(tmp_path: Path) -> AsyncIterator[CaptionDesk]:
         hf_hub_offline=True,
     )
     workspace = Workspace.create(tmp_path / "workspace")
-    captioner = TransformersCaptioner(
+    captioner = captioner or TransformersCaptioner(
         settings=settings, workspace=workspace, clock=SystemClock(), starter=shared_pool()
     )
     opened = Worker.create(
         settings, trainers=TrainerRegistry([ScriptTrainer()]), captioners=CaptionerRegistry([captioner])
     )
     opened.start()
-    yield CaptionDesk(opened)
-    await asyncio.to_thread(opened.close)
+    try:
+        yield CaptionDesk(opened)
+    finally:
+        await asyncio.to_thread(opened.close)
 
 
 async def test_images_without_captions_get_some(desk: CaptionDesk) -> None:
@@ -309,3 +315,55 @@ async def test_a_model_of_another_kind_is_refused_when_it_is_loaded(desk: Captio
     assert done["failure"]["code"] == "unsupported"
     assert "does not make text from images" in done["failure"]["message"]
     assert done["outcome"] == {"captioned": 0, "skipped": 1, "failed": []}
+
+
+async def test_the_model_stays_loaded_until_another_process_needs_the_gpu(desk: CaptionDesk) -> None:
+    captioner = desk.worker.services.captioners["transformers"]
+    await desk.caption()
+    assert captioner.probe().resident
+    trained = await desk.ask("train", config={"steps": 1}, dataset={"training_name": "cats"}, wait=True)
+    assert trained["status"] == "completed", trained
+    assert not captioner.probe().resident
+
+
+async def test_another_worker_goes_on_where_one_was_stopped(tmp_path: Path) -> None:
+    async with _opened(tmp_path, FakeCaptioner()) as first:
+        for number in range(3, 30):
+            first.add(f"{number}.png")
+        started = await first.caption(
+            model="fake slow", wait=False, prompt="{filename} of {trigger_word}", trigger_word="ohwx"
+        )
+        process_id = started["process_id"]
+        await first.until_captioned(5)
+    async with _opened(tmp_path, FakeCaptioner()) as second:
+        stopped = await second.ask("process_status", process_id=process_id)
+        assert stopped["status"] == "interrupted", stopped
+        assert 4 <= stopped["outcome"]["captioned"] < 29
+        done = await second.ask("resume", process_id=process_id, wait=True)
+        assert done["outcome"] == {"captioned": 29, "skipped": 1, "failed": []}, done
+        captions = second.captions()
+        assert captions["12.txt"] == "12 of ohwx: 12.png"
+        assert captions["1.txt"] == "my own words"
+        told = [one["event_type"] for one in second.events(process_id)]
+        assert told.count("caption.started") == 2
+        assert [kind for kind in told if kind.endswith(("interrupted", "completed"))] == [
+            "caption.interrupted",
+            "caption.completed",
+        ]
+        again = await second.caption(model="fake")
+        assert again["outcome"] == {"captioned": 0, "skipped": 30, "failed": []}
+
+
+async def test_a_model_that_fails_on_every_image_ends_the_process(tmp_path: Path) -> None:
+    async with _opened(tmp_path, FakeCaptioner()) as desk:
+        for number in range(9):
+            desk.add(f"odd{number}.png")
+        names = [f"odd{number}.png" for number in range(9)]
+        done = await desk.caption(model="fake odd", limit_names=names)
+        assert done["status"] == "failed"
+        assert "captioned no image" in done["failure"]["message"]
+        assert len(done["outcome"]["failed"]) == 3
+        some = await desk.caption(model="fake odd")
+        assert some["status"] == "completed", some
+        assert some["outcome"]["captioned"] == 2
+        assert len(some["outcome"]["failed"]) == 9
