@@ -240,8 +240,9 @@ class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, E
         """
         own = (getattr(self, name) for name in type(self).model_fields)
         named = (value for name, value in os.environ.items() if SECRET_NAME.fullmatch(name))
+        notified = self.notify_urls.get_secret_value().split() if self.notify_urls is not None else ()
         return frozenset(
-            {value.get_secret_value() for value in own if isinstance(value, SecretStr)} | set(named)
+            {value.get_secret_value() for value in own if isinstance(value, SecretStr)} | {*named, *notified}
         )
 
     @property

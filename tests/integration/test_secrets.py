@@ -67,13 +67,18 @@ def secret_variables() -> list[str]:
     return [*settings, "RUNPOD_AI_API_KEY", "RUNPOD_API_KEY", "AWS_SECRET_ACCESS_KEY"]
 
 
+def planted(name: str) -> str:
+    # It has to be the URL of a service that Apprise knows.
+    return f"json://user:{MARK}-{name}@127.0.0.1:9/" if name == "NOTIFY_URLS" else f"{MARK}-{name}"
+
+
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     package = logging.getLogger("lorapod")
     for name in secret_variables():
-        monkeypatch.setenv(name, f"{MARK}-{name}")
+        monkeypatch.setenv(name, planted(name))
     handler.setFormatter(JournalFormatter(Redactor(Settings().secret_values())))
     monkeypatch.setattr(package, "level", logging.DEBUG)
     package.addHandler(handler)

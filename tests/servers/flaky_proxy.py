@@ -44,6 +44,7 @@ class FlakyProxy:
         ready.set()
         await over.wait()
         server.close()
+        await asyncio.sleep(0)  # connections that were accepted a moment ago get their tasks
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ PATIENCE_S = 6 * 3600.0
 #: Images that are larger are not attached.
 ATTACHED_MAX_BYTES = 2_000_000
 
+_SCHEME = re.compile("[a-z][a-z0-9+-]{1,15}")
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
@@ -141,8 +143,13 @@ def _service(url: SecretStr) -> Apprise:
         from apprise import Apprise
     except ImportError as error:
         raise ValueError("NOTIFY_URLS needs the package apprise: install the extra `notify`.") from error
+    # It writes URLs with their tokens to its log.
+    logging.getLogger("apprise").disabled = True
     service = Apprise()
     if not service.add(url.get_secret_value()):
-        scheme = url.get_secret_value().partition(":")[0][:20]
-        raise ValueError(f"NOTIFY_URLS: the URL that begins with {scheme!r} is not one that Apprise knows.")
+        scheme, separator, _ = url.get_secret_value().partition("://")
+        shown = f"the {scheme}:// URL" if separator and _SCHEME.fullmatch(scheme) else "what is not a URL"
+        raise ValueError(
+            f"NOTIFY_URLS: {shown} is refused: Apprise does not know it, or a part of it is missing."
+        )
     return service

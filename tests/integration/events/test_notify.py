@@ -152,8 +152,13 @@ async def test_each_service_has_a_sink_of_its_own(receiver: Receiver, tmp_path: 
     assert [sink.name for sink in sinks if sink.name.startswith("notify")] == ["notify", "notify1"]
 
 
-def test_a_url_that_is_not_known_is_refused_without_being_shown(tmp_path: Path) -> None:
-    settings = Settings(workspace_path=tmp_path, notify_urls=SecretStr("nonsense://planted-secret"))
-    with pytest.raises(ValueError, match="nonsense") as refused:
+@pytest.mark.parametrize(
+    ("url", "shown"), [("nonsense://planted-secret", "nonsense://"), ("planted-secret:x", "not a URL")]
+)
+def test_a_url_that_is_not_known_is_refused_without_being_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, url: str, shown: str
+) -> None:
+    settings = Settings(workspace_path=tmp_path, notify_urls=SecretStr(url))
+    with pytest.raises(ValueError, match=shown) as refused:
         open_sinks(settings, RunPodSink(FakeClock(), interval_s=30))
-    assert "planted-secret" not in str(refused.value)
+    assert "planted-secret" not in str(refused.value) + caplog.text
