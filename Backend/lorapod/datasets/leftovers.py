@@ -87,7 +87,7 @@ class Leftovers:
             )
         if suffix == ".json" and self._entry.caption_ext != ".json":
             return LeftOutCode.OTHER, f"{name} is not read by the trainer."
-        return LeftOutCode.CAPTION_WITHOUT_IMAGE, f"The caption {stem} has no image."
+        return LeftOutCode.CAPTION_WITHOUT_IMAGE, f"The caption {name} has no image."
 
 
 _HIDDEN = "{name} is not read: its name begins with a dot. Rename it."

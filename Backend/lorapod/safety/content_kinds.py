@@ -25,8 +25,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 #: What to do about a web page that came where a file was expected.
 PAGE_HINT = (
-    "Give a URL that leads to the file itself and needs no login: open it in a private window, it has to download. "
-    "A Dropbox link ends with dl=1."
+    "If you uploaded it, download it again from where you have it: what came was the site's page. If you gave a URL, give "
+    "one that leads to the file itself and needs no login: open it in a private window, it has to download. A Dropbox "
+    "link ends with dl=1."
 )
 
 

@@ -113,7 +113,7 @@ def test_errors_and_warnings_by_file(tmp_path: Path) -> None:
     for sentence in (
         "c.gif is not read by trainers",
         "d.txt: 2 images share one caption",
-        "The caption e has no image",
+        "The caption e.txt has no image",
         "j.txt is empty",
         "All images have a side below 256 pixels",
         "5 of 9 images have no caption",

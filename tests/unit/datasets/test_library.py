@@ -467,7 +467,7 @@ class TestFind:
             summary = bench.library.look([DatasetEntry(folder=bench.folder)])
             assert summary.path == bench.folder
             assert summary.images == 1
-            assert "The caption lost has no image." in summary.warnings
+            assert "The caption lost.txt has no image." in summary.warnings
 
     @pytest.mark.parametrize(
         ("source", "error"),

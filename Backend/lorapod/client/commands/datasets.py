@@ -149,6 +149,11 @@ def edit(
         "copy": copy,
         "dry_run": dry_run,
     }
+    if not any(asked[field] for field in ("operations", "captions", "rename", "delete_names", "undo")):
+        raise typer.BadParameter(
+            "say what to change: --caption, --prepend, --append, --replace, --remove, --regex, --delete, --rename or --undo",
+            param_hint="--caption",
+        )
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("edit_dataset", **{key: value for key, value in asked.items() if value})
         if as_json:

@@ -18,6 +18,9 @@ _OPTIONS: Final = {
     "dataset.urls": "--dataset-url",
     "dataset.huggingface": "--dataset-repo",
     "dataset": "--dataset",
+    "quantize": "--quantize",
+    "validation": "--validation",
+    "datasets": "--dataset, --reg-dataset",
     "network.type": "--network",
     "network.alpha": "--alpha",
     "network.rank": "--rank",
@@ -28,7 +31,7 @@ _OPTIONS: Final = {
 #: The commands of actions that hints name.
 _COMMANDS: Final = {
     "upload_training_data": "upload",
-    "dataset": "inspect",
+    "dataset": "dataset",
     "datasets": "datasets",
     "list_files": "files",
     "download_file": "download",
@@ -81,7 +84,8 @@ def _option(field: str, context: typer.Context) -> str:
         if field == name or field.startswith((f"{name}.", f"{name}[")):
             return option
     for parameter in context.command.params:
-        if parameter.name == field:
+        # An argument that takes several has the field's name with an s.
+        if parameter.name in {field, f"{field}s"}:
             is_option = parameter.opts[0].startswith("-")
-            return parameter.opts[0] if is_option else (parameter.metavar or field).upper()
+            return parameter.opts[0] if is_option else (parameter.metavar or field).upper().strip("[]{}.")
     return field

@@ -17,11 +17,15 @@ class FrameRule:
     offset: int = 1
     #: Frames per second that the model was made with.
     fps: int = 24
+    #: The architecture, if its models learn from images only.
+    images_only: str | None = None
 
     @classmethod
     def of(cls, arch: str | None) -> FrameRule:
         """Return the rule of a model's architecture; without one, that of most models."""
         name = (arch or "").split(":")[0]
+        if name.startswith(_OF_IMAGES):
+            return cls(images_only=name)
         return next((rule for prefix, rule in _RULES.items() if name.startswith(prefix)), cls())
 
     @property
@@ -45,6 +49,25 @@ _RULES = {
     "minimax_h3": FrameRule(step=17, offset=5, fps=24),
 }
 
+#: How the names of architectures begin whose models make one image.
+_OF_IMAGES = (
+    *(
+        "sd1",
+        "sd2",
+        "sd3",
+        "sdxl",
+        "ssd",
+        "vega",
+        "flux",
+        "flex",
+        "chroma",
+        "qwen_image",
+        "hidream",
+        "zimage",
+    ),
+    *("lumina2", "omnigen2", "krea2"),
+)
+
 
 def frames_advice(clips: Mapping[str, VideoLook | None], rule: FrameRule) -> str:
     """Return what to write into a config that has clips and no `num_frames`.
@@ -54,6 +77,9 @@ def frames_advice(clips: Mapping[str, VideoLook | None], rule: FrameRule) -> str
         rule: the numbers that the model takes.
     """
     subject = "1 clip is" if len(clips) == 1 else f"{len(clips)} clips are"
+    if rule.images_only is not None:
+        why = f"the model ({rule.images_only}) learns from images only"
+        return f"{subject} not trained on, because {why}: {listed(list(clips))}."
     begin = (
         f"{subject} not trained on, because the dataset in the config has no `num_frames` above 1: "
         f"{listed(list(clips))}."

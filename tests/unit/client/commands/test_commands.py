@@ -486,6 +486,8 @@ def test_a_dry_run_says_what_happened_and_what_to_do_in_options(call: Any, queue
             "hint": "Upload it with `upload_training_data`, or take `tier: 24gb`.",
         },
         {"field": "network.type", "error": "must be 'lora'"},
+        {"field": "quantize.str-enum[WeightFormat]", "error": "must be 'uint4'"},
+        {"field": "datasets[1]", "error": "is empty"},
         {"field": "input", "error": "is too much"},
     ]
     queue.actions["train"] = lambda _: {"warnings": [], "accepted": False, "refused": refused}
@@ -495,6 +497,8 @@ def test_a_dry_run_says_what_happened_and_what_to_do_in_options(call: Any, queue
         "  There is no dataset 'cat'.",
         "  --dataset: is not there",
         "  --network: must be 'lora'",
+        "  --quantize: must be 'uint4'",
+        "  --dataset, --reg-dataset: is empty",
         "  is too much",
         "Upload it with `lorapod upload`, or take `--tier 24gb`.",
     ]
@@ -509,6 +513,31 @@ def test_a_dry_run_prints_the_config(call: Any, queue: FakeQueue) -> None:
     assert first == "The request is valid; builtin would train it, with this config:"
     assert json.loads(printed) == config
     assert '"name": "käse"' in printed
+
+
+def test_an_edit_of_nothing_names_the_options(call: Any, queue: FakeQueue) -> None:
+    told = call("edit", "cats", code=2)
+    assert all(option in told for option in ("--caption", "--prepend", "--delete", "--rename", "--undo"))
+    assert not queue.inputs
+
+
+def test_a_refusal_names_the_command_that_lists_a_dataset_and_an_argument_of_many(
+    call: Any, queue: FakeQueue
+) -> None:
+    output = {
+        "error": "'9.png' is not in the dataset.",
+        "code": "not_found",
+        "hint": "`dataset` lists the names, `datasets` the datasets.",
+    }
+    queue.actions["edit_dataset"] = lambda _: output
+    told = call("edit", "cats", "--delete", "9.png", code=1)
+    assert "`lorapod dataset` lists the names, `lorapod datasets` the datasets." in told
+    queue.actions["delete"] = lambda _: {
+        "error": "process_id: is not a process id.",
+        "code": "invalid_input",
+        "details": [{"field": "process_id", "error": "is not a process id"}],
+    }
+    assert call("rm", "train_x", "--dry-run", code=2).startswith("PROCESS_ID: is not a process id.")
 
 
 def test_a_refusal_speaks_of_options_and_commands_and_says_nothing_twice(call: Any, queue: FakeQueue) -> None:

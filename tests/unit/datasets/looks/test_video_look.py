@@ -125,6 +125,13 @@ def test_clips_without_num_frames_get_the_number_that_fits() -> None:
     assert "for example 65, or" in frames_advice({"a.mp4": None}, FrameRule.of("ltx2"))
 
 
+@pytest.mark.parametrize("arch", ["sd1", "sdxl", "flux", "qwen_image_edit_plus", "zimage:turbo"])
+def test_clips_for_a_model_of_images_get_no_number(arch: str) -> None:
+    assert frames_advice({"a.mp4": CLIP}, FrameRule.of(arch)) == (
+        f"1 clip is not trained on, because the model ({arch.partition(':')[0]}) learns from images only: a.mp4."
+    )
+
+
 def test_num_frames_that_no_model_takes_are_said() -> None:
     rule = FrameRule.of("wan21")
     assert list(frame_warnings({"a.mp4": CLIP}, 41, rule)) == []
