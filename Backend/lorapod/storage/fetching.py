@@ -16,6 +16,8 @@ from lorapod.library_errors import DISK_FULL
 from lorapod.storage.port import Progress, StoredObject, StoreUnavailable
 
 READ_BYTES = 1 << 20
+#: Longest name of a file that the name of its part repeats.
+_PART_NAME_MAX_BYTES = 200
 
 #: Takes the next piece of the content; only one call at a time, from any thread.
 Write = Callable[[bytes], None]
@@ -151,13 +153,21 @@ def _check(wanted: StoredObject, sha256: str | None, part: Path) -> None:
 
 def _part_path(wanted: StoredObject, path: Path) -> Path:
     identity = f"{wanted.key}\n{wanted.etag}\n{wanted.size_bytes}\n{wanted.modified_at}"
-    return path.with_name(f".{path.name}.{hashlib.sha256(identity.encode()).hexdigest()[:12]}.part")
+    return path.with_name(f"{_prefix(path)}{hashlib.sha256(identity.encode()).hexdigest()[:12]}.part")
+
+
+def _prefix(path: Path) -> str:
+    """Return how the names of a file's parts begin; a long name leaves no room for more."""
+    name = path.name
+    if len(name.encode()) > _PART_NAME_MAX_BYTES:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return f".{name}."
 
 
 def _drop_parts(path: Path, *, keep: Path) -> None:
     """Remove what is left of other contents; names are compared, because `path` may hold pattern characters."""
     for other in path.parent.iterdir():
-        if other.name.startswith(f".{path.name}.") and other.suffix == ".part" and other != keep:
+        if other.name.startswith(_prefix(path)) and other.suffix == ".part" and other != keep:
             other.unlink(missing_ok=True)
 
 

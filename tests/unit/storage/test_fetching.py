@@ -45,6 +45,15 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_as_long_as_a_file_may_have_is_fetched(tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 125}.png"
+
+    get(path, b"0123456789")
+
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"0123456789"
+
+
 def test_less_than_was_promised_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="ended after"):
         get(tmp_path / "a.bin")
