@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 _FILE_COLUMN = "file_name"
@@ -15,19 +16,62 @@ _TEXT_COLUMNS = ("text", "caption", "prompt")
 _JSON_KEYS = ("caption", "text", "prompt", "tags")
 
 
-def read_table(path: Path) -> Mapping[str, str] | None:
-    """Return the captions in a `metadata.jsonl` or `metadata.csv` by the names of their files; None if it has none.
+@dataclass(frozen=True, kw_only=True)
+class CaptionTable:
+    """What a `metadata.jsonl` or `metadata.csv` says."""
 
-    Rows that are damaged, or have no name or text, are left out.
-    """
+    #: Captions by the names of their files, as the table writes them, with `/` between folders.
+    captions: Mapping[str, str]
+    #: Numbers of the lines that cannot be read, from 1.
+    damaged_lines: Sequence[int]
+
+    def texts_of(
+        self, images: Mapping[str, str], *, folder: str = "", bare: bool = True
+    ) -> Mapping[str, str]:
+        """Return the captions of images by their names in the dataset.
+
+        A row names an image by its path, else by its path in other letters, else by its name without folders if only
+        one image and one row have it.
+
+        Args:
+            images: names in the dataset, by their paths where the table comes from.
+            folder: the table's own folder there.
+            bare: also look for names without their folders.
+        """
+        rows = {str(PurePosixPath(folder) / name): text for name, text in self.captions.items()}
+        found: dict[str, str] = {}
+        for key in (str, str.lower, _bare_name) if bare else (str, str.lower):
+            free = _unique({path: name for path, name in images.items() if name not in found}, key)
+            for word, path in _unique(rows, key).items():
+                if word in free:
+                    found[images[free[word]]] = rows.pop(path)
+        return found
+
+
+def read_table(path: Path) -> CaptionTable:
+    """Read a table; rows without a name or a text are left out."""
     text = path.read_text(encoding="utf-8")
-    rows = _csv_rows(text) if path.name.lower().endswith(".csv") else _json_rows(text)
+    damaged: list[int] = []
+    rows = _csv_rows(text) if path.name.lower().endswith(".csv") else _json_rows(text, damaged)
     captions = {}
-    for row in rows:
+    for sent in rows:
+        row = {str(column).strip().lower(): value for column, value in sent.items()}
         caption = next((row[column] for column in _TEXT_COLUMNS if isinstance(row.get(column), str)), None)
         if isinstance(name := row.get(_FILE_COLUMN), str) and caption is not None:
             captions[name.strip().replace("\\", "/")] = caption
-    return captions or None
+    return CaptionTable(captions=captions, damaged_lines=damaged)
+
+
+def _unique(paths: Iterable[str], key: Callable[[str], str]) -> Mapping[str, str]:
+    """Return the paths by their keys, without those that share one."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(key(path), []).append(path)
+    return {word: group[0] for word, group in groups.items() if len(group) == 1}
+
+
+def _bare_name(path: str) -> str:
+    return path.rpartition("/")[2].lower()
 
 
 def read_json_caption(path: Path) -> str | None:
@@ -47,11 +91,12 @@ def read_json_caption(path: Path) -> str | None:
     return None
 
 
-def _json_rows(text: str) -> Iterator[Mapping[str, Any]]:
-    for line in text.splitlines():
+def _json_rows(text: str, damaged: list[int]) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(text.split("\n"), start=1):
         try:
-            row = json.loads(line)
+            row = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):
+            damaged.append(number)
             continue
         if isinstance(row, dict):
             yield row

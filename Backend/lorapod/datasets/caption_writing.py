@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from lorapod.datasets.caption_tables import read_json_caption, read_table
+from lorapod.datasets.caption_tables import CaptionTable, read_json_caption, read_table
 from lorapod.datasets.captions import read_caption, with_trigger
 from lorapod.datasets.intake import StagedFile, is_table
 from lorapod.datasets.layout import CONTROLS
 from lorapod.datasets.made_captions import MadeCaptions
+from lorapod.datasets.sentences import some
 from lorapod.datasets.staging import StagingArea
 from lorapod.folders import files_below
 from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, is_hidden, suffix_of
@@ -68,32 +69,37 @@ class CaptionWriter:
 
     def _in_tables(self) -> Iterator[tuple[str, str]]:
         tables = [file for name, file in self._area.staged.items() if is_table(name)]
-        for table in tables:
-            rows = read_table(table.path)
-            if rows is None:
+        for file in tables:
+            table = read_table(file.path)
+            if table.damaged_lines:
+                numbers = some([str(number) for number in table.damaged_lines])
+                one = len(table.damaged_lines) == 1
+                self._area.notes.say(f"{file.name}: line{'' if one else 's'} {numbers} cannot be read.")
+            if not table.captions:
                 self._area.notes.say(
-                    f"{table.name}: no captions are read from it, since it has no columns `file_name` and `text`."
+                    f"{file.name}: no captions are read from it, since it has no columns `file_name` and `text`."
                 )
                 continue
-            yield from self._by_origin(table, rows)
+            yield from self._in_table(file, table)
         for present, path in self._present.items():
             if is_table(present) and "/" not in present and present not in self._area.staged:
-                rows = read_table(path) or {}
-                for name in self._area.staged:
-                    if name in rows and _is_image(name):
-                        yield _stem(name), rows[name]
+                sent = {name: name for name in self._area.staged if _is_image(name)}
+                for name, text in read_table(path).texts_of(sent, bare=False).items():
+                    yield _stem(name), text
 
-    def _by_origin(self, table: StagedFile, rows: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Yield the captions of a table by the names that its files have now."""
-        folder = PurePosixPath(table.origin).parent
-        named = {str(folder / name): text for name, text in rows.items()}
-        for name, file in self._area.staged.items():
-            origin = str(PurePosixPath(file.origin.replace("\\", "/")))
-            if file.archive == table.archive and origin in named and _is_image(name):
-                yield _stem(name), named[origin]
-        for name, text in rows.items():
-            if name in self._present and _is_image(name):
-                yield _stem(name), text
+    def _in_table(self, file: StagedFile, table: CaptionTable) -> Iterator[tuple[str, str]]:
+        """Yield the captions of a table by the names that its images have now."""
+        sent = {
+            str(PurePosixPath(image.origin.replace("\\", "/"))): name
+            for name, image in self._area.staged.items()
+            if image.archive == file.archive and _is_image(name)
+        }
+        folder = str(PurePosixPath(file.origin.replace("\\", "/")).parent)
+        for name, text in table.texts_of(sent, folder=folder).items():
+            yield _stem(name), text
+        present = {name: name for name in self._present if _is_image(name)}
+        for name, text in table.texts_of(present, bare=False).items():
+            yield _stem(name), text
 
     def _under_other_letters(self) -> Iterator[tuple[str, str]]:
         """Yield captions of earlier uploads that are named after a staged image but for the case of letters."""

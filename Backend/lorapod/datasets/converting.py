@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from itertools import chain, count
 
 from lorapod.datasets.intake import StagedFile, digest
 from lorapod.datasets.looks.conversion import convert_image
@@ -46,7 +47,10 @@ def name_after(name: str, suffix: str, taken: Container[str]) -> str:
         return name
     stem = name[: len(name) - len(before)]
     plain, told_apart = f"{stem}{suffix}", f"{stem}_{before[1:]}{suffix}"
-    return told_apart if plain in taken else plain
+    if plain not in taken:
+        return plain
+    numbered = (f"{stem}_{before[1:]}_{number}{suffix}" for number in count(2))
+    return next(free for free in chain((told_apart,), numbered) if free not in taken)
 
 
 def is_converted(name: str) -> bool:

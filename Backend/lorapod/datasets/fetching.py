@@ -220,6 +220,7 @@ class DatasetFetcher:
             folders=Folders.MATTER if fetch.ref.urls is None else Folders.TELL_APART,
         )
         area.notes.add_plan(plan)
+        area.expect(plan.names)
         files_of: list[tuple[DownloadedFile, list[str]]] = []
         # What is in archives makes room for what is not, and what is converted for what is not.
         for item, name in sorted(

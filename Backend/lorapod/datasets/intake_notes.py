@@ -37,6 +37,14 @@ class IntakeNotes:
         """Note that a caption was not UTF-8."""
         self._converted[encoding].append(name)
 
+    def add_replaced(self, names: Sequence[str]) -> None:
+        """Note which images of the dataset are lost, because another image of the same name took their place."""
+        if names:
+            self.say(
+                f"{some(names)}: replaced another image of the same name in the dataset. To keep both, send one of "
+                "them under another name."
+            )
+
     def say(self, sentence: str) -> None:
         """Note a sentence, once."""
         if sentence not in self._sentences:

@@ -18,7 +18,8 @@ from lorapod.datasets.intake import TEXT_SUFFIXES, is_table
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict
 from lorapod.folders import files_below
-from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, is_hidden, suffix_of
+from lorapod.kinds import CACHE_FOLDERS, CAPTION_SUFFIXES, VIDEO_SUFFIXES, is_hidden, suffix_of
+from lorapod.safety import images
 
 #: Return the id of a live training that reads a dataset's folder, or None; the second argument is a process to leave out.
 FindReader = Callable[[Path, str | None], str | None]
@@ -50,6 +51,7 @@ def add(area: StagingArea, folder: Path, trigger_word: str | None, find_reader: 
                 hint=f"Wait until {reader} has ended, or upload to another training_name.",
             )
         caches = {}
+    area.notes.add_replaced([name for name in names if _is_another_image(folder / name, area.ready / name)])
     for found in caches.values():
         for cache in found:
             cache.unlink(missing_ok=True)
@@ -184,3 +186,13 @@ def _caches_of(image: Path) -> Sequence[Path]:
         for path in (folder / cache).iterdir()
         if path.name.startswith(f"{stem}_")
     ]
+
+
+def _is_another_image(present: Path, sent: Path) -> bool:
+    if (
+        suffix_of(present.name) not in images.SUFFIXES | VIDEO_SUFFIXES
+        or present.is_symlink()
+        or not present.is_file()
+    ):
+        return False
+    return not filecmp.cmp(present, sent, shallow=False)

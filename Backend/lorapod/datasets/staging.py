@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +36,8 @@ class StagingArea:
         self.refusals = Refusals()
         self.notes = IntakeNotes()
         self._names: Mapping[str, str] = {}
+        #: Names of files that are still to come; no image may get one of them by its conversion.
+        self._expected: set[str] = set()
         self._growing: dict[str, StoredFile] = {}
         self._again: list[StoredFile] = []
         self._completed: list[tuple[PartialFile, Sequence[str]]] = []
@@ -75,11 +77,16 @@ class StagingArea:
         plan = NamePlan.of(filenames, present=self.destination.present())
         self._names = dict(zip(filenames, plan.names, strict=True))
         self.notes.add_plan(plan)
+        self.expect(plan.names)
         # What is in archives makes room for what is not, and what is converted for what is not.
         for file in sorted(
             files, key=lambda file: (is_archive_name(file.filename), is_converted(file.filename))
         ):
             self.take(file)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Keep these names free for the files that are to come under them."""
+        self._expected.update(names)
 
     def take(self, file: IncomingFile) -> None:
         """Receive and check one file or part."""
@@ -127,7 +134,7 @@ class StagingArea:
         """Take one file that was checked, and converted if `fixed` says so, when it was first downloaded."""
         with self.refusals.catching(name):
             if fixed is not None:
-                name = name_after(name, suffix_of(fixed.name), self.staged)
+                name = name_after(name, suffix_of(fixed.name), self._taken)
                 fixed = fixed.model_copy(update={"name": name})
             self._check_new(name)
             size_bytes = path.stat().st_size
@@ -154,6 +161,7 @@ class StagingArea:
                 stem = stem.rpartition(".")[0]
             plan = NamePlan.of(inner_paths, under=stem, present=present)
         self.notes.add_plan(plan, source=archive)
+        self.expect(plan.names)
         return plan.names
 
     def note_completed(self) -> None:
@@ -223,7 +231,7 @@ class StagingArea:
         if encoding is not None:
             self.notes.add_conversion(file.name, encoding)
         planned = file.name
-        file = converted(file, fix=self.destination.fix, taken=self.staged)
+        file = converted(file, fix=self.destination.fix, taken=self._taken)
         self._stage(replace(file, image=intake.check_content(file.path, file.name)))
         self.notes.add_suffix(planned, file.name)
 
@@ -261,6 +269,10 @@ class StagingArea:
         target = self.ready / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         self.staged[file.name] = replace(file, path=file.path.rename(target))
+
+    @property
+    def _taken(self) -> set[str]:
+        return {*self.staged, *self._expected}
 
     def _check_new(self, name: str) -> None:
         if name in self.staged:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -26,8 +27,8 @@ def parse(model: type[ModelT], fields: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        problems = [_problem(model, detail) for detail in error.errors(include_url=False)]
-        raise problems_found(problems) from None
+        details = [_named(model, detail) for detail in error.errors(include_url=False)]
+        raise problems_found(_told_once([_problem(model, detail) for detail in details])) from None
     except RecursionError:
         raise InvalidInput("The request is nested too deeply.") from None
 
@@ -44,6 +45,56 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like `word`; None if no word is similar."""
     matches = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def _named(model: type[BaseModel], detail: ErrorDetails) -> ErrorDetails:
+    """Return the problem at its field's own name: pydantic adds the type that it tried to a field of several types."""
+    place: list[str | int] = []
+    annotation: Any = model
+    for part in detail["loc"]:
+        choices = _choices(annotation)
+        if len(choices) > 1:
+            # What follows is read by the one choice that the name of the type begins like.
+            annotation = next((choice for choice in choices if _begins_like(part, choice)), None)
+            continue
+        place.append(part)
+        annotation = _annotation_below(choices[0] if choices else None, part)
+    return {**detail, "loc": tuple(place)}
+
+
+def _told_once(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one problem a field; if one choice of types was wrong only further in, that one alone."""
+    errors: dict[str, list[str]] = {}
+    for problem in problems:
+        errors.setdefault(problem["field"], []).append(problem["error"])
+    return [
+        {"field": field, "error": ", or ".join(dict.fromkeys(told))}
+        for field, told in errors.items()
+        if not any(other.startswith(f"{field}.") for other in errors)
+    ]
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Return the types of a union, without None; of another annotation itself."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in {Union, UnionType}:
+        return [one for choice in get_args(annotation) if choice is not NoneType for one in _choices(choice)]
+    return [] if annotation is None else [annotation]
+
+
+def _begins_like(tag: str | int, choice: Any) -> bool:
+    kind = get_origin(choice) or choice
+    return str(tag).startswith(getattr(kind, "__name__", "?"))
+
+
+def _annotation_below(annotation: Any, part: str | int) -> Any:
+    if _is_model(annotation):
+        fields = annotation.model_fields
+        found = next((field for name, field in fields.items() if part in {name, field.alias}), None)
+        return found.annotation if found is not None else None
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
+    return arguments[-1] if arguments else None
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails) -> dict[str, Any]:

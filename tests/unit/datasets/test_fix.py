@@ -93,6 +93,20 @@ def test_two_images_that_would_get_one_name_are_both_kept(bench: LibraryBench, f
     assert sorted(bench.visible()) == ["b.png", "b_gif.png"]
 
 
+def test_a_fixed_image_takes_no_name_that_another_was_sent_under(bench: LibraryBench) -> None:
+    frames = [Image.new("RGB", (300, 300), (shade, 0, 0)) for shade in (10, 200)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+    sent = {"b.webp": file.getvalue(), "b.gif": GIF, "b_gif.png": CLEAR, "b.png": PNG}
+    plain = bench.receive(*(incoming(name, content) for name, content in sent.items()), fix=True)
+    packed_up = bench.receive(incoming("all.zip", packed(sent)), fix=True, append=False)
+    for receipt in (plain, packed_up):
+        assert receipt.rejected == []
+        assert [fixed.sent_as for fixed in receipt.fixed] == ["b.webp", None, "b.gif"]
+        assert sorted(bench.visible()) == ["b.png", "b_gif.png", "b_gif_2.png", "b_webp.png"]
+        assert bench.visible()["b.png"] == PNG
+
+
 def test_a_damaged_one_is_rejected_by_the_name_it_was_sent_as(bench: LibraryBench) -> None:
     receipt = bench.receive(incoming("b.gif", GIF[:60]), incoming("a.txt", b"x"))
     assert [bad.filename for bad in receipt.rejected] == ["b.gif"]

@@ -118,6 +118,29 @@ class TestForms:
         assert caption(bench, "train__1.txt") == "one"
         assert caption(bench, "test__deep__1.txt") == "two, three"
 
+    def test_a_table_names_files_in_other_letters_or_without_their_folder(self, bench: LibraryBench) -> None:
+        rows = [{"file_name": "images/a.png", "text": "one"}, {"file_name": "B.PNG", "text": "two"}]
+        table = "\n".join(map(json.dumps, rows)).encode()
+        bench.receive(incoming("A.png", PNG), incoming("b.png", PNG), incoming("metadata.jsonl", table))
+        assert (caption(bench), caption(bench, "b.txt")) == ("one", "two")
+
+    def test_columns_of_a_table_are_known_in_any_letters(self, bench: LibraryBench) -> None:
+        bench.receive(incoming("A.png", PNG), incoming("metadata.csv", b"File_Name, Caption\nA.png,a cat\n"))
+        assert caption(bench) == "a cat"
+
+    def test_a_line_of_a_table_that_cannot_be_read_is_said(self, bench: LibraryBench) -> None:
+        table = b'{"file_name": "A.png", "text": "one"}\n\n{"file_name": "b.png", text}\n'
+        receipt = bench.receive(incoming("A.png", PNG), incoming("metadata.jsonl", table))
+        assert receipt.warnings == ["metadata.jsonl: line 3 cannot be read."]
+
+    def test_a_table_gives_no_image_the_text_of_another_folder(self, bench: LibraryBench) -> None:
+        rows = [{"file_name": f"{folder}/A.png", "text": folder} for folder in ("x", "y", "z")]
+        table = "\n".join(map(json.dumps, rows)).encode()
+        content = {"y/A.png": PNG, "q/b.png": PNG, "metadata.jsonl": table}
+        bench.receive(incoming("all.zip", packed(content)))
+        assert caption(bench, "y__A.txt") == "y"
+        assert not (bench.folder / "q__b.txt").exists()
+
     def test_a_table_without_its_columns_is_said(self, bench: LibraryBench) -> None:
         receipt = bench.receive(incoming("A.png", PNG), incoming("metadata.csv", b"image,label\nA.png,1"))
         assert "file_name" in said(receipt)

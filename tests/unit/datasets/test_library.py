@@ -59,6 +59,16 @@ class TestWholeFiles:
         assert bench.visible() == {"a.png": PNG, "b.png": other, "c.png": PNG}
         assert receipt.summary.images == 3
 
+    def test_an_image_that_takes_the_place_of_another_is_said(self, bench: LibraryBench) -> None:
+        other = picture("PNG", (5, 5))
+        assert bench.receive(incoming("one.zip", packed({"cats/1.png": PNG}))).warnings == []
+        assert bench.receive(incoming("one.zip", packed({"cats/1.png": PNG}))).warnings == []
+        [said] = bench.receive(incoming("two.zip", packed({"dogs/1.png": other}))).warnings
+        assert said == (
+            "1.png: replaced another image of the same name in the dataset. To keep both, send one of them under "
+            "another name."
+        )
+
     def test_without_append_it_becomes_the_whole_dataset(self, bench: LibraryBench) -> None:
         bench.receive(incoming("a.png", PNG), incoming("b.png", PNG))
         bench.receive(incoming("c.png", PNG), append=False)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 from pydantic import Field
 
@@ -44,6 +46,26 @@ def test_a_typo_in_a_nested_object_is_answered_with_its_own_names() -> None:
 def test_what_is_not_an_object_is_told_in_the_words_of_json() -> None:
     error = refused({"name": "a", "inner": "x", "inners": [None]})
     assert error.message == "inner: must be an object; inners.0: must be an object."
+
+
+class Choice(Request):
+    size: Annotated[int, Field(multiple_of=8)] | list[Annotated[int, Field(multiple_of=8)]] = 8
+    config: str | dict[str, str] = ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "details"),
+    [
+        ({"size": 9}, ({"field": "size", "error": "must be a multiple of 8, or must be a valid list"},)),
+        ({"size": [8, 9]}, ({"field": "size.1", "error": "must be a multiple of 8"},)),
+        ({"config": 5}, ({"field": "config", "error": "must be a valid string, or must be an object"},)),
+        ({"config": {"dict": 5}}, ({"field": "config.dict", "error": "must be a valid string"},)),
+    ],
+)
+def test_a_field_of_several_types_is_named_without_them(fields: dict[str, object], details: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse(Choice, fields)
+    assert caught.value.details == details
 
 
 def test_a_name_like_none_is_said_to_be_unknown() -> None:

@@ -31,6 +31,9 @@ _ENCODE_CONTROLS = frozenset({"qwen_image_edit", "boogu_image_edit"})
 #: Images beside each image of a dataset.
 _BESIDE = ("control_path", "inpaint_path", "mask_path", "unconditional_path")
 
+#: Beginnings of the optimizers to which AI Toolkit passes `eps` itself.
+_SETS_EPS = ("adam", "ademamix", "dadaptation", "prodigy")
+
 #: Numbers with their limits, by section; `datasets` is every dataset.
 _LIMITS: tuple[tuple[str, str, float, float | None], ...] = (
     ("datasets", "num_repeats", 1, None),
@@ -181,6 +184,7 @@ def _check_training(sections: _Sections, add: _Add) -> None:
             "train.gradient_accumulation_steps",
             "does not go with gradient_accumulation; leave one of them out",
         )
+    _check_optimizer(train, add)
     if train.get("lr_scheduler") == "step":
         add(
             "train.lr_scheduler",
@@ -191,7 +195,25 @@ def _check_training(sections: _Sections, add: _Add) -> None:
         add("train.min_denoising_steps", f"{least} is more than max_denoising_steps, which is {most}")
 
 
+def _check_optimizer(train: Mapping[str, Any], add: _Add) -> None:
+    """Refuse parameters that AI Toolkit passes itself: the optimizer gets them twice and fails."""
+    parameters = train.get("optimizer_params")
+    if not isinstance(parameters, Mapping):
+        return
+    optimizer = str(train.get("optimizer", "")).lower()
+    if "lr" in parameters:
+        add("train.optimizer_params.lr", "is set twice; write it as train.lr alone")
+    if "eps" in parameters and optimizer.startswith(_SETS_EPS):
+        add("train.optimizer_params.eps", f"AI Toolkit sets it for {optimizer} itself; remove it")
+
+
 def _check_datasets(sections: _Sections, add: _Add) -> None:
+    if sections.datasets and all(dataset.get("is_reg") for dataset in sections.datasets):
+        add(
+            "datasets[0].is_reg",
+            "every dataset is for regularisation, so there is nothing to learn; add the dataset with your subject, "
+            "or set it to false",
+        )
     for is_reg in (False, True):
         places = [
             place for place, dataset in enumerate(sections.datasets) if bool(dataset.get("is_reg")) is is_reg

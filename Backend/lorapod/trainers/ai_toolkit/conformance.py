@@ -35,8 +35,10 @@ _INTERVALS = frozenset(
 
 #: What other trainers call a key, by its name here.
 _OTHER_NAMES = {
+    "alpha": "linear_alpha",
     "batch": "batch_size",
     "caption_extension": "caption_ext",
+    "dim": "linear",
     "epochs": "steps",
     "image_dir": "folder_path",
     "learning_rate": "lr",
@@ -48,6 +50,7 @@ _OTHER_NAMES = {
     "network_dim": "linear",
     "num_train_epochs": "steps",
     "output_dir": "training_folder",
+    "path": "folder_path",
     "pretrained_model_name_or_path": "name_or_path",
     "save_every_n_steps": "save_every",
     "train_batch_size": "batch_size",

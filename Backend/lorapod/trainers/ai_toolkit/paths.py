@@ -122,6 +122,8 @@ class PathRules:
         return with_flags(text, changed)
 
     def _model(self, text: str, field: str, problems: Problems) -> str:
+        if not text.strip():
+            return ""  # a missing model, not the workspace itself
         if "://" in text:
             self._url(text, field, problems)
             return text

@@ -143,6 +143,13 @@ TABLE = [
     Wrong("a job that makes images", "job", document={"job": "generate"}),
     Wrong("Windows path in double quotes", "config", text=("/path/to/images", '"C:\\Users\\me"')),
     Wrong("typographic quotes", "config", text=("my lora", "\u201cmy lora\u201d")),
+    Wrong("no name of a model", "model.name_or_path", {"model.name_or_path": ""}),
+    Wrong("a model of spaces", "model.name_or_path", {"model.name_or_path": "  "}),
+    Wrong("nothing but regularisation", "datasets[0].is_reg", {"datasets.0.is_reg": T}),
+    Wrong("learning rate twice", "train.optimizer_params.lr", {"train.optimizer_params": {"lr": 1e-4}}),
+    Wrong(
+        "eps that is passed twice", "train.optimizer_params.eps", {"train.optimizer_params": {"eps": 1e-8}}
+    ),
     Wrong("tab", "config", text=("  name:", "\tname:")),
     Wrong("open quote", "config", text=("my lora", '"my lora')),
     Wrong("unquoted trigger in a prompt", "config", text=("a [trigger]", "[trigger] in a field")),
