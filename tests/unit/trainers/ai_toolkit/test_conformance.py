@@ -115,7 +115,7 @@ class TestValues:
             ("train.lr", "1e-4", 1e-4),
             ("datasets.0.caption_dropout_rate", "0.05", 0.05),
             ("trigger_word", 1234, "1234"),
-            ("datasets.0.is_reg", 1, True),
+            ("datasets.0.is_reg", 0, False),
             ("train.optimizer_params", None, {}),
             ("sample.prompts", [1234], ["1234"]),
             ("model.qtype", "uint3|org/adapters/one.safetensors", ...),
