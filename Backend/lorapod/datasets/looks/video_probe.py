@@ -38,7 +38,8 @@ def main() -> None:
         try:
             answer = look(line.rstrip("\n"))
         except (OSError, ValueError, LookupError, StopIteration, ArithmeticError) as error:
-            answer = {"error": str(error) or type(error).__name__}
+            # Not the whole text of an OSError, which has the path and a number.
+            answer = {"error": getattr(error, "strerror", None) or str(error) or type(error).__name__}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

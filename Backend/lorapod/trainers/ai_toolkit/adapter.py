@@ -78,7 +78,7 @@ class AIToolkitTrainer:
             Unsupported: AI Toolkit is not installed here.
         """
         installation = needed_installation(self._settings, self._workspace)
-        problems, schema = Problems(), toolkit_schema()
+        problems, schema = Problems(root=request.workspace), toolkit_schema()
         config = prepare_config(request, problems) if is_training(request.config, schema, problems) else None
         if config is None:
             problems.raise_any()

@@ -50,6 +50,8 @@ CONTROL_KEY = "sqlite_db_path"
 _MODEL_HOSTS = ("huggingface.co", "civitai.com")
 #: A file in a repository; some models name it as `owner/name/path/to/file`.
 _HUB_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,95}){1,8}")
+#: The path of a repository's page, which is no file.
+_HUB_PAGE = re.compile(r"/([^/]+/[^/]+?)(?:/tree/.*)?/?")
 #: Keys whose text AI Toolkit splits into a prompt and flags.
 _FLAGGED_KEYS = frozenset({"prompt", "prompts"})
 
@@ -158,6 +160,8 @@ class PathRules:
             problems.add(
                 field, f"a model can be fetched only from {' or '.join(_MODEL_HOSTS)}; download others first"
             )
+        elif (page := _HUB_PAGE.fullmatch(url.path)) is not None and host == "huggingface.co":
+            problems.add(field, f"is a web page; write the HuggingFace id, {shown(page[1])!r}")
 
     def _hub(self, text: str, field: str, problems: Problems) -> None:
         if self.offline and not cached_repository(self.hub_cache, text).is_dir():

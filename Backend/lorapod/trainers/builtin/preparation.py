@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lorapod.datasets.entry import DatasetEntry
+from lorapod.datasets.item import LeftOutCode
 from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.sections import sections_of
 from lorapod.errors import InvalidInput, WorkerError
@@ -123,8 +124,13 @@ class ConfigPreparation:
             meant = Workspace(root=self.request.workspace).meant(text)
             guess = f"; did you mean {meant!r}?" if meant else ""
             self._problem(place, f"the folder {_shown(text)!r} is not in the workspace{guess}")
-        elif not DatasetReader(names_only=True).read(DatasetEntry(folder=folder)).images:
-            self._problem(place, f"the folder {_shown(text)!r} has no images")
+            return
+        reading = DatasetReader(names_only=True).read(DatasetEntry(folder=folder, num_frames=1))
+        if not reading.images:
+            clips = any(file.code is LeftOutCode.CLIP for file in reading.left_out)
+            why = "only videos, which the builtin trainer does not learn from" if clips else "no images"
+            name = Workspace(root=self.request.workspace).relative(folder)
+            self._problem(place, f"the folder {_shown(name)!r} has {why}")
 
     def _settle_model(self, process: dict[str, Any]) -> None:
         model = process.get("model")

@@ -45,7 +45,7 @@ def test_real_clips_are_known_and_opened(tmp_path: Path) -> None:
     probe = VideoProbe.find()
     assert probe is not None
     looks = probe.look([bad, *clips])
-    assert looks[bad].error
+    assert looks[bad].error == "Invalid data found when processing input"
     for path in clips:
         look = looks[path]
         assert (look.error, look.width, look.height, look.fps) == ("", 64, 48, 12.0)

@@ -53,6 +53,12 @@ class TestModels:
     def test_what_is_fetched_stays_as_it_is(self, prepare: Prepare, text: str) -> None:
         assert process(prepare({"model.name_or_path": text}))["model"]["name_or_path"] == text
 
+    @pytest.mark.parametrize("rest", ["", "/", "/tree/main", "?library=diffusers"])
+    def test_the_page_of_a_model_is_no_model(self, refused: Refused, rest: str) -> None:
+        page = f"https://huggingface.co/black-forest-labs/FLUX.1-dev{rest}"
+        said = refused({"model.name_or_path": page})["model.name_or_path"]
+        assert said == "is a web page; write the HuggingFace id, 'black-forest-labs/FLUX.1-dev'"
+
     @pytest.mark.parametrize(
         "text",
         [

@@ -188,6 +188,7 @@ class TestDatasets:
         problem = refused(dataset="clips")["datasets[0].folder_path"]
         assert "only videos (1.mp4)" in problem
         assert "num_frames" in problem
+        assert problem.startswith("the folder 'training_data/clips' has")
 
     def test_a_list_that_is_none(self, refused: Refused, workspace: Workspace) -> None:
         (workspace.training_data / "list.json").write_text("[1]")

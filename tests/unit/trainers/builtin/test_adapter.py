@@ -253,3 +253,15 @@ def test_a_template_watches_all_that_it_imports_of_this_package() -> None:
         file for file in done.stdout.split() if not any(Path(file).is_relative_to(path) for path in watched)
     ]
     assert unwatched == []
+
+
+def test_a_dataset_of_videos_says_so_by_its_name(trainer: BuiltinTrainer, workspace: Workspace) -> None:
+    folder = workspace.training_data / "clips"
+    folder.mkdir()
+    (folder / "1.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    wish = dataclasses.replace(request(workspace), dataset=folder)
+    assert problems(trainer, wish) == {
+        "config.process[0].datasets[0].folder_path": (
+            "the folder 'training_data/clips' has only videos, which the builtin trainer does not learn from"
+        )
+    }
