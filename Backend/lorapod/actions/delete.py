@@ -30,7 +30,7 @@ def _keep_rule(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not re.fullmatch(_KEEP, value.strip()):
-        raise ValueError("is none of `final`, `last:3`, `steps:[500,1000]`")
+        raise ValueError("must be one of `final`, `last:3`, `steps:[500,1000]`")
     word, _, rest = value.strip().partition(":")
     if word == "last":
         return KeepRule(last=int(rest))

@@ -77,7 +77,7 @@ class Preset:
         known = ", ".join(tier.name for tier in self.tiers)
         raise InvalidInput(
             f"The preset {self.name!r} has no tier {_short(name)!r}; its tiers are {known}.",
-            details=[{"field": "tier", "error": f"is none of {known}"}],
+            details=[{"field": "tier", "error": f"must be one of {known}"}],
         )
 
     def tier_for(self, gpu_memory_bytes: int | None) -> Tier:
