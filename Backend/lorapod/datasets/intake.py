@@ -16,6 +16,7 @@ from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images, parquet
+from lorapod.safety.content_kinds import PAGE_HINT, is_web_page
 from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
 
@@ -177,6 +178,8 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
     if suffix in images.SUFFIXES:
         return images.verify(path, name=name)
     if suffix in TEXT_SUFFIXES or is_table(name):
+        if is_web_page(path):
+            raise InvalidInput(f"{name} is a web page (HTML), not a caption.", hint=PAGE_HINT)
         return None
     if suffix in dataset.VIDEO_SUFFIXES:
         check_video(path, name=name)

@@ -128,6 +128,14 @@ class TestForms:
         bench.receive(incoming("A.png", PNG), incoming("metadata.csv", b"File_Name, Caption\nA.png,a cat\n"))
         assert caption(bench) == "a cat"
 
+    @pytest.mark.parametrize("name", ["A.txt", "A.caption", "A.json", "metadata.jsonl", "metadata.csv"])
+    def test_a_web_page_is_no_caption(self, bench: LibraryBench, name: str) -> None:
+        page = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
+        receipt = bench.receive(incoming("A.png", PNG), incoming(name, page))
+        [refused] = receipt.rejected
+        assert refused.error == f"{name} is a web page (HTML), not a caption."
+        assert receipt.summary.captions == 0
+
     def test_a_line_of_a_table_that_cannot_be_read_is_said(self, bench: LibraryBench) -> None:
         table = b'{"file_name": "A.png", "text": "one"}\n\n{"file_name": "b.png", text}\n'
         receipt = bench.receive(incoming("A.png", PNG), incoming("metadata.jsonl", table))
