@@ -26,6 +26,7 @@ from lorapod.clock import SystemClock
 from lorapod.events.outbox import Outbox
 from lorapod.settings import Settings
 from lorapod.testing.captioner import FakeCaptioner
+from lorapod.testing.manager import SOON_S
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
 from lorapod.worker import Worker
@@ -72,8 +73,14 @@ class CaptionDesk:
         while len(self.captions()) < count:  # noqa: ASYNC110 - what is waited for is on a disk
             await asyncio.sleep(0.01)
 
-    def events(self, process_id: str) -> list[dict[str, Any]]:
-        return [json.loads(event.body()) for event in Outbox(self.workspace, process_id).history()]
+    async def events(self, process_id: str, *, until: str) -> list[dict[str, Any]]:
+        """The events of a process, once the last of them is of this type: an end is emitted just after it is stored."""
+        async with asyncio.timeout(SOON_S):
+            while True:
+                found = [json.loads(event.body()) for event in Outbox(self.workspace, process_id).history()]
+                if found and found[-1]["event_type"] == until:
+                    return found
+                await asyncio.sleep(0.02)
 
     def captions_starting(self) -> dict[str, str]:
         found = {path: path.read_bytes() for path in sorted(self.folder.glob("[0-9].txt"))}
@@ -242,11 +249,11 @@ async def test_what_is_captioned_stays_when_it_is_cancelled_and_it_goes_on(desk:
     kept = [name for name, text in before.items() if after[name] == text and name != "1.txt"]
     assert len(after) == 12
     assert len(kept) >= done - 1
-    types = [one["event_type"] for one in desk.events(process_id)]
+    events = await desk.events(process_id, until="caption.completed")
+    types = [one["event_type"] for one in events]
     assert types[0] == "caption.started"
     assert "caption.cancelled" in types
-    assert types[-1] == "caption.completed"
-    assert desk.events(process_id)[-1]["data"]["captioned"] == 12
+    assert events[-1]["data"]["captioned"] == 12
 
 
 async def test_a_dataset_that_a_training_reads_is_not_captioned(desk: CaptionDesk) -> None:
@@ -344,7 +351,7 @@ async def test_another_worker_goes_on_where_one_was_stopped(tmp_path: Path) -> N
         captions = second.captions()
         assert captions["12.txt"] == "12 of ohwx: 12.png"
         assert captions["1.txt"] == "my own words"
-        told = [one["event_type"] for one in second.events(process_id)]
+        told = [one["event_type"] for one in await second.events(process_id, until="caption.completed")]
         assert told.count("caption.started") == 2
         assert [kind for kind in told if kind.endswith(("interrupted", "completed"))] == [
             "caption.interrupted",
