@@ -279,6 +279,34 @@ async def test_a_file_system_that_cannot_exchange_names_or_link_files(
     assert desk.files() == before
 
 
+async def test_a_volume_that_fails_between_the_two_renames_leaves_the_dataset(
+    desk: EditDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "staged":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(store, "exchange", lambda *_: False)
+    before = desk.files()
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            desk.worker.services.edits.apply(desk.folder, {"9.txt": b"new"}, seen={})
+    assert desk.files() == before
+    assert "error" not in await desk.edit(captions={"0.png": "new"})
+
+
+async def test_a_dataset_that_is_deleted_takes_what_would_undo_its_edits_along(desk: EditDesk) -> None:
+    await desk.edit(delete_names=["0.png"])
+    kept = desk.folder.parent / ".edits" / "cats"
+    assert list(kept.glob("edit_*"))
+    await desk.ask("delete", training_name="cats")
+    assert not kept.exists()
+
+
 async def test_what_is_uploaded_while_an_edit_is_made_is_kept(
     desk: EditDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lorapod.datasets.edits.store import FOLDER as EDITS
 from lorapod.datasets.gallery.index import FOLDER as THUMBNAILS
 from lorapod.deletion.keep import KeepRule
 from lorapod.errors import Conflict, InvalidInput, NotFound
@@ -95,8 +96,8 @@ class DeletionPlanner:
         folder = self._workspace.training_data / safe_name(training_name, field="training_name")
         if not folder.is_dir():
             raise NotFound(f"There is no dataset {training_name!r}.", hint="`datasets` lists them.")
-        thumbnails = self._workspace.training_data / THUMBNAILS / training_name
-        return self._plan([folder, thumbnails])
+        beside = [self._workspace.training_data / hidden / training_name for hidden in (THUMBNAILS, EDITS)]
+        return self._plan([folder, *beside])
 
     def of_model(self, model: str, kind: ModelKind | None) -> DeletionPlan:
         """Plan to delete a model file or folder, and its card.

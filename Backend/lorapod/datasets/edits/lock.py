@@ -45,8 +45,6 @@ class EditLock:
         self._released.set()
         with suppress(OSError):
             self._path.rmdir()
-        with suppress(OSError):
-            self._path.parent.rmdir()  # unless there is something to take back
 
     def _take_over(self) -> None:
         """Take the lock of a killed worker."""

@@ -129,11 +129,11 @@ class EditStore:
         try:
             record = self._stage(folder, files, own, whole=target == folder)
             self._check_free(folder, target)
-            _put_in_place(target, own)
         except BaseException:
-            if not (own / _OLD).exists():
-                shutil.rmtree(own, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
             raise
+        # If this fails, `_finish_earlier` sees whether the new dataset is in place.
+        _put_in_place(target, own)
         self._finish(target, own, record)
         return edit_id
 
@@ -256,7 +256,11 @@ def _put_in_place(target: Path, own: Path) -> None:
         staged.rename(old)
     else:
         target.rename(old)
-        staged.rename(target)
+        try:
+            staged.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
     sync_folder(target.parent)
 
 
