@@ -101,8 +101,12 @@ class CaptionChangeView(WireModel):
     """One caption that changed."""
 
     name: str = Field(description="The item.")
-    before: str | None = Field(default=None, description="The caption before; left out if there was none.")
-    after: str | None = Field(default=None, description="The caption after; left out if there is none.")
+    before: str | None = Field(
+        default=None, description="The caption before; left out if the item had no caption."
+    )
+    after: str | None = Field(
+        default=None, description="The caption after; left out if the item has no caption."
+    )
 
 
 class EditDatasetResult(Result):

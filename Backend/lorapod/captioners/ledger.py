@@ -1,4 +1,4 @@
-"""Which images a captioning has captioned: a run that goes on after a stop neither repeats nor forgets them."""
+"""The images that a captioning has captioned, so that a resumed run repeats and forgets no image."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from lorapod.errors import InvalidInput
 
-#: Stands in a prompt for the trigger word.
+#: Is replaced by the trigger word in a prompt.
 TRIGGER_WORD = "{trigger_word}"
-#: Stands in a prompt for the image's name, without folder and suffix.
+#: Is replaced by the image's name in a prompt, without folder and suffix.
 FILENAME = "{filename}"
 
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from lorapod.datasets.captions import CAPTION_MAX_BYTES, normalise_text
 from lorapod.datasets.looks.foreign_formats import foreign_format
@@ -59,6 +60,18 @@ class StagedFile:
     image: ImageInfo | None = None
     #: What was done to it if it was converted.
     fixed: dataset.FixedFile | None = None
+
+    @classmethod
+    def received(cls, name: str, origin: str, path: Path, size_bytes: int, sha256: str) -> Self:
+        """Return a file that is stored as it was received."""
+        return cls(
+            name=name,
+            origin=origin,
+            path=path,
+            received_bytes=size_bytes,
+            size_bytes=size_bytes,
+            sha256=sha256,
+        )
 
 
 def check_name(filename: str) -> None:

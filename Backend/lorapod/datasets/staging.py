@@ -110,16 +110,7 @@ class StagingArea:
                 )
             self.destination.check(filename, size_bytes)
             self._check_new(name)
-            self._accept(
-                StagedFile(
-                    name=name,
-                    origin=origin,
-                    path=path,
-                    received_bytes=size_bytes,
-                    size_bytes=size_bytes,
-                    sha256=sha256,
-                )
-            )
+            self._accept(StagedFile.received(name, origin, path, size_bytes, sha256))
 
     def take_checked(
         self,
@@ -178,7 +169,7 @@ class StagingArea:
         if file.size_bytes not in {None, size_bytes}:
             raise InvalidInput(f"{shown} has {size_bytes} bytes, declared were {file.size_bytes}.")
         intake.check_digest(shown, file.sha256, sha256)
-        self._accept(_uploaded(name, file, path, size_bytes, sha256))
+        self._accept(StagedFile.received(name, file.filename, path, size_bytes, sha256))
 
     def _take_part(self, name: str, file: IncomingFile, offset: int) -> None:
         size_bytes = file.size_bytes or 0
@@ -207,7 +198,7 @@ class StagingArea:
         sha256 = intake.digest(path)
         intake.check_digest(file.filename, file.sha256, sha256)
         before = len(self.staged)
-        self._accept(_uploaded(name, file, path, size_bytes, sha256))
+        self._accept(StagedFile.received(name, file.filename, path, size_bytes, sha256))
         self._completed.append((partial, list(self.staged)[before:]))
 
     def _check_beginning(self, partial: PartialFile, name: str) -> None:
@@ -289,14 +280,3 @@ class StagingArea:
             width=file.image.width if file.image else None,
             height=file.image.height if file.image else None,
         )
-
-
-def _uploaded(name: str, file: IncomingFile, path: Path, size_bytes: int, sha256: str) -> StagedFile:
-    return StagedFile(
-        name=name,
-        origin=file.filename,
-        path=path,
-        received_bytes=size_bytes,
-        size_bytes=size_bytes,
-        sha256=sha256,
-    )

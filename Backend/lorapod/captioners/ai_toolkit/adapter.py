@@ -39,7 +39,7 @@ from lorapod.workspace import Workspace
 PROCESS_TYPE = "Qwen3VLCaptioner"
 _SOURCE = Path("extensions_built_in") / "captioner" / "Qwen3VLCaptioner.py"
 
-#: It goes on after an error of one file, and prints it.
+#: If one file fails, it prints the error and continues with the next.
 _ERROR = re.compile(r"Error (?:processing|captioning file) .*?(?P<number>\d{6})\.\w+: (?P<reason>.*)")
 _LOADING = re.compile(r"Loading .*model", re.IGNORECASE)
 
