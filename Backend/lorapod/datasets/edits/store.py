@@ -38,6 +38,7 @@ from lorapod.workspace import Workspace
 FOLDER = ".edits"
 
 _PREFIX = "edit_"
+_GONE = "gone"
 _PLAN, _BEFORE, _STAGED, _OLD, _LOCK = "plan.json", "before", "staged", "old", ".lock"
 
 
@@ -177,7 +178,9 @@ class EditStore:
         """Take over what was added while the edit was made; remove the old content and earlier edits."""
         if (old := own / _OLD).exists():
             _take_late(old, folder, record)
-            shutil.rmtree(old, ignore_errors=True)
+            # Renamed first: a folder that a kill left half removed must not look like files removed by somebody.
+            old.rename(own / _GONE)
+        shutil.rmtree(own / _GONE, ignore_errors=True)
         for earlier in _edits(own.parent):
             if earlier.name < own.name:
                 shutil.rmtree(earlier, ignore_errors=True)
@@ -196,7 +199,7 @@ class EditStore:
                 staged.rename(old)
             if staged.exists():
                 shutil.rmtree(own, ignore_errors=True)
-            elif old.exists():
+            else:
                 self._finish(folder, own, record)
 
     def _newest(self, folder: Path, edit_id: str) -> tuple[Path, _EditRecord]:
