@@ -413,3 +413,38 @@ def test_kills_leave_never_half_an_edit(tmp_path: Path, how: str) -> None:
         assert len(list(folder.glob("*.txt"))) == 20
         assert not list(workspace.training_data.glob(".edits/cats/*/staged"))
         assert not list(workspace.training_data.glob(".edits/cats/*/old"))
+
+
+#: Makes one edit, and is killed when it has removed one image of the dataset's old folder.
+KILLED_IN_REMOVAL = """
+import os, signal, sys
+from pathlib import Path
+from lorapod.clock import SystemClock
+from lorapod.datasets.edits import store
+from lorapod.workspace import Workspace
+workspace = Workspace(root=Path(sys.argv[1]))
+def remove_one_and_die(folder, ignore_errors=False):
+    for found in Path(folder).glob("2.png"):
+        found.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+store.shutil.rmtree = remove_one_and_die
+edits = store.EditStore(workspace, SystemClock(), lambda *_: None)
+edits.apply(workspace.training_data / "cats", {"9.txt": b"new"}, seen={})
+"""
+
+
+async def test_a_worker_killed_while_it_removes_the_old_folder_loses_no_image(
+    desk: EditDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = desk.files()
+    root = desk.worker.services.workspace.root
+    killed = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", KILLED_IN_REMOVAL, str(root)], check=False, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert desk.files() == before | {"9.txt": b"new"}
+    monkeypatch.setattr(lock, "ABANDONED_S", -1.0)
+    desk.worker.services.edits.recover()
+    assert desk.files() == before | {"9.txt": b"new"}
+    (own,) = (desk.folder.parent / ".edits" / "cats").glob("edit_*")
+    assert sorted(path.name for path in own.iterdir()) == ["before", "plan.json"]
