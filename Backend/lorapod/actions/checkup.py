@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from lorapod.captioners.port import CaptionerStatus
+from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.engines.port import EngineStatus
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.courier import Courier
@@ -40,6 +42,7 @@ class Findings:
     unwritable: str
     trainers: Mapping[str, TrainerStatus] | None
     engines: Mapping[str, EngineStatus] | None
+    captioners: Mapping[str, CaptionerStatus] | None
     sinks: Sequence[SinkState] | OSError | None
     layout: LayoutReport | OSError | None = None
     #: What takes the space of the workspace, as it was measured last.
@@ -66,7 +69,7 @@ class Findings:
 
 
 class Checkup:
-    """Looks at the machine, the trainers, the engines and the events; changes nothing."""
+    """Looks at the machine, the trainers, the engines, the captioners and the events; changes nothing."""
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Checkup:
         workspace: Workspace,
         trainers: TrainerRegistry,
         engines: EngineRegistry,
+        captioners: CaptionerRegistry,
         courier: Courier,
         whole_volume: bool = False,
         volume: VolumeMeter,
@@ -90,6 +94,7 @@ class Checkup:
         self._unwritable = Probe("workspace", lambda: _unwritable(workspace))
         self._trainers = Probe("trainers", trainers.statuses)
         self._engines = Probe("engines", engines.statuses)
+        self._captioners = Probe("captioners", captioners.statuses)
         self._sinks = Probe("events", lambda: _sinks(courier))
         self._layout = Probe("volume", lambda: _layout(workspace, whole=whole_volume))
         self._usage = Probe("usage", volume.latest)
@@ -105,12 +110,15 @@ class Checkup:
         software = asyncio.gather(
             self._latest(self._trainers),
             self._latest(self._engines),
+            self._latest(self._captioners),
             self._latest(self._sinks),
             self._latest(self._layout),
         )
-        (memory, gpus, disk, unwritable), (trainers, engines, sinks, layout), usage = await asyncio.gather(
-            machine, software, self._latest(self._usage)
-        )
+        (
+            (memory, gpus, disk, unwritable),
+            (trainers, engines, captioners, sinks, layout),
+            usage,
+        ) = await asyncio.gather(machine, software, self._latest(self._usage))
         return Findings(
             memory=memory,
             gpus=gpus,
@@ -118,6 +126,7 @@ class Checkup:
             unwritable="The workspace does not answer." if unwritable is None else unwritable,
             trainers=trainers,
             engines=engines,
+            captioners=captioners,
             sinks=sinks,
             layout=layout,
             usage=usage,

@@ -16,6 +16,7 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu
 from lorapod.wire.machine import (
+    CaptionerView,
     CheckView,
     DiskView,
     EngineView,
@@ -58,6 +59,9 @@ class HealthResult(Result):
     processes: dict[str, int] = Field(description="This worker's live processes, counted by status.")
     trainers: list[TrainerView] = Field(description="The trainers, the preferred one first.")
     engines: list[EngineView] = Field(description="The engines that generate, the preferred one first.")
+    captioners: list[CaptionerView] = Field(
+        description="The captioners of `caption_dataset`, the preferred one first."
+    )
 
 
 async def health(
@@ -69,7 +73,7 @@ async def health(
     clock: Clock,
     started_at: datetime,
 ) -> HealthResult:
-    """Look at the machine, the trainers and the engines; nothing is changed."""
+    """Look at the machine, the trainers, the engines and the captioners; nothing is changed."""
     found = await checkup.look()
     checks = found.checks(settings)
     memory = found.memory
@@ -95,6 +99,16 @@ async def health(
             for name, status in (found.trainers or {}).items()
         ],
         engines=[_engine_view(name, status) for name, status in (found.engines or {}).items()],
+        captioners=[
+            CaptionerView(
+                name=name,
+                available=status.available,
+                version=status.version,
+                detail=status.detail,
+                resident=status.resident,
+            )
+            for name, status in (found.captioners or {}).items()
+        ],
     )
 
 
@@ -128,7 +142,7 @@ def _disk_view(disk: Disk | None) -> DiskView | None:
 
 ACTION = Action(
     type="health",
-    summary="Say whether the worker is fit for its work: workspace, disk, memory, GPUs, trainers, engines.",
+    summary="Say whether the worker is fit for its work: workspace, disk, memory, GPUs, trainers, engines, captioners.",
     request=HealthRequest,
     result=HealthResult,
     run=health,

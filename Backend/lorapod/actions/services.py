@@ -85,6 +85,7 @@ class Services:
             workspace=self.workspace,
             trainers=self.trainers,
             engines=self.engines,
+            captioners=self.captioners,
             courier=self.courier,
             whole_volume=self.settings.network_volume_debug,
             volume=self.volume,

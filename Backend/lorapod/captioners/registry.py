@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lorapod.captioners.port import Captioner
+from lorapod.captioners.port import Captioner, CaptionerStatus
 from lorapod.errors import InvalidInput, Unsupported
 
 
@@ -35,7 +35,7 @@ class CaptionerRegistry(Mapping[str, Captioner]):
             Unsupported: none is available, or the one that was named is not.
         """
         if name is None:
-            states = {one.name: one.probe() for one in self._captioners.values()}
+            states = self.statuses()
             chosen = next((self[one] for one, state in states.items() if state.available), None)
             if chosen is None:
                 raise Unsupported(
@@ -52,6 +52,10 @@ class CaptionerRegistry(Mapping[str, Captioner]):
         if not state.available:
             raise Unsupported(f"The captioner {name} cannot run here: {state.detail}")
         return self[name]
+
+    def statuses(self) -> Mapping[str, CaptionerStatus]:
+        """Return the status of every captioner, by name."""
+        return {name: captioner.probe() for name, captioner in self._captioners.items()}
 
     def close(self) -> None:
         """End everything that was started."""

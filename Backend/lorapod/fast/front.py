@@ -141,6 +141,7 @@ class Front:
             "processes": {"queued": self._waiting, "running": 0},
             "trainers": [],
             "engines": [],
+            "captioners": [],
             "environment": view,
         }
 

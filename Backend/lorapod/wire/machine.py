@@ -70,6 +70,18 @@ class EngineView(WireModel):
     model: str | None = Field(default=None, description="The model that it has loaded, if it reports it.")
 
 
+class CaptionerView(WireModel):
+    """One captioner."""
+
+    name: str = Field(description="As `caption_dataset` names it.")
+    available: bool = Field(description="Whether it can be used on this worker.")
+    version: str | None = Field(default=None, description="Its version, if it is known.")
+    detail: str = Field(default="", description="What is installed, or what is missing.")
+    resident: bool = Field(
+        default=False, description="Whether its model is loaded, and so uses memory of the GPU."
+    )
+
+
 class TrainerView(WireModel):
     """One trainer."""
 

@@ -10,12 +10,14 @@ import pytest
 from lorapod import __version__
 from lorapod.actions import health
 from lorapod.actions.checkup import Checkup
+from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.port import SinkState
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu, GpuReport, Memory
 from lorapod.telemetry.memory import MemoryLimit
 from lorapod.telemetry.volume import VolumeMeter
+from lorapod.testing.captioner import FakeCaptioner
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.engine import FakeEngine
 from lorapod.trainers.port import TrainerStatus
@@ -109,6 +111,7 @@ async def ask(
             telemetry=cast("Any", telemetry),
             trainers=cast("Any", FakeTrainers(statuses or {"ai-toolkit": READY})),
             engines=EngineRegistry([FakeEngine()], preferred=settings.get("engine", "auto")),
+            captioners=CaptionerRegistry([FakeCaptioner()]),
             courier=cast("Any", courier or FakeCourier()),
             whole_volume=settings.get("network_volume_debug", False),
             volume=VolumeMeter(workspace, clock),
@@ -130,6 +133,17 @@ async def test_the_engines_are_told_and_missed_only_where_one_is_named(
     assert failing(await ask(telemetry, workspace, engine="fake")) == {}
     missed = await ask(telemetry, workspace, engine="comfyui")
     assert failing(missed) == {"engine:comfyui": "There is no such engine (ENGINE=comfyui)."}
+
+
+async def test_the_captioners_are_listed_and_none_is_missed(
+    telemetry: FakeTelemetry, workspace: Workspace
+) -> None:
+    result = await ask(telemetry, workspace)
+
+    assert result.answer()["captioners"] == [
+        {"name": "fake", "available": True, "version": "1", "detail": "A fake.", "resident": False}
+    ]
+    assert failing(result) == {}
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["by itself", "NETWORK_VOLUME_DEBUG"])

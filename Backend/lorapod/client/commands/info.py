@@ -63,6 +63,7 @@ def _print_health(answer: dict[str, Any], screen: Screen) -> None:
     for gpu in answer["gpu"]:
         used, total = size(gpu["memory_used_bytes"]), size(gpu["memory_total_bytes"])
         screen.line(f"GPU {gpu['index']}: {gpu['name']}, {used} of {total} used")
-    for kind in ("trainers", "engines"):
-        names = [one["name"] for one in answer[kind] if one["available"]]
+    for kind in ("trainers", "engines", "captioners"):
+        # A worker of an earlier version has no captioners in its answer.
+        names = [one["name"] for one in answer.get(kind, ()) if one["available"]]
         screen.line(f"{kind}: {', '.join(names) or 'none'}")
