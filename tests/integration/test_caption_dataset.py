@@ -139,6 +139,9 @@ async def test_images_without_captions_get_some(desk: CaptionDesk) -> None:
     assert done["status"] == "completed", done
     assert done["process_id"].startswith("caption_")
     assert done["outcome"] == {"captioned": 2, "skipped": 1, "failed": []}
+    told = await desk.ask("process_status", process_id=done["process_id"])
+    for answer in (done, told):
+        assert (answer["captioned"], answer["skipped"], answer["failed"]) == (2, 1, [])
     captions = desk.captions()
     assert done["progress"]["image"] == done["progress"]["total_images"] == 2
     assert captions.pop("1.txt") == "my own words"

@@ -45,10 +45,9 @@ class Started(Result):
 
 
 class Finished(ProcessView):
-    """A training that was waited for: the answer of `process_status`."""
+    """A process that was waited for: the answer of `process_status`."""
 
     dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
-    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
 def asking(settings: Settings, job: RunPodJob) -> str | None:
@@ -119,4 +118,5 @@ class ProcessAnswers:
             grace_s=self.settings.upload_grace_s,
         )
         seen = await STARTS.run(view, ended, self.workspace)
-        return Finished(**dict(seen), warnings=[*accepted.warnings, *late])
+        warnings = list(dict.fromkeys([*accepted.warnings, *seen.warnings, *late]))
+        return Finished(**{**dict(seen), "warnings": warnings})

@@ -138,7 +138,7 @@ async def caption_dataset(
 
 ACTION = Action(
     type="caption_dataset",
-    summary="Have a model write captions; a process with progress. `outcome` has `captioned`, `skipped` and `failed`.",
+    summary="Have a model write captions; a process with progress. At its end: `captioned`, `skipped`, `failed`.",
     request=CaptionDatasetRequest,
     result=Started,
     other_results=(Finished,),

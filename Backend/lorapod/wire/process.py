@@ -9,6 +9,7 @@ from pydantic import Field
 from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
+from lorapod.wire.results import ProcessResults
 from lorapod.wire.uploads import UploadsView
 
 
@@ -93,7 +94,7 @@ class ProcessSummary(WireModel):
     job_id: str | None = Field(default=None, description="The caller's own id of the job.")
 
 
-class ProcessView(Result, ProcessSummary):
+class ProcessView(Result, ProcessResults, ProcessSummary):
     """All that is known of a process."""
 
     dataset: DatasetView | None = Field(default=None, description="What it learns from.")
@@ -106,7 +107,8 @@ class ProcessView(Result, ProcessSummary):
         default=None, description="Progress of uploading its artifacts, if they go to an object store."
     )
     outcome: dict[str, Any] | None = Field(
-        default=None, description="Its results, if it is not a training; see the action that started it."
+        default=None,
+        description="All its results, if it is not a training; those of its kind stand beside this field too.",
     )
     config_path: RelativePath | None = Field(
         default=None, description="The config as the trainer got it, if it is a training."
