@@ -184,6 +184,7 @@ def _process_context(base: WorkerBase, emitter: EventEmitter) -> ProcessContext:
         starter=base.starter,
         check_s3=base.stores.check,
         check_room=base.room.check,
+        gpu_name=base.telemetry.gpu_name,
         on_start=emitter.started,
         on_change=emitter.changed,
         console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,

@@ -8,6 +8,7 @@ from typing import Any
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
 from lorapod.storage.mirror.ledger import uploads_of
+from lorapod.trainers.config_settings import read_summary
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.process import (
     CheckpointView,
@@ -42,6 +43,7 @@ def view(
     return ProcessView(
         **_common(record),
         **ProcessView.fields_of(record.outcome),
+        **_training(record, workspace),
         dataset=DatasetView.model_validate(record.dataset) if record.dataset else None,
         exit_code=record.exit_code,
         signal=record.signal,
@@ -71,6 +73,21 @@ def view(
         log_tail=log_tail,
         metrics=None if metrics is None else dict(metrics),
     )
+
+
+def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
+    """Return what only a training has; its config is there from the beginning of its first run on."""
+    if record.training is None:
+        return {}
+    config = read_summary(record.config_path(workspace))
+    return {
+        "base_model": record.training.base_model,
+        "trigger_word": record.training.trigger_word,
+        "gpu": record.training.gpu,
+        "warnings": list(record.training.warnings),
+        "settings": None if config is None else config.settings,
+        "sample_prompts": [] if config is None else list(config.prompts),
+    }
 
 
 def _common(record: ProcessRecord) -> Mapping[str, Any]:

@@ -35,6 +35,10 @@ class TrainingDetails:
     #: What is known of the dataset, for answers.
     dataset: Mapping[str, Any] = field(default_factory=dict)
     resumed_from_step: int | None = None
+    #: Name of the GPU that it has, or had last; None: it trained on none, or the driver did not tell.
+    gpu: str | None = None
+    #: What its trainer said about its config.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +198,12 @@ class ProcessRecord:
         if self.training is None:
             return self
         return self.changed(training=dataclasses.replace(self.training, dataset=known))
+
+    def on_gpu(self, name: str | None) -> ProcessRecord:
+        """Return the record of a training with the name of the GPU that it has."""
+        if self.training is None:
+            return self
+        return self.changed(training=dataclasses.replace(self.training, gpu=name))
 
     def with_outcome(self, outcome: Mapping[str, Any]) -> ProcessRecord:
         """Return the record of a task with what it has left."""

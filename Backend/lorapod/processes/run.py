@@ -93,6 +93,11 @@ class Run:
         return self._slot_wait.slot
 
     @property
+    def gpu_name(self) -> str | None:
+        """The name of the GPU that it holds; None without one, or if the driver does not tell."""
+        return None if self.slot.gpu is None else self.context.gpu_name(self.slot.gpu)
+
+    @property
     def stop(self) -> StopRequest | None:
         """The request to stop it; None if there is none. Any thread."""
         return self._stop()

@@ -70,6 +70,10 @@ class Telemetry:
         report = self.gpu_report(wait_s=wait_s)
         return report.gpus if report.age_s is None else ()
 
+    def gpu_name(self, index: int) -> str | None:
+        """Return the name of the GPU with an index; None if there is none, or its driver does not answer now."""
+        return next((gpu.name for gpu in self.gpus() if gpu.index == index), None)
+
     def gpu_memory_bytes(self) -> int | None:
         """Return the memory of the smallest GPU that this worker may use; None without a GPU that tells it.
 

@@ -41,6 +41,7 @@ def open_manager(
     warm: bool = True,
     datasets: DatasetProvider | None = None,
     kinds: Sequence[Kind] = (),
+    gpu_name: Callable[[int], str | None] = lambda _: None,
     on_start: Callable[[ProcessRecord], None] = lambda _: None,
     on_change: Callable[[ProcessRecord], None] = lambda _: None,
 ) -> RealProcessManager:
@@ -57,6 +58,7 @@ def open_manager(
         environment={"PATH": os.environ["PATH"]},
         max_log_bytes=max_log_bytes,
         starter=TemplatePool() if warm else ColdStarter(),
+        gpu_name=gpu_name,
         on_start=on_start,
         on_change=on_change,
     )

@@ -87,6 +87,7 @@ class TrainingKind:
                 trigger_word=plan.trigger_word,
                 base_model=plan.base_model,
                 dataset=order.dataset,
+                warnings=tuple(plan.warnings),
             ),
             warnings=plan.warnings,
         )
@@ -185,7 +186,8 @@ class TrainingRun:
             # Cut off from the other workers: one of them, or this one later, may try again.
             return Ending(status=ProcessStatus.INTERRUPTED)
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
-        run.ledger.move(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started)
+        record = run.record.on_gpu(run.gpu_name)
+        run.ledger.change(record.moved(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started))
         exit_ = self._follow(child, run)
         outcome = self._trainer.outcome(
             self._plan,

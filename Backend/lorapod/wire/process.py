@@ -10,6 +10,7 @@ from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
 from lorapod.wire.results import ProcessResults
+from lorapod.wire.training_settings import TrainingSettings
 from lorapod.wire.uploads import UploadsView
 
 
@@ -98,6 +99,17 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
     """All that is known of a process."""
 
     dataset: DatasetView | None = Field(default=None, description="What it learns from.")
+    base_model: str | None = Field(default=None, description="The model that a training trains on.")
+    trigger_word: str | None = Field(default=None, description="The trigger word of a training.")
+    settings: TrainingSettings | None = Field(
+        default=None, description="The settings of a training that people compare; all are in its config."
+    )
+    sample_prompts: list[str] = Field(
+        default=[], description="The prompts of a training's samples, by their `index`; without flags."
+    )
+    gpu: str | None = Field(
+        default=None, description="Name of the GPU that a training has, or had last, if it was told."
+    )
     exit_code: int | None = Field(default=None, description="Exit status of the trainer, once it has ended.")
     signal: str | None = Field(default=None, description="Name of the signal that ended the trainer.")
     checkpoints: list[CheckpointView] = Field(default=[], description="Weights by step, the final ones last.")

@@ -119,6 +119,17 @@ async def test_two_gpus_run_two_at_once_and_each_sees_its_own(workspace: Workspa
     manager.close(Deadline.after(5))
 
 
+async def test_a_training_names_the_gpu_that_it_had(workspace: Workspace) -> None:
+    manager = open_manager(workspace.root, gpus=(3,), gpu_name={3: "NVIDIA A40"}.get)
+    try:
+        record = await ended(manager, train_on(manager))
+    finally:
+        manager.close(Deadline.after(5))
+
+    assert record.training is not None
+    assert record.training.gpu == "NVIDIA A40"
+
+
 async def test_the_child_sees_the_given_environment_and_no_more(
     manager: RealProcessManager, train: Train, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

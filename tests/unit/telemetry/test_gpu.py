@@ -97,6 +97,11 @@ def test_the_smallest_gpu_decides_what_fits() -> None:
     assert Telemetry(gpu_probe=probe(FakeNvml(count=0))).gpu_memory_bytes() is None
 
 
+def test_a_gpu_is_named_by_its_index() -> None:
+    telemetry = Telemetry(gpu_probe=probe(FakeNvml()), cuda_visible_devices="1")
+    assert (telemetry.gpu_name(1), telemetry.gpu_name(0)) == ("NVIDIA A40", None)
+
+
 def test_the_library_is_initialised_once() -> None:
     nvml = FakeNvml()
     gpu_probe = probe(nvml)

@@ -1,0 +1,40 @@
+"""What `process_status` shows of a training beside its progress."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lorapod.actions.process_view import view
+from lorapod.processes.record import TrainingDetails, dump, load
+from lorapod.testing.records import make_record
+from lorapod.workspace import Workspace
+
+
+def test_a_training_shows_its_model_words_prompts_and_gpu(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    details = TrainingDetails(
+        trainer="builtin", base_model="some/model", trigger_word="mycat", gpu="NVIDIA A40", warnings=("Odd.",)
+    )
+    training = replace(make_record(), training=details)
+    path = training.config_path(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "config: {process: [{train: {lr: 1e-4}, network: {linear: 4}, sample: {prompts: [a cat]}}]}", "utf-8"
+    )
+
+    shown = view(load(dump(training)), workspace)
+
+    assert (shown.base_model, shown.trigger_word, shown.gpu) == ("some/model", "mycat", "NVIDIA A40")
+    assert shown.settings is not None
+    assert (shown.settings.learning_rate, shown.settings.rank) == (1e-4, 4)
+    assert shown.sample_prompts == ["a cat"]
+    assert shown.warnings == ["Odd."]
+
+
+def test_a_training_whose_config_is_not_written_yet_is_shown_without_settings(tmp_path: Path) -> None:
+    training = replace(make_record(), training=TrainingDetails(trainer="builtin"))
+
+    shown = view(training, Workspace.create(tmp_path))
+
+    assert (shown.settings, shown.sample_prompts, shown.gpu) == (None, [], None)
