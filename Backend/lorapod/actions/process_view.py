@@ -42,8 +42,7 @@ def view(
     files = [workspace.relative(path) for path in artifacts.output_files(output)]
     return ProcessView(
         **_common(record),
-        **ProcessView.fields_of(record.outcome),
-        **_training(record, workspace),
+        **{**_training(record, workspace), **ProcessView.fields_of(record.outcome)},
         dataset=DatasetView.model_validate(record.dataset) if record.dataset else None,
         exit_code=record.exit_code,
         signal=record.signal,
