@@ -73,6 +73,8 @@ class Generation:
     loras: Sequence[LoraUse] = ()
     #: The base model as the caller names it: a name the engine knows, a Hub id, or a path below the workspace.
     model: str | None = None
+    #: The base model that the first LoRA with a known training was trained on, as that training's config names it.
+    trained_on: str | None = None
     #: The input image, a JPEG, PNG or WebP known to be whole; like all inputs a file on local disk that is this
     #: generation's alone.
     image: Path | None = None

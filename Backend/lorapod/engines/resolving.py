@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lorapod.engines.inputs import ReceivedInputs
+from lorapod.engines.lora_files import FindRecord, base_model_of, lora_file, newest_weights, training_of
 from lorapod.engines.port import Generation, LoraUse
-from lorapod.errors import InvalidInput, NotFound
-from lorapod.kinds import is_hidden
-from lorapod.processes import artifacts
+from lorapod.errors import InvalidInput
 from lorapod.processes.record import ProcessRecord
 from lorapod.trainers.config_text import parse_config
 from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
@@ -42,7 +41,7 @@ def resolve(
     *,
     inputs: ReceivedInputs,
     workspace: Workspace,
-    find: Callable[[str], ProcessRecord],
+    find: FindRecord,
     max_config_bytes: int,
 ) -> Generation:
     """Return the generation that a request asks for, without its process id and folders.
@@ -70,13 +69,15 @@ def resolve(
     if request.config is not None:
         config = parse_config(request.config, max_bytes=max_config_bytes)
     seed = None if request.seed == ANY_SEED else request.seed
+    loras = [_lora(each, workspace, find) for each in request.loras]
     return Generation(
         process_id="",
         prompt=request.prompt or "",
         seed=secrets.randbits(_SEED_BITS) if seed is None else seed,
         # -1 asks for one to be chosen.
         seed_given=request.seed is not None,
-        loras=tuple(_lora(each, workspace, find) for each in request.loras),
+        loras=tuple(lora for lora, _ in loras),
+        trained_on=next((base for _, record in loras if (base := base_model_of(record))), None),
         image=inputs.single.get("image"),
         mask=inputs.single.get("mask"),
         video=inputs.single.get("video"),
@@ -91,25 +92,14 @@ def resolve(
     )
 
 
-def _lora(asked: LoraRef, workspace: Workspace, find: Callable[[str], ProcessRecord]) -> LoraUse:
+def _lora(asked: LoraRef, workspace: Workspace, find: FindRecord) -> tuple[LoraUse, ProcessRecord | None]:
+    """Return a LoRA, and the training that made it if that is known."""
+    record: ProcessRecord | None
     if asked.process_id is not None:
-        path = _trained(find(asked.process_id), workspace)
+        record = find(asked.process_id)
+        path = newest_weights(record, workspace)
     else:
         assert asked.path is not None
-        path = workspace.safe_path(asked.path)
-        if not path.is_file() or any(is_hidden(part) for part in path.relative_to(workspace.root).parts):
-            raise NotFound(f"There is no LoRA {asked.path}.", hint="`lora` lists those that are there.")
-    if path.suffix != ".safetensors":
-        raise InvalidInput(f"{path.name} is not a LoRA: it must be a .safetensors file.")
-    return LoraUse(path=path, weight=asked.weight, name=path.stem)
-
-
-def _trained(record: ProcessRecord, workspace: Workspace) -> Path:
-    """Return the final weights of a training, else its newest checkpoint."""
-    saved = artifacts.checkpoints(record.run_folder(workspace), record.name) if record.trainer else []
-    if not saved:
-        raise NotFound(
-            f"The process {record.process_id} has no weights yet.",
-            hint="`process_status` shows what it has written.",
-        )
-    return saved[-1].path
+        path = lora_file(asked.path, workspace)
+        record = training_of(path, workspace, find)
+    return LoraUse(path=path, weight=asked.weight, name=path.stem), record

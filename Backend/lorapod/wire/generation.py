@@ -112,7 +112,11 @@ class GenerateRequest(Request):
     num_images: int = Field(default=1, ge=1, le=64, description="Number of images.")
     loras: list[LoraRef] = Field(default=[], max_length=16, description="LoRAs, all of them at once.")
     model: str | None = Field(
-        default=None, min_length=1, max_length=500, description="Base model; else the engine's own choice."
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Base model; else the one that the training of the first LoRA used (`diffusers`), else the engine's "
+        "own choice.",
     )
     engine: str | None = Field(
         default=None,

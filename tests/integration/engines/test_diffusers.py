@@ -118,6 +118,19 @@ def test_the_same_seed_gives_the_same_picture_alone_or_among_others(studio: Stud
         assert image.tobytes() == first
 
 
+def test_a_lora_is_used_with_the_base_model_of_its_training(studio: Studio) -> None:
+    settings = Settings(workspace_path=studio.workspace.root, hf_hub_offline=True, diffusers_model="missing")
+    engine = DiffusersEngine(
+        settings=settings, workspace=studio.workspace, clock=SystemClock(), starter=studio.pool
+    )
+    loras = [use(studio.lora)]
+
+    engine.prepare(studio.generation(loras=loras, trained_on=str(studio.workspace.models / "tiny")))
+    for fields in ({}, {"model": "absent", "trained_on": "tiny"}):
+        with pytest.raises(NotFound):
+            engine.prepare(studio.generation(loras=loras, **fields))
+
+
 def test_also_in_a_new_process(studio: Studio) -> None:
     first = studio.picture(loras=[use(studio.lora)])
     studio.engine.release()

@@ -189,10 +189,10 @@ class DiffusersEngine:
         )
 
     def _source(self, generation: Generation) -> ModelSource:
-        name = generation.model or self._settings.diffusers_model
+        name = generation.model or generation.trained_on or self._settings.diffusers_model
         if name is None:
             raise InvalidInput(
-                "model: this worker has no default model; name one.",
+                "model: this worker has no default model, and no training here made a LoRA of the request; name one.",
                 hint="Give a path in the workspace or a HuggingFace id, or set DIFFUSERS_MODEL.",
             )
         return find_model(
