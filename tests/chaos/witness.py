@@ -42,9 +42,9 @@ def main() -> None:
         note("step", step)
         report(behaviour, name, step, steps)
 
-    def saved(folder: Path, name: str, step: int | None) -> None:
-        save(folder, name, step)
-        if step is not None:
+    def saved(folder: Path, name: str, step: int, *, final: bool = False) -> None:
+        save(folder, name, step, final=final)
+        if not final:
             note("saved", step)
 
     script_child._report, script_child._save = reported, saved

@@ -25,6 +25,13 @@ class ResumeRequest(ProcessRequest):
         default=None,
         description="Keep the RunPod job open until the training ends; the default on a serverless worker.",
     )
+    steps: int | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        le=1_000_000,
+        description="A new total of steps, larger than before: the training goes on to it, also if it is completed.",
+    )
     callback_url: str | None = Field(
         default=None, min_length=1, description="URL for events from now on; default: where they went before."
     )
@@ -51,14 +58,19 @@ async def resume(
 
     def submit() -> tuple[Accepted, None]:
         warnings: list[str] = []
-        if processes.get(request.process_id).status.unfinished:
+        status = processes.get(request.process_id).status
+        if status.unfinished or (request.steps is not None and status.final):
             warnings += mirrors.trials.run_again(request.process_id, job_s3=job.s3)
         if request.callback_url is not None:
             warnings += try_callback(
                 request.callback_url, request.callback_token, allow_private=settings.allow_private_urls
             )
         accepted = processes.resume(
-            request.process_id, runpod_job_id=asking(settings, job), job_s3=job.s3, callback=callback
+            request.process_id,
+            runpod_job_id=asking(settings, job),
+            job_s3=job.s3,
+            callback=callback,
+            steps=request.steps,
         )
         return accepted.warned(warnings), None
 
@@ -70,7 +82,8 @@ async def resume(
 
 ACTION = Action(
     type="resume",
-    summary="Continue a process that failed, was cancelled or was interrupted, from its last checkpoint.",
+    summary="Continue a process that failed, was cancelled or was interrupted, or with `steps` a completed training, from "
+    "its last checkpoint.",
     request=ResumeRequest,
     result=Started,
     other_results=(Finished,),

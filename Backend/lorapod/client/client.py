@@ -82,6 +82,27 @@ class Client(QueueClient):
             start_timeout_s=start_timeout_s,
         )
 
+    def resume(
+        self,
+        process_id: str,
+        *,
+        steps: int | None = None,
+        execution_timeout_s: float = training.EXECUTION_TIMEOUT_S,
+        start_timeout_s: float = training.START_TIMEOUT_S,
+        **fields: Any,
+    ) -> Training:
+        """Continue a training from its newest checkpoint; see `training.start`.
+
+        `steps` is a new total, larger than before: a completed training goes on too. The other fields are those of the
+        `resume` action.
+        """
+        return training.start(
+            self,
+            {**fields, "type": "resume", "process_id": process_id, "steps": steps},
+            execution_timeout_s=execution_timeout_s,
+            start_timeout_s=start_timeout_s,
+        )
+
     def wait(
         self,
         process: Training | str,

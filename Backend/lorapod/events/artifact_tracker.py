@@ -20,13 +20,13 @@ class ArtifactTracker:
     def __init__(self, workspace: Workspace) -> None:
         """Start with no artifact reported."""
         self._workspace = workspace
-        #: Paths, relative to the workspace.
-        self._reported: set[str] = set()
+        #: Paths, relative to the workspace; of final weights with the steps of the training, which can grow.
+        self._reported: set[tuple[str, int | None]] = set()
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def mark_reported(self, path: str) -> None:
-        """Never report this artifact again."""
-        self._reported.add(path)
+    def mark_reported(self, path: str, *, total_steps: int | None = None) -> None:
+        """Never report this artifact again; `total_steps`: final weights, of a training with so many steps."""
+        self._reported.add((path, total_steps))
 
     def new_artifacts(
         self, record: ProcessRecord, *, still: bool
@@ -46,14 +46,16 @@ class ArtifactTracker:
                 self.mark_reported(path)
                 yield EventType.SAMPLE, event_texts.sample(record, sample, path)
         for weights in artifacts.checkpoints(folder, record.name):
-            if (path := self._new(weights.path, still=still)) and is_whole(weights.path):
-                self.mark_reported(path)
+            steps = record.progress.total_steps if weights.final else None
+            path = self._new(weights.path, still=still, total_steps=steps)
+            if path and is_whole(weights.path):
+                self.mark_reported(path, total_steps=steps)
                 yield EventType.CHECKPOINT, event_texts.checkpoint(record, weights, path)
 
-    def _new(self, file: Path, *, still: bool) -> str | None:
+    def _new(self, file: Path, *, still: bool, total_steps: int | None = None) -> str | None:
         """Return the path of a file that was not reported and has not changed since the last look, else None."""
         path = self._workspace.relative(file)
-        if path in self._reported:
+        if (path, total_steps) in self._reported:
             return None
         try:
             status = file.stat()

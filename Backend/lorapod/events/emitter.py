@@ -177,7 +177,7 @@ class EventEmitter:
             if not TOLD_KINDS[run.latest.type].has_artifacts:
                 return True
             for event_type, data in run.artifacts.new_artifacts(run.latest, still=still):
-                self._draft(run, event_type, data.path, data)
+                self._draft(run, event_type, event_texts.artifact_key(run.latest, data), data)
         except OSError as error:
             _log_once(run, error)
             return False
@@ -240,8 +240,11 @@ class EventEmitter:
         run.sequence = 0
         for event in outbox.history():
             run.sequence = event.sequence
-            if isinstance(event.data, CheckpointData | SampleData):
-                run.artifacts.mark_reported(event.data.path)
+            match event.data:
+                case SampleData(path=path) | CheckpointData(path=path, final=False):
+                    run.artifacts.mark_reported(path)
+                case CheckpointData(path=path, total_steps=steps):
+                    run.artifacts.mark_reported(path, total_steps=steps)
         if run.sequence == 0:
             run.sequence = (record.generation - 1) * SEQUENCES_OF_A_RUN
         self._courier.begin(outbox, part.path.name, callback)

@@ -94,6 +94,15 @@ def checkpoint(record: ProcessRecord, found: artifacts.Checkpoint, path: str) ->
     )
 
 
+def artifact_key(record: ProcessRecord, data: CheckpointData | SampleData) -> str:
+    """Return what tells an artifact from all others of its process, for `event_id`.
+
+    A training that goes on for more steps writes its final weights again, under the same name.
+    """
+    final = isinstance(data, CheckpointData) and data.final
+    return f"{data.path} {record.steps}" if final and record.steps is not None else data.path
+
+
 def end(record: ProcessRecord, workspace: Workspace) -> EventData:
     """Return the data of an end; reads the output folder.
 

@@ -15,6 +15,7 @@ from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, 
 from lorapod.processes.progress import Progress
 from lorapod.processes.pulse import this_host
 from lorapod.processes.record import ProcessRecord, new_process_id
+from lorapod.processes.resumable import check_continuation, check_resumable
 from lorapod.processes.slots import refuse_if_busy
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.steering import SteeredProcesses
@@ -120,8 +121,9 @@ class RealProcessManager(SteeredProcesses):
         job_s3: JobS3 | None = None,
         callback: SealedCallback | None = None,
         unasked: bool = False,
+        steps: int | None = None,
     ) -> Accepted:
-        """Resume an unfinished process, from its newest whole checkpoint if it has one.
+        """Resume an unfinished process, or with more steps a completed training, from its newest whole checkpoint.
 
         Args:
             process_id: which process.
@@ -129,23 +131,24 @@ class RealProcessManager(SteeredProcesses):
             job_s3: the S3 server that this job brings with it: credentials of an earlier job are stored nowhere.
             callback: where its caller wants its events from now on; None: where it wanted them before.
             unasked: the worker resumes it by itself, on behalf of the RunPod job that asked for the last run.
+            steps: the new total of a training's steps; None: as many as before.
 
         Raises:
             NotFound: there is no such process, or its order is gone.
-            Conflict: it runs, it is completed, or another worker was faster.
+            Conflict: it runs, it is completed and no steps are added, or another worker was faster.
+            InvalidInput: `steps` is not more than before.
             Unsupported: processes of its type cannot be resumed.
             WorkerError: the trainer or engine refuses the order now.
         """
         record = self.get(process_id)
         if unasked:
             runpod_job_id = record.runpod_job_id
-        if record.is_retry(runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
+        retried = record.is_retry(runpod_job_id)
+        if retried and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, runpod_job_id)
-        if not record.status.unfinished:
-            raise Conflict(f"The process {process_id} is {record.status}; there is nothing to resume.")
-        if unasked and record.status is not ProcessStatus.INTERRUPTED:
-            raise Conflict(f"The process {process_id} is {record.status} by now.")
-        if (unasked or record.is_retry(runpod_job_id)) and self.has_late_cancel(process_id):
+        # The steps of a job that is delivered again were added the first time.
+        check_resumable(record, steps=None if retried else steps, unasked=unasked)
+        if (unasked or retried) and self.has_late_cancel(process_id):
             return Accepted.found(self.cancel_interrupted(record), runpod_job_id)
         kind = self.kinds.of(record)
         if not kind.resumable:
@@ -153,7 +156,7 @@ class RealProcessManager(SteeredProcesses):
         order = read_order(kind.order_type, self._context.store.orders, process_id)
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
-        return self._take_up(record, order, runpod_job_id, live=None)
+        return self._take_up(record, order, runpod_job_id, live=None, steps=steps)
 
     def close(self, deadline: Deadline) -> None:
         """Stop every process: all are asked, then all are killed; what still runs at the deadline is logged."""
@@ -197,17 +200,28 @@ class RealProcessManager(SteeredProcesses):
         return self._take_up(record, order, order.runpod_job_id, live=live)
 
     def _take_up(
-        self, record: ProcessRecord, order: Order, runpod_job_id: str | None, *, live: object
+        self,
+        record: ProcessRecord,
+        order: Order,
+        runpod_job_id: str | None,
+        *,
+        live: object,
+        steps: int | None = None,
     ) -> Accepted:
-        """Begin a further run of an unfinished process."""
+        """Begin a further run of a process."""
+        # The record has the total of an earlier resume even if that worker died before it could keep the order.
+        steps = steps or record.steps
+        order = order.with_steps(steps)
         plan = self.kinds.of(record).plan(record.process_id, order, live)
         resumption = plan.work.resumption()
+        check_continuation(record, resumption.step)
         queued = record.taken_up(
             worker_id=self._worker_id,
             holder=self._context.pulse.holder,
             host=this_host(),
             runpod_job_id=runpod_job_id,
             progress=Progress(step=resumption.step, total_steps=plan.total_steps),
+            steps=steps,
         )
         try:
             self._hold(queued, plan, order)

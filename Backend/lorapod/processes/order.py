@@ -78,6 +78,19 @@ class Order:
         del record
         return self
 
+    def with_steps(self, steps: int | None) -> Self:
+        """Return the order with another total of steps; with None, keep its own.
+
+        Raises:
+            InvalidInput: such a process has no steps.
+        """
+        if steps is not None:
+            raise InvalidInput(
+                "steps: only a training can go on for more steps.",
+                details=[{"field": "steps", "error": "goes with a training"}],
+            )
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOrder(Order):
@@ -112,6 +125,12 @@ class TrainingOrder(Order):
     strict: bool = False
     #: What is held back from the training: `share` of the images, and `every` so many steps; None: nothing.
     validation: Mapping[str, Any] | None = None
+    #: Steps in all, in place of the config's; None: the config's count.
+    steps: int | None = None
+
+    def with_steps(self, steps: int | None) -> Self:
+        """Return the order with another total of steps; with None, keep its own."""
+        return self if steps is None else replace(self, steps=steps)
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
         """Return the folder that a fetched dataset must be in, if it has a session; None: the worker chooses."""

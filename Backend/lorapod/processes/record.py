@@ -39,6 +39,8 @@ class TrainingDetails:
     gpu: str | None = None
     #: What its trainer said about its config.
     warnings: tuple[str, ...] = ()
+    #: Steps in all that a `resume` asked for, in place of the config's; None: it did not.
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,11 @@ class ProcessRecord:
         """The step that its trainer resumed from; None if it did not."""
         return self.training.resumed_from_step if self.training is not None else None
 
+    @property
+    def steps(self) -> int | None:
+        """The total of steps that a `resume` asked for; None if none did."""
+        return self.training.steps if self.training is not None else None
+
     def is_retry(self, runpod_job_id: str | None) -> bool:
         """Return whether a RunPod job has asked for this process before: for its last run, or for the first one."""
         return runpod_job_id is not None and (
@@ -162,13 +169,25 @@ class ProcessRecord:
         return dataclasses.replace(self, status=status, **changes)
 
     def taken_up(
-        self, *, worker_id: str, holder: str, host: str, runpod_job_id: str | None, progress: Progress
+        self,
+        *,
+        worker_id: str,
+        holder: str,
+        host: str,
+        runpod_job_id: str | None,
+        progress: Progress,
+        steps: int | None = None,
     ) -> ProcessRecord:
         """Return the first record of the next generation: queued again, with no trace of how the last run ended.
 
+        `steps` is the new total of a training that is to go on for longer.
+
         Raises:
-            IllegalTransition: it runs, or is completed.
+            IllegalTransition: it runs.
         """
+        training = self.training
+        if training is not None and steps is not None:
+            training = dataclasses.replace(training, steps=steps)
         return self.moved(
             ProcessStatus.QUEUED,
             generation=self.generation + 1,
@@ -186,6 +205,7 @@ class ProcessRecord:
             pid_started=None,
             fetch=None,
             cancel_requested=False,
+            training=training,
             task=None if self.task is None else dataclasses.replace(self.task, outcome={}),
         )
 

@@ -61,14 +61,15 @@ FINAL = frozenset(
 
 _ENDS = frozenset({ProcessStatus.FAILED, ProcessStatus.CANCELLED, ProcessStatus.INTERRUPTED})
 
-#: For each state those that may follow it. `resume` leads from an unfinished end back to `queued`.
+#: For each state those that may follow it. `resume` leads from an unfinished end back to `queued`, and with more steps also
+#: from `completed`.
 TRANSITIONS: dict[ProcessStatus, frozenset[ProcessStatus]] = {
     ProcessStatus.QUEUED: _ENDS | {ProcessStatus.PREPARING},
     ProcessStatus.PREPARING: _ENDS | {ProcessStatus.RUNNING},
     ProcessStatus.RUNNING: _ENDS | {ProcessStatus.STOPPING, ProcessStatus.COMPLETED},
     # A child that finished before the signal reached it has completed.
     ProcessStatus.STOPPING: _ENDS | {ProcessStatus.COMPLETED},
-    ProcessStatus.COMPLETED: frozenset(),
+    ProcessStatus.COMPLETED: frozenset({ProcessStatus.QUEUED}),
     ProcessStatus.FAILED: frozenset({ProcessStatus.QUEUED}),
     ProcessStatus.CANCELLED: frozenset({ProcessStatus.QUEUED}),
     ProcessStatus.INTERRUPTED: frozenset({ProcessStatus.QUEUED, ProcessStatus.CANCELLED}),

@@ -26,11 +26,9 @@ def _stop(_number: int, _frame: object) -> None:
     stopped = True
 
 
-def _save(folder: Path, name: str, step: int | None) -> None:
-    suffix = "" if step is None else f"_{step:09d}"
-    header = json.dumps(
-        {"__metadata__": {"training_info": json.dumps({"step": step or 0, "epoch": 0})}}
-    ).encode()
+def _save(folder: Path, name: str, step: int, *, final: bool = False) -> None:
+    suffix = "" if final else f"_{step:09d}"
+    header = json.dumps({"__metadata__": {"training_info": json.dumps({"step": step, "epoch": 0})}}).encode()
     staged = folder / ".staged"
     staged.write_bytes(len(header).to_bytes(8, "little") + header)
     staged.rename(folder / f"{name}{suffix}.safetensors")
@@ -93,7 +91,7 @@ def main() -> None:
         if stopped:
             _say("Job stopped")
             return
-    _save(folder, name, None)
+    _save(folder, name, steps, final=True)
 
 
 if __name__ == "__main__":

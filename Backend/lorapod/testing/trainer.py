@@ -42,7 +42,7 @@ class ScriptTrainer:
         Raises:
             InvalidInput: `steps` is not a number.
         """
-        steps = request.config.get("steps", 5)
+        steps = request.steps or request.config.get("steps", 5)
         if not isinstance(steps, int):
             raise InvalidInput("config.steps: is not a number.")
         name = str(request.config.get("name") or request.name or "model")

@@ -38,12 +38,14 @@ def step_to_resume(run_folder: Path, name: str) -> int | None:
     return max(whole.values(), default=None)
 
 
-def make_ready(run_folder: Path, name: str) -> int | None:
+def make_ready(run_folder: Path, name: str, *, total_steps: int | None = None) -> int | None:
     """Prepare a run folder for a resume; only the worker that holds the process may do this.
 
     Args:
         run_folder: `<training_folder>/<name>`; need not exist.
         name: the stem of its checkpoints.
+        total_steps: steps of the run that is about to start. Final weights of fewer steps become a checkpoint of their
+            step: they are not the result any more.
 
     Returns:
         The step that the run resumes from, as `step_to_resume` returns it.
@@ -61,10 +63,13 @@ def make_ready(run_folder: Path, name: str) -> int | None:
         return None
     # Of two files of the same step, the one without a step in its name is the result of a complete run.
     best = max(whole, key=lambda path: (whole[path], path.stem == name))
+    step = whole[best]
+    if best.stem == name and total_steps is not None and 0 < step < total_steps:
+        best = best.replace(best.with_name(f"{name}_{step:09d}{SUFFIX}"))
     # Writing its times back unchanged makes its change time the newest.
     status = best.stat()
     os.utime(best, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return whole[best]
+    return step
 
 
 def _judged(run_folder: Path, name: str) -> tuple[dict[Path, int], list[Path]]:

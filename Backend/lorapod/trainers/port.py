@@ -60,6 +60,8 @@ class TrainingRequest:
     strict: bool = True
     #: None: every image is learnt.
     held_out: HeldOut | None = None
+    #: Steps in all, in place of the config's; None: the config's count.
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

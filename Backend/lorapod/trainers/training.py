@@ -26,6 +26,7 @@ from lorapod.processes.work import Ending, Plan, Resumption
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
+from lorapod.trainers.continuation import continuation_warnings
 from lorapod.trainers.port import HeldOut, Outcome, Trainer, TrainingPlan, TrainingRequest
 from lorapod.trainers.preparation import DatasetProvider, begin_uploads, draw_dataset, fetch_dataset
 
@@ -122,6 +123,7 @@ class TrainingKind:
                 dataset_ready=fetched,
                 strict=order.strict,
                 held_out=None if order.validation is None else HeldOut(**order.validation),
+                steps=order.steps,
             )
         )
 
@@ -151,7 +153,8 @@ class TrainingRun:
         """Return the newest whole checkpoint."""
         step = step_to_resume(self._plan.run_folder, self._plan.name)
         if step:
-            return Resumption(step=step)
+            further = self._order.steps is not None
+            return Resumption(step=step, warnings=continuation_warnings(self._plan) if further else ())
         return Resumption(warnings=["There is no whole checkpoint, so it starts from the beginning."])
 
     def run(self, run: Run) -> Ending:
@@ -222,7 +225,7 @@ class TrainingRun:
         spec = self._trainer.launch(plan, config_path)
         beat_s = run.confirm()
         if run.record.generation > 1:
-            make_ready(plan.run_folder, plan.name)
+            make_ready(plan.run_folder, plan.name, total_steps=plan.total_steps)
         return run.start_child(spec, beat_s, warm=self._trainer.warm)
 
     def _follow(self, child: Child, run: Run) -> Exit:

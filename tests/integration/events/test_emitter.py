@@ -107,6 +107,26 @@ async def test_a_training_is_told_from_its_start_to_its_end(room: EventRoom, sin
     )
 
 
+async def test_the_final_weights_of_a_longer_training_are_told_again(
+    room: EventRoom, sink: MemorySink
+) -> None:
+    record = await room.ended(room.train(steps=3))
+    room.manager.resume(record.process_id, steps=6)
+    await room.ended(record)
+    await eventually(lambda: sum(event.event_type.last for event in sink.events) == 2)
+    told = [
+        (Path(event.data.path).name, event.data.checkpoint_step)
+        for event in sink.events
+        if isinstance(event.data, CheckpointData)
+    ]
+    assert told == [
+        ("model.safetensors", 3),
+        ("model_000000003.safetensors", 3),
+        ("model.safetensors", 6),
+    ]
+    assert len({event.event_id for event in sink.events}) == len(sink.events)
+
+
 async def test_config_and_folder_stand_when_the_start_is_told(
     room: EventRoom, sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,3 +155,20 @@ async def test_a_death_in_the_middle_and_a_resume_to_the_end(worker: Worker, roo
     steps = logged_steps(worker, process_id, final.parent)
     assert steps == sorted(set(steps))
     assert steps[-1] == 59
+
+
+async def test_a_completed_training_goes_on_for_more_steps(worker: Worker, root: Path) -> None:
+    process_id = await train(worker, steps=6)
+    done = await until(worker, process_id, lambda now: now["status"] == "completed")
+    assert [saved["step"] for saved in done["checkpoints"]] == [6]
+    await ask(worker, "resume", process_id=process_id, steps=10, wait=False)
+    longer = await until(worker, process_id, lambda now: now["status"] == "completed")
+    assert (longer["resumed_from_step"], longer["progress"]["step"]) == (6, 10)
+    folder = root / f"output/{process_id}/circles"
+    assert step_of(read_header(folder / "circles_000000006.safetensors")) == 6
+    assert step_of(read_header(folder / "circles.safetensors")) == 10
+    log = (root / f"logs/{process_id}.log").read_text()
+    assert f"Loading optimizer state from {folder}/optimizer.pt" in log
+    assert "Failed to load optimizer state" not in log
+    steps = logged_steps(worker, process_id, folder)
+    assert (steps[-1], steps) == (9, sorted(set(steps)))

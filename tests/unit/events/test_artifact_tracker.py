@@ -8,9 +8,27 @@ from typing import Any
 import pytest
 
 from lorapod.events.artifact_tracker import ArtifactTracker
-from lorapod.events.models import EventType
+from lorapod.events.models import CheckpointData, EventType
+from lorapod.processes.progress import Progress
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
+
+
+def test_final_weights_are_reported_again_once_the_training_has_more_steps(tmp_path: Path) -> None:
+    workspace, record = Workspace.create(tmp_path / "workspace"), make_record()
+    path = record.run_folder(workspace) / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(WEIGHTS)
+    tracker = ArtifactTracker(workspace)
+    first = record.changed(progress=Progress(step=10, total_steps=10))
+    tracker.mark_reported(workspace.relative(path), total_steps=10)
+    assert list(tracker.new_artifacts(first, still=True)) == []
+    longer = record.changed(progress=Progress(step=20, total_steps=20))
+    ((_, data),) = tracker.new_artifacts(longer, still=True)
+    assert isinstance(data, CheckpointData)
+    assert (data.checkpoint_step, data.final) == (20, True)
+    assert list(tracker.new_artifacts(longer, still=True)) == []
+
 
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 

@@ -20,8 +20,8 @@ def test_whatever_is_not_in_the_table_is_refused() -> None:
                 check_transition(before, after)
 
 
-def test_nothing_follows_success() -> None:
-    assert TRANSITIONS[ProcessStatus.COMPLETED] == frozenset()
+def test_only_a_further_run_follows_success() -> None:
+    assert TRANSITIONS[ProcessStatus.COMPLETED] == {ProcessStatus.QUEUED}
 
 
 def test_a_live_state_can_always_be_interrupted() -> None:
@@ -30,5 +30,5 @@ def test_a_live_state_can_always_be_interrupted() -> None:
 
 
 def test_only_resume_leads_out_of_an_end() -> None:
-    for status in FINAL - {ProcessStatus.COMPLETED}:
+    for status in FINAL:
         assert TRANSITIONS[status] - FINAL == {ProcessStatus.QUEUED}

@@ -77,6 +77,15 @@ def test_the_final_weights_go_before_a_checkpoint_of_the_same_step(tmp_path: Pat
     assert newest(tmp_path, "lora") == final
 
 
+def test_final_weights_of_fewer_steps_become_a_checkpoint_of_their_step(tmp_path: Path) -> None:
+    final = write(tmp_path / "lora.safetensors", 20)
+    assert make_ready(tmp_path, "lora", total_steps=20) == 20
+    assert final.exists()
+    assert make_ready(tmp_path, "lora", total_steps=30) == 20
+    assert not final.exists()
+    assert newest(tmp_path, "lora") == tmp_path / "lora_000000020.safetensors"
+
+
 def test_the_step_stands_in_the_name_where_the_file_does_not_tell_it(tmp_path: Path) -> None:
     write(tmp_path / "lora_000000010.safetensors", 10)
     write(tmp_path / "lora_000000030.safetensors", None)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from lorapod.client import training
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
@@ -35,6 +34,10 @@ def resume(
     context: typer.Context,
     process_id: ProcessIdArgument,
     *,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="New total of steps, to train it further, also if it is completed."),
+    ] = None,
     follow_it: Annotated[
         bool,
         typer.Option(
@@ -45,10 +48,9 @@ def resume(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Resume an unfinished training from its newest complete checkpoint."""
+    """Resume an unfinished training from its newest complete checkpoint, or train a completed one further."""
     with open_session(context, as_json=as_json) as session:
-        request = {"type": "resume", "process_id": process_id}
-        resumed = training.start(session.client, request, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        resumed = session.client.resume(process_id, steps=steps, execution_timeout_s=EXECUTION_TIMEOUT_S)
         session.screen.warn(resumed.started.get("warnings", ()))
         if follow_it:
             ended(follow(session.client, process_id, session.screen))

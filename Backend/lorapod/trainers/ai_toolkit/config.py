@@ -55,6 +55,8 @@ def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, An
         job["training_folder"] = str(request.training_folder)
         job.setdefault("device", "cuda")
         _set_log_dir(job, request.training_folder)
+    if request.steps is not None:
+        process["train"] = {**(process.get("train") or {}), "steps": request.steps}
     process[CONTROL_KEY] = str(request.scratch / CONTROL_FILE)
     _set_logging(process, problems)
     if request.dataset is not None:

@@ -60,6 +60,8 @@ class ConfigPreparation:
             parse_config(fields)
             raise InvalidInput("config.process must be a list with exactly one mapping.")
         self._set_names(fields["config"], process)
+        if self.request.steps is not None:
+            process["train"] = {**(process.get("train") or {}), "steps": self.request.steps}
         self._set_data(process)
         self._settle_model(process)
         try:

@@ -442,6 +442,17 @@ def test_completion_and_version_are_there() -> None:
     assert runner.invoke(app, ["--version"]).output.strip()
 
 
+def test_a_resume_may_ask_for_more_steps(call: Any, queue: FakeQueue) -> None:
+    started = {"process_id": "train_0123456789ab", "status": "queued"}
+    queue.states = [{"status": "COMPLETED", "output": started}]
+    assert call("resume", "train_0123456789ab", "--steps", "3000").strip() == "train_0123456789ab"
+    call("resume", "train_0123456789ab")
+    assert queue.inputs == [
+        {"type": "resume", "process_id": "train_0123456789ab", "steps": 3000},
+        {"type": "resume", "process_id": "train_0123456789ab"},
+    ]
+
+
 def test_a_report_of_something_else_than_a_training_is_refused(
     call: Any, queue: FakeQueue, tmp_path: Path
 ) -> None:

@@ -73,6 +73,12 @@ class TestPrepare:
         assert (plan.name, plan.total_steps, plan.trigger_word) == ("mine", 7, "zoe")
         assert not plan.run_folder.exists()
 
+    def test_a_new_total_replaces_the_steps_of_the_config(
+        self, trainer: BuiltinTrainer, workspace: Workspace
+    ) -> None:
+        plan = trainer.prepare(dataclasses.replace(request(workspace), steps=30))
+        assert (plan.total_steps, process_of(plan)["train"]["steps"]) == (30, 30)
+
     def test_flags_of_prompts(self, trainer: BuiltinTrainer, workspace: Workspace) -> None:
         sample = {"prompts": ["a cat --w 64 --seed 7", "a dog --ctrl_img cats/1.png"]}
         (warning,) = trainer.prepare(request(workspace, sample=sample)).warnings

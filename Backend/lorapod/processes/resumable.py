@@ -1,0 +1,61 @@
+"""Whether a process can be resumed now, and with how many steps."""
+
+from __future__ import annotations
+
+from lorapod.errors import Conflict, InvalidInput
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+
+
+def check_resumable(record: ProcessRecord, *, steps: int | None, unasked: bool) -> None:
+    """Refuse a resume that is not possible in the state of the process.
+
+    Args:
+        record: the process.
+        steps: the new total of its steps; None: as many as before.
+        unasked: the worker resumes it by itself.
+
+    Raises:
+        Conflict: it runs, it is completed and no steps are added, or (`unasked`) it is not interrupted any more.
+        InvalidInput: it has no steps, or as many already.
+    """
+    process_id, status = record.process_id, record.status
+    if unasked and status.unfinished and status is not ProcessStatus.INTERRUPTED:
+        raise Conflict(f"The process {process_id} is {status} by now.")
+    if steps is not None:
+        _check_steps(record, steps)
+    if status.unfinished or (steps is not None and status is ProcessStatus.COMPLETED):
+        return
+    more = status is ProcessStatus.COMPLETED and record.training is not None
+    raise Conflict(
+        f"The process {process_id} is {status}; there is nothing to resume.",
+        hint="Give `steps`, a larger total than before, to train it further." if more else "",
+    )
+
+
+def _check_steps(record: ProcessRecord, steps: int) -> None:
+    total = record.progress.total_steps
+    if record.training is None:
+        raise InvalidInput(
+            f"steps: {record.process_id} is not a training; only a training can go on for more steps.",
+            details=[{"field": "steps", "error": "goes with a training"}],
+        )
+    if total is not None and steps <= total:
+        raise InvalidInput(
+            f"steps: {record.process_id} has a total of {total} steps already; {steps} would not be more.",
+            hint=f"Give a total larger than {total}, or leave `steps` out to go on as before.",
+            details=[{"field": "steps", "error": f"must be larger than {total}"}],
+        )
+
+
+def check_continuation(record: ProcessRecord, step: int) -> None:
+    """Refuse to train a completed training further if none of its checkpoints is left.
+
+    Raises:
+        Conflict: it would begin anew under the name of what is complete.
+    """
+    if record.status is ProcessStatus.COMPLETED and not step:
+        raise Conflict(
+            f"The process {record.process_id} has no whole checkpoint left, so it cannot be trained further.",
+            hint="Start a new training.",
+        )
