@@ -5,29 +5,24 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
 from lorapod.captioners.registry import CaptionerRegistry
-from lorapod.captioners.task import CaptionKind
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.gallery.page import Gallery
 from lorapod.datasets.library import DatasetLibrary
-from lorapod.datasets.looks.video_frames import VideoFrames
 from lorapod.datasets.looks.video_look import VideoProbe
-from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.deadline import Deadline
 from lorapod.deletion.opening import DeletionParts
 from lorapod.engines.registry import EngineRegistry
-from lorapod.engines.task import GenerationKind
 from lorapod.errors import WorkerError
 from lorapod.events.emitter import EventEmitter
 from lorapod.events.parts import EventParts
@@ -35,10 +30,8 @@ from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.lease import LeaseTimes
 from lorapod.models.catalog import WorkspaceModels
-from lorapod.models.download import ModelDownloads
 from lorapod.models.layout import begin_look
-from lorapod.models.links import begin_linking, link_and_log
-from lorapod.models.task import DownloadKind
+from lorapod.models.links import begin_linking
 from lorapod.processes.console import Console
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.folder_users import FolderUsers
@@ -48,15 +41,13 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.work import Kind
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
-from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry.volume import VolumeMeter
 from lorapod.trainers.registry import TrainerRegistry
-from lorapod.trainers.training import TrainingKind
 from lorapod.worker_base import Programs, WorkerBase
+from lorapod.worker_kinds import WorkerKinds
 
 logger = logging.getLogger(__name__)
 
@@ -203,16 +194,16 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )
     digests = DigestBook(workspace=workspace)
-    kinds = _kinds(
-        base,
-        programs,
+    kinds = WorkerKinds(
+        base=base,
+        programs=programs,
         context=context,
         users=users,
         fetcher=fetcher,
         mirrors=mirrors,
         digests=digests,
     )
-    processes = RealProcessManager(context, kinds, worker_id=settings.worker_id)
+    processes = RealProcessManager(context, kinds.all(), worker_id=settings.worker_id)
     models = WorkspaceModels(workspace=workspace, digests=digests)
     deletion = DeletionParts.open(
         workspace,
@@ -258,42 +249,3 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         courier=events.courier,
         updates=events.updates,
     )
-
-
-def _kinds(
-    base: WorkerBase,
-    programs: Programs,
-    *,
-    context: ProcessContext,
-    users: FolderUsers,
-    fetcher: DatasetFetcher,
-    mirrors: Mirrors,
-    digests: DigestBook,
-) -> Sequence[Kind]:
-    """Return the types of processes that a worker runs."""
-    settings, workspace = base.settings, base.workspace
-    trainings = TrainingKind(
-        programs.trainers,
-        context,
-        scratch=settings.scratch_root,
-        datasets=RemoteDatasetProvider(fetcher, workspace),
-        mirrors=mirrors,
-        find_writer=users.writer_of,
-    )
-    generations = GenerationKind(
-        workspace=workspace, scratch=base.scratch.path, free_gpu_memory=base.telemetry.free_gpu_memory
-    )
-    downloads = DownloadKind(
-        ModelDownloads(workspace=workspace, settings=settings, digests=digests),
-        programs.engines.downloads,
-        on_download=partial(link_and_log, settings, workspace),
-    )
-    captionings = CaptionKind(
-        captioners=programs.captioners,
-        workspace=workspace,
-        scratch=base.scratch.path,
-        find_user=users.reader_of,
-        frames=VideoFrames.find(settings.ai_toolkit_python),
-        may_run=lambda: settings.allow_cpu or bool(base.telemetry.gpu_indices()),
-    )
-    return [trainings, generations, downloads, captionings]

@@ -1,0 +1,79 @@
+"""The types of processes that a worker runs, each built from the worker's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from lorapod.captioners.task import CaptionKind
+from lorapod.datasets.fetching import DatasetFetcher
+from lorapod.datasets.looks.video_frames import VideoFrames
+from lorapod.datasets.provider import RemoteDatasetProvider
+from lorapod.engines.task import GenerationKind
+from lorapod.files.digests import DigestBook
+from lorapod.models.download import ModelDownloads
+from lorapod.models.links import link_and_log
+from lorapod.models.task import DownloadKind
+from lorapod.processes.context import ProcessContext
+from lorapod.processes.folder_users import FolderUsers
+from lorapod.processes.work import Kind
+from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.trainers.training import TrainingKind
+from lorapod.worker_base import Programs, WorkerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerKinds:
+    """What the kinds are built from."""
+
+    base: WorkerBase
+    programs: Programs
+    context: ProcessContext
+    users: FolderUsers
+    fetcher: DatasetFetcher
+    mirrors: Mirrors
+    digests: DigestBook
+
+    def all(self) -> Sequence[Kind]:
+        """Return every type of process."""
+        return [self._trainings(), self._generations(), self._downloads(), self._captionings()]
+
+    def _trainings(self) -> TrainingKind:
+        return TrainingKind(
+            self.programs.trainers,
+            self.context,
+            scratch=self.base.settings.scratch_root,
+            datasets=RemoteDatasetProvider(self.fetcher, self.base.workspace),
+            mirrors=self.mirrors,
+            find_writer=self.users.writer_of,
+        )
+
+    def _generations(self) -> GenerationKind:
+        return GenerationKind(
+            workspace=self.base.workspace,
+            scratch=self.base.scratch.path,
+            free_gpu_memory=self.base.telemetry.free_gpu_memory,
+        )
+
+    def _downloads(self) -> DownloadKind:
+        settings, workspace = self.base.settings, self.base.workspace
+        return DownloadKind(
+            ModelDownloads(workspace=workspace, settings=settings, digests=self.digests),
+            self.programs.engines.downloads,
+            on_download=partial(link_and_log, settings, workspace),
+        )
+
+    def _captionings(self) -> CaptionKind:
+        return CaptionKind(
+            captioners=self.programs.captioners,
+            workspace=self.base.workspace,
+            scratch=self.base.scratch.path,
+            find_user=self.users.reader_of,
+            frames=VideoFrames.find(self.base.settings.ai_toolkit_python),
+            may_run=self._may_run,
+        )
+
+    def _may_run(self) -> bool:
+        """Return whether what needs a GPU may run: there is one, or the operator allows the processor."""
+        return self.base.settings.allow_cpu or bool(self.base.telemetry.gpu_indices())
