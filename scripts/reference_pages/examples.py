@@ -44,7 +44,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "num_images": 2,
             "seed": 42,
         },
-        "dataset": {"training_name": "my-cat", "resolution": 1024, "trigger_word": "ohwx cat"},
+        "dataset": {
+            "training_name": "my-cat",
+            "resolution": 1024,
+            "trigger_word": "ohwx cat",
+            "preset": "sdxl",
+        },
         "edit_dataset": {
             "training_name": "my-cat",
             "operations": [{"op": "prepend", "text": "ohwx cat"}, {"op": "remove", "find": "watermark"}],

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.tiny_tokenizers import make_clip, make_t5
 from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
@@ -99,6 +100,45 @@ async def test_pages_of_a_large_dataset_fit_their_replies(worker: Worker) -> Non
         assert max(thumbnail.size) == 256
 
 
+async def test_captions_are_counted_in_tokens_of_the_model_that_will_be_trained(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    make(worker, "cats", 3)
+    folder = worker.services.workspace.training_data / "cats"
+    (folder / "001.txt").write_text("a " * 90)
+
+    async def figures(**fields: Any) -> dict[str, Any]:
+        page = await ask(worker, "dataset", training_name="cats", thumbnail_px=0, **fields)
+        found: dict[str, Any] = page["caption_statistics"]
+        return found
+
+    plain = await figures()
+    assert not {"tokens", "no_tokens"} & plain.keys()
+    without = await figures(preset="sdxl")
+    assert "tokens" not in without
+    assert without["no_tokens"] == (
+        "Lengths are in words: the tokenizer of stabilityai/stable-diffusion-xl-base-1.0 is not on this worker."
+    )
+    assert without["words_max"] == 90
+    snapshot = tmp_path / "hub" / "models--stabilityai--stable-diffusion-xl-base-1.0" / "snapshots" / "abc"
+    make_clip(snapshot / "tokenizer")
+    counted = await figures(preset="sdxl")
+    assert counted["tokens"] == {
+        "tokenizer": "stabilityai/stable-diffusion-xl-base-1.0/tokenizer",
+        "limit": 77,
+        "min": counted["tokens"]["min"],
+        "median": counted["tokens"]["median"],
+        "max": 92,
+        "cut_count": 1,
+        "cut": ["001.png"],
+    }
+    make_t5(worker.services.workspace.models / "mine" / "tokenizer")
+    own = await figures(base_model="models/mine", arch="wan21")
+    assert (own["tokens"]["limit"], own["tokens"]["cut"]) == (512, [])
+    assert "limit" not in (await figures(base_model="models/mine"))["tokens"]
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
@@ -111,6 +151,9 @@ async def test_pages_of_a_large_dataset_fit_their_replies(worker: Worker) -> Non
         ({"training_name": "cats", "thumbnail_px": 5000}, "invalid_input"),
         ({"training_name": "cats", "resolution": 0}, "invalid_input"),
         ({"training_name": "cats", "caption_ext": "../x"}, "invalid_input"),
+        ({"training_name": "cats", "preset": "sdxll"}, "invalid_input"),
+        ({"training_name": "cats", "preset": "sdxl", "arch": "sdxl"}, "invalid_input"),
+        ({"training_name": "cats", "base_model": ""}, "invalid_input"),
     ],
 )
 async def test_bad_input_is_a_sentence(worker: Worker, fields: dict[str, Any], code: str) -> None:

@@ -9,12 +9,22 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action, TimeLimit
+from lorapod.datasets.gallery.captions import CaptionStatistics
 from lorapod.datasets.gallery.page import DatasetPage, Gallery, GalleryItem, PageQuery
+from lorapod.datasets.gallery.tokenizer import CaptionTokenizer, TokenizerUnusable
 from lorapod.errors import NotFound
+from lorapod.model_paths import ModelPaths
 from lorapod.settings import Settings
 from lorapod.thread_pools import FILES
+from lorapod.trainers.caption_tokenizers import CaptionReader, find_caption_tokenizer
 from lorapod.wire.dataset import TriggerWord
-from lorapod.wire.gallery import BucketView, CaptionStatisticsView, DatasetItemView, DatasetProblemView
+from lorapod.wire.gallery import (
+    BucketView,
+    CaptionStatisticsView,
+    CaptionTokensView,
+    DatasetItemView,
+    DatasetProblemView,
+)
 from lorapod.wire.model import PathText, RelativePath, Request, Result
 from lorapod.workspace import Workspace, safe_name
 
@@ -45,6 +55,26 @@ class DatasetRequest(Request):
     trigger_word: TriggerWord | None = Field(
         default=None, description="Name the captions that do not have it."
     )
+    preset: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Preset of the training: also give the captions' lengths in tokens of its model, and name those that the "
+        "trainer cuts.",
+    )
+    base_model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The same for a model of your own: a HuggingFace id or a path, as `model.name_or_path` in the config. Its "
+        "tokenizer must be on this worker; nothing is downloaded.",
+    )
+    arch: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Architecture of that model (`sdxl`, `flux`), which says how many tokens the trainer reads. Alone: the "
+        "tokenizer of any model of that architecture.",
+    )
     limit: int = Field(default=200, ge=1, le=1000, description="Most items of one page.")
     cursor: str | None = Field(
         default=None, max_length=4096, description="`next_cursor` of the previous page."
@@ -54,6 +84,8 @@ class DatasetRequest(Request):
     def _one_folder(self) -> Self:
         if (self.training_name is None) == (self.path is None):
             raise ValueError("give training_name or path")
+        if self.preset is not None and (self.base_model is not None or self.arch is not None):
+            raise ValueError("give preset, or base_model and arch")
         return self
 
 
@@ -89,16 +121,45 @@ async def dataset(
     """Decode the page's images in threads."""
     folder = dataset_folder(workspace, request.training_name, request.path)
     resolutions = request.resolution if isinstance(request.resolution, list) else [request.resolution]
+    model = _caption_reader(request)
+    tokenizer, no_tokens = (
+        await FILES.run(_tokenizer, model, workspace, settings) if model is not None else (None, None)
+    )
     query = PageQuery(
         thumbnail_px=request.thumbnail_px,
         resolutions=resolutions,
         caption_ext=request.caption_ext,
         trigger_word=request.trigger_word,
+        tokenizer=tokenizer,
         limit=request.limit,
         after=request.cursor,
         max_bytes=int(settings.max_reply_bytes * _PAGE_PART),
     )
-    return _result(await FILES.run(gallery.page, folder, query), folder, workspace)
+    page = await FILES.run(gallery.page, folder, query)
+    return _result(page, folder, workspace, no_tokens)
+
+
+def _caption_reader(request: DatasetRequest) -> CaptionReader | None:
+    """Return the model that the captions are meant for, if the request names one.
+
+    Raises:
+        InvalidInput: there is no such preset.
+    """
+    if request.preset is not None:
+        return CaptionReader.of_preset(request.preset)
+    if request.base_model is None and request.arch is None:
+        return None
+    return CaptionReader(name=request.base_model, arch=request.arch)
+
+
+def _tokenizer(
+    model: CaptionReader, workspace: Workspace, settings: Settings
+) -> tuple[CaptionTokenizer | None, str | None]:
+    """Return the tokenizer, or a sentence that says why there is none."""
+    try:
+        return find_caption_tokenizer(model, ModelPaths(workspace=workspace), settings.hub_cache), None
+    except TokenizerUnusable as error:
+        return None, f"Lengths are in words: {error}."
 
 
 def dataset_folder(workspace: Workspace, training_name: str | None, path: str | None = None) -> Path:
@@ -118,7 +179,7 @@ def dataset_folder(workspace: Workspace, training_name: str | None, path: str | 
     return folder
 
 
-def _result(page: DatasetPage, folder: Path, workspace: Workspace) -> DatasetResult:
+def _result(page: DatasetPage, folder: Path, workspace: Workspace, no_tokens: str | None) -> DatasetResult:
     reading = page.reading
     figures = page.statistics
     return DatasetResult(
@@ -137,17 +198,32 @@ def _result(page: DatasetPage, folder: Path, workspace: Workspace) -> DatasetRes
         buckets=[
             BucketView(width=width, height=height, count=count) for width, height, count in page.buckets
         ],
-        caption_statistics=None
-        if figures is None
-        else CaptionStatisticsView(
-            count=figures.count,
-            words_min=figures.words_min,
-            words_median=figures.words_median,
-            words_max=figures.words_max,
-            common_words=list(figures.common_words),
-            without_trigger_word=list(figures.without_trigger_word),
-        ),
+        caption_statistics=None if figures is None else _statistics_view(figures, no_tokens),
         next_cursor=page.next_after,
+    )
+
+
+def _statistics_view(figures: CaptionStatistics, no_tokens: str | None) -> CaptionStatisticsView:
+    tokens = figures.tokens
+    return CaptionStatisticsView(
+        count=figures.count,
+        words_min=figures.words_min,
+        words_median=figures.words_median,
+        words_max=figures.words_max,
+        common_words=list(figures.common_words),
+        without_trigger_word=list(figures.without_trigger_word),
+        tokens=None
+        if tokens is None
+        else CaptionTokensView(
+            tokenizer=tokens.tokenizer,
+            limit=tokens.limit,
+            min=tokens.least,
+            median=tokens.median,
+            max=tokens.most,
+            cut_count=tokens.cut_count,
+            cut=list(tokens.cut),
+        ),
+        no_tokens=no_tokens,
     )
 
 

@@ -64,6 +64,21 @@ class BucketView(WireModel):
     count: int = Field(description="Images that are scaled and cropped to it.")
 
 
+class CaptionTokensView(WireModel):
+    """Lengths of the captions in tokens of the model that will be trained, with those that begin and end a text."""
+
+    tokenizer: str = Field(description="The model and the folder in it whose tokenizer has counted.")
+    limit: int | None = Field(
+        default=None,
+        description="Tokens that the trainer reads at most; left out if that is not known for the architecture.",
+    )
+    min: int = Field(description="Tokens of the shortest.")
+    median: float = Field(description="Tokens of the one in the middle.")
+    max: int = Field(description="Tokens of the longest.")
+    cut_count: int = Field(description="Captions that are longer than `limit`: what is beyond is not learnt.")
+    cut: list[str] = Field(description="Images with such a caption, 100 at most.")
+
+
 class CaptionStatisticsView(WireModel):
     """What the captions have in common."""
 
@@ -77,4 +92,11 @@ class CaptionStatisticsView(WireModel):
     without_trigger_word: list[str] = Field(
         default=[],
         description="Images whose caption has neither the trigger word nor `[trigger]`, 100 at most.",
+    )
+    tokens: CaptionTokensView | None = Field(
+        default=None,
+        description="Lengths in tokens, if the request names the model and its tokenizer is on this worker.",
+    )
+    no_tokens: str | None = Field(
+        default=None, description="Why lengths are in words alone; left out if the request names no model."
     )

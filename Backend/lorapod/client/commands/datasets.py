@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,16 @@ def dataset(
     trigger: Annotated[
         str | None, typer.Option(help="Name the captions that do not have this trigger word.")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Preset of the training: count tokens, and name the captions that are cut."),
+    ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture of the training instead of a preset: sdxl, flux, wan21.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Model of the training: a HuggingFace id, or a path on the volume.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a dataset: its images with captions, and what is odd about them."""
@@ -66,6 +77,8 @@ def dataset(
         asked: dict[str, Any] = {"training_name": name, "thumbnail_px": 0, "limit": 1000}
         asked |= {"resolution": resolution} if resolution else {}
         asked |= {"trigger_word": trigger} if trigger else {}
+        model = {"preset": preset, "arch": arch, "base_model": base_model}
+        asked |= {key: value for key, value in model.items() if value}
         page = session.client.call("dataset", **asked)
         items = list(page["items"])
         while "next_cursor" in page:
@@ -98,6 +111,26 @@ def dataset(
                     f"{len(missing)} captions do not have the trigger word {trigger!r}: {', '.join(missing[:10])}."
                 ]
             )
+        _print_tokens(session.screen, figures)
+
+
+def _print_tokens(screen: Screen, figures: Mapping[str, Any]) -> None:
+    """Say how long the captions are for the model that will be trained."""
+    if reason := figures.get("no_tokens"):
+        screen.warn([reason])
+    if (tokens := figures.get("tokens")) is None:
+        return
+    limit = f", the trainer reads {tokens['limit']}" if "limit" in tokens else ""
+    screen.line(
+        f"captions of {tokens['min']} to {tokens['max']} tokens, {tokens['median']:g} in the middle ({tokens['tokenizer']}{limit})"
+    )
+    if tokens["cut_count"]:
+        names = ", ".join(tokens["cut"][:10])
+        screen.warn(
+            [
+                f"{tokens['cut_count']} captions are longer than that, and the rest of them is not learnt: {names}."
+            ]
+        )
 
 
 def edit(

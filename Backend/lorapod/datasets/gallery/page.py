@@ -14,6 +14,7 @@ from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.gallery.captions import CaptionStatistics, caption_statistics
 from lorapod.datasets.gallery.flags import DatasetProblem, FlagBook, caption_texts
 from lorapod.datasets.gallery.index import FOLDER, GalleryIndex
+from lorapod.datasets.gallery.tokenizer import CaptionTokenizer
 from lorapod.datasets.gallery.traits import decode
 from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind
 from lorapod.datasets.looks.buckets import BucketRule
@@ -41,6 +42,8 @@ class PageQuery:
     #: Suffix of captions; None: what most captions have.
     caption_ext: str | None
     trigger_word: str | None
+    #: Of the model that will be trained; None: lengths in words alone.
+    tokenizer: CaptionTokenizer | None = None
     limit: int
     #: The name of the last item of the page before.
     after: str | None
@@ -131,7 +134,7 @@ class Gallery:
             items=shown,
             problems=list(book.problems()),
             buckets=_buckets(facts, rules),
-            statistics=caption_statistics(captions, query.trigger_word),
+            statistics=caption_statistics(captions, query.trigger_word, query.tokenizer),
             next_after=None if last or not shown else shown[-1].item.name,
         )
 

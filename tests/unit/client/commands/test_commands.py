@@ -321,6 +321,15 @@ def test_datasets_are_listed_over_all_pages(call: Any, queue: FakeQueue) -> None
 
 
 def test_a_dataset_is_shown_with_what_is_odd(call: Any, queue: FakeQueue) -> None:
+    tokens = {
+        "tokenizer": "x/tokenizer",
+        "limit": 77,
+        "min": 4,
+        "median": 12.5,
+        "max": 90,
+        "cut_count": 1,
+        "cut": ["1.png"],
+    }
     queue.actions["dataset"] = lambda asked: {
         "images": 1,
         "videos": 0,
@@ -328,12 +337,22 @@ def test_a_dataset_is_shown_with_what_is_odd(call: Any, queue: FakeQueue) -> Non
         "total_bytes": 10,
         "items": [{"name": "1.png", "width": 64, "height": 32, "caption": "a cat", "flags": ["small"]}],
         "problems": [{"code": "small", "message": "It is small.", "names": ["1.png"]}],
-        "caption_statistics": {"without_trigger_word": ["1.png"] if "trigger_word" in asked else []},
+        "caption_statistics": {
+            "without_trigger_word": ["1.png"] if "trigger_word" in asked else [],
+            **({"no_tokens": "Lengths are in words: it is away."} if "arch" in asked else {}),
+            **({"tokens": tokens} if "preset" in asked else {}),
+        },
     }
     told = call("dataset", "cats", "--trigger", "mycat", "--resolution", "512")
     assert queue.inputs[-1]["resolution"] == [512]
     for words in ("1.png", "64x32", "a cat", "small", "It is small.", "trigger word 'mycat': 1.png"):
         assert words in told
+    assert "tokens" not in told
+    assert "Lengths are in words: it is away." in call("dataset", "cats", "--arch", "sdxl")
+    told = call("dataset", "cats", "--preset", "sdxl")
+    assert queue.inputs[-1]["preset"] == "sdxl"
+    assert "captions of 4 to 90 tokens, 12.5 in the middle (x/tokenizer, the trainer reads 77)" in told
+    assert "1 captions are longer than that, and the rest of them is not learnt: 1.png." in told
 
 
 def test_an_edit_asks_for_what_its_options_say(call: Any, queue: FakeQueue) -> None:
