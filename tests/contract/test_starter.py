@@ -133,6 +133,32 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("open_starter", [ColdStarter, warm_pool])
+def test_a_child_is_interrupted_though_its_worker_ignores_the_signal(
+    open_starter: Callable[[], Starter], tmp_path: Path
+) -> None:
+    """A shell has what it starts in the background ignore SIGINT, and so the worker and all that it starts."""
+    (tmp_path / "program.py").write_text(
+        "import time\ntry:\n print('up', flush=True)\n time.sleep(60)\nexcept KeyboardInterrupt:\n raise SystemExit(7)\n"
+    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        starter = open_starter()
+        started = Started(starter, [str(tmp_path / "program.py")], tmp_path)
+        try:
+            assert started.line() == "up\n"
+            started.child.signal(signal.SIGINT)
+            assert started.exited()
+            assert started.end().exit_code == 7
+        finally:
+            if not started.ended:
+                started.child.signal(signal.SIGKILL)
+                started.end()
+            starter.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_warm_start_looks_to_its_program_like_a_cold_one(tmp_path: Path) -> None:
     (tmp_path / "report.py").write_text(REPORT)
     (tmp_path / "here").mkdir()

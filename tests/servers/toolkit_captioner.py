@@ -1,7 +1,8 @@
 """A checkout that behaves as AI Toolkit 0.12.26 does with its captioner `Qwen3VLCaptioner`.
 
 Written after its source: the folder is walked and sorted, each caption is written beside its image, `step` in the control
-table counts every image, an error of one image is printed and it goes on, `stop` and SIGINT end it. A model whose name has
+table counts every image, also the one that SIGINT interrupts, an error of one image is printed and it goes on, `stop` and
+SIGINT end it. A model whose name has
 `slow`, `broken` or `odd` in it takes long, cannot be loaded, or fails on each second image.
 """
 
@@ -39,16 +40,18 @@ try:
     )
     print(f"Found {len(files)} files to caption", flush=True)
     for count, path in enumerate(files, 1):
-        time.sleep(0.3 if "slow" in model else 0.01)
-        if "odd" in model and count % 2 == 0:
-            print(f"Error processing {path}: it is odd", flush=True)
-        elif not os.path.exists(path):
-            print(f"Error captioning file {path}: [Errno 2] No such file or directory", flush=True)
-        else:
-            pathlib.Path(path).with_suffix("." + asked["caption_extension"]).write_text(
-                f"{asked['caption_prompt'][:20]} {os.path.getsize(path)} bytes"
-            )
-        write("step", count)
+        try:
+            time.sleep(0.3 if "slow" in model else 0.01)
+            if "odd" in model and count % 2 == 0:
+                print(f"Error processing {path}: it is odd", flush=True)
+            elif not os.path.exists(path):
+                print(f"Error captioning file {path}: [Errno 2] No such file or directory", flush=True)
+            else:
+                pathlib.Path(path).with_suffix("." + asked["caption_extension"]).write_text(
+                    f"{asked['caption_prompt'][:20]} {os.path.getsize(path)} bytes"
+                )
+        finally:
+            write("step", count)
         sys.stderr.write(f"\\rCaptioning files: {100 * count // len(files):3}%|##  | {count}/{len(files)} [00:01<00:01,  1.00file/s]")
         sys.stderr.flush()
     write("status", "completed")

@@ -107,6 +107,9 @@ def main(arguments: list[str]) -> None:
         leave_guard(group, beats, word, float(arguments[4]))
         return
     leave_guard(os.getpid(), int(arguments[0]), int(arguments[1]), float(arguments[2]))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell has what it starts in the background ignore SIGINT, which every child would inherit.
+        signal.signal(number, signal.SIG_DFL)
     os.execvp(arguments[3], arguments[3:])  # noqa: S606 - the program that the worker named, without a shell
 
 

@@ -237,9 +237,11 @@ class _StagedImages:
             number = self._told
             self._told += 1
             path = self.folder / f"{number:06d}.{_CAPTION_SUFFIX}"
-            try:
-                text = path.read_text("utf-8", errors="replace")
-            except FileNotFoundError:
+            text = path.read_text("utf-8", errors="replace") if path.exists() else None
+            if not text and run.stopped():
+                # It counts the image that was interrupted, too.
+                continue
+            if text is None:
                 reason = self._reasons.get(number, "the log has what it said")
                 run.failed(self.names[number], f"AI Toolkit could not caption it: {reason}.", by_model=True)
             else:
