@@ -176,6 +176,7 @@ def _process_context(base: WorkerBase, emitter: EventEmitter) -> ProcessContext:
         check_s3=base.stores.check,
         check_room=base.room.check,
         gpu_name=base.telemetry.gpu_name,
+        settle_deletions=base.trash.settle,
         on_start=emitter.started,
         on_change=emitter.changed,
         console=Console(sys.stdout.fileno()) if settings.stream_trainer_log else None,
@@ -194,11 +195,13 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )
     digests = DigestBook(workspace=workspace)
+    edits = EditStore(workspace, clock, users.reader_of, base.trash.settle)
     kinds = WorkerKinds(
         base=base,
         programs=programs,
         context=context,
         users=users,
+        edits=edits,
         fetcher=fetcher,
         mirrors=mirrors,
         digests=digests,
@@ -209,7 +212,7 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         workspace,
         settings,
         clock,
-        records=base.store.records,
+        trash=base.trash,
         processes=processes,
         users=users,
         models=models,
@@ -232,10 +235,10 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         digests=digests,
         models=models,
         deletions=deletion.planner,
-        trash=deletion.trash,
+        trash=base.trash,
         retention=deletion.retention,
         volume=VolumeMeter(workspace, clock),
-        edits=EditStore(workspace, clock, users.reader_of),
+        edits=edits,
         gallery=Gallery(workspace, VideoProbe.find(settings.ai_toolkit_python)),
         archives=ArchiveCache(
             workspace=workspace,

@@ -8,6 +8,7 @@ from typing import Self
 from lorapod.captioners.opening import open_captioners
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
+from lorapod.deletion.trash import Trash
 from lorapod.engines.opening import open_engines
 from lorapod.engines.registry import EngineRegistry
 from lorapod.processes.starting import ColdStarter, Starter
@@ -39,12 +40,14 @@ class WorkerBase:
     store: StateStore
     stores: ObjectStores
     starter: Starter
+    trash: Trash
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> Self:
         """Make the folders and open the state store; raise as `Worker.create` does."""
         redactor = Redactor(settings.secret_values())
         workspace = Workspace.create(settings.workspace_root)
+        store = open_store(settings, workspace, clock)
         telemetry = Telemetry(cuda_visible_devices=settings.cuda_visible_devices)
         return cls(
             settings=settings,
@@ -59,9 +62,10 @@ class WorkerBase:
                 min_free_memory_bytes=settings.min_free_memory_bytes,
                 min_free_disk_bytes=settings.disk_min_free_bytes,
             ),
-            store=open_store(settings, workspace, clock),
+            store=store,
             stores=ObjectStores(settings=settings, workspace=workspace, redactor=redactor),
             starter=TemplatePool() if settings.warm_trainer else ColdStarter(),
+            trash=Trash(workspace, store.records),
         )
 
     def open_mirrors(self) -> Mirrors:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lorapod.captioners.task import CaptionKind
+from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.looks.video_frames import VideoFrames
 from lorapod.datasets.provider import RemoteDatasetProvider
@@ -31,6 +32,7 @@ class WorkerKinds:
     programs: Programs
     context: ProcessContext
     users: FolderUsers
+    edits: EditStore
     fetcher: DatasetFetcher
     mirrors: Mirrors
     digests: DigestBook
@@ -47,6 +49,7 @@ class WorkerKinds:
             datasets=RemoteDatasetProvider(self.fetcher, self.base.workspace),
             mirrors=self.mirrors,
             find_writer=self.users.writer_of,
+            settle_edits=self.edits.settle,
         )
 
     def _generations(self) -> GenerationKind:
@@ -70,6 +73,7 @@ class WorkerKinds:
             workspace=self.base.workspace,
             scratch=self.base.scratch.path,
             find_user=self.users.reader_of,
+            settle_edits=self.edits.settle,
             frames=VideoFrames.find(self.base.settings.ai_toolkit_python),
             may_run=self._may_run,
         )

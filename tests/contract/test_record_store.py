@@ -142,6 +142,18 @@ def test_a_process_that_was_resumed_meanwhile_is_not_forgotten(open_store: OpenS
     assert list(store.live_ids()) == [old.process_id]
 
 
+def test_a_process_that_was_forgotten_cannot_be_resumed(open_store: OpenStore) -> None:
+    store = open_store()
+    old = make_record(status=ProcessStatus.INTERRUPTED)
+    store.create(old)
+    open_store().forget(old)
+    with pytest.raises(RecordExists):
+        store.create(old.moved(ProcessStatus.QUEUED, generation=2))
+    assert store.load(old.process_id) is None
+    assert not store.ids()
+    assert not store.live_ids()
+
+
 def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -> None:
     store, old = open_store(), make_record()
     store.create(old)

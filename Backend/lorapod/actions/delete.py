@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
@@ -91,7 +92,8 @@ async def delete(
     """Judge the whole request first, then move everything out of sight in a thread."""
     plan = await _judged(request, deletions)
     if not request.dry_run:
-        await FILES.run(trash.discard, plan.paths, plan.record)
+        check = partial(deletions.check_unused, plan)
+        await FILES.run(trash.discard, plan.paths, plan.record, check=check)
     return DeleteResult(
         deleted=sorted(workspace.relative(path) for path in plan.paths),
         freed_bytes=plan.size_bytes,

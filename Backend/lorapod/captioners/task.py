@@ -42,6 +42,8 @@ class CaptionKind:
     scratch: Path
     #: Finds the process that uses a dataset.
     find_user: FindReader
+    #: Waits until no edit of a dataset is under way, or the second argument says that the wait is over.
+    settle_edits: Callable[[Path, Callable[[], bool]], None]
     #: Takes frames out of videos; None: nothing here opens videos.
     frames: VideoFrames | None
     #: Whether a captioner that needs a GPU may run: there is one, or the operator allows the processor.
@@ -130,6 +132,7 @@ class CaptionKind:
     ) -> Mapping[str, Any]:
         """Caption the images; without a captioner there was nothing to caption when it was planned, and it has no slot."""
         folder = self._folder(wanted)
+        self.settle_edits(folder, run.stopped)
         self._check_free(folder, run.process_id)
         with CaptionLedger(self.workspace.process_folder(run.process_id) / NAME) as ledger:
             selection = select(folder, self.workspace.root, wanted, captioned=ledger.names)

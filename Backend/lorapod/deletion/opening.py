@@ -13,7 +13,6 @@ from lorapod.events.courier import Courier
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.registry import ProcessRegistry
-from lorapod.processes.store.port import RecordStore
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.workspace import Workspace
@@ -21,10 +20,9 @@ from lorapod.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionParts:
-    """What judges deletions, carries them out, and makes some by rule."""
+    """What judges deletions, and makes some by rule."""
 
     planner: DeletionPlanner
-    trash: Trash
     retention: Retention
 
     @classmethod
@@ -34,7 +32,7 @@ class DeletionParts:
         settings: Settings,
         clock: Clock,
         *,
-        records: RecordStore,
+        trash: Trash,
         processes: ProcessRegistry,
         users: FolderUsers,
         models: WorkspaceModels,
@@ -45,7 +43,6 @@ class DeletionParts:
         planner = DeletionPlanner(
             workspace, processes=processes, users=users, models=models, mirrors=mirrors, courier=courier
         )
-        trash = Trash(workspace, records)
         retention = Retention(
             settings.retention,
             workspace=workspace,
@@ -54,4 +51,4 @@ class DeletionParts:
             planner=planner,
             trash=trash,
         )
-        return cls(planner=planner, trash=trash, retention=retention)
+        return cls(planner=planner, retention=retention)

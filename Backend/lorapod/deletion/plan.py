@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lorapod.datasets.edits.store import FOLDER as EDITS
+from lorapod.datasets.edits.store import is_edited
 from lorapod.datasets.gallery.index import FOLDER as THUMBNAILS
 from lorapod.deletion.keep import KeepRule
 from lorapod.errors import Conflict, InvalidInput, NotFound
@@ -40,8 +41,17 @@ class DeletionPlan:
     #: Absolute, none inside another.
     paths: Sequence[Path]
     size_bytes: int
-    #: The ended process whose record goes too.
-    record: ProcessRecord | None = None
+    #: The ended process that they belong to, as it was judged.
+    process: ProcessRecord | None = None
+    #: Whether the record of the process goes too.
+    forgets: bool = False
+    #: Under which an order may mean them without their paths, as the name of a model.
+    names: Collection[str] = ()
+
+    @property
+    def record(self) -> ProcessRecord | None:
+        """The record that goes too; None: none."""
+        return self.process if self.forgets else None
 
 
 class DeletionPlanner:
@@ -77,13 +87,13 @@ class DeletionPlanner:
         self._check_ended(record)
         self._check_sent(record)
         if keep is not None:
-            return self._plan(self._beside_kept(record, keep))
+            return self._plan(self._beside_kept(record, keep), process=record)
         paths = [
             *self._own_folders(record),
             *self._workspace.logs.glob(f"{process_id}.log*"),
             self._workspace.process_folder(process_id),
         ]
-        return self._plan(paths, record=record)
+        return self._plan(paths, process=record, forgets=True)
 
     def of_dataset(self, training_name: str) -> DeletionPlan:
         """Plan to delete a dataset.
@@ -132,21 +142,52 @@ class DeletionPlanner:
             paths.append(path)
         return self._plan(paths)
 
-    def _plan(
-        self, paths: Sequence[Path], *, record: ProcessRecord | None = None, names: Collection[str] = ()
-    ) -> DeletionPlan:
-        there = [path for path in dict.fromkeys(paths) if path.is_symlink() or path.exists()]
-        outermost = [
-            path for path in there if not any(path != other and path.is_relative_to(other) for other in there)
-        ]
-        for path in outermost:
-            if (user := self._users.user_of(path, names)) is not None:
+    def check_unused(self, plan: DeletionPlan) -> None:
+        """Refuse a plan of a moment ago if a process has begun to use something of it since.
+
+        Raises:
+            NotFound: another worker has deleted its process.
+            Conflict: a live process uses one of its paths, or a dataset is being edited.
+        """
+        if plan.process is not None:
+            now = self._processes.get(plan.process.process_id)
+            self._check_ended(now)
+            if now.generation != plan.process.generation:
+                raise Conflict(f"The process {now.process_id} was resumed a moment ago; nothing was deleted.")
+        self._check_used(plan.paths, plan.names)
+        for name in {one for path in plan.paths if (one := self._dataset_of(path)) is not None}:
+            if is_edited(self._workspace, name):
                 raise Conflict(
-                    f"{self._workspace.relative(path)!r} cannot be deleted: {user} uses it.",
-                    hint=f"Wait until {user} has ended, or cancel it.",
+                    f"The dataset {name!r} is being edited; nothing was deleted.",
+                    hint="Try again in a minute.",
                 )
+
+    def _dataset_of(self, path: Path) -> str | None:
+        data = self._workspace.training_data
+        return path.relative_to(data).parts[0] if path.is_relative_to(data) else None
+
+    def _check_used(self, paths: Sequence[Path], names: Collection[str]) -> None:
+        if (use := self._users.use_of(paths, names)) is not None:
+            raise Conflict(
+                f"{self._workspace.relative(use.path)!r} cannot be deleted: {use.process_id} uses it.",
+                hint=f"Wait until {use.process_id} has ended, or cancel it.",
+            )
+
+    def _plan(
+        self,
+        paths: Sequence[Path],
+        *,
+        process: ProcessRecord | None = None,
+        forgets: bool = False,
+        names: Collection[str] = (),
+    ) -> DeletionPlan:
+        there = {path: None for path in paths if path.is_symlink() or path.exists()}.keys()
+        outermost = [path for path in there if there.isdisjoint(path.parents)]
+        self._check_used(outermost, names)
         size_bytes = sum(_size_bytes(path) for path in outermost)
-        return DeletionPlan(paths=outermost, size_bytes=size_bytes, record=record)
+        return DeletionPlan(
+            paths=outermost, size_bytes=size_bytes, process=process, forgets=forgets, names=names
+        )
 
     def _path(self, text: str) -> Path:
         """Return what a text names: a link itself, never what it leads to."""

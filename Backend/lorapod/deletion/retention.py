@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from lorapod.clock import Clock
@@ -145,7 +146,8 @@ class Retention:
     def _delete(self, rule: RetentionRule, name: str, planned: Callable[[], DeletionPlan]) -> None:
         try:
             plan = planned()
-            self._trash.discard(plan.paths, plan.record)
+            check = partial(self._planner.check_unused, plan)
+            self._trash.discard(plan.paths, plan.record, check=check)
         except (Conflict, NotFound):
             return  # it is used, or another worker was faster; the next pass looks again
         except WorkerError as error:

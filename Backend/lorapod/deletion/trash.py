@@ -1,11 +1,15 @@
 """The trash: what is deleted is renamed into it at once and removed in the background.
 
 ```
-.trash/<token>/plan.json     what belongs to this deletion, written before anything is moved
+.trash/<token>/intent.json   what a deletion would remove, while it is checked for the last time
+.trash/<token>/plan.json     the same, renamed: from now on the deletion is completed, by whatever worker
 .trash/<token>/<number>      what was moved
 ```
 
 A worker that is killed in between leaves the plan, and the next one that starts completes it.
+
+A process that starts on any worker has its record and order in the store first and calls `settle` then: that withdraws
+every intent, which is checked again and finds the process, and completes every plan. So nothing is moved under it.
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ import errno
 import logging
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from lorapod.atomic import write_atomically
+from lorapod.atomic import sync_folder, write_atomically
 from lorapod.errors import Conflict
 from lorapod.folders import entries_of
 from lorapod.lease import LeaseLost
@@ -33,7 +37,11 @@ from lorapod.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 FOLDER = ".trash"
-_PLAN = "plan.json"
+_INTENT, _PLAN = "intent.json", "plan.json"
+
+#: A deletion whose intent was withdrawn by starting processes so often is refused.
+_TRIES = 10
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 #: One after the other: a network volume removes files slowly, and trainings on it go first.
@@ -63,15 +71,22 @@ class Trash:
         self._records = records
         self.folder = workspace.root / FOLDER
 
-    def discard(self, paths: Sequence[Path], record: ProcessRecord | None = None) -> None:
+    def discard(
+        self,
+        paths: Sequence[Path],
+        record: ProcessRecord | None = None,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Move files and folders out of sight, and begin to remove them; with `record`, forget its process too.
 
         Args:
             paths: absolute, below the workspace's root, none inside another; those that are gone already are no error.
             record: an ended process.
+            check: raises `Conflict` if a process uses something of it by now; may be called several times.
 
         Raises:
-            Conflict: the process was resumed meanwhile; nothing has changed.
+            Conflict: `check` raised it, or the process was resumed meanwhile; nothing has changed.
             OSError: the volume failed; what was moved is removed, the rest is where it was.
         """
         plan = _TrashPlan(
@@ -79,7 +94,7 @@ class Trash:
             process_id=record.process_id if record is not None else None,
             generation=record.generation if record is not None else None,
         )
-        entry = self._write_down(plan)
+        entry = self._decide(plan, check)
         try:
             if record is not None:
                 self._records.forget(record)
@@ -89,7 +104,19 @@ class Trash:
             raise Conflict(f"The process {plan.process_id} was resumed a moment ago.") from None
         self._move(plan, entry)
         if entry is not None:
-            _REMOVALS.submit(_empty, entry)
+            _remove_soon(entry)
+
+    def settle(self) -> None:
+        """Complete the deletions that are decided, and have those that are not decided yet checked once more.
+
+        Raises:
+            OSError: the volume does not answer.
+        """
+        for found in entries_of(self.folder):
+            entry = Path(found.path)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                (entry / _INTENT).unlink()
+            self._complete(entry)
 
     def sweep(self) -> None:
         """Complete the deletions that killed workers left, and remove what is in the trash.
@@ -97,20 +124,24 @@ class Trash:
         Raises:
             OSError: the volume does not answer.
         """
+        self.settle()
         for found in entries_of(self.folder):
-            entry = Path(found.path)
-            try:
-                plan = _ADAPTER.validate_json((entry / _PLAN).read_bytes())
-            except FileNotFoundError:
-                plan = _TrashPlan(inodes={})
-            except ValidationError as error:
-                logger.warning(
-                    "plan of a deletion cannot be read", extra={"path": found.path, "reason": str(error)}
-                )
-                plan = _TrashPlan(inodes={})
-            if self._still_wanted(plan):
-                self._move(plan, entry)
-            _REMOVALS.submit(_empty, entry)
+            _REMOVALS.submit(_empty, Path(found.path))
+
+    def _complete(self, entry: Path) -> None:
+        """Move what a decided deletion has not moved yet."""
+        try:
+            plan = _ADAPTER.validate_json((entry / _PLAN).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except ValidationError as error:
+            logger.warning(
+                "plan of a deletion cannot be read", extra={"path": str(entry), "reason": str(error)}
+            )
+            plan = _TrashPlan(inodes={})
+        if self._still_wanted(plan):
+            self._move(plan, entry)
+        _remove_soon(entry)
 
     def _still_wanted(self, plan: _TrashPlan) -> bool:
         """Forget the plan's process; return False if it was resumed, and its files stay."""
@@ -127,22 +158,44 @@ class Trash:
             return False
         return True
 
-    def _write_down(self, plan: _TrashPlan) -> Path | None:
-        """Return the folder of a new deletion; None if the disk is too full to write anything down."""
-        entry = self.folder / secrets.token_hex(8)
-        try:
-            entry.mkdir(parents=True)
-            write_atomically(entry / _PLAN, _ADAPTER.dump_json(plan))
-        except OSError as error:
-            if error.errno not in _FULL:
+    def _decide(self, plan: _TrashPlan, check: Callable[[], None]) -> Path | None:
+        """Return the folder of a new deletion; None if the disk is too full to write anything down.
+
+        On a full disk no process can begin either, so that one check is enough.
+
+        Raises:
+            Conflict: `check` raised it, or processes start all the time.
+        """
+        for _ in range(_TRIES):
+            entry = self.folder / secrets.token_hex(8)
+            try:
+                entry.mkdir(parents=True)
+                write_atomically(entry / _INTENT, _ADAPTER.dump_json(plan))
+                check()
+                (entry / _INTENT).rename(entry / _PLAN)
+                sync_folder(entry)
+            except FileNotFoundError:
+                shutil.rmtree(entry, ignore_errors=True)  # withdrawn: a process has begun meanwhile
+            except OSError as error:
+                shutil.rmtree(entry, ignore_errors=True)
+                if error.errno not in _FULL:
+                    raise
+                check()
+                return None
+            except BaseException:
+                shutil.rmtree(entry, ignore_errors=True)
                 raise
-            shutil.rmtree(entry, ignore_errors=True)
-            return None
-        return entry
+            else:
+                return entry
+        raise Conflict(
+            "Processes start all the time; nothing was deleted.", hint="Send the request again in a moment."
+        )
 
     def _move(self, plan: _TrashPlan, entry: Path | None) -> None:
         for number, (relative, inode) in enumerate(plan.inodes.items()):
             path = self._workspace.root / relative
+            if entry is not None and not (entry / _PLAN).exists():
+                return  # another worker has completed it, and what has these names now was made later
             if _inode(path) == inode and not (entry is not None and _renamed(path, entry / str(number))):
                 _remove(path)
 
@@ -166,14 +219,25 @@ def _renamed(path: Path, target: Path) -> bool:
     return True
 
 
+def _remove_soon(entry: Path) -> None:
+    """Remove in the background what a completed deletion has moved.
+
+    Its plan goes first: later files may have the names and the inode numbers of those that are removed.
+    """
+    (entry / _PLAN).unlink(missing_ok=True)
+    _REMOVALS.submit(_empty, entry)
+
+
 def _empty(entry: Path) -> None:
-    """Remove one deletion from the trash; its plan goes last, so that the next sweep finds what a kill leaves."""
+    """Remove one deletion from the trash, unless it is not completed yet; the next sweep finds what a kill leaves."""
     try:
-        for inner in entries_of(entry):
-            if inner.name != _PLAN:
-                _remove(Path(inner.path))
-        if all(inner.name == _PLAN for inner in entries_of(entry)):
-            _remove(entry)
+        inner = entries_of(entry)
+        if {_INTENT, _PLAN}.isdisjoint(one.name for one in inner):
+            for one in inner:
+                _remove(Path(one.path))
+            # It stays if something could not be removed, or if another worker has just begun to write it.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                entry.rmdir()
     except OSError as error:
         _log(entry, error)
 

@@ -46,6 +46,8 @@ class ProcessContext:
     check_room: Callable[[], None] = lambda: None
     #: Returns the name of the GPU with an index of this machine; None if it is not known.
     gpu_name: Callable[[int], str | None] = lambda _: None
+    #: Called once a process is in the store: completes deletions that are decided, and has the others find the process.
+    settle_deletions: Callable[[], None] = lambda: None
     #: Called once the folder and config of a run are written; in the thread of the change queue.
     on_start: Callable[[ProcessRecord], None] = lambda _: None
     #: Called at each change of a process that this worker holds; with an end only once it is on disk.

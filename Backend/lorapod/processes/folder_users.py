@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import NotFound, UnsafePath
@@ -10,6 +11,14 @@ from lorapod.processes.order import OrderT, TaskOrder, TrainingOrder, read_order
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import OrderStore
 from lorapod.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderUse:
+    """A path that a live process uses."""
+
+    path: Path
+    process_id: str
 
 
 class FolderUsers:
@@ -59,22 +68,30 @@ class FolderUsers:
                 return record.process_id
         return None
 
-    def user_of(self, path: Path, names: Collection[str] = ()) -> str | None:
-        """Return the id of a live process that reads or writes `path`, something in it or something around it, or None.
+    def use_of(self, paths: Collection[Path], names: Collection[str] = ()) -> FolderUse | None:
+        """Return which live process reads or writes one of `paths`, something in it or something around it, or None.
 
         Args:
-            path: absolute.
-            names: under which an order may mean it without its path, as the name of a model.
+            paths: absolute.
+            names: under which an order may mean them without their paths, as the name of a model.
 
         Raises:
             OSError: the state store cannot be read.
         """
+        if not paths:
+            return None
+        asked = dict.fromkeys(paths)
+        around = {folder: path for path in asked for folder in path.parents}
         for record in self._live():
             own = (record.output_folder(self._workspace), self._workspace.log_path(record.process_id))
-            if any(self._overlap(used, path) for used in (*own, *self._read(record))):
-                return record.process_id
+            for used in (*own, *self._read(record)):
+                if used in (self._workspace.root, self._workspace.output):
+                    continue  # a text such as `.` names no folder
+                inside = next((path for path in (used, *used.parents) if path in asked), None)
+                if (path := inside or around.get(used)) is not None:
+                    return FolderUse(path=path, process_id=record.process_id)
             if names and not set(names).isdisjoint(self._order_texts(record)):
-                return record.process_id
+                return FolderUse(path=next(iter(asked)), process_id=record.process_id)
         return None
 
     def _order_texts(self, record: ProcessRecord) -> Iterator[str]:

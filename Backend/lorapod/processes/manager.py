@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from lorapod.deadline import Deadline
-from lorapod.errors import Conflict, Unsupported
+from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
@@ -226,6 +226,8 @@ class RealProcessManager(SteeredProcesses):
         try:
             self._hold(queued, plan, order)
         except RecordExists:
+            if self._context.store.records.load(record.process_id) is None:
+                raise NotFound(f"The process {record.process_id} was deleted a moment ago.") from None
             raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
         return Accepted(record=queued, warnings=[*plan.warnings, *resumption.warnings], begun=True)
 
@@ -243,6 +245,7 @@ class RealProcessManager(SteeredProcesses):
             context.pulse.follow(supervisor.heard)
             context.store.records.create(record)
             keep_order(order, context.store.orders, record.process_id)
+            context.settle_deletions()
             if record.generation > 1:
                 # Messages to an earlier holder are not meant for this one.
                 context.store.mailbox.take(record.process_id)

@@ -31,10 +31,11 @@ class MemoryRecords:
         """Begin a generation.
 
         Raises:
-            RecordExists: it was begun already.
+            RecordExists: it was begun already, or the process was forgotten.
         """
         with self._lock:
-            if self._generation(record) >= record.generation:
+            forgotten = record.generation > 1 and record.process_id not in self._records
+            if forgotten or self._generation(record) >= record.generation:
                 raise RecordExists(record.process_id)
             self._records[record.process_id] = record
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.sets import entries_of
-from lorapod.errors import Unsupported
+from lorapod.errors import NotFound, Unsupported
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.run import Run
@@ -21,6 +21,10 @@ from lorapod.trainers.port import TrainingPlan
 from lorapod.wire.dataset import FetchProgress
 
 CONTACT_SHEET = "dataset.png"
+
+
+#: Waits until no edit of a dataset is under way, or the second argument says that the wait is over.
+SettleEdits = Callable[[Path, Callable[[], bool]], None]
 
 
 class DatasetProvider(Protocol):
@@ -97,6 +101,22 @@ def fetch_dataset(
             log.note(f"dataset: {warning}")
         ledger.change(ledger.record.with_dataset(known))
     return known
+
+
+def await_dataset(order: TrainingOrder, run: Run, plan: TrainingPlan, settle_edits: SettleEdits) -> None:
+    """Wait until the training's datasets are not being edited; its record is stored, so no further edit begins.
+
+    Raises:
+        NotFound: the dataset was deleted just before the training was accepted.
+        OSError: the disk failed.
+    """
+    workspace = run.context.workspace
+    folders = {entry.folder for entry in entries_of(plan.config)}
+    named = None if order.dataset_path is None else workspace.root / order.dataset_path
+    for folder in folders if named is None else folders | {named}:
+        settle_edits(folder, lambda: run.stop is not None)
+    if named is not None and not named.is_dir():
+        raise NotFound(f"The dataset {named.name!r} is gone.", hint="`datasets` lists what there is.")
 
 
 def draw_dataset(

@@ -28,7 +28,14 @@ from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.continuation import continuation_warnings
 from lorapod.trainers.port import HeldOut, Outcome, Trainer, TrainingPlan, TrainingRequest
-from lorapod.trainers.preparation import DatasetProvider, begin_uploads, draw_dataset, fetch_dataset
+from lorapod.trainers.preparation import (
+    DatasetProvider,
+    SettleEdits,
+    await_dataset,
+    begin_uploads,
+    draw_dataset,
+    fetch_dataset,
+)
 
 
 class TrainingKind:
@@ -48,6 +55,7 @@ class TrainingKind:
         datasets: DatasetProvider | None = None,
         mirrors: Mirrors | None = None,
         find_writer: Callable[[Path], str | None] = lambda _: None,
+        settle_edits: SettleEdits = lambda *_: None,
     ) -> None:
         """Run trainings with `trainers`, by name.
 
@@ -58,9 +66,11 @@ class TrainingKind:
             datasets: fetches remote datasets and draws contact sheets; None: this worker does neither.
             mirrors: uploads artifacts while they are made; None: nothing is uploaded.
             find_writer: finds the process that changes a dataset.
+            settle_edits: waits for an edit of a dataset that is under way.
         """
         self.datasets = datasets
         self.mirrors = mirrors
+        self.settle_edits = settle_edits
         self._find_writer = find_writer
         self._trainers = trainers
         self._workspace = context.workspace
@@ -171,6 +181,7 @@ class TrainingRun:
                     self._plan = self._kind.prepare(self._plan.process_id, self._order, fetched=True)
                 if not run.take_slot(self.resident):
                     return Ending.stopped(run.stop)
+            await_dataset(self._order, run, self._plan, self._kind.settle_edits)
             draw_dataset(self._order, run, self._plan, self._kind.datasets)
             begin_uploads(self._order, run, self._plan, self._kind.mirrors)
             context.starter.await_ready(self._trainer.warm, run.environment, lambda: run.stop is not None)

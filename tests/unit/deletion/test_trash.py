@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,61 @@ def test_a_process_that_was_resumed_meanwhile_keeps_everything(bench: TrashBench
     bench.empty()
     assert (bench.output / "weights.safetensors").exists()
     assert bench.in_trash == []
+
+
+def test_a_process_that_starts_has_a_deletion_checked_again(bench: TrashBench) -> None:
+    checks: list[bool] = []
+
+    def check() -> None:
+        checks.append(True)
+        if len(checks) == 1:
+            bench.trash.settle()  # as the process does, once it is in the store
+            return
+        raise Conflict("it is used now")
+
+    with pytest.raises(Conflict):
+        bench.trash.discard([bench.output], bench.record, check=check)
+    assert len(checks) == 2
+    assert (bench.output / "weights.safetensors").exists()
+    assert bench.records.load(bench.record.process_id) == bench.record
+    assert bench.in_trash == []
+
+
+def test_a_process_that_starts_completes_what_is_decided(
+    bench: TrashBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = bench.trash._move, iter([True])
+
+    def settle_first(*arguments: Any) -> None:
+        for _ in calls:
+            bench.trash.settle()
+            bench.put("weights.safetensors").write_bytes(b"of the process that has started")
+        real(*arguments)
+
+    monkeypatch.setattr(bench.trash, "_move", settle_first)
+    bench.trash.discard([bench.output / "weights.safetensors", bench.output / "samples"])
+    assert (bench.output / "weights.safetensors").read_bytes() == b"of the process that has started"
+    assert not (bench.output / "samples").exists()
+    bench.empty()
+    assert bench.in_trash == []
+
+
+def test_a_deletion_gives_up_if_processes_start_all_the_time(bench: TrashBench) -> None:
+    with pytest.raises(Conflict, match="start all the time"):
+        bench.trash.discard([bench.output], check=bench.trash.settle)
+    assert (bench.output / "weights.safetensors").exists()
+    assert bench.in_trash == []
+
+
+@pytest.mark.parametrize("name", ["intent.json", ".intent.json.ab12.tmp", "0"])
+def test_a_sweep_removes_what_was_never_decided_or_is_completed(bench: TrashBench, name: str) -> None:
+    entry = bench.trash.folder / "0123456789abcdef"
+    entry.mkdir(parents=True)
+    (entry / name).write_text("{}")
+    bench.trash.sweep()
+    bench.empty()
+    assert bench.in_trash == []
+    assert bench.output.is_dir()
 
 
 #: Dies by SIGKILL at the moment that its second argument names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from contextlib import suppress
@@ -48,11 +49,9 @@ class EditLock:
 
     def _take_over(self) -> None:
         """Take the lock of a killed worker."""
-        probe = self._path.with_name(f".{secrets.token_hex(4)}.lock")
-        probe.mkdir()
+        probe = _probe(self._path)
         try:
-            age_s = probe.stat().st_mtime - self._path.stat().st_mtime
-            if age_s < ABANDONED_S:
+            if _age_s(self._path, probe) < ABANDONED_S:
                 raise Conflict(
                     f"Another edit of the dataset {self._dataset!r} is under way; nothing was changed.",
                     hint="Try again in a minute.",
@@ -72,4 +71,36 @@ class EditLock:
     def _renew(self) -> None:
         while not self._released.wait(_RENEW_S):
             with suppress(OSError):
-                self._path.touch()
+                os.utime(self._path)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a worker that is alive holds the lock.
+
+    Raises:
+        OSError: the volume failed.
+    """
+    if not path.exists():
+        return False
+    try:
+        probe = _probe(path)
+    except FileNotFoundError:
+        return False
+    try:
+        return _age_s(path, probe) < ABANDONED_S
+    except FileNotFoundError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.rmdir()
+
+
+def _probe(path: Path) -> Path:
+    """Make a folder beside the lock, by which the file system's clock is read."""
+    probe = path.with_name(f".{secrets.token_hex(4)}.lock")
+    probe.mkdir()
+    return probe
+
+
+def _age_s(path: Path, probe: Path) -> float:
+    return probe.stat().st_mtime - path.stat().st_mtime

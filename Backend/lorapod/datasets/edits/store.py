@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.datasets.edits.edit import FileChange
 from lorapod.datasets.edits.folder_files import FileMark, is_stale, is_trainers, link_file, mark_of, marks
-from lorapod.datasets.edits.lock import EditLock
+from lorapod.datasets.edits.lock import EditLock, is_held
 from lorapod.datasets.exchange import exchange, rename_to_free
 from lorapod.datasets.item import FoundFile
 from lorapod.datasets.publish import FindReader
@@ -36,6 +37,9 @@ from lorapod.workspace import Workspace
 
 #: Below `training_data`; hidden, so that it is no dataset.
 FOLDER = ".edits"
+
+#: Time between two looks at the lock of an edit that is under way, in seconds.
+_WAIT_S = 0.1
 
 _PREFIX = "edit_"
 _GONE = "gone"
@@ -55,14 +59,29 @@ class _EditRecord:
 _ADAPTER = TypeAdapter(_EditRecord)
 
 
+def is_edited(workspace: Workspace, name: str) -> bool:
+    """Return whether an edit of the dataset is under way on some worker."""
+    return is_held(workspace.training_data / FOLDER / name / _LOCK)
+
+
 class EditStore:
     """Every method blocks. Several workers may edit one workspace; of two edits of one dataset, the second is refused."""
 
-    def __init__(self, workspace: Workspace, clock: Clock, find_reader: FindReader) -> None:
-        """Keep what takes edits back beside the datasets; refuse to edit what `find_reader` finds a reader of."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        clock: Clock,
+        find_reader: FindReader,
+        settle_deletions: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Keep what takes edits back beside the datasets; refuse to edit what `find_reader` finds a reader of.
+
+        `settle_deletions` completes deletions that are decided, and has the others see the lock of the edit.
+        """
         self._workspace = workspace
         self._clock = clock
         self._find_reader = find_reader
+        self._settle_deletions = settle_deletions
         self._root = workspace.training_data / FOLDER
 
     def apply(
@@ -87,8 +106,15 @@ class EditStore:
             OSError: the volume failed; nothing has changed.
         """
         target = folder if copy is None else self._workspace.training_data / copy
-        with self._lock_of(target):
+        with ExitStack() as locks:
+            locks.enter_context(self._lock_of(target))
             self._finish_earlier(target)
+            if copy is not None:
+                if target.exists():
+                    raise _taken(target)
+                # Nobody deletes or edits what is copied.
+                locks.enter_context(self._lock_of(folder))
+            self._check_there(folder)
             for name in files:
                 _check_unchanged(folder, name, seen.get(name))
             return self._apply(folder, files, target)
@@ -103,6 +129,7 @@ class EditStore:
         """
         with self._lock_of(folder):
             self._finish_earlier(folder)
+            self._check_there(folder)
             own, record = self._newest(folder, edit_id)
             before = own / _BEFORE
             files = {name: path if (path := before / name).exists() else None for name in record.after}
@@ -119,8 +146,37 @@ class EditStore:
             with suppress(Conflict), self._lock_of(folder):
                 self._finish_earlier(folder)
 
+    def settle(self, folder: Path, stopped: Callable[[], bool]) -> None:
+        """Wait for an edit of a dataset that is under way; for a process that `find_reader` finds from now on.
+
+        Args:
+            folder: a dataset or a folder inside one; others are not edited.
+            stopped: whether to wait no longer.
+
+        Raises:
+            OSError: the volume failed.
+        """
+        data = self._workspace.training_data
+        if data not in folder.parents:
+            return
+        folder = data / folder.relative_to(data).parts[0]
+        while self._lock_path(folder).exists() and not stopped():
+            try:
+                with self._lock_of(folder):  # it is free now, or a killed worker's
+                    self._finish_earlier(folder)
+            except Conflict:
+                time.sleep(_WAIT_S)
+
+    def _check_there(self, folder: Path) -> None:
+        self._settle_deletions()
+        if not folder.is_dir():
+            raise NotFound(f"The dataset {folder.name!r} was deleted a moment ago.")
+
+    def _lock_path(self, folder: Path) -> Path:
+        return self._root / folder.name / _LOCK
+
     def _lock_of(self, folder: Path) -> EditLock:
-        return EditLock(self._root / folder.name / _LOCK, folder.name)
+        return EditLock(self._lock_path(folder), folder.name)
 
     def _apply(self, folder: Path, files: Mapping[str, FileChange], target: Path) -> str:
         self._check_free(folder, target)
@@ -134,17 +190,17 @@ class EditStore:
             shutil.rmtree(own, ignore_errors=True)
             raise
         # If this fails, `_finish_earlier` sees whether the new dataset is in place.
-        _put_in_place(target, own)
+        if target == folder:
+            _put_in_place(target, own)
+        elif not rename_to_free(own / _STAGED, target):
+            shutil.rmtree(own, ignore_errors=True)
+            raise _taken(target)
+        sync_folder(target.parent)
         self._finish(target, own, record)
         return edit_id
 
     def _check_free(self, folder: Path, target: Path) -> None:
-        if target != folder:
-            if target.exists():
-                raise Conflict(
-                    f"There is a dataset {target.name!r} already.", hint="Choose another name for the copy."
-                )
-        elif (reader := self._find_reader(folder, None)) is not None:
+        if target == folder and (reader := self._find_reader(folder, None)) is not None:
             raise Conflict(
                 f"The dataset {folder.name!r} cannot be edited: the process {reader} uses it.",
                 hint=f"Wait until {reader} has ended, or edit a copy: `copy`.",
@@ -220,6 +276,10 @@ class EditStore:
         return own, record
 
 
+def _taken(target: Path) -> Conflict:
+    return Conflict(f"There is a dataset {target.name!r} already.", hint="Choose another name for the copy.")
+
+
 def _edits(folder: Path) -> Sequence[Path]:
     return [Path(entry.path) for entry in entries_of(folder) if entry.name.startswith(_PREFIX)]
 
@@ -253,9 +313,7 @@ def _put_in_place(target: Path, own: Path) -> None:
     next one that looks ends it.
     """
     staged, old = own / _STAGED, own / _OLD
-    if not target.exists():
-        rename_to_free(staged, target)
-    elif exchange(staged, target):
+    if exchange(staged, target):
         staged.rename(old)
     else:
         target.rename(old)
@@ -264,7 +322,6 @@ def _put_in_place(target: Path, own: Path) -> None:
         except OSError:
             old.rename(target)
             raise
-    sync_folder(target.parent)
 
 
 def _take_late(old: Path, folder: Path, record: _EditRecord) -> None:

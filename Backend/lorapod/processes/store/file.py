@@ -68,7 +68,7 @@ class FileRecords:
         between leaves nothing that would be `queued` for ever.
 
         Raises:
-            RecordExists: another worker was first.
+            RecordExists: another worker was first, or has deleted the process.
         """
         folder = self._folder / record.process_id
         data = records.dump(record)
@@ -83,9 +83,13 @@ class FileRecords:
                 (self._live / record.process_id).unlink(missing_ok=True)
                 raise
         else:
-            (folder / TAKEN_NAME).mkdir(exist_ok=True)
-            self._mark(record)
-            self._rename_exclusively(folder / TAKEN_NAME / f"{record.generation:06d}", RECORD_NAME, data)
+            try:
+                (folder / TAKEN_NAME).mkdir(exist_ok=True)
+                self._mark(record)
+                self._rename_exclusively(folder / TAKEN_NAME / f"{record.generation:06d}", RECORD_NAME, data)
+            except FileNotFoundError:
+                (self._live / record.process_id).unlink(missing_ok=True)
+                raise RecordExists(record.process_id) from None
         self.save(record)
 
     def save(self, record: ProcessRecord) -> None:

@@ -14,7 +14,7 @@ from lorapod.processes.record import ProcessRecord
 
 
 class RecordExists(Exception):
-    """This generation of the process has already begun."""
+    """This generation of the process has already begun, or the process was deleted meanwhile."""
 
 
 class StateStoreUnavailable(OSError):
@@ -32,7 +32,8 @@ class RecordStore(Protocol):
         """Begin a generation with its first record; of several workers that try, one succeeds.
 
         Raises:
-            RecordExists: the generation has begun (for the first one: the id is taken).
+            RecordExists: the generation has begun (for the first one: the id is taken), or the process was deleted
+                before a later one could begin.
         """
 
     def save(self, record: ProcessRecord) -> None:

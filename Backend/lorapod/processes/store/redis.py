@@ -89,6 +89,7 @@ _CREATE = f"""
 local present = redis.call('HMGET', KEYS[1], 'generation', 'begun_by')
 if present[2] == ARGV[7] then return 1 end
 if present[1] and tonumber(present[1]) >= tonumber(ARGV[4]) then return 0 end
+if not present[1] and tonumber(ARGV[4]) > 1 then return 0 end
 redis.call('HSET', KEYS[1], 'begun_by', ARGV[7])
 {_WRITE}"""
 
@@ -127,7 +128,7 @@ class RedisRecords:
         """Begin a generation.
 
         Raises:
-            RecordExists: another worker was first.
+            RecordExists: another worker was first, or has deleted the process.
         """
         if not self._server.run(
             self._create, self._keys(record), [*self._values(record), secrets.token_hex(8)]
