@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen, size
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
+from lorapod.client.contact_sheet import (
+    ITEMS_MAX,
+    SUFFIXES,
+    THUMBNAIL_PX,
+    check_drawing,
+    write_contact_sheets,
+)
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of the dataset.")]
 
@@ -17,6 +26,12 @@ _CAPTION_CHARACTERS = 60
 
 #: The code of the problem that images have which no trainer can read.
 _UNREADABLE = "unreadable"
+
+
+def _sheet_path(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{path.name!r} must end with {', '.join(SUFFIXES)}.")
+    return path
 
 
 def datasets(context: typer.Context, *, as_json: AsJson = False) -> None:
@@ -70,48 +85,75 @@ def dataset(
     base_model: Annotated[
         str | None, typer.Option(help="Model of the training: a HuggingFace id, or a path on the volume.")
     ] = None,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            callback=_sheet_path,
+            help=f"Also draw the images with names, captions and flags to a PNG, JPEG or WebP file; with more than "
+            f"{ITEMS_MAX} images, FILE-2 and so on follow.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a dataset: its images with captions, and what is odd about them."""
     with open_session(context, as_json=as_json) as session:
-        asked: dict[str, Any] = {"training_name": name, "thumbnail_px": 0, "limit": 1000}
+        if contact_sheet is not None:
+            check_drawing()
+        px = 0 if contact_sheet is None else THUMBNAIL_PX
+        asked: dict[str, Any] = {"training_name": name, "thumbnail_px": px, "limit": 1000}
         asked |= {"resolution": resolution} if resolution else {}
         asked |= {"trigger_word": trigger} if trigger else {}
         model = {"preset": preset, "arch": arch, "base_model": base_model}
         asked |= {key: value for key, value in model.items() if value}
-        page = session.client.call("dataset", **asked)
-        items = list(page["items"])
-        while "next_cursor" in page:
-            page = session.client.call("dataset", **asked, cursor=page["next_cursor"])
-            items += page["items"]
-        # The last page knows the most: every image has been compared by then.
-        page["items"] = items
-        page.pop("next_cursor", None)
+        page = _all_pages(session.client, asked)
+        sheets: Sequence[Path] = ()
+        if contact_sheet is not None:
+            title = f"{name}: {page['images']} images, {page['videos']} videos, {page['captions']} captions"
+            sheets = write_contact_sheets(page["items"], contact_sheet, title=title)
         if as_json:
-            session.screen.answer(page)
+            for item in page["items"]:
+                item.pop("thumbnail", None)
+            drawn = {"contact_sheets": [str(path) for path in sheets]} if contact_sheet is not None else {}
+            session.screen.answer(page | drawn)
             return
-        rows = [
-            (
-                item["name"],
-                _size(item),
-                " ".join(item["caption"].split())[:_CAPTION_CHARACTERS],
-                ", ".join(item["flags"]),
-            )
-            for item in items
-        ]
-        session.screen.table(("name", "size", "caption", "flags"), rows)
-        session.screen.line(
-            f"{page['images']} images, {page['videos']} videos, {page['captions']} captions, {size(page['total_bytes'])}"
+        _show_dataset(page, trigger, session.screen)
+        for path in sheets:
+            session.screen.line(f"Drawn: {path}")
+
+
+def _all_pages(client: Client, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the last page, which knows the most as every image has been compared by then, with all items."""
+    page = client.call("dataset", **asked)
+    items = list(page["items"])
+    while "next_cursor" in page:
+        page = client.call("dataset", **asked, cursor=page.pop("next_cursor"))
+        items += page["items"]
+    return page | {"items": items}
+
+
+def _show_dataset(page: Mapping[str, Any], trigger: str | None, screen: Screen) -> None:
+    rows = [
+        (
+            item["name"],
+            _size(item),
+            " ".join(item["caption"].split())[:_CAPTION_CHARACTERS],
+            ", ".join(item["flags"]),
         )
-        session.screen.warn(problem["message"] for problem in page["problems"])
-        figures = page.get("caption_statistics", {})
-        if missing := figures.get("without_trigger_word"):
-            session.screen.warn(
-                [
-                    f"{len(missing)} captions do not have the trigger word {trigger!r}: {', '.join(missing[:10])}."
-                ]
-            )
-        _print_tokens(session.screen, figures)
+        for item in page["items"]
+    ]
+    screen.table(("name", "size", "caption", "flags"), rows)
+    screen.line(
+        f"{page['images']} images, {page['videos']} videos, {page['captions']} captions, {size(page['total_bytes'])}"
+    )
+    screen.warn(problem["message"] for problem in page["problems"])
+    figures = page.get("caption_statistics", {})
+    if missing := figures.get("without_trigger_word"):
+        screen.warn(
+            [f"{len(missing)} captions do not have the trigger word {trigger!r}: {', '.join(missing[:10])}."]
+        )
+    _print_tokens(screen, figures)
 
 
 def _print_tokens(screen: Screen, figures: Mapping[str, Any]) -> None:

@@ -355,6 +355,30 @@ def test_a_dataset_is_shown_with_what_is_odd(call: Any, queue: FakeQueue) -> Non
     assert "1 captions are longer than that, and the rest of them is not learnt: 1.png." in told
 
 
+def test_a_dataset_is_drawn_on_a_contact_sheet(
+    call: Any, queue: FakeQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals = {"images": 2, "videos": 0, "captions": 0, "total_bytes": 10, "problems": []}
+
+    def page(asked: dict[str, Any]) -> dict[str, Any]:
+        name, more = ("2.png", {}) if "cursor" in asked else ("1.png", {"next_cursor": "1.png"})
+        return {**totals, "items": [{"name": name, "caption": "", "flags": [], "thumbnail": "data:"}], **more}
+
+    queue.actions["dataset"] = page
+    assert "Drawn: out/a.png" in call("dataset", "cats", "--contact-sheet", "out/a.png")
+    assert queue.inputs[-1]["thumbnail_px"] == 256
+    assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+    answer = json.loads(call("dataset", "cats", "--contact-sheet", "a.webp", "--json"))
+    assert answer["contact_sheets"] == ["a.webp"]
+    assert [item["name"] for item in answer["items"]] == ["1.png", "2.png"]
+    assert "thumbnail" not in answer["items"][0]
+    asked = len(queue.inputs)
+    assert "must end with .png" in call("dataset", "cats", "--contact-sheet", "a.gif", code=2)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert "pip install Pillow" in call("dataset", "cats", "--contact-sheet", "a.png", code=1)
+    assert len(queue.inputs) == asked
+
+
 def test_an_edit_asks_for_what_its_options_say(call: Any, queue: FakeQueue) -> None:
     queue.actions["edit_dataset"] = lambda asked: {
         "training_name": "cats",
