@@ -11,6 +11,7 @@ from lorapod import __version__
 from lorapod.client.commands import (
     caption,
     datasets,
+    deploy,
     follow,
     generate,
     info,
@@ -78,7 +79,15 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),
     ),
     "Generation": (generate.generate, smoke.smoke),
-    "Endpoint": (endpoint, info.health, info.ping, info.schema, models.keep_alive, inventory.inventory),
+    "Endpoint": (
+        deploy.deploy,
+        endpoint,
+        info.health,
+        info.ping,
+        info.schema,
+        models.keep_alive,
+        inventory.inventory,
+    ),
 }
 
 for panel, commands in COMMANDS.items():

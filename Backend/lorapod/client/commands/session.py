@@ -21,6 +21,7 @@ from lorapod.client.errors import (
     LorapodError,
     ProcessEnded,
 )
+from lorapod.client.project_file import project_path, read_project
 from lorapod.client.retrying import RetryPolicy
 
 #: Shorter than a program's: a person waits at the command line.
@@ -65,15 +66,28 @@ class Connection:
         try:
             if self.url is not None:
                 return Client(self.url, self.api_key, retries=RETRIES)
-            if self.endpoint_id is not None and self.api_key is not None:
-                return Client.runpod(self.endpoint_id, self.api_key, retries=RETRIES)
+            endpoint_id = self.named_endpoint()
+            if endpoint_id is not None and self.api_key is not None:
+                return Client.runpod(endpoint_id, self.api_key, retries=RETRIES)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None
+        if endpoint_id is not None:
+            raise typer.BadParameter(
+                f"there is no key for the endpoint {endpoint_id}: set RUNPOD_API_KEY.", param_hint="--api-key"
+            )
         raise typer.BadParameter(
             "no endpoint is named. Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL "
-            "(for a local endpoint, http://127.0.0.1:8080/v2/local)",
+            "(for a local endpoint, http://127.0.0.1:8080/v2/local), or make one with `lorapod deploy`",
             param_hint="--url",
         )
+
+    def named_endpoint(self) -> str | None:
+        """Return the id of the endpoint: as named, else as `lorapod.toml` in this folder has it.
+
+        Raises:
+            ValueError: `lorapod.toml` cannot be read.
+        """
+        return self.endpoint_id or read_project(project_path()).endpoint
 
 
 @dataclass(frozen=True, kw_only=True)
