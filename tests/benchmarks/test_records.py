@@ -16,8 +16,9 @@ import pytest
 from lorapod.actions.action import RunPodJob
 from lorapod.lease import LeaseTimes
 from lorapod.processes import record as records
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.store.file import RECORD_NAME
+from lorapod.processes.store.file import RECORD_NAME, FileRecords
 from lorapod.settings import Settings
 from lorapod.testing.records import make_record
 from lorapod.worker import Worker
@@ -31,6 +32,7 @@ MANY, FEW = 10_000, 10
 MOST_SWEEP_MS_A_SECOND = 50.0
 MOST_STATUS_RATIO = 2.0
 MOST_START_S = 0.5
+MOST_RETENTION_S = 5.0
 
 STARTS = 9
 QUESTIONS = 400
@@ -131,6 +133,34 @@ def test_a_status_costs_the_same_however_long_the_history(many: Path, few: Path)
         measured, reference = in_turn(QUESTIONS, ask(open_worker(many)), ask(open_worker(few)))
     tell("process_status", f"{measured:.3f} ms", f"{reference:.3f} ms (ratio {measured / reference:.2f})")
     assert measured <= MOST_STATUS_RATIO * reference
+
+
+def test_a_pass_of_retention_without_news_reads_no_record(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(workspace_path=many, retention="trainings:30d, checkpoints:7d, trainings:last:20000")
+
+    def sweep() -> tuple[float, int]:
+        retention = Worker.create(settings).services.retention
+        reads = 0
+        load = FileRecords.load
+
+        def count(self: FileRecords, process_id: str) -> ProcessRecord | None:
+            nonlocal reads
+            reads += 1
+            return load(self, process_id)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FileRecords, "load", count)
+            began = time.perf_counter()
+            retention.sweep()
+            return time.perf_counter() - began, reads
+
+    (first_s, first), (taken_s, reads) = sweep(), sweep()
+    told = f"first {first_s:.2f} s and {first} records read, then {taken_s:.2f} s and {reads}"
+    print(f"\na pass of retention over {MANY} records: {told}")  # noqa: T201 - the product
+    assert (first, reads) == (MANY, 0)
+    assert taken_s < MOST_RETENTION_S
 
 
 def test_a_worker_starts_as_fast(many: Path, few: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lorapod.clock import Clock
 from lorapod.deletion.keep import KeepRule
+from lorapod.deletion.known_ends import KnownEnds
 from lorapod.deletion.plan import DeletionPlan, DeletionPlanner
 from lorapod.deletion.trash import Trash
 from lorapod.errors import Conflict, NotFound, WorkerError
@@ -31,6 +32,9 @@ PASS_S = 3600.0
 
 #: What was deleted, a JSON line each, in the folder of the logs.
 LOG_NAME = "retention.jsonl"
+
+#: More processes than a workspace can have.
+_ALL = 1_000_000
 
 _TYPES = {Retained.TRAININGS: {"train"}, Retained.CHECKPOINTS: {"train"}, Retained.GENERATIONS: {"generate"}}
 
@@ -55,6 +59,7 @@ class Retention:
         self._processes = processes
         self._planner = planner
         self._trash = trash
+        self._ends = KnownEnds(workspace)
         self._closing = threading.Event()
 
     def start(self) -> None:
@@ -72,11 +77,14 @@ class Retention:
         Raises:
             OSError: the workspace cannot be read.
         """
+        self._ends.load()
         for rule in self._rules:
             for name, plan in self._due(rule):
                 if self._closing.is_set():
                     return
                 self._delete(rule, name, plan)
+        every_type = frozenset().union(*_TYPES.values())
+        self._ends.keep(frozenset(self._processes.newest_ids(every_type, limit=_ALL)))
 
     def _run(self) -> None:
         while True:
@@ -108,17 +116,50 @@ class Retention:
             )
 
     def _records(self, rule: RetentionRule, types: Collection[str]) -> Iterator[ProcessRecord]:
+        """Yield the records of what a rule deletes.
+
+        Only what may be due by what is known from earlier passes is read. A rule by number counts the records before it,
+        so that all are read once something may be due.
+        """
+        # In this order: what begins in between is in neither list.
+        ids = self._processes.newest_ids(types, limit=_ALL)
+        maybe_due = self._maybe_due(rule, ids, self._processes.live_ids())
+        if not maybe_due:
+            return
         kept = 0
-        for process_id in self._processes.newest_ids(types, limit=1_000_000):
-            try:
-                record = self._processes.get(process_id)
-            except NotFound:
-                continue
-            if not record.status.final:
+        for process_id in ids if rule.newest is not None else maybe_due:
+            record = self._ended(process_id)
+            if record is None:
                 continue
             kept += 1
-            if self._is_due(rule, kept, record.ended_at or record.created_at):
+            end = self._ends.learn(record)
+            if self._is_due(rule, kept, end.ended_at):
                 yield record
+
+    def _maybe_due(self, rule: RetentionRule, ids: Sequence[str], live_ids: Collection[str]) -> Sequence[str]:
+        """Return the processes that may be due; reads the records of those alone that live or are not known yet."""
+        found = []
+        kept = 0
+        for process_id in ids:
+            end = None if process_id in live_ids else self._ends.of(process_id)
+            if end is None:
+                record = self._ended(process_id)
+                if record is None:
+                    continue
+                end = self._ends.learn(record)
+            kept += 1
+            cleared = rule.what is Retained.CHECKPOINTS and self._ends.is_cleared(end)
+            if self._is_due(rule, kept, end.ended_at) and not cleared:
+                found.append(process_id)
+        return found
+
+    def _ended(self, process_id: str) -> ProcessRecord | None:
+        """Return the record of a process that has ended; None if it has not, or is gone."""
+        try:
+            record = self._processes.get(process_id)
+        except NotFound:
+            return None
+        return record if record.status.final else None
 
     def _paths(self, rule: RetentionRule, folder: Path) -> Iterator[Path]:
         entries = [entry for entry in entries_of(folder) if not entry.name.startswith(".")]
@@ -140,8 +181,11 @@ class Retention:
 
     def _worth_keeping(self, record: ProcessRecord) -> KeepRule | None:
         """Return a rule that keeps the final weights or the newest checkpoint; None if there is nothing else."""
-        found = checkpoints(record.run_folder(self._workspace), record.name)
-        return KeepRule(last=1) if len(found) > 1 else None
+        changed_ns = self._ends.changed_ns(self._ends.learn(record))
+        if len(checkpoints(record.run_folder(self._workspace), record.name)) > 1:
+            return KeepRule(last=1)
+        self._ends.note_cleared(record.process_id, changed_ns)
+        return None
 
     def _delete(self, rule: RetentionRule, name: str, planned: Callable[[], DeletionPlan]) -> None:
         try:

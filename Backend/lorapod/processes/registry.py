@@ -94,6 +94,10 @@ class ProcessRegistry:
             if not record.status.final:
                 yield record
 
+    def live_ids(self) -> Collection[str]:
+        """Return the ids of all processes that have not ended, whatever worker holds them; reads no record."""
+        return frozenset(self._records.live_ids())
+
     def newest_ids(self, types: Collection[str], limit: int) -> Sequence[str]:
         """Return the ids of the newest processes of these types, newest first; reads no record."""
         known = (each for each in self._records.ids() if each.rpartition("_")[0] in types)
