@@ -190,6 +190,9 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
     def live() -> Iterator[ProcessRecord]:
         return processes.live()
 
+    def find(process_id: str) -> ProcessRecord:
+        return processes.get(process_id)
+
     users = FolderUsers(workspace, base.store.orders, live)
     fetcher = DatasetFetcher(
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
@@ -205,6 +208,7 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         fetcher=fetcher,
         mirrors=mirrors,
         digests=digests,
+        find=find,
     )
     processes = RealProcessManager(context, kinds.all(), worker_id=settings.worker_id)
     models = WorkspaceModels(workspace=workspace, digests=digests)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from lorapod.captioners.task import CaptionKind
+from lorapod.comparisons.scoring import no_scores
+from lorapod.comparisons.task import CompareKind
 from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.looks.video_frames import VideoFrames
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.engines.task import GenerationKind
 from lorapod.files.digests import DigestBook
+from lorapod.model_paths import ModelPaths
 from lorapod.models.download import ModelDownloads
 from lorapod.models.links import link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.folder_users import FolderUsers
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.work import Kind
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.training import TrainingKind
@@ -36,10 +41,18 @@ class WorkerKinds:
     fetcher: DatasetFetcher
     mirrors: Mirrors
     digests: DigestBook
+    #: Finds the record of any process.
+    find: Callable[[str], ProcessRecord]
 
     def all(self) -> Sequence[Kind]:
         """Return every type of process."""
-        return [self._trainings(), self._generations(), self._downloads(), self._captionings()]
+        return [
+            self._trainings(),
+            self._generations(),
+            self._downloads(),
+            self._captionings(),
+            self._comparisons(),
+        ]
 
     def _trainings(self) -> TrainingKind:
         return TrainingKind(
@@ -75,6 +88,24 @@ class WorkerKinds:
             find_user=self.users.reader_of,
             settle_edits=self.edits.settle,
             frames=VideoFrames.find(self.base.settings.ai_toolkit_python),
+            may_run=self._may_run,
+        )
+
+    def _comparisons(self) -> CompareKind:
+        base = self.base
+        folders = [base.workspace.models / name for name in ("diffusers", "checkpoints")]
+        if models := base.settings.trainer_environment().get("MODELS_PATH"):
+            folders.append(Path(models))
+        return CompareKind(
+            workspace=base.workspace,
+            engines=self.programs.engines,
+            orders=base.store.orders,
+            find=self.find,
+            digests=self.digests,
+            model_paths=ModelPaths(workspace=base.workspace, folders=folders),
+            scratch=base.scratch.path,
+            scoring=no_scores,
+            free_gpu_memory=base.telemetry.free_gpu_memory,
             may_run=self._may_run,
         )
 

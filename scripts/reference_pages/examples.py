@@ -35,6 +35,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "upload_config": {"bucket_name": "training-outputs", "folder_path": "training-session-123456"},
         },
         "caption_dataset": {"training_name": "my-cat", "style": "natural", "trigger_word": "ohwx cat"},
+        "compare": {
+            "process_ids": ["train_0123456789ab"],
+            "steps": "last:4",
+            "prompts": ["ohwx cat on a sofa", "ohwx cat as an astronaut"],
+            "weights": [0.8, 1.0],
+        },
         "delete": {"process_id": "train_0123456789ab", "keep": "final", "dry_run": True},
         "process_status": {"process_id": "train_0123456789ab", "log_tail": 20},
         "processes": {"status": "running", "limit": 20},

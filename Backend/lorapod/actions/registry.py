@@ -8,6 +8,7 @@ from lorapod.actions import (
     bulk_download,
     cancel,
     caption_dataset,
+    compare,
     control_request,
     dataset,
     datasets,
@@ -76,6 +77,7 @@ ACTIONS: ActionTable = MappingProxyType(
             dataset.ACTION,
             edit_dataset.ACTION,
             caption_dataset.ACTION,
+            compare.ACTION,
             delete.ACTION,
             disk_usage.ACTION,
         )

@@ -87,6 +87,17 @@ class EngineRegistry(Mapping[str, Engine]):
             raise Unsupported(f"The engine {details[0]}")
         raise Unsupported("No engine is available on this worker: " + "; ".join(details or ["it has none"]))
 
+    def first_of(self, name: str | None, favourite: str) -> Engine:
+        """Return the engine of that name; without one, `favourite` if it is available, else the preferred one.
+
+        Raises:
+            InvalidInput: there is no engine of that name.
+            Unsupported: it is not available on this machine, or for `auto` no engine is.
+        """
+        if name in {None, AUTO} and favourite in self._engines and self[favourite].probe().available:
+            return self[favourite]
+        return self.choose(GenerateRequest(engine=name))
+
     def _candidates(self) -> Sequence[Engine]:
         return [engine for name, engine in self._engines.items() if name not in _NEED_THEIR_OWN]
 

@@ -110,7 +110,7 @@ class GenerationKind:
     def _generate(
         self, engine: Engine, generation: Generation, prepared: list[str], run: TaskRun
     ) -> Mapping[str, Any]:
-        self._check_gpu(engine, run.slot)
+        check_gpu(engine, run.slot, self._free_gpu_memory)
         generation.folder.mkdir(parents=True, exist_ok=True)
         generation.scratch.mkdir(parents=True, exist_ok=True)
         run.note(f"generating with {engine.name}, seed {generation.seed}")
@@ -119,17 +119,6 @@ class GenerationKind:
         except GenerationStopped:
             raise TaskStopped from None
         return self._outcome(engine, generation, made, prepared)
-
-    def _check_gpu(self, engine: Engine, slot: Slot) -> None:
-        if slot.gpu is None or not engine.min_gpu_memory_bytes or engine.probe().resident:
-            return
-        free_bytes = self._free_gpu_memory(slot.gpu)
-        if free_bytes is not None and free_bytes < engine.min_gpu_memory_bytes:
-            raise InsufficientMemory(
-                f"GPU {slot.gpu} has {free_bytes} bytes of memory free; {engine.name} needs "
-                f"{engine.min_gpu_memory_bytes}.",
-                hint="Another program may use the GPU; else choose a larger GPU type for the endpoint.",
-            )
 
     def _outcome(
         self, engine: Engine, generation: Generation, made: GenerationResult, prepared: list[str]
@@ -200,6 +189,23 @@ class EngineRun:
             self._first = (now_s, done)
         began_s, before = self._first
         return round((now_s - began_s) / (done - before) * (100.0 - done), 1) if done > before else None
+
+
+def check_gpu(engine: Engine, slot: Slot, free_gpu_memory: FreeGpuMemory) -> None:
+    """Check that an engine that is not loaded yet has room on the slot's GPU.
+
+    Raises:
+        InsufficientMemory: it has not.
+    """
+    if slot.gpu is None or not engine.min_gpu_memory_bytes or engine.probe().resident:
+        return
+    free_bytes = free_gpu_memory(slot.gpu)
+    if free_bytes is not None and free_bytes < engine.min_gpu_memory_bytes:
+        raise InsufficientMemory(
+            f"GPU {slot.gpu} has {free_bytes} bytes of memory free; {engine.name} needs "
+            f"{engine.min_gpu_memory_bytes}.",
+            hint="Another program may use the GPU; else choose a larger GPU type for the endpoint.",
+        )
 
 
 def _clean_up(generation: Generation) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from lorapod.wire.model import RelativePath, WireModel
+from lorapod.wire.model import ProcessId, RelativePath, WireModel
 
 
 class FailedItem(WireModel):
@@ -15,6 +15,36 @@ class FailedItem(WireModel):
 
     name: str = Field(description="The item, by its name in the dataset.")
     error: str = Field(description="Why, in one sentence.")
+
+
+class CellView(WireModel):
+    """One image of a comparison."""
+
+    process_id: ProcessId | None = Field(
+        default=None, description="The training that made the LoRA, if known."
+    )
+    lora: str = Field(description="Name of the LoRA's file.")
+    step: int | None = Field(default=None, description="Steps that it was trained for, if known.")
+    weight: float = Field(description="How strongly it acts; 0: the base model alone.")
+    prompt: str = Field(description="What it shows.")
+    seed: int = Field(description="The seed.")
+    path: RelativePath = Field(description="The image, relative to the workspace.")
+    scores: dict[str, float] | None = Field(default=None, description="What it scored, by the score's name.")
+
+
+class RecommendedView(WireModel):
+    """The checkpoint that scored best."""
+
+    process_id: ProcessId | None = Field(default=None, description="The training.")
+    step: int | None = Field(default=None, description="The checkpoint.")
+    weight: float = Field(description="The weight.")
+
+
+class RankedView(RecommendedView):
+    """One checkpoint and weight of a comparison, in the order of their scores."""
+
+    score: float = Field(description="All its scores in one number; higher is better.")
+    reasons: list[str] = Field(default=[], description="Why it stands where it stands, a sentence each.")
 
 
 class ProcessResults(WireModel):
@@ -33,6 +63,20 @@ class ProcessResults(WireModel):
     path: RelativePath | None = Field(default=None, description="`download_model`: the file that it made.")
     size_bytes: int | None = Field(default=None, description="`download_model`: size of that file.")
     sha256: str | None = Field(default=None, description="`download_model`: digest of that file.")
+    grid_path: RelativePath | None = Field(
+        default=None, description="`compare`: all cells in one PNG, with the dataset beside them."
+    )
+    cells: list[CellView] | None = Field(
+        default=None, description="`compare`: the images; after a cancel those that are drawn."
+    )
+    drawn: int | None = Field(default=None, description="`compare`: cells that this run has drawn.")
+    kept: int | None = Field(
+        default=None, description="`compare`: cells that were drawn before, and were used again."
+    )
+    ranking: list[RankedView] | None = Field(
+        default=None, description="`compare`: checkpoints and weights, the best first."
+    )
+    recommended: RecommendedView | None = Field(default=None, description="`compare`: the best of them.")
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
     @classmethod

@@ -142,6 +142,7 @@ class Desk:
             "dataset": {"training_name": "pictures"},
             "edit_dataset": {"training_name": "pictures", "captions": {"a.png": "a cat"}, "dry_run": True},
             "caption_dataset": {"training_name": "captioned", "wait": True},
+            "compare": {"process_ids": [trained["process_id"]], "prompts": ["a cat"], "wait": True},
             "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},

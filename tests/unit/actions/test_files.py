@@ -93,7 +93,7 @@ class Bench:
             gallery=cast("Any", None),
             edits=cast("Any", None),
             engines=cast("Any", SimpleNamespace(statuses=dict)),
-            captioners=cast("Any", None),
+            captioners=cast("Any", SimpleNamespace(statuses=dict)),
             room=cast("Any", None),
             archives=ArchiveCache(workspace=self.workspace, max_bytes=100_000, keep_free_bytes=0),
             updates=cast("Any", None),

@@ -198,5 +198,6 @@ def test_every_action_that_only_reads_has_a_time_limit() -> None:
         "delete",
         "edit_dataset",
         "caption_dataset",
+        "compare",
     }
     assert {name for name, action in ACTIONS.items() if action.time_limit is None} == changing

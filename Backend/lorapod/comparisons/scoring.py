@@ -1,0 +1,64 @@
+"""What scores the cells of a comparison; where a worker has nothing that scores, no number is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorapod.comparisons.cells import Cell
+from lorapod.processes.task import TaskRun
+
+NO_MODEL = (
+    "The cells have no scores: this worker has no embedding model that compares images. Judge the grid by eye, or send "
+    "`score: false`."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnCell:
+    """A cell with its image."""
+
+    cell: Cell
+    #: Absolute.
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnComparison:
+    """What a scorer gets."""
+
+    #: In the order of the answer's `cells`.
+    cells: Sequence[DrawnCell]
+    #: Images that the trainings learnt from; empty if they are gone.
+    dataset: Sequence[Path]
+    #: Draws one more cell, such as one of the base model alone (weight 0), or returns what was drawn before; raises as
+    #: engines do.
+    draw: Callable[[Cell], Path]
+    run: TaskRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a scorer answers."""
+
+    #: The scores of each cell by name, in the order of the cells; empty: there are none.
+    cells: Sequence[Mapping[str, float]] = ()
+    #: `{process_id, step, weight, score, reasons}` each, the best first.
+    ranking: Sequence[Mapping[str, Any]] = ()
+    #: `{process_id, step, weight}`, if one is better than the others.
+    recommended: Mapping[str, Any] = field(default_factory=dict)
+    #: Sentences for the caller.
+    warnings: Sequence[str] = ()
+
+
+#: Scores the cells in the supervisor's thread, once every cell is drawn. It may raise `TaskStopped` if
+#: `drawn.run.stopped()` was true; after a `WorkerError` or `OSError` the comparison ends with its cells and a warning.
+Scoring = Callable[[DrawnComparison], Scores]
+
+
+def no_scores(drawn: DrawnComparison) -> Scores:
+    """Return no scores, and a warning: for a worker that has no embedding model."""
+    del drawn
+    return Scores(warnings=[NO_MODEL])
