@@ -1,6 +1,6 @@
 """A stand-in for RunPod's management API: it keeps endpoints and volumes as RunPod does, behind the referee.
 
-It also answers the two URLs of an endpoint's queue that `doctor` reads.
+It also answers what else `doctor` asks: two URLs of an endpoint's queue, and one of the HuggingFace Hub.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class PlatformStandIn:
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: What its workers answer, by action.
     answers: dict[str, Any] = field(default_factory=dict)
+    #: What the HuggingFace Hub answers to the question whether a token may read a model.
+    hub_status: int = 200
     faults: list[PlatformFault] = field(default_factory=list)
     #: Method, path and body of each request, in order.
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -88,6 +90,7 @@ class PlatformStandIn:
                 web.get("/v2/catalog/datacenters", self._list_data_centers),
                 web.get("/queue/{id}/health", self._queue_health),
                 web.post("/queue/{id}/runsync", self._run),
+                web.get("/hub/api/models/{owner}/{name}/auth-check", self._check_access),
             ]
         )
         return app
@@ -151,7 +154,8 @@ class PlatformStandIn:
                 raise asyncio.CancelledError
             headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
             return problem(fault.status, fault.detail, errors=fault.errors, headers=headers)
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        is_hub = request.path.startswith("/hub/")
+        if not is_hub and request.headers.get("Authorization") != f"Bearer {KEY}":
             return problem(401, "missing or wrong bearer token")
         return await handler(request)
 
@@ -252,6 +256,9 @@ class PlatformStandIn:
         if action not in self.answers:
             return web.json_response({"id": "job-1", "status": "FAILED", "error": f"no {action}"})
         return web.json_response({"id": "job-1", "status": "COMPLETED", "output": self.answers[action]})
+
+    async def _check_access(self, _: web.Request) -> web.Response:
+        return web.Response(status=self.hub_status)
 
     def _lost_volume(self, body: dict[str, Any]) -> str | None:
         return next((name for name in body.get("networkVolumes", []) if name not in self.volumes), None)

@@ -12,6 +12,7 @@ from lorapod.client.commands import (
     caption,
     datasets,
     deploy,
+    doctor,
     follow,
     generate,
     info,
@@ -81,6 +82,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Generation": (generate.generate, smoke.smoke),
     "Endpoint": (
         deploy.deploy,
+        doctor.doctor,
         endpoint,
         info.health,
         info.ping,

@@ -9,10 +9,14 @@ from typing import Protocol
 import pytest
 from click.testing import CliRunner
 from tests.servers.platform import KEY, PlatformStandIn, standing_in
+from tests.servers.ports import free_port
 from typer.main import get_command
 
 from lorapod.client.cli import app
-from lorapod.client.commands import deploy, platform_session
+from lorapod.client.commands import deploy, doctor, platform_session
+from lorapod.client.doctor import diagnosis
+from lorapod.client.retrying import RetryPolicy
+from lorapod.platform import client as platform_client
 from lorapod.platform.transport import PlatformRetries
 
 IMAGE = "me/lorapod:1"
@@ -43,6 +47,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def call(account: PlatformStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     quick = PlatformRetries(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)
     monkeypatch.setattr(platform_session, "_RETRIES", quick)
+    once = RetryPolicy(attempts=1)
+    monkeypatch.setattr(diagnosis, "_RETRIES", once)
+    monkeypatch.setattr(doctor, "RETRIES", once)
+    # The stand-in sends a log at once.
+    monkeypatch.setattr(platform_client, "_QUIET_S", 0.2)
     for name in ("RUNPOD_ENDPOINT_ID", "LORAPOD_URL", "LORAPOD_FILE", "HF_TOKEN", "RUNPOD_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
@@ -60,3 +69,9 @@ def call(account: PlatformStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch
         return str(done.output)
 
     return run
+
+
+@pytest.fixture
+def free_port_url() -> str:
+    """The URL of a port where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}/v2/local"

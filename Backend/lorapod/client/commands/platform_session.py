@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,9 +13,6 @@ from lorapod.client.errors import LorapodError
 from lorapod.platform.client import RunpodPlatform
 from lorapod.platform.errors import PlatformError
 from lorapod.platform.transport import PlatformRetries
-
-#: The variables that hold a key of RunPod; the first that is set is used.
-KEY_VARIABLES = ("RUNPOD_API_KEY", "RUNPOD_API_TOKEN")
 
 #: Shorter than a program's: a person waits.
 _RETRIES = PlatformRetries(attempts=4, longest_wait_s=20.0)
@@ -48,12 +44,16 @@ def platform_of(context: typer.Context) -> RunpodPlatform:
         KeyRefused: there is no key, or it cannot be one.
         typer.BadParameter: `RUNPOD_REST_URL` is wrong.
     """
-    connection: Connection = context.obj
-    key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
     try:
-        return RunpodPlatform(key or connection.api_key or "", retries=_RETRIES)
+        return RunpodPlatform(key_of(context), retries=_RETRIES)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="RUNPOD_REST_URL") from None
+
+
+def key_of(context: typer.Context) -> str:
+    """Return the key of RunPod; empty if there is none."""
+    connection: Connection = context.obj
+    return connection.api_key or ""
 
 
 def as_lorapod_error(error: PlatformError) -> LorapodError:

@@ -55,6 +55,11 @@ class Screen:
         if not self.as_json:
             self.console.print(escape(text))
 
+    def marked(self, mark: str, style: str, text: str) -> None:
+        """Print a line whose beginning has a colour; nothing with `--json`."""
+        if not self.as_json:
+            self.console.print(f"[{style}]{escape(mark)}[/]{escape(text)}")
+
     def warn(self, warnings: Iterable[str]) -> None:
         """Print warnings to stderr, each once, with the command's options in place of the request's fields."""
         for warning in warnings:
