@@ -3,7 +3,7 @@
 Written after its source: the folder is walked and sorted, each caption is written beside its image, `step` in the control
 table counts every image, also the one that SIGINT interrupts, an error of one image is printed and it goes on, `stop` and
 SIGINT end it. A model whose name has
-`slow`, `broken` or `odd` in it takes long, cannot be loaded, or fails on each second image.
+`slow`, `busy`, `broken` or `odd` in it takes long, takes a moment, cannot be loaded, or fails on each second image.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ try:
     print(f"Found {len(files)} files to caption", flush=True)
     for count, path in enumerate(files, 1):
         try:
-            time.sleep(0.3 if "slow" in model else 0.01)
+            time.sleep(0.3 if "slow" in model else 0.03 if "busy" in model else 0.01)
             if "odd" in model and count % 2 == 0:
                 print(f"Error processing {path}: it is odd", flush=True)
             elif not os.path.exists(path):

@@ -19,6 +19,8 @@ class CaptionLedger:
         """Use the file at `path`, which may not exist yet."""
         self._path = path
         self.names: set[str] = set(_read(path))
+        #: Whether an earlier run has opened it.
+        self.begun = path.exists()
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:

@@ -33,7 +33,7 @@ class CaptionRequest:
     #: A path in the workspace or a Hub id; None: the captioner's own default.
     model: str | None
     style: CaptionStyle
-    #: What the model is asked, with `{filename}` not filled in yet.
+    #: What the model is asked; if `by_name`, `{filename}` in it is not filled in yet.
     prompt: str
     #: Whether the caller wrote the prompt; else it is the style's.
     own_prompt: bool
@@ -42,6 +42,8 @@ class CaptionRequest:
     batch_size: int | None
     #: A folder on local disk that is this process's alone; made before `caption`, removed after it.
     scratch: Path
+    #: Whether the prompt has the image's name in it, and so differs from image to image.
+    by_name: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from lorapod.captioners.ledger import CaptionLedger
 from lorapod.captioners.order import CaptionOrder, Overwrite
 from lorapod.captioners.selection import Selection
-from lorapod.captioners.writing import clean_caption, write_caption
+from lorapod.captioners.writing import clean_caption, shorten_caption, write_caption
 from lorapod.datasets.captions import with_trigger
-from lorapod.errors import UpstreamError
+from lorapod.errors import NotFound, Unsupported, UpstreamError
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.progress import Progress
 from lorapod.processes.status import Phase
@@ -22,6 +23,11 @@ _NAMED_MAX = 100
 
 #: Images that the model may fail on before any has a caption: then it would fail on all.
 _MODEL_FAILURES_MAX = 3
+
+#: What the system answers if the name of one caption cannot be used, as when a folder has it.
+_OF_ONE_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTEMPTY}
+#: What it answers if the whole dataset cannot be written.
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class CaptioningRun:
@@ -36,6 +42,7 @@ class CaptioningRun:
         self._run = run
         self._order = order
         self._ledger = ledger
+        self._folder = selection.folder
         self._paths = {item.name: selection.caption_path(item) for item in selection.items}
         self._captioned = selection.done
         self._skipped = selection.skipped
@@ -77,9 +84,15 @@ class CaptioningRun:
             self.failed(name, "The model answered without a text.", by_model=True)
             return
         if self._order.trigger_word:
-            caption = with_trigger(caption, self._order.trigger_word)
-        overwrite = self._order.overwrite is Overwrite.ALL
-        if write_caption(self._paths[name], caption, overwrite=overwrite):
+            caption = shorten_caption(with_trigger(caption, self._order.trigger_word))
+        try:
+            written = self._write(name, caption)
+        except OSError as error:
+            if error.errno not in _OF_ONE_FILE:
+                raise
+            self.failed(name, f"Its caption cannot be written: {error.strerror}.")
+            return
+        if written:
             self._ledger.add(name)
             self._captioned += 1
             self._new += 1
@@ -88,6 +101,32 @@ class CaptioningRun:
             self._skipped += 1
             self._total -= 1
         self._advance()
+
+    def _write(self, name: str, caption: str) -> bool:
+        """Write a caption; return False if there is one that stays.
+
+        Raises:
+            NotFound: the dataset is gone.
+            Unsupported: nothing can be written to it.
+            OSError: this caption cannot be written, or the disk failed.
+        """
+        path = self._paths[name]
+        try:
+            return write_caption(path, caption, overwrite=self._order.overwrite is Overwrite.ALL)
+        except FileNotFoundError:
+            if self._folder.is_dir():
+                raise
+            raise NotFound(
+                f"The dataset {self._folder.name!r} is gone: it was removed or renamed while it was captioned.",
+                hint="`datasets` lists what there is.",
+            ) from None
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            raise Unsupported(
+                f"No caption can be written to the dataset {self._folder.name!r}: {error.strerror}.",
+                hint="Make its folder writable for the worker, or copy the dataset.",
+            ) from error
 
     def failed(self, name: str, error: str, *, by_model: bool = False) -> None:
         """Note that one image gets no caption."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from lorapod.errors import InvalidInput
@@ -10,6 +11,7 @@ from lorapod.errors import InvalidInput
 TRIGGER_WORD = "{trigger_word}"
 #: Is replaced by the image's name in a prompt, without folder and suffix.
 FILENAME = "{filename}"
+_PLACEHOLDER = re.compile(f"{re.escape(TRIGGER_WORD)}|{re.escape(FILENAME)}")
 
 
 class CaptionStyle(StrEnum):
@@ -61,15 +63,21 @@ def usual_prompt(style: CaptionStyle, arch: str | None, *, trigger_word: str | N
     return prompt + _CALLED if trigger_word else prompt
 
 
-def with_trigger_word(prompt: str, trigger_word: str | None) -> str:
-    """Return a prompt with the trigger word filled in.
+def fill_prompt(prompt: str, *, trigger_word: str | None, filename: str | None = None) -> str:
+    """Return a prompt with the trigger word and the image's name filled in; braces in these stay as they are.
+
+    Args:
+        prompt: with `TRIGGER_WORD` and `FILENAME` in it.
+        trigger_word: as the request has it.
+        filename: None to leave `FILENAME` as it is.
 
     Raises:
-        InvalidInput: the prompt asks for one, and there is none.
+        InvalidInput: the prompt asks for a trigger word, and there is none.
     """
     if TRIGGER_WORD in prompt and not trigger_word:
         raise InvalidInput(f"prompt: it has {TRIGGER_WORD}, and the request has no trigger_word: give both.")
-    return prompt.replace(TRIGGER_WORD, trigger_word or "")
+    values = {TRIGGER_WORD: trigger_word, FILENAME: filename}
+    return _PLACEHOLDER.sub(lambda found: values[found[0]] or found[0], prompt)
 
 
 def _is(arch: str | None, archs: tuple[str, ...]) -> bool:

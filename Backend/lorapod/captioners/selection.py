@@ -23,6 +23,7 @@ _LISTED = 100
 class Selection:
     """What is captioned."""
 
+    folder: Path
     items: Sequence[DatasetItem]
     #: Images that have a caption already, which stays.
     skipped: int
@@ -35,7 +36,9 @@ class Selection:
         return item.path.parent / f"{Path(stem_of(item.name)).name}{self.caption_ext}"
 
 
-def select(folder: Path, root: Path, order: CaptionOrder, *, captioned: Collection[str] = ()) -> Selection:
+def select(
+    folder: Path, root: Path, order: CaptionOrder, *, captioned: Collection[str] = (), begun: bool = False
+) -> Selection:
     """Read a dataset, and choose the images that get a caption.
 
     Args:
@@ -43,35 +46,42 @@ def select(folder: Path, root: Path, order: CaptionOrder, *, captioned: Collecti
         root: of the workspace.
         order: which images.
         captioned: names of images that an earlier run has captioned.
+        begun: whether the names in the order were looked up before; those that are gone meanwhile are passed over.
 
     Raises:
         NotFound: a name is not in the dataset, or the dataset has no images.
         OSError: the folder cannot be read.
     """
     reading = read_usual_captions(DatasetReader(root), DatasetEntry(folder=folder), order.caption_ext)
-    chosen = _named(reading, order.limit_names)
+    chosen = _named(reading, order.limit_names, begun=begun)
     if not chosen:
         raise NotFound(f"The dataset {folder.name!r} has no images.", hint="Upload some first.")
-    items, skipped, done = [], 0, 0
-    taken: set[str] = set()
+    done = [item for item in chosen if item.name in captioned and _has_text(item)]
+    items, skipped = [], 0
+    # Two images of one stem have one caption file.
+    taken = {stem_of(item.name) for item in done}
+    finished = {item.name for item in done}
     for item in chosen:
-        if item.name in captioned and _has_text(item):
-            done += 1
-        elif order.overwrite is Overwrite.MISSING and _has_text(item):
+        if item.name in finished:
+            continue
+        if order.overwrite is Overwrite.MISSING and _has_text(item):
             skipped += 1
         elif (stem := stem_of(item.name)) in taken:
             skipped += 1  # another image has the same caption file
         else:
             taken.add(stem)
             items.append(item)
-    return Selection(items=items, skipped=skipped, done=done, caption_ext=reading.entry.caption_ext)
+    return Selection(
+        folder=folder, items=items, skipped=skipped, done=len(done), caption_ext=reading.entry.caption_ext
+    )
 
 
-def _named(reading: DatasetReading, names: Sequence[str] | None) -> Sequence[DatasetItem]:
+def _named(reading: DatasetReading, names: Sequence[str] | None, *, begun: bool) -> Sequence[DatasetItem]:
     if names is None:
         return list(reading.items)
     known = {item.name: item for item in reading.items}
-    if missing := sorted({name for name in names if name not in known}):
+    missing = sorted({name for name in names if name not in known})
+    if missing and not begun:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise NotFound(
             f"limit_names: {missing[0][:200]!r}{more} is not in the dataset.",

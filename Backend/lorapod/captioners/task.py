@@ -13,7 +13,7 @@ from lorapod.captioners.ledger import NAME, CaptionLedger
 from lorapod.captioners.order import CaptionOrder
 from lorapod.captioners.port import Captioner, CaptionImage, CaptioningStopped, CaptionRequest
 from lorapod.captioners.progress import CaptioningRun
-from lorapod.captioners.prompts import FILENAME, usual_prompt, usual_style, with_trigger_word
+from lorapod.captioners.prompts import FILENAME, CaptionStyle, fill_prompt, usual_prompt, usual_style
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.captioners.selection import Selection, select
 from lorapod.captioners.writing import sweep
@@ -97,13 +97,13 @@ class CaptionKind:
         return frozenset()
 
     def _request(self, wanted: CaptionOrder, process_id: str) -> CaptionRequest:
-        style = wanted.style or usual_style(wanted.arch)
-        prompt = wanted.prompt or usual_prompt(style, wanted.arch, trigger_word=wanted.trigger_word)
+        prompt = _prompt(wanted)
         return CaptionRequest(
             process_id=process_id,
             model=wanted.model,
-            style=style,
-            prompt=with_trigger_word(prompt, wanted.trigger_word),
+            style=_style(wanted),
+            prompt=fill_prompt(prompt, trigger_word=wanted.trigger_word),
+            by_name=FILENAME in prompt,
             own_prompt=wanted.prompt is not None,
             max_new_tokens=wanted.max_new_tokens,
             batch_size=wanted.batch_size,
@@ -125,7 +125,7 @@ class CaptionKind:
 
     def _select(self, wanted: CaptionOrder, folder: Path, process_id: str) -> Selection:
         ledger = CaptionLedger(self.workspace.process_folder(process_id) / NAME)
-        return select(folder, self.workspace.root, wanted, captioned=ledger.names)
+        return select(folder, self.workspace.root, wanted, captioned=ledger.names, begun=ledger.begun)
 
     def _caption(
         self, wanted: CaptionOrder, request: CaptionRequest, captioner: Captioner | None, run: TaskRun
@@ -135,7 +135,7 @@ class CaptionKind:
         self.settle_edits(folder, run.stopped)
         self._check_free(folder, run.process_id)
         with CaptionLedger(self.workspace.process_folder(run.process_id) / NAME) as ledger:
-            selection = select(folder, self.workspace.root, wanted, captioned=ledger.names)
+            selection = select(folder, self.workspace.root, wanted, captioned=ledger.names, begun=True)
             sweep(folder, selection.caption_ext)
             run.started()
             at_work = CaptioningRun(run, wanted, selection, ledger)
@@ -147,7 +147,7 @@ class CaptionKind:
             try:
                 if selection.items and captioner is not None:
                     request.scratch.mkdir(parents=True, exist_ok=True)
-                    captioner.caption(request, self._images(request, selection, at_work), at_work)
+                    captioner.caption(request, self._images(wanted, request, selection, at_work), at_work)
                     at_work.check()
             except CaptioningStopped:
                 raise TaskStopped from None
@@ -157,19 +157,23 @@ class CaptionKind:
         return at_work.outcome
 
     def _images(
-        self, request: CaptionRequest, selection: Selection, run: CaptioningRun
+        self, wanted: CaptionOrder, request: CaptionRequest, selection: Selection, run: CaptioningRun
     ) -> Iterator[CaptionImage]:
         """Yield the images; take the frames out of a video when its turn comes."""
         for number, item in enumerate(selection.items):
+            shown = item.name.encode("utf-8", errors="backslashreplace").decode()
+            if shown != item.name:
+                run.failed(shown, "Its name is not UTF-8 text. Rename the file.")
+                continue
             try:
                 pictures = self._pictures(item, request.scratch / "frames" / f"{number:06d}")
             except FramesMissing as error:
                 run.failed(item.name, str(error))
                 continue
-            name = PurePosixPath(item.name).stem
-            yield CaptionImage(
-                name=item.name, pictures=pictures, prompt=request.prompt.replace(FILENAME, name)
+            prompt = fill_prompt(
+                _prompt(wanted), trigger_word=wanted.trigger_word, filename=PurePosixPath(item.name).stem
             )
+            yield CaptionImage(name=item.name, pictures=pictures, prompt=prompt)
 
     def _pictures(self, item: DatasetItem, folder: Path) -> list[Path]:
         if item.kind is not ItemKind.VIDEO:
@@ -177,3 +181,12 @@ class CaptionKind:
         if self.frames is None:
             raise FramesMissing("This worker cannot open videos: it has neither PyAV nor ffmpeg.")
         return self.frames.take(item.path, folder, count=FRAMES)
+
+
+def _style(wanted: CaptionOrder) -> CaptionStyle:
+    return wanted.style or usual_style(wanted.arch)
+
+
+def _prompt(wanted: CaptionOrder) -> str:
+    """Return what the model is asked, with nothing filled in."""
+    return wanted.prompt or usual_prompt(_style(wanted), wanted.arch, trigger_word=wanted.trigger_word)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 from pathlib import Path
 
-from lorapod.atomic import sync_folder, write_atomically
+from lorapod.atomic import sync_folder, temporary_path, write_atomically
 from lorapod.datasets.captions import CAPTION_MAX_BYTES
 from lorapod.folders import files_below
 
-#: What models think aloud before they answer.
-_THOUGHT = "</think>"
+#: Between these, models think aloud before they answer; what they cut off there is no answer.
+_THINKS, _THOUGHT = "<think>", "</think>"
+#: Control characters, and invisible ones that only change how a text is shown.
+_INVISIBLE = re.compile(
+    r"[^\S\n]*\x1b\[[0-9;]*[A-Za-z]|(?!\s)[\x00-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 _QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"))
-#: The name of a caption that is being written, here and by `lorapod.atomic`.
+#: The name of a caption that is being written, as `temporary_path` makes it.
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp")
 #: What a file system answers that has no second names for a file.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
@@ -23,12 +26,17 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
 def clean_caption(text: str) -> str:
     """Return what a model answered as one line of text, without what is not the caption; empty if nothing is left."""
-    answer = text.rpartition(_THOUGHT)[2].replace("\0", "")
+    answer = _INVISIBLE.sub("", text.rpartition(_THOUGHT)[2].partition(_THINKS)[0])
     line = re.sub(r"\s+", " ", answer).strip()
     for before, after in _QUOTES:
         if len(line) > 1 and line.startswith(before) and line.endswith(after):
             line = line[1:-1].strip()
-    return line.encode("utf-8", errors="replace")[:CAPTION_MAX_BYTES].decode(errors="ignore")
+    return shorten_caption(line)
+
+
+def shorten_caption(text: str) -> str:
+    """Return a text that is no longer than a caption may be, and UTF-8."""
+    return text.encode("utf-8", errors="replace")[:CAPTION_MAX_BYTES].decode(errors="ignore")
 
 
 def write_caption(path: Path, text: str, *, overwrite: bool) -> bool:
@@ -44,7 +52,7 @@ def write_caption(path: Path, text: str, *, overwrite: bool) -> bool:
         return True
     if path.exists():
         return False
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_path(path)
     try:
         with temporary.open("xb") as file:
             file.write(text.encode())

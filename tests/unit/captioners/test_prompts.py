@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.captioners.prompts import CaptionStyle, usual_prompt, usual_style, with_trigger_word
+from lorapod.captioners.prompts import CaptionStyle, fill_prompt, usual_prompt, usual_style
 from lorapod.errors import InvalidInput
 
 
@@ -31,10 +31,10 @@ def test_the_prompt_suits_it_too() -> None:
     assert "45 words" not in prompt("flux")
     assert "camera moves" in prompt("wan21")
     assert "{trigger_word}" not in prompt("flux")
-    assert "'ohwx'" in with_trigger_word(prompt("flux", "ohwx"), "ohwx")
+    assert "'ohwx'" in fill_prompt(prompt("flux", "ohwx"), trigger_word="ohwx")
 
 
 def test_a_prompt_that_asks_for_a_trigger_word_needs_one() -> None:
     with pytest.raises(InvalidInput, match="trigger_word"):
-        with_trigger_word("a photo of {trigger_word}", None)
-    assert with_trigger_word('{"json": "{trigger_word}"}', "ohwx") == '{"json": "ohwx"}'
+        fill_prompt("a photo of {trigger_word}", trigger_word=None)
+    assert fill_prompt('{"json": "{trigger_word}"}', trigger_word="ohwx") == '{"json": "ohwx"}'

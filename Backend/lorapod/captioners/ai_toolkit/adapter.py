@@ -83,7 +83,7 @@ class AIToolkitCaptioner:
         status = self.probe()
         if not status.available:
             raise Unsupported(f"The captioner ai-toolkit cannot run here: {status.detail}")
-        if FILENAME in request.prompt:
+        if request.by_name:
             raise Unsupported(
                 f"prompt: AI Toolkit asks the same of every image, so {FILENAME} cannot be filled in.",
                 hint="Leave it out, or take the captioner transformers.",

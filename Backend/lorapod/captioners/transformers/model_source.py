@@ -53,7 +53,7 @@ def _local(path: Path) -> CaptionModel:
         )
     try:
         kind = json.loads((path / _CONFIG).read_text("utf-8")).get("model_type")
-    except (ValueError, AttributeError, OSError):
+    except (ValueError, AttributeError, OSError, RecursionError):
         kind = None
     if not isinstance(kind, str):
         raise InvalidInput(f"model: the {_CONFIG} of {path.name} names no `model_type`.")

@@ -18,8 +18,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import is_torchvision_available
 
 from lorapod.captioners.transformers.messages import LoadCaptioner
-from lorapod.errors import InvalidInput, Unsupported, UpstreamError, WorkerError
-from lorapod.library_errors import reason_of
+from lorapod.errors import ErrorCode, InvalidInput, Unsupported, UpstreamError, WorkerError
+from lorapod.library_errors import code_of, reason_of
 
 
 def load(request: LoadCaptioner) -> tuple[Any, Any]:
@@ -43,7 +43,12 @@ def load(request: LoadCaptioner) -> tuple[Any, Any]:
         model = AutoModelForImageTextToText.from_pretrained(
             request.model, dtype=_dtype(device), use_safetensors=True, **options
         )
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+    except WorkerError:
+        raise
+    except Exception as error:
+        # Each library has exceptions of its own for a damaged file; what is the machine's fault has a code.
+        if not isinstance(error, OSError) and code_of(error) is not ErrorCode.INTERNAL:
+            raise
         raise _unloadable(request, error) from error
     return model.to(device).eval(), processor
 
