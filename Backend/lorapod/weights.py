@@ -51,6 +51,8 @@ class WeightsHeader:
     rank: int | None
     #: Whether its tensors are those of a LoRA (or LoKr, LoHa), not of a whole model.
     is_lora: bool
+    #: The shape of each tensor, by its name.
+    shapes: Mapping[str, tuple[int, ...]]
 
     @property
     def whole(self) -> bool:
@@ -151,8 +153,10 @@ def _header(name: str, text: bytes, file_bytes: int) -> WeightsHeader:
     tensor_bytes = end = 0
     ranks: set[int] = set()
     is_lora = False
+    shapes: dict[str, tuple[int, ...]] = {}
     for tensor, entry in fields.items():
         dtype, shape, (begin, stop) = _tensor(name, entry)
+        shapes[tensor] = tuple(shape)
         dtypes[dtype] += 1
         tensor_bytes += stop - begin
         end = max(end, stop)
@@ -170,6 +174,7 @@ def _header(name: str, text: bytes, file_bytes: int) -> WeightsHeader:
         expected_bytes=_LENGTH.size + len(text) + end,
         rank=_rank(notes, ranks),
         is_lora=is_lora,
+        shapes=MappingProxyType(shapes),
     )
 
 

@@ -198,6 +198,7 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )
     digests = DigestBook(workspace=workspace)
+    models = WorkspaceModels(workspace=workspace, digests=digests)
     edits = EditStore(workspace, clock, users.reader_of, base.trash.settle)
     kinds = WorkerKinds(
         base=base,
@@ -209,9 +210,9 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         mirrors=mirrors,
         digests=digests,
         find=find,
+        models=models,
     )
     processes = RealProcessManager(context, kinds.all(), worker_id=settings.worker_id)
-    models = WorkspaceModels(workspace=workspace, digests=digests)
     deletion = DeletionParts.open(
         workspace,
         settings,

@@ -16,7 +16,10 @@ from lorapod.datasets.looks.video_frames import VideoFrames
 from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.engines.task import GenerationKind
 from lorapod.files.digests import DigestBook
+from lorapod.lora_tools.order import ORDER_TYPES
+from lorapod.lora_tools.task import LoraToolKind
 from lorapod.model_paths import ModelPaths
+from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.download import ModelDownloads
 from lorapod.models.links import link_and_log
 from lorapod.models.task import DownloadKind
@@ -43,6 +46,7 @@ class WorkerKinds:
     digests: DigestBook
     #: Finds the record of any process.
     find: Callable[[str], ProcessRecord]
+    models: WorkspaceModels
 
     def all(self) -> Sequence[Kind]:
         """Return every type of process."""
@@ -52,6 +56,7 @@ class WorkerKinds:
             self._downloads(),
             self._captionings(),
             self._comparisons(),
+            *(self._lora_tool(name) for name in ORDER_TYPES),
         ]
 
     def _trainings(self) -> TrainingKind:
@@ -107,6 +112,15 @@ class WorkerKinds:
             scoring=no_scores,
             free_gpu_memory=base.telemetry.free_gpu_memory,
             may_run=self._may_run,
+        )
+
+    def _lora_tool(self, name: str) -> LoraToolKind:
+        settings, workspace = self.base.settings, self.base.workspace
+        return LoraToolKind(
+            name=name,
+            workspace=workspace,
+            models=self.models,
+            on_made=partial(link_and_log, settings, workspace),
         )
 
     def _may_run(self) -> bool:

@@ -74,6 +74,20 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "trigger_words": ["ohwx cat"],
             "tags": ["animal"],
         },
+        "merge_loras": {
+            "loras": [
+                {"process_id": "train_0123456789ab", "weight": 0.8},
+                {"path": "models/loras/watercolour.safetensors", "weight": 0.5},
+            ],
+            "method": "svd",
+            "name": "cat-in-watercolour",
+        },
+        "resize_lora": {"process_id": "train_0123456789ab", "energy": 0.95, "name": "my-cat-small"},
+        "convert_lora": {
+            "path": "models/loras/my-cat.safetensors",
+            "format": "comfyui",
+            "name": "my-cat-comfyui",
+        },
         "bulk_download": {"process_ids": ["train_0123456789ab"]},
         "logs": {"process_id": "train_0123456789ab", "offset": -4000},
         "metrics": {"process_id": "train_0123456789ab", "keys": ["loss/loss"], "stride": 10},

@@ -14,6 +14,7 @@ from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.checkup import Checkup
 from lorapod.actions.download_file import FileParts
 from lorapod.actions.generate import Generations
+from lorapod.actions.lora_tools import LoraTools
 from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.starting import TrainingStarts
@@ -107,6 +108,13 @@ class Services:
             processes=self.processes,
             mirrors=self.mirrors,
             attachment=self.attachment,
+        )
+
+    @cached_property
+    def lora_tools(self) -> LoraTools:
+        """What starts the processes of the LoRA tools."""
+        return LoraTools(
+            settings=self.settings, workspace=self.workspace, processes=self.processes, answers=self.answers
         )
 
     @cached_property

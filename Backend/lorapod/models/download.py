@@ -9,19 +9,15 @@ models/<folder of its kind>/<name>         the model, once it is whole and check
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorapod import weights
-from lorapod.atomic import sync_folder
 from lorapod.errors import (
-    Conflict,
     InvalidInput,
-    UnsafePath,
     Unsupported,
     UpstreamError,
     WorkerError,
@@ -29,16 +25,15 @@ from lorapod.errors import (
 from lorapod.files.digests import DigestBook
 from lorapod.kinds import suffix_of
 from lorapod.models.card import edit_card
-from lorapod.models.kinds import ModelKind, folder_of
+from lorapod.models.kinds import ModelKind
 from lorapod.models.order import ModelOrder
+from lorapod.models.placing import INCOMING, name_parts, place, taken, target_of
 from lorapod.models.sources import HubFile, WebFile, parse_source, request_for
 from lorapod.settings import Settings
-from lorapod.workspace import Workspace, safe_name
+from lorapod.workspace import Workspace
 
 if TYPE_CHECKING:
     from lorapod.safety.fetch import Fetched
-
-INCOMING = ".incoming"
 
 #: Downloads that were not continued for so long are removed.
 ABANDONED_S = 7 * 86_400
@@ -76,7 +71,7 @@ class ModelDownloads:
 
             HubAccess.from_settings(self._settings)
         if wanted.name is not None:
-            _parts(wanted.name)
+            name_parts(wanted.name)
         told = source.file_name or ""
         settled = suffix_of(wanted.name or told) in MODEL_SUFFIXES or suffix_of(told) in MODEL_SUFFIXES
         # Else the name, or its suffix, comes from the server.
@@ -164,20 +159,14 @@ class ModelDownloads:
 
     def _place(self, name: str, wanted: ModelOrder) -> Path | None:
         """Return where a model of that name goes; None if its kind depends on its content."""
-        parts = _parts(name)
+        parts = name_parts(name)
         self._check_suffix(suffix_of(parts[-1]))
         if wanted.kind is None:
             return None
-        target = self._target(wanted.kind, parts)
+        target = target_of(self._workspace, wanted.kind, parts)
         if target.exists() and not wanted.overwrite:
-            raise _taken(self._workspace.relative(target))
-        return target
-
-    def _target(self, kind: ModelKind, parts: Sequence[str]) -> Path:
-        target = self._workspace.models.joinpath(folder_of(kind), *parts)
-        if not target.parent.resolve().is_relative_to(self._workspace.root):
-            raise UnsafePath(
-                f"The folder of {self._workspace.relative(target)} is a link that leads outside the workspace."
+            raise taken(
+                self._workspace, target, hint="Give another `name`, or `overwrite: true` to replace it."
             )
         return target
 
@@ -203,31 +192,10 @@ class ModelDownloads:
                 raise UpstreamError("What came is a safetensors file that is cut off; nothing was kept.")
             if wanted.kind is None and header.is_lora:
                 kind = ModelKind.LORA
-        target = self._target(kind, _parts(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        if wanted.overwrite:
-            part.replace(target)
-        else:
-            self._move_if_free(part, target)
-        sync_folder(target.parent)
+        target = target_of(self._workspace, kind, name_parts(name))
+        place(self._workspace, part, target, overwrite=wanted.overwrite)
         self._digests.learn(target, fetched.sha256)
         return target, kind
-
-    def _move_if_free(self, part: Path, target: Path) -> None:
-        """Move it to its name unless that is taken, also if two do so at once."""
-        try:
-            os.link(part, target)
-        except FileExistsError:
-            raise _taken(self._workspace.relative(target)) from None
-        except OSError:
-            # A file system without hard links.
-            if target.exists():
-                raise _taken(self._workspace.relative(target)) from None
-            part.rename(target)
-        else:
-            part.unlink()
 
     def _sweep(self, mine: Path) -> None:
         with contextlib.suppress(OSError):
@@ -237,22 +205,3 @@ class ModelDownloads:
                 )
                 if folder != mine and time.time() - newest > ABANDONED_S:
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _parts(name: str) -> list[str]:
-    """Return the folders and the file name in a name.
-
-    Raises:
-        InvalidInput: one of them is not a plain name.
-    """
-    parts = PurePosixPath(name).parts
-    if not parts:
-        raise InvalidInput(f"name: {name!r} is not a plain name.")
-    return [safe_name(part, field="name") for part in parts]
-
-
-def _taken(path: str) -> Conflict:
-    return Conflict(
-        f"There is a model {path} already.",
-        hint="Give another `name`, or `overwrite: true` to replace it.",
-    )

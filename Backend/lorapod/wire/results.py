@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lorapod.wire.catalog import ModelCardView
 from lorapod.wire.model import ProcessId, RelativePath, WireModel
 
 
@@ -60,9 +61,6 @@ class ProcessResults(WireModel):
     failed_count: int | None = Field(
         default=None, description="How many failed, if `failed` does not name all."
     )
-    path: RelativePath | None = Field(default=None, description="`download_model`: the file that it made.")
-    size_bytes: int | None = Field(default=None, description="`download_model`: size of that file.")
-    sha256: str | None = Field(default=None, description="`download_model`: digest of that file.")
     grid_path: RelativePath | None = Field(
         default=None, description="`compare`: all cells in one PNG, with the dataset beside them."
     )
@@ -77,6 +75,25 @@ class ProcessResults(WireModel):
         default=None, description="`compare`: checkpoints and weights, the best first."
     )
     recommended: RecommendedView | None = Field(default=None, description="`compare`: the best of them.")
+    path: RelativePath | None = Field(
+        default=None,
+        description="`download_model`, `merge_loras`, `resize_lora`, `convert_lora`: the new file.",
+    )
+    size_bytes: int | None = Field(default=None, description="Size of that file.")
+    sha256: str | None = Field(default=None, description="Digest of that file.")
+    model: ModelCardView | None = Field(
+        default=None, description="`merge_loras`, `resize_lora`, `convert_lora`: the new LoRA's card."
+    )
+    rank: int | None = Field(default=None, description="The largest rank of one of its modules.")
+    kept_energy: float | None = Field(
+        default=None,
+        description="Share of the change (the sum of its squared singular values) that is left after its rank was cut.",
+    )
+    modules: int | None = Field(default=None, description="How many modules of the base model it changes.")
+    format: str | None = Field(
+        default=None, description="How its tensors are named: `diffusers`, `kohya`, `comfyui` or `other`."
+    )
+    dtypes: list[str] | None = Field(default=None, description="Number formats of its matrices, e.g. `BF16`.")
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
     @classmethod

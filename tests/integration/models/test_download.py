@@ -23,8 +23,9 @@ from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, InvalidInput, UnsafePath, UnsafeUrl, Unsupported
 from lorapod.files.digests import DigestBook
 from lorapod.models.card import read_card
-from lorapod.models.download import ABANDONED_S, INCOMING, ModelDownloads
+from lorapod.models.download import ABANDONED_S, ModelDownloads
 from lorapod.models.kinds import ModelKind
+from lorapod.models.placing import INCOMING
 from lorapod.models.port import DownloadStopped, ReportDownload, WantedModel
 from lorapod.models.task import DownloadKind
 from lorapod.processes.manager import RealProcessManager

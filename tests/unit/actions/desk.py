@@ -143,6 +143,27 @@ class Desk:
             "edit_dataset": {"training_name": "pictures", "captions": {"a.png": "a cat"}, "dry_run": True},
             "caption_dataset": {"training_name": "captioned", "wait": True},
             "compare": {"process_ids": [trained["process_id"]], "prompts": ["a cat"], "wait": True},
+            # One process each, however often they are asked for: the key finds it again.
+            "merge_loras": {
+                "loras": [{"path": "models/loras/cat.safetensors"}],
+                "name": "two",
+                "idempotency_key": "merge",
+                "wait": False,
+            },
+            "resize_lora": {
+                "path": "models/loras/cat.safetensors",
+                "rank": 2,
+                "name": "small",
+                "idempotency_key": "resize",
+                "wait": False,
+            },
+            "convert_lora": {
+                "path": "models/loras/cat.safetensors",
+                "format": "kohya",
+                "name": "other",
+                "idempotency_key": "convert",
+                "wait": False,
+            },
             "delete": {"training_name": "spare", "dry_run": True},
             "keep_alive": {"duration_s": 0.01, "until_idle": True},
             "list_files": {"path": "training_data/pictures"},

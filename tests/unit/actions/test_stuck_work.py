@@ -199,5 +199,8 @@ def test_every_action_that_only_reads_has_a_time_limit() -> None:
         "edit_dataset",
         "caption_dataset",
         "compare",
+        "merge_loras",
+        "resize_lora",
+        "convert_lora",
     }
     assert {name for name, action in ACTIONS.items() if action.time_limit is None} == changing
