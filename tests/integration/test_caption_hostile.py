@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -118,6 +119,18 @@ async def test_a_name_that_is_no_text_costs_no_other(tmp_path: Path) -> None:
         assert done["status"] == "completed", done
         assert done["captioned"] == 2
         assert [one["name"] for one in done["failed"]] == ["bad\\udcff.png"]
+
+
+@pytest.mark.parametrize("turn", range(3))
+async def test_of_two_that_are_asked_for_at_once_one_is_done(tmp_path: Path, turn: int) -> None:
+    del turn
+    async with _opened(tmp_path, FakeCaptioner()) as first, _opened(tmp_path, FakeCaptioner()) as second:
+        both = await asyncio.gather(*(desk.caption(model="fake slow") for desk in (first, second)))
+        done = [one for one in both if one.get("status") == "completed"]
+        assert len(done) == 1 or sum(one["captioned"] for one in done) == 2, both
+        for one in both:
+            if one not in done:
+                assert (one.get("code") or one["failure"]["code"]) == "conflict", one
 
 
 async def test_a_dataset_that_is_removed_meanwhile_is_one_sentence(tmp_path: Path) -> None:

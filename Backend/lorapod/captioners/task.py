@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,10 @@ from lorapod.workspace import Workspace
 
 #: Frames that stand for a video.
 FRAMES = 4
+
+#: How long a captioning waits for a younger one of the same dataset to give way.
+_GIVES_WAY_S = 10.0
+_ASK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,24 @@ class CaptionKind:
                 hint=f"Wait until {user} has ended, or cancel it.",
             )
 
+    def _await_free(self, folder: Path, run: TaskRun) -> None:
+        """Return once nothing else uses the dataset.
+
+        Two workers may accept a captioning of it at the same moment. Each process is stored before it asks here, so at least
+        one sees the other; the younger one gives way, and the older one waits for that.
+
+        Raises:
+            Conflict: something else uses it.
+        """
+        until_s = time.monotonic() + _GIVES_WAY_S
+        while (user := self.find_user(folder, run.process_id)) is not None:
+            younger = user.startswith(f"{self.name}_") and user > run.process_id
+            if not younger or time.monotonic() > until_s:
+                self._check_free(folder, run.process_id)
+            if run.stopped():
+                raise TaskStopped
+            time.sleep(_ASK_AGAIN_S)
+
     def _select(self, wanted: CaptionOrder, folder: Path, process_id: str) -> Selection:
         ledger = CaptionLedger(self.workspace.process_folder(process_id) / NAME)
         return select(folder, self.workspace.root, wanted, captioned=ledger.names, begun=ledger.begun)
@@ -133,7 +156,7 @@ class CaptionKind:
         """Caption the images; without a captioner there was nothing to caption when it was planned, and it has no slot."""
         folder = self._folder(wanted)
         self.settle_edits(folder, run.stopped)
-        self._check_free(folder, run.process_id)
+        self._await_free(folder, run)
         with CaptionLedger(self.workspace.process_folder(run.process_id) / NAME) as ledger:
             selection = select(folder, self.workspace.root, wanted, captioned=ledger.names, begun=True)
             sweep(folder, selection.caption_ext)
