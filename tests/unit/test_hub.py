@@ -1,4 +1,4 @@
-"""What RunPod's Hub and its REST interface read, held against the worker's own models and the forms they document."""
+"""What RunPod's Hub reads, held against the worker's own models and the forms that its publishing guide documents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from PIL import Image
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from lorapod.actions.registry import ACTIONS
@@ -68,6 +69,7 @@ class Hub(Strict):
     description: str
     type: Literal["serverless"]
     category: Literal["audio", "embedding", "language", "video", "image"]
+    icon: str = Field(alias="iconUrl", pattern=r"^https://\S+$")
     config: HubConfig
 
 
@@ -127,7 +129,6 @@ def test_every_variable_of_the_hub_is_one_that_something_reads() -> None:
     assert set(asked) <= KNOWN
     assert len(asked) == len(set(asked))
     assert {variable.key for variable in TESTS.config.env} <= KNOWN
-    assert set(read("template.json")["env"]) <= KNOWN
 
 
 @pytest.mark.parametrize("preset", HUB.config.presets, ids=lambda preset: str(preset.name))
@@ -166,12 +167,27 @@ def test_no_secret_has_a_value() -> None:
     assert {variable.input.default for variable in secrets} == {""}
 
 
-def test_the_endpoint_lets_a_training_end() -> None:
-    endpoint = read("endpoint.json")
+def test_the_icon_is_a_square_picture_of_the_repository() -> None:
+    _, _, path = HUB.icon.partition("/main/")
 
-    assert endpoint["executionTimeoutMs"] >= 12 * 3_600_000
-    assert endpoint["workersMin"] <= endpoint["workersMax"]
-    assert endpoint["networkVolumeId"]
+    with Image.open(ROOT / path) as icon:
+        assert icon.format == "PNG"
+        assert icon.size == (256, 256)
+
+
+def test_pools_are_listed_once_and_have_enough_memory_for_a_preset() -> None:
+    """RunPod, "GPU types", GPU pools: the number is the memory."""
+    pools = HUB.config.gpu_ids.split(",")
+
+    assert len(pools) == len(set(pools))
+    assert all(int(re.findall(r"_(\d+)", pool)[0]) >= 24 for pool in pools)
+
+
+def test_the_cases_have_different_names_and_time_to_answer() -> None:
+    names = [case.name for case in TESTS.tests]
+
+    assert len(names) == len(set(names))
+    assert all(case.timeout >= 10_000 for case in TESTS.tests)
 
 
 def test_the_versions_of_cuda_are_those_of_the_image() -> None:
