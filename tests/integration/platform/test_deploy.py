@@ -164,6 +164,21 @@ class TestMaking:
 
         assert only(account.endpoints)["dataCenterIds"] == ["US-KS-2"]
 
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"name": "lorapod", "cpu": [{"id": "cpu3c", "vcpuCount": 2}]}, "has CPU workers"),
+            ({"name": "lorapod-front-door", "gpu": {"pools": ["ADA_24"]}}, "has GPU workers"),
+        ],
+    )
+    def test_an_endpoint_of_the_other_kind_is_not_changed(
+        self, fields: dict[str, Any], told: str, call: RunCommand, account: PlatformStandIn
+    ) -> None:
+        account.add_endpoint(image="someones:1", **fields)
+
+        assert told in call(*DEPLOY, "--front-door", "cpu", code=1)
+        assert account.changes == []
+
     def test_variables_are_plain_from_the_shell_or_secrets(
         self,
         call: RunCommand,
@@ -405,6 +420,11 @@ class TestWrongCalls:
         (folder / "lorapod.toml").write_text(text)
 
         assert "lorapod.toml" in call(*DEPLOY, code=2) or "x" in text
+
+    def test_a_wrong_address_of_the_api_ends_with_2(self, call: RunCommand, account: PlatformStandIn) -> None:
+        account.url = "nonsense"
+
+        assert "RUNPOD_REST_URL" in call(*DEPLOY, code=2)
 
 
 class TestFaults:

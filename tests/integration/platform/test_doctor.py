@@ -230,13 +230,13 @@ class TestWorkers:
         endpoint: dict[str, Any],
     ) -> None:
         account.workers[endpoint["id"]] = [worker("w1", "UNHEALTHY")]
-        account.logs["w1"] = log_lines("create container", line, source="system")
+        account.logs["w1"] = log_lines(line, *["and so on"] * 5, source="system")
 
         (found,) = problems(call)
 
         assert cause in found["message"]
         assert mend in found["mend"]
-        assert found["lines"] == [line]
+        assert found["lines"] == [line, *["and so on"] * 5]
 
     def test_a_crash_loop_shows_its_last_lines(
         self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]

@@ -47,6 +47,7 @@ def make_plan(platform: RunpodPlatform, options: DeployOptions, project: Project
     endpoints = platform.endpoints()
     trainer = find_endpoint(endpoints, project.endpoint, options.name)
     door = find_endpoint(endpoints, project.front_door, options.front_door_name)
+    _check_family(trainer, door)
     image = options.image or (trainer.image if trainer is not None else None)
     if not image:
         raise WrongOption("--image", "name the worker's image, for example --image YOU/lorapod:1.")
@@ -70,6 +71,20 @@ def make_plan(platform: RunpodPlatform, options: DeployOptions, project: Project
         endpoints=plans,
         warnings=_warnings(options, wanted, trainer, volume),
     )
+
+
+def _check_family(trainer: ServerlessEndpoint | None, door: ServerlessEndpoint | None) -> None:
+    """Refuse an endpoint of the other kind: RunPod cannot turn GPUs into CPUs."""
+    if trainer is not None and trainer.gpu is None:
+        raise DeployRefused(
+            f"The endpoint {trainer.name} ({trainer.id}) has CPU workers, which cannot train.",
+            hint="Use another --name, or delete it in RunPod's console.",
+        )
+    if door is not None and door.gpu is not None:
+        raise DeployRefused(
+            f"The endpoint {door.name} ({door.id}) has GPU workers; a front door has none.",
+            hint="Use another --name, or delete it in RunPod's console.",
+        )
 
 
 def _volume_plan(

@@ -50,7 +50,8 @@ def _worker(worker: EndpointWorker, lines: tuple[str, ...]) -> Finding:
             pass
     if (cause := known_cause(lines)) is not None:
         known, line = cause
-        return problem("workers", f"{name} does not start. {known.message}.", mend=known.mend, lines=(line,))
+        shown = last if line in last else (line, *last)
+        return problem("workers", f"{name} does not start. {known.message}.", mend=known.mend, lines=shown)
     if starts_again_and_again(lines):
         return problem(
             "workers",
