@@ -164,6 +164,27 @@ def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -
     assert open_store().load(old.process_id) == new
 
 
+def test_what_a_worker_left_that_was_killed_while_it_forgot_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileRecords(tmp_path)
+    first, second = (
+        make_record(process_id=f"train_00000000000{number}", status=ProcessStatus.COMPLETED)
+        for number in (1, 2)
+    )
+    store.create(first)
+    store.create(second)
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda *_, **__: None)
+        store.forget(first)
+    left = tmp_path / ".forgotten"
+    assert [path.name.partition(".")[0] for path in left.iterdir()] == [first.process_id]
+    monkeypatch.setattr("lorapod.processes.store.file.FORGETTING_S", -1.0)
+    store.forget(second)
+    assert not list(left.iterdir())
+    assert list(store.ids()) == []
+
+
 def test_even_a_late_writers_file_is_not_believed(tmp_path: Path) -> None:
     store, old = FileRecords(tmp_path), make_record(status=ProcessStatus.INTERRUPTED)
     store.create(old)

@@ -152,6 +152,8 @@ async def test_a_training_that_can_go_on_keeps_its_optimizer(desk: Desk) -> None
         ({"process_id": "train_0123456789ab", "paths": ["a"]}, "invalid_input", "exactly one"),
         ({"training_name": "cats", "keep": "final"}, "invalid_input", "keep belongs to process_id"),
         ({"process_id": "train_0123456789ab", "keep": "some"}, "invalid_input", "last:3"),
+        ({"process_id": "train_0123456789ab", "keep": 5}, "invalid_input", "last:3"),
+        ({"process_id": "train_0123456789ab", "keep": {"last": -1}}, "invalid_input", "last:3"),
         ({"process_id": "train_0123456789ab"}, "not_found", "train_0123456789ab"),
         ({"training_name": "dogs"}, "not_found", "dogs"),
         ({"training_name": "../output"}, "invalid_input", "plain name"),

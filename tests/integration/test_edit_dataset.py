@@ -198,6 +198,21 @@ async def test_caches_of_what_changes_go_and_the_others_stay(desk: EditDesk) -> 
     assert left == {"_latent_cache/0_300x300_a.safetensors"}
 
 
+async def test_the_same_name_is_no_change_and_the_last_edit_can_still_be_taken_back(desk: EditDesk) -> None:
+    done = await desk.edit(captions={"0.png": "new"})
+    answer = await desk.edit(rename={"0.png": "0.png"})
+    assert (answer["renamed"], "edit_id" in answer) == ({}, False)
+    assert "error" not in await desk.edit(undo=done["edit_id"])
+
+
+async def test_names_as_long_as_a_file_system_takes(desk: EditDesk) -> None:
+    name = "x" * 251
+    answer = await desk.edit(rename={"0.png": f"{name}.png"}, captions={"0.png": "new"})
+    assert "error" not in answer, answer
+    assert "error" not in await desk.edit(captions={f"{name}.png": "newer"})
+    assert desk.captions()[f"{name}.txt"] == "newer"
+
+
 async def test_an_edit_that_changes_nothing_has_no_id(desk: EditDesk) -> None:
     answer = await desk.edit(operations=[{"op": "replace", "find": "nowhere", "text": "x"}])
     assert (answer["changed"], "edit_id" in answer) == ([], False)
@@ -230,6 +245,21 @@ async def test_an_edit_that_changes_nothing_has_no_id(desk: EditDesk) -> None:
         ({"training_name": "dogs", "captions": {"0.png": "x"}}, "not_found", "dogs"),
         ({"training_name": "../cats", "captions": {"0.png": "x"}}, "invalid_input", "plain name"),
         ({"captions": {"0.png": "x"}, "copy": "../x"}, "invalid_input", "plain name"),
+        ({"captions": {"0.png": "x"}, "copy": "cats"}, "conflict", "already"),
+        ({"captions": {"0.png": "x"}, "copy": "cats", "dry_run": True}, "conflict", "already"),
+        ({"captions": {"0.png": "x", "0.txt": "y"}}, "invalid_input", "twice"),
+        ({"rename": {"0.png": "x.png", "0.txt": "y.png"}}, "invalid_input", "twice"),
+        ({"rename": {"0.png": f"{'x' * 260}.png"}}, "invalid_input", "too long"),
+        ({"operations": [{"op": "regex", "find": "(?R)", "text": ""}]}, "invalid_input", "calls itself"),
+        ({"operations": [{"op": "regex", "find": "(a(?1)?)", "text": ""}]}, "invalid_input", "calls itself"),
+        ({"operations": [{"op": "replace", "find": "a", "text": "a" * 9999}] * 3}, "too_large", "characters"),
+        ({"operations": [{"op": "regex", "find": "a|c", "text": "a" * 9999}] * 3}, "too_large", "characters"),
+        (
+            {"operations": [{"op": "regex", "find": ".+", "text": r"\g<0>" * 90_000}] * 2},
+            "too_large",
+            "characters",
+        ),
+        ({"operations": [{"op": "append", "text": "x" * 1_000_000}] * 9}, "too_large", "characters"),
     ],
 )
 async def test_bad_input_changes_nothing(

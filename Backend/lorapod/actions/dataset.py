@@ -49,7 +49,7 @@ class DatasetRequest(Request):
         default=None,
         description="Suffix of the captions, as in the config; if left out, what the files have.",
     )
-    resolution: Resolution | list[Resolution] = Field(
+    resolution: Resolution | Annotated[list[Resolution], Field(min_length=1, max_length=100)] = Field(
         default=1024, description="`resolution` of the training, one or several, for the buckets."
     )
     trigger_word: TriggerWord | None = Field(

@@ -28,9 +28,9 @@ _TARGETS = ("process_id", "training_name", "model", "paths")
 
 def _keep_rule(value: Any) -> Any:
     """Read `final`, `last:3` or `steps:[500,1000]`."""
-    if not isinstance(value, str):
+    if value is None or isinstance(value, KeepRule):
         return value
-    if not re.fullmatch(_KEEP, value.strip()):
+    if not isinstance(value, str) or not re.fullmatch(_KEEP, value.strip()):
         raise ValueError("must be one of `final`, `last:3`, `steps:[500,1000]`")
     word, _, rest = value.strip().partition(":")
     if word == "last":

@@ -17,6 +17,7 @@ from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.gallery.flags import caption_texts
 from lorapod.datasets.reader import DatasetReader
+from lorapod.errors import Conflict
 from lorapod.settings import Settings
 from lorapod.thread_pools import FILES
 from lorapod.wire.model import Request, Result, WireModel
@@ -91,7 +92,7 @@ class EditDatasetRequest(Request):
     def _something_to_do(self) -> Self:
         edits = bool(self.captions or self.operations or self.delete_names or self.rename)
         if self.undo is None and not edits and self.copy_to is None:
-            raise ValueError("give captions, operations, delete_names, rename or undo")
+            raise ValueError("give captions, operations, delete_names, rename, copy or undo")
         if self.undo is not None and (edits or self.copy_to is not None or self.dry_run):
             raise ValueError("undo stands alone")
         return self
@@ -146,6 +147,8 @@ def _edit(
         delete_names=frozenset(request.delete_names),
         rename=request.rename,
     ).plan(reading)
+    if copy is not None and (workspace.training_data / copy).exists():
+        raise Conflict(f"There is a dataset {copy!r} already.", hint="Choose another name for the copy.")
     edit_id: str | None = None
     if not request.dry_run and (plan.files or copy is not None):
         files = [item.file for item in reading.items]

@@ -224,10 +224,17 @@ def edit(
         "copy": copy,
         "dry_run": dry_run,
     }
-    if not any(asked[field] for field in ("operations", "captions", "rename", "delete_names", "undo")):
+    if not any(
+        asked[field] for field in ("operations", "captions", "rename", "delete_names", "undo", "copy")
+    ):
         raise typer.BadParameter(
-            "say what to change: --caption, --prepend, --append, --replace, --remove, --regex, --delete, --rename or --undo",
+            "say what to change: --caption, --prepend, --append, --replace, --remove, --regex, --delete, --rename or "
+            "--undo; or --copy",
             param_hint="--caption",
+        )
+    if only and not asked["operations"]:
+        raise typer.BadParameter(
+            "belongs to --prepend, --append, --replace, --remove and --regex.", param_hint="--only"
         )
     with open_session(context, as_json=as_json) as session:
         answer = session.client.call("edit_dataset", **{key: value for key, value in asked.items() if value})

@@ -10,6 +10,7 @@ import typer
 
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+from lorapod.client.errors import LorapodError
 
 #: Figures of this age, in seconds, are shown again.
 FRESH_S = 60
@@ -40,6 +41,8 @@ def rm(
     as_json: AsJson = False,
 ) -> None:
     """Delete what is not needed any more. Nothing that runs, is used or is still to be uploaded is deleted."""
+    if keep is not None and not process_ids:
+        raise typer.BadParameter("belongs to processes, and none is named.", param_hint="--keep")
     requests = list(_requests(process_ids or [], dataset or [], model or [], path or [], keep))
     if not requests:
         raise typer.BadParameter(
@@ -54,7 +57,7 @@ def rm(
         if not dry_run and not yes and not typer.confirm("Delete this for good?", err=True):
             session.screen.line("Nothing was deleted.")
             raise typer.Exit(ExitCode.FAILED)
-        done = plans if dry_run else [session.client.call("delete", **request) for request in requests]
+        done = plans if dry_run else list(_deleted(requests, session))
         deleted = [name for one in done for name in one["deleted"]]
         freed_bytes = sum(one["freed_bytes"] for one in done)
         if as_json:
@@ -63,15 +66,29 @@ def rm(
             session.screen.line(f"Deleted {_counted(deleted)}: {size(freed_bytes)}.")
 
 
+def _deleted(requests: list[Mapping[str, Any]], session: CommandSession) -> Iterator[dict[str, Any]]:
+    """Send each request; if one fails, say what the earlier ones have deleted."""
+    names: list[str] = []
+    for request in requests:
+        try:
+            answer = session.client.call("delete", **request)
+        except LorapodError:
+            if names:
+                session.screen.note([f"Deleted before the error: {', '.join(names)}."])
+            raise
+        names += answer["deleted"]
+        yield answer
+
+
 def _requests(
     process_ids: list[str], datasets: list[str], models: list[str], paths: list[str], keep: str | None
 ) -> Iterator[Mapping[str, Any]]:
     kept = {} if keep is None else {"keep": keep}
-    yield from ({"process_id": process_id, **kept} for process_id in process_ids)
-    yield from ({"training_name": name} for name in datasets)
-    yield from ({"model": name} for name in models)
+    yield from ({"process_id": process_id, **kept} for process_id in dict.fromkeys(process_ids))
+    yield from ({"training_name": name} for name in dict.fromkeys(datasets))
+    yield from ({"model": name} for name in dict.fromkeys(models))
     if paths:
-        yield {"paths": paths}
+        yield {"paths": list(dict.fromkeys(paths))}
 
 
 def _counted(names: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from lorapod.datasets.captions import CAPTION_MAX_BYTES
@@ -66,7 +68,11 @@ class DatasetEdit:
         self._check_names(items)
         changed = list(self._captions(reading, items))
         deleted = {items[name].name for name in self.delete_names}
-        renamed = {items[old].name: new for old, new in self.rename.items()}
+        renamed = {
+            items[old].name: new
+            for old, new in self.rename.items()
+            if new != PurePosixPath(items[old].name).name
+        }
         if both := deleted & renamed.keys():
             raise InvalidInput(f"{min(both)} cannot be deleted and renamed in one edit.")
         changes = _FileChanges(
@@ -94,6 +100,12 @@ class DatasetEdit:
                     {"field": name[:200], "error": "is not in the dataset"} for name in missing[:_LISTED]
                 ],
             )
+        for field_name, names in (("captions", self.captions), ("rename", self.rename)):
+            counted = Counter(items[name].name for name in names)
+            if twice := [name for name, count in counted.items() if count > 1]:
+                raise InvalidInput(
+                    f"{field_name}: {twice[0]} is named twice, by its own name and by its caption's."
+                )
         for old, new in self.rename.items():
             safe_name(new, field=f"rename.{old[:80]}")
             if suffix_of(new) != suffix_of(items[old].name):
@@ -181,9 +193,9 @@ class _FileChanges:
                 "Two files would have the same name; nothing was changed.", hint="Choose other names."
             )
 
-    @property
+    @cached_property
     def _rewritten(self) -> Collection[str]:
-        """Captions that stay where they are."""
+        """Captions that stay where they are; all items must have been added."""
         staying = (item.caption_file for item in self.reading.items if item.name not in self.renamed)
         return {file.name for file in staying if file is not None} - self.left
 
@@ -194,13 +206,17 @@ class _FileChanges:
 
     def _is_shared(self, item: DatasetItem) -> bool:
         """Return whether another item that stays has the same caption file."""
-        return any(
-            other.caption_file == item.caption_file
-            and other.name != item.name
-            and other.name not in self.deleted
-            and other.name not in self.renamed
-            for other in self.reading.items
+        return item.caption_file is not None and item.caption_file.name in self._staying_captions
+
+    @cached_property
+    def _staying_captions(self) -> Collection[str]:
+        """Captions of items that are neither deleted nor renamed."""
+        staying = (
+            item.caption_file
+            for item in self.reading.items
+            if item.name not in self.deleted and item.name not in self.renamed
         )
+        return {file.name for file in staying if file is not None}
 
     def _caption_name(self, item: DatasetItem, name: str) -> str:
         """Return the name of an item's caption, once the item has the name `name`."""

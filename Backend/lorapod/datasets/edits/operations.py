@@ -10,10 +10,16 @@ from enum import StrEnum
 import regex
 
 from lorapod.deadline import Deadline
-from lorapod.errors import InvalidInput
+from lorapod.errors import InvalidInput, TooLarge
 
 #: Seconds that the regular expressions of one edit may take altogether.
 REGEX_S = 2.0
+
+#: Characters that a caption may have between two operations; its limit is checked after the last one.
+GROWTH_MAX = 4_000_000
+
+#: What has a regular expression call itself or a part of it: that takes all memory before the time is over.
+_RECURSION = re.compile(r"\(\?(?:R|[0-9]|&|P>)")
 
 _ENDS = ",.;:!?"
 _COMMAS = re.compile(r"(?:\s*,)+\s*")
@@ -62,7 +68,10 @@ class CaptionOperation:
 
         Raises:
             InvalidInput: the regular expression takes too long, or its replacement names an unknown group.
+            TooLarge: the caption would have more than `GROWTH_MAX` characters.
         """
+        if self.kind in {OperationKind.PREPEND, OperationKind.APPEND}:
+            _check_growth(len(caption or "") + len(self.text))
         if self.kind is OperationKind.PREPEND:
             return _joined(self.text, caption)
         if self.kind is OperationKind.APPEND:
@@ -70,17 +79,27 @@ class CaptionOperation:
         if caption is None:
             return None
         if self.kind is OperationKind.REPLACE:
+            _check_growth(len(caption) + caption.count(self.find) * (len(self.text) - len(self.find)))
             return caption.replace(self.find, self.text)
         if self.kind is OperationKind.REMOVE:
             return _tidied(caption, caption.replace(self.find, ""))
         return self._substituted(caption, deadline)
 
     def _substituted(self, caption: str, deadline: Deadline) -> str:
+        """Do what `sub` does, but stop before the text becomes too long for the memory."""
+        parts: list[str] = []
+        size = end = 0
+        references = self.text.count("\\")
+        timeout_s = max(0.001, deadline.left_s)
         try:
-            return str(
-                self._pattern().sub(self.text, caption, timeout=max(0.001, deadline.left_s), concurrent=True)
-            )
-        except TimeoutError as error:
+            for match in self._pattern().finditer(caption, timeout=timeout_s, concurrent=True):
+                longest = max(len(group or "") for group in (match.group(), *match.groups()))
+                _check_growth(size + len(self.text) + references * longest)
+                parts += (caption[end : match.start()], match.expand(self.text))
+                size += len(parts[-2]) + len(parts[-1])
+                end = match.end()
+            return "".join((*parts, caption[end:]))
+        except (TimeoutError, MemoryError) as error:
             raise InvalidInput(
                 f"The regular expression {self.find[:80]!r} takes too long; nothing was changed.",
                 hint="Write it without repetitions inside repetitions, such as (a+)+.",
@@ -89,10 +108,28 @@ class CaptionOperation:
             raise InvalidInput(f"The replacement {self.text[:80]!r} cannot be used: {error}.") from error
 
     def _pattern(self) -> regex.Pattern[str]:
+        if _RECURSION.search(self.find):
+            raise InvalidInput(
+                f"The regular expression {self.find[:80]!r} calls itself, which is not supported.",
+                hint="Write it without (?R), (?1), (?&name) and (?P>name).",
+            )
         try:
             return regex.compile(self.find)
         except (regex.error, RecursionError, OverflowError) as error:
             raise InvalidInput(f"{self.find[:80]!r} is not a regular expression: {error}.") from error
+
+
+def _check_growth(characters: int) -> None:
+    """Refuse a text that no caption can be, before it is made.
+
+    Raises:
+        TooLarge: it would have too many characters.
+    """
+    if characters > GROWTH_MAX:
+        raise TooLarge(
+            f"A caption would have more than {GROWTH_MAX} characters; nothing was changed.",
+            hint="Replace by a shorter text.",
+        )
 
 
 def _joined(front: str, back: str | None) -> str:

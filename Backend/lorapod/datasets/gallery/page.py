@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +113,7 @@ class Gallery:
         page_bytes = 0
         for item in page:
             thumbnail = thumbnails.get(item.name)
-            page_bytes += len(thumbnail or b"") * 4 // 3 + 4 * len(captions.get(item.name, "")) + 500
+            page_bytes += len(thumbnail or b"") * 4 // 3 + _json_bytes(captions.get(item.name, "")) + 500
             if shown and page_bytes > query.max_bytes:
                 break
             width, height, duration_s = _measures(facts.get(item.name), videos.get(item.name))
@@ -156,6 +157,11 @@ class Gallery:
                 if (look := found.get(file.path)) is not None:
                     index.learn(file, video=look)
         return {file.name: look for file in files if (look := index.of(file).video) is not None}
+
+
+def _json_bytes(text: str) -> int:
+    """Return the size of a text in JSON, where a character of most alphabets takes six bytes."""
+    return len(json.dumps(text))
 
 
 def _page_items(items: Sequence[DatasetItem], query: PageQuery) -> Sequence[DatasetItem]:

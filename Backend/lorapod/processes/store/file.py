@@ -8,6 +8,7 @@ processes/<process_id>/control/                  messages for the worker that ho
 processes/.live/<process_id>                     an empty file for each process that has not ended
 processes/.keys/<sha256 of the key>/<process_id> the process that an idempotency key stands for
 processes/.workers/<holder>                      the heartbeat of a worker that holds processes
+processes/.forgotten/<process_id>.<token>        a process that is being removed
 ```
 
 Every exclusive step is the making or the renaming of a folder, which is atomic on network volumes too.
@@ -15,6 +16,7 @@ Every exclusive step is the making or the renaming of a folder, which is atomic 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -28,6 +30,7 @@ from pydantic import TypeAdapter
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
+from lorapod.folders import entries_of
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
 from lorapod.processes.record import ProcessRecord, age_key
@@ -38,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 RECORD_NAME = "record.json"
 TAKEN_NAME = "taken"
+
+#: A process that is still being removed after so many seconds was left by a killed worker.
+FORGETTING_S = 60.0
 
 
 def open_file_store(folder: Path, clock: Clock) -> StateStore:
@@ -58,8 +64,11 @@ class FileRecords:
         self._folder = folder
         self._live = folder / ".live"
         self._keys = folder / ".keys"
+        self._forgotten = folder / ".forgotten"
         self._live.mkdir(exist_ok=True)
         self._keys.mkdir(exist_ok=True)
+        # Now: a full disk, on which things are deleted, takes no new folder.
+        self._forgotten.mkdir(exist_ok=True)
 
     def create(self, record: ProcessRecord) -> None:
         """Begin a generation: the first one by making the process's folder, a later one by making a folder in it.
@@ -130,7 +139,9 @@ class FileRecords:
             LeaseLost: a newer generation has begun.
         """
         folder = self._folder / record.process_id
-        aside = folder.with_name(f".{record.process_id}.{secrets.token_hex(4)}.forgotten")
+        if self._newest_generation(folder) > record.generation:
+            raise LeaseLost(record.process_id)
+        aside = self._forgotten / f"{record.process_id}.{secrets.token_hex(4)}"
         try:
             folder.rename(aside)
         except FileNotFoundError:
@@ -142,6 +153,7 @@ class FileRecords:
         if record.key is not None:
             self._release_key(record.key, record.process_id)
         shutil.rmtree(aside, ignore_errors=True)
+        self._remove_forgotten()
 
     def claim_key(self, key: str, process_id: str) -> str:
         """Bind the key to the process unless it is bound; return the process that it is bound to."""
@@ -159,6 +171,15 @@ class FileRecords:
         claimed = self._key_folder(key)
         if (claimed / process_id).exists():
             shutil.rmtree(claimed, ignore_errors=True)
+
+    def _remove_forgotten(self) -> None:
+        """Remove what workers left that were killed while they forgot a process."""
+        for entry in entries_of(self._forgotten):
+            with contextlib.suppress(FileNotFoundError):
+                # A rename sets this time; both are of the file system's clock.
+                age_s = self._forgotten.stat().st_ctime - entry.stat(follow_symlinks=False).st_ctime
+                if age_s > FORGETTING_S:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
     def _mark(self, record: ProcessRecord) -> None:
         if not record.status.final:
