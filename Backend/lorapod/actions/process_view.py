@@ -18,6 +18,7 @@ from lorapod.wire.process import (
     ProgressView,
     SampleView,
 )
+from lorapod.wire.start_from import StartedFrom
 from lorapod.workspace import Workspace
 
 #: The most files that one answer names; `list_files` pages through more.
@@ -82,6 +83,7 @@ def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
     return {
         "base_model": record.training.base_model,
         "trigger_word": record.training.trigger_word,
+        "start_from": record.training.start_from and StartedFrom.model_validate(record.training.start_from),
         "gpu": record.training.gpu,
         "warnings": list(record.training.warnings),
         "settings": None if config is None else config.settings,

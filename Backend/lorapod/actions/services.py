@@ -17,6 +17,7 @@ from lorapod.actions.generate import Generations
 from lorapod.actions.lora_tools import LoraTools
 from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
+from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.starting import TrainingStarts
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
@@ -134,6 +135,7 @@ class Services:
             courier=self.courier,
             attachment=self.attachment,
             answers=self.answers,
+            start_loras=StartLoras(processes=self.processes, workspace=self.workspace),
         )
 
     @cached_property

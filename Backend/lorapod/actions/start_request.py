@@ -11,6 +11,7 @@ from lorapod.trainers.fit import WayOut
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.model import Request, Result
+from lorapod.wire.start_from import StartFrom
 from lorapod.wire.storage import UploadTargets
 
 
@@ -41,6 +42,10 @@ class StartRequest(Request):
     )
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, returned in answers and events."
+    )
+    start_from: StartFrom | None = Field(
+        default=None,
+        description="A LoRA whose weights the training begins with; rank, alpha and architecture must be those of the config.",
     )
     strict: bool = Field(
         default=True,

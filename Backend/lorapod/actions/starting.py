@@ -13,6 +13,7 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
+from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
@@ -56,6 +57,7 @@ class TrainingStarts:
     courier: Courier
     attachment: JobAttachment
     answers: ProcessAnswers
+    start_loras: StartLoras
 
     async def start(self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob) -> Result:
         """Start a training on `config`, and wait for its end if the request or else the settings say so.
@@ -124,6 +126,7 @@ class TrainingStarts:
             name=request.name,
             strict=request.strict,
             validation=request.held_out,
+            start_from=self.start_loras.find(request.start_from) if request.start_from else None,
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
             callback=callback,

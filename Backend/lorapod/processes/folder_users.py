@@ -114,6 +114,8 @@ class FolderUsers:
             return
         if training.dataset_source is None:
             yield from self._resolved(training.dataset_path)
+        if training.start_from is not None:
+            yield from self._resolved(training.start_from["path"])
         for text in _texts(training.config):
             yield from self._resolved(text)
 

@@ -12,9 +12,10 @@ from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
+from lorapod.processes.process_id import new_process_id
 from lorapod.processes.progress import Progress
 from lorapod.processes.pulse import this_host
-from lorapod.processes.record import ProcessRecord, new_process_id
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.resumable import check_continuation, check_resumable
 from lorapod.processes.slots import refuse_if_busy
 from lorapod.processes.status import ProcessStatus

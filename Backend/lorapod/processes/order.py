@@ -127,6 +127,8 @@ class TrainingOrder(Order):
     validation: Mapping[str, Any] | None = None
     #: Steps in all, in place of the config's; None: the config's count.
     steps: int | None = None
+    #: The LoRA that it begins with: `path`, and what is known of it, see `lorapod.trainers.start_weights`.
+    start_from: Mapping[str, Any] | None = None
 
     def with_steps(self, steps: int | None) -> Self:
         """Return the order with another total of steps; with None, keep its own."""

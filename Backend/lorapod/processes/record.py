@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +38,8 @@ class TrainingDetails:
     gpu: str | None = None
     #: What its trainer said about its config.
     warnings: tuple[str, ...] = ()
+    #: The LoRA that it began with, for answers; None: fresh weights.
+    start_from: Mapping[str, Any] | None = None
     #: Steps in all that a `resume` asked for, in place of the config's; None: it did not.
     steps: int | None = None
 
@@ -283,23 +284,3 @@ def _upgraded(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _TRAINING_FIELDS = tuple(item.name for item in dataclasses.fields(TrainingDetails))
-
-
-_RANDOM_BITS = 8
-_FRACTIONS = 256
-
-
-def new_process_id(kind: str, moment: datetime) -> str:
-    """Return `<kind>_` and 12 hexadecimal digits: 8 of seconds, 2 of 1/256 s, 2 at random; sorted by name is by age.
-
-    Two processes of the same 1/256 s can draw the same id; the store makes its folder exclusively and has the caller
-    draw again.
-    """
-    seconds = int(moment.timestamp())
-    fraction = moment.microsecond * _FRACTIONS // 1_000_000
-    return f"{kind}_{seconds & 0xFFFFFFFF:08x}{fraction:02x}{secrets.randbits(_RANDOM_BITS):02x}"
-
-
-def age_key(process_id: str) -> str:
-    """Return what to sort process ids by; the greatest is the newest."""
-    return process_id.rpartition("_")[2]

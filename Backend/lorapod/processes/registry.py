@@ -10,7 +10,8 @@ from itertools import islice
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
 from lorapod.processes.changes import ChangeQueue, Listener, Listeners
-from lorapod.processes.record import ProcessRecord, age_key
+from lorapod.processes.process_id import age_key
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor

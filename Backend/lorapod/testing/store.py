@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorapod.lease import LeaseLost
-from lorapod.processes.record import ProcessRecord, age_key
+from lorapod.processes.process_id import age_key
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 
 

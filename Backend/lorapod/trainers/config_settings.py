@@ -22,6 +22,8 @@ class ConfigSummary:
 
     settings: TrainingSettings
     prompts: Sequence[str]
+    #: The kind of network that it trains, e.g. `lora`; None: none.
+    network: str | None
 
 
 def read_summary(path: Path) -> ConfigSummary | None:
@@ -40,7 +42,9 @@ def read_summary(path: Path) -> ConfigSummary | None:
 @lru_cache(maxsize=_KEPT)
 def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> ConfigSummary:
     config = parse_config(path.read_text("utf-8"))
-    return ConfigSummary(settings=settings_of(config), prompts=sample_prompts(config))
+    return ConfigSummary(
+        settings=settings_of(config), prompts=sample_prompts(config), network=_network(config)
+    )
 
 
 def settings_of(config: Mapping[str, Any]) -> TrainingSettings:
@@ -60,6 +64,13 @@ def settings_of(config: Mapping[str, Any]) -> TrainingSettings:
         optimizer=_text(train.get("optimizer")),
         arch=_text(model.get("arch")),
     )
+
+
+def _network(config: Mapping[str, Any]) -> str | None:
+    match config:
+        case {"config": {"process": [{"network": dict(network)}, *_]}}:
+            return _text(network.get("type", "lora"))
+    return None
 
 
 def _section(process: Mapping[str, Any], name: str) -> Mapping[str, Any]:

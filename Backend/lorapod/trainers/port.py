@@ -38,6 +38,16 @@ class HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartWeights:
+    """A LoRA that a training begins with."""
+
+    #: Where it lies when the trainer is launched; before that it need not be there.
+    path: Path
+    #: What the metadata of the new weights tells of it.
+    parent: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """One training as its caller requested it; every path is absolute."""
 
@@ -62,6 +72,8 @@ class TrainingRequest:
     held_out: HeldOut | None = None
     #: Steps in all, in place of the config's; None: the config's count.
     steps: int | None = None
+    #: None: fresh weights.
+    start: StartWeights | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from lorapod.trainers.preparation import (
     draw_dataset,
     fetch_dataset,
 )
+from lorapod.trainers.start_weights import ParentLora
 
 
 class TrainingKind:
@@ -86,8 +87,10 @@ class TrainingKind:
         trainer = self._trainers[order.trainer]
         self._check_dataset(order)
         plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
+        parent = ParentLora.of(order, process_id, self._workspace)
+        warnings = [*plan.warnings, *(parent.check(plan) if parent is not None else ())]
         return Plan(
-            work=TrainingRun(self, order, trainer, plan),
+            work=TrainingRun(self, order, trainer, plan, parent),
             name=plan.name,
             folder=plan.run_folder.name,
             total_steps=plan.total_steps,
@@ -98,9 +101,10 @@ class TrainingKind:
                 trigger_word=plan.trigger_word,
                 base_model=plan.base_model,
                 dataset=order.dataset,
-                warnings=tuple(plan.warnings),
+                warnings=tuple(warnings),
+                start_from=parent.shown if parent is not None else None,
             ),
-            warnings=plan.warnings,
+            warnings=warnings,
         )
 
     def _check_dataset(self, order: TrainingOrder) -> None:
@@ -121,6 +125,7 @@ class TrainingKind:
             WorkerError: what the trainer refuses.
         """
         workspace = self._workspace
+        parent = ParentLora.of(order, process_id, workspace)
         return self._trainers[order.trainer].prepare(
             TrainingRequest(
                 process_id=process_id,
@@ -134,6 +139,7 @@ class TrainingKind:
                 strict=order.strict,
                 held_out=None if order.validation is None else HeldOut(**order.validation),
                 steps=order.steps,
+                start=parent.weights if parent is not None else None,
             )
         )
 
@@ -149,7 +155,12 @@ class TrainingRun:
     resident: GpuResident | None = None
 
     def __init__(
-        self, kind: TrainingKind, order: TrainingOrder, trainer: Trainer, plan: TrainingPlan
+        self,
+        kind: TrainingKind,
+        order: TrainingOrder,
+        trainer: Trainer,
+        plan: TrainingPlan,
+        parent: ParentLora | None,
     ) -> None:
         """Nothing happens before `run`."""
         self.secrets = order.secrets
@@ -158,6 +169,7 @@ class TrainingRun:
         self._order = order
         self._trainer = trainer
         self._plan = plan
+        self._parent = parent
 
     def resumption(self) -> Resumption:
         """Return the newest whole checkpoint."""
@@ -235,8 +247,11 @@ class TrainingRun:
         plan.control_path.parent.mkdir(parents=True, exist_ok=True)
         spec = self._trainer.launch(plan, config_path)
         beat_s = run.confirm()
-        if run.record.generation > 1:
-            make_ready(plan.run_folder, plan.name, total_steps=plan.total_steps)
+        begun = run.record.generation > 1 and make_ready(
+            plan.run_folder, plan.name, total_steps=plan.total_steps
+        )
+        if self._parent is not None and not begun:
+            self._parent.keep()
         return run.start_child(spec, beat_s, warm=self._trainer.warm)
 
     def _follow(self, child: Child, run: Run) -> Exit:

@@ -10,6 +10,7 @@ from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
 from lorapod.wire.results import ProcessResults
+from lorapod.wire.start_from import StartedFrom
 from lorapod.wire.training_settings import TrainingSettings
 from lorapod.wire.uploads import UploadsView
 
@@ -103,6 +104,9 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
     trigger_word: str | None = Field(default=None, description="The trigger word of a training.")
     settings: TrainingSettings | None = Field(
         default=None, description="The settings of a training that people compare; all are in its config."
+    )
+    start_from: StartedFrom | None = Field(
+        default=None, description="The LoRA that a training began with, if it was one."
     )
     sample_prompts: list[str] = Field(
         default=[], description="The prompts of a training's samples, by their `index`; without flags."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -172,3 +173,26 @@ async def test_a_completed_training_goes_on_for_more_steps(worker: Worker, root:
     assert "Failed to load optimizer state" not in log
     steps = logged_steps(worker, process_id, folder)
     assert (steps[-1], steps) == (9, sorted(set(steps)))
+
+
+async def test_a_training_begins_with_an_earlier_lora_and_names_it(worker: Worker, root: Path) -> None:
+    parent = await train(worker, steps=4)
+    await until(worker, parent, lambda now: now["status"] == "completed")
+    fields = {"dataset": {"training_name": "circles"}, "trainer": "ai-toolkit"}
+    start = {"process_id": parent, "step": 4}
+    wider = config(3)
+    wider["config"]["process"][0]["network"] |= {"linear": 8}
+    refused = await ask(worker, "train", config=wider, start_from=start, dry_run=True, **fields)
+    assert [problem["error"] for problem in refused["refused"]] == [
+        "its rank is 4, and the config asks for 8"
+    ]
+    begun = await ask(worker, "train", config=config(3), start_from=start, wait=False, **fields)
+    child = begun["process_id"]
+    done = await until(worker, child, lambda now: now["status"] == "completed")
+    assert done["start_from"] == {**start, "path": f"output/{parent}/circles/circles.safetensors"}
+    log = (root / f"logs/{child}.log").read_text()
+    assert "Using pretrained lora path from config:" in log
+    assert "Missing keys: []" in log
+    header = read_header(root / f"output/{child}/circles/circles.safetensors")
+    assert step_of(header) == 3
+    assert json.loads(header.metadata["start_from"]) == {**start, "file": "circles.safetensors"}

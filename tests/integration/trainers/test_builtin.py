@@ -17,11 +17,13 @@ from lorapod.errors import ErrorCode
 from lorapod.processes.progress import Observation
 from lorapod.processes.status import Phase
 from lorapod.trainers.loss_log import latest, read_series
+from lorapod.trainers.port import StartWeights
 from lorapod.trainers.progress_line import parse_progress
 from lorapod.weights import read_header, step_of
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
 
+import numpy as np
 from safetensors.numpy import load_file
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -154,6 +156,29 @@ class TestARunInTwoGoes:
         assert all((one[name] == two[name]).all() for name in one)
         steps = [step for step, _ in read_series(second.folder.loss_log)["loss/loss"]]
         assert steps == list(range(1, 9))
+
+
+class TestAnEarlierLora:
+    def test_a_training_begins_with_its_weights_and_names_it(self, bench: Bench, straight: Run) -> None:
+        parent = {"process_id": "train_000000000001", "step": 8, "file": "straight.safetensors"}
+        start = StartWeights(path=straight.folder.final, parent=parent)
+        # At this rate a step changes nothing that float16 shows.
+        still = {"steps": 1, "batch_size": 2, "lr": 1e-12}
+        child = bench.train("child", start=start, train=still)
+        assert f"Using pretrained lora path from config: {straight.folder.final}" in child.stdout
+        before, after = load_file(straight.folder.final), load_file(child.folder.final)
+        assert before.keys() == after.keys()
+        assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
+        header = read_header(child.folder.final)
+        assert json.loads(header.metadata["start_from"]) == parent
+        assert step_of(header) == 1
+
+    def test_a_resume_goes_on_from_its_own_checkpoint(self, bench: Bench, straight: Run) -> None:
+        start = StartWeights(path=straight.folder.final, parent={})
+        bench.train("child2", start=start, train={"steps": 1, "batch_size": 2, "lr": 1e-3})
+        second = bench.train("child2", start=start, train={"steps": 2, "batch_size": 2, "lr": 1e-3})
+        assert "Found step 1 in metadata, starting from there" in second.stdout
+        assert "Using pretrained lora path" not in second.stdout
 
 
 class TestControl:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from lorapod.errors import ErrorCode
 from lorapod.processes import record as records
+from lorapod.processes.process_id import age_key, new_process_id
 from lorapod.processes.progress import Failure, Observation, Progress
-from lorapod.processes.record import TaskDetails, TrainingDetails, age_key, dump, load, new_process_id
+from lorapod.processes.record import TaskDetails, TrainingDetails, dump, load
 from lorapod.processes.status import IllegalTransition, Phase, ProcessStatus
 from lorapod.testing.records import make_record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from lorapod.client.commands.train_options import (
     ResolutionOption,
     SamplePromptOption,
     SchedulerOption,
+    StartFromOption,
     StepsOption,
     StrictOption,
     TierOption,
@@ -52,6 +54,9 @@ from lorapod.client.commands.train_options import (
 )
 from lorapod.client.commands.wording import with_commands, with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
+
+#: A training, alone or with one of its steps.
+_PROCESS = re.compile(r"(?P<id>train_[0-9a-f]{12})(?::(?P<step>[0-9]{1,9}))?")
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
@@ -91,6 +96,7 @@ def train(
     reg_dataset: RegDatasetOption = None,
     validation: ValidationOption = None,
     sample_prompt: SamplePromptOption = None,
+    start_from: StartFromOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
     force: ForceOption = False,
@@ -132,6 +138,7 @@ def train(
         "control": control or None,
         "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
+        "start_from": None if start_from is None else _start(start_from),
         "trainer": trainer,
         "upload": _object(upload_to),
         "force": force or None,
@@ -141,7 +148,7 @@ def train(
         if dry_run:
             _dry_run(context, session, fields)
             return
-        _start(session, fields, follow_it=follow_it)
+        _begin(session, fields, follow_it=follow_it)
 
 
 def ended(process: dict[str, Any]) -> None:
@@ -154,7 +161,7 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
-def _start(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
+def _begin(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
     session.screen.warn(training.started.get("warnings", ()))
     warn_of_dataset(session.screen, training.started)
@@ -248,6 +255,15 @@ def _datasets(dataset: dict[str, Any] | None, regularisation: list[str] | None) 
         )
     reg = [{"training_name": name, "is_reg": True} for name in regularisation]
     return {"datasets": [{"training_name": dataset["training_name"]}, *reg]}
+
+
+def _start(text: str) -> dict[str, Any]:
+    """Return `start_from`: a training, `ID:STEP`, or a path."""
+    found = _PROCESS.fullmatch(text)
+    if found is None:
+        return {"path": text}
+    step = found["step"]
+    return {"process_id": found["id"], **({"step": int(step)} if step else {})}
 
 
 def _one_or_more(sides: list[int] | None) -> int | list[int] | None:

@@ -98,6 +98,13 @@ ClassWordOption = Annotated[
 SamplePromptOption = Annotated[
     list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
 ]
+StartFromOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID[:STEP]|PATH",
+        help="LoRA to begin with: a training, one of its steps, or a file on the worker.",
+    ),
+]
 TrainerOption = Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")]
 UploadToOption = Annotated[
     str | None,

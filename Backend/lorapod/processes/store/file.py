@@ -33,7 +33,8 @@ from lorapod.clock import Clock
 from lorapod.folders import entries_of
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
-from lorapod.processes.record import ProcessRecord, age_key
+from lorapod.processes.process_id import age_key
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file_mailbox import FileMailbox
 from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 

@@ -27,7 +27,8 @@ from pydantic import SecretStr, TypeAdapter
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
 from lorapod.processes import record as records
-from lorapod.processes.record import ProcessRecord, age_key
+from lorapod.processes.process_id import age_key
+from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import (
     Heartbeat,
     RecordExists,

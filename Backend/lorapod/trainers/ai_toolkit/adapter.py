@@ -34,6 +34,7 @@ from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
+from lorapod.trainers.start_weights import begin_with
 from lorapod.workspace import Workspace
 
 #: A path, not a module, because it runs under AI Toolkit's Python.
@@ -107,6 +108,8 @@ class AIToolkitTrainer:
         if request.held_out is not None and request.dataset_ready:
             hold_out(process, request.held_out, trigger if isinstance(trigger, str) else None, problems)
             problems.raise_any()
+        if request.start is not None:
+            begin_with(config, request.start)
         name: str = config["config"]["name"]
         return TrainingPlan(
             process_id=request.process_id,

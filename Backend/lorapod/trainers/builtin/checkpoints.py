@@ -21,7 +21,7 @@ from lorapod.atomic import sync_folder
 from lorapod.errors import InvalidInput
 from lorapod.trainers.builtin.base_model import DTYPES
 from lorapod.trainers.builtin.config import BuiltinConfig
-from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
+from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.builtin.values import Architecture
 
 _BASE_MODEL_VERSIONS = {Architecture.SD1: "sd_v1", Architecture.SDXL: "sdxl_base_v1-0"}
@@ -61,6 +61,8 @@ def metadata_of(config: BuiltinConfig, *, step: int, epoch: int) -> dict[str, st
         "ss_output_name": config.name,
         "ss_steps": str(step),
     }
+    if isinstance(config.meta, Mapping) and "start_from" in config.meta:
+        notes["start_from"] = json.dumps(config.meta["start_from"])
     if trigger:
         notes["trigger_word"] = notes["modelspec.trigger_phrase"] = trigger
         notes["ss_tag_frequency"] = json.dumps({f"1_{trigger}": {trigger: 1}})
@@ -112,13 +114,13 @@ def save_checkpoint(
     sync_folder(folder.path)
 
 
-def load_lora(unet: Any, checkpoint: RunCheckpoint) -> None:
-    """Set the LoRA's weights to those of a checkpoint.
+def load_lora(unet: Any, path: Path) -> None:
+    """Set the LoRA's weights to those of a file.
 
     Raises:
-        InvalidInput: the checkpoint holds a LoRA of another form.
+        InvalidInput: the file holds a LoRA of another form.
     """
-    _set_weights(unet, load_file(checkpoint.path), checkpoint.path)
+    _set_weights(unet, load_file(path), path)
 
 
 def load_state(unet: Any, folder: RunFolder, *, step: int) -> dict[str, Any] | None:

@@ -54,6 +54,8 @@ class NetworkSection(ConfigSection):
     linear: int = Field(default=4, ge=1, le=1024, validation_alias=AliasChoices("linear", "rank"))
     #: The adapter's output is scaled by this divided by the rank.
     linear_alpha: float = Field(default=1.0, gt=0, validation_alias=AliasChoices("linear_alpha", "alpha"))
+    #: The LoRA whose weights it begins with; set by the worker.
+    pretrained_lora_path: str | None = None
 
 
 class SaveSection(ConfigSection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,6 +65,9 @@ class TrainingJob:
         self._optimizer: Any = self._accelerator.prepare(make_optimizer(process.train, self._weights))
         if resumed is not None:
             self._resume(resumed)
+        elif (start := process.network.pretrained_lora_path) is not None:
+            say(f"Using pretrained lora path from config: {start}")
+            load_lora(self._model.unet, Path(start))
         self._sampler = Sampler(process.sample, process.trigger_word, folder.samples)
         self._samples = bool(self._sampler.prompts) and not process.train.disable_sampling
         self._batches = Batches(images, batch_size=process.train.batch_size, seed=process.train.seed)
@@ -139,7 +143,7 @@ class TrainingJob:
     def _resume(self, checkpoint: RunCheckpoint) -> None:
         say(f"#### IMPORTANT RESUMING FROM {checkpoint.path} ####")
         say(f"Found step {checkpoint.step} in metadata, starting from there")
-        load_lora(self._model.unet, checkpoint)
+        load_lora(self._model.unet, checkpoint.path)
         state = load_state(self._model.unet, self._folder, step=checkpoint.step)
         if state is None:
             say("The optimizer's state belongs to another step: the optimizer starts afresh.")

@@ -20,6 +20,7 @@ from lorapod.trainers.builtin.prompts import problems as flag_problems
 from lorapod.trainers.builtin.prompts import unread_flags
 from lorapod.trainers.config_text import parse_config as parse_text
 from lorapod.trainers.port import TrainingRequest
+from lorapod.trainers.start_weights import begin_with
 from lorapod.wire.validation import problems_found
 from lorapod.workspace import Workspace, safe_name
 
@@ -68,11 +69,19 @@ class ConfigPreparation:
             config = parse_config(fields)
         except InvalidInput as error:
             raise problems_found([*error.details, *self._problems]) from None
+        if config.process.network.pretrained_lora_path is not None:
+            self._problem(
+                f"{_PROCESS}.network.pretrained_lora_path", "is set by the worker; send `start_from`"
+            )
         prompts, place = config.process.sample.prompts, f"{_PROCESS}.sample.prompts"
         for field_, sentence in flag_problems(prompts, config.process.sample, place):
             self._problem(field_, sentence)
         if self._problems:
             raise problems_found(self._problems)
+        if self.request.start is not None:
+            fields["config"]["process"][0].setdefault("network", {})
+            begin_with(fields, self.request.start)
+            config = parse_config(fields)
         return PreparedConfig(fields=fields, config=config, warnings=tuple(unread_flags(prompts, place)))
 
     def _set_names(self, job: dict[str, Any], process: dict[str, Any]) -> None:

@@ -496,6 +496,22 @@ def test_a_resume_may_ask_for_more_steps(call: Any, queue: FakeQueue) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("train_0123456789ab", {"process_id": "train_0123456789ab"}),
+        ("train_0123456789ab:500", {"process_id": "train_0123456789ab", "step": 500}),
+        ("models/loras/mine.safetensors", {"path": "models/loras/mine.safetensors"}),
+    ],
+)
+def test_a_training_may_begin_with_a_lora(call: Any, queue: FakeQueue, given: str, sent: Any) -> None:
+    queue.states = [
+        {"status": "COMPLETED", "output": {"process_id": "train_0123456789ac", "status": "queued"}}
+    ]
+    call("train", "--preset", "sd15", "--dataset", "cat", "--start-from", given)
+    assert queue.inputs[0]["start_from"] == sent
+
+
 def test_a_report_of_something_else_than_a_training_is_refused(
     call: Any, queue: FakeQueue, tmp_path: Path
 ) -> None:
