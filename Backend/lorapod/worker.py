@@ -211,6 +211,7 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         digests=digests,
         find=find,
         models=models,
+        manager=lambda: processes,
     )
     processes = RealProcessManager(context, kinds.all(), worker_id=settings.worker_id)
     deletion = DeletionParts.open(

@@ -28,6 +28,7 @@ from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.work import Kind
 from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.trainers.sweep import SweepKind, Trainings
 from lorapod.trainers.training import TrainingKind
 from lorapod.worker_base import Programs, WorkerBase
 
@@ -47,11 +48,14 @@ class WorkerKinds:
     #: Finds the record of any process.
     find: Callable[[str], ProcessRecord]
     models: WorkspaceModels
+    #: The manager that will run them, for those that start others.
+    manager: Callable[[], Trainings]
 
     def all(self) -> Sequence[Kind]:
         """Return every type of process."""
         return [
             self._trainings(),
+            SweepKind(trainings=self.manager),
             self._generations(),
             self._downloads(),
             self._captionings(),

@@ -8,6 +8,7 @@ import contextlib
 from pydantic import Field
 
 from lorapod.actions.action import Action
+from lorapod.errors import Conflict, NotFound
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -47,11 +48,20 @@ async def cancel(
     """Ask the worker that holds the process, and answer once it has begun to act."""
     grace_s = settings.cancel_grace_s if request.grace_s is None else request.grace_s
     asked = ControlRequest(save=request.save, grace_s=grace_s)
-    record = await CONTROL.run(processes.ask, request.process_id, asked)
+    record = await CONTROL.run(_ask, processes, request.process_id, asked)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ACKNOWLEDGE_S):
             record = await processes.wait_until(request.process_id, _acknowledged)
     return CancelResult(process_id=record.process_id, status=record.status.value)
+
+
+def _ask(processes: RealProcessManager, process_id: str, asked: ControlRequest) -> ProcessRecord:
+    record = processes.ask(process_id, asked)
+    # The worker of a sweep stops its trainings; if it is dead, other workers may have taken them up.
+    for training in reversed(record.outcome.get("processes", ()) if record.type == "sweep" else ()):
+        with contextlib.suppress(Conflict, NotFound):
+            processes.ask(training.get("process_id", ""), asked)
+    return record
 
 
 def _acknowledged(record: ProcessRecord) -> bool:
@@ -60,7 +70,7 @@ def _acknowledged(record: ProcessRecord) -> bool:
 
 ACTION = Action(
     type="cancel",
-    summary="Stop a process; it keeps what it has written and can be resumed.",
+    summary="Stop a process, or all trainings of a sweep; what it has written stays, and it can be resumed.",
     request=CancelRequest,
     result=CancelResult,
     run=cancel,

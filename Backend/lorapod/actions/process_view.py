@@ -97,6 +97,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "process_id": record.process_id,
         "type": record.type,
         "name": record.name,
+        "sweep_id": record.process_id if record.type == "sweep" else record.sweep_id,
         "trainer": record.trainer or None,
         "engine": record.engine,
         "status": record.status.value,

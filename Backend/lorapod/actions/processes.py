@@ -18,6 +18,10 @@ class ProcessesRequest(Request):
     """Which processes."""
 
     status: ProcessStatus | None = Field(default=None, description="Only those in this state.")
+    sweep_id: ProcessId | None = Field(
+        default=None,
+        description="The trainings of this sweep; without it, each sweep is one process of the list.",
+    )
     limit: int = Field(default=50, ge=1, le=500, description="Most processes of this page.")
     cursor: ProcessId | None = Field(default=None, description="`next_cursor` of the previous answer.")
 
@@ -38,7 +42,11 @@ async def list_processes(
 ) -> ProcessesResult:
     """Answer from the records of all workers."""
     found, next_cursor = await READS.run(
-        processes.page, status=request.status, limit=request.limit, before=request.cursor
+        processes.page,
+        status=request.status,
+        limit=request.limit,
+        before=request.cursor,
+        sweep_id=request.sweep_id,
     )
     return ProcessesResult(
         processes=[summary(record) for record in found],

@@ -19,6 +19,7 @@ from lorapod.actions.outputs import OutputDelivery
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.starting import TrainingStarts
+from lorapod.actions.sweeping import SweepStarts
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
 from lorapod.datasets.edits.store import EditStore
@@ -136,6 +137,17 @@ class Services:
             attachment=self.attachment,
             answers=self.answers,
             start_loras=StartLoras(processes=self.processes, workspace=self.workspace),
+        )
+
+    @cached_property
+    def sweeps(self) -> SweepStarts:
+        """What checks and starts sweeps."""
+        return SweepStarts(
+            settings=self.settings,
+            processes=self.processes,
+            starts=self.starts,
+            attachment=self.attachment,
+            answers=self.answers,
         )
 
     @cached_property

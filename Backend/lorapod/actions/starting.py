@@ -138,12 +138,18 @@ class TrainingStarts:
         return dataclasses.replace(order, dataset=shown.answer() if shown is not None else {}), plan
 
     def trials(
-        self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob
+        self,
+        order: TrainingOrder,
+        plan: Plan,
+        request: StartRequest,
+        job: RunPodJob,
+        *,
+        deliveries: bool = True,
     ) -> Iterator[Callable[[], list[str]]]:
         """Yield what is tried before a start: each blocks for seconds at most, and returns warnings.
 
         Each raises `WorkerError` if the training does not fit the machine, may not read its models, or has a target that
-        takes nothing of it.
+        takes nothing of it. Without `deliveries`, targets and callbacks are not tried.
         """
         if order.trainer in TOOLKIT_CONFIGS:
             fit = MachineFit(telemetry=self.telemetry)
@@ -151,6 +157,8 @@ class TrainingStarts:
                 fit.check, order.trainer, plan.config, tiers=request.other_tiers(), force=request.force
             )
             yield partial(self.hub_models.check, plan.config)
+        if not deliveries:
+            return
         if request.upload is not None or self.mirrors.trials.default is not None:
             yield partial(
                 self.mirrors.trials.run,
@@ -167,13 +175,22 @@ class TrainingStarts:
                 allow_private=self.settings.allow_private_urls,
             )
 
-    def try_out(self, order: TrainingOrder, plan: Plan, request: StartRequest, job: RunPodJob) -> list[str]:
+    def try_out(
+        self,
+        order: TrainingOrder,
+        plan: Plan,
+        request: StartRequest,
+        job: RunPodJob,
+        *,
+        deliveries: bool = True,
+    ) -> list[str]:
         """Try everything before a start, and return warnings.
 
         Raises:
             WorkerError: the first trial that refuses it.
         """
-        return [warning for trial in self.trials(order, plan, request, job) for warning in trial()]
+        trials = self.trials(order, plan, request, job, deliveries=deliveries)
+        return [warning for trial in trials for warning in trial()]
 
     def _submit(
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob
@@ -213,12 +230,12 @@ class TrainingStarts:
         try:
             order, plan = self.order_for(config, request, job)
         except WorkerError as error:
-            return DryRun(accepted=False, trainer=request.trainer, refused=_problems(error))
+            return DryRun(accepted=False, trainer=request.trainer, refused=problems_of(error))
         for trial in self.trials(order, plan, request, job):
             try:
                 warnings += trial()
             except WorkerError as error:
-                refused += _problems(error)
+                refused += problems_of(error)
         if refused:
             return DryRun(accepted=False, trainer=request.trainer, refused=refused)
         return DryRun(
@@ -230,7 +247,7 @@ class TrainingStarts:
         )
 
 
-def _problems(error: WorkerError) -> list[dict[str, Any]]:
+def problems_of(error: WorkerError) -> list[dict[str, Any]]:
     """Return an error's problems; the first has the hint, and the message unless that is made of the problems."""
     if not error.details:
         first, *rest = [{"field": "input", "error": error.message}]

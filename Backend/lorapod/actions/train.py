@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, Started
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.actions.starting import TrainingStarts
+from lorapod.actions.sweeping import SweepStarted, SweepStarts, SweepVariant, validated
 from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
@@ -32,6 +33,28 @@ class TrainRequest(StartRequest, TrainKnobs):
     preset: str | None = Field(
         default=None, description="Config to start from, e.g. `sdxl`; the other fields change it."
     )
+
+    variants: Annotated[list[TrainKnobs], Field(min_length=1, max_length=50)] | None = Field(
+        default=None,
+        description="A sweep: one training for each entry, which has the fields that are special to it, e.g. "
+        '`[{"rank": 8}, {"rank": 16}]`; with a preset.',
+        examples=[[{"rank": 8}, {"rank": 16}]],
+    )
+
+    def of_variant(self, number: int) -> TrainRequest:
+        """Return the request for one training of the sweep.
+
+        Raises:
+            ValidationError: the variant contradicts the request.
+        """
+        assert self.variants is not None, "it is asked for a variant only if there are some"
+        own = self.variants[number].model_dump(exclude_unset=True)
+        common = {name: value for name, value in dict(self).items() if name in self.model_fields_set}
+        # Their artifacts may go to one folder of a store.
+        name = None if self.name is None else f"{self.name[:90]}-{number + 1:02d}"
+        return TrainRequest.model_validate(
+            {**common, **own, "variants": None, "name": name, "idempotency_key": None}
+        )
 
     def knobs(self) -> TrainKnobs:
         """Return the knobs that are set."""
@@ -63,11 +86,16 @@ async def train(
     request: TrainRequest,
     *,
     starts: TrainingStarts,
+    sweeps: SweepStarts,
     settings: Settings,
     telemetry: Telemetry,
     job: RunPodJob,
 ) -> Result:
     """Check everything that can be checked, and submit the training to the process manager."""
+    if request.variants is not None:
+        return await _sweep(
+            request, starts=starts, sweeps=sweeps, settings=settings, telemetry=telemetry, job=job
+        )
     config = await STARTS.run(_config, request, settings.max_config_bytes, telemetry)
     if request.preset is None:
         return await starts.start(config, request, job)
@@ -82,6 +110,39 @@ async def train(
     if isinstance(answer, DryRun) and request.preset is not None:
         return answer.model_copy(update={"refused": _fields_by_knobs(answer.refused, knobs)})
     return answer
+
+
+async def _sweep(
+    request: TrainRequest,
+    *,
+    starts: TrainingStarts,
+    sweeps: SweepStarts,
+    settings: Settings,
+    telemetry: Telemetry,
+    job: RunPodJob,
+) -> Result:
+    """Check every variant, then start them all."""
+    preset = request.preset
+    if preset is None:
+        raise InvalidInput(
+            "variants: they go with a preset.",
+            hint="For configs, send one `train` for each.",
+            details=[{"field": "variants", "error": "goes with a preset"}],
+        )
+    await STARTS.run(starts.check_preset, get_preset(preset), request.trainer)
+
+    def variant(number: int) -> SweepVariant:
+        """Check one variant; blocks."""
+        own = validated(request.of_variant, number)
+        knobs = own.knobs()
+        try:
+            config = _config(own, settings.max_config_bytes, telemetry)
+            return sweeps.checked(config, own, job, first=number == 0)
+        except (InvalidInput, GpuUnavailable) as error:
+            raise _by_knobs(error, knobs) from error
+
+    own = [each.model_dump(mode="json", exclude_unset=True) for each in request.variants or ()]
+    return await sweeps.start(request, own, variant, job, name=request.name or preset)
 
 
 def _by_knobs(error: WorkerError, knobs: TrainKnobs) -> WorkerError:
@@ -127,10 +188,10 @@ def _config(request: TrainRequest, max_config_bytes: int, telemetry: Telemetry) 
 
 ACTION = Action(
     type="train",
-    summary="Start a training, from an AI Toolkit config or from a preset.",
+    summary="Start a training, from an AI Toolkit config or from a preset; or a sweep of several.",
     request=TrainRequest,
     result=Started,
-    other_results=(Finished, DryRun),
+    other_results=(Finished, DryRun, SweepStarted),
     run=train,
 )
 

@@ -129,6 +129,8 @@ class TrainingOrder(Order):
     steps: int | None = None
     #: The LoRA that it begins with: `path`, and what is known of it, see `lorapod.trainers.start_weights`.
     start_from: Mapping[str, Any] | None = None
+    #: The sweep that it belongs to; None: none.
+    sweep_id: str | None = None
 
     def with_steps(self, steps: int | None) -> Self:
         """Return the order with another total of steps; with None, keep its own."""
@@ -172,6 +174,21 @@ class Accepted:
 
 
 OrderT = TypeVar("OrderT", bound=Order)
+
+
+def dump_order(order: Order) -> dict[str, Any]:
+    """Return an order as JSON values, without credentials."""
+    dumped: dict[str, Any] = _adapter(type(order)).dump_python(order, mode="json")
+    return dumped
+
+
+def load_order(order_type: type[OrderT], stored: Mapping[str, Any]) -> OrderT:
+    """Return the order of `dump_order`.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _adapter(order_type).validate_python(stored)
 
 
 def keep_order(order: Order, store: OrderStore, process_id: str) -> None:

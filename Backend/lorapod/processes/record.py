@@ -40,6 +40,8 @@ class TrainingDetails:
     warnings: tuple[str, ...] = ()
     #: The LoRA that it began with, for answers; None: fresh weights.
     start_from: Mapping[str, Any] | None = None
+    #: The sweep that it belongs to; None: none.
+    sweep_id: str | None = None
     #: Steps in all that a `resume` asked for, in place of the config's; None: it did not.
     steps: int | None = None
 
@@ -136,6 +138,11 @@ class ProcessRecord:
     def resumed_from_step(self) -> int | None:
         """The step that its trainer resumed from; None if it did not."""
         return self.training.resumed_from_step if self.training is not None else None
+
+    @property
+    def sweep_id(self) -> str | None:
+        """The sweep that it belongs to; None: none."""
+        return self.training.sweep_id if self.training is not None else None
 
     @property
     def steps(self) -> int | None:

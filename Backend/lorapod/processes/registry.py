@@ -68,9 +68,17 @@ class ProcessRegistry:
         return LeaseState.LOST if supervisor is None else supervisor.check_lease()
 
     def page(
-        self, *, status: ProcessStatus | None, limit: int, before: str | None
+        self,
+        *,
+        status: ProcessStatus | None,
+        limit: int,
+        before: str | None,
+        sweep_id: str | None = None,
     ) -> tuple[Sequence[ProcessRecord], str | None]:
-        """Return up to `limit` records, newest first, and the id to pass as `before` for the next page."""
+        """Return up to `limit` records, newest first, and the id to pass as `before` for the next page.
+
+        The trainings of a sweep are left out, unless it is named.
+        """
         found: list[ProcessRecord] = []
         for process_id in self._records.ids():
             if before is not None and age_key(process_id) >= age_key(before):
@@ -79,7 +87,7 @@ class ProcessRegistry:
                 record = self.get(process_id)
             except NotFound:
                 continue
-            if status is None or record.status is status:
+            if record.sweep_id == sweep_id and (status is None or record.status is status):
                 if len(found) == limit:
                     return found, found[-1].process_id
                 found.append(record)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 from lorapod.errors import Conflict
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
+
+#: The numbers that processes draw: a smaller one comes first.
+NUMBERS = count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +57,24 @@ class SlotPool:
         self._leaving: list[GpuResident] = []
         self._lock = threading.Lock()
 
-    def acquire(self, given_up: Callable[[], bool], resident: GpuResident | None = None) -> Slot | None:
+    def acquire(
+        self, given_up: Callable[[], bool], resident: GpuResident | None = None, *, number: int | None = None
+    ) -> Slot | None:
         """Wait for a slot; return None once `given_up` returns True. `wake` has it called again.
 
         Args:
             given_up: whether to wait no longer.
             resident: what the holder will leave on the GPU.
+            number: its place in line, of `next(NUMBERS)`; None: the last.
         """
-        waiter = _Waiter(resident=resident, given_up=given_up, called=threading.Condition(self._lock))
+        waiter = _Waiter(
+            number=next(NUMBERS) if number is None else number,
+            resident=resident,
+            given_up=given_up,
+            called=threading.Condition(self._lock),
+        )
         with self._lock:
-            self._waiting.append(waiter)
+            bisect.insort(self._waiting, waiter, key=lambda each: each.number)
             try:
                 waiter.called.wait_for(lambda: given_up() or self._due(waiter) is not None)
                 slot = None if given_up() else self._due(waiter)
@@ -141,6 +154,7 @@ class SlotPool:
 class _Waiter:
     """One waiting process."""
 
+    number: int
     resident: GpuResident | None
     given_up: Callable[[], bool]
     #: Notified when it gets a slot, or has given up.
@@ -161,10 +175,12 @@ class SlotWait:
         self.slot = _NONE
         self._given_up = given_up
         self._holds = False
+        #: Drawn now: threads that wait for their turn may begin to do so in any order.
+        self._number = next(NUMBERS)
 
     def wait(self, resident: GpuResident | None = None) -> bool:
         """Wait for a slot; return False if the wait was given up. `resident` will be left on the GPU."""
-        slot = self.line.acquire(self._given_up, resident)
+        slot = self.line.acquire(self._given_up, resident, number=self._number)
         if slot is None:
             return False
         self.slot, self._holds = slot, True

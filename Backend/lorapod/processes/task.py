@@ -16,6 +16,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import TICK_S, ChildHandlers, Run
 from lorapod.processes.slots import GpuResident, Slot
 from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.processes.stopping import StopRequest
 from lorapod.processes.work import Ending, Resumption
 from lorapod.wire.dataset import FetchProgress
 
@@ -51,6 +52,11 @@ class TaskRun:
     def process_id(self) -> str:
         """The id of the process."""
         return self._run.record.process_id
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The request to stop it; None if there is none."""
+        return self._run.stop
 
     def stopped(self) -> bool:
         """Return whether to end early by raising `TaskStopped`; call it several times a second."""

@@ -103,6 +103,7 @@ class TrainingKind:
                 dataset=order.dataset,
                 warnings=tuple(warnings),
                 start_from=parent.shown if parent is not None else None,
+                sweep_id=order.sweep_id,
             ),
             warnings=warnings,
         )

@@ -76,6 +76,7 @@ class ProcessSummary(WireModel):
     process_id: ProcessId = Field(description="The process.")
     type: str = Field(description="What kind of process: `train`, `generate`.")
     name: str = Field(description="The trained model's name, if it is a training.")
+    sweep_id: ProcessId | None = Field(default=None, description="The sweep that it belongs to, or is.")
     trainer: str | None = Field(default=None, description="The trainer that runs it, if it is a training.")
     engine: str | None = Field(default=None, description="The engine that runs it, if it is a generation.")
     status: str = Field(

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from lorapod.wire.catalog import ModelCardView
 from lorapod.wire.model import ProcessId, RelativePath, WireModel
+from lorapod.wire.sweep import SweepTraining
 
 
 class FailedItem(WireModel):
@@ -94,6 +95,9 @@ class ProcessResults(WireModel):
         default=None, description="How its tensors are named: `diffusers`, `kohya`, `comfyui` or `other`."
     )
     dtypes: list[str] | None = Field(default=None, description="Number formats of its matrices, e.g. `BF16`.")
+    processes: list[SweepTraining] | None = Field(
+        default=None, description="`train` with `variants`: the trainings of the sweep, in order."
+    )
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
     @classmethod

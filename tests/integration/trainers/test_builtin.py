@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -233,7 +234,10 @@ class TestControl:
 
 class TestInterruption:
     def test_sigint_stops_without_a_checkpoint_and_a_damaged_one_is_passed_over(self, bench: Bench) -> None:
-        sections = {"save": {"save_every": 2, "max_step_saves_to_keep": 100}, "sample": {"prompts": []}}
+        sections: dict[str, Any] = {
+            "save": {"save_every": 2, "max_step_saves_to_keep": 100},
+            "sample": {"prompts": []},
+        }
         run = bench.start(
             bench.plan("broken", train={"steps": ENDLESS, "batch_size": 1, "lr": 1e-3}, **sections)
         )

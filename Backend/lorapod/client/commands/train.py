@@ -51,7 +51,9 @@ from lorapod.client.commands.train_options import (
     TriggerWordOption,
     UploadToOption,
     ValidationOption,
+    VaryOption,
 )
+from lorapod.client.commands.vary import said, variants
 from lorapod.client.commands.wording import with_commands, with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
 
@@ -97,6 +99,7 @@ def train(
     validation: ValidationOption = None,
     sample_prompt: SamplePromptOption = None,
     start_from: StartFromOption = None,
+    vary: VaryOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
     force: ForceOption = False,
@@ -139,6 +142,7 @@ def train(
         "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
         "start_from": None if start_from is None else _start(start_from),
+        "variants": variants(vary) if vary else None,
         "trainer": trainer,
         "upload": _object(upload_to),
         "force": force or None,
@@ -171,6 +175,8 @@ def _begin(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) 
     if session.screen.as_json:
         session.screen.answer(training.started)
     session.screen.line(training.process_id)
+    for one in training.started.get("processes") or ():
+        session.screen.line(f"  {one.get('process_id', 'not started')}  {said(one['variant'])}")
 
 
 def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, Any]) -> None:

@@ -98,6 +98,13 @@ ClassWordOption = Annotated[
 SamplePromptOption = Annotated[
     list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
 ]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="OPTION=VALUE,VALUE",
+        help="Start a sweep: one training for each value, e.g. rank=8,16. Repeated: one for each combination.",
+    ),
+]
 StartFromOption = Annotated[
     str | None,
     typer.Option(

@@ -1,0 +1,25 @@
+"""A sweep: several trainings that were started by one request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from lorapod.errors import ErrorCode
+from lorapod.wire.model import ProcessId, WireModel
+
+
+class SweepTraining(WireModel):
+    """One training of a sweep."""
+
+    variant: dict[str, Any] = Field(description="What is special to it, as the request names it.")
+    process_id: ProcessId | None = Field(
+        default=None, description="The training; left out if it could not be started."
+    )
+    status: str = Field(description="Its status.")
+    step: int | None = Field(default=None, description="Steps that are done.")
+    total_steps: int | None = Field(default=None, description="Steps in all.")
+    loss: float | None = Field(default=None, description="Loss of the last reported step.")
+    error: str | None = Field(default=None, description="Why it failed or could not be started.")
+    code: ErrorCode | None = Field(default=None, description="The kind of error, if it could not be started.")
