@@ -10,6 +10,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.storage.mirror.ledger import uploads_of
 from lorapod.trainers.config_settings import read_summary
 from lorapod.wire.dataset import DatasetView
+from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.process import (
     CheckpointView,
     FailureView,
@@ -79,10 +80,12 @@ def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
     """Return what only a training has; its config is there from the beginning of its first run on."""
     if record.training is None:
         return {}
-    config = read_summary(record.config_path(workspace))
+    config, limits = read_summary(record.config_path(workspace)), record.limits
     return {
         "base_model": record.training.base_model,
         "trigger_word": record.training.trigger_word,
+        "limits": limits and TrainingLimits(duration_s=limits.duration_s, until=limits.until),
+        "ran_s": record.training.ran_s or None,
         "start_from": record.training.start_from and StartedFrom.model_validate(record.training.start_from),
         "gpu": record.training.gpu,
         "warnings": list(record.training.warnings),
@@ -125,6 +128,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "started_at": record.started_at,
         "ended_at": record.ended_at,
         "worker_id": record.worker_id,
+        "reason": record.reason,
         "failure": None
         if record.failure is None
         else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),

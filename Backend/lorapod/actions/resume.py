@@ -8,13 +8,17 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
+from lorapod.actions.limiting import wanted_limits
+from lorapod.clock import Clock
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
+from lorapod.processes.limits import Continuation
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.wire.dataset import DatasetView
+from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import ProcessRequest, Result
 
 
@@ -31,6 +35,10 @@ class ResumeRequest(ProcessRequest):
         ge=1,
         le=1_000_000,
         description="A new total of steps, larger than before: the training goes on to it, also if it is completed.",
+    )
+    limits: TrainingLimits | None = Field(
+        default=None,
+        description="New limits; without them the old ones hold, and the time of `duration_s` counts anew.",
     )
     callback_url: str | None = Field(
         default=None, min_length=1, description="URL for events from now on; default: where they went before."
@@ -49,6 +57,7 @@ async def resume(
     courier: Courier,
     mirrors: Mirrors,
     settings: Settings,
+    clock: Clock,
     job: RunPodJob,
 ) -> Result:
     """Continue from the newest whole checkpoint, on this worker."""
@@ -70,7 +79,7 @@ async def resume(
             runpod_job_id=asking(settings, job),
             job_s3=job.s3,
             callback=callback,
-            steps=request.steps,
+            changes=Continuation(steps=request.steps, limits=wanted_limits(request.limits, clock)),
         )
         return accepted.warned(warnings), None
 

@@ -124,6 +124,7 @@ class Services:
         """What checks and starts trainings."""
         return TrainingStarts(
             settings=self.settings,
+            clock=self.clock,
             workspace=self.workspace,
             processes=self.processes,
             trainers=self.trainers,

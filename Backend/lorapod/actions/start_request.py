@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from lorapod.trainers.fit import WayOut
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
+from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Request, Result
 from lorapod.wire.start_from import StartFrom
 from lorapod.wire.storage import UploadTargets
@@ -42,6 +43,9 @@ class StartRequest(Request):
     )
     job_id: str | None = Field(
         default=None, max_length=200, description="Your own id of the job, returned in answers and events."
+    )
+    limits: TrainingLimits | None = Field(
+        default=None, description="Ends it by itself, with a checkpoint, after a time or at a moment."
     )
     start_from: StartFrom | None = Field(
         default=None,

@@ -13,8 +13,10 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
+from lorapod.actions.limiting import wanted_limits
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.start_request import DryRun, StartRequest
+from lorapod.clock import Clock
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
@@ -45,6 +47,7 @@ class TrainingStarts:
     """What checks a request for a training, starts it, and answers."""
 
     settings: Settings
+    clock: Clock
     workspace: Workspace
     processes: RealProcessManager
     trainers: TrainerRegistry
@@ -126,6 +129,7 @@ class TrainingStarts:
             name=request.name,
             strict=request.strict,
             validation=request.held_out,
+            limits=wanted_limits(request.limits, self.clock),
             start_from=self.start_loras.find(request.start_from) if request.start_from else None,
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,

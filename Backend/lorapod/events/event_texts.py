@@ -131,7 +131,11 @@ def end(record: ProcessRecord, workspace: Workspace) -> EventData:
                 resumable=bool(saved),
             )
         case _:
-            return StoppedData(**_common(record, EventStatus(record.status.value)), resumable=bool(saved))
+            return StoppedData(
+                **_common(record, EventStatus(record.status.value)),
+                reason=record.reason,
+                resumable=bool(saved),
+            )
 
 
 def _common(record: ProcessRecord, status: EventStatus) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Keeper:
         held: Callable[[], frozenset[str]],
         lease: Callable[[str], LeaseState],
         deliver: Callable[[str, ControlRequest], None],
+        end_expired: Callable[[], None],
         marked_dead: Callable[[ProcessRecord], None],
     ) -> None:
         """Do nothing before `start`.
@@ -48,6 +49,7 @@ class Keeper:
             held: returns the processes that this worker holds, or believes to hold.
             lease: returns the state of one of their leases; unless it is held, its messages are for another worker.
             deliver: is called with every message about one of them.
+            end_expired: is called at each sweep, and ends those of them whose time is over.
             marked_dead: is called with the record of every process whose worker has died, once the record says so.
         """
         self._store = store
@@ -57,6 +59,7 @@ class Keeper:
         self._held = held
         self._lease = lease
         self._deliver = deliver
+        self._end_expired = end_expired
         self._marked_dead = marked_dead
         self._liveness = WorkerLiveness(store.heartbeats, times, clock)
         #: Processes that were listed as live at the last sweep although they had ended.
@@ -80,6 +83,7 @@ class Keeper:
         Raises:
             OSError: the store does not answer.
         """
+        self._end_expired()
         held = self._held()
         for process_id in held:
             if self._lease(process_id) is LeaseState.HELD:

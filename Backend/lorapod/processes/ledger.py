@@ -38,7 +38,7 @@ class Ledger:
     ) -> None:
         """Begin with a record that the store has; `on_change` is called after every change."""
         self._record = record
-        self._cancel_requested = record.cancel_requested
+        self._cancel_requested, self._reason = record.cancel_requested, record.reason
         self._changing = threading.Lock()
         #: Whether this worker still holds the process; if it is `LOST`, nothing more may be written about it.
         self.lease = pulse.lease()
@@ -80,7 +80,7 @@ class Ledger:
         with self._changing:
             moved = record.status is not self._record.status
             if self._cancel_requested and not record.cancel_requested:
-                record = record.changed(cancel_requested=True)
+                record = record.changed(cancel_requested=True, reason=self._reason)
             self._record = record
         if moved:
             self.save()
@@ -90,13 +90,16 @@ class Ledger:
         self._unsettled = self._unwritten
         self._on_change(record)
 
-    def note_cancel(self) -> bool:
-        """Note in the record that its caller cancelled the process; return whether `save` has to follow. Any thread."""
+    def note_cancel(self, reason: str | None = None) -> bool:
+        """Note in the record that the process is cancelled; return whether `save` has to follow. Any thread.
+
+        `reason` is what ends it if no person does.
+        """
         with self._changing:
-            self._cancel_requested = True
             if self._record.status.final or self._record.cancel_requested:
                 return False
-            self._record = self._record.changed(cancel_requested=True)
+            self._cancel_requested, self._reason = True, reason
+            self._record = self._record.changed(cancel_requested=True, reason=reason)
         return True
 
     def flush(self) -> None:

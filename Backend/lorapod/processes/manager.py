@@ -11,6 +11,7 @@ from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
+from lorapod.processes.limits import Continuation
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
 from lorapod.processes.process_id import new_process_id
 from lorapod.processes.progress import Progress
@@ -27,6 +28,8 @@ from lorapod.processes.work import Kind, Kinds, Plan
 from lorapod.storage.s3_access import JobS3
 
 logger = logging.getLogger(__name__)
+
+UNCHANGED = Continuation()
 
 #: What of a shutdown's time is kept for killed children to be gone, in seconds.
 KILL_GRACE_S = 2.0
@@ -59,6 +62,7 @@ class RealProcessManager(SteeredProcesses):
             held=lambda: frozenset(self.supervisors),
             lease=self.check_lease,
             deliver=self.deliver,
+            end_expired=self.end_expired,
             marked_dead=context.on_change,
         )
 
@@ -122,7 +126,7 @@ class RealProcessManager(SteeredProcesses):
         job_s3: JobS3 | None = None,
         callback: SealedCallback | None = None,
         unasked: bool = False,
-        steps: int | None = None,
+        changes: Continuation = UNCHANGED,
     ) -> Accepted:
         """Resume an unfinished process, or with more steps a completed training, from its newest whole checkpoint.
 
@@ -132,12 +136,12 @@ class RealProcessManager(SteeredProcesses):
             job_s3: the S3 server that this job brings with it: credentials of an earlier job are stored nowhere.
             callback: where its caller wants its events from now on; None: where it wanted them before.
             unasked: the worker resumes it by itself, on behalf of the RunPod job that asked for the last run.
-            steps: the new total of a training's steps; None: as many as before.
+            changes: what a training does otherwise from now on.
 
         Raises:
             NotFound: there is no such process, or its order is gone.
             Conflict: it runs, it is completed and no steps are added, or another worker was faster.
-            InvalidInput: `steps` is not more than before.
+            InvalidInput: `changes` have not more steps than before, or its limit has passed.
             Unsupported: processes of its type cannot be resumed.
             WorkerError: the trainer or engine refuses the order now.
         """
@@ -148,7 +152,8 @@ class RealProcessManager(SteeredProcesses):
         if retried and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, runpod_job_id)
         # The steps of a job that is delivered again were added the first time.
-        check_resumable(record, steps=None if retried else steps, unasked=unasked)
+        changes = UNCHANGED if retried else changes
+        check_resumable(record, changes, unasked=unasked, now=self._context.clock.now())
         if (unasked or retried) and self.has_late_cancel(process_id):
             return Accepted.found(self.cancel_interrupted(record), runpod_job_id)
         kind = self.kinds.of(record)
@@ -157,7 +162,8 @@ class RealProcessManager(SteeredProcesses):
         order = read_order(kind.order_type, self._context.store.orders, process_id)
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
-        return self._take_up(record, order, runpod_job_id, live=None, steps=steps)
+        asked = not (unasked or retried)
+        return self._take_up(record, order, runpod_job_id, live=None, changes=changes, asked=asked)
 
     def close(self, deadline: Deadline) -> None:
         """Stop every process: all are asked, then all are killed; what still runs at the deadline is logged."""
@@ -207,12 +213,12 @@ class RealProcessManager(SteeredProcesses):
         runpod_job_id: str | None,
         *,
         live: object,
-        steps: int | None = None,
+        changes: Continuation = UNCHANGED,
+        asked: bool = True,
     ) -> Accepted:
-        """Begin a further run of a process."""
-        # The record has the total of an earlier resume even if that worker died before it could keep the order.
-        steps = steps or record.steps
-        order = order.with_steps(steps)
+        """Begin a further run of a process; `asked`: a person asks for it."""
+        # The record has what an earlier resume changed even if that worker died before it could keep the order.
+        order = order.continued(Continuation(steps=record.steps, limits=record.limits)).continued(changes)
         plan = self.kinds.of(record).plan(record.process_id, order, live)
         resumption = plan.work.resumption()
         check_continuation(record, resumption.step)
@@ -222,7 +228,8 @@ class RealProcessManager(SteeredProcesses):
             host=this_host(),
             runpod_job_id=runpod_job_id,
             progress=Progress(step=resumption.step, total_steps=plan.total_steps),
-            steps=steps,
+            changes=changes,
+            asked=asked,
         )
         try:
             self._hold(queued, plan, order)

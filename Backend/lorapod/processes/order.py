@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
+from lorapod.processes.limits import Continuation, Limits
 from lorapod.processes.record import ProcessRecord, key_of_job
 from lorapod.processes.store.port import OrderStore
 from lorapod.sessions import TrainingSession
@@ -78,17 +79,14 @@ class Order:
         del record
         return self
 
-    def with_steps(self, steps: int | None) -> Self:
-        """Return the order with another total of steps; with None, keep its own.
+    def continued(self, changes: Continuation) -> Self:
+        """Return the order with what a resume changes.
 
         Raises:
-            InvalidInput: such a process has no steps.
+            InvalidInput: it is not a training's.
         """
-        if steps is not None:
-            raise InvalidInput(
-                "steps: only a training can go on for more steps.",
-                details=[{"field": "steps", "error": "goes with a training"}],
-            )
+        if changes != Continuation():
+            raise InvalidInput("Only a training has `steps` and `limits`.")
         return self
 
 
@@ -131,10 +129,12 @@ class TrainingOrder(Order):
     start_from: Mapping[str, Any] | None = None
     #: The sweep that it belongs to; None: none.
     sweep_id: str | None = None
+    #: When it ends by itself; None: at its last step.
+    limits: Limits | None = None
 
-    def with_steps(self, steps: int | None) -> Self:
-        """Return the order with another total of steps; with None, keep its own."""
-        return self if steps is None else replace(self, steps=steps)
+    def continued(self, changes: Continuation) -> Self:
+        """Return the order with what a resume changes."""
+        return replace(self, steps=changes.steps or self.steps, limits=changes.limits or self.limits)
 
     def own_dataset(self, workspace: Workspace) -> Path | None:
         """Return the folder that a fetched dataset must be in, if it has a session; None: the worker chooses."""

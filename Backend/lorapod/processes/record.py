@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lorapod.processes.limits import Continuation, Limits
 from lorapod.processes.progress import Failure, Observation, Progress
 from lorapod.processes.status import Phase, ProcessStatus, check_transition
 from lorapod.wire.dataset import FetchProgress
@@ -44,6 +45,10 @@ class TrainingDetails:
     sweep_id: str | None = None
     #: Steps in all that a `resume` asked for, in place of the config's; None: it did not.
     steps: int | None = None
+    #: When it ends by itself; None: at its last step.
+    limits: Limits | None = None
+    #: Seconds that its trainer has run, all runs since a person asked for it together.
+    ran_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,8 @@ class ProcessRecord:
     fetch: FetchProgress | None = None
     #: Its caller cancelled it: whatever ends it from here on, it ends `cancelled`, and nothing resumes it by itself.
     cancel_requested: bool = False
+    #: What ended it early, if that was not a person: `limit`.
+    reason: str | None = None
     #: Set for a training.
     training: TrainingDetails | None = None
     #: Set for a generation, a download, and every other task.
@@ -149,6 +156,11 @@ class ProcessRecord:
         """The total of steps that a `resume` asked for; None if none did."""
         return self.training.steps if self.training is not None else None
 
+    @property
+    def limits(self) -> Limits | None:
+        """When it ends by itself; None: at the end of its work."""
+        return self.training.limits if self.training is not None else None
+
     def is_retry(self, runpod_job_id: str | None) -> bool:
         """Return whether a RunPod job has asked for this process before: for its last run, or for the first one."""
         return runpod_job_id is not None and (
@@ -184,18 +196,24 @@ class ProcessRecord:
         host: str,
         runpod_job_id: str | None,
         progress: Progress,
-        steps: int | None = None,
+        changes: Continuation,
+        asked: bool,
     ) -> ProcessRecord:
         """Return the first record of the next generation: queued again, with no trace of how the last run ended.
 
-        `steps` is the new total of a training that is to go on for longer.
+        `changes` are those of a training that goes on otherwise. `asked`: a person asks for it, and its time counts anew.
 
         Raises:
             IllegalTransition: it runs.
         """
         training = self.training
-        if training is not None and steps is not None:
-            training = dataclasses.replace(training, steps=steps)
+        if training is not None:
+            training = dataclasses.replace(
+                training,
+                steps=changes.steps or training.steps,
+                limits=changes.limits or training.limits,
+                ran_s=0.0 if asked else training.ran_s,
+            )
         return self.moved(
             ProcessStatus.QUEUED,
             generation=self.generation + 1,
@@ -213,6 +231,7 @@ class ProcessRecord:
             pid_started=None,
             fetch=None,
             cancel_requested=False,
+            reason=None,
             training=training,
             task=None if self.task is None else dataclasses.replace(self.task, outcome={}),
         )

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from lorapod.errors import Conflict, InvalidInput
+from lorapod.processes.limits import Continuation
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 
 
-def check_resumable(record: ProcessRecord, *, steps: int | None, unasked: bool) -> None:
+def check_resumable(record: ProcessRecord, changes: Continuation, *, unasked: bool, now: datetime) -> None:
     """Refuse a resume that is not possible in the state of the process.
 
     Args:
         record: the process.
-        steps: the new total of its steps; None: as many as before.
+        changes: what is to be different from now on.
         unasked: the worker resumes it by itself.
+        now: the time.
 
     Raises:
         Conflict: it runs, it is completed and no steps are added, or (`unasked`) it is not interrupted any more.
-        InvalidInput: it has no steps, or as many already.
+        InvalidInput: it has no steps, or as many already; or the moment at which it ends has passed.
     """
-    process_id, status = record.process_id, record.status
+    process_id, status, steps = record.process_id, record.status, changes.steps
     if unasked and status.unfinished and status is not ProcessStatus.INTERRUPTED:
         raise Conflict(f"The process {process_id} is {status} by now.")
+    if changes.limits is not None and record.training is None:
+        raise _only_trainings(record, "limits")
     if steps is not None:
         _check_steps(record, steps)
+    limits = changes.limits or record.limits
+    if limits is not None and limits.until is not None and limits.expired(now):
+        raise InvalidInput(
+            f"limits: {process_id} was to end at {limits.until:%Y-%m-%d %H:%M:%S %Z}, which has passed.",
+            hint="Give new `limits` with the resume.",
+            details=[{"field": "limits.until", "error": "has passed"}],
+        )
     if status.unfinished or (steps is not None and status is ProcessStatus.COMPLETED):
         return
     more = status is ProcessStatus.COMPLETED and record.training is not None
@@ -36,16 +49,20 @@ def check_resumable(record: ProcessRecord, *, steps: int | None, unasked: bool) 
 def _check_steps(record: ProcessRecord, steps: int) -> None:
     total = record.progress.total_steps
     if record.training is None:
-        raise InvalidInput(
-            f"steps: {record.process_id} is not a training; only a training can go on for more steps.",
-            details=[{"field": "steps", "error": "goes with a training"}],
-        )
+        raise _only_trainings(record, "steps")
     if total is not None and steps <= total:
         raise InvalidInput(
             f"steps: {record.process_id} has a total of {total} steps already; {steps} would not be more.",
             hint=f"Give a total larger than {total}, or leave `steps` out to go on as before.",
             details=[{"field": "steps", "error": f"must be larger than {total}"}],
         )
+
+
+def _only_trainings(record: ProcessRecord, field: str) -> InvalidInput:
+    return InvalidInput(
+        f"{field}: {record.process_id} is not a training.",
+        details=[{"field": field, "error": "goes with a training"}],
+    )
 
 
 def check_continuation(record: ProcessRecord, step: int) -> None:

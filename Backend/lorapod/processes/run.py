@@ -57,6 +57,7 @@ class Run:
         waker: Waker,
         listener: Callable[[float], None],
         started: Callable[[], None],
+        request_stop: Callable[[StopRequest], None],
     ) -> None:
         """Begin a run.
 
@@ -69,6 +70,7 @@ class Run:
             waker: ends a wait for the child's output early.
             listener: what the worker's pulse knows the process by.
             started: reports that the run's folder and config have been written.
+            request_stop: has the process stopped.
         """
         self.context = context
         self.ledger = ledger
@@ -80,6 +82,7 @@ class Run:
         self._waker = waker
         self._listener = listener
         self.started = started
+        self.request_stop = request_stop
         self._child: Child | None = None
 
     @property

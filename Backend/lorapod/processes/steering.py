@@ -9,7 +9,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
-from lorapod.processes.stopping import StopReason, StopRequest
+from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.work import Kinds
 
@@ -70,6 +70,15 @@ class SteeredProcesses(ProcessRegistry):
             raise Conflict(f"Another worker has just resumed the process {record.process_id}.") from None
         guarded(self._context.on_change, cancelled)
         return cancelled
+
+    def end_expired(self) -> None:
+        """End what waits for its turn beyond the moment that its request names; a run looks at its limits by itself."""
+        now = self._context.clock.now()
+        for supervisor in list(self.supervisors.values()):
+            record = supervisor.record
+            waits = record.status in {ProcessStatus.QUEUED, ProcessStatus.PREPARING}
+            if waits and record.limits is not None and record.limits.expired(now):
+                supervisor.stop(StopRequest(reason=StopReason.LIMIT, save=False, grace_s=OWN_GRACE_S))
 
     def deliver(self, process_id: str, request: ControlRequest) -> None:
         """Act on a request about a process that this worker holds."""

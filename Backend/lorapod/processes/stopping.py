@@ -16,14 +16,24 @@ logger = logging.getLogger(__name__)
 #: From SIGTERM to SIGKILL.
 TERM_GRACE_S = 10.0
 
+#: What a process that ends by itself has for its checkpoint, in seconds.
+OWN_GRACE_S = 120.0
+
 
 class StopReason(StrEnum):
-    """Why a process is to be stopped."""
+    """Why a process is to be stopped; of two reasons, the first one here counts."""
 
     #: Its caller asked for it: the process ends `cancelled`.
     CANCEL = "cancel"
+    #: It has reached a limit of its request: the process ends `cancelled`, with this reason.
+    LIMIT = "limit"
     #: Its worker is being stopped: the process ends `interrupted`.
     SHUTDOWN = "shutdown"
+
+    @property
+    def told(self) -> str | None:
+        """The reason as a record has it; None for a person's own cancel, and for a shutdown."""
+        return None if self in {StopReason.CANCEL, StopReason.SHUTDOWN} else str(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +47,9 @@ class StopRequest:
     grace_s: float
 
     def merged(self, other: StopRequest) -> StopRequest:
-        """Return this request with another one added: a cancel outranks a shutdown, and the smaller grace counts."""
+        """Return this request with another one added: the first reason in the order of `StopReason`, the smaller grace."""
         merged = StopRequest(
-            reason=StopReason.CANCEL if StopReason.CANCEL in {self.reason, other.reason} else self.reason,
+            reason=min(self.reason, other.reason, key=list(StopReason).index),
             save=self.save and other.save,
             grace_s=min(self.grace_s, other.grace_s),
         )

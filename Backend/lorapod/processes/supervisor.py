@@ -100,9 +100,11 @@ class Supervisor:
     def stop(self, request: StopRequest) -> None:
         """Have the process stopped; several requests become one, see `StopRequest.merged`. Any thread.
 
-        A cancel is written to the record before this returns: neither a shutdown nor the worker's death undoes it.
+        A cancel, and a limit that is reached, are written to the record before this returns: neither a shutdown nor the
+        worker's death undoes them.
         """
-        cancelled = request.reason is StopReason.CANCEL and self._ledger.note_cancel()
+        ends_it = request.reason is not StopReason.SHUTDOWN
+        cancelled = ends_it and self._ledger.note_cancel(request.reason.told)
         with self._stopping:
             self._stop = request if self._stop is None else self._stop.merged(request)
         if request.reason is StopReason.SHUTDOWN:
@@ -183,6 +185,7 @@ class Supervisor:
                 waker=self._waker,
                 listener=self.heard,
                 started=lambda: self._changed(self.record, started=True),
+                request_stop=self.stop,
             )
             try:
                 ending = self._work.run(run)

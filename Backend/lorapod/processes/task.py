@@ -16,7 +16,7 @@ from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import TICK_S, ChildHandlers, Run
 from lorapod.processes.slots import GpuResident, Slot
 from lorapod.processes.status import Phase, ProcessStatus
-from lorapod.processes.stopping import StopRequest
+from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending, Resumption
 from lorapod.wire.dataset import FetchProgress
 
@@ -57,6 +57,10 @@ class TaskRun:
     def stop(self) -> StopRequest | None:
         """The request to stop it; None if there is none."""
         return self._run.stop
+
+    def end_at_limit(self) -> None:
+        """Have it end `cancelled`, because what it waits for has reached a limit; `TaskStopped` follows."""
+        self._run.request_stop(StopRequest(reason=StopReason.LIMIT, save=False, grace_s=OWN_GRACE_S))
 
     def stopped(self) -> bool:
         """Return whether to end early by raising `TaskStopped`; call it several times a second."""

@@ -133,7 +133,7 @@ class Sweep:
             self._look()
             self._report(task)
         task.keep_outcome(self._outcome())
-        self._judge()
+        self._judge(task)
         return self._outcome()
 
     def _submitted(self, order: TrainingOrder) -> ProcessRecord | WorkerError:
@@ -188,7 +188,7 @@ class Sweep:
                     )
         self._look()
 
-    def _judge(self) -> None:
+    def _judge(self, task: TaskRun) -> None:
         """Raise what has become of the trainings, unless each is completed or was cancelled by itself."""
         failed = [
             record
@@ -199,6 +199,9 @@ class Sweep:
             not isinstance(record, WorkerError) and record.status is ProcessStatus.INTERRUPTED
             for record in self._found
         ):
+            raise TaskStopped
+        if any(not isinstance(record, WorkerError) and record.reason is not None for record in self._found):
+            task.end_at_limit()
             raise TaskStopped
         if failed:
             names = ", ".join(record.process_id for record in failed if not isinstance(record, WorkerError))

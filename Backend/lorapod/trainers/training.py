@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +10,23 @@ from pathlib import Path
 from lorapod.atomic import write_atomically
 from lorapod.errors import Conflict, WorkerError
 from lorapod.lease import LeaseState
-from lorapod.processes.child import Child, Exit
+from lorapod.processes.child import Child
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.log import Line
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.progress import Observation, failure_of
+from lorapod.processes.progress import failure_of
 from lorapod.processes.record import ProcessRecord, TrainingDetails
-from lorapod.processes.requests import Capability, Control
-from lorapod.processes.run import ChildHandlers, Run
+from lorapod.processes.requests import Capability
+from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident
-from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.processes.status import ProcessStatus
 from lorapod.processes.work import Ending, Plan, Resumption
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.continuation import continuation_warnings
-from lorapod.trainers.port import HeldOut, Outcome, Trainer, TrainingPlan, TrainingRequest
+from lorapod.trainers.following import FollowedTraining
+from lorapod.trainers.port import HeldOut, Trainer, TrainingPlan, TrainingRequest
 from lorapod.trainers.preparation import (
     DatasetProvider,
     SettleEdits,
@@ -104,6 +103,7 @@ class TrainingKind:
                 warnings=tuple(warnings),
                 start_from=parent.shown if parent is not None else None,
                 sweep_id=order.sweep_id,
+                limits=order.limits,
             ),
             warnings=warnings,
         )
@@ -215,7 +215,8 @@ class TrainingRun:
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
         record = run.record.on_gpu(run.gpu_name)
         run.ledger.change(record.moved(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started))
-        exit_ = self._follow(child, run)
+        followed = FollowedTraining(run, self._trainer, self._plan)
+        exit_ = followed.follow(child)
         outcome = self._trainer.outcome(
             self._plan,
             ChildExit(
@@ -227,7 +228,7 @@ class TrainingRun:
             ),
         )
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
-        return _meaning(run, exit_, outcome)
+        return followed.meaning(exit_, outcome)
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
         """Have the rest of its files uploaded."""
@@ -254,48 +255,3 @@ class TrainingRun:
         if self._parent is not None and not begun:
             self._parent.keep()
         return run.start_child(spec, beat_s, warm=self._trainer.warm)
-
-    def _follow(self, child: Child, run: Run) -> Exit:
-        reader, control = self._trainer.reader(self._plan), self._trainer.control(self._plan)
-
-        def observe(seen: Observation | None) -> None:
-            if seen is not None and (record := run.record.observed(seen)) is not run.record:
-                run.ledger.change(record)
-
-        def read(line: Line) -> None:
-            seen = reader.line(line.text)
-            run.log.write(line.text, repaint=line.repainted or (seen is not None and seen.repaint))
-            observe(seen)
-
-        def request(capability: Capability) -> None:
-            match capability:
-                case Capability.SAVE:
-                    control.request_save()
-                case Capability.SAMPLE:
-                    control.request_sample()
-
-        def saver() -> Control | None:
-            can_save = Capability.SAVE in self._trainer.capabilities
-            return control if can_save and run.record.phase is Phase.TRAINING else None
-
-        return run.follow(
-            child, ChildHandlers(read=read, look=lambda: observe(reader.poll()), control=request, saver=saver)
-        )
-
-
-def _meaning(run: Run, exit_: Exit, outcome: Outcome) -> Ending:
-    """Return what the exit meant."""
-    changes = {
-        "exit_code": exit_.exit_code,
-        "signal": None if exit_.signal is None else signal.Signals(exit_.signal).name,
-    }
-    if outcome.succeeded:
-        return Ending(status=ProcessStatus.COMPLETED, changes=changes)
-    if run.stop is not None:
-        return Ending(status=Ending.stopped(run.stop).status, changes=changes)
-    if exit_.fenced_after_s is not None:
-        return replace(Ending.fenced(exit_.fenced_after_s), changes=changes)
-    if outcome.stopped:
-        # The platform or a person on the machine interrupted it.
-        return Ending(status=ProcessStatus.INTERRUPTED, changes=changes)
-    return Ending(status=ProcessStatus.FAILED, failure=outcome.failure, changes=changes)

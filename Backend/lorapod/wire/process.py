@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
+from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
 from lorapod.wire.results import ProcessResults
 from lorapod.wire.start_from import StartedFrom
@@ -91,6 +92,9 @@ class ProcessSummary(WireModel):
     started_at: Moment | None = Field(default=None, description="When it got its turn, the last time.")
     ended_at: Moment | None = Field(default=None, description="When it ended.")
     worker_id: str = Field(description="The worker that holds or last held it.")
+    reason: str | None = Field(
+        default=None, description="What ended a `cancelled` process, if no person did: `limit`."
+    )
     failure: FailureView | None = Field(
         default=None, description="Why it failed or was interrupted, if that is known."
     )
@@ -108,6 +112,13 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
     )
     start_from: StartedFrom | None = Field(
         default=None, description="The LoRA that a training began with, if it was one."
+    )
+    limits: TrainingLimits | None = Field(
+        default=None, description="When a training ends by itself, if it has limits."
+    )
+    ran_s: float | None = Field(
+        default=None,
+        description="Seconds that the trainer of a training has run since the last `train` or `resume` of a person.",
     )
     sample_prompts: list[str] = Field(
         default=[], description="The prompts of a training's samples, by their `index`; without flags."

@@ -21,6 +21,7 @@ from lorapod.events import courier, emitter, event_texts, outbox_part
 from lorapod.events.models import CheckpointData, EventData, EventType, ProgressData, SampleData
 from lorapod.events.outbox import Outbox
 from lorapod.events.told_kinds import TOLD_KINDS
+from lorapod.processes.limits import Continuation
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -111,7 +112,7 @@ async def test_the_final_weights_of_a_longer_training_are_told_again(
     room: EventRoom, sink: MemorySink
 ) -> None:
     record = await room.ended(room.train(steps=3))
-    room.manager.resume(record.process_id, steps=6)
+    room.manager.resume(record.process_id, changes=Continuation(steps=6))
     await room.ended(record)
     await eventually(lambda: sum(event.event_type.last for event in sink.events) == 2)
     told = [

@@ -11,6 +11,7 @@ import pytest
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, InvalidInput
 from lorapod.processes import manager as manager_module
+from lorapod.processes.limits import Continuation
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
@@ -45,7 +46,7 @@ async def test_a_completed_training_goes_on_to_a_larger_total(
 ) -> None:
     record = await ended(manager, train_on(manager, steps=4))
     assert weights(root, record) == {"model.safetensors": 4}
-    again = manager.resume(record.process_id, steps=9)
+    again = manager.resume(record.process_id, changes=Continuation(steps=9))
     assert again.begun
     assert (again.record.progress.step, again.record.progress.total_steps) == (4, 9)
     end = await ended(manager, record)
@@ -56,7 +57,7 @@ async def test_a_completed_training_goes_on_to_a_larger_total(
 
 async def test_the_new_total_holds_for_later_resumes(manager: RealProcessManager, root: Path) -> None:
     record = await ended(manager, train_on(manager, steps=3))
-    manager.resume(record.process_id, steps=2000)
+    manager.resume(record.process_id, changes=Continuation(steps=2000))
     await until(manager, record, lambda now: now.status is ProcessStatus.RUNNING and now.progress.step > 5)
     manager.ask(record.process_id, ControlRequest(save=True, grace_s=5))
     stopped = await ended(manager, record)
@@ -71,7 +72,7 @@ async def test_the_new_total_holds_for_later_resumes(manager: RealProcessManager
 async def test_a_total_that_is_not_larger_is_refused(manager: RealProcessManager, steps: int) -> None:
     record = await ended(manager, train_on(manager, steps=4))
     with pytest.raises(InvalidInput, match=f"total of 4 steps already; {steps} would not be more"):
-        manager.resume(record.process_id, steps=steps)
+        manager.resume(record.process_id, changes=Continuation(steps=steps))
     assert manager.get(record.process_id).status is ProcessStatus.COMPLETED
 
 
@@ -85,7 +86,7 @@ async def test_without_steps_a_completed_training_stays_completed(manager: RealP
 async def test_a_running_training_is_not_made_longer(manager: RealProcessManager) -> None:
     record = train_on(manager, steps=2000)
     with pytest.raises(Conflict, match="nothing to resume"):
-        manager.resume(record.process_id, steps=3000)
+        manager.resume(record.process_id, changes=Continuation(steps=3000))
     manager.ask(record.process_id, ControlRequest(save=False, grace_s=5))
     await ended(manager, record)
 
@@ -96,15 +97,15 @@ async def test_a_completed_training_without_weights_is_not_begun_anew(
     record = await ended(manager, train_on(manager, steps=2))
     (record.run_folder(Workspace.create(root)) / "model.safetensors").unlink()
     with pytest.raises(Conflict, match="no whole checkpoint left"):
-        manager.resume(record.process_id, steps=9)
+        manager.resume(record.process_id, changes=Continuation(steps=9))
 
 
 async def test_the_job_that_made_it_longer_finds_it_when_it_is_delivered_again(
     manager: RealProcessManager,
 ) -> None:
     record = await ended(manager, train_on(manager, steps=2))
-    first = manager.resume(record.process_id, steps=2000, runpod_job_id="job-2")
-    again = manager.resume(record.process_id, steps=2000, runpod_job_id="job-2")
+    first = manager.resume(record.process_id, changes=Continuation(steps=2000), runpod_job_id="job-2")
+    again = manager.resume(record.process_id, changes=Continuation(steps=2000), runpod_job_id="job-2")
     assert (first.begun, again.begun, again.retried) == (True, False, True)
     manager.ask(record.process_id, ControlRequest(save=False, grace_s=5))
     await ended(manager, record)
@@ -124,7 +125,7 @@ async def test_a_worker_that_dies_before_it_keeps_the_order_loses_no_steps(
     with monkeypatch.context() as patch:
         patch.setattr(manager_module, "keep_order", killed)
         with pytest.raises(Killed):
-            manager.resume(record.process_id, steps=8)
+            manager.resume(record.process_id, changes=Continuation(steps=8))
     # The keeper finds a process that no supervisor holds.
     await until(manager, record, lambda now: now.status is ProcessStatus.INTERRUPTED)
     manager.resume(record.process_id)

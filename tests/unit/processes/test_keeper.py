@@ -45,6 +45,7 @@ def open_keeper(store: StateStore, held: set[str]) -> Keeper:
         holder="mine.1",
         held=lambda: frozenset(held),
         lease=lambda process_id: LeaseState.HELD,
+        end_expired=lambda: None,
         deliver=lambda process_id, message: None,
         marked_dead=lambda record: None,
     )

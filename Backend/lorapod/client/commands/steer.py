@@ -8,7 +8,9 @@ import typer
 
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
+from lorapod.client.commands.times import limits
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+from lorapod.client.commands.train_options import MaxTimeOption, UntilOption
 
 
 def cancel(
@@ -38,6 +40,8 @@ def resume(
         int | None,
         typer.Option(min=1, help="New total of steps, to train it further, also if it is completed."),
     ] = None,
+    max_time: MaxTimeOption = None,
+    until: UntilOption = None,
     follow_it: Annotated[
         bool,
         typer.Option(
@@ -50,7 +54,12 @@ def resume(
 ) -> None:
     """Resume an unfinished training from its newest complete checkpoint, or train a completed one further."""
     with open_session(context, as_json=as_json) as session:
-        resumed = session.client.resume(process_id, steps=steps, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        resumed = session.client.resume(
+            process_id,
+            steps=steps,
+            limits=limits(max_time, until),
+            execution_timeout_s=EXECUTION_TIMEOUT_S,
+        )
         session.screen.warn(resumed.started.get("warnings", ()))
         if follow_it:
             ended(follow(session.client, process_id, session.screen))

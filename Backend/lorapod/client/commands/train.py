@@ -12,6 +12,7 @@ import typer
 
 from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
+from lorapod.client.commands.times import limits
 from lorapod.client.commands.train_options import (
     AlphaOption,
     BatchSizeOption,
@@ -30,6 +31,7 @@ from lorapod.client.commands.train_options import (
     GradientAccumulationOption,
     LearningRateOption,
     LowVramOption,
+    MaxTimeOption,
     ModelOption,
     NameOption,
     NetworkOption,
@@ -49,6 +51,7 @@ from lorapod.client.commands.train_options import (
     TimestepTypeOption,
     TrainerOption,
     TriggerWordOption,
+    UntilOption,
     UploadToOption,
     ValidationOption,
     VaryOption,
@@ -100,6 +103,8 @@ def train(
     sample_prompt: SamplePromptOption = None,
     start_from: StartFromOption = None,
     vary: VaryOption = None,
+    max_time: MaxTimeOption = None,
+    until: UntilOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
     force: ForceOption = False,
@@ -142,6 +147,7 @@ def train(
         "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
         "start_from": None if start_from is None else _start(start_from),
+        "limits": limits(max_time, until),
         "variants": variants(vary) if vary else None,
         "trainer": trainer,
         "upload": _object(upload_to),

@@ -98,6 +98,18 @@ ClassWordOption = Annotated[
 SamplePromptOption = Annotated[
     list[str] | None, typer.Option(help="Prompt of a sample image. May be repeated.")
 ]
+MaxTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="End it after this running time, with a checkpoint, e.g. 45m or 1h30m."
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="End it at this time, with a checkpoint, e.g. 23:00 or 2026-01-31T23:00."
+    ),
+]
 VaryOption = Annotated[
     list[str] | None,
     typer.Option(

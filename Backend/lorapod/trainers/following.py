@@ -1,0 +1,109 @@
+"""A trainer's child, followed from its start to its exit: its progress, its limits, and what its exit meant."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+from lorapod.processes.child import Child, Exit
+from lorapod.processes.log import Line
+from lorapod.processes.progress import Observation
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.requests import Capability, Control
+from lorapod.processes.run import ChildHandlers, Run
+from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
+from lorapod.processes.work import Ending
+from lorapod.trainers.port import Outcome, Trainer, TrainingPlan
+
+#: How long a training that makes samples or a checkpoint may do so beyond its limit, in seconds: it could write none
+#: meanwhile.
+BUSY_S = 300.0
+
+_BUSY = frozenset({Phase.SAMPLING, Phase.SAVING})
+
+
+class FollowedTraining:
+    """One child of a trainer; for the supervisor's thread."""
+
+    def __init__(self, run: Run, trainer: Trainer, plan: TrainingPlan) -> None:
+        """Follow a child that has just been started."""
+        self._run = run
+        self._reader = trainer.reader(plan)
+        self._control = trainer.control(plan)
+        self._can_save = Capability.SAVE in trainer.capabilities
+        self._begun_s = run.context.clock.monotonic()
+        training = run.record.training
+        self._ran_before_s = training.ran_s if training is not None else 0.0
+
+    def follow(self, child: Child) -> Exit:
+        """Follow it to its exit, and stop it at its limits."""
+        return self._run.follow(
+            child,
+            ChildHandlers(read=self._read, look=self._look, control=self._carry_out, saver=self._saver),
+        )
+
+    def meaning(self, exit_: Exit, outcome: Outcome) -> Ending:
+        """Return what the exit meant."""
+        changes = {
+            "exit_code": exit_.exit_code,
+            "signal": None if exit_.signal is None else signal.Signals(exit_.signal).name,
+            "training": self._timed(self._run.record).training,
+        }
+        if outcome.succeeded:
+            return Ending(status=ProcessStatus.COMPLETED, changes={**changes, "reason": None})
+        if self._run.stop is not None:
+            return Ending(status=Ending.stopped(self._run.stop).status, changes=changes)
+        if exit_.fenced_after_s is not None:
+            return replace(Ending.fenced(exit_.fenced_after_s), changes=changes)
+        if outcome.stopped:
+            # The platform or a person on the machine interrupted it.
+            return Ending(status=ProcessStatus.INTERRUPTED, changes=changes)
+        return Ending(status=ProcessStatus.FAILED, failure=outcome.failure, changes=changes)
+
+    @property
+    def _ran_s(self) -> float:
+        """Seconds that the trainer has run, earlier runs included."""
+        return self._ran_before_s + self._run.context.clock.monotonic() - self._begun_s
+
+    def _timed(self, record: ProcessRecord) -> ProcessRecord:
+        if record.training is None:
+            return record
+        return record.changed(training=replace(record.training, ran_s=round(self._ran_s, 1)))
+
+    def _observe(self, seen: Observation | None) -> None:
+        if seen is not None and (record := self._run.record.observed(seen)) is not self._run.record:
+            # With the progress, so that another worker knows it if this one dies.
+            self._run.ledger.change(self._timed(record))
+
+    def _read(self, line: Line) -> None:
+        seen = self._reader.line(line.text)
+        self._run.log.write(line.text, repaint=line.repainted or (seen is not None and seen.repaint))
+        self._observe(seen)
+
+    def _look(self) -> None:
+        self._observe(self._reader.poll())
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        run = self._run
+        limits, now = run.record.limits, run.context.clock.now()
+        if run.stop is not None or limits is None or not limits.reached(self._ran_s, now):
+            return
+        if run.record.phase in _BUSY:
+            beyond = self._ran_s - BUSY_S
+            late = limits.until is not None and (now - limits.until).total_seconds() >= BUSY_S
+            if not late and not (limits.duration_s is not None and beyond >= limits.duration_s):
+                return
+        run.log.note("the limit of its request is reached")
+        run.request_stop(StopRequest(reason=StopReason.LIMIT, save=True, grace_s=OWN_GRACE_S))
+
+    def _carry_out(self, capability: Capability) -> None:
+        match capability:
+            case Capability.SAVE:
+                self._control.request_save()
+            case Capability.SAMPLE:
+                self._control.request_sample()
+
+    def _saver(self) -> Control | None:
+        return self._control if self._can_save and self._run.record.phase is Phase.TRAINING else None
