@@ -63,7 +63,7 @@ class FakeQueue:
             return httpx.Response(200, json={"jobs": {}, "workers": {"idle": 1}})
         if last == "run" or self.slow:
             return httpx.Response(200, json={"id": "job-1", "status": "IN_QUEUE"})
-        return self._answer(self.inputs[-1])
+        return self._answer(json.loads(request.content)["input"])
 
     def _about_job(self, route: str, job_id: str) -> httpx.Response:
         if route == "cancel":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests.report_worker import ReportWorker
 from typer.testing import CliRunner
 
 from lorapod.client import Client
@@ -520,6 +521,32 @@ def test_a_report_of_something_else_than_a_training_is_refused(
     told = call("report", "generate_0123456789ab", code=1)
 
     assert "is not a training but of type generate" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "train_0123456789ab.html"),
+        (("--to", "out/cat.html"), "out/cat.html"),
+        (("--to", "out"), "out/report.html"),
+    ],
+)
+def test_a_report_is_written_where_asked(
+    call: Any, queue: FakeQueue, tmp_path: Path, options: tuple[str, ...], expected: str
+) -> None:
+    ReportWorker(queue).add_training(steps=(0, 100))
+
+    assert call("report", "train_0123456789ab", *options).strip() == expected
+    told = json.loads(call("report", "train_0123456789ab", *options, "--json"))
+
+    assert told == {"page": expected, "size_bytes": (tmp_path / expected).stat().st_size}
+
+
+def test_a_report_of_an_unknown_training_leaves_nothing(call: Any, queue: FakeQueue, tmp_path: Path) -> None:
+    ReportWorker(queue)
+
+    assert "There is no process" in call("report", "train_0123456789ab", code=1)
     assert list(tmp_path.iterdir()) == []
 
 

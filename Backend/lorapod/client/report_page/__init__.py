@@ -1,0 +1,1 @@
+"""The report of trainings: one HTML page that needs nothing else, and the same page served live."""

@@ -1,0 +1,197 @@
+"""A worker in memory that has trainings to report on, with drawn samples: for the page's tests and its screenshots."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from lorapod.testing.fake_queue import FakeQueue
+
+PROMPTS = (
+    "mycat asleep on a red sofa, soft window light",
+    "a photo of mycat in a snowy garden",
+    "mycat as an astronaut, film still",
+    "a fox in a forest",
+)
+STEPS = (0, 250, 500, 750, 1000, 1250, 1500)
+_SCENES = (("#f2c9a1", "#b33a3a"), ("#bcd7ea", "#f6f8fb"), ("#1d1b3a", "#5a4b8a"), ("#9cc28a", "#3f6b3a"))
+_FURS = ("#3d3d46", "#c77b3b", "#e6ded2", "#d2622a")
+
+CONFIG = """job: extension
+config:
+  name: cat
+  process:
+    - type: sd_trainer
+      trigger_word: mycat
+      network: {type: lora, linear: 16, linear_alpha: 16}
+      train: {steps: 1500, lr: 0.0001, batch_size: 2, optimizer: adamw8bit}
+      model: {name_or_path: stabilityai/stable-diffusion-xl-base-1.0, arch: sdxl}
+"""
+
+
+def painting(scene: int, share: float, *, side: int = 64, seed: int = 0) -> bytes:
+    """Return a PNG of an animal before a background; at `share` 0 it is noise, at 1 it is clear."""
+    wide = 256
+    far, near = _SCENES[scene % 4]
+    image = Image.new("RGB", (wide, wide), far)
+    canvas = ImageDraw.Draw(image)
+    canvas.rectangle((0, 160, wide, wide), fill=near)
+    fur = _FURS[(scene + seed) % 4]
+    canvas.ellipse((70, 120, 190, 226), fill=fur)
+    canvas.ellipse((92, 60, 168, 136), fill=fur)
+    for left in (94, 138):
+        canvas.polygon([(left, 80), (left + 28, 80), (left + (4 if left < 100 else 24), 36)], fill=fur)
+    canvas.arc((150, 120, 240, 226), 280, 60, fill=fur, width=14)
+    for eye in (112, 138):
+        canvas.ellipse((eye, 88, eye + 12, 102), fill="#f6e05e")
+        canvas.ellipse((eye + 4, 90, eye + 8, 100), fill="#111")
+    canvas.polygon([(124, 106), (136, 106), (130, 113)], fill="#e08a8a")
+    image = image.filter(ImageFilter.GaussianBlur(18 * (1 - share) + 0.6))
+    noise = Image.effect_noise((wide, wide), 90).convert("RGB")
+    image = Image.blend(image, noise, 0.75 * (1 - share) ** 2).resize((side, side), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue()
+
+
+def contact_sheet(*, side: int = 64) -> bytes:
+    """Return a PNG with eight small paintings."""
+    sheet = Image.new("RGB", (side * 4, side * 2), "white")
+    for place in range(8):
+        one = Image.open(io.BytesIO(painting(place, 1.0, side=side - 4, seed=place // 4)))
+        sheet.paste(one, (place % 4 * side + 2, place // 4 * side + 2))
+    written = io.BytesIO()
+    sheet.save(written, "PNG")
+    return written.getvalue()
+
+
+def losses(count: int, *, seed: int = 1, floor: float = 0.05) -> list[tuple[int, float]]:
+    """Return a noisy loss that falls."""
+    dice = random.Random(seed)
+    return [
+        (step, (floor + 0.12 * math.exp(-3 * step / count)) * dice.lognormvariate(0, 0.35))
+        for step in range(1, count + 1)
+    ]
+
+
+class ReportWorker:
+    """Answers for trainings, as a worker does."""
+
+    def __init__(self, queue: FakeQueue) -> None:
+        """Answer on a queue; there is no training yet."""
+        self.processes: dict[str, dict[str, Any]] = {}
+        self.series: dict[str, dict[str, Sequence[tuple[int, float]]]] = {}
+        self.files: dict[str, bytes] = {}
+        queue.actions |= {
+            "process_status": self._status,
+            "metrics": self._metrics,
+            "download_file": self._file,
+            "processes": lambda _: {"processes": list(self.processes.values()), "count": len(self.processes)},
+        }
+
+    def add_training(
+        self,
+        process_id: str = "train_0123456789ab",
+        *,
+        prompts: Sequence[str] = PROMPTS,
+        steps: Sequence[int] = STEPS,
+        points: int = 400,
+        side: int = 64,
+        seed: int = 0,
+        drawn: bytes | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Add a training; `fields` replace those of its status, and `drawn` is every sample if it is given."""
+        samples = []
+        for step in steps:
+            for index in range(len(prompts)):
+                path = f"output/{process_id}/cat/samples/1700000000000__{step:09}_{index}.png"
+                samples.append({"path": path, "step": step, "index": index})
+                share = 1.0 if not steps[-1] else (step / steps[-1]) ** 0.6
+                self.files[path] = drawn or painting(index, share, side=side, seed=seed)
+        sheet, config = f"output/{process_id}/dataset.png", f"processes/{process_id}/config.yaml"
+        self.files |= {sheet: contact_sheet(side=max(64, side // 2)), config: CONFIG.encode()}
+        curve = losses(points, seed=seed + 1, floor=0.05 + 0.02 * seed) if points else []
+        self.series[process_id] = {
+            "loss/loss": [(round(step * steps[-1] / max(1, points)), loss) for step, loss in curve],
+            "learning_rate": [(step, 1e-4) for step, _ in curve],
+        }
+        known = {
+            "learning_rate": 1e-4, "rank": 16, "alpha": 16.0, "batch_size": 2, "resolution": [768, 1024],
+            "optimizer": "adamw8bit", "arch": "sdxl",
+        }  # fmt: skip
+        self.processes[process_id] = {
+            "process_id": process_id,
+            "type": "train",
+            "name": "cat",
+            "trainer": "ai-toolkit",
+            "status": "completed",
+            "phase": None,
+            "progress": {"step": steps[-1], "total_steps": steps[-1], "percent": 100.0, "loss": 0.06, "steps_per_s": 0.61},
+            "created_at": "2026-01-31T18:00:05Z",
+            "started_at": "2026-01-31T18:01:00Z",
+            "ended_at": "2026-01-31T18:43:10Z",
+            "worker_id": "worker-1",
+            "base_model": "stabilityai/stable-diffusion-xl-base-1.0",
+            "trigger_word": "mycat",
+            "gpu": "NVIDIA GeForce RTX 4090",
+            "settings": {**known, **(settings or {})},
+            "sample_prompts": list(prompts),
+            "warnings": [],
+            "samples": samples,
+            "checkpoints": [
+                {
+                    "path": f"output/{process_id}/cat/cat_{step:09}.safetensors" if step < 1500 else f"output/{process_id}/cat/cat.safetensors",
+                    "step": step, "size_bytes": 228_000_000, "created_at": "2026-01-31T18:30:00Z", "final": step == 1500,
+                }
+                for step in (500, 1000, 1500)
+            ],
+            "dataset": {
+                "path": "training_data/cat", "images": 24, "captions": 23, "contact_sheet": sheet,
+                "warnings": ["IMG_0007.png has no caption: the trainer learns it with the trigger word alone."],
+            },
+            "config_path": config,
+            "log_tail": ["cat: 1499/1500 loss: 6.1e-02", "Saved checkpoint to cat.safetensors"],
+            **fields,
+        }  # fmt: skip
+        return self.processes[process_id]
+
+    def _status(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        process = self.processes.get(asked["process_id"])
+        if process is None:
+            return {"error": f"There is no process {asked['process_id']}.", "code": "not_found"}
+        return dict(process)
+
+    def _metrics(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        since, stride = asked.get("since_step") or -1, asked.get("stride") or 1
+        found = {
+            key: [point for point in points if point[0] > since][::stride]
+            for key, points in self.series[asked["process_id"]].items()
+        }
+        return {"process_id": asked["process_id"], "series": found}
+
+    def _file(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        content = self.files.get(asked["file_path"])
+        if content is None:
+            return {"error": f"There is no file {asked['file_path']}.", "code": "not_found"}
+        offset = asked.get("offset") or 0
+        data = content[offset:]
+        return {
+            "filename": asked["file_path"].rpartition("/")[2],
+            "file_path": asked["file_path"],
+            "size_bytes": len(content),
+            "offset": offset,
+            "length": len(data),
+            "next_offset": offset + len(data),
+            "eof": True,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "data": base64.b64encode(data).decode(),
+        }
