@@ -95,7 +95,7 @@ venv: ## Make .venv ready (does nothing when it is) [PYTHON=]
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' bash scripts/venv.sh
 
 .PHONY: servers
-servers: ## Install the servers that tests start (does nothing when they are there)
+servers: ## Install the servers and the browser that tests start (does nothing when they are there)
 	@bash scripts/test-servers.sh
 
 .PHONY: lock

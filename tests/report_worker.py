@@ -8,6 +8,7 @@ import io
 import math
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFilter
@@ -38,27 +39,33 @@ config:
 
 def painting(scene: int, share: float, *, side: int = 64, seed: int = 0) -> bytes:
     """Return a PNG of an animal before a background; at `share` 0 it is noise, at 1 it is clear."""
-    wide = 256
-    far, near = _SCENES[scene % 4]
-    image = Image.new("RGB", (wide, wide), far)
-    canvas = ImageDraw.Draw(image)
-    canvas.rectangle((0, 160, wide, wide), fill=near)
-    fur = _FURS[(scene + seed) % 4]
-    canvas.ellipse((70, 120, 190, 226), fill=fur)
-    canvas.ellipse((92, 60, 168, 136), fill=fur)
-    for left in (94, 138):
-        canvas.polygon([(left, 80), (left + 28, 80), (left + (4 if left < 100 else 24), 36)], fill=fur)
-    canvas.arc((150, 120, 240, 226), 280, 60, fill=fur, width=14)
-    for eye in (112, 138):
-        canvas.ellipse((eye, 88, eye + 12, 102), fill="#f6e05e")
-        canvas.ellipse((eye + 4, 90, eye + 8, 100), fill="#111")
-    canvas.polygon([(124, 106), (136, 106), (130, 113)], fill="#e08a8a")
-    image = image.filter(ImageFilter.GaussianBlur(18 * (1 - share) + 0.6))
-    noise = Image.effect_noise((wide, wide), 90).convert("RGB")
-    image = Image.blend(image, noise, 0.75 * (1 - share) ** 2).resize((side, side), Image.Resampling.LANCZOS)
+    image = _animal(scene % 4, (scene + seed) % 4).resize((side, side), Image.Resampling.LANCZOS)
+    if share < 1:
+        image = image.filter(ImageFilter.GaussianBlur(side * (1 - share) / 14))
+        noise = Image.effect_noise((side, side), 90).convert("RGB")
+        image = Image.blend(image, noise, 0.75 * (1 - share) ** 2)
     written = io.BytesIO()
-    image.save(written, "PNG")
+    image.save(written, "PNG", compress_level=1)
     return written.getvalue()
+
+
+@cache
+def _animal(scene: int, fur_number: int) -> Image.Image:
+    far, near = _SCENES[scene]
+    fur = _FURS[fur_number]
+    image = Image.new("RGB", (1024, 1024), far)
+    canvas = ImageDraw.Draw(image)
+    canvas.rectangle((0, 640, 1024, 1024), fill=near)
+    canvas.arc((600, 480, 960, 904), 280, 60, fill=fur, width=56)
+    canvas.ellipse((280, 480, 760, 904), fill=fur)
+    canvas.ellipse((368, 240, 672, 544), fill=fur)
+    for left, tip in ((376, 392), (552, 648)):
+        canvas.polygon([(left, 330), (left + 112, 330), (tip, 144)], fill=fur)
+    for eye in (440, 552):
+        canvas.ellipse((eye, 352, eye + 48, 408), fill="#f6e05e")
+        canvas.ellipse((eye + 16, 360, eye + 32, 400), fill="#111")
+    canvas.polygon([(496, 424), (544, 424), (520, 452)], fill="#e08a8a")
+    return image
 
 
 def contact_sheet(*, side: int = 64) -> bytes:
@@ -122,7 +129,7 @@ class ReportWorker:
         curve = losses(points, seed=seed + 1, floor=0.05 + 0.02 * seed) if points else []
         self.series[process_id] = {
             "loss/loss": [(round(step * steps[-1] / max(1, points)), loss) for step, loss in curve],
-            "learning_rate": [(step, 1e-4) for step, _ in curve],
+            "learning_rate": [(round(step * steps[-1] / max(1, points)), 1e-4) for step, _ in curve],
         }
         known = {
             "learning_rate": 1e-4, "rank": 16, "alpha": 16.0, "batch_size": 2, "resolution": [768, 1024],

@@ -25,6 +25,7 @@ from lorapod.client.commands import (
     steer,
     train,
     transfer,
+    watch,
 )
 from lorapod.client.commands.session import Connection
 from lorapod.endpoint.command import endpoint
@@ -77,7 +78,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     ),
     "Training": (
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
-        *(steer.cancel, steer.resume, steer.save, steer.sample, report.report),
+        *(steer.cancel, steer.resume, steer.save, steer.sample, report.report, watch.watch),
     ),
     "Generation": (generate.generate, smoke.smoke),
     "Endpoint": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -25,8 +25,10 @@ class Curve:
     values: Sequence[float | None]
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
-    #: How many logged values one point stands for.
+    #: How many of the values that were read one point stands for.
     merged: int = 1
+    #: Of how many logged values one was read.
+    stride: int = 1
 
     def data(self) -> dict[str, Any]:
         """Return it for the page's script."""
@@ -39,7 +41,7 @@ class Curve:
         }
 
 
-def curve_of(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> Curve:
+def curve_of(points: Sequence[tuple[int, float]], *, most: int = MOST_POINTS, stride: int = 1) -> Curve:
     """Return the curve through points in order of their steps; values that are not finite are gaps."""
     merged = max(1, math.ceil(len(points) / most))
     steps: list[int] = []
@@ -55,7 +57,7 @@ def curve_of(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> Cu
         high.append(max(finite, default=None))
     if merged == 1:
         low, high = [], []
-    return _with_gaps(Curve(steps=steps, values=values, low=low, high=high, merged=merged))
+    return _with_gaps(Curve(steps=steps, values=values, low=low, high=high, merged=merged, stride=stride))
 
 
 def _with_gaps(curve: Curve) -> Curve:
@@ -75,7 +77,7 @@ def _with_gaps(curve: Curve) -> Curve:
             if column:
                 column.insert(place + 1, None)
     values, low, high = columns
-    return Curve(steps=steps, values=values, low=low, high=high, merged=curve.merged)
+    return replace(curve, steps=steps, values=values, low=low, high=high)
 
 
 def recent_mean(points: Sequence[tuple[int, float]], count: int = 50) -> float | None:

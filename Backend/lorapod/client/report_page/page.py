@@ -40,7 +40,7 @@ class ReportPage:
         """
         self._trainings = trainings
         paths = list(dict.fromkeys(path for training in trainings for path in training.images))
-        bare = len(_document(trainings, list(sections(trainings, {})), live=False).encode())
+        bare = len(_document(trainings, list(sections(trainings, {})), None).encode())
         images = book.embed(paths, MOST_BYTES - bare - _SPARE_BYTES - 200 * len(paths)) if paths else {}
         self.sections: Sequence[PageSection] = list(sections(trainings, images))
 
@@ -49,12 +49,14 @@ class ReportPage:
         """What the page's script draws."""
         return chart_data(self._trainings)
 
-    def html(self, *, live: bool = False) -> str:
-        """Return the whole page; a live one asks its server for changes."""
-        return _document(self._trainings, self.sections, live=live)
+    def html(self, *, live_version: int | None = None) -> str:
+        """Return the whole page; if it has a live version, it asks its server for later ones."""
+        return _document(self._trainings, self.sections, live_version)
 
 
-def _document(trainings: Sequence[TrainingReport], parts: Sequence[PageSection], *, live: bool) -> str:
+def _document(
+    trainings: Sequence[TrainingReport], parts: Sequence[PageSection], live_version: int | None
+) -> str:
     title = " and ".join(training.name[:80] for training in trainings[:3])
     style = "".join(_asset(name) for name in _STYLES)
     library, script = _asset(_CHART_LIBRARY), _script()
@@ -63,7 +65,7 @@ def _document(trainings: Sequence[TrainingReport], parts: Sequence[PageSection],
         "img-src": "data:",
         "style-src": f"'sha256-{_digest(style)}'",
         "script-src": f"'sha256-{_digest(library)}' 'sha256-{_digest(script)}'",
-        "connect-src": "'self'" if live else "'none'",
+        "connect-src": "'none'" if live_version is None else "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
     }
@@ -95,9 +97,7 @@ def _document(trainings: Sequence[TrainingReport], parts: Sequence[PageSection],
             Markup(f"<script>{script}</script>"),
         )
     )
-    page = element(
-        "html", element("head", head), element("body", body, data_live="yes" if live else None), lang="en"
-    )
+    page = element("html", element("head", head), element("body", body, data_live=live_version), lang="en")
     return f"<!doctype html>\n{page}\n"
 
 

@@ -71,11 +71,12 @@ class TrainingReader:
         sheet = (process.get("dataset") or {}).get("contact_sheet")
         config = None if process["status"] in _UNSTARTED else process.get("config_path")
         self._fetch([*(sample["path"] for sample in chosen), *filter(None, (sheet, config))])
-        points = self._read_curves(process)
+        stride = _stride(process)
+        points = self._read_curves(process, stride)
         return TrainingReport(
             process=process,
             config=self._text(config),
-            curves={key: curve_of(list(series)) for key, series in points.items()},
+            curves={key: curve_of(series, stride=stride) for key, series in points.items()},
             recent_loss=recent_mean(points.get(LOSS, ())),
             frames=[self._frame(sample, process.get("sample_prompts") or ()) for sample in chosen],
             all_samples=len(process.get("samples") or ()),
@@ -93,11 +94,12 @@ class TrainingReader:
             image=self._files.get(sample["path"]),
         )
 
-    def _read_curves(self, process: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[int, float]]]:
+    def _read_curves(
+        self, process: Mapping[str, Any], stride: int
+    ) -> Mapping[str, Sequence[tuple[int, float]]]:
         """Read the new points of every curve, of long ones only every n-th."""
         step = (process.get("progress") or {}).get("step") or 0
         known = max((max(points) for points in self._points.values() if points), default=None)
-        stride = max(1, math.ceil(step / _ASKED_POINTS))
         if step and (known is None or step > known + stride):
             answer = self._client.call(
                 "metrics",
@@ -127,6 +129,11 @@ class TrainingReader:
     def _text(self, path: str | None) -> str:
         found = self._files.get(path) if path else None
         return "" if found is None else found.read_text("utf-8", errors="replace")
+
+
+def _stride(process: Mapping[str, Any]) -> int:
+    """Return of how many logged values one is asked for."""
+    return max(1, math.ceil(((process.get("progress") or {}).get("step") or 0) / _ASKED_POINTS))
 
 
 def choose(samples: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:

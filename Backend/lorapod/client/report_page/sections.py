@@ -138,17 +138,21 @@ def _loss(trainings: Sequence[TrainingReport]) -> Markup | None:
         hidden=True,
     )
     interactive = element("div", "", id="chart", class_="needs-script", hidden=True)
-    merged = max(curve.merged for _, curve in curves)
-    note = None
-    if merged > 1:
-        note = element(
-            "p",
+    return join((controls, interactive, chart, _thinning([curve for _, curve in curves])))
+
+
+def _thinning(curves: Sequence[Curve]) -> Markup | None:
+    """Return what the points of long curves stand for."""
+    said: list[Child] = []
+    if (stride := max(curve.stride for curve in curves)) > 1:
+        said += ["Of every ", number(stride), " logged values one was read. "]
+    if (merged := max(curve.merged for curve in curves)) > 1:
+        said += [
             "Each point is the mean of ",
             number(merged),
-            " logged values; the band goes from the lowest to the highest.",
-            class_="faint",
-        )
-    return join((controls, interactive, chart, note))
+            " values; the band goes from the lowest to the highest.",
+        ]
+    return element("p", *said, class_="faint") if said else None
 
 
 def _losses(training: TrainingReport) -> Mapping[str, Curve]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from lorapod.client import Client
 from lorapod.client.cli import app
+from lorapod.client.commands import watch
 from lorapod.client.commands.session import Connection
 from lorapod.client.commands.train_options import complete_preset
 from lorapod.testing.fake_queue import FakeQueue
@@ -541,6 +542,30 @@ def test_a_report_is_written_where_asked(
     told = json.loads(call("report", "train_0123456789ab", *options, "--json"))
 
     assert told == {"page": expected, "size_bytes": (tmp_path / expected).stat().st_size}
+
+
+@pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 3)])
+def test_watching_ends_with_the_training(
+    call: Any, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch, status: str, code: int
+) -> None:
+    monkeypatch.setattr(watch, "LAST_LOOK_S", 0.0)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    ReportWorker(queue).add_training(steps=(0, 100), status=status, failure=None)
+
+    told = call("watch", "train_0123456789ab", "--open", code=code)
+
+    (url,) = opened
+    assert url.startswith("http://127.0.0.1:")
+    assert url in told
+    assert "Ctrl-C" in told
+    assert "rpa_made_up_key" not in told
+
+
+def test_watching_what_is_no_training_opens_no_port(call: Any, queue: FakeQueue) -> None:
+    queue.actions["process_status"] = lambda wish: {"process_id": wish["process_id"], "type": "generate"}
+
+    assert "http://" not in call("watch", "generate_0123456789ab", code=1)
 
 
 def test_a_report_of_an_unknown_training_leaves_nothing(call: Any, queue: FakeQueue, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 // A live page asks its server for what has changed, but not while nobody sees it.
 const POLL_MS = 2000;
 let pageData = JSON.parse(byId("data").textContent);
-let pageVersion = Number(document.body.dataset.version ?? 0);
+let pageVersion = Number(document.body.dataset.live ?? 0);
 let pointerDown = false;
 
 function setUp(root) {

@@ -6,4 +6,4 @@ setUpChart(() => pageData);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawChart(pageData));
 addEventListener("pointerdown", () => { pointerDown = true; });
 for (const name of ["pointerup", "pointercancel", "blur"]) addEventListener(name, () => { pointerDown = false; });
-if (document.body.dataset.live === "yes") follow();
+if (document.body.dataset.live) follow();
