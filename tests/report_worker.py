@@ -19,7 +19,7 @@ PROMPTS = (
     "mycat asleep on a red sofa, soft window light",
     "a photo of mycat in a snowy garden",
     "mycat as an astronaut, film still",
-    "a fox in a forest",
+    "a cat in a forest, without the trigger word",
 )
 STEPS = (0, 250, 500, 750, 1000, 1250, 1500)
 _SCENES = (("#f2c9a1", "#b33a3a"), ("#bcd7ea", "#f6f8fb"), ("#1d1b3a", "#5a4b8a"), ("#9cc28a", "#3f6b3a"))
