@@ -13,7 +13,7 @@ from tests.servers.ports import free_port
 from typer.main import get_command
 
 from lorapod.client.cli import app
-from lorapod.client.commands import deploy, doctor, platform_session
+from lorapod.client.commands import deploy_run, doctor_run, platform_session
 from lorapod.client.doctor import diagnosis
 from lorapod.client.retrying import RetryPolicy
 from lorapod.platform import client as platform_client
@@ -49,7 +49,7 @@ def call(account: PlatformStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(platform_session, "_RETRIES", quick)
     once = RetryPolicy(attempts=1)
     monkeypatch.setattr(diagnosis, "_RETRIES", once)
-    monkeypatch.setattr(doctor, "RETRIES", once)
+    monkeypatch.setattr(doctor_run, "RETRIES", once)
     # The stand-in sends a log at once.
     monkeypatch.setattr(platform_client, "_QUIET_S", 0.2)
     for name in ("RUNPOD_ENDPOINT_ID", "LORAPOD_URL", "LORAPOD_FILE", "HF_TOKEN", "RUNPOD_API_TOKEN"):
@@ -60,7 +60,7 @@ def call(account: PlatformStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch
         with monkeypatch.context() as patch:
             if typed is not None:
                 # A terminal, at which a person types this.
-                patch.setattr(deploy, "has_terminal", lambda: True)
+                patch.setattr(deploy_run, "has_terminal", lambda: True)
             # Typer's own copy of click.
             done = CliRunner().invoke(COMMAND, arguments, env=env, input=typed)  # type: ignore[arg-type]
         assert done.exit_code == code, (done.output, done.exception)

@@ -220,6 +220,16 @@ class TestMaking:
 
         assert account.changes[before:] == []
 
+    @pytest.mark.parametrize(("own", "expected"), [(None, "me/lorapod-light:2"), ("me/door:7", "me/door:7")])
+    def test_a_front_door_follows_the_workers_image_unless_it_has_its_own(
+        self, own: str | None, expected: str, call: RunCommand, account: PlatformStandIn, folder: Path
+    ) -> None:
+        call(*DEPLOY, "--front-door", "cpu", *(("--front-door-image", own) if own else ()))
+
+        call("deploy", "--yes", "--image", "me/lorapod:2")
+
+        assert account.endpoints[project(folder)["front_door"]]["image"] == expected
+
     def test_a_person_is_asked(self, call: RunCommand, account: PlatformStandIn) -> None:
         assert "Nothing was changed" in call("deploy", "--image", IMAGE, typed="n\n", code=1)
         assert account.changes == []

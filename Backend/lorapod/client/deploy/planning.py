@@ -61,9 +61,8 @@ def make_plan(platform: RunpodPlatform, options: DeployOptions, project: Project
     wanted = _trainer(options, image, pools, volume)
     plans = [EndpointPlan(wanted=wanted, existing=trainer)]
     if options.front_door:
-        variables = {**(trainer.env if trainer is not None else {}), **options.env}
         plans.append(
-            _front_door(platform, options, image=image, variables=variables, volume=volume, existing=door)
+            _front_door(platform, options, image=image, volume=volume, trainer=trainer, existing=door)
         )
     return DeploymentPlan(
         options=options,
@@ -159,10 +158,12 @@ def _front_door(
     options: DeployOptions,
     *,
     image: str,
-    variables: dict[str, str],
     volume: VolumePlan,
+    trainer: ServerlessEndpoint | None,
     existing: ServerlessEndpoint | None,
 ) -> EndpointPlan:
+    # It serves the same files and stores, so it has the same variables.
+    variables = {**(trainer.env if trainer is not None else {}), **options.env}
     flavors = platform.cpu_flavors(vcpu_count=_FRONT_DOOR_VCPUS)
     offer = cpu_offer(flavors, volume.data_center, vcpu_count=_FRONT_DOOR_VCPUS)
     if offer is None and existing is None:
@@ -173,9 +174,7 @@ def _front_door(
     wanted = WantedEndpoint(
         role=EndpointRole.FRONT_DOOR,
         name=options.front_door_name,
-        image=options.front_door_image
-        or (existing.image if existing is not None else None)
-        or light_image(image),
+        image=options.front_door_image or _door_image(image, trainer, existing),
         disk_gb=_FRONT_DOOR_DISK_GB,
         data_center=volume.data_center,
         max_workers=1,
@@ -186,6 +185,14 @@ def _front_door(
         cpu=offer,
     )
     return EndpointPlan(wanted=wanted, existing=existing)
+
+
+def _door_image(image: str, trainer: ServerlessEndpoint | None, door: ServerlessEndpoint | None) -> str:
+    """Return the front door's image: beside the worker's, unless the existing one was chosen otherwise."""
+    if door is None or door.image is None:
+        return light_image(image)
+    was_beside = trainer is not None and trainer.image and door.image == light_image(trainer.image)
+    return light_image(image) if was_beside else door.image
 
 
 def light_image(image: str) -> str:
