@@ -10,6 +10,7 @@ import typer
 from lorapod import __version__
 from lorapod.client.commands import (
     caption,
+    compare,
     datasets,
     deploy,
     doctor,
@@ -80,7 +81,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report, watch.watch),
     ),
-    "Generation": (generate.generate, smoke.smoke),
+    "Generation": (generate.generate, compare.compare, smoke.smoke),
     "Endpoint": (
         deploy.deploy,
         doctor.doctor,

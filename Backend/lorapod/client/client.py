@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorapod.client import download, generation, training, upload
+from lorapod.client import comparison, download, generation, training, upload
 from lorapod.client.generation import GeneratedFiles
 from lorapod.client.queue import OnUpdate, QueueClient
 from lorapod.client.training import OnProcess, Training
@@ -153,6 +153,28 @@ class Client(QueueClient):
             **generation.request_fields({"prompt": prompt, **fields}),
         )
         return generation.save_files(self, answer, Path(to))
+
+    def compare(
+        self,
+        *sources: str,
+        execution_timeout_s: float = comparison.EXECUTION_TIMEOUT_S,
+        on_progress: OnUpdate | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Draw the same prompts with several checkpoints; return the answer at the end, with `grid_path` and `cells`.
+
+        Args:
+            sources: trainings by their process ids, LoRAs by their paths in the workspace.
+            execution_timeout_s: how long it may take, its wait for the GPU included.
+            on_progress: called with each progress update.
+            fields: those of the `compare` action, such as `prompts`, `steps` and `weights`.
+
+        Raises:
+            JobFailed: the worker refused it; or another `LorapodError`.
+        """
+        return comparison.compare(
+            self, sources, execution_timeout_s=execution_timeout_s, on_progress=on_progress, fields=fields
+        )
 
     def process_status(self, process_id: str, *, log_tail: int | None = None) -> dict[str, Any]:
         """Return the status of a process; with `log_tail`, that many last lines of its log too."""

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache
+from PIL import ImageDraw
 
-from PIL import ImageDraw, ImageFont
+from lorapod.comparisons.grid_fonts import Font, font_for
 
-_SIZE_PX = 15
-#: From one line to the next.
+#: From one line to the next, in pixels.
 LINE_PX = 20
-_CUT = "…"
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-@cache
-def _font() -> Font:
-    """Return Pillow's own font, which needs no file of the system."""
-    return ImageFont.load_default(_SIZE_PX)
+_CUT = "..."
 
 
 class TextBlock:
     """One text in a box."""
 
     def __init__(self, text: str, width_px: int, *, lines: int) -> None:
-        """Wrap `text` to `width_px`; of more than `lines` lines, the last one ends in `…`."""
-        self._lines = _wrapped(" ".join(text.split()), width_px)
+        """Wrap `text` to `width_px`; of more than `lines` lines, the last one is cut."""
+        self._font, shown = font_for(" ".join(text.split()))
+        line = _Line(self._font, width_px)
+        self._lines = line.wrapped(shown)
         if len(self._lines) > lines:
-            self._lines = [*self._lines[: lines - 1], _cut(" ".join(self._lines[lines - 1 :]), width_px)]
+            self._lines = [*self._lines[: lines - 1], line.cut(" ".join(self._lines[lines - 1 :]))]
 
     @property
     def height_px(self) -> int:
@@ -37,43 +30,48 @@ class TextBlock:
     def draw(self, canvas: ImageDraw.ImageDraw, place: tuple[int, int], colour: str) -> None:
         """Draw it with its upper left corner at `place`."""
         for number, line in enumerate(self._lines):
-            canvas.text((place[0], place[1] + number * LINE_PX), line, fill=colour, font=_font())
+            canvas.text((place[0], place[1] + number * LINE_PX), line, fill=colour, font=self._font)
 
 
-def _wrapped(text: str, width_px: int) -> list[str]:
-    lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        longer = f"{line} {word}".strip()
-        if line and _width(longer) > width_px:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-        while _width(line) > width_px and len(line) > 1:
-            head = _fitting(line, width_px)
-            lines.append(line[:head])
-            line = line[head:]
-    return [*lines, line] if line or not lines else lines
+class _Line:
+    """What fits into one line."""
 
+    def __init__(self, font: Font, width_px: int) -> None:
+        self._font = font
+        self._width_px = width_px
 
-def _cut(text: str, width_px: int) -> str:
-    if _width(text) <= width_px:
-        return text
-    return f"{text[: _fitting(text, width_px - int(_width(_CUT)))].rstrip()}{_CUT}"
+    def wrapped(self, text: str) -> list[str]:
+        lines: list[str] = []
+        line = ""
+        for word in text.split(" "):
+            longer = f"{line} {word}".strip()
+            if line and self._width(longer) > self._width_px:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+            while self._width(line) > self._width_px and len(line) > 1:
+                head = self._fitting(line, self._width_px)
+                lines.append(line[:head])
+                line = line[head:]
+        return [*lines, line] if line or not lines else lines
 
+    def cut(self, text: str) -> str:
+        """Return as much of a text as fits, with three dots if that is not all."""
+        if self._width(text) <= self._width_px:
+            return text
+        return text[: self._fitting(text, self._width_px - self._width(_CUT))].rstrip() + _CUT
 
-def _fitting(text: str, width_px: int) -> int:
-    """Return how many characters of a text fit, at least one."""
-    low, high = 1, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _width(text[:middle]) <= width_px:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    def _fitting(self, text: str, width_px: float) -> int:
+        """Return how many characters of a text fit, at least one."""
+        low, high = 1, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._width(text[:middle]) <= width_px:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
-
-def _width(text: str) -> float:
-    return _font().getlength(text)
+    def _width(self, text: str) -> float:
+        return self._font.getlength(text)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lorapod.client.commands.datasets import DatasetArgument
-from lorapod.client.commands.live import state_line
+from lorapod.client.commands.progress_bar import ImageBar
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
 
@@ -75,7 +73,7 @@ def caption(
         "max_new_tokens": max_new_tokens,
     }
     with open_session(context, as_json=as_json) as session:
-        with CaptionBar(session.screen) as shown:
+        with ImageBar(session.screen) as shown:
             answer = session.client.call(
                 "caption_dataset",
                 training_name=name,
@@ -106,49 +104,3 @@ def _report(screen: Screen, answer: Mapping[str, Any]) -> None:
     )
     if "failure" in answer:
         screen.warn([f"{answer['failure']['message']} {answer['failure'].get('hint', '')}".strip()])
-
-
-class CaptionBar:
-    """A bar in images in a terminal, else a line for each change; nothing with `--json`."""
-
-    def __init__(self, screen: Screen) -> None:
-        """Show nothing yet."""
-        self._screen = screen
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._in_terminal = screen.aside.is_terminal and not screen.as_json
-        self._bar = Progress(*columns, console=screen.aside, transient=True, disable=not self._in_terminal)
-        self._task = self._bar.add_task("waiting", total=None)
-        self._last = ""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Remove the bar."""
-        self._bar.stop()
-
-    def show(self, update: Mapping[str, Any]) -> None:
-        """Show a progress update; ignore what is not one of a process."""
-        if self._screen.as_json or "process_id" not in update or "progress" not in update:
-            return
-        progress = update["progress"]
-        if self._in_terminal:
-            doing = progress.get("detail") or update.get("phase") or update["status"]
-            self._bar.update(
-                self._task,
-                description=str(doing),
-                completed=progress.get("image") or 0,
-                total=progress.get("total_images"),
-            )
-            return
-        line = state_line(update)
-        if line != self._last:
-            self._last = line
-            self._screen.aside.print(line, markup=False)

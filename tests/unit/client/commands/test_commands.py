@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -970,3 +971,80 @@ class TestWarningsReachThePerson:
         problem = {"code": "unreadable", "message": "b.png is cut off.", "names": ["b.png"]}
         queue.actions["dataset"] = lambda _: {**uploaded(), "videos": 0, "items": [], "problems": [problem]}
         assert "b.png is cut off." in call("inspect", "cat", code=1)
+
+
+COMPARED = {
+    "process_id": "compare_0123456789ab",
+    "status": "completed",
+    "progress": {"image": 2, "total_images": 2},
+    "cells": [{"step": 500, "weight": 1.0}, {"step": 1000, "weight": 1.0}],
+    "kept": 1,
+    "grid_path": "output/compare_0123456789ab/grid.png",
+    "ranking": [{"step": 500, "weight": 1.0, "score": 0.5, "reasons": ["It is closest to the dataset."]}],
+    "warnings": ["One LoRA is left out."],
+}
+
+
+def test_a_comparison_asks_for_what_its_options_say_and_downloads_the_grid(
+    call: Any, queue: FakeQueue, tmp_path: Path
+) -> None:
+    queue.actions["compare"] = lambda _: COMPARED
+    queue.actions["download_file"] = lambda asked: {
+        "filename": "grid.png",
+        "file_path": asked["file_path"],
+        "size_bytes": 4,
+        "offset": 0,
+        "length": 4,
+        "next_offset": 4,
+        "eof": True,
+        "content_type": "image/png",
+        "sha256": hashlib.sha256(b"grid").hexdigest(),
+        "data": base64.b64encode(b"grid").decode(),
+    }
+    sources = ("train_0123456789ab", "models/loras/style.safetensors")
+    options = (
+        "--steps",
+        "500,1000",
+        "--prompt",
+        "a cat",
+        "--prompt",
+        "a dog",
+        "--weights",
+        "0,0.8",
+        "--seeds",
+        "1,2",
+    )
+
+    told = call("compare", *sources, *options, "--grid", "out/cats.png")
+
+    asked = next(dict(one) for one in queue.inputs if one["type"] == "compare")
+    assert asked.pop("idempotency_key")
+    assert asked == {
+        "type": "compare",
+        "process_ids": ["train_0123456789ab"],
+        "loras": [{"path": "models/loras/style.safetensors"}],
+        "steps": [500, 1000],
+        "prompts": ["a cat", "a dog"],
+        "weights": [0.0, 0.8],
+        "seeds": [1, 2],
+        "wait": True,
+    }
+    assert (tmp_path / "out" / "cats.png").read_bytes() == b"grid"
+    for words in ("2 cells", "1 of them drawn before", "1. step 500", "closest", "left out", "out/cats.png"):
+        assert words in told
+
+    answer = json.loads(
+        call("compare", sources[0], "--steps", "last:2", "--no-score", "--json").splitlines()[-1]
+    )
+    assert (answer["grid"], answer["cells"]) == ("compare_0123456789ab.png", COMPARED["cells"])
+    asked = [one for one in queue.inputs if one["type"] == "compare"][-1]
+    assert (asked["steps"], asked["score"]) == ("last:2", False)
+    assert "loras" not in asked
+    assert "--weights" in call("compare", sources[0], "--weights", "much", code=2)
+
+
+def test_a_comparison_that_failed_ends_with_1(call: Any, queue: FakeQueue) -> None:
+    failure = {"message": "The LoRA does not fit.", "hint": "Name another model."}
+    ended = {"status": "failed", "failure": failure, "cells": [], "warnings": []}
+    queue.actions["compare"] = lambda _: {"process_id": COMPARED["process_id"], "progress": {}, **ended}
+    assert "does not fit. Name another model." in call("compare", "train_0123456789ab", code=1)

@@ -1,0 +1,58 @@
+"""A bar in images for processes that make many of them, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lorapod.client.commands.live import state_line
+from lorapod.client.commands.screen import Screen
+
+
+class ImageBar:
+    """A bar in images in a terminal, else a line for each change; nothing with `--json`."""
+
+    def __init__(self, screen: Screen) -> None:
+        """Show nothing yet."""
+        self._screen = screen
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._in_terminal = screen.aside.is_terminal and not screen.as_json
+        self._bar = Progress(*columns, console=screen.aside, transient=True, disable=not self._in_terminal)
+        self._task = self._bar.add_task("waiting", total=None)
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        self._bar.stop()
+
+    def show(self, update: Mapping[str, Any]) -> None:
+        """Show a progress update; ignore what is not one of a process."""
+        if self._screen.as_json or "process_id" not in update or "progress" not in update:
+            return
+        progress = update["progress"]
+        if self._in_terminal:
+            doing = progress.get("detail") or update.get("phase") or update["status"]
+            self._bar.update(
+                self._task,
+                description=str(doing),
+                completed=progress.get("image") or 0,
+                total=progress.get("total_images"),
+            )
+            return
+        line = state_line(update)
+        if line != self._last:
+            self._last = line
+            self._screen.aside.print(line, markup=False)
