@@ -9,19 +9,18 @@ ARG FAST_BASE_IMAGE=python:3.12-slim-bookworm
 # --- base: the system, and a user to run as -----------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS base
 ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# tini reaps processes that ComfyUI and trainers leave behind; startup.sh uses git and curl. The base image is pinned, and
+# tini reaps processes that ComfyUI and trainers leave behind; startup.sh uses git and curl; the font labels grids. The base image is pinned, and
 # with it the versions of the system's packages.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates curl git procps python3 python3-venv tini util-linux \
+        ca-certificates curl fonts-dejavu-core git procps python3 python3-venv tini util-linux \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --shell /usr/sbin/nologin lorapod
 
-# --- lorapod: the package in its own virtual environment ----------------------------------------------------------
-FROM base AS lorapod
-# Extras of the package: `parquet` reads tables of images; `builtin` installs the builtin trainer and the diffusers
-# engine, with torch.
+# --- dependencies: what the package needs, in its own virtual environment -----------------------------------------
+FROM base AS dependencies
+# Extras of the package: `parquet` reads tables of images. `builtin`, which needs torch, is in the targets that train.
 ARG EXTRAS=redis,parquet,notify
 WORKDIR /app
 # First the dependencies, which change rarely; then our own code.
@@ -32,6 +31,17 @@ RUN python3 -m venv /opt/lorapod \
     && python3 scripts/requirements.py "${EXTRAS}" >/tmp/requirements.txt \
     && /opt/lorapod/bin/pip install --constraint requirements.lock --requirement /tmp/requirements.txt \
     && rm /tmp/requirements.txt
+
+# --- torch: the same environment with what generates, compares and captions ---------------------------------------
+FROM dependencies AS torch
+# `builtin` installs the diffusers engine, the captioner and the builtin trainer, with torch: about 5 GB.
+ARG TORCH_EXTRAS=builtin
+RUN python3 scripts/requirements.py "${TORCH_EXTRAS}" >/tmp/requirements.txt \
+    && /opt/lorapod/bin/pip install --constraint requirements.lock --requirement /tmp/requirements.txt \
+    && rm /tmp/requirements.txt
+
+# --- lorapod: the package itself ----------------------------------------------------------------------------------
+FROM dependencies AS lorapod
 COPY README.md LICENSE ./
 COPY Backend Backend
 RUN /opt/lorapod/bin/pip install --no-deps ./client .
@@ -140,6 +150,7 @@ FROM swarmui AS full
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
+COPY --from=torch /opt/lorapod /opt/lorapod
 COPY --from=ai-toolkit --chown=lorapod:lorapod /app/ai-toolkit /app/ai-toolkit
 # The endpoint chooses which servers run.
 ENV START_COMFYUI=false START_SWARMUI=false ENGINE=auto AI_TOOLKIT_PATH=/app/ai-toolkit
@@ -177,5 +188,6 @@ FROM light AS worker
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential cmake ffmpeg libgl1 libglib2.0-0 python3-dev \
     && rm -rf /var/lib/apt/lists/*
+COPY --from=torch /opt/lorapod /opt/lorapod
 COPY --from=ai-toolkit --chown=lorapod:lorapod /app/ai-toolkit /app/ai-toolkit
 ENV AI_TOOLKIT_PATH=/app/ai-toolkit
