@@ -61,7 +61,6 @@ class Gallery:
         details = TrainingDetails(
             trainer="ai-toolkit", base_model=str(self.root / "models" / "tiny"), trigger_word="mycat"
         )
-        keep_order(TrainingOrder(trainer="ai-toolkit", config=config), store.orders, TRAINED)
         store.records.create(
             make_record(
                 process_id=TRAINED,
@@ -72,6 +71,7 @@ class Gallery:
                 training=details,
             )
         )
+        keep_order(TrainingOrder(trainer="ai-toolkit", config=config), store.orders, TRAINED)
 
 
 @pytest.fixture

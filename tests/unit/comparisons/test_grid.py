@@ -28,7 +28,7 @@ def cell(folder: Path, step: int, prompt: str, colour: tuple[int, int, int]) -> 
     return DrawnCell(cell=made, path=path)
 
 
-def colours(image: Image.Image) -> dict[tuple[int, int, int], tuple[int, int]]:
+def colours(image: Image.Image) -> dict[tuple[int, ...], tuple[int, int]]:
     """Where each large area of one colour lies: the middle of its box."""
     found = {}
     for count, colour in image.getcolors(image.width * image.height) or ():
