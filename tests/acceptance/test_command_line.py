@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import lorapod
 from lorapod import weights
 from lorapod.client.cli import app
-from lorapod.client.demo_recipe import draw_pictures
+from lorapod.client.drawing.creature import draw_creatures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 
@@ -28,7 +28,7 @@ pytest.importorskip("diffusers", reason="needs the `builtin` extra")
 pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
 
 COMMAND = Path(sys.executable).with_name("lorapod")
-NAME = "sunsets"
+NAME = "creatures"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that commands are called in, with pictures to train on."""
     folder = tmp_path_factory.mktemp("here")
     (folder / "pictures").mkdir()
-    draw_pictures(folder / "pictures")
+    draw_creatures(folder / "pictures")
     return folder
 
 
@@ -93,7 +93,7 @@ def process_id(url: str, here: Path) -> str:
     assert uploaded.returncode == 0, uploaded.stderr
     trained = lorapod_command(
         *("train", "--preset", "sd15", "--model", "models/tiny", "--dataset", NAME, "--trainer", "builtin"),
-        *("--steps", "4", "--resolution", "64", "--name", NAME, "--sample-prompt", "a sunset", "--follow"),
+        *("--steps", "4", "--resolution", "64", "--name", NAME, "--sample-prompt", "a mimo", "--follow"),
         url=url,
         folder=here,
     )

@@ -1,4 +1,4 @@
-"""`make demo`, short: a base model of random weights, a few steps."""
+"""`make demo`, short: a few steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import psutil
 import pytest
 from PIL import Image
 from tests.error_log import error_log
-from tests.tiny_models import place_tiny
 
 from lorapod import weights
 
@@ -34,9 +33,7 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo's base model lies already, so that it need not be fitted first."""
     folder = tmp_path_factory.mktemp("demo")
-    place_tiny(folder / "workspace" / "models" / "tiny")
     error_log.watch(folder / "logs")
     return folder
 
@@ -67,11 +64,11 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
     header = weights.read_header(out / "demo.safetensors")
     assert header.is_lora
     assert weights.step_of(header) == 5
-    for name in ("loss.png", "samples.png", "before-after.png"):
+    for name in ("loss.png", "samples.png", "before-after.png", "compare.png"):
         assert str(out / name) in told
         with Image.open(out / name) as picture:
             assert picture.format == "PNG"
-    assert len(list((out / "samples").iterdir())) == 18
+    assert len(list((out / "samples").iterdir())) == 24
     (drawn,) = (out / "generated").iterdir()
     assert str(drawn) in told
     with Image.open(drawn) as picture:

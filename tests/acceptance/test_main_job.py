@@ -30,7 +30,7 @@ from lorapod.client import (
     Training,
     UploadedDataset,
 )
-from lorapod.client.demo_recipe import CAPTIONS, draw_pictures
+from lorapod.client.drawing.creature import PROMPTS, draw_creatures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 
@@ -38,7 +38,7 @@ pytest.importorskip("diffusers", reason="needs the `builtin` extra")
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.timeout(300)]
 
-NAME = "sunsets"
+NAME = "creatures"
 STEPS = 6
 
 
@@ -70,7 +70,7 @@ def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def dataset(client: Client, tmp_path_factory: pytest.TempPathFactory) -> UploadedDataset:
     folder = tmp_path_factory.mktemp("pictures")
-    draw_pictures(folder)
+    draw_creatures(folder)
     (folder / "broken.png").write_text("no picture at all")
     return client.upload_dataset(folder, NAME)
 
@@ -106,7 +106,7 @@ def config(**train: Any) -> dict[str, Any]:
             "sample_steps": 2,
             "width": 64,
             "height": 64,
-            "prompts": list(CAPTIONS[:2]),
+            "prompts": list(PROMPTS)[:2],
             "neg": "",
         },
     }
@@ -240,7 +240,7 @@ class TestPictures:
     """With the model that the LoRA was trained on."""
 
     ASKED: ClassVar[dict[str, Any]] = {
-        "prompt": CAPTIONS[0],
+        "prompt": next(iter(PROMPTS)),
         "model": "models/tiny",
         "width": 64,
         "height": 64,

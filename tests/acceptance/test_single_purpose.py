@@ -24,7 +24,7 @@ from tests.tiny_models import place_tiny
 from tests.unit.datasets.library_bench import packed
 
 from lorapod import weights
-from lorapod.client.demo_recipe import draw_pictures
+from lorapod.client.drawing.creature import draw_creatures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 
@@ -77,14 +77,14 @@ config:
         height: 64
         sample_steps: 2
         prompts:
-          - "a sunset"
+          - "a mimo"
 """
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("pictures")
-    draw_pictures(folder)
+    draw_creatures(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 

@@ -15,7 +15,7 @@ from tests.images.buildah import Buildah
 
 from lorapod import weights
 from lorapod.client import Client
-from lorapod.client.demo_recipe import draw_pictures
+from lorapod.client.drawing.creature import draw_creatures
 from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 
@@ -123,18 +123,18 @@ def test_a_light_worker_trains(buildah: Buildah, light: str, tmp_path: Path) -> 
     subprocess.run(tiny, check=True, capture_output=True)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    draw_pictures(pictures)
+    draw_creatures(pictures)
     command = buildah.launcher(light, volume, ENVIRONMENT)
     config = EndpointConfig(command=command, log_folder=error_log.watch(tmp_path / "logs"), stop_grace_s=60)
     with serving(config) as endpoint, Client(endpoint.url) as client:
         assert client.call("ping")["pong"] is True
         assert client.call("health")["trainers"][1]["available"] is True
 
-        client.upload_dataset(pictures, "sunsets")
+        client.upload_dataset(pictures, "creatures")
         training = client.train(
             preset="sd15",
             model="models/tiny",
-            dataset={"training_name": "sunsets"},
+            dataset={"training_name": "creatures"},
             steps=2,
             resolution=64,
             trainer="builtin",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -89,6 +88,8 @@ class Demo:
                 samples = self._fetch_samples(client, process)
             with self.part("Image with the LoRA"):
                 self._generate(client, training)
+            with self.part("Checkpoints side by side"):
+                self._compare(client, training)
         with self.part("Report"):
             self._draw(process, losses, samples)
 
@@ -163,6 +164,19 @@ class Demo:
         console.print(f"  {prompt!r}, seed {made.seed}", markup=False)
         self.results["Image with the LoRA"] = made.files[0]
 
+    def _compare(self, client: Client, training: Training) -> None:
+        """Draw the prompts with each checkpoint, on the model that is still loaded."""
+        try:
+            answer = client.call("compare", process_ids=[training.process_id], wait=True)
+        except LorapodError as error:
+            console.print(f"  The checkpoints could not be compared: {error}", style="yellow", markup=False)
+            return
+        self.results["Checkpoints side by side"] = client.download(
+            answer["grid_path"], self.out / "compare.png"
+        )
+        if recommended := answer.get("recommended"):
+            console.print(f"  recommended: step {recommended['step']}")
+
     def _draw(
         self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
     ) -> None:
@@ -212,7 +226,7 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         envvar="MODEL",
-        help="Base model: a folder, a file or a HuggingFace id. Default: a tiny model, made here.",
+        help="Base model: a folder, a file or a HuggingFace id. Default: the demo's own small model.",
     ),
 ]
 ArchOption = Annotated[
@@ -282,9 +296,6 @@ def _run(run: Demo) -> None:
     except LorapodError as error:
         console.print(str(error), style="red", markup=False)
         console.print(f"The worker's log: {run.out / 'logs'}")
-        raise typer.Exit(1) from error
-    except subprocess.CalledProcessError as error:
-        console.print(error.stderr.decode(errors="replace"), style="red", markup=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         console.print("\nInterrupted; the endpoint and its worker have ended.")

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import random
-import subprocess
-import sys
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lorapod
+from lorapod.client.drawing.creature import NAME, PROMPTS, draw_creatures
 from lorapod.wire.dataset import IMAGE_SUFFIXES
 
-#: Number of prompts for samples.
+#: Most prompts that are taken from the captions of a caller's dataset.
 EXAMPLES = 3
 
 #: Number of sample rounds after the first.
 SAMPLE_ROUNDS = 5
 
-#: Steps to fit the tiny model, so that it draws clean shapes before the training.
-_FIT_STEPS = 500
+#: The small base model that the worker's distribution has.
+DEMO_BASE = Path(lorapod.__file__).parent / "trainers" / "builtin" / "demo_base"
 
-#: A file that every model in diffusers' layout has; it is written last.
+#: A file that every model in diffusers' layout has.
 _MODEL_INDEX = "model_index.json"
-
-
-CAPTIONS = ("a quiet bay at dusk", "a sunset over the sea", "the evening sun")
-
-_PICTURES = 12
-_SIDE = 256
-_SKY, _SUN, _SEA = "#3b1f6b", "#ff9f1c", "#0fa3b1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +47,8 @@ class DemoRecipe:
     dtype: str
     #: Variables for the worker.
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: Whether `model` is the tiny one, which is made here if it is missing.
-    makes_model: bool = False
+    #: Whether `model` is the demo's own, which is copied there if it is missing.
+    copies_model: bool = False
     #: Whether `pictures` are drawn here.
     draws_pictures: bool = False
 
@@ -66,21 +58,16 @@ class DemoRecipe:
         return f"{self.resolution} px, rank {self.rank}, learning rate {self.learning_rate:g}"
 
     def prepare(self) -> None:
-        """Make the model and the images that are missing.
-
-        Raises:
-            subprocess.CalledProcessError: the model could not be made; `stderr` says why.
-        """
+        """Copy the model and draw the images that are missing."""
         if self.draws_pictures:
-            draw_pictures(self.pictures)
-        if self.makes_model and not (Path(self.model) / _MODEL_INDEX).exists():
-            module = "lorapod.trainers.builtin.tiny"
-            command = [sys.executable, "-m", module, self.model, "--fit-steps", str(_FIT_STEPS)]
-            # The environment is only passed on, as for a worker.
-            subprocess.run(command, check=True, capture_output=True, env={**os.environ, **self.environment})
+            draw_creatures(self.pictures)
+        if self.copies_model and not (Path(self.model) / _MODEL_INDEX).exists():
+            shutil.copytree(DEMO_BASE, self.model, dirs_exist_ok=True)
 
     def examples(self) -> dict[str, Path]:
-        """Return at most `EXAMPLES` captions as prompts, each with an image that has it."""
+        """Return the prompts of the samples, each with an image of the dataset to compare it with."""
+        if self.draws_pictures:
+            return {prompt: self.pictures / name for prompt, name in PROMPTS.items()}
         by_caption: dict[str, Path] = {}
         for path in sorted(self.pictures.iterdir()):
             if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -140,25 +127,25 @@ def tiny_recipe(
     steps: int | None,
     resolution: int | None,
 ) -> DemoRecipe:
-    """Return a training of a random tiny model on a few drawn images; it takes a minute on any CPU."""
+    """Return a training of the demo's base model on a creature that it does not know; it takes a minute on any CPU."""
     return DemoRecipe(
         name="demo",
-        model=model or str(out / "workspace" / "models" / "tiny"),
+        model=model or str(out / "workspace" / "models" / DEMO_BASE.name),
         arch=arch,
-        pictures=dataset or out / "pictures",
+        pictures=dataset or out / NAME,
         trainer=trainer,
-        steps=steps or 300,
+        steps=steps or 200,
         resolution=resolution or 64,
-        rank=16,
+        rank=32,
         learning_rate=4e-3,
-        batch_size=12,
+        batch_size=8,
         sampler="ddim",
-        sample_steps=20,
-        guidance_scale=1.0,
+        sample_steps=12,
+        guidance_scale=3.0,
         dtype="float32",
         # Such small tensors are slower on two threads than on one.
         environment={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ALLOW_CPU": "true"},
-        makes_model=model is None,
+        copies_model=model is None,
         draws_pictures=dataset is None,
     )
 
@@ -180,7 +167,7 @@ def real_recipe(
         name="demo",
         model=str(local or model),
         arch=arch,
-        pictures=dataset or out / "pictures",
+        pictures=dataset or out / NAME,
         trainer=trainer,
         steps=steps or 500,
         resolution=resolution or (1024 if arch == "sdxl" else 512),
@@ -202,18 +189,3 @@ def _caption(picture: Path) -> str:
         return " ".join(picture.with_suffix(".txt").read_text("utf-8").split())
     except FileNotFoundError:
         return "a picture"
-
-
-def draw_pictures(folder: Path) -> None:
-    """Draw the images into `folder`; they are the same each time."""
-    from PIL import Image, ImageDraw
-
-    folder.mkdir(parents=True, exist_ok=True)
-    places = random.Random(3)  # noqa: S311 -- the places of suns want a seed, not secrecy
-    for number in range(_PICTURES):
-        picture = Image.new("RGB", (_SIDE, _SIDE), _SKY)
-        canvas = ImageDraw.Draw(picture)
-        canvas.circle((places.randint(116, 140), places.randint(96, 112)), 60, fill=_SUN)
-        canvas.rectangle((0, 192, _SIDE, _SIDE), fill=_SEA)
-        picture.save(folder / f"sunset-{number:02}.png")
-        (folder / f"sunset-{number:02}.txt").write_text(CAPTIONS[number % len(CAPTIONS)], "utf-8")

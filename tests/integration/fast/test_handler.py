@@ -19,7 +19,7 @@ from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.fast.local_index import pip_environment, put_gated, put_heavy, put_lock
 from tests.tiny_models import tiny_model
 
-from lorapod.client.demo_recipe import draw_pictures
+from lorapod.client.drawing.creature import draw_creatures
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
 
 pytestmark = pytest.mark.timeout(480)
@@ -262,7 +262,7 @@ class TestTheRealWorkerBehind:
     async def desk(self, tmp_path: Path, index: Path, lock: Path, tiny: Path) -> AsyncIterator[Desk]:
         pictures = tmp_path / "volume/training_data/shapes"
         pictures.mkdir(parents=True)
-        draw_pictures(pictures)
+        draw_creatures(pictures)
         shutil.copytree(tiny, tmp_path / "volume/models/tiny")
         async with serving(tmp_path, index, lock) as desk:
             yield desk

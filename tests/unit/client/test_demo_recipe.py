@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.client.demo_recipe import CAPTIONS, EXAMPLES, DemoRecipe, draw_pictures, real_recipe, tiny_recipe
+from lorapod.client.demo_recipe import DEMO_BASE, EXAMPLES, DemoRecipe, real_recipe, tiny_recipe
+from lorapod.client.drawing.creature import PROMPTS
 
 
 def tiny(out: Path, dataset: Path | None = None) -> DemoRecipe:
@@ -14,29 +15,27 @@ def tiny(out: Path, dataset: Path | None = None) -> DemoRecipe:
     )
 
 
-def test_the_drawn_pictures_are_the_same_each_time(tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "one")
-    draw_pictures(tmp_path / "two")
-
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(names) == 24
-    assert all(
-        (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
-    )
-
-
-def test_the_tiny_recipe_draws_its_pictures_and_samples_their_captions(tmp_path: Path) -> None:
+def test_the_tiny_recipe_copies_its_model_and_draws_its_pictures(tmp_path: Path) -> None:
     recipe = tiny(tmp_path)
-    draw_pictures(recipe.pictures)
+    recipe.prepare()
 
-    examples = recipe.examples()
     process = recipe.config()["config"]["process"][0]
-
-    assert tuple(examples) == CAPTIONS
-    assert all(path.with_suffix(".txt").read_text() == caption for caption, path in examples.items())
-    assert process["sample"]["prompts"] == list(CAPTIONS)
-    assert process["model"]["name_or_path"] == str(tmp_path / "workspace" / "models" / "tiny")
+    model = tmp_path / "workspace" / "models" / "demo_base"
+    assert process["model"]["name_or_path"] == str(model)
+    assert sorted(path.name for path in model.iterdir()) == sorted(path.name for path in DEMO_BASE.iterdir())
+    assert process["sample"]["prompts"] == list(PROMPTS)
     assert process["train"]["steps"] == recipe.steps
+    assert all(path.is_file() for path in recipe.examples().values())
+
+
+def test_a_model_that_is_there_already_is_kept(tmp_path: Path) -> None:
+    index = tmp_path / "workspace" / "models" / "demo_base" / "model_index.json"
+    index.parent.mkdir(parents=True)
+    index.write_text("{}")
+
+    tiny(tmp_path).prepare()
+
+    assert index.read_text() == "{}"
 
 
 def test_a_dataset_of_ones_own_is_sampled_with_captions_from_all_over_it(tmp_path: Path) -> None:
@@ -67,7 +66,7 @@ def test_a_model_of_ones_own_gets_settings_for_real_models(
         steps=70,
         resolution=None,
     )
-    draw_pictures(recipe.pictures)
+    recipe.prepare()
 
     process = recipe.config()["config"]["process"][0]
     assert recipe.model == "someone/model"

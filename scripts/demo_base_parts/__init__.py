@@ -1,0 +1,1 @@
+"""What `scripts/demo_base.py` is made of."""
