@@ -60,7 +60,7 @@ def test_it_makes_the_model_that_is_shipped(tmp_path: Path) -> None:
         if path.suffix == ".safetensors":
             assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
             assert (DEMO_BASE / path).stat().st_size == (tmp_path / "one" / path).stat().st_size, path
-    for path in ("unet/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json"):
-        assert json.loads((tmp_path / "one" / path).read_text()) == json.loads(
-            (DEMO_BASE / path).read_text()
-        ), path
+    for name in ("unet/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json"):
+        assert json.loads((tmp_path / "one" / name).read_text()) == json.loads(
+            (DEMO_BASE / name).read_text()
+        ), name
