@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,20 @@ class TestSecondRun:
 
         assert only(account.endpoints)["networkVolumes"] == [only(account.volumes)["id"]]
 
+    def test_another_data_center_gets_a_new_volume_and_the_old_one_is_named(
+        self, call: RunCommand, account: PlatformStandIn
+    ) -> None:
+        call(*DEPLOY)
+        (old,) = account.volumes
+
+        shown = call("deploy", "--yes", "--data-center", "US-KS-2")
+
+        endpoint = only(account.endpoints)
+        (new,) = set(account.volumes) - {old}
+        assert endpoint["networkVolumes"] == [new]
+        assert endpoint["dataCenterIds"] == ["US-KS-2"]
+        assert f"The endpoint leaves the volume {old}" in shown
+
     def test_pools_stay_if_prices_move(self, call: RunCommand, account: PlatformStandIn) -> None:
         call(*DEPLOY)
         before = len(account.changes)
@@ -436,8 +451,28 @@ class TestWrongCalls:
 
         assert "RUNPOD_REST_URL" in call(*DEPLOY, code=2)
 
+    def test_a_folder_that_does_not_exist_ends_with_2(
+        self, call: RunCommand, account: PlatformStandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LORAPOD_FILE", "nowhere/lorapod.toml")
+
+        assert "LORAPOD_FILE" in call(*DEPLOY, code=2)
+        assert account.changes == []
+
 
 class TestFaults:
+    def test_a_file_that_cannot_be_written_is_told_and_nothing_is_made_twice(
+        self, call: RunCommand, account: PlatformStandIn, folder: Path
+    ) -> None:
+        # The place of the file that is renamed at the end.
+        (folder / f".lorapod.toml.{os.getpid()}").mkdir()
+
+        assert "lorapod.toml cannot be written: Is a directory" in call(*DEPLOY, code=1)
+        (folder / f".lorapod.toml.{os.getpid()}").rmdir()
+        call(*DEPLOY)
+
+        assert len(account.volumes) == len(account.endpoints) == 1
+
     @pytest.mark.parametrize("path", ["/v2/serverless", "/v2/network-volumes"])
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500])
     def test_a_refused_creation_is_told_and_the_next_run_completes(

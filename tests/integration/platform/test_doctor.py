@@ -64,6 +64,19 @@ class TestHealthy:
         assert f"both lorapod {__version__}" in shown
         assert "40.0 of 100 GB of the volume are used" in shown
 
+    def test_a_front_door_needs_no_gpu(
+        self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]
+    ) -> None:
+        call("deploy", "--yes", "--front-door", "cpu")
+        (door,) = (each for each in account.endpoints.values() if "cpu" in each)
+        account.workers[door["id"]] = [worker("w1", "IDLE")]
+        missing = [{"name": name, "ok": False, "detail": "none"} for name in ("gpu", "trainer:ai-toolkit")]
+        account.answers["health"] = {**HEALTH, "checks": missing}
+
+        assert "w1 says that it is well" in call("doctor", "--endpoint", door["id"])
+        account.workers[endpoint["id"]] = [worker("w1", "IDLE")]
+        assert "gpu: none" in call("doctor", code=1)
+
     def test_values_of_variables_are_not_shown(self, call: RunCommand, endpoint: dict[str, Any]) -> None:
         endpoint["env"] |= {"HF_TOKEN": "{{ RUNPOD_SECRET_mine }}", "BUCKET_NAME": "made-up-value"}
 

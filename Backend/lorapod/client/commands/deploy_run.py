@@ -17,6 +17,7 @@ from lorapod.client.deploy.applying import apply_plan, destroy
 from lorapod.client.deploy.options import DeployOptions, WrongOption
 from lorapod.client.deploy.planning import make_plan
 from lorapod.client.deploy.showing import plan_json, plan_lines
+from lorapod.client.errors import LorapodError
 from lorapod.client.project_file import (
     ProjectFile,
     ProjectFileDamaged,
@@ -71,11 +72,18 @@ def opened(context: typer.Context, *, as_json: bool, yes: bool, dry_run: bool) -
     screen = Screen(as_json=as_json, context=context)
     try:
         project = read_project(path)
+        if not path.parent.is_dir():
+            raise WrongOption("LORAPOD_FILE", f"the folder of {path} does not exist.")
         yield DeployRun(context=context, screen=screen, path=path, project=project, yes=yes, dry_run=dry_run)
     except ProjectFileDamaged as error:
         raise typer.BadParameter(str(error), param_hint=str(path)) from None
     except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None
+    except OSError as error:
+        reason = f"{path} cannot be written: {error.strerror}."
+        hint = "What was made stays: the next `lorapod deploy` with the same --name finds it."
+        screen.error(LorapodError(reason, hint=hint))
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
 def deploy_endpoint(run: DeployRun, options: DeployOptions) -> None:

@@ -226,6 +226,12 @@ def _warnings(
             f"None of the GPUs is free in {volume.data_center} now: jobs will wait until one is. "
             "A higher --max-price may add others."
         )
+    left = [] if trainer is None else trainer.network_volumes
+    if left and (volume.existing is None or volume.existing.id not in left):
+        found.append(
+            f"The endpoint leaves the volume {', '.join(left)}: what is on it stays there, and costs money until it is "
+            "deleted in RunPod's console."
+        )
     if volume.data_center not in S3_DATA_CENTERS:
         found.append(
             f"Volumes in {volume.data_center} cannot be read by S3: files are fetched through a worker."

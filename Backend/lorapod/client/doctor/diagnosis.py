@@ -51,7 +51,7 @@ def diagnose(
         ok("endpoint", f"{endpoint.name} ({endpoint.id}), image {endpoint.image}."),
         *settings_findings(seen),
         *worker_findings(seen),
-        *([] if seen.health is None else health_findings(seen.health, volume_gb=_volume_gb(seen))),
+        *_health(seen),
         *queue_findings(seen),
         *_gated_model(project, environment),
         *seen.unread,
@@ -112,6 +112,12 @@ def _queue(platform: RunpodPlatform, endpoint: ServerlessEndpoint, api_key: str)
         if host in {_QUEUE_HOST, urlsplit(platform.url).hostname}:
             return Client(base, api_key, retries=_RETRIES)
     return Client.runpod(endpoint.id, api_key, retries=_RETRIES)
+
+
+def _health(seen: Examination) -> Iterator[Finding]:
+    if seen.health is not None:
+        has_gpu = seen.endpoint.gpu is not None
+        yield from health_findings(seen.health, volume_gb=_volume_gb(seen), has_gpu=has_gpu)
 
 
 def _volume_gb(seen: Examination) -> int | None:

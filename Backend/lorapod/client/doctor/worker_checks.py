@@ -19,6 +19,14 @@ _LONG_START_S = 1800
 _GB = 1_000_000_000
 _NEARLY_FULL = 0.9
 
+#: Checks of a worker that mean nothing on a machine without a GPU.
+_GPU_CHECKS = ("gpu", "trainer:", "engine:")
+
+_MENDS: Mapping[str, str] = {
+    "gpu": "End the worker in RunPod's console: another one starts elsewhere. On a machine without a GPU: ALLOW_CPU=true",
+    "disk": "lorapod du shows what takes the space; lorapod rm deletes what is not needed",
+}
+
 
 def worker_findings(seen: Examination) -> Iterator[Finding]:
     """Look at each worker, by the platform's word and by its log."""
@@ -71,12 +79,15 @@ def _worker(worker: EndpointWorker, lines: tuple[str, ...]) -> Finding:
     return note("workers", f"{name} is starting.", lines=last)
 
 
-def health_findings(health: Mapping[str, Any], *, volume_gb: int | None) -> Iterator[Finding]:
+def health_findings(
+    health: Mapping[str, Any], *, volume_gb: int | None, has_gpu: bool = True
+) -> Iterator[Finding]:
     """Look at what a worker says of itself.
 
     Args:
         health: its answer to `health`.
         volume_gb: size of the volume, if it is known.
+        has_gpu: whether the endpoint has GPUs; without, it neither trains nor generates.
     """
     version = health.get("version")
     if version == __version__:
@@ -87,9 +98,14 @@ def health_findings(health: Mapping[str, Any], *, volume_gb: int | None) -> Iter
             f"The worker is lorapod {version}, this client {__version__}.",
             mend="Build and push the image of this version, then lorapod deploy --image NAME; or update lorapod-client.",
         )
-    bad = [check for check in health.get("checks") or () if not check.get("ok")]
+    bad = [
+        check
+        for check in health.get("checks") or ()
+        if not check.get("ok") and (has_gpu or not str(check.get("name")).startswith(_GPU_CHECKS))
+    ]
     for check in bad:
-        yield problem("worker", f"{check.get('name')}: {check.get('detail')}", mend="lorapod health")
+        mend = _MENDS.get(str(check.get("name")), "lorapod health shows all checks of the worker")
+        yield problem("worker", f"{check.get('name')}: {check.get('detail')}", mend=mend)
     if not bad:
         yield ok("worker", f"{health.get('worker_id')} says that it is well.")
     yield from _fullness(health, volume_gb)
