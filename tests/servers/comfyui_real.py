@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ from lorapod.engines.comfyui.server import find_installation
 from lorapod.engines.comfyui.server_probe import look_at
 from lorapod.installations import Installation
 
-START_S = 120
+START_S = 300
 
 
 def real_installation() -> tuple[Installation | None, str]:
@@ -53,10 +54,14 @@ def shared_real() -> str:
 
 
 @contextmanager
-def running_real(installation: Installation, base: Path) -> Iterator[str]:
-    """A server on the processor, with its folders in `base`; yields its address."""
+def running_real(
+    installation: Installation, base: Path, *, custom_nodes: Path | None = None
+) -> Iterator[str]:
+    """A server on the processor, with its folders in `base` and the nodes of `custom_nodes`; yields its address."""
     for name in ("custom_nodes", "input", "output", "models/loras", "models/checkpoints"):
         (base / name).mkdir(parents=True)
+    if custom_nodes is not None:
+        shutil.copytree(custom_nodes, base / "custom_nodes", dirs_exist_ok=True)
     port = free_port()
     command = [str(installation.python), str(installation.entry), "--cpu", "--port", str(port)]
     command += ["--base-directory", str(base), *real_arguments()]

@@ -18,6 +18,7 @@ from lorapod.client.commands import (
     generate,
     info,
     inventory,
+    lora_tools,
     models,
     presets,
     remove,
@@ -81,7 +82,10 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report, watch.watch),
     ),
-    "Generation": (generate.generate, compare.compare, smoke.smoke),
+    "Generation": (
+        *(generate.generate, compare.compare, smoke.smoke),
+        *(lora_tools.merge, lora_tools.resize, lora_tools.convert),
+    ),
     "Endpoint": (
         deploy.deploy,
         doctor.doctor,

@@ -176,6 +176,29 @@ class Client(QueueClient):
             self, sources, execution_timeout_s=execution_timeout_s, on_progress=on_progress, fields=fields
         )
 
+    def merge_loras(self, loras: Sequence[Mapping[str, Any]], name: str, **fields: Any) -> dict[str, Any]:
+        """Make one LoRA of several, each `{"path" or "process_id", "weight"}`, and return the ended process.
+
+        `fields` are those of the action: `method`, `rank`, `density`, `seed`. The answer has `path`, `model`, `rank` and
+        `kept_energy`.
+
+        Raises:
+            ProcessEnded: it failed; or another `LorapodError`.
+        """
+        return self._make({**fields, "type": "merge_loras", "loras": loras, "name": name})
+
+    def resize_lora(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Make a LoRA smaller (`path` or `process_id`; `rank` or `energy`); returns and raises as `merge_loras`."""
+        return self._make({**fields, "type": "resize_lora", "name": name})
+
+    def convert_lora(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Convert a LoRA (`path` or `process_id`; `format`); returns and raises as `merge_loras`."""
+        return self._make({**fields, "type": "convert_lora", "name": name})
+
+    def _make(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a process, and wait for its end."""
+        return self.wait(training.start(self, request, execution_timeout_s=training.EXECUTION_TIMEOUT_S))
+
     def process_status(self, process_id: str, *, log_tail: int | None = None) -> dict[str, Any]:
         """Return the status of a process; with `log_tail`, that many last lines of its log too."""
         return self.call("process_status", process_id=process_id, log_tail=log_tail)

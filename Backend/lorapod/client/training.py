@@ -36,7 +36,7 @@ _TTL_MAX_S = 7 * 86_400.0
 _TTL_DEFAULT_S = 86_400.0
 
 #: Actions that take an `idempotency_key`. A `resume` needs none: it never runs a process twice.
-_KEYED = frozenset({"train", "train_with_yaml", "generate"})
+_KEYED = frozenset({"train", "train_with_yaml", "generate", "merge_loras", "resize_lora", "convert_lora"})
 
 _SUCCEEDED = "completed"
 _ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})

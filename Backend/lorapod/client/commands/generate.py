@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.commands.generation_screen import GenerationScreen
+from lorapod.client.commands.lora_refs import weighted_lora
 from lorapod.client.commands.session import AsJson, open_session
 
 PromptArgument = Annotated[
@@ -86,7 +87,7 @@ def generate(
                 to=to,
                 on_progress=shown.show,
                 negative_prompt=negative_prompt,
-                loras=[_lora(text) for text in lora] if lora else None,
+                loras=[weighted_lora(text, param_hint="--lora") for text in lora] if lora else None,
                 model=model,
                 width=width,
                 height=height,
@@ -108,21 +109,6 @@ def generate(
             session.screen.answer({**made.answer, "files": [str(path) for path in made.files]})
         for path in made.files:
             session.screen.line(str(path))
-
-
-def _lora(text: str) -> dict[str, Any]:
-    source, _, weight = text.rpartition(":")
-    if not source:
-        source, weight = weight, "1"
-    try:
-        strength = float(weight)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{weight!r} is not a number; write SOURCE or SOURCE:WEIGHT, for example train_0123456789ab:0.9",
-            param_hint="--lora",
-        ) from None
-    kind = "path" if "/" in source or "." in source else "process_id"
-    return {kind: source, "weight": strength}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -1048,3 +1049,74 @@ def test_a_comparison_that_failed_ends_with_1(call: Any, queue: FakeQueue) -> No
     ended = {"status": "failed", "failure": failure, "cells": [], "warnings": []}
     queue.actions["compare"] = lambda _: {"process_id": COMPARED["process_id"], "progress": {}, **ended}
     assert "does not fit. Name another model." in call("compare", "train_0123456789ab", code=1)
+
+
+class TestLoraTools:
+    @pytest.fixture
+    def asked(self, queue: FakeQueue) -> Callable[[], list[dict[str, Any]]]:
+        """Each tool ends at once with a LoRA; returns what the tools were asked for."""
+        process = {
+            "process_id": "merge_0123456789ab",
+            "type": "merge",
+            "name": "new",
+            "status": "completed",
+            "progress": {"step": 0},
+            "created_at": "2026-01-01T00:00:00Z",
+            "path": "models/loras/new.safetensors",
+            "rank": 8,
+            "size_bytes": 2_000_000,
+            "kept_energy": 0.973,
+            "warnings": [],
+        }
+        queue.states = [{"status": "COMPLETED", "output": process}]
+        queue.actions["process_status"] = lambda _: process
+
+        def requests() -> list[dict[str, Any]]:
+            asked = [request for request in queue.inputs if request["type"] != "process_status"]
+            assert all(request.pop("idempotency_key") for request in asked)
+            return asked
+
+        return requests
+
+    def test_a_merge_takes_trainings_and_files_with_weights(
+        self, call: Any, asked: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        told = call(
+            "merge",
+            "train_0123456789ab:0.8",
+            "models/loras/ink.safetensors",
+            "--name",
+            "new",
+            "--method",
+            "svd",
+        )
+
+        (request,) = asked()
+        assert request == {
+            "type": "merge_loras",
+            "loras": [
+                {"process_id": "train_0123456789ab", "weight": 0.8},
+                {"path": "models/loras/ink.safetensors", "weight": 1.0},
+            ],
+            "name": "new",
+            "method": "svd",
+        }
+        assert "models/loras/new.safetensors: rank 8, 2.0 MB, 97.3% of the change kept" in told
+
+    def test_a_new_name_is_made_of_the_old_one(
+        self, call: Any, asked: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        call("resize", "models/loras/ink.safetensors", "--rank", "8")
+        call("resize", "train_0123456789ab", "--energy", "0.95")
+        call("convert", "models/loras/ink.safetensors", "--format", "kohya")
+
+        assert [(request["type"], request["name"]) for request in asked()] == [
+            ("resize_lora", "ink-rank8"),
+            ("resize_lora", "train_0123456789ab-energy0.95"),
+            ("convert_lora", "ink-kohya"),
+        ]
+
+    def test_what_is_missing_is_said_by_its_option(self, call: Any) -> None:
+        told = call("resize", "train_0123456789ab", code=2)
+        assert "either --rank or --energy" in told
+        assert "is not a number" in call("merge", "a:b", "--name", "new", code=2)
