@@ -17,7 +17,7 @@ from lorapod.datasets.provider import RemoteDatasetProvider
 from lorapod.engines.task import GenerationKind
 from lorapod.files.digests import DigestBook
 from lorapod.lora_tools.order import ORDER_TYPES
-from lorapod.lora_tools.task import LoraToolKind
+from lorapod.lora_tools.task import LoraToolKind, ToolTurns
 from lorapod.model_paths import ModelPaths
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.download import ModelDownloads
@@ -60,7 +60,7 @@ class WorkerKinds:
             self._downloads(),
             self._captionings(),
             self._comparisons(),
-            *(self._lora_tool(name) for name in ORDER_TYPES),
+            *self._lora_tools(),
         ]
 
     def _trainings(self) -> TrainingKind:
@@ -118,14 +118,19 @@ class WorkerKinds:
             may_run=self._may_run,
         )
 
-    def _lora_tool(self, name: str) -> LoraToolKind:
+    def _lora_tools(self) -> Sequence[LoraToolKind]:
         settings, workspace = self.base.settings, self.base.workspace
-        return LoraToolKind(
-            name=name,
-            workspace=workspace,
-            models=self.models,
-            on_made=partial(link_and_log, settings, workspace),
-        )
+        turns = ToolTurns()
+        return [
+            LoraToolKind(
+                name=name,
+                workspace=workspace,
+                models=self.models,
+                turns=turns,
+                on_made=partial(link_and_log, settings, workspace),
+            )
+            for name in ORDER_TYPES
+        ]
 
     def _may_run(self) -> bool:
         """Return whether what needs a GPU may run: there is one, or the operator allows the processor."""

@@ -14,8 +14,10 @@ from lorapod import weights
 from lorapod.actions.action import RunPodJob
 from lorapod.errors import Conflict
 from lorapod.files.digests import DigestBook
-from lorapod.lora_tools.task import LoraToolKind
+from lorapod.lora_tools.task import LoraToolKind, ToolTurns
 from lorapod.processes.order import TaskOrder, read_order
+from lorapod.processes.progress import Progress
+from lorapod.processes.task import TaskStopped
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -238,9 +240,32 @@ async def test_a_tool_takes_no_gpu_and_ends_when_it_is_cancelled(
 async def test_a_name_is_free_for_the_process_that_has_put_its_lora_there(bench: Bench) -> None:
     """Its worker died after that and before the record said so: the next one makes the LoRA again."""
     done = await bench.merge()
-    kind = LoraToolKind(name="merge", workspace=bench.workspace, models=bench.worker.services.models)
+    kind = LoraToolKind(
+        name="merge", workspace=bench.workspace, models=bench.worker.services.models, turns=ToolTurns()
+    )
     order = read_order(TaskOrder, bench.worker.context.store.orders, done["process_id"])
 
     assert kind.plan(done["process_id"], order).work.needs_slot is False
     with pytest.raises(Conflict, match="already"):
         kind.plan("merge_000000000000", order)
+
+
+def test_one_tool_waits_for_the_other_and_can_be_stopped() -> None:
+    class Waiting:
+        """A run that is stopped once it has said that it waits."""
+
+        detail: str | None = None
+
+        def progress(self, progress: Progress) -> None:
+            self.detail = progress.detail
+
+        def stopped(self) -> bool:
+            return self.detail is not None
+
+    turns = ToolTurns()
+    waiting: Any = Waiting()
+    with turns.of(waiting), pytest.raises(TaskStopped), turns.of(waiting):
+        pytest.fail("two at once")
+    assert waiting.detail == "waiting for another LoRA tool"
+    with turns.of(waiting):
+        pass

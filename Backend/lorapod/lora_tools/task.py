@@ -7,8 +7,9 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -43,11 +44,37 @@ from lorapod.workspace import Workspace
 
 _BACKEND = Path(lorapod.__file__).parent.parent
 _LIBRARIES = ("torch", "diffusers", "peft")
+#: Between two looks of a process that waits for its turn.
+_LOOK_S = 0.1
 _PROGRESS = re.compile(rf"{PROGRESS}(\d+) of (\d+)")
 
 
 def _nothing() -> None:
     """Do nothing after a new LoRA."""
+
+
+class ToolTurns:
+    """Lets one tool at a time run on a worker: each uses all processors, and RAM for its largest modules."""
+
+    def __init__(self) -> None:
+        """Let the first one run."""
+        self._running = threading.Lock()
+
+    @contextmanager
+    def of(self, run: TaskRun) -> Iterator[None]:
+        """Wait for the turn of a process.
+
+        Raises:
+            TaskStopped: it was stopped while it waited.
+        """
+        while not self._running.acquire(timeout=_LOOK_S):
+            run.progress(Progress(detail="waiting for another LoRA tool"))
+            if run.stopped():
+                raise TaskStopped
+        try:
+            yield
+        finally:
+            self._running.release()
 
 
 @dataclass(kw_only=True)
@@ -58,6 +85,8 @@ class LoraToolKind:
     workspace: Workspace
     #: Describes the new LoRA.
     models: WorkspaceModels
+    #: Shared by all tools of a worker.
+    turns: ToolTurns
     #: Called after each new LoRA.
     on_made: Callable[[], None] = _nothing
 
@@ -116,6 +145,12 @@ class LoraToolKind:
         looks_of(self.workspace, wanted)
         paths = [source_path(self.workspace, source.path) for source in wanted.sources]
         run.started()
+        with self.turns.of(run):
+            return self._make_now(wanted, paths, target, run)
+
+    def _make_now(
+        self, wanted: LoraToolOrder, paths: Sequence[Path], target: Path, run: TaskRun
+    ) -> Mapping[str, Any]:
         folder = self._folder(run.process_id)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.servers import comfyui_real
 from tests.tiny_loras import lora_tensors, put_lora
 
@@ -46,7 +48,7 @@ class Comfy:
     loras: Path
 
     def draw(self, arch: str, lora: str | None = None) -> bytes:
-        """The bytes of the image that ComfyUI draws."""
+        """The pixels of the image that ComfyUI draws; the file has the graph in it too."""
         graph: dict[str, Any] = {
             "1": {"class_type": "TinyModel", "inputs": {"arch": arch}},
             "3": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
@@ -85,7 +87,7 @@ class Comfy:
         (image,) = drawn["outputs"]["6"]["images"]
         address = f"{self.url}/view?filename={image['filename']}&type=output"
         with urllib.request.urlopen(address) as found:  # noqa: S310
-            return bytes(found.read())
+            return Image.open(io.BytesIO(found.read())).convert("RGB").tobytes()
 
     def _get(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
