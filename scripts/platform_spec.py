@@ -1,6 +1,6 @@
 """Trim RunPod's REST v2 specification to the routes that lorapod uses, for the tests.
 
-Run as `python scripts/platform_spec.py openapi.json`; the specification is public, on RunPod's documentation site. The
+Run as `python scripts/platform_spec.py [--check] openapi.json`; the specification is public, on RunPod's documentation site. The
 result has routes, fields, types and limits; descriptions and examples are left out.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,15 @@ def _references(node: Any) -> Iterator[str]:
             yield from _references(item)
 
 
+def main(arguments: Sequence[str], *, kept: Path = TRIMMED) -> int:
+    """Write the trimmed specification, or with `--check` compare it; return the exit code."""
+    *options, source = arguments
+    made = json.dumps(trimmed(json.loads(Path(source).read_text("utf-8"))), indent=1) + "\n"
+    if "--check" in options:
+        return int(kept.read_text("utf-8") != made)
+    kept.write_text(made, encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    whole = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    TRIMMED.write_text(json.dumps(trimmed(whole), indent=1) + "\n", encoding="utf-8")
+    sys.exit(main(sys.argv[1:]))

@@ -508,6 +508,18 @@ class TestFaults:
             (only(account.volumes)["id"],)
         }
 
+    def test_the_next_run_remembers_the_volume_that_was_named(
+        self, call: RunCommand, account: PlatformStandIn
+    ) -> None:
+        named = account.add_volume(name="other", size=50, dataCenter="EU-RO-1")
+        account.faults = [PlatformFault(status=500, method="POST", path="/v2/serverless")]
+
+        call(*DEPLOY, "--volume", named["id"], code=1)
+        call(*DEPLOY)
+
+        assert only(account.endpoints)["networkVolumes"] == [named["id"]]
+        assert list(account.volumes) == [named["id"]]
+
     def test_a_change_that_broke_off_is_done_by_the_next_attempt(
         self, call: RunCommand, account: PlatformStandIn
     ) -> None:

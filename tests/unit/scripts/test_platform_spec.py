@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.platform_referee import SPECIFICATION
 
 import platform_spec
 
@@ -67,8 +65,13 @@ def test_a_route_that_is_gone_is_an_error() -> None:
         platform_spec.trimmed(whole)
 
 
-@pytest.mark.skipif("RUNPOD_SPECIFICATION" not in os.environ, reason="RUNPOD_SPECIFICATION names no file")
-def test_the_trimmed_file_is_that_of_the_specification() -> None:
-    whole = json.loads(Path(os.environ["RUNPOD_SPECIFICATION"]).read_text("utf-8"))
+def test_the_check_finds_a_specification_that_has_changed(tmp_path: Path) -> None:
+    whole = tmp_path / "openapi.json"
+    whole.write_text(json.dumps(WHOLE))
+    kept = tmp_path / "kept.json"
 
-    assert platform_spec.trimmed(whole) == json.loads(SPECIFICATION.read_text("utf-8"))
+    platform_spec.main([str(whole)], kept=kept)
+
+    assert platform_spec.main(["--check", str(whole)], kept=kept) == 0
+    whole.write_text(json.dumps({**WHOLE, "openapi": "3.2.0"}))
+    assert platform_spec.main(["--check", str(whole)], kept=kept) == 1
