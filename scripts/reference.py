@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
-from lorapod.events.models import DATA, Event, EventData, EventStatus, EventType, ProgressData
+from lorapod.events.event_data import EventData, ProgressData
+from lorapod.events.event_types import EventStatus, EventType
+from lorapod.events.models import DATA, Event
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES

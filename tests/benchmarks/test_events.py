@@ -17,7 +17,7 @@ from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.unit.events.courier_bench import CourierBench
 
 from lorapod.deadline import Deadline
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.rabbitmq import RabbitMQSink
 from lorapod.processes.record import ProcessRecord
 from lorapod.testing.events import sample_event

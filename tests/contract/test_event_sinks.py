@@ -18,8 +18,9 @@ from tests.servers.rabbitmq import RunningRabbitMQ
 from tests.servers.receiver import receiving
 
 from lorapod.events.callback import CallbackSink
+from lorapod.events.event_types import EventType
 from lorapod.events.log import LogSink
-from lorapod.events.models import Event, EventType
+from lorapod.events.models import Event
 from lorapod.events.port import Callback, EventSink, Parcel
 from lorapod.events.rabbitmq import RabbitMQSink
 from lorapod.events.runpod import RunPodSink

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 from tests.integration.endpoint_caller import Caller, eventually
 from tests.integration.served_worker import Worker, holder_pid, serve
+
+from lorapod.events.outbox import Outbox
+from lorapod.workspace import Workspace
 
 #: A cell takes about a tenth of a second.
 SLOW: Mapping[str, Any] = {"sample_steps": 2, "params": {"step_s": 0.05}, "width": 16, "height": 16}
@@ -39,6 +43,16 @@ class Comparisons(Worker):
         """The cells on the disk, and the inode of each."""
         folder = self.workspace / "output" / process_id / "cells"
         return {path.name: path.stat().st_ino for path in folder.glob("*.png")}
+
+    async def until_events(self, process_id: str, last: str) -> list[dict[str, Any]]:
+        """The events of a process, once the last of them is of this type: an end is emitted just after it is stored."""
+
+        async def reached() -> Any:
+            outbox = Outbox(Workspace(root=self.workspace.resolve()), process_id)
+            found = [json.loads(event.body()) for event in outbox.history()]
+            return found if found and found[-1]["event_type"] == last else None
+
+        return list(await eventually(reached, f"the event {last}"))
 
     async def until_drawn(self, process_id: str, count: int) -> None:
         async def reached() -> bool:
@@ -77,6 +91,11 @@ async def test_cells_that_were_drawn_stay_after_a_cancel_and_are_used_again(one:
     assert sorted(Path(cell["path"]).name for cell in ended["cells"]) == sorted(kept)
     assert ended["resumable"]
     assert not {"grid_path", "ranking"} & set(ended)
+    events = await one.until_events(process_id, "compare.cancelled")
+    assert events[0]["event_type"] == "compare.started"
+    assert events[0]["data"]["engine"] == "fake"
+    assert {event["event_type"] for event in events[1:-1]} <= {"compare.progress"}
+    assert events[-1]["data"]["cells"] == len(kept)
 
     again = await one.begin(65, params={"step_s": 0}, wait=True)
     # Another parameter is another picture: nothing of it is used.

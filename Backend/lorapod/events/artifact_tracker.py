@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lorapod.events import event_texts
-from lorapod.events.models import CheckpointData, EventType, SampleData
+from lorapod.events.event_data import CheckpointData, SampleData
+from lorapod.events.event_types import EventType
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
 from lorapod.safety.images import is_cut_off

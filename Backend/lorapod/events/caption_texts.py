@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorapod.errors import ErrorCode
-from lorapod.events.models import (
+from lorapod.events.event_data import (
     CaptionCompletedData,
     CaptionFailedData,
     CaptionProgressData,
     CaptionStartedData,
     CaptionStoppedData,
     EventData,
-    EventStatus,
-    EventType,
 )
+from lorapod.events.event_types import EventStatus, EventType
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.workspace import Workspace

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lorapod.events.artifact_tracker import ArtifactTracker
-from lorapod.events.models import EventData, EventType
+from lorapod.events.event_data import EventData
+from lorapod.events.event_types import EventType
 from lorapod.events.outbox_part import OutboxPart
 from lorapod.processes.record import ProcessRecord
 

@@ -14,15 +14,9 @@ from lorapod.events import event_texts
 from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.courier import TICK_S, Courier
 from lorapod.events.emitted_run import EmittedRun, EventDraft
-from lorapod.events.models import (
-    CheckpointData,
-    Event,
-    EventData,
-    EventStatus,
-    EventType,
-    ProgressData,
-    SampleData,
-)
+from lorapod.events.event_data import CheckpointData, EventData, ProgressData, SampleData
+from lorapod.events.event_types import EventStatus, EventType
+from lorapod.events.models import Event
 from lorapod.events.outbox import Outbox
 from lorapod.events.outbox_part import OutboxPart
 from lorapod.events.told_kinds import TOLD_KINDS, told_kind_of
@@ -42,7 +36,7 @@ SEQUENCES_OF_A_RUN = 1_000_000
 
 
 class EventEmitter:
-    """Writes the outboxes of the trainings and captionings that this worker holds; their only writer. Safe for any thread.
+    """Writes the outboxes of the processes that this worker holds and that have events; their only writer. Safe for any thread.
 
     `started` and `changed` never raise and never wait for a sink: no defect of events ends a training.
     """

@@ -8,18 +8,17 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from lorapod.errors import ErrorCode
-from lorapod.events.models import (
+from lorapod.events.event_data import (
     CheckpointData,
     CompletedData,
     EventData,
-    EventStatus,
-    EventType,
     FailedData,
     ProgressData,
     SampleData,
     StartedData,
     StoppedData,
 )
+from lorapod.events.event_types import EventStatus, EventType
 from lorapod.processes import artifacts
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from lorapod.events.models import CompletedData, Event, EventType, FailedData, StoppedData
+from lorapod.events.event_data import CompletedData, FailedData, StoppedData
+from lorapod.events.event_types import EventType
+from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from lorapod.events import caption_texts, event_texts
-from lorapod.events.models import EventData, EventType
+from lorapod.events import caption_texts, compare_texts, event_texts
+from lorapod.events.event_data import EventData
+from lorapod.events.event_types import EventType
 from lorapod.processes.order import Order, TaskOrder, TrainingOrder
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
@@ -53,6 +54,16 @@ TOLD_KINDS: Final[Mapping[str, ToldKind]] = MappingProxyType(
             started_data=caption_texts.started,
             progress_data=caption_texts.progress,
             end_data=caption_texts.end,
+        ),
+        "compare": ToldKind(
+            order_type=TaskOrder,
+            started=EventType.COMPARE_STARTED,
+            progress=EventType.COMPARE_PROGRESS,
+            ends=compare_texts.ENDS,
+            has_artifacts=False,
+            started_data=compare_texts.started,
+            progress_data=compare_texts.progress,
+            end_data=compare_texts.end,
         ),
     }
 )

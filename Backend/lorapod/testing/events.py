@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lorapod.events.models import DATA, Event, EventData, EventStatus, EventType
+from lorapod.events.event_data import EventData
+from lorapod.events.event_types import EventStatus, EventType
+from lorapod.events.models import DATA, Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
 from lorapod.wire.model import Moment
 
@@ -36,6 +38,12 @@ _FIELDS: Mapping[EventType, Mapping[str, Any]] = {
         "captioner": "transformers",
     },
     EventType.CAPTION_FAILED: {"error": "It broke.", "code": "internal"},
+    EventType.COMPARE_STARTED: {
+        "name": "cat",
+        "engine": "diffusers",
+        "output_path": "output/compare_0123456789ab",
+    },
+    EventType.COMPARE_FAILED: {"error": "It broke.", "code": "internal"},
 }
 
 

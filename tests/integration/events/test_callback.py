@@ -18,7 +18,7 @@ from lorapod.deadline import Deadline
 from lorapod.events import callback as module
 from lorapod.events import lane
 from lorapod.events.callback import CallbackSink
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
 from lorapod.processes.order import SealedCallback
 from lorapod.safety.vault import Vault

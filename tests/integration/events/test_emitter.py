@@ -18,7 +18,8 @@ from tests.unit.events.courier_bench import eventually
 
 from lorapod.errors import InvalidInput
 from lorapod.events import courier, emitter, event_texts, outbox_part
-from lorapod.events.models import CheckpointData, EventData, EventType, ProgressData, SampleData
+from lorapod.events.event_data import CheckpointData, EventData, ProgressData, SampleData
+from lorapod.events.event_types import EventType
 from lorapod.events.outbox import Outbox
 from lorapod.events.told_kinds import TOLD_KINDS
 from lorapod.processes.limits import Continuation

@@ -17,7 +17,8 @@ from tests.unit.events.courier_bench import eventually
 
 from lorapod.actions.action import RunPodJob
 from lorapod.events.callback import signature
-from lorapod.events.models import Event, EventType
+from lorapod.events.event_types import EventType
+from lorapod.events.models import Event
 from lorapod.events.port import Parcel
 from lorapod.events.rabbitmq import RabbitMQSink
 from lorapod.settings import Settings

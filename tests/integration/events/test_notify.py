@@ -12,16 +12,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from lorapod.errors import ErrorCode
-from lorapod.events.models import (
-    CompletedData,
-    Event,
-    EventData,
-    EventStatus,
-    EventType,
-    FailedData,
-    ProgressData,
-    StoppedData,
-)
+from lorapod.events.event_data import CompletedData, EventData, FailedData, ProgressData, StoppedData
+from lorapod.events.event_types import EventStatus, EventType
+from lorapod.events.models import Event
 from lorapod.events.notify import NotifySink
 from lorapod.events.opening import open_sinks
 from lorapod.events.port import Parcel, SinkUnavailable

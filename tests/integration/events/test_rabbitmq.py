@@ -22,7 +22,7 @@ from tests.unit.events.courier_bench import CourierBench, eventually
 
 from lorapod.deadline import Deadline
 from lorapod.events import lane
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.port import Parcel, SinkUnavailable
 from lorapod.events.rabbitmq import TIMEOUT_S, LoginRefused, RabbitMQSink
 from lorapod.processes.status import ProcessStatus

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lorapod.events.courier import Courier
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.outbox import Outbox
 from lorapod.events.outbox_part import OutboxPart
 from lorapod.events.port import EventSink

@@ -14,7 +14,7 @@ from tests.unit.events.courier_bench import CourierBench, eventually
 from lorapod import work_marker
 from lorapod.deadline import Deadline
 from lorapod.events import courier, lane
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.outbox import Outbox, Position
 from lorapod.events.port import Callback, Parcel
 from lorapod.processes.order import SealedCallback

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from lorapod.events.event_types import EventType
 from lorapod.events.lane import merged
-from lorapod.events.models import EventType
 from lorapod.events.outbox import Position
 from lorapod.testing.events import sample_event
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from lorapod.events.models import DATA, Event, EventType
+from lorapod.events.event_types import EventType
+from lorapod.events.models import DATA, Event
 from lorapod.testing.events import sample_event
 
 
@@ -59,4 +60,8 @@ def test_four_types_of_each_kind_are_the_last_of_a_run() -> None:
         EventType.CAPTION_FAILED,
         EventType.CAPTION_CANCELLED,
         EventType.CAPTION_INTERRUPTED,
+        EventType.COMPARE_COMPLETED,
+        EventType.COMPARE_FAILED,
+        EventType.COMPARE_CANCELLED,
+        EventType.COMPARE_INTERRUPTED,
     }

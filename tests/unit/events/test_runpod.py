@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lorapod.clock import SystemClock
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.events.port import Parcel
 from lorapod.events.runpod import RunPodSink
 from lorapod.testing.clock import FakeClock

@@ -8,7 +8,7 @@ import reference
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.errors import ErrorCode
-from lorapod.events.models import EventType
+from lorapod.events.event_types import EventType
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
