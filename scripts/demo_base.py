@@ -41,7 +41,7 @@ class Effort:
     vae_scenes: int = 12_000
     vae_steps: int = 1600
     decoder_steps: int = 5000
-    unet_steps: int = 2250
+    unet_steps: int = 3250
     #: The learning rate falls as if so many steps came.
     unet_schedule: int = 4000
 
