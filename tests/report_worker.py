@@ -100,7 +100,7 @@ class ReportWorker:
             "process_status": self._status,
             "metrics": self._metrics,
             "download_file": self._file,
-            "processes": lambda _: {"processes": list(self.processes.values()), "count": len(self.processes)},
+            "processes": self._list,
         }
 
     def add_training(
@@ -171,11 +171,78 @@ class ReportWorker:
         }  # fmt: skip
         return self.processes[process_id]
 
+    def add_comparison(
+        self,
+        process_id: str = "compare_0123456789ab",
+        *,
+        training: str = "train_0123456789ab",
+        side: int = 64,
+    ) -> dict[str, Any]:
+        """Add a completed comparison of a training's checkpoints."""
+        cells: list[dict[str, Any]] = []
+        for prompt in PROMPTS[:2]:
+            for step, weight in ((None, 0.0), (500, 1.0), (1000, 1.0), (1500, 1.0)):
+                path = f"output/{process_id}/cells/{len(cells)}.png"
+                share = 0.3 if step is None else 0.4 + step / 2500
+                self.files[path] = painting(len(cells) // 4, share, side=side)
+                cell: dict[str, Any] = {
+                    "lora": "cat",
+                    "step": step,
+                    "weight": weight,
+                    "prompt": prompt,
+                    "seed": 7,
+                    "path": path,
+                }
+                if step is not None:
+                    cell |= {
+                        "process_id": training,
+                        "scores": {"likeness": 0.5 + step / 5000, "prompt_fit": 0.31},
+                    }
+                cells.append(cell)
+        best = {"process_id": training, "step": 1000, "weight": 1.0}
+        other = {"process_id": training, "step": 1500, "weight": 1.0}
+        self.processes[process_id] = {
+            "process_id": process_id,
+            "type": "compare",
+            "name": "cat",
+            "status": "completed",
+            "progress": {"step": 8, "total_steps": 8},
+            "cells": cells,
+            "grid_path": f"output/{process_id}/grid.png",
+            "recommended": best,
+            "ranking": [
+                {
+                    **best,
+                    "score": 0.71,
+                    "reasons": ["It is closest to the dataset and still follows the prompts."],
+                },
+                {**other, "score": 0.66, "reasons": ["It changes pictures without the trigger word more."]},
+            ],
+        }
+        return self.processes[process_id]
+
+    def add_sweep(
+        self, variants: Mapping[str, Mapping[str, Any]], process_id: str = "sweep_0123456789ab"
+    ) -> None:
+        """Add a sweep over trainings that are there: what is special to each, by its id."""
+        members = [
+            {"variant": dict(variant), "process_id": name, "status": "completed"}
+            for name, variant in variants.items()
+        ]
+        members.append({"variant": {"rank": 0}, "status": "failed", "error": "rank must be more than 0"})
+        self.processes[process_id] = {
+            "process_id": process_id, "type": "sweep", "name": "sweep", "status": "completed", "processes": members,
+        }  # fmt: skip
+
     def _status(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         process = self.processes.get(asked["process_id"])
         if process is None:
             return {"error": f"There is no process {asked['process_id']}.", "code": "not_found"}
         return dict(process)
+
+    def _list(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        found = [one for one in self.processes.values() if asked.get("status") in {None, one["status"]}]
+        return {"processes": found[::-1], "count": len(found)}
 
     def _metrics(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         since, stride = asked.get("since_step") or -1, asked.get("stride") or 1

@@ -28,6 +28,7 @@ from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.reading import TrainingReader
+from lorapod.client.report_page.subjects import find_subjects
 from lorapod.testing.fake_queue import FakeQueue
 
 CHROMIUM = shutil.which("chromium")
@@ -40,6 +41,7 @@ ARGUMENTS = (
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 FIRST, SECOND, FAILED, LONG = (f"train_0123456789a{letter}" for letter in "bcde")
+COMPARISON = "compare_0123456789ab"
 #: Pictures for the documentation are written here, if it is set: they are large.
 PICTURES = os.environ.get("LORAPOD_PICTURES")
 SIDE = 512 if PICTURES else 64
@@ -58,6 +60,7 @@ def worker(queue: FakeQueue) -> ReportWorker:
     worker.add_training(
         SECOND, side=SIDE, seed=1, name="cat, rank 32", settings={"rank": 32, "learning_rate": 2e-4}
     )
+    worker.add_comparison(COMPARISON, training=FIRST, side=SIDE)
     worker.add_training(
         FAILED,
         steps=(0, 500),
@@ -86,12 +89,13 @@ def files(
 ) -> Mapping[str, str]:
     """The URL of each page."""
     folder = tmp_path_factory.mktemp("pages")
-    pages = {"one": (FIRST,), "two": (FIRST, SECOND), "failed": (FAILED,), "long": (LONG,)}
+    pages = {"one": (FIRST,), "two": (FIRST, SECOND, COMPARISON), "failed": (FAILED,), "long": (LONG,)}
     urls = {}
     for name, ids in pages.items():
-        trainings = [TrainingReader(client, each, folder, share=len(ids)).read() for each in ids]
+        found = find_subjects(client, ids, folder)
+        page = ReportPage([one.read() for one in found.trainings], PictureBook(), found.comparisons)
         path = folder / f"{name}.html"
-        path.write_text(ReportPage(trainings, PictureBook()).html(), encoding="utf-8")
+        path.write_text(page.html(), encoding="utf-8")
         urls[name] = path.as_uri()
     return urls
 
@@ -222,7 +226,7 @@ def test_a_sample_opens_large_and_is_operated_by_keys(
 def test_before_and_after_are_divided_by_a_slider(open_page: OpenPage, files: Mapping[str, str]) -> None:
     page = open_page(files["two"])
     page.locator(".viewer").first.click()
-    page.locator("#before-with").select_option(label="first sample, step 0")
+    page.locator("#before-with").select_option(label="first: step 0")
     before = page.locator("#large-before")
     expect(before).to_be_visible()
     assert "at step 0" in (before.get_attribute("alt") or "")
@@ -232,6 +236,22 @@ def test_before_and_after_are_divided_by_a_slider(open_page: OpenPage, files: Ma
     page.locator("#before-with").select_option(label="cat, rank 32, same step")
     assert "training cat, rank 32" in (before.get_attribute("alt") or "")
     expect(page.locator("#after-tag")).to_have_text("cat, step 1,500")
+
+
+def test_cells_of_a_comparison_open_large_beside_each_other(
+    open_page: OpenPage, files: Mapping[str, str]
+) -> None:
+    page = open_page(files["two"])
+    expect(page.locator("#comparison .best")).to_have_count(2)
+    page.locator("#comparison .best button").first.click()
+    expect(page.locator("#lightbox-step-shown")).to_have_text("step 1000")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#lightbox-step-shown")).to_have_text("step 500")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#lightbox-title")).to_have_text("a photo of mycat in a snowy garden")
+    expect(page.locator("#lightbox-step-shown")).to_have_text("step 500")
+    page.locator("#before-with").select_option(label="first: the base model")
+    assert "drawn by the base model" in (page.locator("#large-before").get_attribute("alt") or "")
 
 
 def test_the_dataset_opens_large_without_steps(open_page: OpenPage, files: Mapping[str, str]) -> None:
@@ -286,7 +306,7 @@ def test_numbers_and_times_are_the_readers_own(open_page: OpenPage, files: Mappi
 
 def test_without_a_script_the_essentials_are_there(open_page: OpenPage, files: Mapping[str, str]) -> None:
     page = open_page(files["two"], java_script_enabled=False)
-    assert page.locator(".strip img:visible").count() == 4 * 7 * 2
+    assert page.locator("#samples .strip img:visible").count() == 4 * 7 * 2
     expect(page.locator(".chart-static path")).to_have_count(2)
     expect(page.locator("#step")).to_be_hidden()
     expect(page.locator("#facts")).to_contain_text("31 Jan 2026, 18:01 UTC")
@@ -400,6 +420,8 @@ def test_the_pictures_of_the_documentation(open_page: OpenPage, files: Mapping[s
     picture(page, "report-before-after")
     two = open_page(files["two"], viewport={"width": 1100, "height": 1750})
     picture(two, "report-two")
+    two.locator("#comparison").scroll_into_view_if_needed()
+    two.locator("#comparison").screenshot(path=Path(PICTURES or "") / "report-comparison.png")
     phone = open_page(files["one"], viewport=PHONE, device_scale_factor=2, color_scheme="dark")
     phone.locator("#samples").scroll_into_view_if_needed()
     phone.evaluate("document.getElementById('samples').scrollIntoView()")

@@ -11,13 +11,14 @@ import typer
 from lorapod.client.commands.session import AsJson, open_session
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
-from lorapod.client.report_page.reading import TrainingReader
+from lorapod.client.report_page.subjects import find_subjects
 
 ProcessIdsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PROCESS_ID...",
-        help="Ids of trainings; `lorapod processes` lists them. Several are shown side by side.",
+        help="Ids of trainings, sweeps or comparisons; `lorapod processes` lists them. Several trainings are shown "
+        "side by side.",
     ),
 ]
 
@@ -40,8 +41,8 @@ def report(
     """Write one HTML file with a training's samples, loss curve, settings, dataset, config and log, or of several."""
     with open_session(context, as_json=as_json) as session, tempfile.TemporaryDirectory() as scratch:
         ids = list(dict.fromkeys(process_ids))
-        readers = [TrainingReader(session.client, each, Path(scratch), share=len(ids)) for each in ids]
-        page = ReportPage([reader.read() for reader in readers], PictureBook())
+        found = find_subjects(session.client, ids, Path(scratch))
+        page = ReportPage([reader.read() for reader in found.trainings], PictureBook(), found.comparisons)
         target = _target(to, ids)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page.html(), encoding="utf-8")

@@ -18,6 +18,7 @@ from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.reading import TrainingReader
+from lorapod.client.report_page.subjects import find_subjects
 from lorapod.client.report_page.training_report import TrainingReport
 from lorapod.client.retrying import RetryPolicy, retry
 from lorapod.client.training import NO_ANSWER_MAX_S
@@ -43,7 +44,7 @@ def watch(
     """Show the report of running trainings in a browser, live, until they end or you press Ctrl-C."""
     with open_session(context, as_json=as_json) as session, tempfile.TemporaryDirectory() as scratch:
         ids = list(dict.fromkeys(process_ids))
-        readers = [TrainingReader(session.client, each, Path(scratch), share=len(ids)) for each in ids]
+        readers = find_subjects(session.client, ids, Path(scratch)).trainings
         last = _watch(session, readers, port, open_it=open_it)
         for training in last:
             if as_json:
@@ -72,7 +73,7 @@ def _watch(
             if over:
                 server.wait_for_last_look(LAST_LOOK_S)
                 return trainings
-            server.wait(INTERVAL_S, UNSEEN_INTERVAL_S)
+            server.wait(INTERVAL_S * max(1.0, len(readers) / 4), UNSEEN_INTERVAL_S)
             trainings = [retry(reader.read, patient) for reader in readers]
 
 

@@ -37,20 +37,38 @@ def fact_table(trainings: Sequence[TrainingReport]) -> Markup:
         (element("th", run_name(training, place), scope="col") for place, training in enumerate(trainings)),
     )
     rows = list(_rows(trainings))
-    return element(
-        "div",
-        element("table", element("thead", head), element("tbody", rows), class_="side-by-side"),
-        class_="scroll",
-        tabindex=0,
-        role="region",
-        aria_label="Settings and results side by side",
-    )
+    return _scrolling(element("table", element("thead", head), element("tbody", rows), class_="side-by-side"))
+
+
+def fact_rows(trainings: Sequence[TrainingReport]) -> Markup:
+    """Return what differs between many trainings, a row for each of them."""
+    columns = {name: [join((fact(training),)) for training in trainings] for name, fact in FACTS.items()}
+    shown = [
+        name
+        for name, values in columns.items()
+        if (len(set(values)) > 1 and name not in _ALWAYS_DIFFERENT) or name in _ALWAYS_SHOWN
+    ]
+    head = element("tr", element("td", ""), (element("th", name, scope="col") for name in shown))
+    rows = [
+        element(
+            "tr",
+            element("th", run_name(training, place), scope="row"),
+            (element("td", columns[name][place] or Markup("&ndash;")) for name in shown),
+        )
+        for place, training in enumerate(trainings)
+    ]
+    return _scrolling(element("table", element("thead", head), element("tbody", rows), class_="side-by-side"))
+
+
+def _scrolling(table: Markup) -> Markup:
+    label = "Settings and results side by side"
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def run_name(training: TrainingReport, place: int) -> Markup:
     """Return a training's name behind the mark of its line in the chart."""
     mark = element("span", "", class_=f"mark run-{place % 8}", aria_hidden="true")
-    return join((mark, person(_cut(training.name))))
+    return join((mark, person(_cut(training.label))))
 
 
 def _rows(trainings: Sequence[TrainingReport]) -> Iterator[Markup]:
@@ -195,4 +213,5 @@ FACTS: Final[Mapping[str, Fact]] = {
     "Process": _field("process_id"),
 }
 
+_ALWAYS_SHOWN: Final = frozenset({"Status", "Loss at the end"})
 _ALWAYS_DIFFERENT: Final = frozenset({"Created", "Started", "Ended", "Process", "Waited before"})

@@ -6,12 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
 from lorapod import __version__
+from lorapod.client.report_page.comparison_report import ComparisonReport
 from lorapod.client.report_page.markup import Markup, element, join, person
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.sections import PageSection, chart_data, sections
@@ -32,17 +34,23 @@ _SCRIPTS = ("locale.js", "chart.js", "samples.js", "lightbox.js", "live.js", "st
 class ReportPage:
     """The page about one or several trainings, in its present version."""
 
-    def __init__(self, trainings: Sequence[TrainingReport], book: PictureBook) -> None:
+    def __init__(
+        self,
+        trainings: Sequence[TrainingReport],
+        book: PictureBook,
+        comparisons: Sequence[ComparisonReport] = (),
+    ) -> None:
         """Make the page; `book` keeps images for its next version.
 
         Raises:
             LorapodError: Pillow is not installed.
         """
-        self._trainings = trainings
-        paths = list(dict.fromkeys(path for training in trainings for path in training.images))
-        bare = len(_document(trainings, list(sections(trainings, {})), None).encode())
+        self._trainings = trainings = _each_dataset_once(trainings)
+        shown = [*(one.images for one in trainings), *(one.images for one in comparisons)]
+        paths = list(dict.fromkeys(path for images in shown for path in images))
+        bare = len(_document(trainings, list(sections(trainings, {}, comparisons)), None).encode())
         images = book.embed(paths, MOST_BYTES - bare - _SPARE_BYTES - 200 * len(paths)) if paths else {}
-        self.sections: Sequence[PageSection] = list(sections(trainings, images))
+        self.sections: Sequence[PageSection] = list(sections(trainings, images, comparisons))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -54,10 +62,21 @@ class ReportPage:
         return _document(self._trainings, self.sections, live_version)
 
 
+def _each_dataset_once(trainings: Sequence[TrainingReport]) -> Sequence[TrainingReport]:
+    """Return the trainings with each dataset's contact sheet at the first one that learns from it."""
+    seen: set[str] = set()
+    found = []
+    for training in trainings:
+        path = str((training.process.get("dataset") or {}).get("path"))
+        found.append(replace(training, dataset_sheet=None) if path in seen else training)
+        seen.add(path)
+    return found
+
+
 def _document(
     trainings: Sequence[TrainingReport], parts: Sequence[PageSection], live_version: int | None
 ) -> str:
-    title = " and ".join(training.name[:80] for training in trainings[:3])
+    title = " and ".join(training.label[:80] for training in trainings[:3])
     style = "".join(_asset(name) for name in _STYLES)
     library, script = _asset(_CHART_LIBRARY), _script()
     policy = {
@@ -107,8 +126,8 @@ def _heading(trainings: Sequence[TrainingReport]) -> Markup:
         return person(first.name[:200])
     return join(
         (
-            person(first.name[:80]),
-            *(part for other in others[:3] for part in (" and ", person(other.name[:80]))),
+            person(first.label[:80]),
+            *(part for other in others[:3] for part in (" and ", person(other.label[:80]))),
         )
     )
 

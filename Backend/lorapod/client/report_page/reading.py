@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from lorapod.client import report
 from lorapod.client.client import Client
-from lorapod.client.errors import JobFailed, LorapodError
+from lorapod.client.errors import LorapodError
 from lorapod.client.report_page.curve import curve_of, recent_mean
+from lorapod.client.report_page.files import WorkerFiles
 from lorapod.client.report_page.training_report import LOSS, SampleFrame, TrainingReport
 
 #: Lines of the log that the page ends with.
@@ -25,11 +25,6 @@ MOST_PROMPTS: Final = 24
 #: Points that the worker is asked for, for each curve.
 _ASKED_POINTS = 6000
 
-#: Files that are fetched at the same time.
-_AT_ONCE = 8
-
-_IMAGES = frozenset({".gif", ".jpeg", ".jpg", ".png", ".webp"})
-
 _UNSTARTED = frozenset({"queued", "preparing"})
 
 Points = dict[int, float]
@@ -38,7 +33,15 @@ Points = dict[int, float]
 class TrainingReader:
     """Reads one training for the page."""
 
-    def __init__(self, client: Client, process_id: str, scratch: Path, *, share: int = 1) -> None:
+    def __init__(
+        self,
+        client: Client,
+        process_id: str,
+        scratch: Path,
+        *,
+        share: int = 1,
+        variant: Mapping[str, Any] | None = None,
+    ) -> None:
         """Read nothing yet.
 
         Args:
@@ -46,13 +49,14 @@ class TrainingReader:
             process_id: the training.
             scratch: a folder for its files.
             share: how many trainings share the page.
+            variant: what is special to it, if it belongs to a sweep.
         """
         self._client = client
         self._process_id = process_id
-        self._folder = scratch / process_id
         self._most_samples = max(2, MOST_SAMPLES // share)
         self._points: dict[str, Points] = {}
-        self._files: dict[str, Path | None] = {}
+        self._files = WorkerFiles(client, scratch / process_id)
+        self._variant = variant or {}
 
     def read(self) -> TrainingReport:
         """Return what is known of it now.
@@ -66,15 +70,15 @@ class TrainingReader:
                 f"{self._process_id} is not a training but of type {process.get('type')}: it has no report.",
                 hint=f"Fetch its results: lorapod download {self._process_id}",
             )
-        self._folder.mkdir(parents=True, exist_ok=True)
         chosen = choose(process.get("samples") or (), self._most_samples)
         sheet = (process.get("dataset") or {}).get("contact_sheet")
         config = None if process["status"] in _UNSTARTED else process.get("config_path")
-        self._fetch([*(sample["path"] for sample in chosen), *filter(None, (sheet, config))])
+        self._files.fetch([*(sample["path"] for sample in chosen), *filter(None, (sheet, config))])
         stride = _stride(process)
         points = self._read_curves(process, stride)
         return TrainingReport(
             process=process,
+            variant=self._variant,
             config=self._text(config),
             curves={key: curve_of(series, stride=stride) for key, series in points.items()},
             recent_loss=recent_mean(points.get(LOSS, ())),
@@ -110,21 +114,6 @@ class TrainingReader:
             for key, series in answer["series"].items():
                 self._points.setdefault(key, {}).update((int(at), float(value)) for at, value in series)
         return {key: sorted(points.items()) for key, points in self._points.items()}
-
-    def _fetch(self, paths: Sequence[str]) -> None:
-        """Fetch files that are not here yet; one that the worker does not give is left out from then on."""
-        missing = [path for path in dict.fromkeys(paths) if path not in self._files]
-        with ThreadPoolExecutor(_AT_ONCE, "report") as pool:
-            self._files |= dict(zip(missing, pool.map(self._fetched, missing), strict=True))
-
-    def _fetched(self, path: str) -> Path | None:
-        suffix = Path(path).suffix.lower()
-        if suffix not in _IMAGES | {".yaml", ".yml", ".json"}:
-            return None
-        try:
-            return self._client.download(path, self._folder / f"{len(path)}-{Path(path).name}")
-        except JobFailed:
-            return None
 
     def _text(self, path: str | None) -> str:
         found = self._files.get(path) if path else None

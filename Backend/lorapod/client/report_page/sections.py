@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorapod.client.report_page.chart import line_chart
+from lorapod.client.report_page.comparison_report import ComparisonReport, comparison_part
 from lorapod.client.report_page.curve import Curve
-from lorapod.client.report_page.facts import fact_list, fact_table, run_name
+from lorapod.client.report_page.facts import fact_list, fact_rows, fact_table, run_name
 from lorapod.client.report_page.gallery import Images, folded, gallery, picture
 from lorapod.client.report_page.markup import Child, Markup, element, join, person
 from lorapod.client.report_page.training_report import LOSS, TrainingReport
@@ -16,6 +17,9 @@ from lorapod.client.report_page.values import moment, number, seconds_between, s
 
 #: A text that is longer is cut: nobody reads it in a page.
 _MOST_TEXT = 60_000
+
+#: Of more trainings, each is a row of the table instead of a column.
+_MOST_COLUMNS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,16 @@ class PageSection:
         )
 
 
-def sections(trainings: Sequence[TrainingReport], images: Images) -> Iterator[PageSection]:
+def sections(
+    trainings: Sequence[TrainingReport], images: Images, comparisons: Sequence[ComparisonReport] = ()
+) -> Iterator[PageSection]:
     """Yield every section that has something to show."""
     found: list[tuple[str, str, Markup | None]] = [
         ("state", "State", _each(trainings, _state)),
         ("failure", "What went wrong", _each(trainings, _failure)),
-        ("warnings", "Warnings", _each(trainings, _warnings)),
+        ("warnings", "Warnings", _warnings(trainings)),
         ("samples", "Samples", gallery(trainings, images)),
+        ("comparison", "Comparison of checkpoints", _comparisons(comparisons, images)),
         ("loss", "Loss", _loss(trainings)),
         ("facts", "Settings and results", _facts(trainings)),
         ("dataset", "Dataset", _each(trainings, lambda training: _dataset(training, images))),
@@ -57,7 +64,7 @@ def chart_data(trainings: Sequence[TrainingReport]) -> dict[str, Any]:
     """Return the curves for the page's script."""
     return {
         "series": [
-            {"key": key, "name": training.name, "run": place, **curve.data()}
+            {"key": key, "name": training.label, "run": place, **curve.data()}
             for place, training in enumerate(trainings)
             for key, curve in _losses(training).items()
         ]
@@ -114,16 +121,31 @@ def _failure(training: TrainingReport) -> Markup | None:
     )
 
 
-def _warnings(training: TrainingReport) -> Markup | None:
+def _warnings(trainings: Sequence[TrainingReport]) -> Markup | None:
+    """Return the warnings that all trainings share, and then those of each."""
+    said = [_said(training) for training in trainings]
+    shared = [text for text in said[0] if all(text in each for each in said)]
+    own = {
+        id(training): [text for text in each if text not in shared]
+        for training, each in zip(trainings, said, strict=True)
+    }
+    parts = join((_texts(shared), _each(trainings, lambda training: _texts(own[id(training)]))))
+    return parts or None
+
+
+def _said(training: TrainingReport) -> Sequence[str]:
     dataset: Mapping[str, Any] = training.process.get("dataset") or {}
     said = [*(training.process.get("warnings") or ()), *(dataset.get("warnings") or ())]
-    texts = dict.fromkeys(str(warning) for warning in said)
+    return list(dict.fromkeys(str(warning) for warning in said))
+
+
+def _texts(texts: Sequence[str]) -> Markup | None:
     return element("ul", (element("li", folded(text)) for text in texts)) if texts else None
 
 
 def _loss(trainings: Sequence[TrainingReport]) -> Markup | None:
     curves: list[tuple[str, Curve]] = [
-        (training.name, curve) for training in trainings if (curve := training.curves.get(LOSS)) is not None
+        (training.label, curve) for training in trainings if (curve := training.curves.get(LOSS)) is not None
     ]
     label = f"Loss by step of {', '.join(name[:80] for name, _ in curves)}"
     chart = line_chart(curves, label=label)
@@ -162,7 +184,14 @@ def _losses(training: TrainingReport) -> Mapping[str, Curve]:
 
 
 def _facts(trainings: Sequence[TrainingReport]) -> Markup:
-    return fact_list(trainings[0]) if len(trainings) == 1 else fact_table(trainings)
+    if len(trainings) == 1:
+        return fact_list(trainings[0])
+    return fact_table(trainings) if len(trainings) <= _MOST_COLUMNS else fact_rows(trainings)
+
+
+def _comparisons(comparisons: Sequence[ComparisonReport], images: Images) -> Markup | None:
+    parts = [part for one in comparisons if (part := comparison_part(one, images)) is not None]
+    return join(parts) if parts else None
 
 
 def _dataset(training: TrainingReport, images: Images) -> Markup | None:

@@ -32,6 +32,8 @@ class TrainingReport:
 
     #: The answer of `process_status`.
     process: Mapping[str, Any]
+    #: What is special to it, if it belongs to a sweep: knobs and their values.
+    variant: Mapping[str, Any] = field(default_factory=dict)
     #: The trainer's config; empty if the worker has none.
     config: str = ""
     #: By the trainer's key, for example `loss/loss`.
@@ -53,6 +55,11 @@ class TrainingReport:
     def name(self) -> str:
         """Its name; its id if it has none."""
         return str(self.process.get("name") or self.process_id)
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other trainings of the page."""
+        return ", ".join(f"{name} {value}" for name, value in self.variant.items()) or self.name
 
     @property
     def images(self) -> Sequence[Path]:

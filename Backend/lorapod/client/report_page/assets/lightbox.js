@@ -16,8 +16,8 @@ function openLightbox(card, frame) {
 // What the image can be laid beside: the first step, and the same step of other trainings.
 function fillBefore() {
   const choices = [["", "off"]];
-  if (box.card.frames.length > 1) choices.push(["first", `first sample, step ${wholeNumbers.format(box.card.frames[0].step)}`]);
-  cards.forEach((other, place) => {
+  if (box.card.frames.length > 1) choices.push(["first", `first: ${box.card.frames[0].label}`]);
+  box.card.deck.forEach((other, place) => {
     if (other !== box.card && other.group && other.group === box.card.group) choices.push([String(place), `${other.run}, same step`]);
   });
   const select = byId("before-with");
@@ -30,7 +30,7 @@ function fillBefore() {
 function beforeFrame() {
   const chosen = byId("before-with").value;
   if (chosen === "") return null;
-  return chosen === "first" ? box.card.frames[0] : frameAt(cards[Number(chosen)], lightboxFrame().step);
+  return chosen === "first" ? box.card.frames[0] : frameAt(box.card.deck[Number(chosen)], lightboxFrame().step);
 }
 
 function showLightbox() {
@@ -41,7 +41,7 @@ function showLightbox() {
   slider.max = box.card.frames.length - 1;
   slider.value = box.place;
   byId("lightbox-steps").hidden = box.card.frames.length < 2;
-  const text = frame.step === null ? "" : `step ${wholeNumbers.format(frame.step)}`;
+  const text = frame.label;
   byId("lightbox-step-shown").textContent = text;
   slider.setAttribute("aria-valuetext", text);
   const before = beforeFrame();
@@ -53,8 +53,7 @@ function showLightbox() {
     byId("after-tag").textContent = [box.card.run, text].filter(Boolean).join(", ");
   }
   divide();
-  const alone = cards.length < 2 || !cards.includes(box.card);
-  byId("previous-prompt").hidden = byId("next-prompt").hidden = alone;
+  byId("previous-prompt").hidden = byId("next-prompt").hidden = box.card.deck.length < 2;
 }
 
 function divide() {
@@ -67,10 +66,9 @@ function moveStep(by) {
 }
 
 function movePrompt(by) {
-  const now = cards.indexOf(box.card);
-  if (now < 0) return;
-  const next = cards[(now + by + cards.length) % cards.length];
-  openLightbox(next, frameAt(next, lightboxFrame().step));
+  const deck = box.card.deck;
+  const next = deck[(deck.indexOf(box.card) + by + deck.length) % deck.length];
+  openLightbox(next, next.frames.find((frame) => frame.label === lightboxFrame().label) ?? frameAt(next, lightboxFrame().step));
 }
 
 function setUpLightbox() {
@@ -97,7 +95,8 @@ function setUpLightbox() {
 function setUpSheets(root) {
   for (const button of root.querySelectorAll(".sheet > button.open")) {
     const image = button.querySelector("img");
-    const card = { frames: [{ step: null, image }], prompt: button.dataset.title, run: "", group: null };
+    const card = { frames: [{ step: 0, image, label: "" }], prompt: button.dataset.title, run: "", group: null };
+    card.deck = [card];
     button.addEventListener("click", () => openLightbox(card, card.frames[0]));
   }
 }

@@ -27,6 +27,7 @@ function take(answer) {
   if (changed.size) answer.order.forEach((name, place) => byId(name) !== main.children[place] && main.insertBefore(byId(name), main.children[place]));
   for (const name of changed) setUp(byId(name));
   if (changed.has("samples")) setUpSamples();
+  if (changed.has("comparison")) setUpComparison();
   if (changed.has("loss")) setUpChart(() => pageData);
   if (focused && document.activeElement?.id !== focused) byId(focused)?.focus({ preventScroll: true });
   pageVersion = answer.version;

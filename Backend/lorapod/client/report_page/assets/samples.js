@@ -3,18 +3,26 @@ const sampleState = { step: null, all: false };
 let cards = [];
 let sampleSteps = [];
 
-function readCards() {
-  cards = [...document.querySelectorAll("#samples .card")].map((card) => {
+function readCards(section) {
+  const found = [...document.querySelectorAll(`#${section} .card`)].map((card) => {
     const frames = [...card.querySelectorAll("li[data-step]")].flatMap((item) => {
       const image = item.querySelector("img");
-      return image ? [{ step: Number(item.dataset.step), image, item }] : [];
+      const step = Number(item.dataset.step);
+      const label = item.dataset.label ?? `step ${wholeNumbers.format(step)}`;
+      return image ? [{ step, image, label }] : [];
     });
     const prompt = card.closest(".prompt").querySelector("h3");
     const full = prompt.querySelector("details > bdi") ?? prompt;
     const run = card.querySelector(".run")?.textContent ?? "";
     return { card, frames, prompt: full.textContent, group: card.closest(".prompt"), run };
   });
-  cards = cards.filter((card) => card.frames.length);
+  const deck = found.filter((card) => card.frames.length);
+  for (const card of deck) card.deck = deck;
+  return deck;
+}
+
+function readSamples() {
+  cards = readCards("samples");
   sampleSteps = [...new Set(cards.flatMap((card) => card.frames.map((frame) => frame.step)))].sort((a, b) => a - b);
 }
 
@@ -40,8 +48,13 @@ function addViewer(card) {
   card.show = (step) => {
     const frame = frameAt(card, step);
     showImage(image, frame.image);
-    label.textContent = `step ${wholeNumbers.format(frame.step)}`;
+    label.textContent = frame.label;
   };
+  addOpeners(card);
+}
+
+// Every image of a card becomes a button that opens it large.
+function addOpeners(card) {
   for (const frame of card.frames) {
     const opener = make("button", { type: "button", className: "open" });
     frame.image.replaceWith(opener);
@@ -62,7 +75,7 @@ function setUpSamples() {
   const slider = byId("step");
   if (!slider) return;
   const newest = sampleState.step === null || sampleState.step === sampleSteps.at(-1);
-  readCards();
+  readSamples();
   if (!cards.length) {
     slider.parentElement.hidden = true;
     return;
@@ -84,4 +97,9 @@ function setUpSamples() {
     showAll();
   });
   showAll();
+}
+
+// The cells of a comparison are all shown; each opens large, beside the others of its prompt.
+function setUpComparison() {
+  readCards("comparison").forEach(addOpeners);
 }

@@ -1,6 +1,7 @@
 document.documentElement.classList.add("js");
 setUp(document);
 setUpSamples();
+setUpComparison();
 setUpLightbox();
 setUpChart(() => pageData);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawChart(pageData));

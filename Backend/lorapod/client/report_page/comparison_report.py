@@ -1,0 +1,126 @@
+"""What the page shows of a comparison of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorapod.client.report_page.gallery import Images, folded, picture
+from lorapod.client.report_page.markup import Child, Markup, element, join, person
+from lorapod.client.report_page.values import number
+
+#: Checkpoints of the ranking that are listed.
+_MOST_RANKED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonReport:
+    """What is known of a comparison."""
+
+    #: The answer of `process_status`.
+    process: Mapping[str, Any]
+    #: Each cell that the page shows, with its image on this machine; None if it could not be fetched.
+    cells: Sequence[tuple[Mapping[str, Any], Path | None]]
+
+    @property
+    def images(self) -> Sequence[Path]:
+        """Every image of it."""
+        return [image for _, image in self.cells if image is not None]
+
+    @property
+    def trainings(self) -> frozenset[str]:
+        """The trainings whose checkpoints it compares."""
+        return frozenset(cell["process_id"] for cell, _ in self.cells if cell.get("process_id"))
+
+
+def comparison_part(comparison: ComparisonReport, images: Images) -> Markup | None:
+    """Return the recommendation, the ranking, and the cells by prompt; None if nothing was drawn."""
+    if not comparison.cells:
+        return None
+    process = comparison.process
+    shown, drawn = len(comparison.cells), len(process.get("cells") or ())
+    note: list[Child] = []
+    if shown < drawn:
+        note += [number(shown), " of ", number(drawn), " cells. "]
+    if process.get("grid_path"):
+        note += ["All in one image: ", person(str(process["grid_path"]))]
+    return join(
+        (
+            _recommendation(process),
+            _ranking(process),
+            element("div", _groups(comparison, images), class_="prompts compared"),
+            element("p", *note, class_="faint") if note else None,
+        )
+    )
+
+
+def _groups(comparison: ComparisonReport, images: Images) -> Iterator[Markup]:
+    best: Mapping[str, Any] = comparison.process.get("recommended") or {}
+    rows: dict[tuple[str, int], list[Markup]] = {}
+    for cell, path in comparison.cells:
+        rows.setdefault((cell["prompt"], cell["seed"]), []).append(_cell(cell, path, images, best))
+    seeds = {seed for _, seed in rows}
+    for (prompt, seed), items in rows.items():
+        title = join((folded(prompt), f" (seed {seed})" if len(seeds) > 1 else None))
+        card = element("div", element("ol", items, class_="strip"), class_="card")
+        yield element("section", element("h3", title), card, class_="prompt")
+
+
+def _cell(cell: Mapping[str, Any], path: Path | None, images: Images, best: Mapping[str, Any]) -> Markup:
+    image = None if path is None else images.get(path)
+    label = _label(cell)
+    shown: Child
+    if image is None:
+        shown = element("p", "Not in this page: ", person(str(cell["path"])), class_="missing")
+    else:
+        shown = picture(image, f"“{cell['prompt'][:200]}” drawn by {label}")
+    is_best = bool(best) and all(
+        best.get(name) == cell.get(name) for name in ("process_id", "step", "weight")
+    )
+    scores = [
+        join((f"{name.replace('_', ' ')} ", number(value)))
+        for name, value in (cell.get("scores") or {}).items()
+    ]
+    caption = element(
+        "figcaption",
+        label,
+        ", recommended" if is_best else None,
+        (element("span", score, class_="score") for score in scores),
+    )
+    return element(
+        "li",
+        element("figure", shown, caption),
+        data_step=0,
+        data_label=label,
+        class_="best" if is_best else None,
+    )
+
+
+def _label(cell: Mapping[str, Any]) -> str:
+    weight = cell.get("weight")
+    if weight == 0:
+        return "the base model"
+    name = f"step {cell['step']}" if cell.get("step") is not None else str(cell.get("lora") or "LoRA")[:60]
+    return name if weight in (None, 1) else f"{name}, weight {weight:g}"
+
+
+def _recommendation(process: Mapping[str, Any]) -> Markup | None:
+    best: Mapping[str, Any] = process.get("recommended") or {}
+    return element("p", "Recommended: ", _label(best), ".", class_="recommended") if best else None
+
+
+def _ranking(process: Mapping[str, Any]) -> Markup | None:
+    ranked: Sequence[Mapping[str, Any]] = process.get("ranking") or ()
+    items = [
+        element(
+            "li",
+            _label(one),
+            ": ",
+            number(one["score"]),
+            (element("span", " ", str(reason), class_="faint") for reason in one.get("reasons") or ()),
+        )
+        for one in ranked[:_MOST_RANKED]
+    ]
+    return element("ol", items, class_="ranking") if items else None

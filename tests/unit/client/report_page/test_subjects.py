@@ -1,0 +1,92 @@
+"""What a page is about: a sweep stands for its trainings, and a comparison is found for its training."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report_worker import PROMPTS, ReportWorker
+
+from lorapod.client import Client
+from lorapod.client.errors import LorapodError
+from lorapod.client.report_page.page import ReportPage
+from lorapod.client.report_page.pictures import PictureBook
+from lorapod.client.report_page.subjects import find_subjects
+from lorapod.testing.fake_queue import FakeQueue
+
+TRAINING, COMPARISON, SWEEP = "train_0123456789ab", "compare_0123456789ab", "sweep_0123456789ab"
+
+
+@pytest.fixture
+def worker(queue: FakeQueue) -> ReportWorker:
+    worker = ReportWorker(queue)
+    worker.add_training(steps=(0, 100), side=24, points=9)
+    return worker
+
+
+def page_of(client: Client, scratch: Path, *ids: str) -> str:
+    found = find_subjects(client, ids, scratch)
+    return ReportPage([one.read() for one in found.trainings], PictureBook(), found.comparisons).html()
+
+
+@pytest.mark.parametrize("named", [TRAINING, COMPARISON])
+def test_a_comparison_is_shown_with_its_training(
+    client: Client, worker: ReportWorker, tmp_path: Path, named: str
+) -> None:
+    worker.add_comparison(side=24)
+    worker.add_comparison("compare_0123456789ac", training="train_0123456789ff")
+
+    page = page_of(client, tmp_path, named)
+
+    assert page.count('id="comparison"') == 1
+    assert "Recommended: step 1000." in page
+    assert "closest to the dataset" in page
+    assert page.count('class="best"') == 2
+    assert page.count("drawn by the base model") == 2
+    assert page.count("likeness <data") == 6
+    assert f"output/{COMPARISON}/grid.png" in page
+    assert page.count(PROMPTS[3]) >= 1
+
+
+def test_a_training_that_was_never_compared_has_no_such_section(
+    client: Client, worker: ReportWorker, tmp_path: Path
+) -> None:
+    worker.add_comparison(training="train_0123456789ff")
+
+    assert 'id="comparison"' not in page_of(client, tmp_path, TRAINING)
+
+
+def test_a_sweep_stands_for_its_trainings(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
+    variants: dict[str, Any] = {TRAINING: {"rank": 8}}
+    for number in range(4):
+        name = f"train_0123456789b{number}"
+        variants[name] = {"rank": 16 * (number + 1)}
+        worker.add_training(name, steps=(0, 100), side=24, points=9, settings=variants[name])
+    worker.add_sweep(variants)
+
+    page = page_of(client, tmp_path, SWEEP)
+
+    (table,) = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert re.findall(r'scope="col">([^<]+)', table) == ["Status", "Rank", "Loss at the end"]
+    assert re.findall(r"<bdi>(rank \d+)</bdi></th>", table) == [
+        "rank 8",
+        "rank 16",
+        "rank 32",
+        "rank 48",
+        "rank 64",
+    ]
+    assert page.count("IMG_0007.png has no caption") == 1
+    assert page.count("Contact sheet: images") == 1
+    assert page.count('class="prompt"') == 4
+
+
+def test_a_sweep_that_started_nothing_has_no_page(
+    client: Client, worker: ReportWorker, tmp_path: Path
+) -> None:
+    worker.add_sweep({})
+
+    with pytest.raises(LorapodError, match="has no training yet") as caught:
+        find_subjects(client, [SWEEP], tmp_path)
+    assert f"lorapod status {SWEEP}" in caught.value.hint
