@@ -183,7 +183,7 @@ class ReportWorker:
         for prompt in PROMPTS[:2]:
             for step, weight in ((None, 0.0), (500, 1.0), (1000, 1.0), (1500, 1.0)):
                 path = f"output/{process_id}/cells/{len(cells)}.png"
-                share = 0.3 if step is None else 0.4 + step / 2500
+                share = 0.3 if step is None else min(1.0, 0.4 + step / 1600)
                 self.files[path] = painting(len(cells) // 4, share, side=side)
                 cell: dict[str, Any] = {
                     "lora": "cat",

@@ -189,6 +189,7 @@ def _cut(text: str) -> str:
 
 FACTS: Final[Mapping[str, Fact]] = {
     "Status": _field("status"),
+    "Reason": _field("reason"),
     "Base model": _field("base_model"),
     "Trigger word": _field("trigger_word"),
     "Learning rate": _setting("learning_rate"),

@@ -12,6 +12,7 @@ from lorapod.client.client import Client
 from lorapod.client.errors import LorapodError
 from lorapod.client.report_page.curve import curve_of, recent_mean
 from lorapod.client.report_page.files import WorkerFiles
+from lorapod.client.report_page.masking import masked, masked_text
 from lorapod.client.report_page.training_report import LOSS, SampleFrame, TrainingReport
 
 #: Lines of the log that the page ends with.
@@ -76,13 +77,14 @@ class TrainingReader:
         self._files.fetch([*(sample["path"] for sample in chosen), *filter(None, (sheet, config))])
         stride = _stride(process)
         points = self._read_curves(process, stride)
+        shown = masked(process)
         return TrainingReport(
-            process=process,
+            process=shown,
             variant=self._variant,
-            config=self._text(config),
+            config=masked_text(self._text(config)),
             curves={key: curve_of(series, stride=stride) for key, series in points.items()},
             recent_loss=recent_mean(points.get(LOSS, ())),
-            frames=[self._frame(sample, process.get("sample_prompts") or ()) for sample in chosen],
+            frames=[self._frame(sample, shown.get("sample_prompts") or ()) for sample in chosen],
             all_samples=len(process.get("samples") or ()),
             dataset_sheet=self._files.get(sheet) if sheet else None,
         )

@@ -11,6 +11,7 @@ from lorapod.client.client import Client
 from lorapod.client.errors import LorapodError
 from lorapod.client.report_page.comparison_report import ComparisonReport
 from lorapod.client.report_page.files import WorkerFiles
+from lorapod.client.report_page.masking import masked
 from lorapod.client.report_page.reading import TrainingReader
 
 #: Most trainings in one page: a sweep has no more.
@@ -92,4 +93,6 @@ def _read(client: Client, process: Mapping[str, Any], scratch: Path) -> Comparis
     cells = list(process.get("cells") or ())[:MOST_CELLS]
     files = WorkerFiles(client, scratch / process["process_id"])
     files.fetch([cell["path"] for cell in cells])
-    return ComparisonReport(process=process, cells=[(cell, files.get(cell["path"])) for cell in cells])
+    return ComparisonReport(
+        process=masked(process), cells=[(masked(cell), files.get(cell["path"])) for cell in cells]
+    )

@@ -83,7 +83,8 @@ def test_a_training_is_told_in_words_and_images(client: Client, worker: ReportWo
 
 
 def test_the_page_asks_nobody_for_anything(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
-    worker.add_training(steps=(0, 100))
+    worker.add_training(steps=(0, 100), log_tail=["Downloading with hf_abcdefghijklmnopqrst"])
+    worker.files["processes/train_0123456789ab/config.yaml"] += b"hf_token: abcdefgh\n"
     page = page_of(client, tmp_path, FIRST)
     shown = Shown(page)
 
@@ -101,6 +102,7 @@ def test_the_page_asks_nobody_for_anything(client: Client, worker: ReportWorker,
     assert "connect-src 'none'" in policy
     assert "unsafe" not in policy
     assert "rpa_made_up_key" not in page
+    assert "abcdefgh" not in page
     assert "runpod.test" not in page
 
 
