@@ -76,7 +76,7 @@ def _each_dataset_once(trainings: Sequence[TrainingReport]) -> Sequence[Training
 def _document(
     trainings: Sequence[TrainingReport], parts: Sequence[PageSection], live_version: int | None
 ) -> str:
-    title = " and ".join(training.label[:80] for training in trainings[:3])
+    title = _title(trainings)
     style = "".join(_asset(name) for name in _STYLES)
     library, script = _asset(_CHART_LIBRARY), _script()
     policy = {
@@ -106,7 +106,7 @@ def _document(
     data = json.dumps(chart_data(trainings), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
     body = join(
         (
-            element("header", element("h1", _heading(trainings)), class_="top"),
+            element("header", element("h1", person(title)), class_="top"),
             element("p", "", id="connection", role="status", class_="faint", hidden=True),
             element("main", (part.html() for part in parts)),
             _lightbox(),
@@ -120,16 +120,11 @@ def _document(
     return f"<!doctype html>\n{page}\n"
 
 
-def _heading(trainings: Sequence[TrainingReport]) -> Markup:
-    first, *others = trainings
-    if not others:
-        return person(first.name[:200])
-    return join(
-        (
-            person(first.label[:80]),
-            *(part for other in others[:3] for part in (" and ", person(other.label[:80]))),
-        )
-    )
+def _title(trainings: Sequence[TrainingReport]) -> str:
+    """Return what the page is about, in a few words."""
+    if len(trainings) > 2:
+        return f"{trainings[0].name[:80]} and {len(trainings) - 1} other trainings"
+    return " and ".join(training.label[:200] for training in trainings)
 
 
 def _lightbox() -> Markup:

@@ -59,10 +59,15 @@ class TrainingReport:
     @property
     def label(self) -> str:
         """What tells it from the other trainings of the page."""
-        return ", ".join(f"{name} {value}" for name, value in self.variant.items()) or self.name
+        knobs = (f"{name.replace('_', ' ')} {_value(value)}" for name, value in self.variant.items())
+        return ", ".join(knobs) or self.name
 
     @property
     def images(self) -> Sequence[Path]:
         """Every image of it."""
         frames = [frame.image for frame in self.frames if frame.image is not None]
         return frames if self.dataset_sheet is None else [*frames, self.dataset_sheet]
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
