@@ -141,11 +141,13 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     contexts: list[BrowserContext] = []
     troubles = Troubles()
 
-    def open_it(url: str, **options: Any) -> Page:
+    def open_it(url: str, *, stopped_clock: bool = False, **options: Any) -> Page:
         settings = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
         contexts.append(browser.new_context(**settings))
         page = contexts[-1].new_page()
         troubles.watch(page, url)
+        if stopped_clock:
+            page.clock.install()
         page.goto(url)
         return page
 
@@ -315,7 +317,7 @@ def test_without_a_script_the_essentials_are_there(open_page: OpenPage, files: M
 def test_on_paper_every_step_and_the_curve_are_shown(open_page: OpenPage, files: Mapping[str, str]) -> None:
     page = open_page(files["one"], color_scheme="dark")
     page.emulate_media(media="print")
-    assert page.locator(".strip img:visible").count() == 4 * 7
+    assert page.locator("#samples .strip img:visible").count() == 4 * 7
     expect(page.locator(".chart-static path")).to_be_visible()
     expect(page.locator("#step")).to_be_hidden()
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
@@ -395,16 +397,17 @@ def test_a_page_that_nobody_sees_asks_for_nothing(
     server = LiveServer()
     published(client, tmp_path, server)
     with server.serving(0):
-        page = open_page(server.url)
+        page = open_page(server.url, stopped_clock=True)
         expect(page.locator("#connection")).to_contain_text("Live.")
+        page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.unseen !== false})")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.unseen !== false})")
-        with page.expect_request("**/changes*", timeout=20_000):
-            # The timer fires meanwhile, and asks for nothing.
-            page.wait_for_timeout(4500)
-            assert asked == []
+        page.clock.run_for(60_000)
+        assert asked == []
+        with page.expect_request("**/changes*"):
             page.evaluate("window.unseen = false; document.dispatchEvent(new Event('visibilitychange'))")
+        with page.expect_request("**/changes*"):
+            page.clock.run_for(6_000)
 
 
 @pytest.mark.skipif(

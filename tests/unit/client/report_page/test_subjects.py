@@ -59,7 +59,7 @@ def test_a_training_that_was_never_compared_has_no_such_section(
 
 
 def test_a_sweep_stands_for_its_trainings(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
-    variants: dict[str, Any] = {TRAINING: {"rank": 8}}
+    variants: dict[str, Any] = {TRAINING: {"rank": 8, "learning_rate": 0.1 + 0.2}}
     for number in range(4):
         name = f"train_0123456789b{number}"
         variants[name] = {"rank": 16 * (number + 1)}
@@ -70,8 +70,8 @@ def test_a_sweep_stands_for_its_trainings(client: Client, worker: ReportWorker, 
 
     (table,) = re.findall(r"<table.*?</table>", page, re.DOTALL)
     assert re.findall(r'scope="col">([^<]+)', table) == ["Status", "Rank", "Loss at the end"]
-    assert re.findall(r"<bdi>(rank \d+)</bdi></th>", table) == [
-        "rank 8",
+    assert re.findall(r"<bdi>(rank [^<]+)</bdi></th>", table) == [
+        "rank 8, learning rate 0.3",
         "rank 16",
         "rank 32",
         "rank 48",
@@ -80,6 +80,7 @@ def test_a_sweep_stands_for_its_trainings(client: Client, worker: ReportWorker, 
     assert page.count("IMG_0007.png has no caption") == 1
     assert page.count("Contact sheet: images") == 1
     assert page.count('class="prompt"') == 4
+    assert "<h1><bdi>cat and 4 other trainings</bdi></h1>" in page
 
 
 def test_a_sweep_that_started_nothing_has_no_page(
