@@ -28,6 +28,7 @@ from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.work import Kind
 from lorapod.storage.mirror.mirrors import Mirrors
+from lorapod.trainers.speed import Forecasts, SpeedBook
 from lorapod.trainers.sweep import SweepKind, Trainings
 from lorapod.trainers.training import TrainingKind
 from lorapod.worker_base import Programs, WorkerBase
@@ -72,6 +73,7 @@ class WorkerKinds:
             mirrors=self.mirrors,
             find_writer=self.users.writer_of,
             settle_edits=self.edits.settle,
+            forecasts=Forecasts(telemetry=self.base.telemetry, book=SpeedBook(self.base.workspace)),
         )
 
     def _generations(self) -> GenerationKind:

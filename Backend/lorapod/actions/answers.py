@@ -9,9 +9,10 @@ from pydantic import Field
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.attachment import JobAttachment
-from lorapod.actions.process_view import view
+from lorapod.actions.process_view import shown_estimate, view
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.errors import Conflict
+from lorapod.processes.estimates import estimate_of
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback
 from lorapod.processes.status import ProcessStatus
@@ -19,6 +20,7 @@ from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.thread_pools import STARTS
 from lorapod.wire.dataset import DatasetView
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result
 from lorapod.wire.process import ProcessView
 from lorapod.workspace import Workspace
@@ -41,6 +43,9 @@ class Started(Result):
     )
     output_path: RelativePath = Field(description="Folder of its output, relative to the workspace.")
     dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
+    estimate: EstimateView | None = Field(
+        default=None, description="How long a training takes in all, and what it needs."
+    )
     warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
 
 
@@ -92,6 +97,7 @@ class ProcessAnswers:
             else None,
             output_path=self.workspace.relative(record.output_folder(self.workspace)),
             dataset=dataset,
+            estimate=shown_estimate(estimate_of(record)),
             warnings=warnings,
         )
 

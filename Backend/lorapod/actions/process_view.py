@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lorapod.processes import artifacts
+from lorapod.processes.estimates import estimate_of
+from lorapod.processes.forecast import Estimate
 from lorapod.processes.record import ProcessRecord
 from lorapod.storage.mirror.ledger import uploads_of
 from lorapod.trainers.config_settings import read_summary
 from lorapod.wire.dataset import DatasetView
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.process import (
     CheckpointView,
@@ -76,6 +80,11 @@ def view(
     )
 
 
+def shown_estimate(estimate: Estimate | None) -> EstimateView | None:
+    """Return an estimate as answers show it."""
+    return None if estimate is None else EstimateView.model_validate(asdict(estimate))
+
+
 def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
     """Return what only a training has; its config is there from the beginning of its first run on."""
     if record.training is None:
@@ -129,6 +138,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "ended_at": record.ended_at,
         "worker_id": record.worker_id,
         "reason": record.reason,
+        "estimate": shown_estimate(estimate_of(record)),
         "failure": None
         if record.failure is None
         else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),

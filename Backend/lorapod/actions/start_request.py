@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from lorapod.trainers.fit import WayOut
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Request, Result
 from lorapod.wire.start_from import StartFrom
@@ -95,6 +96,9 @@ class DryRun(Result):
     trainer: str = Field(description="The trainer that would run it.")
     config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
     dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
+    estimate: EstimateView | None = Field(
+        default=None, description="How long it would take, and what it needs; a sweep's trainings together."
+    )
     refused: list[dict[str, Any]] = Field(
         default=[],
         description="Every problem, as the error would list it in `details`; the first of an error with its `message` and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.limiting import wanted_limits
+from lorapod.actions.process_view import shown_estimate
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.clock import Clock
@@ -25,6 +26,7 @@ from lorapod.datasets.sets import entries_of
 from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
+from lorapod.processes.estimates import together
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TrainingOrder
 from lorapod.processes.work import Plan
@@ -37,6 +39,7 @@ from lorapod.trainers.hub_models import HubModels
 from lorapod.trainers.presets import Preset
 from lorapod.trainers.registry import AUTO, TOOLKIT_CONFIGS, TrainerRegistry
 from lorapod.wire.dataset import DatasetRef, DatasetView
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import Result
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
@@ -247,6 +250,7 @@ class TrainingStarts:
             trainer=order.trainer,
             config=dict(plan.config),
             dataset=_dataset_of(order),
+            estimate=estimate_of_plans([plan]),
             warnings=[*plan.warnings, *warnings],
         )
 
@@ -260,6 +264,16 @@ def problems_of(error: WorkerError) -> list[dict[str, Any]]:
         if not any(str(detail.get("error")) in error.message for detail in error.details):
             first = {**first, "message": error.message}
     return [{**first, "hint": error.hint} if error.hint else first, *rest]
+
+
+def estimate_of_plans(plans: Sequence[Plan]) -> EstimateView | None:
+    """Return how long trainings take, one after another; None if nothing is expected of them."""
+    parts = [
+        (plan.training.forecast, plan.total_steps)
+        for plan in plans
+        if plan.training is not None and plan.training.forecast is not None and plan.total_steps
+    ]
+    return shown_estimate(together(parts)) if parts and len(parts) == len(plans) else None
 
 
 def _json(model: DatasetRef | UploadTargets) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from lorapod.actions.action import RunPodJob
 from lorapod.actions.answers import ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.start_request import DryRun, StartRequest
-from lorapod.actions.starting import TrainingStarts, problems_of
+from lorapod.actions.starting import TrainingStarts, estimate_of_plans, problems_of
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder, TrainingOrder, dump_order
@@ -103,7 +103,7 @@ class SweepStarts:
             return answer
         record = await self._listed(accepted.record, len(variants))
         return SweepStarted(
-            **dict(answer),
+            **{**dict(answer), "estimate": estimate_of_plans([each.plan for each in checked])},
             sweep_id=record.process_id,
             processes=[SweepTraining.model_validate(one) for one in record.outcome.get("processes", ())],
         )
@@ -150,6 +150,7 @@ class SweepStarts:
             trainer=first.order.trainer,
             config=dict(first.plan.config),
             dataset=DatasetView.model_validate(first.order.dataset) if first.order.dataset else None,
+            estimate=estimate_of_plans([each.plan for each in checked]),
             warnings=_warnings(checked),
         )
 

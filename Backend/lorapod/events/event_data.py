@@ -7,6 +7,7 @@ from pydantic import Field
 from lorapod.errors import ErrorCode
 from lorapod.events.event_types import EventStatus
 from lorapod.wire.dataset import FetchProgress
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import RelativePath, WireModel
 
 
@@ -36,6 +37,9 @@ class StartedData(EventData):
     trigger_word: str | None = Field(
         default=None, description="The word that activates the LoRA in a prompt."
     )
+    estimate: EstimateView | None = Field(
+        default=None, description="How long it takes in all, and what it needs."
+    )
     config_path: RelativePath = Field(description="Path of its config.")
     output_path: RelativePath = Field(description="The folder that it writes to.")
 
@@ -49,6 +53,9 @@ class ProgressData(EventData):
     steps_per_s: float | None = Field(default=None, description="Steps per second.")
     eta_minutes: int | None = Field(
         default=None, description="Minutes to the end at the present speed, rounded up."
+    )
+    estimate: EstimateView | None = Field(
+        default=None, description="How long it takes in all, by what is known now."
     )
     fetch: FetchProgress | None = Field(
         default=None, description="Progress of the download, if the dataset is fetched from elsewhere."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -20,8 +21,10 @@ from lorapod.events.event_data import (
 )
 from lorapod.events.event_types import EventStatus, EventType
 from lorapod.processes import artifacts
+from lorapod.processes.estimates import estimate_of
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace
 
 #: The namespace of event ids; it must never change.
@@ -55,6 +58,7 @@ def started(record: ProcessRecord, workspace: Workspace) -> StartedData:
         trainer=record.trainer,
         base_model=record.training.base_model if record.training is not None else None,
         trigger_word=record.training.trigger_word if record.training is not None else None,
+        estimate=_estimate(record),
         config_path=workspace.relative(record.config_path(workspace)),
         output_path=workspace.relative(record.output_folder(workspace)),
     )
@@ -71,6 +75,7 @@ def progress(record: ProcessRecord) -> ProgressData:
         learning_rate=_finite(now.learning_rate),
         steps_per_s=_finite(now.steps_per_s),
         eta_minutes=None if (eta_s := _finite(now.eta_s)) is None else math.ceil(eta_s / 60),
+        estimate=_estimate(record),
         fetch=record.fetch if record.phase is Phase.FETCHING else None,
     )
 
@@ -155,6 +160,11 @@ def _current_step(record: ProcessRecord) -> str:
         total = f"/{record.fetch.total_files}" if record.fetch.total_files else ""
         return f"Fetching {record.fetch.files}{total} files"
     return f"Step {now.step}/{now.total_steps}" if now.total_steps else f"Step {now.step}"
+
+
+def _estimate(record: ProcessRecord) -> EstimateView | None:
+    estimate = estimate_of(record)
+    return None if estimate is None else EstimateView.model_validate(asdict(estimate))
 
 
 def _text(path: str) -> str:

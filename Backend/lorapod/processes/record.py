@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lorapod.processes.forecast import Forecast
 from lorapod.processes.limits import Continuation, Limits
 from lorapod.processes.progress import Failure, Observation, Progress
 from lorapod.processes.status import Phase, ProcessStatus, check_transition
@@ -49,6 +50,8 @@ class TrainingDetails:
     limits: Limits | None = None
     #: Seconds that its trainer has run, all runs since a person asked for it together.
     ran_s: float = 0.0
+    #: The speed that is expected of it, then the one that it has; None: nothing is known of it.
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,7 @@ _PARTS = {
     ".trash": "trash",
     ".environments": "environments",
     ".digests": "caches",
+    ".speeds": "records",
     ".cache": "caches",
     "huggingface": "caches",
     "huggingface-cache": "caches",

@@ -15,6 +15,7 @@ from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending
 from lorapod.trainers.port import Outcome, Trainer, TrainingPlan
+from lorapod.trainers.speed import SpeedRecorder
 
 #: How long a training that makes samples or a checkpoint may do so beyond its limit, in seconds: it could write none
 #: meanwhile.
@@ -26,9 +27,12 @@ _BUSY = frozenset({Phase.SAMPLING, Phase.SAVING})
 class FollowedTraining:
     """One child of a trainer; for the supervisor's thread."""
 
-    def __init__(self, run: Run, trainer: Trainer, plan: TrainingPlan) -> None:
-        """Follow a child that has just been started."""
+    def __init__(
+        self, run: Run, trainer: Trainer, plan: TrainingPlan, speed: SpeedRecorder | None = None
+    ) -> None:
+        """Follow a child that has just been started; `speed` measures it."""
         self._run = run
+        self._speed = speed
         self._reader = trainer.reader(plan)
         self._control = trainer.control(plan)
         self._can_save = Capability.SAVE in trainer.capabilities
@@ -45,6 +49,8 @@ class FollowedTraining:
 
     def meaning(self, exit_: Exit, outcome: Outcome) -> Ending:
         """Return what the exit meant."""
+        if self._speed is not None:
+            self._speed.end(self._here_s)
         changes = {
             "exit_code": exit_.exit_code,
             "signal": None if exit_.signal is None else signal.Signals(exit_.signal).name,
@@ -62,17 +68,27 @@ class FollowedTraining:
         return Ending(status=ProcessStatus.FAILED, failure=outcome.failure, changes=changes)
 
     @property
+    def _here_s(self) -> float:
+        """Seconds that the trainer has run in this run."""
+        return self._run.context.clock.monotonic() - self._begun_s
+
+    @property
     def _ran_s(self) -> float:
         """Seconds that the trainer has run, earlier runs included."""
-        return self._ran_before_s + self._run.context.clock.monotonic() - self._begun_s
+        return self._ran_before_s + self._here_s
 
     def _timed(self, record: ProcessRecord) -> ProcessRecord:
         if record.training is None:
             return record
-        return record.changed(training=replace(record.training, ran_s=round(self._ran_s, 1)))
+        training = replace(record.training, ran_s=round(self._ran_s, 1))
+        if self._speed is not None:
+            training = replace(training, forecast=self._speed.forecast(training.forecast))
+        return record.changed(training=training)
 
     def _observe(self, seen: Observation | None) -> None:
         if seen is not None and (record := self._run.record.observed(seen)) is not self._run.record:
+            if self._speed is not None:
+                self._speed.observe(seen, record.progress.step, self._here_s)
             # With the progress, so that another worker knows it if this one dies.
             self._run.ledger.change(self._timed(record))
 

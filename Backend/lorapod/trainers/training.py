@@ -35,6 +35,7 @@ from lorapod.trainers.preparation import (
     draw_dataset,
     fetch_dataset,
 )
+from lorapod.trainers.speed import Forecasts, SpeedRecorder
 from lorapod.trainers.start_weights import ParentLora
 
 
@@ -56,6 +57,7 @@ class TrainingKind:
         mirrors: Mirrors | None = None,
         find_writer: Callable[[Path], str | None] = lambda _: None,
         settle_edits: SettleEdits = lambda *_: None,
+        forecasts: Forecasts | None = None,
     ) -> None:
         """Run trainings with `trainers`, by name.
 
@@ -67,10 +69,12 @@ class TrainingKind:
             mirrors: uploads artifacts while they are made; None: nothing is uploaded.
             find_writer: finds the process that changes a dataset.
             settle_edits: waits for an edit of a dataset that is under way.
+            forecasts: expects and keeps the speed of trainings; None: nothing is estimated.
         """
         self.datasets = datasets
         self.mirrors = mirrors
         self.settle_edits = settle_edits
+        self.forecasts = forecasts
         self._find_writer = find_writer
         self._trainers = trainers
         self._workspace = context.workspace
@@ -104,6 +108,9 @@ class TrainingKind:
                 start_from=parent.shown if parent is not None else None,
                 sweep_id=order.sweep_id,
                 limits=order.limits,
+                forecast=None
+                if self.forecasts is None
+                else self.forecasts.forecast(order.trainer, plan.config),
             ),
             warnings=warnings,
         )
@@ -213,9 +220,9 @@ class TrainingRun:
             # Cut off from the other workers: one of them, or this one later, may try again.
             return Ending(status=ProcessStatus.INTERRUPTED)
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
-        record = run.record.on_gpu(run.gpu_name)
+        record = self._on_its_gpu(run)
         run.ledger.change(record.moved(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started))
-        followed = FollowedTraining(run, self._trainer, self._plan)
+        followed = FollowedTraining(run, self._trainer, self._plan, self._speed_of(run))
         exit_ = followed.follow(child)
         outcome = self._trainer.outcome(
             self._plan,
@@ -234,6 +241,27 @@ class TrainingRun:
         """Have the rest of its files uploaded."""
         if self._kind.mirrors is not None:
             self._kind.mirrors.end(record.process_id, record.generation, lost=lost)
+
+    def _on_its_gpu(self, run: Run) -> ProcessRecord:
+        """Return the record with its GPU, and with what is expected on it: it may have been planned for another one."""
+        record, forecasts = run.record.on_gpu(run.gpu_name), self._kind.forecasts
+        training = record.training
+        if forecasts is None or training is None or training.gpu is None:
+            return record
+        forecast = forecasts.forecast(self._order.trainer, self._plan.config, gpu_name=training.gpu)
+        return record.changed(training=replace(training, forecast=forecast))
+
+    def _speed_of(self, run: Run) -> SpeedRecorder | None:
+        record, forecasts = run.record, self._kind.forecasts
+        if forecasts is None or record.training is None:
+            return None
+        return forecasts.recorder(
+            record.process_id,
+            self._order.trainer,
+            self._plan.config,
+            gpu_name=record.training.gpu,
+            first_step=record.progress.step,
+        )
 
     def _write_config(self, run: Run) -> Path:
         """Write the config; a dataset that is fetched later may change it, and it is written again."""

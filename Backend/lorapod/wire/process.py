@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
+from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
 from lorapod.wire.results import ProcessResults
@@ -85,6 +86,9 @@ class ProcessSummary(WireModel):
     )
     phase: str | None = Field(default=None, description="What it is busy with while it runs.")
     progress: ProgressView = Field(description="How far it is.")
+    estimate: EstimateView | None = Field(
+        default=None, description="How long a training takes in all, corrected while it runs."
+    )
     fetch: FetchProgress | None = Field(
         default=None, description="Progress of fetching its dataset, if that is remote."
     )

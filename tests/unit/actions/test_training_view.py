@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from lorapod.actions.process_view import view
+from lorapod.events import event_texts
+from lorapod.processes.forecast import Basis, Forecast
+from lorapod.processes.progress import Progress
 from lorapod.processes.record import TrainingDetails, dump, load
 from lorapod.testing.records import make_record
+from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace
 
 
@@ -38,3 +43,17 @@ def test_a_training_whose_config_is_not_written_yet_is_shown_without_settings(tm
     shown = view(training, Workspace.create(tmp_path))
 
     assert (shown.settings, shown.sample_prompts, shown.gpu) == (None, [], None)
+
+
+def test_a_training_shows_how_long_it_takes_in_answers_and_events(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    forecast = Forecast(steps_per_s=2.0, basis=Basis.GPU, start_s=20.0, gpu_memory_bytes=9)
+    details = TrainingDetails(trainer="builtin", forecast=forecast)
+    queued = replace(make_record(), progress=Progress(total_steps=100), training=details)
+    wanted = EstimateView(duration_s=70.0, steps_per_s=2.0, basis="measured on this GPU", gpu_memory_bytes=9)
+
+    assert view(queued, workspace).estimate == wanted
+    assert event_texts.started(queued, workspace).estimate == wanted
+    assert event_texts.progress(queued).estimate == wanted
+    assert json.loads(event_texts.progress(queued).model_dump_json())["estimate"]["duration_s"] == 70.0
+    assert view(replace(queued, training=TrainingDetails(trainer="builtin")), workspace).estimate is None

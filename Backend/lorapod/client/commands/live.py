@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lorapod.client.client import Client
+from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.screen import Screen, duration, styled
 from lorapod.client.errors import LorapodError
 
@@ -73,6 +74,8 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
         )
     if text := progress_text(process):
         rows.append(Text(text))
+    if process["status"] not in ENDED and (text := estimate_text(process.get("estimate"))):
+        rows.append(Text(text, style="dim"))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):

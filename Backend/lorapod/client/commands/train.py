@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.commands.times import limits
@@ -181,6 +182,8 @@ def _begin(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) 
     if session.screen.as_json:
         session.screen.answer(training.started)
     session.screen.line(training.process_id)
+    if text := estimate_text(training.started.get("estimate")):
+        session.screen.note([text])
     for one in training.started.get("processes") or ():
         session.screen.line(f"  {one.get('process_id', 'not started')}  {said(one['variant'])}")
 
@@ -195,6 +198,8 @@ def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, 
         session.screen.line(f"The request is valid; {answer['trainer']} would train it, with this config:")
         config = json.dumps(answer.get("config"), indent=2, ensure_ascii=False)
         session.screen.console.out(config, highlight=False)
+        if text := estimate_text(answer.get("estimate")):
+            session.screen.line(f"It takes {text}." if text.startswith("about") else text)
     else:
         session.screen.error(_refusal(context, answer["refused"]))
     if not answer["accepted"]:

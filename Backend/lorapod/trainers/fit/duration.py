@@ -20,18 +20,26 @@ _PASSES: Final = 4
 
 def cpu_duration_s(process: Mapping[str, Any], cores: int) -> float | None:
     """Return the seconds that a config's steps take on `cores`; None if the size of its model is not known."""
-    model, train = process.get("model"), process.get("train")
+    operations, steps = multiply_adds(process), _train(process).get("steps", 1000)
+    if operations is None or not isinstance(steps, int):
+        return None
+    return operations * steps / (CORE_SPEED * max(cores, 1))
+
+
+def multiply_adds(process: Mapping[str, Any]) -> float | None:
+    """Return the multiply-adds of one step of a config's process; None if the size of its model is not known."""
+    model, train = process.get("model"), _train(process)
     size = size_of(model) if isinstance(model, Mapping) else None
-    if size is None:
-        return None
-    train = train if isinstance(train, Mapping) else {}
-    forward = size.parameters / _PIXELS_OF_A_TOKEN if size.forward is None else size.forward
     batches = train.get("gradient_accumulation", 1)
-    steps = train.get("steps", 1000)
-    if not isinstance(steps, int) or not isinstance(batches, int):
+    if size is None or not isinstance(batches, int):
         return None
-    pixels = batch_pixels(process, train, size) * batches
-    return forward * 1e6 * pixels * steps * _PASSES / (CORE_SPEED * max(cores, 1))
+    forward = size.parameters / _PIXELS_OF_A_TOKEN if size.forward is None else size.forward
+    return forward * 1e6 * batch_pixels(process, train, size) * batches * _PASSES
+
+
+def _train(process: Mapping[str, Any]) -> Mapping[str, Any]:
+    train = process.get("train")
+    return train if isinstance(train, Mapping) else {}
 
 
 def spoken(duration_s: float) -> str:

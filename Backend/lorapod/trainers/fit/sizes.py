@@ -42,18 +42,24 @@ _SD1 = frozenset({"sd", "sd1", "sd15", "sd1.5"})
 
 def size_of(model: Mapping[str, Any]) -> ModelSize | None:
     """Return the size of a config's `model`; None if its architecture is not known here."""
+    arch = arch_of(model)
+    found = None if arch is None else _sizes().get(arch)
+    if found is None:
+        return None
+    name = str(model.get("name_or_path"))
+    size = found.get(name, found[""])
+    return _scaled(size, _counted(Path(name))) if name.startswith("/") else size
+
+
+def arch_of(model: Mapping[str, Any]) -> str | None:
+    """Return the architecture of a config's `model`, by one name for each; None if it is not a text."""
     arch = model.get("arch")
     if arch is None:
         arch = next((name for switch, name in _SWITCHES.items() if model.get(switch)), "sd1")
     if not isinstance(arch, str):
         return None
     arch = arch.partition(":")[0]
-    found = _sizes().get("sd1" if arch in _SD1 else arch)
-    if found is None:
-        return None
-    name = str(model.get("name_or_path"))
-    size = found.get(name, found[""])
-    return _scaled(size, _counted(Path(name))) if name.startswith("/") else size
+    return "sd1" if arch in _SD1 else arch
 
 
 def _scaled(size: ModelSize, parameters: float | None) -> ModelSize:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lorapod.processes.estimates import estimate_of, together
+from lorapod.processes.forecast import Basis, Estimate, Forecast
+from lorapod.processes.progress import Progress
+from lorapod.processes.record import ProcessRecord, TrainingDetails, dump, load
+from lorapod.processes.status import ProcessStatus
+
+FORECAST = Forecast(
+    steps_per_s=2.0,
+    basis=Basis.GPU,
+    start_s=30.0,
+    other_s_per_step=0.1,
+    gpu_memory_bytes=8,
+    explanation="why",
+)
+
+
+def record(status: ProcessStatus, *, step: int = 0, ran_s: float = 0.0, **training: Any) -> ProcessRecord:
+    return ProcessRecord(
+        process_id="train_000000000001",
+        type="train",
+        name="cats",
+        folder="cats",
+        status=status,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        worker_id="worker-1",
+        progress=Progress(step=step, total_steps=100),
+        training=TrainingDetails(trainer="script", ran_s=ran_s, **{"forecast": FORECAST, **training}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "step", "ran_s", "duration_s"),
+    [
+        (ProcessStatus.QUEUED, 0, 0.0, 30 + 100 * 0.6),
+        (ProcessStatus.RUNNING, 0, 10.0, 30 + 100 * 0.6),
+        (ProcessStatus.RUNNING, 50, 70.0, 70 + 50 * 0.6),
+        (ProcessStatus.COMPLETED, 100, 91.0, 91.0),
+        # The rest, after a `resume`: the trainer starts again.
+        (ProcessStatus.QUEUED, 40, 0.0, 30 + 60 * 0.6),
+        (ProcessStatus.QUEUED, 40, 54.0, 54 + 30 + 60 * 0.6),
+    ],
+)
+def test_it_is_corrected_while_it_runs(
+    status: ProcessStatus, step: int, ran_s: float, duration_s: float
+) -> None:
+    found = estimate_of(record(status, step=step, ran_s=ran_s))
+    assert found == Estimate(
+        duration_s=round(duration_s, 1),
+        steps_per_s=2.0,
+        basis=Basis.GPU,
+        gpu_memory_bytes=8,
+        explanation="why",
+    )
+
+
+def test_without_a_known_speed_there_is_no_duration() -> None:
+    unknown = Forecast(explanation="Never measured.")
+    found = estimate_of(record(ProcessStatus.RUNNING, step=50, ran_s=50.0, forecast=unknown))
+    assert found == Estimate(explanation="Never measured.")
+    assert estimate_of(record(ProcessStatus.RUNNING, forecast=None)) is None
+
+
+def test_the_forecast_is_stored_and_records_without_one_are_read() -> None:
+    stored = record(ProcessStatus.QUEUED)
+    assert load(dump(stored)) == stored
+    earlier = dump(stored).replace(b'"forecast"', b'"forecast_of_nothing"')
+    assert b'"forecast"' not in earlier
+    read = load(earlier)
+    assert read.training is not None
+    assert read.training.forecast is None
+
+
+def test_a_sweep_takes_the_sum_and_is_as_sure_as_its_weakest_part() -> None:
+    sure = replace(FORECAST, basis=Basis.HERE, explanation="sure", gpu_memory_bytes=4)
+    found = together([(sure, 100), (FORECAST, 50)])
+    assert found == Estimate(
+        duration_s=150.0,
+        steps_per_s=2.0,
+        basis=Basis.GPU,
+        gpu_memory_bytes=8,
+        explanation="why",
+    )
+    unknown = Forecast(explanation="Never measured.")
+    assert together([(sure, 100), (unknown, 50)]) == Estimate(explanation="Never measured.")
