@@ -22,7 +22,7 @@ from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.control_table import ControlTable
-from lorapod.trainers.port import Outcome, StartWeights, TrainingPlan, TrainingRequest
+from lorapod.trainers.port import HeldOut, Outcome, StartWeights, TrainingPlan, TrainingRequest
 from lorapod.workspace import Workspace
 
 DEADLINE_S = 90.0
@@ -130,7 +130,14 @@ class Bench:
         model = make(workspace.models / "tiny")
         return cls(workspace=workspace, model=model, pictures=pictures, scratch=root / "scratch")
 
-    def plan(self, name: str, *, start: StartWeights | None = None, **changes: Any) -> TrainingPlan:
+    def plan(
+        self,
+        name: str,
+        *,
+        start: StartWeights | None = None,
+        held_out: HeldOut | None = None,
+        **changes: Any,
+    ) -> TrainingPlan:
         """A training of that name; `changes` are sections of the config, merged into the defaults."""
         request = TrainingRequest(
             process_id=PROCESS_ID,
@@ -140,6 +147,7 @@ class Bench:
             scratch=self.scratch / name,
             workspace=self.workspace.root,
             start=start,
+            held_out=held_out,
         )
         return BuiltinTrainer(settings=Settings()).prepare(request)
 

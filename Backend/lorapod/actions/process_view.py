@@ -95,6 +95,7 @@ def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
         "trigger_word": record.training.trigger_word,
         "limits": limits and TrainingLimits(duration_s=limits.duration_s, until=limits.until),
         "ran_s": record.training.ran_s or None,
+        "best_step": record.training.best_step,
         "start_from": record.training.start_from and StartedFrom.model_validate(record.training.start_from),
         "gpu": record.training.gpu,
         "warnings": list(record.training.warnings),

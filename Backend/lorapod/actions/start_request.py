@@ -14,6 +14,7 @@ from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Request, Result
 from lorapod.wire.start_from import StartFrom
+from lorapod.wire.stop_when import StopWhen
 from lorapod.wire.storage import UploadTargets
 
 
@@ -47,6 +48,10 @@ class StartRequest(Request):
     )
     limits: TrainingLimits | None = Field(
         default=None, description="Ends it by itself, with a checkpoint, after a time or at a moment."
+    )
+    stop_when: StopWhen | None = Field(
+        default=None,
+        description="Ends it by itself, with a checkpoint, once it no longer gets better; goes with `validation`.",
     )
     start_from: StartFrom | None = Field(
         default=None,

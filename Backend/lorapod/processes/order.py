@@ -131,6 +131,8 @@ class TrainingOrder(Order):
     sweep_id: str | None = None
     #: When it ends by itself; None: at its last step.
     limits: Limits | None = None
+    #: When it ends because it no longer gets better, see `lorapod.trainers.early_stop`.
+    stop_when: Mapping[str, Any] | None = None
 
     def continued(self, changes: Continuation) -> Self:
         """Return the order with what a resume changes."""

@@ -52,6 +52,8 @@ class TrainingDetails:
     ran_s: float = 0.0
     #: The speed that is expected of it, then the one that it has; None: nothing is known of it.
     forecast: Forecast | None = None
+    #: The step with the best look so far, if its looks can end it.
+    best_step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ class ProcessRecord:
     fetch: FetchProgress | None = None
     #: Its caller cancelled it: whatever ends it from here on, it ends `cancelled`, and nothing resumes it by itself.
     cancel_requested: bool = False
-    #: What ended it early, if that was not a person: `limit`.
+    #: What ended it early, if that was not a person: `limit` or `no_improvement`.
     reason: str | None = None
     #: Set for a training.
     training: TrainingDetails | None = None

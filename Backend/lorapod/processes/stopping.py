@@ -27,6 +27,8 @@ class StopReason(StrEnum):
     CANCEL = "cancel"
     #: It has reached a limit of its request: the process ends `cancelled`, with this reason.
     LIMIT = "limit"
+    #: It no longer gets better: the process ends `cancelled`, with this reason.
+    NO_IMPROVEMENT = "no_improvement"
     #: Its worker is being stopped: the process ends `interrupted`.
     SHUTDOWN = "shutdown"
 

@@ -26,6 +26,7 @@ from lorapod.processes.stopping import StopReason, StopRequest
 _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,
     StopReason.LIMIT: ProcessStatus.CANCELLED,
+    StopReason.NO_IMPROVEMENT: ProcessStatus.CANCELLED,
     StopReason.SHUTDOWN: ProcessStatus.INTERRUPTED,
 }
 

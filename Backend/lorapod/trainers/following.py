@@ -14,6 +14,7 @@ from lorapod.processes.run import ChildHandlers, Run
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending
+from lorapod.trainers.early_stop import EarlyStop
 from lorapod.trainers.port import Outcome, Trainer, TrainingPlan
 from lorapod.trainers.speed import SpeedRecorder
 
@@ -28,9 +29,16 @@ class FollowedTraining:
     """One child of a trainer; for the supervisor's thread."""
 
     def __init__(
-        self, run: Run, trainer: Trainer, plan: TrainingPlan, speed: SpeedRecorder | None = None
+        self,
+        run: Run,
+        trainer: Trainer,
+        plan: TrainingPlan,
+        *,
+        speed: SpeedRecorder | None = None,
+        early_stop: EarlyStop | None = None,
     ) -> None:
-        """Follow a child that has just been started; `speed` measures it."""
+        """Follow a child that has just been started; `speed` measures it, `early_stop` may end it."""
+        self._early_stop = early_stop
         self._run = run
         self._speed = speed
         self._reader = trainer.reader(plan)
@@ -100,6 +108,24 @@ class FollowedTraining:
     def _look(self) -> None:
         self._observe(self._reader.poll())
         self._check_limits()
+        self._check_improvement()
+
+    def _check_improvement(self) -> None:
+        run, watch = self._run, self._early_stop
+        if watch is None or run.stop is not None or run.record.phase is not Phase.TRAINING:
+            return
+        over, training = watch.over(), run.record.training
+        found = watch.found
+        if found is None or training is None:
+            return
+        if training.best_step != found.best_step:
+            run.ledger.change(run.record.changed(training=replace(training, best_step=found.best_step)))
+        if over:
+            run.log.note(
+                f"the validation loss was best at step {found.best_step} ({found.best:.4g}), and {found.looks} looks since "
+                "then were no better"
+            )
+            run.request_stop(StopRequest(reason=StopReason.NO_IMPROVEMENT, save=True, grace_s=OWN_GRACE_S))
 
     def _check_limits(self) -> None:
         run = self._run

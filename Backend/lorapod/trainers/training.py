@@ -25,6 +25,7 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.continuation import continuation_warnings
+from lorapod.trainers.early_stop import EarlyStop, check_stop_when
 from lorapod.trainers.following import FollowedTraining
 from lorapod.trainers.port import HeldOut, Trainer, TrainingPlan, TrainingRequest
 from lorapod.trainers.preparation import (
@@ -90,6 +91,7 @@ class TrainingKind:
         trainer = self._trainers[order.trainer]
         self._check_dataset(order)
         plan = self.prepare(process_id, order, fetched=order.dataset_source is None)
+        check_stop_when(order, plan.config)
         parent = ParentLora.of(order, process_id, self._workspace)
         warnings = [*plan.warnings, *(parent.check(plan) if parent is not None else ())]
         return Plan(
@@ -222,7 +224,7 @@ class TrainingRun:
         log.note(f"started {self._plan.name} with {run.record.trainer} as process {child.pid}")
         record = self._on_its_gpu(run)
         run.ledger.change(record.moved(ProcessStatus.RUNNING, pid=child.pid, pid_started=child.started))
-        followed = FollowedTraining(run, self._trainer, self._plan, self._speed_of(run))
+        followed = self._followed(run)
         exit_ = followed.follow(child)
         outcome = self._trainer.outcome(
             self._plan,
@@ -236,6 +238,18 @@ class TrainingRun:
         )
         shutil.rmtree(self._plan.control_path.parent, ignore_errors=True)
         return followed.meaning(exit_, outcome)
+
+    def _followed(self, run: Run) -> FollowedTraining:
+        training, step = run.record.training, run.record.progress.step
+        # A person has it go on from this step.
+        since_step = step if training is not None and not training.ran_s else 0
+        return FollowedTraining(
+            run,
+            self._trainer,
+            self._plan,
+            speed=self._speed_of(run),
+            early_stop=EarlyStop.of(self._order, self._plan, run.context.clock, since_step=since_step),
+        )
 
     def over(self, record: ProcessRecord, *, lost: bool) -> None:
         """Have the rest of its files uploaded."""

@@ -97,7 +97,8 @@ class ProcessSummary(WireModel):
     ended_at: Moment | None = Field(default=None, description="When it ended.")
     worker_id: str = Field(description="The worker that holds or last held it.")
     reason: str | None = Field(
-        default=None, description="What ended a `cancelled` process, if no person did: `limit`."
+        default=None,
+        description="What ended a `cancelled` process, if no person did: `limit` or `no_improvement`.",
     )
     failure: FailureView | None = Field(
         default=None, description="Why it failed or was interrupted, if that is known."
@@ -119,6 +120,9 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
     )
     limits: TrainingLimits | None = Field(
         default=None, description="When a training ends by itself, if it has limits."
+    )
+    best_step: int | None = Field(
+        default=None, description="The step with the best look so far, for a training with `stop_when`."
     )
     ran_s: float | None = Field(
         default=None,

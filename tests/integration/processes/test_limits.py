@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from lorapod.processes.requests import ControlRequest
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.testing.manager import ended, open_manager, train_on, until
+from lorapod.trainers import early_stop
+from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.workspace import Workspace
 
 LEASE_S = 2.0
@@ -137,6 +140,35 @@ async def test_a_shutdown_does_not_undo_a_limit(manager: RealProcessManager) -> 
         "limit",
         signal.Signals.SIGTERM.name,
     )
+
+
+async def test_a_training_that_no_longer_gets_better_ends_with_a_checkpoint(
+    manager: RealProcessManager, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_stop, "LOOK_S", 0.0)
+    order = TrainingOrder(
+        trainer="script",
+        config={"steps": 100_000},
+        validation={"share": 0.1, "every": 5},
+        stop_when={"no_better": "validation_loss", "patience": 2, "min_improvement": 0.0, "from_step": 0},
+    )
+    record = manager.submit("train", order).record
+    folder = record.run_folder(Workspace.create(root))
+    now = await until(manager, record, in_training)
+    assert now.status is ProcessStatus.RUNNING
+    with closing(LossLogWriter(folder / "loss_log.db", resumed_step=0)) as log:
+        for step, loss in ((5, 0.5), (10, 0.3), (15, 0.31)):
+            log.write(step, {"val/loss": loss})
+        log.flush()
+        now = await until(
+            manager, record, lambda now: now.training is not None and now.training.best_step == 10
+        )
+        assert now.status is ProcessStatus.RUNNING, "one look without improvement is not enough"
+        log.write(20, {"val/loss": 0.32})
+        log.flush()
+        end = await ended(manager, record)
+    assert (end.status, end.reason) == (ProcessStatus.CANCELLED, "no_improvement")
+    assert list(folder.glob("*.safetensors"))
 
 
 def test_of_two_reasons_the_stronger_counts() -> None:

@@ -18,7 +18,7 @@ from lorapod.errors import ErrorCode
 from lorapod.processes.progress import Observation
 from lorapod.processes.status import Phase
 from lorapod.trainers.loss_log import latest, read_series
-from lorapod.trainers.port import StartWeights
+from lorapod.trainers.port import HeldOut, StartWeights
 from lorapod.trainers.progress_line import parse_progress
 from lorapod.weights import read_header, step_of
 
@@ -180,6 +180,30 @@ class TestAnEarlierLora:
         second = bench.train("child2", start=start, train={"steps": 2, "batch_size": 2, "lr": 1e-3})
         assert "Found step 1 in metadata, starting from there" in second.stdout
         assert "Using pretrained lora path" not in second.stdout
+
+
+class TestHeldBackImages:
+    def test_they_are_not_learnt_and_their_loss_is_logged(self, bench: Bench) -> None:
+        run = bench.train(
+            "held",
+            held_out=HeldOut(share=0.25, every=2),
+            train={"steps": 4, "batch_size": 1, "lr": 1e-3},
+        )
+        process = run.plan.config["config"]["process"][0]
+        items = process["train"]["validation_config"]["validation_items"]
+        images = len(list(bench.pictures.glob("*.png")))
+        assert len(items) == max(1, round(images * 0.25))
+        assert f"Found {images - len(items)} images" in run.stdout
+        series = read_series(run.folder.loss_log)
+        assert [step for step, _ in series["val/loss"]] == [2, 4]
+        assert [step for step, _ in series["loss/loss"]] == [1, 2, 3, 4]
+        still = bench.train(
+            "still",
+            held_out=HeldOut(share=0.25, every=1),
+            train={"steps": 2, "batch_size": 1, "lr": 1e-12},
+        )
+        first, second = (value for _, value in read_series(still.folder.loss_log)["val/loss"])
+        assert first == pytest.approx(second, rel=1e-5), "each look uses the same noise"
 
 
 class TestControl:

@@ -110,6 +110,15 @@ UntilOption = Annotated[
         metavar="TIME", help="End it at this time, with a checkpoint, e.g. 23:00 or 2026-01-31T23:00."
     ),
 ]
+StopWhenOption = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        min=1,
+        metavar="LOOKS",
+        help="End it, with a checkpoint, once the validation loss has not improved for so many looks; with --validation.",
+    ),
+]
 VaryOption = Annotated[
     list[str] | None,
     typer.Option(

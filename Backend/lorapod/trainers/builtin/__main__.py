@@ -89,7 +89,7 @@ def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) ->
     if not _is_finished(folder, resumed, process.train.steps):
         _check_model_path(process.model.name_or_path)
         _check_rank(resumed, process.network.linear)
-        images = find_images(process.datasets, process.trigger_word)
+        images = find_images(process.datasets, process.trigger_word, process.train.validation_config)
         quiet_libraries()
         # These imports take seconds; everything that can be checked without them is checked.
         from lorapod.trainers.builtin.job import TrainingJob

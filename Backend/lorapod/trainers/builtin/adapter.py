@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import lorapod
-from lorapod.errors import InvalidInput, Unsupported
+from lorapod.errors import Unsupported
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
 from lorapod.processes.requests import Capability, Control
 from lorapod.settings import Settings
@@ -70,12 +70,6 @@ class BuiltinTrainer:
         status = self.probe()
         if not status.available:
             raise Unsupported(f"The builtin trainer cannot run here: {status.detail}")
-        if request.held_out is not None:
-            raise InvalidInput(
-                "validation: the builtin trainer holds no images back.",
-                hint="Leave validation out, or train with ai-toolkit.",
-                details=[{"field": "validation", "error": "is not supported by the builtin trainer"}],
-            )
         # Imported here, because pydantic builds the config's models on import, which takes a moment.
         from lorapod.trainers.builtin.preparation import ConfigPreparation
 

@@ -106,6 +106,22 @@ class OptimizerSection(ConfigSection):
     eps: float = Field(default=1e-8, gt=0)
 
 
+class ValidationItem(ConfigSection):
+    """One image that is not trained on."""
+
+    image_path: str
+    prompt: str = ""
+
+
+class ValidationSection(ConfigSection):
+    """Images whose loss is logged as `val/loss`."""
+
+    validation_items: tuple[ValidationItem, ...] = Field(min_length=1)
+    #: Steps between two looks.
+    validate_every_n_steps: int = Field(ge=1)
+    resolution: Side = 512
+
+
 class TrainSection(ConfigSection):
     """The training itself."""
 
@@ -135,6 +151,8 @@ class TrainSection(ConfigSection):
     cache_text_embeddings: bool = False
     unload_text_encoder: bool = False
     ema_config: Mapping[str, Any] | None = None
+    #: Set by the worker.
+    validation_config: ValidationSection | None = None
 
     @field_validator("ema_config")
     @classmethod

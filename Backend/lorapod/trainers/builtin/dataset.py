@@ -12,7 +12,7 @@ from lorapod.datasets.item import DatasetItem
 from lorapod.datasets.reader import DatasetReader
 from lorapod.errors import InvalidInput, NotFound, TooLarge
 from lorapod.safety.images import verify
-from lorapod.trainers.builtin.config import DatasetSection
+from lorapod.trainers.builtin.config import DatasetSection, ValidationSection
 from lorapod.trainers.builtin.console import say
 
 
@@ -29,13 +29,18 @@ class TrainingImage:
     repeats: int
 
 
-def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) -> list[TrainingImage]:
+def find_images(
+    datasets: Sequence[DatasetSection],
+    trigger_word: str | None,
+    validation: ValidationSection | None = None,
+) -> list[TrainingImage]:
     """Return every image of every dataset with its caption; skip damaged ones with a line on stdout.
 
     Raises:
         NotFound: a folder is missing.
         InvalidInput: a folder has no readable image, or a caption is not UTF-8.
     """
+    held_back = {item.image_path for item in validation.validation_items} if validation is not None else set()
     found: list[TrainingImage] = []
     for dataset in datasets:
         folder = Path(dataset.folder_path)
@@ -45,7 +50,7 @@ def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) ->
         readable = [
             item
             for item in DatasetReader(names_only=True).read(_entry(dataset)).images
-            if _is_readable(item.path)
+            if str(item.path) not in held_back and _is_readable(item.path)
         ]
         if not readable:
             raise InvalidInput(f"no images found in {folder}")
@@ -64,6 +69,21 @@ def find_images(datasets: Sequence[DatasetSection], trigger_word: str | None) ->
             for mirrored in ((False, True) if dataset.flip_x else (False,))
         ]
     return found
+
+
+def held_back_images(validation: ValidationSection, trigger_word: str | None) -> list[TrainingImage]:
+    """Return the images whose loss is only looked at."""
+    return [
+        TrainingImage(
+            path=Path(item.image_path),
+            caption=with_trigger(item.prompt, trigger_word, prepend=True),
+            side=validation.resolution,
+            mirrored=False,
+            caption_dropout_rate=0.0,
+            repeats=1,
+        )
+        for item in validation.validation_items
+    ]
 
 
 class Batches:

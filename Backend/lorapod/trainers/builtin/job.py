@@ -15,7 +15,7 @@ from lorapod.trainers.builtin.cache import encode_images, encode_prompts
 from lorapod.trainers.builtin.checkpoints import load_lora, load_state, save_checkpoint
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import say
-from lorapod.trainers.builtin.dataset import Batches, TrainingImage
+from lorapod.trainers.builtin.dataset import Batches, TrainingImage, held_back_images
 from lorapod.trainers.builtin.interrupt import Interrupt
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.loop import Loop, make_optimizer
@@ -23,6 +23,7 @@ from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.trainers.builtin.objective import Objective
 from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
 from lorapod.trainers.builtin.sampling import Sampler
+from lorapod.trainers.builtin.validation import Validation
 from lorapod.trainers.builtin.values import Precision
 
 _MIXED_PRECISION = {Precision.FP32: "no", Precision.FP16: "fp16", Precision.BF16: "bf16"}
@@ -75,7 +76,7 @@ class TrainingJob:
     def run(self) -> None:
         """Encode the data, train, and write the final LoRA and the last sample images."""
         process, model, done = self._config.process, self._model, self._done
-        objective = self._encoded(model)
+        objective, validation = self._encoded(model)
         if process.train.gradient_checkpointing:
             model.unet.enable_gradient_checkpointing()
         model.unet.train()
@@ -86,14 +87,14 @@ class TrainingJob:
         elif self._samples and not done:
             say("Generating baseline samples before training")
             self._sample_at(0)
-        self._train(objective)
+        self._train(objective, validation)
         say()
         self._row.info("Saving model")
         self._save(self._folder.final, process.train.steps)
         if self._samples and done < process.train.steps:
             self._sample_at(process.train.steps)
 
-    def _train(self, objective: Objective) -> None:
+    def _train(self, objective: Objective, validation: Validation | None) -> None:
         process = self._config.process
         log = (
             LossLogWriter(self._folder.loss_log, resumed_step=self._done)
@@ -110,6 +111,7 @@ class TrainingJob:
             optimizer=self._optimizer,
             weights=self._weights,
             objective=objective,
+            validation=validation,
             batches=self._batches,
             row=self._row,
             loss_log=log,
@@ -124,20 +126,28 @@ class TrainingJob:
             with closing(log):
                 loop.run()
 
-    def _encoded(self, model: BaseModel) -> Objective:
+    def _encoded(self, model: BaseModel) -> tuple[Objective, Validation | None]:
         self._row.info("Loading dataset")
         for folder in dict.fromkeys(dataset.folder_path for dataset in self._config.process.datasets):
             say(f"Caching latents for {folder}")
+        process = self._config.process
+        wanted = process.train.validation_config
+        held_back = held_back_images(wanted, process.trigger_word) if wanted is not None else []
         latents = encode_images(model, self._images)
-        texts = ["", *(image.caption for image in self._images)]
+        held_latents = encode_images(model, held_back)
+        texts = ["", *(image.caption for image in (*self._images, *held_back))]
         self._prompts = encode_prompts(model, [*texts, *(self._sampler.texts if self._samples else ())])
         model.free_encoders(keep_vae=self._samples)
-        return Objective(
-            model,
-            images=self._images,
-            latents=latents,
-            prompts=self._prompts,
-            seed=self._config.process.train.seed,
+        seed = process.train.seed
+        objective = Objective(model, images=self._images, latents=latents, prompts=self._prompts, seed=seed)
+        if wanted is None:
+            return objective, None
+        unseen = Objective(model, images=held_back, latents=held_latents, prompts=self._prompts, seed=seed)
+        return objective, Validation(
+            objective=unseen,
+            count=len(held_back),
+            every=wanted.validate_every_n_steps,
+            autocast=self._accelerator.autocast,
         )
 
     def _resume(self, checkpoint: RunCheckpoint) -> None:

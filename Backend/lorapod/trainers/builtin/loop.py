@@ -17,6 +17,7 @@ from lorapod.trainers.builtin.interrupt import Interrupt, StopRequested
 from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
 from lorapod.trainers.builtin.objective import Objective
+from lorapod.trainers.builtin.validation import Validation
 
 
 def make_optimizer(train: TrainSection, weights: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -39,6 +40,8 @@ class Loop:
     optimizer: Any
     weights: Sequence[torch.nn.Parameter]
     objective: Objective
+    #: None: no image is held back.
+    validation: Validation | None
     batches: Batches
     row: JobRow
     loss_log: LossLogWriter | None
@@ -90,8 +93,13 @@ class Loop:
         return total / train.gradient_accumulation
 
     def _log(self, step: int, loss: float) -> None:
-        if self.loss_log is not None and step % self.logging.log_every == 0:
-            self.loss_log.write(step, {"learning_rate": self.train.lr, "loss/loss": loss})
+        metrics: dict[str, float] = {}
+        if step % self.logging.log_every == 0:
+            metrics |= {"learning_rate": self.train.lr, "loss/loss": loss}
+        if self.validation is not None and self.validation.due(step):
+            metrics["val/loss"] = self.validation.loss()
+        if self.loss_log is not None and metrics:
+            self.loss_log.write(step, metrics)
 
     def _between(self, step: int, *, last: bool) -> None:
         """Save, sample or stop after a step; `run` of the job makes the final checkpoint and images."""

@@ -19,6 +19,7 @@ from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.prompts import problems as flag_problems
 from lorapod.trainers.builtin.prompts import unread_flags
 from lorapod.trainers.config_text import parse_config as parse_text
+from lorapod.trainers.held_out import hold_out
 from lorapod.trainers.port import TrainingRequest
 from lorapod.trainers.start_weights import begin_with
 from lorapod.wire.validation import problems_found
@@ -78,11 +79,15 @@ class ConfigPreparation:
             self._problem(field_, sentence)
         if self._problems:
             raise problems_found(self._problems)
+        warnings = list(unread_flags(prompts, place))
+        if self.request.held_out is not None and self.request.dataset_ready:
+            warnings = [*warnings, hold_out(process, self.request.held_out, config.process.trigger_word)]
+            config = parse_config(fields)
         if self.request.start is not None:
             fields["config"]["process"][0].setdefault("network", {})
             begin_with(fields, self.request.start)
             config = parse_config(fields)
-        return PreparedConfig(fields=fields, config=config, warnings=tuple(unread_flags(prompts, place)))
+        return PreparedConfig(fields=fields, config=config, warnings=tuple(warnings))
 
     def _set_names(self, job: dict[str, Any], process: dict[str, Any]) -> None:
         request = self.request
