@@ -99,7 +99,8 @@ class StoppedData(EventData):
     """The training ended early, without a failure; `resume` continues it."""
 
     reason: str | None = Field(
-        default=None, description="What ended it, if neither a person nor its worker did: `limit`, `no_improvement`."
+        default=None,
+        description="What ended it, if neither a person nor its worker did: `limit`, `no_improvement`.",
     )
     resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 

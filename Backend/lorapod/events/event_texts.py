@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from lorapod.errors import ErrorCode
+from lorapod.errors import ErrorCode, WorkerError
 from lorapod.events.event_data import (
     CheckpointData,
     CompletedData,
@@ -25,6 +26,7 @@ from lorapod.processes.estimates import estimate_of
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.wire.estimate import EstimateView
+from lorapod.weights import read_header, step_of
 from lorapod.workspace import Workspace
 
 #: The namespace of event ids; it must never change.
@@ -92,10 +94,19 @@ def checkpoint(record: ProcessRecord, found: artifacts.Checkpoint, path: str) ->
     return CheckpointData(
         **_common(record, EventStatus.TRAINING),
         path=path,
-        checkpoint_step=record.progress.step if found.step is None else found.step,
+        checkpoint_step=_final_step(record, found.path) if found.step is None else found.step,
         size_bytes=found.size_bytes,
         final=found.final,
     )
+
+
+def _final_step(record: ProcessRecord, path: Path) -> int:
+    """Return the step of final weights: their header's, because the last lines of output may not be read yet."""
+    try:
+        step = step_of(read_header(path))
+    except WorkerError:
+        step = None
+    return record.progress.step if step is None else step
 
 
 def artifact_key(record: ProcessRecord, data: CheckpointData | SampleData) -> str:

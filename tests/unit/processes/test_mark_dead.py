@@ -39,6 +39,7 @@ def keep(
         "held": frozenset,
         "lease": lambda _id: lease,
         "deliver": deliver,
+        "end_expired": lambda: None,
         "marked_dead": lambda _: None,
         **changes,
     }
