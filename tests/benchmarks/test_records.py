@@ -15,7 +15,7 @@ import pytest
 
 from lorapod.actions.action import RunPodJob
 from lorapod.lease import LeaseTimes
-from lorapod.processes import record as records
+from lorapod.processes import stored_record as records
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME, FileRecords

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.conftest import OpenState
 
 from lorapod.lease import LeaseLost
-from lorapod.processes import record as records
+from lorapod.processes import stored_record as records
 from lorapod.processes.progress import Progress
 from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import RECORD_NAME, FileRecords

@@ -25,8 +25,8 @@ from lorapod.processes import artifacts
 from lorapod.processes.estimates import estimate_of
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import Phase, ProcessStatus
-from lorapod.wire.estimate import EstimateView
 from lorapod.weights import read_header, step_of
+from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace
 
 #: The namespace of event ids; it must never change.

@@ -31,3 +31,7 @@ class Continuation:
     #: The new total of steps.
     steps: int | None = None
     limits: Limits | None = None
+
+
+#: A resume that changes nothing.
+UNCHANGED = Continuation()

@@ -11,7 +11,7 @@ from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.limits import Continuation
+from lorapod.processes.limits import UNCHANGED, Continuation
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
 from lorapod.processes.process_id import new_process_id
 from lorapod.processes.progress import Progress
@@ -28,8 +28,6 @@ from lorapod.processes.work import Kind, Kinds, Plan
 from lorapod.storage.s3_access import JobS3
 
 logger = logging.getLogger(__name__)
-
-UNCHANGED = Continuation()
 
 #: What of a shutdown's time is kept for killed children to be gone, in seconds.
 KILL_GRACE_S = 2.0
@@ -49,8 +47,7 @@ class RealProcessManager(SteeredProcesses):
             kinds: the types of processes that it runs.
             worker_id: as records show it.
         """
-        kinds_by_name = Kinds(kinds, context, worker_id=worker_id)
-        super().__init__(context, ChangeQueue(self._handle), kinds_by_name)
+        super().__init__(context, ChangeQueue(self._handle), Kinds(kinds, context, worker_id=worker_id))
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self._closing = False
@@ -136,7 +133,7 @@ class RealProcessManager(SteeredProcesses):
             job_s3: the S3 server that this job brings with it: credentials of an earlier job are stored nowhere.
             callback: where its caller wants its events from now on; None: where it wanted them before.
             unasked: the worker resumes it by itself, on behalf of the RunPod job that asked for the last run.
-            changes: what a training does otherwise from now on.
+            changes: what the training does otherwise from now on.
 
         Raises:
             NotFound: there is no such process, or its order is gone.
@@ -146,14 +143,13 @@ class RealProcessManager(SteeredProcesses):
             WorkerError: the trainer or engine refuses the order now.
         """
         record = self.get(process_id)
-        if unasked:
-            runpod_job_id = record.runpod_job_id
+        runpod_job_id = record.runpod_job_id if unasked else runpod_job_id
         retried = record.is_retry(runpod_job_id)
         if retried and record.status is not ProcessStatus.INTERRUPTED:
             return Accepted.found(record, runpod_job_id)
-        # The steps of a job that is delivered again were added the first time.
-        changes = UNCHANGED if retried else changes
-        check_resumable(record, changes, unasked=unasked, now=self._context.clock.now())
+        changes = UNCHANGED if retried else changes  # made when the job was delivered first
+        asked = not (unasked or retried)
+        check_resumable(record, changes, unasked=unasked, asked=asked, now=self._context.clock.now())
         if (unasked or retried) and self.has_late_cancel(process_id):
             return Accepted.found(self.cancel_interrupted(record), runpod_job_id)
         kind = self.kinds.of(record)
@@ -162,7 +158,6 @@ class RealProcessManager(SteeredProcesses):
         order = read_order(kind.order_type, self._context.store.orders, process_id)
         order = order.with_s3(job_s3).with_callback(callback)
         self._context.check_s3(order.job_s3)
-        asked = not (unasked or retried)
         return self._take_up(record, order, runpod_job_id, live=None, changes=changes, asked=asked)
 
     def close(self, deadline: Deadline) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lorapod.errors import Conflict, InvalidInput
+from lorapod.errors import Conflict, InvalidInput, WorkerError
 from lorapod.processes.limits import Continuation
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 
 
-def check_resumable(record: ProcessRecord, changes: Continuation, *, unasked: bool, now: datetime) -> None:
+def check_resumable(
+    record: ProcessRecord, changes: Continuation, *, unasked: bool, asked: bool, now: datetime
+) -> None:
     """Refuse a resume that is not possible in the state of the process.
 
     Args:
         record: the process.
         changes: what is to be different from now on.
         unasked: the worker resumes it by itself.
+        asked: a person asks for it now; else the worker, or a RunPod job that is delivered again.
         now: the time.
 
     Raises:
@@ -32,7 +35,8 @@ def check_resumable(record: ProcessRecord, changes: Continuation, *, unasked: bo
         _check_steps(record, steps)
     limits = changes.limits or record.limits
     if limits is not None and limits.until is not None and limits.expired(now):
-        raise InvalidInput(
+        refuse: type[WorkerError] = InvalidInput if asked else Conflict
+        raise refuse(
             f"limits: {process_id} was to end at {limits.until:%Y-%m-%d %H:%M:%S %Z}, which has passed.",
             hint="Give new `limits` with the resume.",
             details=[{"field": "limits.until", "error": "has passed"}],

@@ -10,7 +10,8 @@ from lorapod.actions.process_view import view
 from lorapod.events import event_texts
 from lorapod.processes.forecast import Basis, Forecast
 from lorapod.processes.progress import Progress
-from lorapod.processes.record import TrainingDetails, dump, load
+from lorapod.processes.record import TrainingDetails
+from lorapod.processes.stored_record import dump, load
 from lorapod.testing.records import make_record
 from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace

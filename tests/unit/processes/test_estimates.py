@@ -9,8 +9,9 @@ import pytest
 from lorapod.processes.estimates import estimate_of, together
 from lorapod.processes.forecast import Basis, Estimate, Forecast
 from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TrainingDetails, dump, load
+from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.status import ProcessStatus
+from lorapod.processes.stored_record import dump, load
 
 FORECAST = Forecast(
     steps_per_s=2.0,

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.errors import ErrorCode
-from lorapod.processes import record as records
+from lorapod.processes import stored_record as records
 from lorapod.processes.process_id import age_key, new_process_id
 from lorapod.processes.progress import Failure, Observation, Progress
-from lorapod.processes.record import TaskDetails, TrainingDetails, dump, load
+from lorapod.processes.record import RECORD_VERSION, TaskDetails, TrainingDetails
 from lorapod.processes.status import IllegalTransition, Phase, ProcessStatus
+from lorapod.processes.stored_record import dump, load
 from lorapod.testing.records import make_record
 
 
@@ -41,7 +42,7 @@ def test_a_damaged_record_is_refused(damage: bytes) -> None:
 
 def test_a_record_of_a_newer_version_is_refused() -> None:
     with pytest.raises(ValueError, match="newer"):
-        records.load(records.dump(make_record(version=records.RECORD_VERSION + 1)))
+        records.load(records.dump(make_record(version=RECORD_VERSION + 1)))
 
 
 def test_only_legal_moves() -> None:

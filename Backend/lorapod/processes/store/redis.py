@@ -26,7 +26,7 @@ from pydantic import SecretStr, TypeAdapter
 
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
-from lorapod.processes import record as records
+from lorapod.processes import stored_record as records
 from lorapod.processes.process_id import age_key
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import (

@@ -1,0 +1,50 @@
+"""The stored form of a process's record: one JSON object."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lorapod.processes.record import RECORD_VERSION, ProcessRecord, TrainingDetails
+
+_ADAPTER = TypeAdapter(ProcessRecord)
+
+
+def dump(record: ProcessRecord) -> bytes:
+    """Return the stored form: one JSON object."""
+    return _ADAPTER.dump_json(record)
+
+
+def load(data: bytes) -> ProcessRecord:
+    """Read a stored form, also one of an earlier version.
+
+    Raises:
+        ValueError: it is damaged, or of a newer version.
+    """
+    stored = json.loads(data)
+    if not isinstance(stored, dict):
+        raise ValueError("a record is a JSON object")  # noqa: TRY004 - readers expect one kind of error
+    version = stored.get("version", 1)
+    if version > RECORD_VERSION:
+        raise ValueError(f"record version {version} is newer than {RECORD_VERSION}")
+    return _ADAPTER.validate_python(_upgraded(stored) if version < RECORD_VERSION else stored, strict=False)
+
+
+def _upgraded(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of version 1 in the present form: there, the fields of all kinds stood side by side."""
+    new = dict(stored, version=RECORD_VERSION)
+    new["caller_job_id"] = new.pop("job_id", None)
+    new["runpod_job_id"] = new.pop("asked_by", None)
+    training = {name: new.pop(name) for name in _TRAINING_FIELDS if name in new}
+    task: dict[str, Any] = {name: new.pop(name) for name in ("engine", "outcome") if name in new}
+    task["restartable"] = new.pop("goes_on", False)
+    new["training"] = training if training.get("trainer") else None
+    new["task"] = None if training.get("trainer") else task
+    return new
+
+
+_TRAINING_FIELDS = tuple(item.name for item in dataclasses.fields(TrainingDetails))
