@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from lorapod.captioners.task import CaptionKind
-from lorapod.comparisons.scoring import no_scores
+from lorapod.comparisons.embedding.models import EmbeddingModels
+from lorapod.comparisons.scorer import EmbeddingScorer
 from lorapod.comparisons.task import CompareKind
 from lorapod.datasets.edits.store import EditStore
 from lorapod.datasets.fetching import DatasetFetcher
@@ -115,9 +116,26 @@ class WorkerKinds:
             digests=self.digests,
             model_paths=ModelPaths(workspace=base.workspace, folders=folders),
             scratch=base.scratch.path,
-            scoring=no_scores,
+            scoring=self._scorer(),
             free_gpu_memory=base.telemetry.free_gpu_memory,
             may_run=self._may_run,
+        )
+
+    def _scorer(self) -> EmbeddingScorer:
+        base, settings = self.base, self.base.settings
+        folders = [base.workspace.models / name for name in ("embedding", "clip_vision")]
+        if models := settings.trainer_environment().get("MODELS_PATH"):
+            folders.append(Path(models))
+        return EmbeddingScorer(
+            workspace=base.workspace,
+            models=EmbeddingModels(
+                paths=ModelPaths(workspace=base.workspace, folders=folders),
+                hub_cache=settings.hub_cache,
+                offline=settings.hf_hub_offline,
+                embedding_model=settings.embedding_model,
+                text_image_model=settings.text_image_model,
+            ),
+            scratch=base.scratch.path,
         )
 
     def _lora_tools(self) -> Sequence[LoraToolKind]:

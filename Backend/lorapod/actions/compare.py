@@ -111,6 +111,20 @@ class CompareRequest(Request):
     score: bool = Field(
         default=True, description="Score the cells; without an embedding model there is a warning instead."
     )
+    embedding_model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Model that compares images, for the scores: a folder in the workspace, or a Hub id such as "
+        "`facebook/dinov2-base`; if left out, EMBEDDING_MODEL.",
+    )
+    text_image_model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Model that compares images with texts, for the scores: a folder in the workspace, or a Hub id such as "
+        "`openai/clip-vit-large-patch14`; if left out, TEXT_IMAGE_MODEL.",
+    )
     wait: bool | None = Field(
         default=None,
         description="Keep the RunPod job open until the end; the default on a serverless worker.",
@@ -142,6 +156,7 @@ class CompareRequest(Request):
 _ORDERED = {
     *("prompts", "weights", "seeds", "model", "engine", "negative_prompt"),
     *("width", "height", "sample_steps", "guidance_scale", "params", "score"),
+    *("embedding_model", "text_image_model"),
 }
 
 

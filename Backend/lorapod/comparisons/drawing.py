@@ -55,6 +55,10 @@ class CellRun:
         """Run a child to its end."""
         return self._run.run_child(spec, on_line)
 
+    def expect(self, more: int) -> None:
+        """Add cells to the total."""
+        self.total += more
+
     def advance(self, *, drawn: bool) -> None:
         """Count one more cell."""
         self.done += 1

@@ -27,7 +27,7 @@ class KeptCells:
         """
         self.folder = workspace.output_folder(process_id) / FOLDER
         self._earlier: dict[str, Path] = {}
-        for folder in [*_folders(workspace), self.folder]:
+        for folder in [*(one / FOLDER for one in comparison_folders(workspace)), self.folder]:
             for entry in entries_of(folder):
                 if (named := FILE.fullmatch(entry.name)) and not entry.is_symlink():
                     self._earlier[named["key"]] = Path(entry.path)
@@ -71,7 +71,12 @@ class KeptCells:
         return self.folder / f"{cell.file_stem}_{key}{suffix}"
 
 
-def _folders(workspace: Workspace) -> Iterator[Path]:
+def comparison_folders(workspace: Workspace) -> Iterator[Path]:
+    """Yield the output folders of all comparisons.
+
+    Raises:
+        OSError: a folder cannot be read now.
+    """
     for entry in entries_of(workspace.output):
         if entry.name.startswith(f"{KIND}_") and entry.is_dir(follow_symlinks=False):
-            yield Path(entry.path) / FOLDER
+            yield Path(entry.path)

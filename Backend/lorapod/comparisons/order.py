@@ -48,6 +48,10 @@ class ComparisonOrder:
     #: The engine's own parameters.
     params: Mapping[str, Any] = field(default_factory=dict)
     score: bool = True
+    #: Compares images, for the scores.
+    embedding_model: str | None = None
+    #: Compares images with texts, for the scores.
+    text_image_model: str | None = None
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:

@@ -7,13 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lorapod.comparisons.candidates import Candidate
 from lorapod.comparisons.cells import Cell
 from lorapod.processes.task import TaskRun
-
-NO_MODEL = (
-    "The cells have no scores: this worker has no embedding model that compares images. Judge the grid by eye, or send "
-    "`score: false`."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +27,17 @@ class DrawnComparison:
 
     #: In the order of the answer's `cells`.
     cells: Sequence[DrawnCell]
-    #: Images that the trainings learnt from; empty if they are gone.
-    dataset: Sequence[Path]
+    #: Returns the images that a LoRA was trained on; empty if they are gone or not known.
+    dataset_of: Callable[[Candidate], Sequence[Path]]
     #: Draws one more cell, such as one of the base model alone (weight 0), or returns what was drawn before; raises as
     #: engines do.
     draw: Callable[[Cell], Path]
+    #: Announces that so many cells more will be drawn.
+    expect: Callable[[int], None]
     run: TaskRun
+    #: Models that the request names.
+    embedding_model: str | None = None
+    text_image_model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,12 @@ class Scores:
 
     #: The scores of each cell by name, in the order of the cells; empty: there are none.
     cells: Sequence[Mapping[str, float]] = ()
-    #: `{process_id, step, weight, score, reasons}` each, the best first.
+    #: `{process_id, lora, step, weight, place, score, reasons}` each, the best first.
     ranking: Sequence[Mapping[str, Any]] = ()
-    #: `{process_id, step, weight}`, if one is better than the others.
+    #: `{process_id, lora, step, weight}`, if one is better than the others.
     recommended: Mapping[str, Any] = field(default_factory=dict)
+    #: `{scores, model, revision}` of each model that measured.
+    models: Sequence[Mapping[str, Any]] = ()
     #: Sentences for the caller.
     warnings: Sequence[str] = ()
 
@@ -56,9 +59,3 @@ class Scores:
 #: Scores the cells in the supervisor's thread, once every cell is drawn. It may raise `TaskStopped` if
 #: `drawn.run.stopped()` was true; after a `WorkerError` or `OSError` the comparison ends with its cells and a warning.
 Scoring = Callable[[DrawnComparison], Scores]
-
-
-def no_scores(drawn: DrawnComparison) -> Scores:
-    """Return no scores, and a warning: for a worker that has no embedding model."""
-    del drawn
-    return Scores(warnings=[NO_MODEL])

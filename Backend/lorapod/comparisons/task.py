@@ -182,7 +182,7 @@ class CompareKind:
         )
         try:
             drawing.draw_all(comparison.cells)
-            scores = self._score(drawing, comparison) if wanted.score else Scores()
+            scores = self._score(drawing, wanted) if wanted.score else Scores()
             drawing.warn(scores.warnings)
         finally:
             # However it ends: what is drawn stays, and its caller learns what that is.
@@ -190,12 +190,15 @@ class CompareKind:
             drawing.close()
         return {**self._outcome(drawing, scores), "grid_path": self._grid(drawing, comparison, scores, run)}
 
-    def _score(self, drawing: CellDrawing, comparison: Comparison) -> Scores:
+    def _score(self, drawing: CellDrawing, wanted: ComparisonOrder) -> Scores:
         drawn = DrawnComparison(
             cells=list(drawing.drawn),
-            dataset=dataset_images(comparison.candidates, self.find, self.workspace),
+            dataset_of=lambda candidate: dataset_images([candidate], self.find, self.workspace),
             draw=drawing.draw,
+            expect=drawing.cell_run.expect,
             run=drawing.run,
+            embedding_model=wanted.embedding_model,
+            text_image_model=wanted.text_image_model,
         )
         try:
             return self.scoring(drawn)
@@ -216,7 +219,8 @@ class CompareKind:
     def _outcome(self, drawing: CellDrawing, scores: Scores) -> Mapping[str, Any]:
         cells = [one.cell.view(self.workspace.relative(one.path)) for one in drawing.drawn]
         for view, score in zip(cells, scores.cells, strict=False):
-            view["scores"] = {name: round(value, 4) for name, value in score.items()}
+            if score:
+                view["scores"] = {name: round(value, 4) for name, value in score.items()}
         told: dict[str, Any] = {
             "cells": cells,
             "drawn": drawing.cell_run.drawn,
@@ -227,6 +231,8 @@ class CompareKind:
             told["ranking"] = [dict(one) for one in scores.ranking]
         if scores.recommended:
             told["recommended"] = dict(scores.recommended)
+        if scores.models:
+            told["score_models"] = [dict(one) for one in scores.models]
         return told
 
 

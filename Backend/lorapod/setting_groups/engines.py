@@ -109,6 +109,16 @@ class EngineSettings(BaseSettings):
         default="Qwen/Qwen3-VL-4B-Instruct",
         description="Model of `caption_dataset` if a request names none: a folder in the workspace, or a Hub id.",
     )
+    embedding_model: str | None = Field(
+        default=None,
+        description="Model of `compare` that compares images: a folder in the workspace, or a Hub id such as "
+        "`facebook/dinov2-base`. If unset, that one is used if it was downloaded before.",
+    )
+    text_image_model: str | None = Field(
+        default=None,
+        description="Model of `compare` that compares images with texts: a folder in the workspace, or a Hub id such as "
+        "`openai/clip-vit-large-patch14`. If unset, that one is used if it was downloaded before.",
+    )
     caption_timeout_s: PositiveFloat = Field(
         default=300.0, description="Seconds that the captions of a request may take on average, per image."
     )

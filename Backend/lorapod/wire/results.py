@@ -38,6 +38,7 @@ class RecommendedView(WireModel):
     """The checkpoint that scored best."""
 
     process_id: ProcessId | None = Field(default=None, description="The training.")
+    lora: str | None = Field(default=None, description="Name of the LoRA's file.")
     step: int | None = Field(default=None, description="The checkpoint.")
     weight: float = Field(description="The weight.")
 
@@ -45,8 +46,20 @@ class RecommendedView(WireModel):
 class RankedView(RecommendedView):
     """One checkpoint and weight of a comparison, in the order of their scores."""
 
+    place: int | None = Field(
+        default=None,
+        description="1 is the best; LoRAs that prompts and seeds cannot tell apart may share a place.",
+    )
     score: float = Field(description="All its scores in one number; higher is better.")
     reasons: list[str] = Field(default=[], description="Why it stands where it stands, a sentence each.")
+
+
+class ScoreModelView(WireModel):
+    """A model that scored images."""
+
+    scores: list[str] = Field(description="Names of the scores that it made.")
+    model: str = Field(description="A Hub id, or a folder in the workspace.")
+    revision: str | None = Field(default=None, description="The Hub's commit, if it came from there.")
 
 
 class ProcessResults(WireModel):
@@ -75,7 +88,12 @@ class ProcessResults(WireModel):
     ranking: list[RankedView] | None = Field(
         default=None, description="`compare`: checkpoints and weights, the best first."
     )
-    recommended: RecommendedView | None = Field(default=None, description="`compare`: the best of them.")
+    recommended: RecommendedView | None = Field(
+        default=None, description="`compare`: the best of them; left out if they cannot be told apart."
+    )
+    score_models: list[ScoreModelView] | None = Field(
+        default=None, description="`compare`: the models that scored."
+    )
     path: RelativePath | None = Field(
         default=None,
         description="`download_model`, `merge_loras`, `resize_lora`, `convert_lora`: the new file.",

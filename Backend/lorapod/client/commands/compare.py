@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -54,6 +54,12 @@ def compare(
     width: Annotated[int | None, typer.Option(min=16, help="In pixels.")] = None,
     height: Annotated[int | None, typer.Option(min=16, help="In pixels.")] = None,
     score: Annotated[bool, typer.Option("--score/--no-score", help="Score the images.")] = True,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Compares images, for the scores: a Hub id, or a folder there.")
+    ] = None,
+    text_image_model: Annotated[
+        str | None, typer.Option(help="Compares images with prompts: a Hub id, or a folder there.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw the same prompts with several checkpoints, and download the grid. Ctrl-C stops it; what is drawn stays."""
@@ -67,6 +73,8 @@ def compare(
         "sample_steps": sample_steps,
         "width": width,
         "height": height,
+        "embedding_model": embedding_model,
+        "text_image_model": text_image_model,
     }
     with open_session(context, as_json=as_json) as session:
         with ImageBar(session.screen) as shown:
@@ -89,15 +97,30 @@ def _report(screen: Screen, answer: Mapping[str, Any], saved: Path | None) -> No
     screen.line(
         f"{answer['process_id']} {answer['status']}: {len(cells)} cells, {answer.get('kept', 0)} of them drawn before"
     )
-    for place, one in enumerate(answer.get("ranking", ()), 1):
-        reasons = "; ".join(one.get("reasons", ()))
-        screen.line(
-            f"{place}. step {one.get('step')}, weight {one['weight']:g}: {one['score']:.3f}  {reasons}".rstrip()
-        )
+    ranking = answer.get("ranking", ())
+    for number, one in enumerate(ranking, 1):
+        screen.line(_ranked(one, one.get("place") or number, ranking))
+    if best := answer.get("recommended"):
+        screen.line(f"recommended: {_lora(best, ranking)}")
     if "failure" in answer:
         screen.warn([f"{answer['failure']['message']} {answer['failure'].get('hint', '')}".strip()])
     if saved is not None:
         screen.line(str(saved))
+
+
+def _ranked(one: Mapping[str, Any], place: int, ranking: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line such as `1. step 500: 0.712  most like the dataset`."""
+    reasons = "; ".join(one.get("reasons", ()))
+    return f"{place}. {_lora(one, ranking)}: {one['score']:.3f}  {reasons}".rstrip()
+
+
+def _lora(one: Mapping[str, Any], ranking: Sequence[Mapping[str, Any]]) -> str:
+    """Name a LoRA by what tells it from the others."""
+    known = one.get("step") is not None
+    words = [f"step {one['step']}"] if known else [str(one.get("lora") or one.get("process_id"))]
+    if known and len({other.get("process_id") for other in ranking}) > 1:
+        words.insert(0, str(one.get("process_id") or one.get("lora")))
+    return f"{' '.join(words)}, weight {one['weight']:g}"
 
 
 def _steps(text: str | None) -> str | list[int] | None:

@@ -981,7 +981,11 @@ COMPARED = {
     "cells": [{"step": 500, "weight": 1.0}, {"step": 1000, "weight": 1.0}],
     "kept": 1,
     "grid_path": "output/compare_0123456789ab/grid.png",
-    "ranking": [{"step": 500, "weight": 1.0, "score": 0.5, "reasons": ["It is closest to the dataset."]}],
+    "ranking": [
+        {"step": 500, "weight": 1.0, "place": 1, "score": 0.5, "reasons": ["most like the dataset"]},
+        {"step": 1000, "weight": 1.0, "place": 2, "score": -0.1, "reasons": ["least", "tied"]},
+    ],
+    "recommended": {"step": 500, "weight": 1.0},
     "warnings": ["One LoRA is left out."],
 }
 
@@ -1031,7 +1035,15 @@ def test_a_comparison_asks_for_what_its_options_say_and_downloads_the_grid(
         "wait": True,
     }
     assert (tmp_path / "out" / "cats.png").read_bytes() == b"grid"
-    for words in ("2 cells", "1 of them drawn before", "1. step 500", "closest", "left out", "out/cats.png"):
+    for words in (
+        "2 cells",
+        "1 of them drawn before",
+        "1. step 500",
+        "most like the dataset",
+        "recommended: step 500, weight 1",
+        "left out",
+        "cats.png",
+    ):
         assert words in told
 
     answer = json.loads(

@@ -1,0 +1,1 @@
+"""Embeddings of images and texts, made by a child process with models of transformers."""

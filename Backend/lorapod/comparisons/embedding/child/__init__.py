@@ -1,0 +1,1 @@
+"""What runs in the embedding child; nothing else in the package may import from here."""
