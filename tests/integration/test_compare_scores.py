@@ -175,7 +175,9 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def mean(cells: list[Mapping[str, Any]], step: int, score: str) -> float:
-    values = [cell["scores"][score] for cell in cells if cell["step"] == step and score in cell["scores"]]
+    values: list[float] = [
+        cell["scores"][score] for cell in cells if cell["step"] == step and score in cell["scores"]
+    ]
     return sum(values) / len(values)
 
 

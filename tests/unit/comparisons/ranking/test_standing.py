@@ -74,7 +74,10 @@ def test_one_lora_alone_is_neither_best_nor_tied() -> None:
 
 
 def test_a_part_that_not_every_lora_has_does_not_count() -> None:
-    parts = {"likeness": [[0.5] * 8, [0.5] * 8], "drift": [[None] * 8, [0.9] * 8]}
+    parts: dict[str, list[list[float | None]]] = {
+        "likeness": [[0.5] * 8, [0.5] * 8],
+        "drift": [[None] * 8, [0.9] * 8],
+    }
     ranked = rank([Entrant(name="a"), Entrant(name="b")], BLOCKS, parts)
     assert [one.score for one in ranked.standings] == [0.5, 0.5]
     assert "does not count drift" in ranked.warnings[0]
