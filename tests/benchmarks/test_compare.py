@@ -26,13 +26,14 @@ from lorapod.workspace import Workspace
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.torch, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.benchmark, pytest.mark.torch, pytest.mark.timeout(900)]
 
 #: A cell may take so much of what diffusers alone takes.
 BOUND = 1.1
-CELLS = 9
-STEPS = 30
-SIDE = 256
+ROUNDS = 3
+CELLS = 6
+STEPS = 20
+SIDE = 128
 
 #: What a person would write: the model and the LoRA loaded once, a picture after the other.
 ALONE = """
@@ -106,7 +107,7 @@ async def test_a_cell_costs_what_diffusers_alone_does(
     worker = Worker.create(settings, engines=EngineRegistry([engine]))
     worker.start()
     alone, cells = [], []
-    for number in range(3):
+    for number in range(ROUNDS):
         alone += await asyncio.to_thread(alone_s, model, lora, tmp_path / "alone.png")
         first = number * CELLS
         cells += await cells_s(worker, list(range(first, first + CELLS)))
