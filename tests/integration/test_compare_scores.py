@@ -113,6 +113,8 @@ class Studio:
             path = self.root / "training_data" / "cats" / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             training_picture(number).save(path)
+        # What cannot be read is no part of the dataset.
+        (self.root / "training_data" / "cats" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         for step in (FEW, ENOUGH, MANY):
             put_model(
                 self.root / "output" / TRAINED / "cat" / f"cat_{step:09d}.safetensors",

@@ -58,7 +58,7 @@ def draw_grid(
         cells: at least one.
         dataset: images to learn from; the first few are shown.
         target: where it goes.
-        recommended: `process_id`, `step` and `weight` of the column that is marked; empty: none is.
+        recommended: `process_id`, `lora`, `step` and `weight` of the column that is marked; empty: none is.
 
     Raises:
         OSError: the disk failed.
@@ -186,8 +186,9 @@ def _columns(cells: Sequence[DrawnCell], recommended: Mapping[str, Any]) -> Sequ
         labels = [f"{step}, final" if cell.candidate.final else step]
         if several_weights:
             labels.append(f"weight {cell.weight:g}" if cell.weight else "weight 0: without the LoRA")
-        mark = (cell.candidate.process_id, cell.candidate.step, cell.weight)
-        wanted = tuple(recommended.get(name) for name in ("process_id", "step", "weight"))
+        # Files that no training is known of have neither id nor step.
+        mark = (cell.candidate.process_id, cell.candidate.path.name, cell.candidate.step, cell.weight)
+        wanted = tuple(recommended.get(name) for name in ("process_id", "lora", "step", "weight"))
         columns.setdefault(
             key,
             _Column(

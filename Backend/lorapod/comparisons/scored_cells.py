@@ -76,7 +76,9 @@ def rank_cells(
     copied = {key: _copied(numbers.values(), answer) for key, numbers in table.numbers.items()}
     entrants = [
         Entrant(
-            name=name, copied=copied[key], dataset_size=_dataset_size(table.numbers[key].values(), measured)
+            name=name,
+            copied=copied[key],
+            dataset_size=_dataset_size(table.numbers[key].values(), used, answer),
         )
         for key, name in zip(table.keys, _names(table.keys), strict=True)
     ]
@@ -133,11 +135,10 @@ def _copied(numbers: Iterable[int], answer: EmbeddingAnswer) -> int:
     return len({answer.cells[number].copy_of for number in numbers} - {None})
 
 
-def _dataset_size(numbers: Iterable[int], measured: MeasuredImages) -> int:
-    sizes = [len(images) for images in measured.datasets]
-    return next(
-        (sizes[used] for number in numbers if (used := measured.cells[number].dataset) is not None), 0
-    )
+def _dataset_size(numbers: Iterable[int], used: Sequence[int | None], answer: EmbeddingAnswer) -> int:
+    """Return how many images of the dataset could be read; one alone is compared with none."""
+    datasets = (used[number] for number in numbers)
+    return next((len(answer.datasets[one].own) or 1 for one in datasets if one is not None), 0)
 
 
 def _names(keys: Sequence[Key]) -> Sequence[str]:

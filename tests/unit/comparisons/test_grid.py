@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_rows_are_prompts_and_columns_are_steps_with_the_dataset_beside_them(tmp
 def test_the_recommended_column_is_marked(tmp_path: Path) -> None:
     cells = [cell(tmp_path, 500, "a", (250, 0, 0)), cell(tmp_path, 1000, "a", (0, 250, 0))]
     pictures = []
-    for recommended in ({}, {"process_id": TRAINED, "step": 1000, "weight": 1.0}):
+    for recommended in ({}, {"process_id": TRAINED, "lora": "1000.safetensors", "step": 1000, "weight": 1.0}):
         draw_grid(cells, [], tmp_path / "grid.png", recommended=recommended)
         pictures.append((tmp_path / "grid.png").read_bytes())
     assert pictures[0] != pictures[1]
@@ -100,3 +101,23 @@ def test_without_a_font_of_the_system_accents_are_left_out(monkeypatch: pytest.M
     monkeypatch.setattr(grid_fonts, "_fonts", lambda: (own,))
     assert grid_fonts.font_for("Kästchen im Café: 猫")[1] == "Kastchen im Cafe: ?"
     assert grid_fonts.font_for("a red box")[1] == "a red box"
+
+
+def test_of_two_files_that_no_training_is_known_of_one_is_marked(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, 500, "a", (250, 0, 0)), cell(tmp_path, 1000, "a", (0, 250, 0))]
+    files = [
+        replace(
+            one, cell=replace(one.cell, candidate=replace(one.cell.candidate, process_id=None, step=None))
+        )
+        for one in cells
+    ]
+    orange = []
+    for lora in ("500.safetensors", "other.safetensors"):
+        draw_grid(files, [], tmp_path / "grid.png", recommended={"lora": lora, "weight": 1.0})
+        with Image.open(tmp_path / "grid.png") as opened:
+            image = opened.convert("RGB")
+        pixels = {colour: count for count, colour in image.getcolors(image.width * image.height) or ()}
+        orange.append(pixels.get((0xD9, 0x48, 0x0F), 0))
+    # The frame of one cell, and its label; none for a file that is not shown.
+    assert CELL_PX * 4 * 3 * 0.9 < orange[0] < CELL_PX * 4 * 3 * 1.3
+    assert orange[1] == 0
