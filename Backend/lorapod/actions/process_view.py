@@ -85,6 +85,13 @@ def shown_estimate(estimate: Estimate | None) -> EstimateView | None:
     return None if estimate is None else EstimateView.model_validate(asdict(estimate))
 
 
+def _estimate(record: ProcessRecord) -> EstimateView | None:
+    """Return the estimate of a training, or the one that a sweep keeps of its trainings."""
+    if record.type == "sweep" and (kept := record.outcome.get("estimate")) is not None:
+        return EstimateView.model_validate(kept)
+    return shown_estimate(estimate_of(record))
+
+
 def _training(record: ProcessRecord, workspace: Workspace) -> Mapping[str, Any]:
     """Return what only a training has; its config is there from the beginning of its first run on."""
     if record.training is None:
@@ -139,7 +146,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "ended_at": record.ended_at,
         "worker_id": record.worker_id,
         "reason": record.reason,
-        "estimate": shown_estimate(estimate_of(record)),
+        "estimate": _estimate(record),
         "failure": None
         if record.failure is None
         else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),

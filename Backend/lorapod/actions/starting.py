@@ -270,7 +270,7 @@ def problems_of(error: WorkerError) -> list[dict[str, Any]]:
 def estimate_of_plans(plans: Sequence[Plan]) -> EstimateView | None:
     """Return how long trainings take, one after another; None if nothing is expected of them."""
     parts = [
-        (plan.training.forecast, plan.total_steps)
+        (plan.training.forecast.estimate(plan.total_steps), plan.total_steps)
         for plan in plans
         if plan.training is not None and plan.training.forecast is not None and plan.total_steps
     ]

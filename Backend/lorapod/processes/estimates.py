@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from lorapod.processes.forecast import Basis, Estimate, Forecast
+from lorapod.processes.forecast import Basis, Estimate
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.status import ProcessStatus
 
@@ -26,18 +27,33 @@ def estimate_of(record: ProcessRecord) -> Estimate | None:
     )
 
 
-def together(parts: Sequence[tuple[Forecast, int]]) -> Estimate:
+def estimate_of_all(records: Sequence[ProcessRecord]) -> Estimate | None:
+    """Return how long trainings take together, one after another; those that have ended take no longer than they did."""
+    parts: list[tuple[Estimate, int]] = []
+    for record in records:
+        estimate, training = estimate_of(record), record.training
+        if estimate is None or training is None:
+            return None
+        if record.status.final:
+            estimate = replace(estimate, duration_s=training.ran_s)
+        parts.append((estimate, record.progress.total_steps or 0))
+    return together(parts) if parts else None
+
+
+def together(parts: Sequence[tuple[Estimate, int]]) -> Estimate:
     """Return the estimate of trainings that run one after another, each with its steps; unknown if one of them is."""
-    each = [forecast.estimate(steps) for forecast, steps in parts]
+    each = [estimate for estimate, _ in parts]
     needs = [one.gpu_memory_bytes for one in each if one.gpu_memory_bytes is not None]
     memory_bytes = max(needs) if needs and len(needs) == len(each) else None
     if unknown := [one for one in each if one.duration_s is None]:
         return Estimate(gpu_memory_bytes=memory_bytes, explanation=unknown[0].explanation)
     weakest = max(each, key=lambda one: 0 if one.basis is None else _ORDER.index(one.basis))
-    training_s = sum(steps / forecast.steps_per_s for forecast, steps in parts if forecast.steps_per_s)
+    training_s = sum(steps / one.steps_per_s for one, steps in parts if one.steps_per_s)
     return Estimate(
         duration_s=round(sum(one.duration_s or 0.0 for one in each), 1),
-        steps_per_s=sum(steps for _, steps in parts) / training_s if training_s else None,
+        steps_per_s=sum(steps for one, steps in parts if one.steps_per_s) / training_s
+        if training_s
+        else None,
         basis=weakest.basis,
         gpu_memory_bytes=memory_bytes,
         explanation=weakest.explanation,

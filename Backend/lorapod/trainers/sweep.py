@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, UpstreamError, WorkerError
+from lorapod.processes.estimates import estimate_of_all
 from lorapod.processes.order import Accepted, Order, TaskOrder, TrainingOrder, load_order
 from lorapod.processes.progress import Progress
 from lorapod.processes.record import ProcessRecord, TaskDetails
@@ -238,8 +239,16 @@ class Sweep:
             "processes": [
                 {"variant": dict(variant), **_shown(record)}
                 for variant, record in zip(self._variants, self._found, strict=False)
-            ]
+            ],
+            **self._estimate(),
         }
+
+    def _estimate(self) -> Mapping[str, Any]:
+        """Return how long its trainings take together, once each is accepted; nothing if that is not known."""
+        if len(self._found) < len(self._orders):
+            return {}
+        estimate = estimate_of_all([each for each in self._found if not isinstance(each, WorkerError)])
+        return {} if estimate is None else {"estimate": asdict(estimate)}
 
 
 def _shown(record: ProcessRecord | WorkerError) -> Mapping[str, Any]:

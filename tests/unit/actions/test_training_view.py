@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from lorapod.actions.process_view import view
+from lorapod.actions.process_view import summary, view
 from lorapod.events import event_texts
 from lorapod.processes.forecast import Basis, Forecast
 from lorapod.processes.progress import Progress
-from lorapod.processes.record import TrainingDetails
+from lorapod.processes.record import TaskDetails, TrainingDetails
 from lorapod.processes.stored_record import dump, load
 from lorapod.testing.records import make_record
 from lorapod.wire.estimate import EstimateView
@@ -58,3 +58,10 @@ def test_a_training_shows_how_long_it_takes_in_answers_and_events(tmp_path: Path
     assert event_texts.progress(queued).estimate == wanted
     assert json.loads(event_texts.progress(queued).model_dump_json())["estimate"]["duration_s"] == 70.0
     assert view(replace(queued, training=TrainingDetails(trainer="builtin")), workspace).estimate is None
+
+
+def test_a_sweep_shows_how_long_its_trainings_take_together() -> None:
+    kept = {"duration_s": 140.0, "basis": "measured here", "explanation": "Median of 2."}
+    sweep = make_record(type="sweep", training=None, task=TaskDetails(outcome={"estimate": kept}))
+    assert summary(sweep).estimate == EstimateView.model_validate(kept)
+    assert summary(make_record(type="sweep", training=None)).estimate is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.processes.estimates import estimate_of, together
+from lorapod.processes.estimates import estimate_of, estimate_of_all, together
 from lorapod.processes.forecast import Basis, Estimate, Forecast
 from lorapod.processes.progress import Progress
 from lorapod.processes.record import ProcessRecord, TrainingDetails
@@ -81,7 +81,7 @@ def test_the_forecast_is_stored_and_records_without_one_are_read() -> None:
 
 def test_a_sweep_takes_the_sum_and_is_as_sure_as_its_weakest_part() -> None:
     sure = replace(FORECAST, basis=Basis.HERE, explanation="sure", gpu_memory_bytes=4)
-    found = together([(sure, 100), (FORECAST, 50)])
+    found = together([(sure.estimate(100), 100), (FORECAST.estimate(50), 50)])
     assert found == Estimate(
         duration_s=150.0,
         steps_per_s=2.0,
@@ -90,4 +90,17 @@ def test_a_sweep_takes_the_sum_and_is_as_sure_as_its_weakest_part() -> None:
         explanation="why",
     )
     unknown = Forecast(explanation="Never measured.")
-    assert together([(sure, 100), (unknown, 50)]) == Estimate(explanation="Never measured.")
+    assert together([(sure.estimate(100), 100), (unknown.estimate(50), 50)]) == Estimate(
+        explanation="Never measured."
+    )
+
+
+def test_what_has_ended_takes_no_longer_than_it_did() -> None:
+    over = record(ProcessStatus.FAILED, step=10, ran_s=25.0)
+    done = record(ProcessStatus.COMPLETED, step=100, ran_s=91.0)
+    queued = record(ProcessStatus.QUEUED)
+    found = estimate_of_all([over, done, queued])
+    assert found is not None
+    assert found.duration_s == 25.0 + 91.0 + (30 + 60)
+    assert estimate_of_all([done, record(ProcessStatus.QUEUED, forecast=None)]) is None
+    assert estimate_of_all([]) is None

@@ -1132,3 +1132,30 @@ class TestLoraTools:
         told = call("resize", "train_0123456789ab", code=2)
         assert "either --rank or --energy" in told
         assert "is not a number" in call("merge", "a:b", "--name", "new", code=2)
+
+
+def test_a_dry_run_and_a_start_say_how_long_it_takes(call: Any, queue: FakeQueue) -> None:
+    estimate = {"duration_s": 2519.0, "steps_per_s": 0.5, "basis": "measured on this GPU", "explanation": "x"}
+    rehearsed = {
+        "warnings": [],
+        "accepted": True,
+        "trainer": "ai-toolkit",
+        "refused": [],
+        "estimate": estimate,
+    }
+    queue.actions["train"] = lambda _: rehearsed
+    told = call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run")
+    assert told.splitlines()[-1] == "It takes about 42 min (measured on this GPU)."
+
+    unknown = {**rehearsed, "estimate": {"explanation": "No training of sd1 was measured on X yet."}}
+    queue.actions["train"] = lambda _: unknown
+    told = call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run")
+    assert told.splitlines()[-1] == "no estimate: No training of sd1 was measured on X yet."
+
+    queue.actions["train"] = lambda _: {
+        "process_id": "train_0123456789ab",
+        "warnings": [],
+        "estimate": estimate,
+    }
+    told = call("train", "--preset", "sd15", "--dataset", "cat", "--json")
+    assert json.loads(told.splitlines()[0])["estimate"] == estimate

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from rich.console import Console
 
 from lorapod.client.commands.estimates import estimate_text
+from lorapod.client.commands.live import panel
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,22 @@ def test_an_unknown_duration_says_why() -> None:
     assert estimate_text({"explanation": "Never measured."}) == "no estimate: Never measured."
     assert estimate_text({"gpu_memory_bytes": 1}) == ""
     assert estimate_text(None) == ""
+
+
+def test_a_status_shows_it_until_the_end() -> None:
+    def shown(status: str) -> str:
+        estimate = {"duration_s": 2519.0, "basis": "measured here"}
+        process: dict[str, Any] = {
+            "process_id": "train_0123456789ab",
+            "name": "cat",
+            "status": status,
+            "progress": {"step": 1, "total_steps": 2},
+            "estimate": estimate,
+        }
+        console = Console(width=100)
+        with console.capture() as text:
+            console.print(panel(process, []))
+        return text.get()
+
+    assert "takes about 42 min (measured here)" in shown("running")
+    assert "about 42 min" not in shown("completed")
