@@ -12,7 +12,7 @@ _IN_MINUTES_S = 600
 
 
 def estimate_text(estimate: Mapping[str, Any] | None, *, price_per_hour: float | None = None) -> str:
-    """Return an answer's estimate as one line, for example `about 42 min (measured here)`; empty if there is none.
+    """Return an answer's estimate as one line, for example `takes about 42 min (measured here)`; empty if there is none.
 
     Args:
         estimate: the answer's field.
@@ -27,4 +27,4 @@ def estimate_text(estimate: Mapping[str, Any] | None, *, price_per_hour: float |
     if seconds >= _IN_MINUTES_S:
         shown = duration(round(seconds / 60) * 60).removesuffix(" 00 s")
     cost = "" if price_per_hour is None else f", about ${seconds / 3600 * price_per_hour:.2f}"
-    return f"about {shown}{cost} ({estimate.get('basis')})"
+    return f"takes about {shown}{cost} ({estimate.get('basis')})"

@@ -75,7 +75,7 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
     if text := progress_text(process):
         rows.append(Text(text))
     if process["status"] not in ENDED and (text := estimate_text(process.get("estimate"))):
-        rows.append(Text(f"takes {text}" if text.startswith("about") else text, style="dim"))
+        rows.append(Text(text, style="dim"))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):

@@ -202,7 +202,7 @@ def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, 
         config = json.dumps(answer.get("config"), indent=2, ensure_ascii=False)
         session.screen.console.out(config, highlight=False)
         if text := estimate_text(answer.get("estimate")):
-            session.screen.line(f"It takes {text}." if text.startswith("about") else text)
+            session.screen.line(text)
     else:
         session.screen.error(_refusal(context, answer["refused"]))
     if not answer["accepted"]:

@@ -12,11 +12,11 @@ from lorapod.client.commands.live import panel
 @pytest.mark.parametrize(
     ("duration_s", "said"),
     [
-        (8.2, "about 8 s (measured here)"),
-        (95.0, "about 1 min 35 s (measured here)"),
-        (2519.0, "about 42 min (measured here)"),
-        (3599.0, "about 1 h 00 min (measured here)"),
-        (7380.0, "about 2 h 03 min (measured here)"),
+        (8.2, "takes about 8 s (measured here)"),
+        (95.0, "takes about 1 min 35 s (measured here)"),
+        (2519.0, "takes about 42 min (measured here)"),
+        (3599.0, "takes about 1 h 00 min (measured here)"),
+        (7380.0, "takes about 2 h 03 min (measured here)"),
     ],
 )
 def test_a_duration_is_said_with_its_basis(duration_s: float, said: str) -> None:
@@ -25,7 +25,9 @@ def test_a_duration_is_said_with_its_basis(duration_s: float, said: str) -> None
 
 def test_a_cost_is_said_if_the_price_is_known() -> None:
     estimate = {"duration_s": 5400.0, "basis": "rule of thumb"}
-    assert estimate_text(estimate, price_per_hour=0.8) == "about 1 h 30 min, about $1.20 (rule of thumb)"
+    assert (
+        estimate_text(estimate, price_per_hour=0.8) == "takes about 1 h 30 min, about $1.20 (rule of thumb)"
+    )
 
 
 def test_an_unknown_duration_says_why() -> None:
