@@ -196,10 +196,11 @@ class Sweep:
             for record in self._found
             if isinstance(record, WorkerError) or record.status is ProcessStatus.FAILED
         ]
-        if any(
-            not isinstance(record, WorkerError) and record.status is ProcessStatus.INTERRUPTED
-            for record in self._found
-        ):
+        statuses = {record.status for record in self._found if not isinstance(record, WorkerError)}
+        if ProcessStatus.INTERRUPTED in statuses:
+            raise TaskStopped
+        # Its trainings may have stopped before it looked for the request itself.
+        if ProcessStatus.CANCELLED in statuses and task.stopped():
             raise TaskStopped
         if any(not isinstance(record, WorkerError) and record.reason is not None for record in self._found):
             task.end_at_limit()

@@ -41,7 +41,6 @@ def keep(
         "deliver": deliver,
         "end_expired": lambda: None,
         "marked_dead": lambda _: None,
-        "end_expired": lambda: None,
         **changes,
     }
     return Keeper(store, TIMES, clock, holder="me", **arguments)
