@@ -18,6 +18,7 @@ from typing import IO, Self
 import psutil
 
 from lorapod.processes import guard
+from lorapod.processes.forks import no_fork
 from lorapod.processes.launch import LaunchSpec
 
 
@@ -129,17 +130,18 @@ def start_child(spec: LaunchSpec, environment: Mapping[str, str], *, fence_s: fl
         raise FileNotFoundError(2, "No such program", spec.argv[0])
     line = GuardLine()
     try:
-        popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, *map(str, line.ends), str(fence_s), *spec.argv],
-            cwd=spec.cwd,
-            env={**environment, **spec.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=line.ends,
-            start_new_session=True,
-        )
+        with no_fork():
+            popen = subprocess.Popen(
+                [sys.executable, "-I", "-S", guard.__file__, *map(str, line.ends), str(fence_s), *spec.argv],
+                cwd=spec.cwd,
+                env={**environment, **spec.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=line.ends,
+                start_new_session=True,
+            )
     except BaseException:
         line.handed_over()
         line.dismiss()

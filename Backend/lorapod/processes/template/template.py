@@ -14,6 +14,7 @@ from typing import Any
 
 from lorapod.processes import guard
 from lorapod.processes.child import Child, GuardLine, process_started, signal_group
+from lorapod.processes.forks import no_fork
 from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.template import process
 from lorapod.processes.template.link import Imported, TemplateLink, follow_imports
@@ -163,20 +164,21 @@ class Template:
     def _start(self) -> subprocess.Popen[bytes]:
         # With a guard, as every child: if the worker dies, its imports must end too.
         link = self._link.theirs.fileno()
-        return subprocess.Popen(
-            [
-                *(*_GUARD, *map(str, self._guard_line.ends), str(_NEVER_S)),
-                *(*self._warm.python, process.__file__, str(link), str(self._warm.preload)),
-            ],
-            cwd=self._warm.cwd,
-            env=self._given,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=[*self._guard_line.ends, link],
-            start_new_session=True,
-        )
+        with no_fork():
+            return subprocess.Popen(
+                [
+                    *(*_GUARD, *map(str, self._guard_line.ends), str(_NEVER_S)),
+                    *(*self._warm.python, process.__file__, str(link), str(self._warm.preload)),
+                ],
+                cwd=self._warm.cwd,
+                env=self._given,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=[*self._guard_line.ends, link],
+                start_new_session=True,
+            )
 
     def _follow(self) -> None:
         imported = follow_imports(self._popen, self._link, limit_s=IMPORT_LIMIT_S)
