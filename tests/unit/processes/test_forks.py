@@ -17,7 +17,7 @@ STARTS = 30
 
 def fork_until(done: threading.Event) -> list[int]:
     """Fork again and again, as `multiprocessing` does; the forks live on."""
-    pids = []
+    pids: list[int] = []
     while not done.is_set() and len(pids) < 2000:
         pid = os.fork()
         if pid == 0:
