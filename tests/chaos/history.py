@@ -74,7 +74,9 @@ def _distances(start: ProcessStatus, *, resume: bool, backwards: bool = False) -
         (after, before) if backwards else (before, after)
         for before, followers in TRANSITIONS.items()
         for after in followers
-        if resume or after is not ProcessStatus.QUEUED
+        if (resume or after is not ProcessStatus.QUEUED)
+        # Only a larger number of steps takes up a completed training; no caller here asks for one.
+        and before is not ProcessStatus.COMPLETED
     ]
     far, waiting = {start: 0}, deque([start])
     while waiting:

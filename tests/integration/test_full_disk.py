@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.integration.processes.test_uploads import Attempt, eventually, on_disk
 
 from lorapod.settings import Settings
@@ -92,3 +93,61 @@ async def test_a_mirror_into_a_folder(attempt: Attempt) -> None:
 def failures(attempt: Attempt, process_id: str) -> dict[str, str]:
     [(_, ledger)] = ledgers_of(attempt.workspace, process_id)
     return dict(ledger.failed)
+
+
+def fill(root: Path, free: int) -> Path:
+    """Take all but about `free` bytes of the disk; return the file that takes them."""
+    filler = root / "filler"
+    filler.write_bytes(b"x" * max(0, shutil.disk_usage(root).free - free))
+    return filler
+
+
+def small_dataset(root: Path) -> dict[str, bytes]:
+    """Make a dataset of six images with captions; return its files."""
+    folder = root / "training_data/cats"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (96, 96), (number * 40, 90, 200)).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"a cat, number {number}")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in below(folder)}
+
+
+@pytest.mark.expects_errors("disk or network failed")
+async def test_an_edit_and_its_undo(attempt: Attempt) -> None:
+    root = attempt.workspace.root
+    before = small_dataset(root)
+    folder = root / "training_data/cats"
+    longer = [{"op": "append", "text": ", on a sofa" * 3000}]
+    filler = fill(root, 60_000)
+
+    refused = await attempt.ask("edit_dataset", training_name="cats", operations=longer)
+    assert refused["code"] == "insufficient_storage", refused
+    assert contents(folder) == before
+
+    filler.unlink()
+    edited = await attempt.ask("edit_dataset", training_name="cats", operations=longer)
+    after = contents(folder)
+    assert after != before
+    filler = fill(root, 0)
+    undone = await attempt.ask("edit_dataset", training_name="cats", undo=edited["edit_id"])
+    # Taking an edit back needs little room: it is done, or told and nothing has changed.
+    assert (undone.get("code"), contents(folder)) in [(None, before), ("insufficient_storage", after)]
+    filler.unlink()
+    if "code" in undone:
+        undone = await attempt.ask("edit_dataset", training_name="cats", undo=edited["edit_id"])
+    assert contents(folder) == before, undone
+
+
+async def test_the_page_of_a_dataset(attempt: Attempt) -> None:
+    root = attempt.workspace.root
+    small_dataset(root)
+    filler = fill(root, 0)
+    page = await attempt.ask("dataset", training_name="cats")
+    assert len(page["items"]) == 6, page
+    assert all(item["thumbnail"].startswith("data:image/webp") for item in page["items"])
+    filler.unlink()
+    assert (await attempt.ask("dataset", training_name="cats"))["items"] == page["items"]

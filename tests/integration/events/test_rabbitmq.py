@@ -263,6 +263,7 @@ async def test_a_broker_that_is_away_for_a_whole_training_gets_it_all_later(
     broker: RunningRabbitMQ, tmp_path: Path
 ) -> None:
     consumer = Consumer(broker, EXCHANGE)
+    await asyncio.to_thread(broker.store_declared)
     broker.kill()
     room = EventRoom(tmp_path / "workspace", RabbitMQSink(broker.url, EXCHANGE))
     record = await room.ended(room.train(steps=100, step_s=0.01, save_every=20))
