@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from pydantic import SecretStr
 from tests.servers.ports import free_ports
 
@@ -107,6 +108,12 @@ class RunningRabbitMQ:
     def signal(self, number: signal.Signals) -> None:
         assert self._popen is not None
         os.killpg(self._popen.pid, number)
+        if number is signal.SIGSTOP:
+            # The signal reaches one thread after another; until it has, the broker answers.
+            deadline = time.monotonic() + READY_S
+            while not _is_stopped(self._popen.pid):
+                assert time.monotonic() < deadline, "the broker does not stop"
+                time.sleep(0.01)
 
     def store_declared(self) -> None:
         """Have queues and bindings that were declared a moment ago on the disk, which a kill would lose."""
@@ -150,3 +157,15 @@ def running_rabbitmq(*, more: str = "") -> Iterator[RunningRabbitMQ]:
             yield server
         finally:
             server.close()
+
+
+def _is_stopped(group: int) -> bool:
+    """Return whether every thread of the process group is stopped."""
+    states = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == group:
+                for thread in process.threads():
+                    stat = Path(f"/proc/{process.pid}/task/{thread.id}/stat").read_text()
+                    states.append(stat.rpartition(")")[2].split()[0])
+    return all(state in "TZ" for state in states)
