@@ -18,7 +18,7 @@ from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
 from lorapod.datasets import exchange as exchange_module
-from lorapod.datasets.edits import lock, operations, store
+from lorapod.datasets.edits import lock, operations, record, store
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -300,7 +300,7 @@ async def test_a_file_system_that_cannot_exchange_names_or_link_files(
     def no_links(_self: Path, _target: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(store, "exchange", lambda *_: False)
+    monkeypatch.setattr(record, "exchange", lambda *_: False)
     monkeypatch.setattr(Path, "hardlink_to", no_links)
     before = desk.files()
     done = await desk.edit(captions={"0.png": "new"}, delete_names=["1.png"])
@@ -319,7 +319,7 @@ async def test_a_volume_that_fails_between_the_two_renames_leaves_the_dataset(
             raise OSError(5, "Input/output error")
         return rename(self, target)
 
-    monkeypatch.setattr(store, "exchange", lambda *_: False)
+    monkeypatch.setattr(record, "exchange", lambda *_: False)
     before = desk.files()
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(Path, "rename", fail)
@@ -347,7 +347,7 @@ async def test_what_is_uploaded_while_an_edit_is_made_is_kept(
         (desk.folder / "2.png").unlink()
         return real(one, other)
 
-    monkeypatch.setattr(store, "exchange", upload_first)
+    monkeypatch.setattr(record, "exchange", upload_first)
     await desk.edit(captions={"0.png": "new"})
     assert desk.captions() == {"0.txt": "new", "1.txt": "a black cat, sitting", "late.txt": "late"}
     assert "2.png" not in desk.files()
@@ -386,7 +386,7 @@ EDITS = """
 import sys
 from pathlib import Path
 from lorapod.clock import SystemClock
-from lorapod.datasets.edits import lock, store
+from lorapod.datasets.edits import lock, record, store
 from lorapod.datasets.edits.edit import DatasetEdit
 from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.reader import DatasetReader
@@ -394,7 +394,7 @@ from lorapod.workspace import Workspace
 lock.ABANDONED_S = -1.0
 root = Path(sys.argv[1])
 if sys.argv[2] == "no exchange":
-    store.exchange = lambda *_: False
+    record.exchange = lambda *_: False
 workspace = Workspace(root=root)
 edits = store.EditStore(workspace, SystemClock(), lambda *_: None)
 folder = workspace.training_data / "cats"

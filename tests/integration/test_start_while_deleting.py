@@ -13,7 +13,7 @@ import pytest
 from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
-from lorapod.datasets.edits import store
+from lorapod.datasets.edits import record, store
 from lorapod.processes.launch import LaunchSpec
 from lorapod.settings import Settings
 from lorapod.testing.manager import SOON_S
@@ -244,7 +244,7 @@ async def test_a_training_that_starts_during_an_edit_waits_for_its_end(
     pair.trainer.watch = watch
     kind = pair.other.services.processes.kinds["train"]
     before(monkeypatch, kind, "settle_edits", waits.set)
-    before(monkeypatch, store, "exchange", start)
+    before(monkeypatch, record, "exchange", start)
     answer = await pair.ask(pair.one, "edit_dataset", training_name="cats", captions={"1.png": "new"})
     assert "error" not in answer, answer
     process_id = pair.begun[0]["process_id"]

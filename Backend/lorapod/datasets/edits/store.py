@@ -18,17 +18,25 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.datasets.edits.edit import FileChange
-from lorapod.datasets.edits.folder_files import FileMark, is_stale, is_trainers, link_file, mark_of, marks
+from lorapod.datasets.edits.folder_files import is_stale, is_trainers, link_file, mark_of, marks
 from lorapod.datasets.edits.lock import EditLock, is_held
-from lorapod.datasets.exchange import exchange, rename_to_free
+from lorapod.datasets.edits.record import (
+    BEFORE,
+    OLD,
+    STAGED,
+    EditRecord,
+    is_in_place,
+    put_in_place,
+    read_record,
+    take_late,
+    write_record,
+)
+from lorapod.datasets.exchange import rename_to_free
 from lorapod.datasets.item import FoundFile
 from lorapod.datasets.publish import FindReader
 from lorapod.errors import Conflict, NotFound
@@ -43,20 +51,7 @@ _WAIT_S = 0.1
 
 _PREFIX = "edit_"
 _GONE = "gone"
-_PLAN, _BEFORE, _STAGED, _OLD, _LOCK = "plan.json", "before", "staged", "old", ".lock"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _EditRecord:
-    """One edit, as it is written down."""
-
-    #: What each file that the edit changes is after it; None: the file is gone then.
-    after: Mapping[str, FileMark | None]
-    #: What every file of the dataset was before the edit.
-    present: Mapping[str, FileMark]
-
-
-_ADAPTER = TypeAdapter(_EditRecord)
+_LOCK = ".lock"
 
 
 def is_edited(workspace: Workspace, name: str) -> bool:
@@ -131,7 +126,7 @@ class EditStore:
             self._finish_earlier(folder)
             self._check_there(folder)
             own, record = self._newest(folder, edit_id)
-            before = own / _BEFORE
+            before = own / BEFORE
             files = {name: path if (path := before / name).exists() else None for name in record.after}
             return self._apply(folder, files, folder), files
 
@@ -191,8 +186,8 @@ class EditStore:
             raise
         # If this fails, `_finish_earlier` sees whether the new dataset is in place.
         if target == folder:
-            _put_in_place(target, own)
-        elif not rename_to_free(own / _STAGED, target):
+            put_in_place(target, own)
+        elif not rename_to_free(own / STAGED, target):
             shutil.rmtree(own, ignore_errors=True)
             raise _taken(target)
         sync_folder(target.parent)
@@ -206,12 +201,12 @@ class EditStore:
                 hint=f"Wait until {reader} has ended, or edit a copy: `copy`.",
             )
 
-    def _stage(self, folder: Path, files: Mapping[str, FileChange], own: Path, *, whole: bool) -> _EditRecord:
+    def _stage(self, folder: Path, files: Mapping[str, FileChange], own: Path, *, whole: bool) -> EditRecord:
         """Make the dataset as it will be, keep the files that change, and write the plan down.
 
         With `whole`, the trainer's own files come along, but for what it computed from files that change.
         """
-        staged, before = own / _STAGED, own / _BEFORE
+        staged, before = own / STAGED, own / BEFORE
         before.mkdir()
         staged.mkdir()
         present = dict(marks(folder))
@@ -226,14 +221,14 @@ class EditStore:
                 write_atomically(staged / name, change)
             elif change is not None:
                 link_file(change, staged / name)
-        record = _EditRecord(after={name: mark_of(staged / name) for name in files}, present=present)
-        write_atomically(own / _PLAN, _ADAPTER.dump_json(record))
+        record = EditRecord(after={name: mark_of(staged / name) for name in files}, present=present)
+        write_record(own, record)
         return record
 
-    def _finish(self, folder: Path, own: Path, record: _EditRecord) -> None:
+    def _finish(self, folder: Path, own: Path, record: EditRecord) -> None:
         """Take over what was added while the edit was made; remove the old content and earlier edits."""
-        if (old := own / _OLD).exists():
-            _take_late(old, folder, record)
+        if (old := own / OLD).exists():
+            take_late(old, folder, record)
             # Renamed first: a folder that a kill left half removed must not look like files removed by somebody.
             old.rename(own / _GONE)
         shutil.rmtree(own / _GONE, ignore_errors=True)
@@ -244,24 +239,24 @@ class EditStore:
     def _finish_earlier(self, folder: Path) -> None:
         """Complete the edits of this dataset that are in place, and remove those that never were."""
         for own in _edits(self._root / folder.name):
-            staged, old = own / _STAGED, own / _OLD
-            record = _read(own)
+            staged, old = own / STAGED, own / OLD
+            record = read_record(own)
             if record is None:
                 shutil.rmtree(own, ignore_errors=True)
                 continue
             if staged.exists() and not folder.exists() and old.exists():
                 staged.rename(folder)
-            if staged.exists() and not old.exists() and _is_in_place(folder, record):
+            if staged.exists() and not old.exists() and is_in_place(folder, record):
                 staged.rename(old)
             if staged.exists():
                 shutil.rmtree(own, ignore_errors=True)
             else:
                 self._finish(folder, own, record)
 
-    def _newest(self, folder: Path, edit_id: str) -> tuple[Path, _EditRecord]:
+    def _newest(self, folder: Path, edit_id: str) -> tuple[Path, EditRecord]:
         newest = max((own.name for own in _edits(self._root / folder.name)), default=None)
         own = self._root / folder.name / (newest or _LOCK)
-        record = _read(own)
+        record = read_record(own)
         if newest != edit_id or record is None:
             raise NotFound(
                 f"{edit_id[:80]!r} is not the newest edit of {folder.name!r}; nothing was changed.",
@@ -297,43 +292,3 @@ def _check_unchanged(folder: Path, name: str, seen: FoundFile | None) -> None:
             f"{name} was changed by somebody else a moment ago; nothing was changed.",
             hint="Send the edit again.",
         )
-
-
-def _read(own: Path) -> _EditRecord | None:
-    """Return what is written down of an edit; None if it never was complete."""
-    with suppress(OSError, ValueError):
-        return _ADAPTER.validate_json((own / _PLAN).read_bytes())
-    return None
-
-
-def _put_in_place(target: Path, own: Path) -> None:
-    """Exchange the dataset and the staged folder; the old content is `old` then.
-
-    A file system that cannot exchange two names has a moment without the dataset; if this worker is killed in it, the
-    next one that looks ends it.
-    """
-    staged, old = own / _STAGED, own / _OLD
-    if exchange(staged, target):
-        staged.rename(old)
-    else:
-        target.rename(old)
-        try:
-            staged.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-
-
-def _take_late(old: Path, folder: Path, record: _EditRecord) -> None:
-    """Carry over to the dataset what was uploaded to it or removed from it between the reading and the exchange."""
-    found = dict(marks(old))
-    for name, known in found.items():
-        if record.present.get(name) != known and not is_trainers(name):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (old / name).replace(folder / name)
-    for name in record.present.keys() - found.keys() - record.after.keys():
-        (folder / name).unlink(missing_ok=True)
-
-
-def _is_in_place(folder: Path, record: _EditRecord) -> bool:
-    return folder.exists() and all(mark_of(folder / name) == mark for name, mark in record.after.items())
