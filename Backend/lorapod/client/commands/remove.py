@@ -42,7 +42,7 @@ def rm(
 ) -> None:
     """Delete what is not needed any more. Nothing that runs, is used or is still to be uploaded is deleted."""
     if keep is not None and not process_ids:
-        raise typer.BadParameter("belongs to processes, and none is named.", param_hint="--keep")
+        raise typer.BadParameter("keeps checkpoints of processes: name a process, too.", param_hint="--keep")
     requests = list(_requests(process_ids or [], dataset or [], model or [], path or [], keep))
     if not requests:
         raise typer.BadParameter(

@@ -308,6 +308,27 @@ class TestRm:
         assert "--dataset" in call("rm", "--yes", code=2)
         assert not queue.inputs
 
+    def test_a_target_that_is_named_twice_is_deleted_once(self, call: Any, queue: FakeQueue) -> None:
+        call("rm", "--dataset", "cats", "--dataset", "cats", "--path", "a", "--path", "a", "--yes")
+        asked = [one for one in queue.inputs if not one.get("dry_run")]
+        assert [one.get("training_name", one.get("paths")) for one in asked] == ["cats", ["a"]]
+
+    def test_an_error_tells_what_was_deleted_before_it(self, call: Any, queue: FakeQueue) -> None:
+        delete = queue.actions["delete"]
+
+        def refuse_dogs(fields: dict[str, Any]) -> dict[str, Any]:
+            if fields.get("training_name") == "dogs" and not fields.get("dry_run"):
+                return {"error": "The dataset 'dogs' is being read.", "code": "conflict"}
+            return delete(fields)
+
+        queue.actions["delete"] = refuse_dogs
+        told = call("rm", "--dataset", "cats", "--dataset", "dogs", "--yes", code=1)
+        assert "Deleted before the error: output/other." in told
+
+    def test_what_to_keep_needs_a_process(self, call: Any, queue: FakeQueue) -> None:
+        assert "--keep" in call("rm", "--dataset", "cats", "--keep", "final", "--yes", code=2)
+        assert not queue.inputs
+
     def test_a_script_gets_the_whole(self, call: Any) -> None:
         answer = json.loads(call("rm", "--model", "old", "--yes", "--json"))
         assert answer == {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False}
@@ -643,6 +664,24 @@ def test_an_edit_of_nothing_names_the_options(call: Any, queue: FakeQueue) -> No
     told = call("edit", "cats", code=2)
     assert all(option in told for option in ("--caption", "--prepend", "--delete", "--rename", "--undo"))
     assert not queue.inputs
+
+
+def test_names_without_an_operation_are_refused(call: Any, queue: FakeQueue) -> None:
+    assert "--prepend" in call("edit", "cats", "--only", "1.png", "--delete", "2.png", code=2)
+    assert not queue.inputs
+
+
+def test_a_copy_alone_is_an_edit(call: Any, queue: FakeQueue) -> None:
+    queue.actions["edit_dataset"] = lambda _: {
+        "training_name": "cats2",
+        "changed": [],
+        "changed_count": 0,
+        "deleted": [],
+        "renamed": {},
+        "edit_id": "edit_1",
+    }
+    call("edit", "cats", "--copy", "cats2")
+    assert queue.inputs[-1]["copy"] == "cats2"
 
 
 def test_a_refusal_names_the_command_that_lists_a_dataset_and_an_argument_of_many(
