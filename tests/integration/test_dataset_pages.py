@@ -150,6 +150,7 @@ async def test_captions_are_counted_in_tokens_of_the_model_that_will_be_trained(
         ({"path": "training_data/cats/000.png"}, "not_found"),
         ({"training_name": "cats", "thumbnail_px": 5000}, "invalid_input"),
         ({"training_name": "cats", "resolution": 0}, "invalid_input"),
+        ({"training_name": "cats", "resolution": []}, "invalid_input"),
         ({"training_name": "cats", "caption_ext": "../x"}, "invalid_input"),
         ({"training_name": "cats", "preset": "sdxll"}, "invalid_input"),
         ({"training_name": "cats", "preset": "sdxl", "arch": "sdxl"}, "invalid_input"),

@@ -316,7 +316,7 @@ class TestRm:
     def test_an_error_tells_what_was_deleted_before_it(self, call: Any, queue: FakeQueue) -> None:
         delete = queue.actions["delete"]
 
-        def refuse_dogs(fields: dict[str, Any]) -> dict[str, Any]:
+        def refuse_dogs(fields: dict[str, Any]) -> Any:
             if fields.get("training_name") == "dogs" and not fields.get("dry_run"):
                 return {"error": "The dataset 'dogs' is being read.", "code": "conflict"}
             return delete(fields)
