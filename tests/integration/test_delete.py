@@ -107,25 +107,38 @@ async def test_what_was_deleted_can_be_ordered_again_under_its_key(desk: Desk) -
 
 
 @pytest.mark.parametrize(
-    ("keep", "left"),
+    ("keep", "left", "resumable"),
     [
-        ("final", ["m.safetensors"]),
-        ("last:2", ["m.safetensors", "m_000000006.safetensors"]),
-        ("steps:[2, 4]", ["m_000000002.safetensors", "m_000000004.safetensors"]),
-        ("last:99", ["m.safetensors", *(f"m_00000000{step}.safetensors" for step in (2, 4, 6))]),
+        ("final", ["m.safetensors"], True),
+        ("last:2", ["m.safetensors", "m_000000006.safetensors"], True),
+        ("steps:[2, 6]", ["m_000000002.safetensors", "m_000000006.safetensors"], True),
+        ("steps:[2, 4]", ["m_000000002.safetensors", "m_000000004.safetensors"], False),
+        ("last:99", ["m.safetensors", *(f"m_00000000{step}.safetensors" for step in (2, 4, 6))], True),
     ],
 )
-async def test_a_process_keeps_what_its_caller_names(desk: Desk, keep: str, left: list[str]) -> None:
+async def test_a_process_keeps_what_its_caller_names(
+    desk: Desk, keep: str, left: list[str], *, resumable: bool
+) -> None:
     process_id = await desk.trained(name="m")
-    (desk.root / "output" / process_id / "m" / "optimizer.pt").write_bytes(b"x" * 100)
+    optimizer = desk.root / "output" / process_id / "m" / "optimizer.pt"
+    optimizer.write_bytes(b"x" * 100)
+    plan = await desk.ask("delete", process_id=process_id, keep=keep, dry_run=True)
     answer = await desk.ask("delete", process_id=process_id, keep=keep)
+    assert plan == answer | {"dry_run": True}
     assert desk.weights(process_id) == sorted(left)
-    assert f"output/{process_id}/m/optimizer.pt" in answer["deleted"]
+    assert optimizer.exists() == resumable
+    assert (f"output/{process_id}/m/optimizer.pt" in answer["deleted"]) != resumable
+    assert ["without the optimizer's state" in one for one in answer["warnings"]] == [True] * (not resumable)
     status = await desk.ask("process_status", process_id=process_id, log_tail=3)
     assert [Path(each["path"]).name for each in status["checkpoints"]] == sorted(
         left, key=lambda name: ("_" not in name, name)
     )
     assert status["log_tail"]
+
+
+async def test_an_optimizer_that_was_never_there_is_no_loss(desk: Desk) -> None:
+    process_id = await desk.trained(name="m")
+    assert (await desk.ask("delete", process_id=process_id, keep="steps:[2]"))["warnings"] == []
 
 
 async def test_a_training_that_can_go_on_keeps_its_optimizer(desk: Desk) -> None:

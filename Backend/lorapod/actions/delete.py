@@ -59,7 +59,8 @@ class DeleteRequest(Request):
     ] = Field(
         default=None,
         description="With `process_id`: keep these checkpoints, and the samples, the log and the record; delete the "
-        "other checkpoints. `final`, `last:3` (the newest three), or `steps:[500,1000]`.",
+        "other checkpoints. `final`, `last:3` (the newest three), or `steps:[500,1000]`. The optimizer's state stays if "
+        "the newest checkpoint does.",
     )
     dry_run: bool = Field(default=False, description="Only say what would be deleted.")
 
@@ -84,6 +85,7 @@ class DeleteResult(Result):
         description="Their size in bytes. Large folders are removed in the background, so the disk may need a moment."
     )
     dry_run: bool = Field(default=False, description="Whether nothing was deleted.")
+    warnings: list[str] = Field(default=[], description="What cannot be done any more after it.")
 
 
 async def delete(
@@ -98,6 +100,7 @@ async def delete(
         deleted=sorted(workspace.relative(path) for path in plan.paths),
         freed_bytes=plan.size_bytes,
         dry_run=request.dry_run,
+        warnings=list(plan.warnings),
     )
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lorapod.errors import Conflict
-from lorapod.processes.artifacts import Checkpoint
+from lorapod.models.card import card_path
+from lorapod.processes.artifacts import Checkpoint, checkpoints
+from lorapod.processes.record import ProcessRecord
+from lorapod.processes.status import ProcessStatus
+from lorapod.trainers.checkpoints import OPTIMIZER_NAME
+from lorapod.workspace import Workspace
+
+_OPTIMIZER_GOES = (
+    "The newest checkpoint of {0} is not kept, and the optimizer's state belongs to it: `resume` will go on without the "
+    "optimizer's state, on the trained weights."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,42 @@ class KeepRule:
             wanted = "final weights" if self.final else "checkpoint"
             raise Conflict(f"The process has no {wanted} to keep; nothing was deleted.", hint=_hint(found))
         return kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excess:
+    """What goes if a rule says what stays."""
+
+    #: Absolute; some may not exist.
+    paths: Sequence[Path]
+    #: What the caller loses beside the checkpoints, one sentence each.
+    warnings: Sequence[str] = ()
+
+
+def excess_of(record: ProcessRecord, workspace: Workspace, keep: KeepRule) -> Excess:
+    """Return what of a training is not kept.
+
+    The optimizer's state fits the newest weights alone, and stays with them: a resume needs both.
+
+    Raises:
+        Conflict: there is none of those that must stay.
+    """
+    run_folder = record.run_folder(workspace)
+    found = checkpoints(run_folder, record.name)
+    kept = keep.choose(found)
+    gone = [path for one in found if one not in kept for path in (one.path, card_path(one.path))]
+    newest_step = _step(found[-1], record)
+    if any(one is found[-1] or _step(one, record) == newest_step is not None for one in kept):
+        return Excess(paths=gone)
+    optimizer = run_folder / OPTIMIZER_NAME
+    warnings = [_OPTIMIZER_GOES.format(record.process_id)] if optimizer.exists() else []
+    return Excess(paths=[*gone, optimizer], warnings=warnings)
+
+
+def _step(checkpoint: Checkpoint, record: ProcessRecord) -> int | None:
+    if checkpoint.final and record.status is ProcessStatus.COMPLETED:
+        return record.progress.total_steps
+    return checkpoint.step
 
 
 def _hint(found: Sequence[Checkpoint]) -> str:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lorapod.datasets.edits.store import FOLDER as EDITS
 from lorapod.datasets.edits.store import is_edited
 from lorapod.datasets.gallery.index import FOLDER as THUMBNAILS
-from lorapod.deletion.keep import KeepRule
+from lorapod.deletion.keep import KeepRule, excess_of
 from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.events.courier import Courier
 from lorapod.folders import files_below
 from lorapod.models.card import card_path
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
-from lorapod.processes.artifacts import checkpoints
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
-from lorapod.processes.status import ProcessStatus
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.workspace import Workspace, safe_name
-
-#: State of a trainer's optimizer: needed only to continue a training.
-OPTIMIZER_NAME = "optimizer.pt"
 
 
 class UnsentFiles(Conflict):
@@ -47,6 +42,8 @@ class DeletionPlan:
     forgets: bool = False
     #: Under which an order may mean them without their paths, as the name of a model.
     names: Collection[str] = ()
+    #: What the caller loses beside that, one sentence each.
+    warnings: Sequence[str] = ()
 
     @property
     def record(self) -> ProcessRecord | None:
@@ -87,7 +84,8 @@ class DeletionPlanner:
         self._check_ended(record)
         self._check_sent(record)
         if keep is not None:
-            return self._plan(self._beside_kept(record, keep), process=record)
+            excess = excess_of(record, self._workspace, keep)
+            return replace(self._plan(excess.paths, process=record), warnings=excess.warnings)
         paths = [
             *self._own_folders(record),
             *self._workspace.logs.glob(f"{process_id}.log*"),
@@ -201,16 +199,6 @@ class DeletionPlanner:
         if record.session is not None:
             return [self._workspace.root / record.session]
         return [record.output_folder(self._workspace)]
-
-    def _beside_kept(self, record: ProcessRecord, keep: KeepRule) -> Sequence[Path]:
-        run_folder = record.run_folder(self._workspace)
-        found = checkpoints(run_folder, record.name)
-        kept = keep.choose(found)
-        gone = [path for one in found if one not in kept for path in (one.path, card_path(one.path))]
-        # The newest checkpoint of an unfinished training resumes with the optimizer's state.
-        if record.status is ProcessStatus.COMPLETED or found[-1] not in kept:
-            gone.append(run_folder / OPTIMIZER_NAME)
-        return gone
 
     def _check_ended(self, record: ProcessRecord) -> None:
         if not record.status.final or self._processes.holds(record.process_id):

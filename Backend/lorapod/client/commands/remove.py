@@ -60,10 +60,19 @@ def rm(
         done = plans if dry_run else list(_deleted(requests, session))
         deleted = [name for one in done for name in one["deleted"]]
         freed_bytes = sum(one["freed_bytes"] for one in done)
+        warnings = [warning for one in done for warning in one.get("warnings", ())]
         if as_json:
-            session.screen.answer({"deleted": deleted, "freed_bytes": freed_bytes, "dry_run": dry_run})
+            answer = {
+                "deleted": deleted,
+                "freed_bytes": freed_bytes,
+                "dry_run": dry_run,
+                "warnings": warnings,
+            }
+            session.screen.answer(answer)
         elif not dry_run:
             session.screen.line(f"Deleted {_counted(deleted)}: {size(freed_bytes)}.")
+            if yes:
+                session.screen.warn(warnings)
 
 
 def _deleted(requests: list[Mapping[str, Any]], session: CommandSession) -> Iterator[dict[str, Any]]:
@@ -102,6 +111,7 @@ def _show(plans: list[Any], session: CommandSession) -> None:
     if len(names) > _LISTED:
         session.screen.line(f"and {len(names) - _LISTED} more")
     session.screen.line(f"{_counted(names)}: {size(sum(plan['freed_bytes'] for plan in plans))}")
+    session.screen.warn([warning for plan in plans for warning in plan.get("warnings", ())])
 
 
 def du(

@@ -331,7 +331,15 @@ class TestRm:
 
     def test_a_script_gets_the_whole(self, call: Any) -> None:
         answer = json.loads(call("rm", "--model", "old", "--yes", "--json"))
-        assert answer == {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False}
+        whole = {"deleted": ["output/other"], "freed_bytes": 2_000_000, "dry_run": False, "warnings": []}
+        assert answer == whole
+
+    @pytest.mark.parametrize("options", [("--dry-run",), ("--yes",)])
+    def test_a_person_reads_what_is_lost(self, call: Any, queue: FakeQueue, options: tuple[str, ...]) -> None:
+        plain = queue.actions["delete"]
+        queue.actions["delete"] = lambda fields: plain(fields) | {"warnings": ["The optimizer's state goes."]}
+        told = call("rm", "train_0123456789ab", "--keep", "steps:5", *options)
+        assert told.count("warning: The optimizer's state goes.") == 1
 
 
 def test_datasets_are_listed_over_all_pages(call: Any, queue: FakeQueue) -> None:
