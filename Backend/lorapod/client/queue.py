@@ -25,8 +25,16 @@ RUNSYNC_WAIT_MAX_S = 300.0
 _POLL_FIRST_S = 0.1
 _POLL_LONGEST_S = 3.0
 
+#: Actions that take an `idempotency_key`. A `resume` needs none: it never runs a process twice.
+KEYED = frozenset(
+    {
+        *("train", "train_with_yaml", "generate", "download_model", "caption_dataset", "compare"),
+        *("merge_loras", "resize_lora", "convert_lora"),
+    }
+)
+
 #: Actions that would do their work twice: not sent again if nobody knows whether the first attempt arrived.
-_ONCE = frozenset({"train", "train_with_yaml", "resume", "generate", "download_model", "edit_model"})
+_ONCE = KEYED | {"resume", "edit_model", "edit_dataset"}
 
 #: Called with a job's newest progress update: a process as `process_status` shows it, without its files.
 OnUpdate = Callable[[dict[str, Any]], None]

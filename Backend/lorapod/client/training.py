@@ -12,7 +12,8 @@ from typing import Any
 from lorapod.client import download
 from lorapod.client.errors import EndpointError, ProcessEnded, WaitTimeout
 from lorapod.client.job import QueueJob
-from lorapod.client.queue import QueueClient
+from lorapod.client.process_nouns import noun_of, noun_of_request
+from lorapod.client.queue import KEYED, QueueClient
 from lorapod.client.retrying import RetryPolicy, retry
 
 #: How long an attached training may keep its RunPod job open; RunPod's own default of 600 s would cut it off.
@@ -34,9 +35,6 @@ _LONGEST_RETRY_WAIT_S = 30.0
 #: How long RunPod lets a job wait and run, in total.
 _TTL_MAX_S = 7 * 86_400.0
 _TTL_DEFAULT_S = 86_400.0
-
-#: Actions that take an `idempotency_key`. A `resume` needs none: it never runs a process twice.
-_KEYED = frozenset({"train", "train_with_yaml", "generate", "merge_loras", "resize_lora", "convert_lora"})
 
 _SUCCEEDED = "completed"
 _ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})
@@ -115,12 +113,12 @@ def start(
         start_timeout_s: how long to wait for a worker.
 
     Raises:
-        JobFailed: the worker refused the training.
+        JobFailed: the worker refused the request.
         WaitTimeout: no worker started it in time; `job_id` is the job to look at or to cancel.
     """
     request: dict[str, Any] = {"type": "train"}
     request |= {name: value for name, value in fields.items() if value is not None}
-    if request["type"] in _KEYED:
+    if request["type"] in KEYED:
         request.setdefault("idempotency_key", uuid.uuid4().hex)
     ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
     policy = {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
@@ -134,7 +132,8 @@ def start(
             return _training(client, job, job.output, attached=True)
         if time.monotonic() >= deadline:
             raise WaitTimeout(
-                f"No worker started the training within {start_timeout_s:g} s; job {job.job_id} is {job.status}.",
+                f"No worker started the {noun_of_request(request)} within {start_timeout_s:g} s; job {job.job_id} is "
+                f"{job.status}.",
                 job_id=job.job_id,
             )
         time.sleep(interval_s)
@@ -193,7 +192,8 @@ def wait(
             return process
         if deadline is not None and time.monotonic() >= deadline:
             raise WaitTimeout(
-                f"{process_id} is still {process['status']} after {timeout_s:g} s.", process_id=process_id
+                f"The {noun_of(process_id)} {process_id} is still {process['status']} after {timeout_s:g} s.",
+                process_id=process_id,
             )
         time.sleep(interval_s)
 

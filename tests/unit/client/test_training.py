@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from lorapod.actions.registry import ACTIONS
 from lorapod.client import Client, EndpointError, InvalidInputError, ProcessEnded, WaitTimeout
+from lorapod.client.training import start
 from lorapod.testing.fake_queue import FakeQueue
 
 PROCESS = "train_0123456789ab"
@@ -80,6 +82,35 @@ def test_a_training_that_no_worker_takes_up_names_its_job(client: Client, queue:
     assert caught.value.job_id == "job-1"
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "the training"),
+        ({"variants": [{"rank": 4}]}, "the sweep"),
+        ({"type": "resume", "process_id": PROCESS}, "the training"),
+        ({"type": "resume", "process_id": "sweep_0123456789ab"}, "the sweep"),
+        ({"type": "merge_loras"}, "the merge of LoRAs"),
+        ({"type": "download_model"}, "the download"),
+        ({"type": "an_action_of_tomorrow"}, "the process"),
+    ],
+)
+def test_what_no_worker_takes_up_is_named_by_its_kind(
+    client: Client, queue: FakeQueue, asked: dict[str, Any], words: str
+) -> None:
+    queue.states = [{"status": "IN_QUEUE"}]
+    with pytest.raises(WaitTimeout, match=f"No worker started {words} within"):
+        start(client, asked, start_timeout_s=0.0)
+
+
+def test_whatever_may_have_a_key_gets_one(client: Client, queue: FakeQueue) -> None:
+    keyed = [one.type for one in ACTIONS.values() if "idempotency_key" in one.request.model_fields]
+    for type_ in [*keyed, "resume"]:
+        queue.states = [{"status": "COMPLETED", "output": process("queued")}]
+        start(client, {"type": type_})
+    sent = [json.loads(request.content)["input"] for request in queue.requests if request.content]
+    assert [one["type"] for one in sent if one.get("idempotency_key")] == keyed
+
+
 def test_an_answer_without_a_process_is_no_training(client: Client, queue: FakeQueue) -> None:
     queue.states = [{"status": "COMPLETED", "output": {"dry_run": True}}]
     with pytest.raises(EndpointError, match="has no process_id"):
@@ -134,9 +165,27 @@ def test_another_end_than_completed_is_an_error_unless_unchecked(
 
 def test_wait_with_a_timeout_names_the_process(client: Client, queue: FakeQueue) -> None:
     queue.actions["process_status"] = lambda _: process("running")
-    with pytest.raises(WaitTimeout, match="still running") as caught:
+    with pytest.raises(WaitTimeout, match=f"The training {PROCESS} is still running") as caught:
         client.wait(PROCESS, interval_s=0.001, timeout_s=0.02)
     assert caught.value.process_id == PROCESS
+
+
+@pytest.mark.parametrize(
+    ("type_", "words"),
+    [
+        ("sweep", "sweep"),
+        ("caption", "captioning"),
+        ("compare", "comparison"),
+        ("resize", "resizing of a LoRA"),
+    ],
+)
+def test_a_wait_names_the_kind_of_its_process(
+    client: Client, queue: FakeQueue, type_: str, words: str
+) -> None:
+    process_id = f"{type_}_0123456789ab"
+    queue.actions["process_status"] = lambda _: process("running", process_id=process_id, type=type_)
+    with pytest.raises(WaitTimeout, match=f"The {words} {process_id} is still running"):
+        client.wait(process_id, interval_s=0.001, timeout_s=0.0)
 
 
 def test_logs_are_read_to_their_present_end(client: Client, queue: FakeQueue) -> None:

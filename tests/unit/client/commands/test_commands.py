@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from tests.report_worker import ReportWorker
@@ -337,7 +337,10 @@ class TestRm:
     @pytest.mark.parametrize("options", [("--dry-run",), ("--yes",)])
     def test_a_person_reads_what_is_lost(self, call: Any, queue: FakeQueue, options: tuple[str, ...]) -> None:
         plain = queue.actions["delete"]
-        queue.actions["delete"] = lambda fields: plain(fields) | {"warnings": ["The optimizer's state goes."]}
+        queue.actions["delete"] = lambda fields: {
+            **cast("dict[str, Any]", plain(fields)),
+            "warnings": ["The optimizer's state goes."],
+        }
         told = call("rm", "train_0123456789ab", "--keep", "steps:5", *options)
         assert told.count("warning: The optimizer's state goes.") == 1
 
