@@ -225,6 +225,12 @@ async def test_an_edit_that_changes_nothing_has_no_id(desk: EditDesk) -> None:
         ({"captions": {"9.png": "x", "8.png": "y"}}, "not_found", "8.png"),
         ({"captions": {"../0.png": "x"}}, "not_found", "../0.png"),
         ({"captions": {"0.png": "a\0b"}}, "invalid_input", "NUL"),
+        (
+            {"captions": {"0.png": " <!DOCTYPE html><html>Log in</html>"}},
+            "invalid_input",
+            "web page (HTML), not a caption",
+        ),
+        ({"operations": [{"op": "prepend", "text": "<html>"}]}, "invalid_input", "web page"),
         ({"captions": {"0.png": "x" * 1_000_001}}, "invalid_input", "captions"),
         ({"captions": {"0.png": "é" * 600_000}}, "too_large", "0.png"),
         ({"delete_names": ["nothing.png"]}, "not_found", "nothing.png"),

@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from lorapod.datasets.caption_tables import CaptionTable, read_json_caption, read_table
-from lorapod.datasets.captions import read_caption, with_trigger
+from lorapod.datasets.captions import checked_caption, read_caption, with_trigger
 from lorapod.datasets.intake import StagedFile, is_table
 from lorapod.datasets.layout import CONTROLS
 from lorapod.datasets.made_captions import MadeCaptions
 from lorapod.datasets.sentences import some
 from lorapod.datasets.staging import StagingArea
+from lorapod.errors import WorkerError
 from lorapod.folders import files_below
 from lorapod.kinds import CAPTION_SUFFIXES, VIDEO_SUFFIXES, is_hidden, suffix_of
 from lorapod.safety import images
@@ -49,8 +50,18 @@ class CaptionWriter:
         texts: dict[str, str] = {}
         for found in (self._beside_images(), self._in_tables(), self._under_other_letters()):
             for stem, text in found:
-                texts.setdefault(stem, text)
+                if stem not in texts and self._may_be_caption(stem, text):
+                    texts[stem] = text
         return texts
+
+    def _may_be_caption(self, stem: str, text: str) -> bool:
+        """Return whether a text can be a caption; if not, say why."""
+        try:
+            checked_caption(text, name=f"The text for {stem}")
+        except WorkerError as error:
+            self._area.notes.say(error.message)
+            return False
+        return True
 
     def _beside_images(self) -> Iterator[tuple[str, str]]:
         """Yield the captions in `.caption` and `.json` files of images that are staged, or whose caption is."""

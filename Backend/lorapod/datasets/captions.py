@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorapod.errors import InvalidInput, TooLarge
 from lorapod.safety.code_pages import TEXT_PAGES, likeliest_page
+from lorapod.safety.content_kinds import PAGE_HINT, begins_a_web_page
 
 #: Size of the longest caption; trainers use the first few hundred words at most.
 CAPTION_MAX_BYTES = 1_000_000
@@ -26,6 +27,31 @@ _MARKS = (
 _PAGE_NAMES = {"cp1252": "Windows-1252", "cp1251": "Windows-1251", "cp932": "Shift JIS", "gbk": "GBK"}
 #: Mean cost of a character above which bytes are hardly text of a code page.
 _WORST_COST = 0.6
+
+
+def checked_caption(text: str, *, name: str, most_bytes: int = CAPTION_MAX_BYTES) -> bytes:
+    """Return a caption as UTF-8; uploads, tables and edits all ask here what may become one.
+
+    Args:
+        text: the caption.
+        name: what an error calls it.
+        most_bytes: the longest one that is taken.
+
+    Raises:
+        InvalidInput: it is not text, or a web page.
+        TooLarge: it is too long.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{name} is not valid Unicode (character {error.start}).") from error
+    if len(data) > most_bytes:
+        raise TooLarge(f"{name} has {len(data)} bytes; {most_bytes} at most.")
+    if "\0" in text:
+        raise InvalidInput(f"{name} is not text: it contains NUL characters.")
+    if begins_a_web_page(data):
+        raise InvalidInput(f"{name} is a web page (HTML), not a caption.", hint=PAGE_HINT)
+    return data
 
 
 def read_caption(path: Path, *, name: str) -> str:
@@ -55,16 +81,15 @@ def normalise_text(path: Path, *, name: str, most_bytes: int = CAPTION_MAX_BYTES
         How it was encoded, if it was not UTF-8: `Windows-1252`, `UTF-16`, ….
 
     Raises:
-        InvalidInput: it is not text, or in an encoding that cannot be told.
+        InvalidInput: it is not text but a web page, say, or in an encoding that cannot be told.
         TooLarge: it is longer than `most_bytes`.
     """
     if (size_bytes := path.stat().st_size) > most_bytes:
         raise TooLarge(f"{name} has {size_bytes} bytes; {most_bytes} at most.")
     data = path.read_bytes()
     text, encoding = _decoded(data, name)
-    if "\0" in text:
-        raise InvalidInput(f"{name} is not text: it contains NUL bytes.")
-    normal = text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n").encode()
+    text = text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    normal = checked_caption(text, name=name, most_bytes=most_bytes)
     if normal != data:
         path.write_bytes(normal)
     return encoding

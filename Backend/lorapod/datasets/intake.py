@@ -17,7 +17,6 @@ from lorapod.errors import InsufficientStorage, InvalidInput, TooLarge
 from lorapod.kinds import suffix_of
 from lorapod.library_errors import DISK_FULL
 from lorapod.safety import images, parquet
-from lorapod.safety.content_kinds import PAGE_HINT, is_web_page
 from lorapod.safety.images import ImageInfo
 from lorapod.wire import dataset
 
@@ -191,9 +190,7 @@ def check_content(path: Path, name: str) -> ImageInfo | None:
     if suffix in images.SUFFIXES:
         return images.verify(path, name=name)
     if suffix in TEXT_SUFFIXES or is_table(name):
-        if is_web_page(path):
-            raise InvalidInput(f"{name} is a web page (HTML), not a caption.", hint=PAGE_HINT)
-        return None
+        return None  # `normalise_caption` has looked
     if suffix in dataset.VIDEO_SUFFIXES:
         check_video(path, name=name)
     elif not path.stat().st_size:
@@ -216,7 +213,7 @@ def normalise_caption(path: Path, name: str) -> str | None:
     """Rewrite a received caption or table of captions as trainers read it; return its encoding if that was not UTF-8.
 
     Raises:
-        InvalidInput: it is not text.
+        InvalidInput: it is not text, or a web page.
         TooLarge: it is longer than trainers read.
     """
     if is_table(name):

@@ -37,7 +37,12 @@ def is_web_page(path: Path) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
-    return _PAGE.match(_head(path).removeprefix(_BYTE_ORDER_MARK)) is not None
+    return begins_a_web_page(_head(path))
+
+
+def begins_a_web_page(data: bytes) -> bool:
+    """Return whether UTF-8 text is HTML, by its beginning."""
+    return _PAGE.match(data.removeprefix(_BYTE_ORDER_MARK)) is not None
 
 
 def content_kind(path: Path) -> str | None:

@@ -129,11 +129,31 @@ class TestForms:
         assert caption(bench) == "a cat"
 
     @pytest.mark.parametrize("name", ["A.txt", "A.caption", "A.json", "metadata.jsonl", "metadata.csv"])
-    def test_a_web_page_is_no_caption(self, bench: LibraryBench, name: str) -> None:
-        page = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
-        receipt = bench.receive(incoming("A.png", PNG), incoming(name, page))
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_a_web_page_is_no_caption(self, bench: LibraryBench, name: str, encoding: str) -> None:
+        page = "<!DOCTYPE html>\n<html><body>Please log in</body></html>"
+        receipt = bench.receive(incoming("A.png", PNG), incoming(name, page.encode(encoding)))
         [refused] = receipt.rejected
         assert refused.error == f"{name} is a web page (HTML), not a caption."
+        assert receipt.summary.captions == 0
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("<html>log in</html>", "is a web page (HTML)"),
+            ("a\0cat", "NUL"),
+            ("\ud800", "Unicode"),
+            ("é" * 600_000, "1000000 at most"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["A.json", "metadata.jsonl"])
+    def test_a_text_that_edits_refuse_is_no_caption_in_json_either(
+        self, bench: LibraryBench, name: str, text: str, problem: str
+    ) -> None:
+        row = {"caption": text} if name == "A.json" else {"file_name": "A.png", "text": text}
+        sent = json.dumps(row, ensure_ascii=text == "\ud800").encode()
+        receipt = bench.receive(incoming("A.png", PNG), incoming(name, sent))
+        assert problem in " ".join([said(receipt), *(one.error for one in receipt.rejected)])
         assert receipt.summary.captions == 0
 
     def test_a_line_of_a_table_that_cannot_be_read_is_said(self, bench: LibraryBench) -> None:

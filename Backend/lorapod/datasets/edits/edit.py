@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from lorapod.datasets.captions import CAPTION_MAX_BYTES
+from lorapod.datasets.captions import checked_caption
 from lorapod.datasets.edits import operations
 from lorapod.datasets.edits.operations import CaptionOperation
 from lorapod.datasets.item import DatasetItem
 from lorapod.datasets.reading import DatasetReading
 from lorapod.deadline import Deadline
-from lorapod.errors import Conflict, InvalidInput, NotFound, TooLarge
+from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.kinds import suffix_of
 from lorapod.workspace import safe_name
 
@@ -132,7 +132,7 @@ class DatasetEdit:
                 if names is None or item.name in names:
                     after = one.apply(after, deadline)
             if after != before:
-                _check_text(item.name, after)
+                checked_caption(after or "", name=f"The new caption of {item.name}")
                 yield CaptionChange(name=item.name, before=before, after=after)
 
 
@@ -244,15 +244,3 @@ def _text(item: DatasetItem) -> str | None:
             f"The caption {item.caption_name} is not UTF-8 text (byte {error.start}); nothing was changed.",
             hint="Upload it again: uploads are converted.",
         ) from error
-
-
-def _check_text(name: str, text: str | None) -> None:
-    data = (text or "").encode("utf-8", "surrogatepass")
-    if len(data) > CAPTION_MAX_BYTES:
-        raise TooLarge(f"The caption of {name} would have {len(data)} bytes; {CAPTION_MAX_BYTES} at most.")
-    if b"\0" in data:
-        raise InvalidInput(f"The caption of {name} would contain a NUL character.")
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"The caption of {name} would not be valid Unicode.") from error
