@@ -96,6 +96,17 @@ async def test_a_process_goes_with_its_outputs_log_and_record(desk: Desk) -> Non
     assert (await desk.ask("delete", process_id=gone))["code"] == "not_found"
 
 
+async def test_what_its_worker_still_completes_is_deleted_a_moment_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = await desk.trained()
+    processes = desk.worker.services.processes
+    answers = iter([True, True])
+    monkeypatch.setattr(type(processes), "holds", lambda *_: next(answers, False))
+    answer = await desk.ask("delete", process_id=gone)
+    assert f"output/{gone}" in answer.get("deleted", ()), answer
+
+
 async def test_what_was_deleted_can_be_ordered_again_under_its_key(desk: Desk) -> None:
     order = {"config": {"steps": 2}, "wait": True, "idempotency_key": "mine"}
     first = await desk.ask("train", **order)

@@ -44,7 +44,8 @@ class FlakyProxy:
         ready.set()
         await over.wait()
         server.close()
-        await asyncio.sleep(0)  # connections that were accepted a moment ago get their tasks
+        for _ in range(10):
+            await asyncio.sleep(0)  # connections that were accepted a moment ago get their tasks, and begin
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, 
 from lorapod.actions.action import Action
 from lorapod.deadline import Deadline
 from lorapod.deletion.keep import KeepRule
-from lorapod.deletion.plan import DeletionPlan, DeletionPlanner, UnsentFiles
+from lorapod.deletion.plan import DeletionPlan, DeletionPlanner, UnfinishedEnd
 from lorapod.deletion.trash import Trash
 from lorapod.models.kinds import ModelKind
 from lorapod.thread_pools import FILES
@@ -110,7 +110,7 @@ async def _judged(request: DeleteRequest, deletions: DeletionPlanner) -> Deletio
     while True:
         try:
             return await FILES.run(_plan, request, deletions)
-        except UnsentFiles:
+        except UnfinishedEnd:
             if deadline.left_s <= 0:
                 raise
         await asyncio.sleep(SENDING_S / 20)

@@ -25,8 +25,8 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.workspace import Workspace, safe_name
 
 
-class UnsentFiles(Conflict):
-    """Something is still to be uploaded or delivered; right after the end of a process that is a matter of moments."""
+class UnfinishedEnd(Conflict):
+    """A process has ended, but its worker still completes, uploads or delivers something: often a matter of moments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class DeletionPlanner:
         Raises:
             NotFound: there is no such process.
             Conflict: it has not ended, or another process uses something of it.
-            UnsentFiles: something of it is still to be sent.
+            UnfinishedEnd: its worker still completes it, or something of it is still to be sent.
         """
         record = self._processes.get(process_id)
         self._check_ended(record)
@@ -201,7 +201,12 @@ class DeletionPlanner:
         return [record.output_folder(self._workspace)]
 
     def _check_ended(self, record: ProcessRecord) -> None:
-        if not record.status.final or self._processes.holds(record.process_id):
+        if record.status.final and self._processes.holds(record.process_id):
+            raise UnfinishedEnd(
+                f"The process {record.process_id} has just ended, and its worker still completes it.",
+                hint="Try again in a moment.",
+            )
+        if not record.status.final:
             raise Conflict(
                 f"The process {record.process_id} is {record.status}; it cannot be deleted yet.",
                 hint="Cancel it first, or wait until it has ended.",
@@ -211,7 +216,7 @@ class DeletionPlanner:
         for what, sent in (("uploaded", self._mirrors.finished), ("delivered", self._courier.finished)):
             if not sent(record.process_id):
                 files = "Files" if what == "uploaded" else "Events"
-                raise UnsentFiles(
+                raise UnfinishedEnd(
                     f"{files} of the process {record.process_id} have not been {what} yet; nothing was deleted.",
                     hint="Try again once they are; `process_status` and `health` show what waits, and why.",
                 )

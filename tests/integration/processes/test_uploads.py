@@ -8,8 +8,9 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,12 @@ class Way:
         writer.close()
 
 
-async def eventually(reached: Callable[[], bool]) -> None:
+async def eventually(reached: Callable[[], bool], state: Callable[[], Awaitable[Any]] | None = None) -> None:
+    """Wait for it; `state` says in the failure how things stand."""
     until = time.monotonic() + SOON_S
     while not await asyncio.to_thread(reached):
-        assert time.monotonic() < until
+        if time.monotonic() >= until:
+            pytest.fail(f"not within {SOON_S} s; {await state() if state else ''}")
         await asyncio.sleep(0.1)
 
 
@@ -377,15 +380,16 @@ async def test_resets_at_every_part_and_answers_to_come_back_later_only_delay(
                 {"s3": {"prefix": prefix}}, wait=False, steps=100_000, save_every=100, step_s=0.05
             )
             process_id = started["process_id"]
-            await eventually(lambda: count_in_bucket(s3_server, f"{prefix}/") >= 2)
+            state = partial(attempt.ask, "process_status", process_id=process_id)
+            await eventually(lambda: count_in_bucket(s3_server, f"{prefix}/") >= 2, state)
             for status in ("503 Slow Down", "429 Too Many Requests"):
-                proxy.answer(12, status)
+                proxy.answer(6, status)
                 await asyncio.to_thread(put_large_weights, attempt.workspace, process_id, f"cat_{status[:3]}")
                 await eventually(lambda: not proxy.due)
-            proxy.reset(24, after_bytes=2_000_000)
+            proxy.reset(12, after_bytes=2_000_000)
             await asyncio.to_thread(put_large_weights, attempt.workspace, process_id)
             await eventually(lambda: not proxy.due)
-            assert proxy.harmed >= 24 + 20
+            assert proxy.harmed >= 12 + 10
             await attempt.ask("cancel", process_id=process_id)
             await eventually(lambda: attempt.worker.services.mirrors.finished(process_id))
             there = in_bucket(s3_server, f"{prefix}/")
