@@ -8,7 +8,20 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 #: What the worker's wheel leaves out: the same list is in its pyproject.toml.
-CLIENT = ("__init__.py", "client", "endpoint", "errors.py", "platform", "py.typed", "wire")
+CLIENT = (
+    "__init__.py",
+    "client",
+    "endpoint",
+    "errors.py",
+    "folders.py",
+    "kinds.py",
+    "platform",
+    "py.typed",
+    "records",
+    "volume",
+    "wire",
+    "workspace.py",
+)
 
 
 class ClientModules(BuildHookInterface):

@@ -37,10 +37,10 @@ from lorapod.processes.context import ProcessContext
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.pulse import Pulse, new_holder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.slots import SlotPool
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.scratch import Scratch
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares

@@ -26,8 +26,8 @@ from lorapod.models.links import link_and_log
 from lorapod.models.task import DownloadKind
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.folder_users import FolderUsers
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.work import Kind
+from lorapod.records.record import ProcessRecord
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.speed import Forecasts, SpeedBook
 from lorapod.trainers.sweep import SweepKind, Trainings

@@ -19,7 +19,7 @@ from tests.unit.events.courier_bench import CourierBench
 from lorapod.deadline import Deadline
 from lorapod.events.event_types import EventType
 from lorapod.events.rabbitmq import RabbitMQSink
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.testing.events import sample_event
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]

@@ -18,7 +18,7 @@ from tests.integration.endpoint_caller import Caller
 
 from lorapod.deadline import Deadline
 from lorapod.endpoint import EndpointConfig, LocalEndpoint
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.testing import script_child
 from lorapod.testing.manager import ended, open_manager, train_on
 

@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import TRANSITIONS, ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import TRANSITIONS, ProcessStatus
 
 
 @dataclass(frozen=True, kw_only=True)

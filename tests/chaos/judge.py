@@ -13,8 +13,8 @@ from tests.chaos.children import Child, find_children
 from tests.chaos.history import History
 
 from lorapod.clock import SystemClock
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
+from lorapod.records.status import ProcessStatus
 
 #: Between two looks at the machine and the records.
 LOOK_S = 0.05

@@ -13,7 +13,7 @@ from tests.chaos.judge import Judge
 from tests.chaos.steps import Run, repeated, told_by_log
 from tests.integration.endpoint_caller import eventually
 
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 

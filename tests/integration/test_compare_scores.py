@@ -17,9 +17,9 @@ from tests.unit.models.model_files import put_model
 from lorapod.actions.action import RunPodJob
 from lorapod.engines.port import GeneratedFile, Generation, GenerationResult, GenerationRun
 from lorapod.engines.registry import EngineRegistry
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import TrainingDetails
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.progress import Progress
+from lorapod.records.record import TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.testing.engine import FakeEngine
 from lorapod.testing.records import make_record

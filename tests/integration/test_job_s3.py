@@ -18,7 +18,7 @@ from tests.unit.datasets.library_bench import picture
 
 from lorapod.actions.action import RunPodJob
 from lorapod.journal import JournalFormatter
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.storage.mirror import artifact
 from lorapod.storage.mirror.mirrors import MirroredProcess

@@ -12,8 +12,8 @@ from pathlib import Path
 from lorapod.deletion import trash as trash_module
 from lorapod.deletion.retention import LOG_NAME
 from lorapod.deletion.trash import Trash
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import FileRecords
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 

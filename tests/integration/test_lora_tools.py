@@ -16,8 +16,8 @@ from lorapod.errors import Conflict
 from lorapod.files.digests import DigestBook
 from lorapod.lora_tools.task import LoraToolKind, ToolTurns
 from lorapod.processes.order import TaskOrder, read_order
-from lorapod.processes.progress import Progress
 from lorapod.processes.task import TaskStopped
+from lorapod.records.progress import Progress
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry

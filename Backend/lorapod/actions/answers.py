@@ -9,16 +9,17 @@ from pydantic import Field
 
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.attachment import JobAttachment
-from lorapod.actions.process_view import shown_estimate, view
+from lorapod.actions.process_view import view
 from lorapod.actions.uploads import wait_for_uploads
 from lorapod.errors import Conflict
-from lorapod.processes.estimates import estimate_of
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.estimates import estimate_of
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.thread_pools import STARTS
+from lorapod.volume.process_view import shown_estimate
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Result

@@ -11,15 +11,15 @@ from functools import partial
 from typing import TypeVar
 
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.process_view import summary
 from lorapod.errors import Conflict
 from lorapod.events.runpod import JobUpdates, RunPodSink
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.thread_pools import CONTROL, STARTS
+from lorapod.volume.process_view import summary
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from lorapod.errors import NotFound
 from lorapod.files.archive import entries_of
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.listing import list_files
-from lorapod.processes import artifacts
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import FILES
+from lorapod.volume import artifacts
 from lorapod.wire.model import PathText, ProcessId, RelativePath
 from lorapod.workspace import Workspace
 

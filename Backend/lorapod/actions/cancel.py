@@ -10,9 +10,9 @@ from pydantic import Field
 from lorapod.actions.action import Action
 from lorapod.errors import Conflict, NotFound
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.thread_pools import CONTROL
 from lorapod.wire.model import ProcessId, ProcessRequest, Result

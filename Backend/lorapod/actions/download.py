@@ -10,11 +10,11 @@ from lorapod import weights
 from lorapod.actions.action import Action, RunPodJob, TimeLimit
 from lorapod.actions.download_file import DownloadResult, FileParts, PartRequest
 from lorapod.errors import Conflict, NotFound
-from lorapod.processes import artifacts
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.thread_pools import FILES
+from lorapod.volume import artifacts
 from lorapod.wire.model import ProcessId
 from lorapod.workspace import Workspace
 

@@ -20,8 +20,8 @@ from lorapod.engines.task import PendingGeneration
 from lorapod.errors import Conflict, GpuUnavailable, InsufficientMemory, UpstreamError, error_of
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.storage.shares import FileShares
 from lorapod.telemetry import Headroom, Telemetry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
-from lorapod.processes.limits import Limits
+from lorapod.records.limits import Limits
 from lorapod.wire.limits import TrainingLimits
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
-from lorapod.processes.log import read_part
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
+from lorapod.volume.log_part import read_log
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 from lorapod.workspace import Workspace
 
@@ -44,7 +44,7 @@ async def logs(request: LogsRequest, *, processes: RealProcessManager, workspace
 
 def _read(request: LogsRequest, processes: RealProcessManager, workspace: Workspace) -> LogsResult:
     record = processes.get(request.process_id)
-    part = read_part(workspace.log_path(record.process_id), request.offset, request.limit)
+    part = read_log(workspace.log_path(record.process_id), request.offset, request.limit)
     return LogsResult(
         process_id=record.process_id,
         text=part.text,

@@ -8,7 +8,7 @@ from lorapod.actions.action import Action, TimeLimit
 from lorapod.errors import TooLarge
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
-from lorapod.trainers import loss_log
+from lorapod.volume import loss_log
 from lorapod.wire.model import ProcessId, ProcessRequest, Result
 from lorapod.workspace import Workspace
 

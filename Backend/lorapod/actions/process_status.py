@@ -6,10 +6,10 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.process_view import view
-from lorapod.processes.log import read_tail
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
-from lorapod.trainers import loss_log
+from lorapod.volume import loss_log
+from lorapod.volume.log_part import read_log_tail
 from lorapod.wire.model import ProcessRequest
 from lorapod.wire.process import ProcessView
 from lorapod.workspace import Workspace
@@ -37,7 +37,7 @@ def _read(request: ProcessStatusRequest, processes: RealProcessManager, workspac
     return view(
         record,
         workspace,
-        log_tail=read_tail(workspace.log_path(record.process_id), request.log_tail)
+        log_tail=read_log_tail(workspace.log_path(record.process_id), request.log_tail)
         if request.log_tail
         else None,
         metrics=loss_log.latest(run_folder / loss_log.FILE_NAME) if request.metrics else None,

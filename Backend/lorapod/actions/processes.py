@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
-from lorapod.actions.process_view import summary
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.thread_pools import READS
+from lorapod.volume.process_view import summary
 from lorapod.wire.model import ProcessId, Request, Result
 from lorapod.wire.process import ProcessSummary
 

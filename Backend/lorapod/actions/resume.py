@@ -12,9 +12,9 @@ from lorapod.actions.limiting import wanted_limits
 from lorapod.clock import Clock
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
-from lorapod.processes.limits import Continuation
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted
+from lorapod.records.limits import Continuation
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.wire.dataset import DatasetView

@@ -19,7 +19,7 @@ from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
 from lorapod.models.links import link_and_log
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session, drop_session
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS

@@ -9,10 +9,10 @@ from typing import Any
 
 from lorapod.errors import InvalidInput, NotFound
 from lorapod.model_paths import ModelPaths
-from lorapod.processes.artifacts import Checkpoint, checkpoints
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.trainers.config_settings import read_summary
+from lorapod.volume.artifacts import Checkpoint, checkpoints
 from lorapod.weights import SUFFIX, is_whole, read_header, step_of
 from lorapod.wire.start_from import StartFrom
 from lorapod.workspace import Workspace

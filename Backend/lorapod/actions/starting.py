@@ -14,7 +14,6 @@ from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.limiting import wanted_limits
-from lorapod.actions.process_view import shown_estimate
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.clock import Clock
@@ -26,10 +25,10 @@ from lorapod.datasets.sets import entries_of
 from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.events.callback_trial import try_callback
 from lorapod.events.courier import Courier
-from lorapod.processes.estimates import together
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TrainingOrder
 from lorapod.processes.work import Plan
+from lorapod.records.estimates import together
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.telemetry import Headroom, Telemetry
@@ -38,6 +37,7 @@ from lorapod.trainers.fit import MachineFit
 from lorapod.trainers.hub_models import HubModels
 from lorapod.trainers.presets import Preset
 from lorapod.trainers.registry import AUTO, TOOLKIT_CONFIGS, TrainerRegistry
+from lorapod.volume.process_view import shown_estimate
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import Result

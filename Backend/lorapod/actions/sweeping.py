@@ -19,8 +19,8 @@ from lorapod.actions.starting import TrainingStarts, estimate_of_plans, problems
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder, TrainingOrder, dump_order
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.work import Plan
+from lorapod.records.record import ProcessRecord
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.sweep import ORDERS, VARIANTS

@@ -10,9 +10,9 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.callbacks import callback_below
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.start_request import StartRequest
-from lorapod.processes import artifacts
 from lorapod.settings import Settings
 from lorapod.thread_pools import READS
+from lorapod.volume import artifacts
 from lorapod.wire.dataset import Address, DatasetRef
 from lorapod.wire.model import Request, Result
 from lorapod.workspace import Workspace

@@ -10,7 +10,7 @@ from typing import Protocol
 from lorapod.captioners.prompts import CaptionStyle
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from lorapod.captioners.writing import clean_caption, shorten_caption, write_cap
 from lorapod.datasets.captions import with_trigger
 from lorapod.errors import NotFound, Unsupported, UpstreamError
 from lorapod.processes.launch import ChildExit, LaunchSpec
-from lorapod.processes.progress import Progress
-from lorapod.processes.status import Phase
 from lorapod.processes.task import TaskRun
+from lorapod.records.progress import Progress
+from lorapod.records.status import Phase
 
 #: Failures that the outcome names; a dataset may have thousands.
 _NAMED_MAX = 100

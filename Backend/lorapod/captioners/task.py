@@ -23,10 +23,10 @@ from lorapod.datasets.looks.video_frames import FramesMissing, VideoFrames
 from lorapod.datasets.publish import FindReader
 from lorapod.errors import Conflict, GpuUnavailable, NotFound
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.workspace import Workspace
 
 #: Frames that stand for a video.

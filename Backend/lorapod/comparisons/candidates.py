@@ -9,9 +9,9 @@ from pathlib import Path
 from lorapod.comparisons.order import ALL, LAST, ComparedLora, Steps
 from lorapod.engines.lora_files import FindRecord, base_model_of, lora_file, training_of
 from lorapod.errors import InvalidInput, NotFound, WorkerError
-from lorapod.processes import artifacts
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
+from lorapod.volume import artifacts
 from lorapod.weights import is_whole, read_header, step_of
 from lorapod.workspace import Workspace
 

@@ -16,9 +16,9 @@ from lorapod.engines.port import Engine, GenerationProgress, GenerationStopped
 from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.kinds import FileKind, kind_of
 from lorapod.processes.launch import ChildExit, LaunchSpec
-from lorapod.processes.progress import Progress
-from lorapod.processes.status import Phase
 from lorapod.processes.task import TaskRun, TaskStopped
+from lorapod.records.progress import Progress
+from lorapod.records.status import Phase
 
 #: Warnings that a comparison keeps: each cell may have some.
 _WARNINGS_MAX = 50

@@ -14,7 +14,7 @@ from lorapod.comparisons.kept import comparison_folders
 from lorapod.comparisons.measured_images import MeasuredImages
 from lorapod.comparisons.scored_cells import rank_cells
 from lorapod.comparisons.scoring import DrawnComparison, Scores
-from lorapod.processes.progress import Progress
+from lorapod.records.progress import Progress
 from lorapod.workspace import Workspace
 
 #: The vectors of one comparison's images, below its output folder.

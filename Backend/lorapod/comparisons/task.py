@@ -27,11 +27,11 @@ from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.files.digests import DigestBook
 from lorapod.model_paths import ModelPaths
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.store.port import OrderStore
 from lorapod.processes.task import TaskRun, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.workspace import Workspace
 
 #: More cells would take days, and make a grid that nobody can read.

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lorapod.errors import Conflict
 from lorapod.models.card import card_path
-from lorapod.processes.artifacts import Checkpoint, checkpoints
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.trainers.checkpoints import OPTIMIZER_NAME
+from lorapod.volume.artifacts import Checkpoint, checkpoints
 from lorapod.workspace import Workspace
 
 _OPTIMIZER_GOES = (

@@ -10,7 +10,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from lorapod.atomic import replace_file
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.workspace import Workspace
 
 #: In the folder of the processes; hidden, so that it is no process.

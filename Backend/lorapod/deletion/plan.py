@@ -18,8 +18,8 @@ from lorapod.models.card import card_path
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
 from lorapod.processes.folder_users import FolderUsers
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
+from lorapod.records.record import ProcessRecord
 from lorapod.sessions import in_session
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.workspace import Workspace, safe_name

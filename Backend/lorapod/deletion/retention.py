@@ -19,10 +19,10 @@ from lorapod.deletion.trash import Trash
 from lorapod.errors import Conflict, NotFound, WorkerError
 from lorapod.files.archive_cache import FOLDER as ARCHIVES
 from lorapod.folders import entries_of
-from lorapod.processes.artifacts import checkpoints
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
+from lorapod.records.record import ProcessRecord
 from lorapod.setting_groups.retention import Retained, RetentionRule
+from lorapod.volume.artifacts import checkpoints
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)

@@ -29,8 +29,8 @@ from lorapod.atomic import sync_folder, write_atomically
 from lorapod.errors import Conflict
 from lorapod.folders import entries_of
 from lorapod.lease import LeaseLost
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import RecordStore
+from lorapod.records.record import ProcessRecord
 from lorapod.thread_pools import ThreadPool
 from lorapod.workspace import Workspace
 

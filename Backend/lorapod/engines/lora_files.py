@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.kinds import is_hidden
-from lorapod.processes import artifacts
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
+from lorapod.volume import artifacts
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
 

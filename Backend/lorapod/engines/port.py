@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from lorapod.models.port import Downloads, ModelCatalog
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 
 
 @dataclass(frozen=True, kw_only=True)

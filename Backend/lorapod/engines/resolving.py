@@ -11,7 +11,7 @@ from lorapod.engines.inputs import ReceivedInputs
 from lorapod.engines.lora_files import FindRecord, base_model_of, lora_file, newest_weights, training_of
 from lorapod.engines.port import Generation, LoraUse
 from lorapod.errors import InvalidInput
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.trainers.config_text import parse_config
 from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
 from lorapod.workspace import Workspace

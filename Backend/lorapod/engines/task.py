@@ -20,13 +20,13 @@ from lorapod.engines.port import (
 from lorapod.errors import InsufficientMemory, InternalError
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.slots import Slot
-from lorapod.processes.status import Phase
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TaskDetails
+from lorapod.records.status import Phase
 from lorapod.workspace import Workspace
 
 #: Free bytes of a GPU's memory, by its index; None: the driver does not say.

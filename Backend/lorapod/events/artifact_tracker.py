@@ -8,9 +8,9 @@ from pathlib import Path
 from lorapod.events import event_texts
 from lorapod.events.event_data import CheckpointData, SampleData
 from lorapod.events.event_types import EventType
-from lorapod.processes import artifacts
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 from lorapod.safety.images import is_cut_off
+from lorapod.volume import artifacts
 from lorapod.weights import is_whole
 from lorapod.workspace import Workspace
 

@@ -16,8 +16,8 @@ from lorapod.events.event_data import (
     EventData,
 )
 from lorapod.events.event_types import EventStatus, EventType
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.workspace import Workspace
 
 #: The event of each final state.

@@ -10,7 +10,7 @@ from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.event_data import EventData
 from lorapod.events.event_types import EventType
 from lorapod.events.outbox_part import OutboxPart
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from lorapod.events.outbox import Outbox
 from lorapod.events.outbox_part import OutboxPart
 from lorapod.events.told_kinds import TOLD_KINDS, told_kind_of
 from lorapod.processes.order import SealedCallback, read_order
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import StateStore
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.workspace import Workspace
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from lorapod.events.event_data import (
     StoppedData,
 )
 from lorapod.events.event_types import EventStatus, EventType
-from lorapod.processes import artifacts
-from lorapod.processes.estimates import estimate_of
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.records.estimates import estimate_of
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
+from lorapod.volume import artifacts
 from lorapod.weights import read_header, step_of
 from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace

@@ -11,8 +11,8 @@ from lorapod.events import caption_texts, compare_texts, event_texts
 from lorapod.events.event_data import EventData
 from lorapod.events.event_types import EventType
 from lorapod.processes.order import Order, TaskOrder, TrainingOrder
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.workspace import Workspace
 
 

@@ -35,11 +35,11 @@ from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.placing import INCOMING, place, taken
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.workspace import Workspace
 
 _BACKEND = Path(lorapod.__file__).parent.parent

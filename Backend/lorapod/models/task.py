@@ -13,11 +13,11 @@ from lorapod.models.download import ModelDownloads
 from lorapod.models.order import ModelOrder
 from lorapod.models.port import Downloads, DownloadStopped, WantedModel
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.wire.dataset import FetchProgress
 
 #: Between two progress reports.

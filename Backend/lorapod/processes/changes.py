@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorapod.lease import LeaseState
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from lorapod.clock import Clock
 from lorapod.processes.console import Console
 from lorapod.processes.launch import WarmSpec
 from lorapod.processes.log import ProcessLog
-from lorapod.processes.progress import Failure
 from lorapod.processes.pulse import Pulse
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import Slot, SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
 from lorapod.processes.store.port import StateStore
+from lorapod.records.progress import Failure
+from lorapod.records.record import ProcessRecord
 from lorapod.safety.redaction import Redactor
 from lorapod.storage.s3_access import JobS3
 from lorapod.workspace import Workspace

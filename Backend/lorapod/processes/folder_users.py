@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lorapod.errors import NotFound, UnsafePath
 from lorapod.processes.order import OrderT, TaskOrder, TrainingOrder, read_order
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import OrderStore
+from lorapod.records.record import ProcessRecord
 from lorapod.workspace import Workspace
 
 

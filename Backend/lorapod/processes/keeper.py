@@ -12,10 +12,10 @@ from lorapod.lease import LeaseLost, LeaseState, LeaseTimes
 from lorapod.processes.changes import guarded
 from lorapod.processes.child import end_stray
 from lorapod.processes.pulse import CLOSE_S, WorkerLiveness, this_host
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordExists, StateStore
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.pulse import Pulse
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 logger = logging.getLogger(__name__)
 

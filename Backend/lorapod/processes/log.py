@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -71,8 +70,6 @@ REPAINT_INTERVAL_S = 10.0
 
 #: Number of last lines that are kept for the end of a full log, and for judging a failure.
 TAIL_LINES = 400
-
-_TAIL_BYTES_PER_LINE = 400
 
 
 class ProcessLog:
@@ -172,49 +169,3 @@ class ProcessLog:
         except OSError:
             # A full disk must not end a training: the lines stay in the tail.
             return
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogPart:
-    """A piece of a log; offsets in bytes."""
-
-    text: str
-    offset: int
-    next_offset: int
-    #: Whether it reaches the current end of the log.
-    eof: bool
-
-
-def read_part(path: Path, offset: int, limit: int) -> LogPart:
-    """Return up to `limit` bytes of a log from `offset` on; a negative offset counts from the end.
-
-    A part never ends inside a character, so that parts put together are the log. A log that does not exist yet is empty.
-    """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            begin = max(0, size + offset) if offset < 0 else min(offset, size)
-            file.seek(begin)
-            data = file.read(limit)
-    except FileNotFoundError:
-        return LogPart(text="", offset=0, next_offset=0, eof=True)
-    if begin + len(data) < size:
-        data = _whole_characters(data)
-    end = begin + len(data)
-    return LogPart(text=data.decode(errors="replace"), offset=begin, next_offset=end, eof=end == size)
-
-
-def read_tail(path: Path, lines: int) -> list[str]:
-    """Return the last lines of a log, oldest first, without line ends."""
-    part = read_part(path, -lines * _TAIL_BYTES_PER_LINE, lines * _TAIL_BYTES_PER_LINE)
-    return part.text.splitlines()[-lines:]
-
-
-def _whole_characters(data: bytes) -> bytes:
-    """Return `data` without the first bytes of a UTF-8 character whose rest is missing."""
-    for back in range(1, min(4, len(data)) + 1):
-        lead = data[-back]
-        if lead & 0xC0 != 0x80:
-            needed = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
-            return data[:-back] if needed > back else data
-    return data

@@ -11,20 +11,20 @@ from lorapod.errors import Conflict, NotFound, Unsupported
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.limits import UNCHANGED, Continuation
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
-from lorapod.processes.process_id import new_process_id
-from lorapod.processes.progress import Progress
 from lorapod.processes.pulse import this_host
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.resumable import check_continuation, check_resumable
 from lorapod.processes.slots import refuse_if_busy
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.steering import SteeredProcesses
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.work import Kind, Kinds, Plan
+from lorapod.records.limits import UNCHANGED, Continuation
+from lorapod.records.process_id import new_process_id
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.storage.s3_access import JobS3
 
 logger = logging.getLogger(__name__)

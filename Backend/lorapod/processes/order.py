@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.processes.limits import Continuation, Limits
-from lorapod.processes.record import ProcessRecord, key_of_job
 from lorapod.processes.store.port import OrderStore
+from lorapod.records.limits import Continuation, Limits
+from lorapod.records.record import ProcessRecord, key_of_job
 from lorapod.sessions import TrainingSession
 from lorapod.storage.s3_access import JobS3
 from lorapod.workspace import Workspace

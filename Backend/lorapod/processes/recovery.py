@@ -8,8 +8,8 @@ from datetime import timedelta
 from lorapod.clock import Clock
 from lorapod.errors import NotFound, WorkerError
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from itertools import islice
 from lorapod.errors import NotFound
 from lorapod.lease import LeaseState
 from lorapod.processes.changes import ChangeQueue, Listener, Listeners
-from lorapod.processes.process_id import age_key
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
+from lorapod.records.process_id import age_key
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.thread_pools import WAITS
 
 #: Seconds between two looks at a process that another worker holds.

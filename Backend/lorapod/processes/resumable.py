@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from lorapod.errors import Conflict, InvalidInput, WorkerError
-from lorapod.processes.limits import Continuation
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.limits import Continuation
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 
 def check_resumable(

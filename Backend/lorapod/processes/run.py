@@ -13,11 +13,11 @@ from lorapod.processes.launch import LaunchSpec, WarmSpec
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.log import Line, ProcessLog
 from lorapod.processes.pump import Pump, Waker
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability, Control
 from lorapod.processes.slots import GpuResident, Slot, SlotWait
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import Stopper, StopRequest
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 
 #: Seconds between two looks at the run's files.
 TICK_S = 1.0

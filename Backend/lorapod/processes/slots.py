@@ -11,8 +11,8 @@ from itertools import count
 from typing import Protocol
 
 from lorapod.errors import Conflict
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 
 #: The numbers that processes draw: a smaller one comes first.
 NUMBERS = count(1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from lorapod.errors import Conflict, Unsupported
 from lorapod.processes.changes import ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.work import Kinds
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 
 class SteeredProcesses(ProcessRegistry):

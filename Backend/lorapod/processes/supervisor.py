@@ -10,15 +10,15 @@ from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.changes import Change, ChangeQueue
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.ledger import Ledger
-from lorapod.processes.progress import Failure
 from lorapod.processes.pump import Waker
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident, SlotWait
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.work import Ending, Work
+from lorapod.records.progress import Failure
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 
 logger = logging.getLogger(__name__)
 

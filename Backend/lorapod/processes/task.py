@@ -9,15 +9,16 @@ from typing import Any
 
 from lorapod.errors import WorkerError
 from lorapod.lease import LeaseState
+from lorapod.processes.failures import failure_of
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.log import Line
-from lorapod.processes.progress import Progress, failure_of
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.run import TICK_S, ChildHandlers, Run
 from lorapod.processes.slots import GpuResident, Slot
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending, Resumption
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.wire.dataset import FetchProgress
 
 

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 from lorapod.errors import ErrorCode, Unsupported
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.order import Order
-from lorapod.processes.progress import Failure, Progress
 from lorapod.processes.pulse import this_host
-from lorapod.processes.record import ProcessRecord, TaskDetails, TrainingDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
+from lorapod.records.progress import Failure, Progress
+from lorapod.records.record import ProcessRecord, TaskDetails, TrainingDetails
+from lorapod.records.status import ProcessStatus
 
 _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,

@@ -17,7 +17,7 @@ from lorapod.captioners.port import (
 from lorapod.errors import NotFound, UpstreamError
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.slots import Slot
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.testing.engine import RecordedRun
 
 

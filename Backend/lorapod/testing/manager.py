@@ -14,13 +14,13 @@ from lorapod.processes.context import ProcessContext
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder, TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
 from lorapod.processes.template.pool import TemplatePool
 from lorapod.processes.work import Kind
+from lorapod.records.record import ProcessRecord
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.preparation import DatasetProvider
 from lorapod.trainers.training import TrainingKind

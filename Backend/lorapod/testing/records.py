@@ -6,8 +6,8 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from lorapod.processes.record import ProcessRecord, TrainingDetails
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
 
 
 def make_record(**changes: Any) -> ProcessRecord:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorapod.lease import LeaseLost
-from lorapod.processes.process_id import age_key
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
+from lorapod.records.process_id import age_key
+from lorapod.records.record import ProcessRecord
 
 
 def open_memory_store() -> StateStore:

@@ -13,12 +13,12 @@ from typing import Any
 from lorapod.errors import InvalidInput, UpstreamError
 from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.order import Order, TaskOrder
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.slots import GpuResident
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TaskDetails
 
 
 class CountingKind:

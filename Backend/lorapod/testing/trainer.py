@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lorapod.errors import ErrorCode, InvalidInput
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
-from lorapod.processes.progress import Failure, Observation
 from lorapod.processes.requests import Capability
-from lorapod.processes.status import Phase
+from lorapod.records.progress import Failure, Observation
+from lorapod.records.status import Phase
 from lorapod.testing import script_child, script_preload
 from lorapod.trainers.port import Outcome, TrainerStatus, TrainingPlan, TrainingRequest
 

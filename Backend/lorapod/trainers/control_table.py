@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 
 logger = logging.getLogger(__name__)
 

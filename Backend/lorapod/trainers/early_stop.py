@@ -10,8 +10,8 @@ from typing import Any, Self
 from lorapod.clock import Clock
 from lorapod.errors import InvalidInput
 from lorapod.processes.order import TrainingOrder
-from lorapod.trainers.loss_log import FILE_NAME, read_series
 from lorapod.trainers.port import TrainingPlan
+from lorapod.volume.loss_log import FILE_NAME, read_series
 
 #: The curve that both trainers write.
 KEY = "val/loss"

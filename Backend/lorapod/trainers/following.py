@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from lorapod.processes.child import Child, Exit
 from lorapod.processes.log import Line
-from lorapod.processes.progress import Observation
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability, Control
 from lorapod.processes.run import ChildHandlers, Run
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending
+from lorapod.records.progress import Observation
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.trainers.early_stop import EarlyStop
 from lorapod.trainers.port import Outcome, Trainer, TrainingPlan
 from lorapod.trainers.speed import SpeedRecorder

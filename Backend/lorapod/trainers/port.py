@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lorapod.processes.launch import ChildExit, LaunchSpec, WarmSpec
-from lorapod.processes.progress import Failure, Observation
 from lorapod.processes.requests import Capability, Control
+from lorapod.records.progress import Failure, Observation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from lorapod.errors import NotFound, Unsupported
 from lorapod.lease import LeaseLost, LeaseState
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.run import Run
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.s3_access import JobS3

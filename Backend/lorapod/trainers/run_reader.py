@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lorapod.processes.progress import Observation
-from lorapod.processes.status import Phase
+from lorapod.records.progress import Observation
+from lorapod.records.status import Phase
 from lorapod.trainers.control_table import ControlTable, phase_of
 from lorapod.trainers.port import TrainingPlan
 from lorapod.trainers.progress_line import parse_progress

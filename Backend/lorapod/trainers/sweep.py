@@ -15,15 +15,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, UpstreamError, WorkerError
-from lorapod.processes.estimates import estimate_of_all
 from lorapod.processes.order import Accepted, Order, TaskOrder, TrainingOrder, load_order
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TaskDetails
 from lorapod.processes.requests import Capability, ControlRequest
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
+from lorapod.records.estimates import estimate_of_all
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TaskDetails
+from lorapod.records.status import Phase, ProcessStatus
 
 #: Between two looks at the trainings, in seconds.
 LOOK_S = 0.5

@@ -12,15 +12,15 @@ from lorapod.errors import Conflict, WorkerError
 from lorapod.lease import LeaseState
 from lorapod.processes.child import Child
 from lorapod.processes.context import ProcessContext
+from lorapod.processes.failures import failure_of
 from lorapod.processes.launch import ChildExit
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.progress import failure_of
-from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.work import Ending, Plan, Resumption
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_text import dump_config

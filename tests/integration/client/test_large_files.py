@@ -19,9 +19,9 @@ from lorapod.client import Client, JobFailed
 from lorapod.client.serving import serving
 from lorapod.clock import SystemClock
 from lorapod.endpoint import EndpointConfig
-from lorapod.processes.record import ProcessRecord, TrainingDetails
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]

@@ -18,9 +18,9 @@ from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.processes.order import TrainingOrder, keep_order
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import TrainingDetails
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.progress import Progress
+from lorapod.records.record import TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.testing.records import make_record
 from lorapod.worker import Worker

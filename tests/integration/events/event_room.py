@@ -16,9 +16,9 @@ from lorapod.events.models import Event
 from lorapod.events.outbox import Outbox
 from lorapod.events.port import EventSink
 from lorapod.processes.order import SealedCallback, TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.store.port import StateStore
+from lorapod.records.record import ProcessRecord
 from lorapod.testing.manager import ended, open_manager
 from lorapod.workspace import Workspace
 

@@ -21,7 +21,7 @@ from lorapod import work_marker
 from lorapod.events import courier, lane
 from lorapod.events.outbox import Outbox
 from lorapod.events.rabbitmq import RabbitMQSink
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import until
 
 LEASE_S = 3.0

@@ -22,12 +22,12 @@ from lorapod.events.event_data import CheckpointData, EventData, ProgressData, S
 from lorapod.events.event_types import EventType
 from lorapod.events.outbox import Outbox
 from lorapod.events.told_kinds import TOLD_KINDS
-from lorapod.processes.limits import Continuation
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
+from lorapod.records.limits import Continuation
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.events import MemorySink
 from lorapod.testing.manager import until
 from lorapod.testing.provider import ScriptedDatasets

@@ -25,7 +25,7 @@ from lorapod.events import lane
 from lorapod.events.event_types import EventType
 from lorapod.events.port import Parcel, SinkUnavailable
 from lorapod.events.rabbitmq import TIMEOUT_S, LoginRefused, RabbitMQSink
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.events import sample_event
 
 EXCHANGE = "hartsy.training"

@@ -29,8 +29,8 @@ from lorapod.models.placing import INCOMING
 from lorapod.models.port import DownloadStopped, ReportDownload, WantedModel
 from lorapod.models.task import DownloadKind
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
+from lorapod.records.record import ProcessRecord
 from lorapod.settings import Settings
 from lorapod.testing.manager import ended, open_manager, task_on, until
 from lorapod.workspace import Workspace

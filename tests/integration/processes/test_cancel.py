@@ -15,11 +15,11 @@ from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import ended, open_manager, task_on, train_on, until
 from lorapod.testing.task import CountingKind
 

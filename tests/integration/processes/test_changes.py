@@ -20,10 +20,10 @@ from lorapod.errors import ErrorCode
 from lorapod.lease import LeaseState
 from lorapod.processes.changes import Change, ChangeQueue
 from lorapod.processes.child import process_started
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import LOOKED_AT, MAX_AGE, resume_interrupted
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.records import make_record
 from lorapod.testing.store import open_memory_store

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lorapod.deadline import Deadline
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on
 
 LEASE_S = 2.0

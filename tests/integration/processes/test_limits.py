@@ -14,13 +14,13 @@ import pytest
 
 from lorapod.deadline import Deadline
 from lorapod.errors import InvalidInput
-from lorapod.processes.limits import Continuation, Limits
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
+from lorapod.records.limits import Continuation, Limits
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import ended, open_manager, train_on, until
 from lorapod.trainers import early_stop
 from lorapod.trainers.builtin.loss_log_writer import LossLogWriter

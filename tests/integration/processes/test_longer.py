@@ -11,11 +11,11 @@ import pytest
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, InvalidInput
 from lorapod.processes import manager as manager_module
-from lorapod.processes.limits import Continuation
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.limits import Continuation
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import ended, open_manager, train_on, until
 from lorapod.weights import read_header, step_of
 from lorapod.workspace import Workspace

@@ -15,10 +15,10 @@ import pytest
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.store.file import FileRecords
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
 from lorapod.workspace import Workspace
 

@@ -16,10 +16,10 @@ from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, ErrorCode, InvalidInput, UpstreamError
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import Phase, ProcessStatus
 from lorapod.processes.store.file import open_file_store
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.testing.manager import ended, open_manager, task_on, train_on, until
 from lorapod.testing.provider import ScriptedDatasets
 from lorapod.testing.task import CountingKind

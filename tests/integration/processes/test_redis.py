@@ -20,15 +20,15 @@ from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
 from lorapod.lease import LeaseTimes
 from lorapod.processes.manager import RealProcessManager
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.open import open_store
 from lorapod.processes.store.port import StateStore, StateStoreRefused, StateStoreUnavailable
 from lorapod.processes.store.redis import RedisRecords, open_redis_store
 from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_server import RedisServer
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.testing.manager import SOON_S, ended, open_manager, train_on, until
 from lorapod.testing.records import make_record

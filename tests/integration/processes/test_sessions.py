@@ -13,10 +13,10 @@ from lorapod.clock import SystemClock
 from lorapod.deadline import Deadline
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder, read_order
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session
 from lorapod.testing.manager import ended, open_manager, until
 from lorapod.testing.provider import ScriptedDatasets

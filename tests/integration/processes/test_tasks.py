@@ -17,9 +17,9 @@ from lorapod.errors import Conflict, ErrorCode, InvalidInput, Unsupported
 from lorapod.processes.child import same_process
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability, ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.task import CountingKind
 from lorapod.workspace import Workspace

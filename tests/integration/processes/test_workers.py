@@ -23,13 +23,13 @@ from lorapod.errors import Conflict, ErrorCode, NotFound
 from lorapod.processes import child as children
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.recovery import resume_interrupted
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.file import ORDER_NAME
 from lorapod.processes.store.port import Heartbeat
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.store import MemoryHeartbeats, MemoryRecords, open_memory_store
 from lorapod.testing.task import CountingKind

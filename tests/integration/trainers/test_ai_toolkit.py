@@ -18,17 +18,17 @@ from PIL import Image, ImageDraw
 from tests.tiny_models import place_tiny
 
 from lorapod.errors import ErrorCode
-from lorapod.processes.artifacts import checkpoints, samples
 from lorapod.processes.launch import ChildExit
 from lorapod.processes.log import LineSplitter
-from lorapod.processes.progress import Observation
-from lorapod.processes.status import Phase
+from lorapod.records.progress import Observation
+from lorapod.records.status import Phase
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.checkpoints import DAMAGED_FOLDER, make_ready
 from lorapod.trainers.config_text import dump_config
-from lorapod.trainers.loss_log import last_step, latest, read_series
 from lorapod.trainers.port import Outcome, TrainingRequest
+from lorapod.volume.artifacts import checkpoints, samples
+from lorapod.volume.loss_log import last_step, latest, read_series
 from lorapod.weights import read_header, step_of
 from lorapod.workspace import Workspace
 

@@ -112,7 +112,7 @@ async def train(worker: Worker, **changes: Any) -> str:
 
 def logged_steps(worker: Worker, process_id: str, folder: Path) -> list[int]:
     del worker, process_id
-    from lorapod.trainers.loss_log import read_series
+    from lorapod.volume.loss_log import read_series
 
     return [step for step, _ in read_series(folder / "loss_log.db")["loss/loss"]]
 

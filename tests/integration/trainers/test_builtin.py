@@ -15,11 +15,11 @@ from PIL import Image
 from tests.integration.builtin_runs import Bench, Run, wait_for
 
 from lorapod.errors import ErrorCode
-from lorapod.processes.progress import Observation
-from lorapod.processes.status import Phase
-from lorapod.trainers.loss_log import latest, read_series
+from lorapod.records.progress import Observation
+from lorapod.records.status import Phase
 from lorapod.trainers.port import HeldOut, StartWeights
 from lorapod.trainers.progress_line import parse_progress
+from lorapod.volume.loss_log import latest, read_series
 from lorapod.weights import read_header, step_of
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")

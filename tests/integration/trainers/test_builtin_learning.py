@@ -129,7 +129,7 @@ def test_pictures_move_towards_the_dataset(pipeline: Any) -> None:
 
 
 def test_the_training_itself_saw_the_loss_fall(trained: Run) -> None:
-    from lorapod.trainers.loss_log import read_series
+    from lorapod.volume.loss_log import read_series
 
     values = [value for _, value in read_series(trained.folder.loss_log)["loss/loss"]]
     quarter = len(values) // 4

@@ -23,13 +23,13 @@ from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TrainingOrder
 from lorapod.processes.pulse import Pulse, new_holder
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import Capability, ControlRequest
 from lorapod.processes.slots import SlotPool
 from lorapod.processes.starting import ColdStarter, Starter
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import open_file_store
 from lorapod.processes.template.pool import TemplatePool
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.training import TrainingKind

@@ -10,9 +10,9 @@ import pytest
 from lorapod.actions.attachment import JobAttachment
 from lorapod.errors import Conflict
 from lorapod.processes.order import Accepted
-from lorapod.processes.record import ProcessRecord, TrainingDetails
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
 
 RECORD = ProcessRecord(
     process_id="train_0123456789ab",

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.actions.test_files import LORA, PROCESS_ID, Bench
 
 from lorapod.files import archive_cache
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.status import ProcessStatus
 from lorapod.storage.port import StoreUnavailable
 
 TEXT = b"the same line\n" * 60

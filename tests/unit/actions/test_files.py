@@ -24,8 +24,8 @@ from lorapod.errors import NotFound
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
 from lorapod.files.parts import REPLY_OVERHEAD_BYTES
-from lorapod.processes.record import ProcessRecord, TrainingDetails
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.storage.port import ObjectStore

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lorapod.actions.process_view import view
-from lorapod.processes.record import TaskDetails
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import TaskDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 

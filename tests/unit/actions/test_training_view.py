@@ -6,13 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from lorapod.actions.process_view import summary, view
+from lorapod.actions.process_view import view
 from lorapod.events import event_texts
-from lorapod.processes.forecast import Basis, Forecast
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import TaskDetails, TrainingDetails
-from lorapod.processes.stored_record import dump, load
+from lorapod.records.forecast import Basis, Forecast
+from lorapod.records.progress import Progress
+from lorapod.records.record import TaskDetails, TrainingDetails
+from lorapod.records.stored_record import dump, load
 from lorapod.testing.records import make_record
+from lorapod.volume.process_view import summary
 from lorapod.wire.estimate import EstimateView
 from lorapod.workspace import Workspace
 

@@ -15,15 +15,15 @@ from lorapod.deletion.keep import KeepRule
 from lorapod.deletion.plan import DeletionPlan, DeletionPlanner
 from lorapod.deletion.retention import Retention
 from lorapod.deletion.trash import Trash
-from lorapod.processes.artifacts import checkpoints
 from lorapod.processes.changes import ChangeQueue
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.registry import ProcessRegistry
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.setting_groups.retention import RetentionSettings
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.records import make_record
 from lorapod.testing.store import MemoryRecords
+from lorapod.volume.artifacts import checkpoints
 from lorapod.workspace import Workspace
 
 ENDS = (ProcessStatus.COMPLETED, ProcessStatus.FAILED, ProcessStatus.INTERRUPTED)

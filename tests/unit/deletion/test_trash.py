@@ -16,8 +16,8 @@ from lorapod.atomic import write_atomically
 from lorapod.deletion import trash as trash_module
 from lorapod.deletion.trash import Trash
 from lorapod.errors import Conflict
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import FileRecords
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 

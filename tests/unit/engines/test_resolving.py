@@ -12,7 +12,7 @@ from lorapod.engines.inputs import ReceivedInputs
 from lorapod.engines.port import Generation
 from lorapod.engines.resolving import resolve
 from lorapod.errors import NotFound
-from lorapod.processes.record import ProcessRecord, TrainingDetails
+from lorapod.records.record import ProcessRecord, TrainingDetails
 from lorapod.testing.records import make_record
 from lorapod.wire.generation import GenerateRequest
 from lorapod.workspace import Workspace

@@ -16,8 +16,8 @@ from lorapod.engines.task import GenerationKind, PendingGeneration
 from lorapod.errors import ErrorCode
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import Phase, ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import Phase, ProcessStatus
 from lorapod.testing.engine import FakeEngine
 from lorapod.testing.manager import ended, open_manager, until
 from lorapod.workspace import Workspace

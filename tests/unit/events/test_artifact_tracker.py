@@ -10,7 +10,7 @@ import pytest
 from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.event_data import CheckpointData
 from lorapod.events.event_types import EventType
-from lorapod.processes.progress import Progress
+from lorapod.records.progress import Progress
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pytest
 
 from lorapod.errors import Conflict
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.slots import GpuResident, refuse_if_busy
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 
 

@@ -9,9 +9,9 @@ import pytest
 from lorapod.processes.changes import ChangeQueue
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.order import TrainingOrder, keep_order
-from lorapod.processes.record import ProcessRecord, TaskDetails, TrainingDetails
 from lorapod.processes.registry import ProcessRegistry
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord, TaskDetails, TrainingDetails
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.store import open_memory_store
 from lorapod.workspace import Workspace
 

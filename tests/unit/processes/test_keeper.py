@@ -8,9 +8,9 @@ import pytest
 from lorapod.clock import SystemClock
 from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.port import StateStore
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
 from lorapod.testing.store import MemoryRecords, open_memory_store
 

@@ -10,8 +10,8 @@ import pytest
 from lorapod.lease import LeaseLost, LeaseState, LeaseTimes
 from lorapod.processes.ledger import Ledger
 from lorapod.processes.pulse import Pulse
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.records import make_record
 from lorapod.testing.store import MemoryHeartbeats, MemoryRecords

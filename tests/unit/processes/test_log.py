@@ -5,9 +5,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorapod.processes.log import REPAINT_INTERVAL_S, TAIL_LINES, ProcessLog, read_part, read_tail
+from lorapod.processes.log import REPAINT_INTERVAL_S, TAIL_LINES, ProcessLog
 from lorapod.safety.redaction import Redactor
 from lorapod.testing.clock import FakeClock
+from lorapod.volume.log_part import read_log, read_log_tail
 
 
 def test_of_a_progress_bar_one_picture_each_ten_seconds_and_the_last_are_kept(tmp_path: Path) -> None:
@@ -58,13 +59,13 @@ def test_the_tail_is_there_even_when_the_disk_is_not(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    part = read_part(tmp_path / "none", 0, 100)
+    part = read_log(tmp_path / "none", 0, 100)
     assert (part.text, part.next_offset, part.eof) == ("", 0, True)
 
 
 def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(5000)))
-    assert read_tail(tmp_path / "log", 3) == ["line 4997", "line 4998", "line 4999"]
+    assert read_log_tail(tmp_path / "log", 3) == ["line 4997", "line 4998", "line 4999"]
 
 
 @given(st.text(alphabet="aé▌🙂\n", max_size=200), st.integers(4, 50))
@@ -73,7 +74,7 @@ def test_parts_put_together_are_the_log(tmp_path_factory: object, text: str, lim
     path.write_text(text)
     parts, offset = "", 0
     while True:
-        part = read_part(path, offset, limit)
+        part = read_log(path, offset, limit)
         assert part.offset == offset
         parts, offset = parts + part.text, part.next_offset
         if part.eof:

@@ -8,11 +8,11 @@ import pytest
 
 from lorapod.lease import LeaseState, LeaseTimes
 from lorapod.processes.keeper import Keeper
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.requests import ControlRequest
-from lorapod.processes.status import ProcessStatus
 from lorapod.processes.store.file import FileRecords
 from lorapod.processes.store.port import Heartbeat, StateStore
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.testing.clock import FakeClock
 from lorapod.testing.records import make_record
 from lorapod.testing.store import MemoryHeartbeats, MemoryRecords, open_memory_store

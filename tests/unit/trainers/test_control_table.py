@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.trainers import control_table
 from lorapod.trainers.control_table import ControlRow, ControlTable, phase_of
 

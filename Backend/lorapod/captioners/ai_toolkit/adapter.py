@@ -26,7 +26,7 @@ from lorapod.installations import Installation
 from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.processes.launch import ChildExit
 from lorapod.processes.slots import Slot
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.launch import launch_job

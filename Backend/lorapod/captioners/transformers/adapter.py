@@ -38,7 +38,7 @@ from lorapod.processes.resident.conversation import Conversation, ResidentStoppe
 from lorapod.processes.resident.messages import Cancel, Cancelled
 from lorapod.processes.resident.program import ResidentProgram
 from lorapod.processes.starting import Starter
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.settings import Settings
 from lorapod.workspace import Workspace
 

@@ -8,7 +8,7 @@ from lorapod.engines.diffusers.messages import Answer, Generate, Load, Loaded, M
 from lorapod.engines.port import GenerationProgress, GenerationRun
 from lorapod.processes.resident.conversation import Conversation, ResidentStopped, Wait
 from lorapod.processes.resident.messages import Cancel, Cancelled
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 
 #: What helps if the child takes too long.
 TOO_LONG = "Ask for fewer or smaller images or fewer steps, or allow more time (GENERATION_TIMEOUT, STARTUP_TIMEOUT)."

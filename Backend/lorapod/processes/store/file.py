@@ -32,11 +32,11 @@ from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
 from lorapod.folders import entries_of
 from lorapod.lease import LeaseLost
-from lorapod.processes import stored_record as records
-from lorapod.processes.process_id import age_key
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.file_mailbox import FileMailbox
 from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
+from lorapod.records import stored_record as records
+from lorapod.records.process_id import age_key
+from lorapod.records.record import ProcessRecord
 
 logger = logging.getLogger(__name__)
 

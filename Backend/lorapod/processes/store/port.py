@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
 
 
 class RecordExists(Exception):

@@ -26,9 +26,6 @@ from pydantic import SecretStr, TypeAdapter
 
 from lorapod.clock import Clock
 from lorapod.lease import LeaseLost
-from lorapod.processes import stored_record as records
-from lorapod.processes.process_id import age_key
-from lorapod.processes.record import ProcessRecord
 from lorapod.processes.store.port import (
     Heartbeat,
     RecordExists,
@@ -38,6 +35,9 @@ from lorapod.processes.store.port import (
 )
 from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_server import RedisServer
+from lorapod.records import stored_record as records
+from lorapod.records.process_id import age_key
+from lorapod.records.record import ProcessRecord
 
 logger = logging.getLogger(__name__)
 

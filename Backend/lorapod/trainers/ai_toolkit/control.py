@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lorapod.folders import entries_of
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.trainers.control_table import ControlTable, phase_of
 from lorapod.trainers.port import TrainingPlan
 

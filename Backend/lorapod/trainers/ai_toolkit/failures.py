@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorapod.errors import ErrorCode
-from lorapod.processes.progress import Failure
+from lorapod.records.progress import Failure
 
 LONGEST_MESSAGE = 300
 

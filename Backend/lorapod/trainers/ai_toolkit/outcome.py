@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lorapod.errors import ErrorCode
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.progress import Failure
+from lorapod.records.progress import Failure
 from lorapod.trainers.ai_toolkit.failures import known_failure, last_error
 from lorapod.trainers.port import Outcome
 from lorapod.weights import SUFFIX

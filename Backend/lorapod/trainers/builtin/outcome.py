@@ -6,7 +6,7 @@ import signal
 
 from lorapod.errors import ErrorCode, InvalidInput, NotFound
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.progress import Failure
+from lorapod.records.progress import Failure
 from lorapod.trainers.builtin.run_folder import RunFolder
 from lorapod.trainers.port import Outcome
 from lorapod.weights import read_header, step_of

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from lorapod.processes.forecast import Basis, Forecast
+from lorapod.records.forecast import Basis, Forecast
 from lorapod.telemetry import Telemetry
 from lorapod.trainers.fit import memory_need
 from lorapod.trainers.speed.book import SpeedBook

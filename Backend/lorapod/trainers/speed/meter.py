@@ -7,7 +7,7 @@ import statistics
 from collections import deque
 from typing import Final
 
-from lorapod.processes.progress import Observation
+from lorapod.records.progress import Observation
 from lorapod.trainers.speed.measurement import Measurement
 from lorapod.trainers.speed.workload import Workload
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lorapod.processes.forecast import Basis, Forecast
-from lorapod.processes.progress import Observation
+from lorapod.records.forecast import Basis, Forecast
+from lorapod.records.progress import Observation
 from lorapod.trainers.speed.book import SpeedBook
 from lorapod.trainers.speed.meter import SpeedMeter
 

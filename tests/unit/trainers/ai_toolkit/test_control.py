@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.processes.progress import Observation
-from lorapod.processes.status import Phase
+from lorapod.records.progress import Observation
+from lorapod.records.status import Phase
 from lorapod.trainers.ai_toolkit.control import ToolkitRunControl
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import TrainingPlan

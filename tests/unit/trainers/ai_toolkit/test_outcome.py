@@ -9,7 +9,7 @@ import pytest
 
 from lorapod.errors import ErrorCode
 from lorapod.processes.launch import ChildExit
-from lorapod.processes.progress import Failure
+from lorapod.records.progress import Failure
 from lorapod.trainers.ai_toolkit.outcome import CLOCK_SKEW_S, judge
 from lorapod.trainers.port import Outcome
 

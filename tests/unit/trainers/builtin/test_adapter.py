@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lorapod.errors import InvalidInput
-from lorapod.processes.status import Phase
+from lorapod.records.status import Phase
 from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
 from lorapod.trainers.builtin.adapter import BuiltinTrainer

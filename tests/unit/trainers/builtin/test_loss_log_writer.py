@@ -8,7 +8,7 @@ import pytest
 
 from lorapod.trainers.builtin import loss_log_writer
 from lorapod.trainers.builtin.loss_log_writer import LossLogWriter
-from lorapod.trainers.loss_log import last_step, read_series
+from lorapod.volume.loss_log import last_step, read_series
 
 
 def fill(path: Path, *, resumed_step: int, steps: range) -> None:

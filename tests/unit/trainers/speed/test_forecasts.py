@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.processes.forecast import Basis
+from lorapod.records.forecast import Basis
 from lorapod.telemetry import Telemetry
 from lorapod.telemetry.gpu import Gpu, GpuProbe, GpuReport
 from lorapod.trainers.speed import Forecasts, SpeedBook

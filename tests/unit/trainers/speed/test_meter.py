@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.unit.trainers.speed.test_forecasts import GPU, SDXL
 
-from lorapod.processes.forecast import Basis, Forecast
-from lorapod.processes.progress import Observation
+from lorapod.records.forecast import Basis, Forecast
+from lorapod.records.progress import Observation
 from lorapod.trainers.speed import SpeedBook, SpeedRecorder
 from lorapod.trainers.speed.meter import MIN_STEPS, SpeedMeter
 from lorapod.trainers.speed.recorder import EVERY_S

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lorapod.folders import entries_of, files_below
-from lorapod.processes.record import ProcessRecord
+from lorapod.records.record import ProcessRecord
+from lorapod.volume.local_files import LOCAL_FILES
+from lorapod.volume.port import EntryKind, VolumeFiles
 from lorapod.workspace import Workspace
 
 _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
@@ -46,34 +47,32 @@ class Sample:
     index: int
 
 
-def checkpoints(run_folder: Path, name: str) -> Sequence[Checkpoint]:
+def checkpoints(run_folder: Path, name: str, *, files: VolumeFiles = LOCAL_FILES) -> Sequence[Checkpoint]:
     """Return the weights in a run folder, by step, the final ones last."""
     numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
     found: list[Checkpoint] = []
-    for entry in entries_of(run_folder):
+    for entry in files.entries(run_folder):
         match = numbered.fullmatch(entry.name)
-        if not entry.is_file(follow_symlinks=False) or (
-            match is None and entry.name != f"{name}.safetensors"
-        ):
+        if not entry.is_file or (match is None and entry.name != f"{name}.safetensors"):
             continue
-        status = entry.stat()
+        state = entry.state()
         found.append(
             Checkpoint(
-                path=Path(entry.path),
+                path=entry.path,
                 step=int(match["step"]) if match else None,
-                size_bytes=status.st_size,
-                created_at=datetime.fromtimestamp(status.st_mtime, UTC),
+                size_bytes=state.size_bytes,
+                created_at=datetime.fromtimestamp(state.modified_ns / 1e9, UTC),
             )
         )
     return sorted(found, key=lambda checkpoint: (checkpoint.final, checkpoint.step or 0))
 
 
-def samples(run_folder: Path) -> Sequence[Sample]:
+def samples(run_folder: Path, *, files: VolumeFiles = LOCAL_FILES) -> Sequence[Sample]:
     """Return the sample images in a run folder, by step and index."""
     found = (
-        Sample(path=Path(entry.path), step=int(match["step"]), index=int(match["index"]))
-        for entry in entries_of(run_folder / "samples")
-        if entry.is_file(follow_symlinks=False) and (match := _SAMPLE.fullmatch(entry.name))
+        Sample(path=entry.path, step=int(match["step"]), index=int(match["index"]))
+        for entry in files.entries(run_folder / "samples")
+        if entry.is_file and (match := _SAMPLE.fullmatch(entry.name))
     )
     return sorted(found, key=lambda sample: (sample.step, sample.index, sample.path))
 
@@ -86,8 +85,8 @@ def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path
     return [path for path in found if path.is_file()]
 
 
-def output_files(folder: Path) -> Iterator[Path]:
+def output_files(folder: Path, *, files: VolumeFiles = LOCAL_FILES) -> Iterator[Path]:
     """Yield every file below an output folder, sorted, without hidden files, caches and links."""
-    for entry in files_below(folder, skip=lambda name: name in _NO_OUTPUT or name.startswith(".")):
-        if not entry.name.startswith(".") and not entry.is_symlink():
-            yield Path(entry.path)
+    for entry in files.below(folder, skip=lambda name: name in _NO_OUTPUT or name.startswith(".")):
+        if not entry.name.startswith(".") and entry.kind is not EntryKind.LINK:
+            yield entry.path

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from lorapod.processes.forecast import Basis, Estimate
-from lorapod.processes.record import ProcessRecord
-from lorapod.processes.status import ProcessStatus
+from lorapod.records.forecast import Basis, Estimate
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 
 _WAITS: Final = frozenset({ProcessStatus.QUEUED, ProcessStatus.PREPARING})
 

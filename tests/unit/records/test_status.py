@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lorapod.processes.status import FINAL, TRANSITIONS, IllegalTransition, ProcessStatus, check_transition
+from lorapod.records.status import FINAL, TRANSITIONS, IllegalTransition, ProcessStatus, check_transition
 
 
 def test_every_state_has_its_row() -> None:

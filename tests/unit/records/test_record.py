@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.errors import ErrorCode
-from lorapod.processes import stored_record as records
-from lorapod.processes.process_id import age_key, new_process_id
-from lorapod.processes.progress import Failure, Observation, Progress
-from lorapod.processes.record import RECORD_VERSION, TaskDetails, TrainingDetails
-from lorapod.processes.status import IllegalTransition, Phase, ProcessStatus
-from lorapod.processes.stored_record import dump, load
+from lorapod.records import stored_record as records
+from lorapod.records.process_id import age_key, new_process_id
+from lorapod.records.progress import Failure, Observation, Progress
+from lorapod.records.record import RECORD_VERSION, TaskDetails, TrainingDetails
+from lorapod.records.status import IllegalTransition, Phase, ProcessStatus
+from lorapod.records.stored_record import dump, load
 from lorapod.testing.records import make_record
 
 

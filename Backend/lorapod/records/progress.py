@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorapod.errors import ErrorCode, WorkerError
-from lorapod.library_errors import system_error
-from lorapod.processes.status import Phase
+from lorapod.errors import ErrorCode
+from lorapod.records.status import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +83,3 @@ class Progress:
         names = (item.name for item in dataclasses.fields(self))
         news = {name: value for name in names if (value := getattr(seen, name, None)) is not None}
         return dataclasses.replace(self, **news) if news else self
-
-
-def failure_of(error: OSError | WorkerError, what: str) -> Failure:
-    """Return the failure; `what` says what could not be done, for errors of the operating system."""
-    told = error if isinstance(error, WorkerError) else system_error(error, what)
-    return Failure(code=told.code, message=told.message, hint=told.hint, details=told.details)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lorapod.processes.record import RECORD_VERSION, ProcessRecord, TrainingDetails
+from lorapod.records.record import RECORD_VERSION, ProcessRecord, TrainingDetails
 
 _ADAPTER = TypeAdapter(ProcessRecord)
 

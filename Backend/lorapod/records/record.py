@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lorapod.processes.forecast import Forecast
-from lorapod.processes.limits import Continuation, Limits
-from lorapod.processes.progress import Failure, Observation, Progress
-from lorapod.processes.status import Phase, ProcessStatus, check_transition
+from lorapod.records.forecast import Forecast
+from lorapod.records.limits import Continuation, Limits
+from lorapod.records.progress import Failure, Observation, Progress
+from lorapod.records.status import Phase, ProcessStatus, check_transition
 from lorapod.wire.dataset import FetchProgress
 from lorapod.workspace import Workspace
 

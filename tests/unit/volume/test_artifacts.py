@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.processes.artifacts import checkpoints, output_files, samples
+from lorapod.volume.artifacts import checkpoints, output_files, samples
 
 
 def test_an_unreadable_output_folder_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

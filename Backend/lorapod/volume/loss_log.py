@@ -16,13 +16,15 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
+
+from lorapod.volume.local_files import LOCAL_FILES
+from lorapod.volume.port import FileState, VolumeFiles
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,12 @@ _WAL_HEADER_BYTES = 32
 
 
 def read_series(
-    path: Path, *, keys: Collection[str] | None = None, since_step: int | None = None, stride: int = 1
+    path: Path,
+    *,
+    keys: Collection[str] | None = None,
+    since_step: int | None = None,
+    stride: int = 1,
+    files: VolumeFiles = LOCAL_FILES,
 ) -> Series:
     """Return the logged curves.
 
@@ -51,6 +58,7 @@ def read_series(
         keys: the curves to read; None means all.
         since_step: only points after this step.
         stride: keep every n-th point of a curve, starting with its first.
+        files: read the log through these.
 
     Returns:
         For each key its points `(step, value)` by step; values that are not finite numbers are left out.
@@ -72,20 +80,20 @@ def read_series(
                 series.setdefault(key, []).append((step, value))
         return series
 
-    return _reading(path, read) or {}
+    return _reading(path, read, files) or {}
 
 
-def last_step(path: Path) -> int | None:
+def last_step(path: Path, *, files: VolumeFiles = LOCAL_FILES) -> int | None:
     """Return the newest logged step, or None if nothing is logged."""
 
     def read(log: sqlite3.Connection) -> int | None:
         step: int | None = log.execute("SELECT MAX(step) FROM metrics").fetchone()[0]
         return step
 
-    return _reading(path, read)
+    return _reading(path, read, files)
 
 
-def latest(path: Path) -> Mapping[str, float]:
+def latest(path: Path, *, files: VolumeFiles = LOCAL_FILES) -> Mapping[str, float]:
     """Return the newest value of every key."""
     query = (
         "SELECT key, value_real, MAX(step) FROM metrics WHERE typeof(value_real) IN ('real', 'integer')"
@@ -95,16 +103,16 @@ def latest(path: Path) -> Mapping[str, float]:
     def read(log: sqlite3.Connection) -> dict[str, float]:
         return {key: value for key, value, _step in log.execute(query) if math.isfinite(value)}
 
-    return _reading(path, read) or {}
+    return _reading(path, read, files) or {}
 
 
-def _reading(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
+def _reading(path: Path, read: Callable[[sqlite3.Connection], T], files: VolumeFiles) -> T | None:
     """Return what `read` makes of a consistent copy, or None if the log is missing or cannot be read."""
     for _ in range(_ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="loss_log_") as folder:
             copy = Path(folder, "log.db")
             try:
-                if not _copied(path, copy):
+                if not _copied(path, copy, files):
                     continue
             except FileNotFoundError:
                 return None
@@ -122,30 +130,29 @@ def _reading(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
     return None
 
 
-def _copied(path: Path, copy: Path) -> bool:
+def _copied(path: Path, copy: Path, files: VolumeFiles) -> bool:
     """Copy the database and its write-ahead log; return False if a checkpoint changed them meanwhile.
 
     Raises:
         FileNotFoundError: the database is missing.
     """
     wal, wal_copy = _wal(path), _wal(copy)
-    before = _state(path)
-    shutil.copyfile(path, copy)
+    before = _state(path, files)
+    files.copy(path, copy)
     try:
-        shutil.copyfile(wal, wal_copy)
+        files.copy(wal, wal_copy)
     except FileNotFoundError:
         wal_copy.unlink(missing_ok=True)
-    return _state(path) == before
+    return _state(path, files) == before
 
 
-def _state(path: Path) -> tuple[int, int, bytes]:
-    status = path.stat()
+def _state(path: Path, files: VolumeFiles) -> tuple[FileState, bytes]:
+    state = files.state(path)
     try:
-        with _wal(path).open("rb") as wal:
-            header = wal.read(_WAL_HEADER_BYTES)
+        header = files.read(_wal(path), length=_WAL_HEADER_BYTES).data
     except FileNotFoundError:
         header = b""
-    return status.st_mtime_ns, status.st_size, header
+    return state, header
 
 
 def _wal(path: Path) -> Path:

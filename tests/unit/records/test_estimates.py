@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from lorapod.processes.estimates import estimate_of, estimate_of_all, together
-from lorapod.processes.forecast import Basis, Estimate, Forecast
-from lorapod.processes.progress import Progress
-from lorapod.processes.record import ProcessRecord, TrainingDetails
-from lorapod.processes.status import ProcessStatus
-from lorapod.processes.stored_record import dump, load
+from lorapod.records.estimates import estimate_of, estimate_of_all, together
+from lorapod.records.forecast import Basis, Estimate, Forecast
+from lorapod.records.progress import Progress
+from lorapod.records.record import ProcessRecord, TrainingDetails
+from lorapod.records.status import ProcessStatus
+from lorapod.records.stored_record import dump, load
 
 FORECAST = Forecast(
     steps_per_s=2.0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.trainers.loss_log import last_step, latest, read_series
+from lorapod.volume.loss_log import last_step, latest, read_series
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS steps (step INTEGER PRIMARY KEY, wall_time REAL NOT NULL);
