@@ -53,13 +53,7 @@ docs-check: venv ## Is docs/reference what the code's models say? (`make docs` w
 
 .PHONY: tests
 tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
-	@$(PYTEST) tests $(ARGS) || { status=$$?; [ $$status = 1 ] || exit $$status; $(MAKE) again; }
-
-# What fails beside others may only have been late: it must pass alone. Which tests those are, the first run has said.
-.PHONY: again
-again: venv servers ## The tests that failed in the last run, one after another [ARGS=]
-	@printf '\n== once more, each alone, what failed beside others\n'
-	@$(PY) -m pytest tests --last-failed --last-failed-no-failures none --maxfail 10 $(ARGS)
+	@$(PYTEST) tests $(ARGS)
 
 ##@ Parts and upkeep
 
