@@ -99,8 +99,8 @@ servers: ## Install the servers and the browser that tests start (does nothing w
 	@bash scripts/test-servers.sh
 
 .PHONY: lock
-lock: venv ## Resolve pyproject.toml afresh into the lock files
-	@$(PY) scripts/lock.py
+lock: venv ## Add to the lock files what pyproject.toml asks anew [ARGS=--upgrade: every package at its newest]
+	@$(PY) scripts/lock.py $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv and every cache

@@ -1,6 +1,7 @@
-"""Write the lock files: every package that an install resolves to today, pinned with `==`.
+"""Write the lock files: every package that an install resolves to, pinned with `==`.
 
-Run as `python scripts/lock.py` in the project's root. `requirements.lock` pins the full install, for people who work
+Run as `python scripts/lock.py` in the project's root: pins that stand stay, what pyproject.toml asks anew is added, what
+it no longer asks goes. With `--upgrade` each package is resolved to its newest version of today. `requirements.lock` pins the full install, for people who work
 on the project; `FastBackend/requirements.lock` pins the same versions of what a worker needs. Both are without hashes,
 index addresses or local build tags (`+cpu`), so that each machine may take its own build of torch at the same version.
 """
@@ -43,5 +44,6 @@ def write(path: Path, header: str, pins: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    write(ALL, ALL_HEADER, resolve(".[builtin,redis,parquet,notify,report,dev]"))
+    standing = () if "--upgrade" in sys.argv[1:] else ("--constraint", str(ALL))
+    write(ALL, ALL_HEADER, resolve(".[builtin,redis,parquet,notify,report,dev]", *standing))
     write(WORKER, WORKER_HEADER, resolve(".[builtin,redis]", "--constraint", str(ALL)))
