@@ -30,7 +30,8 @@ from lorapod.processes.work import Kind
 from lorapod.records.record import ProcessRecord
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.speed import Forecasts, SpeedBook
-from lorapod.trainers.sweep import SweepKind, Trainings
+from lorapod.trainers.sweep import SweepKind
+from lorapod.trainers.sweep_run import Trainings
 from lorapod.trainers.training import TrainingKind
 from lorapod.worker_base import Programs, WorkerBase
 

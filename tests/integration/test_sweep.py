@@ -175,6 +175,25 @@ async def test_a_cancel_of_the_sweep_cancels_all(worker: Worker) -> None:
     await until(worker, begun["sweep_id"], ended)
 
 
+async def test_what_was_cancelled_alone_stays_cancelled_when_the_sweep_goes_on(worker: Worker) -> None:
+    begun = await ask(worker, "train", **sweep({"rank": 4}, {"rank": 8}, steps=100_000))
+    first, second = (one["process_id"] for one in begun["processes"])
+    await until(worker, first, lambda now: now["progress"]["step"] > 3)
+    await ask(worker, "cancel", process_id=second, save=False, grace_s=5)
+    await until(worker, second, ended)
+    await ask(worker, "cancel", process_id=begun["sweep_id"], grace_s=5)
+    await until(worker, begun["sweep_id"], ended)
+    stopped = [await ask(worker, "process_status", process_id=one) for one in (first, second)]
+    assert [one.get("reason") for one in stopped] == ["sweep", None]
+    await ask(worker, "resume", process_id=begun["sweep_id"], wait=False)
+    now = await until(worker, begun["sweep_id"], lambda now: len(now.get("processes", ())) == 2)
+    assert now["processes"][1]["status"] == "cancelled"
+    await until(worker, first, lambda now: now["status"] == "running")
+    assert (await ask(worker, "process_status", process_id=second))["status"] == "cancelled"
+    await ask(worker, "cancel", process_id=begun["sweep_id"], save=False, grace_s=5)
+    await until(worker, begun["sweep_id"], ended)
+
+
 async def test_a_cancelled_job_cancels_its_sweep(worker: Worker) -> None:
     event = {
         "id": "1",

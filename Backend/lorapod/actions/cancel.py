@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -58,9 +59,10 @@ async def cancel(
 def _ask(processes: RealProcessManager, process_id: str, asked: ControlRequest) -> ProcessRecord:
     record = processes.ask(process_id, asked)
     # The worker of a sweep stops its trainings; if it is dead, other workers may have taken them up.
+    by_sweep = replace(asked, by_sweep=True)
     for training in reversed(record.outcome.get("processes", ()) if record.type == "sweep" else ()):
         with contextlib.suppress(Conflict, NotFound):
-            processes.ask(training.get("process_id", ""), asked)
+            processes.ask(training.get("process_id", ""), by_sweep)
     return record
 
 

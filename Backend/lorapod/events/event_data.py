@@ -100,7 +100,8 @@ class StoppedData(EventData):
 
     reason: str | None = Field(
         default=None,
-        description="What ended it, if neither a person nor its worker did: `limit`, `no_improvement`.",
+        description="What ended it, if neither a person's cancel nor its worker did: `limit`, `no_improvement`, or `sweep` (the "
+        "sweep that it belongs to was cancelled).",
     )
     resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 

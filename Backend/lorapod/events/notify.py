@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from lorapod.events.event_data import CompletedData, FailedData, StoppedData
 from lorapod.events.event_types import EventType
 from lorapod.events.models import Event
 from lorapod.events.port import Callback, Parcel, SinkUnavailable
+from lorapod.processes.stopping import StopReason
 
 if TYPE_CHECKING:
     from apprise import Apprise
@@ -114,6 +116,14 @@ class NotifySink:
         return path
 
 
+#: What ended a training early, by `reason` of its event; without one it was cancelled by a person.
+_EARLY_ENDS: Mapping[str, str] = {
+    StopReason.LIMIT: "has reached its limit",
+    StopReason.NO_IMPROVEMENT: "was stopped: it got no better",
+    StopReason.SWEEP: "was cancelled with its sweep",
+}
+
+
 def _title(event: Event) -> str:
     words = {
         EventType.COMPLETED: "is complete",
@@ -123,7 +133,8 @@ def _title(event: Event) -> str:
     }
     data = event.data
     name = Path(data.model).stem if isinstance(data, CompletedData) and data.model else event.process_id
-    return f"lorapod: {name} {words[event.event_type]}"
+    early = _EARLY_ENDS.get(data.reason or "") if isinstance(data, StoppedData) else None
+    return f"lorapod: {name} {early or words[event.event_type]}"
 
 
 def _body(event: Event) -> str:
@@ -133,6 +144,8 @@ def _body(event: Event) -> str:
         lines.append(f"Step {data.step} of {data.total_steps}")
     if isinstance(data, FailedData):
         lines += [data.error, *([data.hint] if data.hint else [])]
+    if isinstance(data, StoppedData) and data.reason is not None and data.reason not in _EARLY_ENDS:
+        lines.append(f"Reason: {data.reason}")
     if isinstance(data, CompletedData) and data.model:
         lines.append(f"Model: {data.model}")
     if isinstance(data, FailedData | StoppedData) and data.resumable:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, NotFound, Unsupported
+from lorapod.processes import resumable
 from lorapod.processes.changes import Change, ChangeQueue, guarded
 from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
 from lorapod.processes.pulse import this_host
-from lorapod.processes.resumable import check_continuation, check_resumable
 from lorapod.processes.slots import refuse_if_busy
 from lorapod.processes.steering import SteeredProcesses
 from lorapod.processes.stopping import StopReason, StopRequest
@@ -75,7 +75,14 @@ class RealProcessManager(SteeredProcesses):
         """
         return self.kinds[type_].plan(new_process_id(type_, self._context.clock.now()), order, None)
 
-    def submit(self, type_: str, order: Order, *, live: object = None) -> Accepted:
+    def submit(
+        self,
+        type_: str,
+        order: Order,
+        *,
+        live: object = None,
+        takes_up: resumable.TakesUp = resumable.is_unfinished,
+    ) -> Accepted:
         """Start a process; or find the one that the order's key belongs to, and resume it.
 
         A RunPod job that is delivered again because its worker died finds its process too. That process is resumed only
@@ -85,6 +92,7 @@ class RealProcessManager(SteeredProcesses):
             type_: of the process, e.g. `train`; its id begins with it.
             order: what to do, of that type's class; it is stored.
             live: what its kind needs beside it and must not be stored: a caller's secrets, files on local disk.
+            takes_up: says whether a process that the key belongs to is to be resumed.
 
         Raises:
             WorkerError: the trainer or engine refuses the order, or the machine has no room for it.
@@ -101,7 +109,7 @@ class RealProcessManager(SteeredProcesses):
                 owner = store.claim_key(key, process_id)
                 if owner != process_id and (found := store.load(owner)) is not None:
                     if found.key == order.key:
-                        return self._again(owner, order, live)
+                        return self._again(owner, order, live, takes_up)
                     # Another key drew the same id at the same moment and was faster: this key is given up for good.
                     key = f"{key}, not {owner}"
                     continue
@@ -111,7 +119,8 @@ class RealProcessManager(SteeredProcesses):
             try:
                 self._hold(record, plan, order)
             except RecordExists:
-                self._refuse_unreadable(process_id)
+                if process_id not in self.supervisors and store.load(process_id) is None:
+                    raise resumable.unreadable(process_id) from None
                 continue
             return Accepted(record=record, warnings=plan.warnings, begun=True)
 
@@ -149,9 +158,11 @@ class RealProcessManager(SteeredProcesses):
             return Accepted.found(record, runpod_job_id)
         changes = UNCHANGED if retried else changes  # made when the job was delivered first
         asked = not (unasked or retried)
-        check_resumable(record, changes, unasked=unasked, asked=asked, now=self._context.clock.now())
-        if (unasked or retried) and self.has_late_cancel(process_id):
-            return Accepted.found(self.cancel_interrupted(record), runpod_job_id)
+        resumable.check_resumable(
+            record, changes, unasked=unasked, asked=asked, now=self._context.clock.now()
+        )
+        if (unasked or retried) and (late := self.cancelled_late(record)) is not None:
+            return Accepted.found(late, runpod_job_id)
         kind = self.kinds.of(record)
         if not kind.resumable:
             raise Unsupported(kind.not_resumable)
@@ -181,23 +192,21 @@ class RealProcessManager(SteeredProcesses):
         if not self.changes.close(deadline.left_s):
             logger.warning("changes of processes were not handed out before the end of the shutdown")
 
-    def _again(self, process_id: str, order: Order, live: object) -> Accepted:
+    def _again(self, process_id: str, order: Order, live: object, takes_up: resumable.TakesUp) -> Accepted:
         """Answer a request whose key has a process already: find that process, or resume it."""
         record = self.get(process_id)
         orders = self._context.store.orders
         if orders.read(process_id) is None:
             # The worker that began the process was killed before it could keep the order, or is just about to.
             keep_order(order.made_again(record), orders, process_id)
-        if not record.status.unfinished:
+        if not takes_up(record):
             return Accepted.found(record, order.runpod_job_id)
         if self.kinds.of(record).resumable:
             return self.resume(
                 process_id, runpod_job_id=order.runpod_job_id, job_s3=order.job_s3, callback=order.callback
             )
-        if record.is_retry(order.runpod_job_id) and record.status is not ProcessStatus.INTERRUPTED:
-            return Accepted.found(record, order.runpod_job_id)
-        if record.is_retry(order.runpod_job_id) and self.has_late_cancel(process_id):
-            return Accepted.found(self.cancel_interrupted(record), order.runpod_job_id)
+        if (found := self.found_by_retry(record, order.runpod_job_id)) is not None:
+            return Accepted.found(found, order.runpod_job_id)
         # This request has everything that was not kept of the first one.
         return self._take_up(record, order, order.runpod_job_id, live=live)
 
@@ -216,7 +225,7 @@ class RealProcessManager(SteeredProcesses):
         order = order.continued(Continuation(steps=record.steps, limits=record.limits)).continued(changes)
         plan = self.kinds.of(record).plan(record.process_id, order, live)
         resumption = plan.work.resumption()
-        check_continuation(record, resumption.step)
+        resumable.check_continuation(record, resumption.step)
         queued = record.taken_up(
             worker_id=self._worker_id,
             holder=self._context.pulse.holder,
@@ -276,15 +285,6 @@ class RealProcessManager(SteeredProcesses):
                 holders = [other for other in list(self.supervisors.values()) if other.needs_slot]
                 refuse_if_busy(holders, self._context.slots.count, plan.work.resident)
             self.supervisors[process_id] = supervisor
-
-    def _refuse_unreadable(self, process_id: str) -> None:
-        """Refuse a request whose process has a record that this worker cannot read."""
-        if process_id not in self.supervisors and self._context.store.records.load(process_id) is None:
-            raise Conflict(
-                f"This request belongs to the process {process_id}, whose record cannot be read: it is damaged, or a "
-                "newer version of the worker wrote it.",
-                hint="Send it as a new job with another idempotency_key, or to a worker of the newer version.",
-            )
 
     def _handle(self, change: Change) -> None:
         """Hand a change out, and let go of what this worker has nothing more to do with; in the queue's thread."""

@@ -46,6 +46,8 @@ class ControlRequest:
     save: bool = True
     #: For a stop: seconds for the checkpoint, and again for an orderly end.
     grace_s: float = 0.0
+    #: For a stop: whether it is because its sweep was cancelled.
+    by_sweep: bool = False
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> ControlRequest:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from lorapod.errors import Conflict, InvalidInput, WorkerError
 from lorapod.records.limits import Continuation
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
+
+#: Says whether a request with the key of a process resumes it.
+TakesUp = Callable[[ProcessRecord], bool]
+
+
+def is_unfinished(record: ProcessRecord) -> bool:
+    """Return whether a process ended before its work was done."""
+    return record.status.unfinished
 
 
 def check_resumable(
@@ -80,3 +89,12 @@ def check_continuation(record: ProcessRecord, step: int) -> None:
             f"The process {record.process_id} has no whole checkpoint left, so it cannot be trained further.",
             hint="Start a new training.",
         )
+
+
+def unreadable(process_id: str) -> Conflict:
+    """Return the error for a request whose process has a record that this worker cannot read."""
+    return Conflict(
+        f"This request belongs to the process {process_id}, whose record cannot be read: it is damaged, or a "
+        "newer version of the worker wrote it.",
+        hint="Send it as a new job with another idempotency_key, or to a worker of the newer version.",
+    )

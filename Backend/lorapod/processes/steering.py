@@ -37,7 +37,7 @@ class SteeredProcesses(ProcessRegistry):
             who = f"The trainer {record.trainer}" if record.trainer else f"A process of type {record.type}"
             raise Unsupported(f"{who} cannot {wanted} on request.")
         if record.status is ProcessStatus.INTERRUPTED and wanted is None:
-            return self.cancel_interrupted(record)
+            return self._cancel_interrupted(record, _reason(request))
         if record.status.final:
             raise Conflict(
                 f"The process {process_id} is {record.status}; there is nothing to {request.verb}."
@@ -50,19 +50,37 @@ class SteeredProcesses(ProcessRegistry):
             self.deliver(process_id, request)
         return record
 
-    def has_late_cancel(self, process_id: str) -> bool:
-        """Return whether a cancel was posted that the last holder did not take before it was stopped."""
-        late = ControlRequest.all_of(self._context.store.mailbox.take(process_id))
-        return any(request.capability is None for request in late)
+    def found_by_retry(self, record: ProcessRecord, runpod_job_id: str | None) -> ProcessRecord | None:
+        """Return what a RunPod job that is delivered again finds; None if it is another job, or resumes the process.
 
-    def cancel_interrupted(self, record: ProcessRecord) -> ProcessRecord:
+        Raises:
+            Conflict: another worker has just resumed it.
+        """
+        if not record.is_retry(runpod_job_id):
+            return None
+        return record if record.status is not ProcessStatus.INTERRUPTED else self.cancelled_late(record)
+
+    def cancelled_late(self, record: ProcessRecord) -> ProcessRecord | None:
+        """Cancel an interrupted process if its last holder was stopped before it took the request; else return None.
+
+        Raises:
+            Conflict: another worker has just resumed it.
+        """
+        posted = ControlRequest.all_of(self._context.store.mailbox.take(record.process_id))
+        stops = [request for request in posted if request.capability is None]
+        return self._cancel_interrupted(record, _reason(stops[0])) if stops else None
+
+    def _cancel_interrupted(self, record: ProcessRecord, reason: StopReason) -> ProcessRecord:
         """Cancel a process that no worker holds.
 
         Raises:
             Conflict: another worker has just resumed it.
         """
         cancelled = record.moved(
-            ProcessStatus.CANCELLED, generation=record.generation + 1, cancel_requested=True
+            ProcessStatus.CANCELLED,
+            generation=record.generation + 1,
+            cancel_requested=True,
+            reason=reason.told,
         )
         try:
             self._context.store.records.create(cancelled)
@@ -88,4 +106,8 @@ class SteeredProcesses(ProcessRegistry):
         if request.capability is not None:
             supervisor.want(request.capability)
         else:
-            supervisor.stop(StopRequest(reason=StopReason.CANCEL, save=request.save, grace_s=request.grace_s))
+            supervisor.stop(StopRequest(reason=_reason(request), save=request.save, grace_s=request.grace_s))
+
+
+def _reason(request: ControlRequest) -> StopReason:
+    return StopReason.SWEEP if request.by_sweep else StopReason.CANCEL

@@ -25,6 +25,8 @@ class StopReason(StrEnum):
 
     #: Its caller asked for it: the process ends `cancelled`.
     CANCEL = "cancel"
+    #: The sweep that it belongs to was cancelled: the process ends `cancelled`, with this reason.
+    SWEEP = "sweep"
     #: It has reached a limit of its request: the process ends `cancelled`, with this reason.
     LIMIT = "limit"
     #: It no longer gets better: the process ends `cancelled`, with this reason.

@@ -25,6 +25,7 @@ from lorapod.records.status import ProcessStatus
 
 _STOPPED_STATUS = {
     StopReason.CANCEL: ProcessStatus.CANCELLED,
+    StopReason.SWEEP: ProcessStatus.CANCELLED,
     StopReason.LIMIT: ProcessStatus.CANCELLED,
     StopReason.NO_IMPROVEMENT: ProcessStatus.CANCELLED,
     StopReason.SHUTDOWN: ProcessStatus.INTERRUPTED,

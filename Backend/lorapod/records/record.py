@@ -107,7 +107,7 @@ class ProcessRecord:
     fetch: FetchProgress | None = None
     #: Its caller cancelled it: whatever ends it from here on, it ends `cancelled`, and nothing resumes it by itself.
     cancel_requested: bool = False
-    #: What ended it early, if that was not a person: `limit` or `no_improvement`.
+    #: What ended it early, if no person cancelled it: `sweep`, `limit` or `no_improvement`.
     reason: str | None = None
     #: Set for a training.
     training: TrainingDetails | None = None

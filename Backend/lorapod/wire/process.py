@@ -98,7 +98,8 @@ class ProcessSummary(WireModel):
     worker_id: str = Field(description="The worker that holds or last held it.")
     reason: str | None = Field(
         default=None,
-        description="What ended a `cancelled` process, if no person did: `limit` or `no_improvement`.",
+        description="What ended a `cancelled` process, if no person cancelled it: `limit`, `no_improvement`, or `sweep` (the "
+        "sweep that it belongs to was cancelled).",
     )
     failure: FailureView | None = Field(
         default=None, description="Why it failed or was interrupted, if that is known."

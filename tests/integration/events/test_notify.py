@@ -122,6 +122,26 @@ async def test_a_failure_tells_what_to_do(receiver: Receiver, tmp_path: Path) ->
         assert words in told["message"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "title", "words"),
+    [
+        ("limit", "has reached its limit", "`lorapod resume"),
+        ("no_improvement", "was stopped: it got no better", "`lorapod resume"),
+        ("sweep", "was cancelled with its sweep", "`lorapod resume"),
+        ("a_reason_of_tomorrow", "was cancelled", "a_reason_of_tomorrow"),
+        (None, "was cancelled", "`lorapod resume"),
+    ],
+)
+async def test_an_early_end_tells_its_reason(
+    receiver: Receiver, tmp_path: Path, reason: str | None, title: str, words: str
+) -> None:
+    data = CANCELLED.data.model_copy(update={"reason": reason})
+    await NotifySink(receiver.url, tmp_path).deliver(parcel(event(EventType.CANCELLED, data)))
+    (told,) = receiver.taken
+    assert told["title"] == f"lorapod: {PROCESS_ID} {title}"
+    assert words in told["message"]
+
+
 async def test_progress_alone_sends_nothing(receiver: Receiver, tmp_path: Path) -> None:
     assert await NotifySink(receiver.url, tmp_path).deliver(parcel(PROGRESS, PROGRESS)) == 2
     assert receiver.taken == []
