@@ -156,6 +156,11 @@ class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, E
         description="Keep a process that has the trainer imported, and fork each training from it: starts seconds faster.",
     )
     auto_resume: bool = Field(default=False, description="Resume interrupted trainings when a worker starts.")
+    front_door_of: str | None = Field(
+        default=None,
+        description="Id of the endpoint with GPUs on the same volume, if this worker is its front door: it then refuses trainings "
+        "and everything else that needs a GPU, and resumes none. `lorapod deploy --front-door cpu` sets it.",
+    )
     allow_cpu: bool = Field(
         default=False,
         description="Let AI Toolkit train on a machine that has no GPU (a hundred times slower).",

@@ -28,6 +28,7 @@ from lorapod.events.emitter import EventEmitter
 from lorapod.events.parts import EventParts
 from lorapod.files.archive_cache import ArchiveCache
 from lorapod.files.digests import DigestBook
+from lorapod.front_door import FrontDoorRules
 from lorapod.lease import LeaseTimes
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.layout import begin_look
@@ -100,7 +101,10 @@ class Worker:
         )
 
     def start(self) -> None:
-        """Start the background threads; resume interrupted trainings if `AUTO_RESUME` is set."""
+        """Start the background threads; resume interrupted trainings if `AUTO_RESUME` is set.
+
+        A front door's worker (`FRONT_DOOR_OF`) prepares for no training and resumes none.
+        """
         self.emitter.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()
@@ -109,6 +113,8 @@ class Worker:
         threading.Thread(target=self._complete_what_was_left, name="leftovers", daemon=True).start()
         begin_linking(self.services.settings, self.services.workspace)
         begin_look(self.services.settings, self.services.workspace)
+        if self.services.settings.front_door_of is not None:
+            return
         with suppress(WorkerError):
             # Import the default trainer, so that the first training starts warm.
             self.context.begin_soon(self.services.trainers.choose(self.services.settings.trainer).warm)
@@ -213,7 +219,12 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
         models=models,
         manager=lambda: processes,
     )
-    processes = RealProcessManager(context, kinds.all(), worker_id=settings.worker_id)
+    processes = RealProcessManager(
+        context,
+        kinds.all(),
+        worker_id=settings.worker_id,
+        check_type=FrontDoorRules(gpu_endpoint=settings.front_door_of).check_process,
+    )
     deletion = DeletionParts.open(
         workspace,
         settings,

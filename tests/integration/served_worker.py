@@ -65,6 +65,10 @@ class Worker:
 
 
 def serve(workspace: Path, **changes: Any) -> LocalEndpoint:
+    return LocalEndpoint(worker_config(workspace, **changes))
+
+
+def worker_config(workspace: Path, **changes: Any) -> EndpointConfig:
     environment = {
         "WORKSPACE_PATH": str(workspace),
         "LEASE_S": str(LEASE_S),
@@ -75,10 +79,8 @@ def serve(workspace: Path, **changes: Any) -> LocalEndpoint:
         **changes.pop("environment", {}),
     }
     command = [sys.executable, str(ROOT / "tests/integration/script_worker.py")]
-    return LocalEndpoint(
-        EndpointConfig(
-            **{"command": command, "environment": environment, "ping_interval_s": 1, "workers": 1, **changes}
-        )
+    return EndpointConfig(
+        **{"command": command, "environment": environment, "ping_interval_s": 1, "workers": 1, **changes}
     )
 
 

@@ -59,13 +59,21 @@ class Findings:
             workspace,
             _disk_check(self.disk, settings),
             _memory_check(self.memory, settings),
-            _gpu_check(self.gpus, settings),
-            *_trainer_checks(self.trainers, settings),
-            *_engine_checks(self.engines, settings),
+            *self._program_checks(settings),
             *_event_checks(self.sinks),
             *_volume_checks(self.layout, settings),
             *_retention_check(settings),
         ]
+
+    def _program_checks(self, settings: Settings) -> Iterator[CheckView]:
+        """Judge the GPU, the trainers and the engines, which a front door does not need."""
+        if settings.front_door_of is not None:
+            detail = f"A front door without a GPU: trainings and generations run on the endpoint {settings.front_door_of}."
+            yield CheckView(name="front_door", ok=True, detail=detail)
+            return
+        yield _gpu_check(self.gpus, settings)
+        yield from _trainer_checks(self.trainers, settings)
+        yield from _engine_checks(self.engines, settings)
 
 
 class Checkup:

@@ -19,6 +19,7 @@ from lorapod.errors import (
     WorkerError,
     WorkerTimeout,
 )
+from lorapod.front_door import FrontDoorRules
 from lorapod.library_errors import system_error
 from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 from lorapod.storage.s3_access import JobS3
@@ -41,6 +42,7 @@ class Router:
             UnboundAction: an action names a part that does not exist, or takes one for another type.
         """
         self._settings, self._redactor = services.settings, services.redactor
+        self._front_door = FrontDoorRules(gpu_endpoint=services.settings.front_door_of)
         self._actions = actions
         self._bound = bind_all(actions, services)
 
@@ -84,6 +86,7 @@ class Router:
             raise _no_action(call.type, self._actions)
         if call.s3_config is not None:
             job = replace(job, s3=JobS3.of(call.s3_config, self._settings))
+        self._front_door.check_action(call.type)
         request = parse(action.request, call.request_fields())
         seconds = self._time_limit_s(action.time_limit)
         limit = asyncio.timeout(seconds)

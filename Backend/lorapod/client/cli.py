@@ -53,6 +53,15 @@ def lorapod(
         str | None,
         typer.Option("--endpoint", envvar="RUNPOD_ENDPOINT_ID", help="Id of a RunPod endpoint."),
     ] = None,
+    front_door: Annotated[
+        str | None,
+        typer.Option(
+            "--front-door-endpoint",
+            envvar="LORAPOD_FRONT_DOOR",
+            help="Id or URL of the CPU endpoint on the same volume, for requests that need no GPU; none: do not use it. "
+            "Default: the one in lorapod.toml.",
+        ),
+    ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +75,7 @@ def lorapod(
     ] = False,
 ) -> None:
     """Train and use LoRAs through RunPod's queue API, on RunPod or on this machine."""
-    context.obj = Connection(url=url, endpoint_id=endpoint_id, api_key=api_key)
+    context.obj = Connection(url=url, endpoint_id=endpoint_id, front_door=front_door, api_key=api_key)
 
 
 COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {

@@ -11,6 +11,7 @@ from lorapod.client.errors import EndpointError, JobNotFound, WaitTimeout
 from lorapod.client.http import HttpSender, Timeouts
 from lorapod.client.job import QueueJob
 from lorapod.client.retrying import RetryPolicy
+from lorapod.client.routing import EndpointRoutes
 from lorapod.client.transport import Transport
 
 #: Largest bodies that RunPod's queue takes.
@@ -40,14 +41,20 @@ _ONCE = KEYED | {"resume", "edit_model", "edit_dataset"}
 OnUpdate = Callable[[dict[str, Any]], None]
 
 
+def runpod_url(endpoint_id: str) -> str:
+    """Return the URL of a RunPod endpoint's queue."""
+    return f"https://api.runpod.ai/v2/{endpoint_id}"
+
+
 class QueueClient:
-    """The queue API of one endpoint; see `Client`."""
+    """The queue API of one endpoint, and of its front door; see `Client`."""
 
     def __init__(
         self,
         url: str,
         api_key: str | None = None,
         *,
+        front_door: str | None = None,
         retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         s3_config: Mapping[str, str] | None = None,
@@ -58,6 +65,7 @@ class QueueClient:
         Args:
             url: `https://api.runpod.ai/v2/<endpoint_id>`, or `http://127.0.0.1:<port>/v2/<id>`.
             api_key: the key of RunPod; a local endpoint needs none unless it was started with one.
+            front_door: URL of a CPU endpoint on the same volume; requests that need no GPU go there.
             retries: how often to repeat a request to an endpoint that is away or busy.
             timeouts: how long one exchange may take.
             s3_config: a bucket of your own, sent with every job: `endpointUrl`, `accessId`, `accessSecret`,
@@ -65,23 +73,37 @@ class QueueClient:
             http: another way to send requests, for tests.
 
         Raises:
-            ValueError: `url` is not an HTTP URL, or holds a password.
+            ValueError: a URL is not an HTTP URL, or holds a password.
         """
         self._retries = retries or RetryPolicy()
         self._s3_config = dict(s3_config) if s3_config else None
-        self._transport = Transport(
-            url, api_key, retries=self._retries, timeouts=timeouts or Timeouts(), http=http
+        times = timeouts or Timeouts()
+        main, door = (
+            None
+            if each is None
+            else Transport(each, api_key, retries=self._retries, timeouts=times, http=http)
+            for each in (url, front_door)
         )
+        assert main is not None
+        self._routes = EndpointRoutes(main, door)
 
     @classmethod
-    def runpod(cls, endpoint_id: str, api_key: str, *, retries: RetryPolicy | None = None) -> Self:
-        """Return the client of a serverless endpoint on RunPod."""
-        return cls(f"https://api.runpod.ai/v2/{endpoint_id}", api_key, retries=retries)
+    def runpod(
+        cls,
+        endpoint_id: str,
+        api_key: str,
+        *,
+        front_door: str | None = None,
+        retries: RetryPolicy | None = None,
+    ) -> Self:
+        """Return the client of a serverless endpoint on RunPod, and of its front door, named by its id."""
+        door = None if front_door is None else runpod_url(front_door)
+        return cls(runpod_url(endpoint_id), api_key, front_door=door, retries=retries)
 
     @property
     def url(self) -> str:
         """The endpoint's URL; it holds no key."""
-        return self._transport.url
+        return self._routes.main.url
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -99,7 +121,7 @@ class QueueClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._routes.close()
 
     def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002 -- the queue's own word
         """Submit a job and return at once. The endpoint keeps the result for 30 minutes.
@@ -110,8 +132,8 @@ class QueueClient:
         """
         body = self._body(input, policy)
         repeatable = _repeatable(input)
-        return QueueJob.read(
-            self._transport.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
+        return self._routes.submit(
+            input, lambda to: to.post("/run", body, limit_bytes=RUN_BODY_MAX_BYTES, repeatable=repeatable)
         )
 
     def runsync(
@@ -129,27 +151,30 @@ class QueueClient:
             wait_s: 1 to 300 seconds. The endpoint keeps the result for a minute.
         """
         held_s = min(max(wait_s, RUNSYNC_WAIT_MIN_S), RUNSYNC_WAIT_MAX_S)
-        answer = self._transport.post(
-            "/runsync",
-            self._body(input, policy),
-            limit_bytes=RUNSYNC_BODY_MAX_BYTES,
-            params={"wait": str(int(held_s * 1000))},
-            wait_s=held_s,
-            repeatable=_repeatable(input),
+        body = self._body(input, policy)
+        return self._routes.submit(
+            input,
+            lambda to: to.post(
+                "/runsync",
+                body,
+                limit_bytes=RUNSYNC_BODY_MAX_BYTES,
+                params={"wait": str(int(held_s * 1000))},
+                wait_s=held_s,
+                repeatable=_repeatable(input),
+            ),
         )
-        return QueueJob.read(answer)
 
     def status(self, job_id: str) -> QueueJob:
         """Return the job as it is now; the `output` of one IN_PROGRESS is its newest progress update."""
-        return QueueJob.read(self._transport.get(f"/status/{job_id}"))
+        return self._routes.about(job_id, lambda at: at.get(f"/status/{job_id}"))
 
     def cancel(self, job_id: str) -> QueueJob:
         """Cancel a job; an attached training stops with it, after a checkpoint."""
-        return QueueJob.read(self._transport.post(f"/cancel/{job_id}", {}, repeatable=True))
+        return self._routes.about(job_id, lambda at: at.post(f"/cancel/{job_id}", {}, repeatable=True))
 
     def health(self) -> dict[str, Any]:
-        """Return the counts of the endpoint's jobs and workers; wakes no worker."""
-        return self._transport.get("/health")
+        """Return the counts of the endpoint's jobs and workers, not of its front door's; wakes no worker."""
+        return self._routes.main.get("/health")
 
     def call(
         self,

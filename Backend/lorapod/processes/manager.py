@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, NotFound, Unsupported
@@ -39,16 +39,25 @@ LET_GO_S = 5.0
 class RealProcessManager(SteeredProcesses):
     """Runs processes, a supervisor thread each; its methods are safe for any thread and block only on the disk."""
 
-    def __init__(self, context: ProcessContext, kinds: Sequence[Kind], *, worker_id: str) -> None:
+    def __init__(
+        self,
+        context: ProcessContext,
+        kinds: Sequence[Kind],
+        *,
+        worker_id: str,
+        check_type: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Begin with no process; records of earlier workers are found in the store.
 
         Args:
             context: what every supervisor gets.
             kinds: the types of processes that it runs.
             worker_id: as records show it.
+            check_type: refuses to run processes of a type on this worker.
         """
         super().__init__(context, ChangeQueue(self._handle), Kinds(kinds, context, worker_id=worker_id))
         self._worker_id = worker_id
+        self._check_type = check_type
         self._lock = threading.Lock()
         self._closing = False
         self._keeper = Keeper(
@@ -95,10 +104,12 @@ class RealProcessManager(SteeredProcesses):
             takes_up: says whether a process that the key belongs to is to be resumed.
 
         Raises:
-            WorkerError: the trainer or engine refuses the order, or the machine has no room for it.
+            WorkerError: the trainer or engine refuses the order, the machine has no room for it, or this worker runs no
+                processes of the type.
             Conflict: it would have to wait, and its caller does not want that; or its key's record is unreadable.
             OSError: the record cannot be written.
         """
+        self._check_type(type_)
         kind = self.kinds[type_]
         store = self._context.store.records
         key = order.key
@@ -149,9 +160,10 @@ class RealProcessManager(SteeredProcesses):
             Conflict: it runs, it is completed and no steps are added, or another worker was faster.
             InvalidInput: `changes` have not more steps than before, or its limit has passed.
             Unsupported: processes of its type cannot be resumed.
-            WorkerError: the trainer or engine refuses the order now.
+            WorkerError: the trainer or engine refuses the order now, or this worker runs no processes of its type.
         """
         record = self.get(process_id)
+        self._check_type(record.type)
         runpod_job_id = record.runpod_job_id if unasked else runpod_job_id
         retried = record.is_retry(runpod_job_id)
         if retried and record.status is not ProcessStatus.INTERRUPTED:

@@ -213,6 +213,8 @@ class TestMaking:
         assert door["networkVolumes"] == trainer["networkVolumes"]
         assert door["workers"]["max"] == 1
         assert door["env"]["AUTO_RESUME"] == "false"
+        assert door["env"]["FRONT_DOOR_OF"] == project(folder)["endpoint"]
+        assert "FRONT_DOOR_OF" not in trainer["env"]
         assert door["env"]["HF_TOKEN"] == trainer["env"]["HF_TOKEN"]
         assert "$0.060 an hour" in shown
 
@@ -220,6 +222,33 @@ class TestMaking:
         call("deploy", "--yes")
 
         assert account.changes[before:] == []
+
+    def test_a_front_door_starts_nothing_that_its_image_does_not_have(
+        self, call: RunCommand, account: PlatformStandIn, folder: Path
+    ) -> None:
+        variables = ("START_COMFYUI=true", "HANDLER=fast", "AUTO_RESUME=true")
+        call(*DEPLOY, *(part for each in variables for part in ("--env", each)), "--front-door", "cpu")
+
+        trainer, door = (
+            account.endpoints[project(folder)[name]]["env"] for name in ("endpoint", "front_door")
+        )
+        assert (trainer["START_COMFYUI"], trainer["HANDLER"], trainer["AUTO_RESUME"]) == (
+            "true",
+            "fast",
+            "true",
+        )
+        assert (door["START_COMFYUI"], door["HANDLER"], door["AUTO_RESUME"]) == ("false", "backend", "false")
+
+    def test_a_front_door_learns_of_a_new_endpoint(
+        self, call: RunCommand, account: PlatformStandIn, folder: Path
+    ) -> None:
+        call(*DEPLOY, "--front-door", "cpu")
+        del account.endpoints[project(folder)["endpoint"]]
+
+        call("deploy", "--yes", "--image", IMAGE)
+
+        made = project(folder)
+        assert account.endpoints[made["front_door"]]["env"]["FRONT_DOOR_OF"] == made["endpoint"]
 
     @pytest.mark.parametrize(("own", "expected"), [(None, "me/lorapod-light:2"), ("me/door:7", "me/door:7")])
     def test_a_front_door_follows_the_workers_image_unless_it_has_its_own(

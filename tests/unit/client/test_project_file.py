@@ -66,6 +66,31 @@ class TestConnection:
         assert "v2/ep9" in Connection(endpoint_id="ep9", api_key="rpa_x").client().url
         assert Connection(url="http://127.0.0.1:1/v2/local").client().url == "http://127.0.0.1:1/v2/local"
 
+    @pytest.mark.parametrize(
+        ("named", "expected"),
+        [
+            ({}, "https://api.runpod.ai/v2/ep2"),
+            ({"endpoint_id": "ep1"}, "https://api.runpod.ai/v2/ep2"),
+            ({"endpoint_id": "ep9"}, None),
+            ({"url": "http://127.0.0.1:1/v2/local"}, None),
+            ({"front_door": "none"}, None),
+            ({"front_door": "door7", "endpoint_id": "ep9"}, "https://api.runpod.ai/v2/door7"),
+            (
+                {"url": "http://127.0.0.1:1/v2/gpu", "front_door": "http://127.0.0.1:2/v2/door"},
+                "http://127.0.0.1:2/v2/door",
+            ),
+        ],
+    )
+    def test_the_front_door_of_the_file_belongs_to_its_endpoint(
+        self, named: dict[str, str], expected: str | None
+    ) -> None:
+        assert Connection(api_key="rpa_x", **named).front_door_url() == expected
+
+    def test_an_endpoint_that_is_named_needs_no_readable_file(self, tmp_path: Path) -> None:
+        (tmp_path / "lorapod.toml").write_text("nonsense")
+
+        assert "v2/ep9" in Connection(endpoint_id="ep9", api_key="rpa_x").client().url
+
     def test_a_missing_key_is_named(self) -> None:
         with pytest.raises(typer.BadParameter, match="RUNPOD_API_KEY"):
             Connection().client()

@@ -22,7 +22,11 @@ from lorapod.client.errors import (
     ProcessEnded,
 )
 from lorapod.client.project_file import project_path, read_project
+from lorapod.client.queue import runpod_url
 from lorapod.client.retrying import RetryPolicy
+
+#: The front door's name that means that there is none.
+NO_FRONT_DOOR = "none"
 
 #: Shorter than a program's: a person waits at the command line.
 RETRIES = RetryPolicy(patience_s=15.0)
@@ -55,6 +59,8 @@ class Connection:
 
     url: str | None = None
     endpoint_id: str | None = None
+    #: URL or id of its front door; `none`: use none, whatever `lorapod.toml` has.
+    front_door: str | None = None
     api_key: str | None = None
 
     def client(self) -> Client:
@@ -64,11 +70,12 @@ class Connection:
             typer.BadParameter: no option or variable names the endpoint, or its URL is wrong.
         """
         try:
+            door = self.front_door_url()
             if self.url is not None:
-                return Client(self.url, self.api_key, retries=RETRIES)
+                return Client(self.url, self.api_key, front_door=door, retries=RETRIES)
             endpoint_id = self.named_endpoint()
             if endpoint_id is not None and self.api_key is not None:
-                return Client.runpod(endpoint_id, self.api_key, retries=RETRIES)
+                return Client(runpod_url(endpoint_id), self.api_key, front_door=door, retries=RETRIES)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None
         if endpoint_id is not None:
@@ -88,6 +95,28 @@ class Connection:
             ValueError: `lorapod.toml` cannot be read.
         """
         return self.endpoint_id or read_project(project_path()).endpoint
+
+    def front_door_url(self) -> str | None:
+        """Return the URL of the front door: as named, else that of the endpoint in `lorapod.toml`, if that is used.
+
+        Raises:
+            ValueError: `lorapod.toml` is needed and cannot be read.
+        """
+        named = self.front_door
+        if named is None:
+            named = None if self.url is not None else self._remembered_front_door()
+        if named is None or named == NO_FRONT_DOOR:
+            return None
+        return named if "://" in named else runpod_url(named)
+
+    def _remembered_front_door(self) -> str | None:
+        try:
+            project = read_project(project_path())
+        except ValueError:
+            if self.endpoint_id is None:
+                raise
+            return None
+        return project.front_door if self.endpoint_id in {None, project.endpoint} else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,8 @@ def apply_plan(
     )
     save(project)
     for each in plan.endpoints:
-        endpoint_id = _apply_endpoint(platform, each, volume, tell)
+        complete = replace(each, wanted=each.wanted.beside(project.endpoint))
+        endpoint_id = _apply_endpoint(platform, complete, volume, tell)
         if each.role is EndpointRole.TRAINER:
             project = replace(project, endpoint=endpoint_id)
         else:

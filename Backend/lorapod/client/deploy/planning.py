@@ -8,7 +8,7 @@ from lorapod.client.deploy.finding import find_endpoint, find_volume
 from lorapod.client.deploy.options import DeployOptions, WrongOption
 from lorapod.client.deploy.plan import DeploymentPlan, EndpointPlan, VolumePlan
 from lorapod.client.deploy.variables import secret_reference
-from lorapod.client.deploy.wanted import EndpointRole, WantedEndpoint
+from lorapod.client.deploy.wanted import FRONT_DOOR_OF, EndpointRole, WantedEndpoint
 from lorapod.client.errors import LorapodError
 from lorapod.client.project_file import ProjectFile
 from lorapod.platform.choice import (
@@ -28,8 +28,15 @@ _FRONT_DOOR_DISK_GB = 10
 _FRONT_DOOR_VCPUS = 2
 
 _ENV_DEFAULTS = {"HANDLER": "backend", "TRAIN_WAIT": "auto", "RUNPOD_DEBUG_LEVEL": "INFO"}
-#: A worker without a GPU must start no training by itself.
-_FRONT_DOOR_ENV = {"AUTO_RESUME": "false", "WARM_TRAINER": "false"}
+#: A worker without a GPU must start no training by itself, and its image has nothing but the worker, whatever the
+#: endpoint's variables start there.
+_FRONT_DOOR_ENV = {
+    "AUTO_RESUME": "false",
+    "WARM_TRAINER": "false",
+    "HANDLER": "backend",
+    "START_COMFYUI": "false",
+    "START_SWARMUI": "false",
+}
 
 
 class DeployRefused(LorapodError):
@@ -180,7 +187,7 @@ def _front_door(
         max_workers=1,
         idle_timeout_s=options.idle_timeout,
         timeout_s=round(options.timeout_hours * 3600),
-        env={**variables, **_FRONT_DOOR_ENV},
+        env={**variables, **_FRONT_DOOR_ENV, FRONT_DOOR_OF: "" if trainer is None else trainer.id},
         env_defaults=_ENV_DEFAULTS,
         cpu=offer,
     )

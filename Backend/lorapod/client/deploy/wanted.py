@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,10 @@ from lorapod.platform.requests import CpuChoice, EndpointSettings, GpuChoice, Qu
 
 #: Seconds that a job waits before RunPod starts another worker.
 _QUEUE_DELAY_S = 4
+
+
+#: The front door's variable with the id of the endpoint that trains.
+FRONT_DOOR_OF = "FRONT_DOOR_OF"
 
 
 class EndpointRole(StrEnum):
@@ -48,6 +52,12 @@ class WantedEndpoint:
     def flashboot(self) -> FlashBoot:
         """Return whether a stopped worker's state is kept; RunPod documents it for GPU workers."""
         return FlashBoot.FLASHBOOT if self.role is EndpointRole.TRAINER else FlashBoot.OFF
+
+    def beside(self, endpoint_id: str | None) -> WantedEndpoint:
+        """Return this front door with the id of the endpoint that trains, which may have just been made."""
+        if self.role is EndpointRole.TRAINER or endpoint_id is None:
+            return self
+        return replace(self, env={**self.env, FRONT_DOOR_OF: endpoint_id})
 
 
 @dataclass(frozen=True, kw_only=True)
