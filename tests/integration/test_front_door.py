@@ -66,7 +66,7 @@ def jobs(endpoint: LocalEndpoint) -> int:
         return int(client.health()["jobs"]["completed"])
 
 
-def worker_of(endpoint: LocalEndpoint) -> str:
+def worker_of(endpoint: LocalEndpoint) -> str | None:
     return endpoint.workers[0].worker_id
 
 
