@@ -13,6 +13,7 @@ from tests.error_log import error_log, unexpected
 from tests.servers.rabbitmq import RunningRabbitMQ, running_rabbitmq
 from tests.servers.redis_server import RunningRedis, running_redis
 from tests.servers.s3_server import RunningS3, running_s3
+from tests.servers.volume_server import RunningVolume, running_volume
 from tests.tiny_models import SHELF
 
 # Time is pytest-timeout's business: a deadline an example fails at random on a busy machine.
@@ -62,6 +63,13 @@ def redis_server() -> Iterator[RunningRedis]:
 def s3_server() -> Iterator[RunningS3]:
     """One server for all tests that only need one; those that harm it start their own."""
     with running_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def volume() -> Iterator[RunningVolume]:
+    """A network volume over S3, empty at first, for the tests of one module."""
+    with running_volume() as server:
         yield server
 
 

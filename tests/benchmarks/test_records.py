@@ -15,10 +15,11 @@ import pytest
 
 from lorapod.actions.action import RunPodJob
 from lorapod.lease import LeaseTimes
-from lorapod.processes.store.file import RECORD_NAME, FileRecords
+from lorapod.processes.store.file import FileRecords
 from lorapod.records import stored_record as records
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
+from lorapod.records.stored_record import RECORD_NAME
 from lorapod.settings import Settings
 from lorapod.testing.records import make_record
 from lorapod.worker import Worker

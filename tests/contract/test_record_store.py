@@ -10,11 +10,12 @@ import pytest
 from tests.contract.conftest import OpenState
 
 from lorapod.lease import LeaseLost
-from lorapod.processes.store.file import RECORD_NAME, FileRecords
+from lorapod.processes.store.file import FileRecords
 from lorapod.processes.store.port import RecordExists, RecordStore
 from lorapod.records import stored_record as records
 from lorapod.records.progress import Progress
 from lorapod.records.status import ProcessStatus
+from lorapod.records.stored_record import RECORD_NAME
 from lorapod.testing.records import make_record
 
 OpenStore = Callable[[], RecordStore]

@@ -8,7 +8,7 @@ from lorapod.actions.action import Action, TimeLimit
 from lorapod.telemetry import Telemetry
 from lorapod.telemetry.volume import VolumeMeter, VolumeUsage
 from lorapod.thread_pools import FILES
-from lorapod.wire.machine import VolumeEntryView, VolumePartView, VolumeView
+from lorapod.wire.machine import DiskUsageView, VolumeEntryView, VolumePartView
 from lorapod.wire.model import Request, Result
 from lorapod.workspace import Workspace
 
@@ -24,7 +24,7 @@ class DiskUsageRequest(Request):
     )
 
 
-class DiskUsageResult(Result, VolumeView):
+class DiskUsageResult(Result, DiskUsageView):
     """What takes the space of the workspace."""
 
     largest: list[VolumeEntryView] = Field(
@@ -50,9 +50,9 @@ async def disk_usage(
     )
 
 
-def volume_view(usage: VolumeUsage) -> VolumeView:
+def volume_view(usage: VolumeUsage) -> DiskUsageView:
     """Return the measurement as answers show it."""
-    return VolumeView(
+    return DiskUsageView(
         measured_at=usage.measured_at,
         complete=usage.complete,
         parts=[

@@ -18,13 +18,13 @@ from lorapod.telemetry import Disk, Gpu
 from lorapod.wire.machine import (
     CaptionerView,
     CheckView,
+    DiskUsageView,
     DiskView,
     EngineView,
     GpuView,
     HealthStatus,
     MemoryView,
     TrainerView,
-    VolumeView,
 )
 from lorapod.wire.model import Request, Result
 
@@ -51,7 +51,7 @@ class HealthResult(Result):
     disk: DiskView | None = Field(
         default=None, description="The workspace's file system; left out if it does not answer."
     )
-    disk_usage: VolumeView | None = Field(
+    disk_usage: DiskUsageView | None = Field(
         default=None,
         description="What takes the space of the workspace, as it was measured last, for which see the action `disk_usage`; left "
         "out before the first measurement, which this begins.",

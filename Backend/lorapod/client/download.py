@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import os
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from typing import Any
 
 from lorapod.client.errors import TransferFailed
 from lorapod.client.queue import QueueClient
+from lorapod.records.process_id import is_process_id
 
 #: How often to start again if a file changes during its download.
 _FRESH_STARTS = 3
 
 #: If an earlier attempt can be resumed, the first request asks only for the file's name, size and sha256.
 _FIRST_BYTE = 1
-
-_PROCESS_ID = re.compile(r"[a-z]{3,16}_[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +171,7 @@ def _part(client: QueueClient, source: str, offset: int, *, length: int | None =
 
 
 def _ask(client: QueueClient, source: str, fields: dict[str, Any]) -> dict[str, Any]:
-    if _PROCESS_ID.fullmatch(source):
+    if is_process_id(source):
         return client.call("download", process_id=source, **fields)
     return client.call("download_file", file_path=source, **fields)
 

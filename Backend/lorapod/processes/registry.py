@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from lorapod.errors import NotFound
@@ -12,6 +13,7 @@ from lorapod.lease import LeaseState
 from lorapod.processes.changes import ChangeQueue, Listener, Listeners
 from lorapod.processes.store.port import RecordStore, StateStoreUnavailable
 from lorapod.processes.supervisor import Supervisor
+from lorapod.records.page import first_page
 from lorapod.records.process_id import age_key
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
@@ -79,29 +81,22 @@ class ProcessRegistry:
 
         The trainings of a sweep are left out, unless it is named.
         """
-        found: list[ProcessRecord] = []
-        for process_id in self._records.ids():
-            if before is not None and age_key(process_id) >= age_key(before):
-                continue
-            try:
-                record = self.get(process_id)
-            except NotFound:
-                continue
-            if record.sweep_id == sweep_id and (status is None or record.status is status):
-                if len(found) == limit:
-                    return found, found[-1].process_id
-                found.append(record)
-        return found, None
+        ids = (
+            process_id
+            for process_id in self._records.ids()
+            if before is None or age_key(process_id) < age_key(before)
+        )
+        return first_page(self._known(ids), status=status, limit=limit, sweep_id=sweep_id)
+
+    def _known(self, process_ids: Iterable[str]) -> Iterator[ProcessRecord]:
+        """Yield the records of those processes that are there."""
+        for process_id in process_ids:
+            with suppress(NotFound):
+                yield self.get(process_id)
 
     def live(self) -> Iterator[ProcessRecord]:
         """Yield the records of all processes that have not ended, whatever worker holds them."""
-        for process_id in self._records.live_ids():
-            try:
-                record = self.get(process_id)
-            except NotFound:
-                continue
-            if not record.status.final:
-                yield record
+        return (record for record in self._known(self._records.live_ids()) if not record.status.final)
 
     def live_ids(self) -> Collection[str]:
         """Return the ids of all processes that have not ended, whatever worker holds them; reads no record."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime
 
 _RANDOM_BITS = 8
 _FRACTIONS = 256
+
+_PROCESS_ID = re.compile(r"[a-z]{3,16}_[0-9a-f]{12}")
 
 
 def new_process_id(kind: str, moment: datetime) -> str:
@@ -23,3 +26,8 @@ def new_process_id(kind: str, moment: datetime) -> str:
 def age_key(process_id: str) -> str:
     """Return what to sort process ids by; the greatest is the newest."""
     return process_id.rpartition("_")[2]
+
+
+def is_process_id(text: str) -> bool:
+    """Return whether a text has the form of a process id."""
+    return _PROCESS_ID.fullmatch(text) is not None

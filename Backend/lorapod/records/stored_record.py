@@ -1,17 +1,37 @@
-"""The stored form of a process's record: one JSON object."""
+"""The stored form of a process's record: one JSON object, a file for each generation.
+
+```
+<process_id>/record.json                      the record of the first generation
+<process_id>/taken/<generation>/record.json   the record of every later one; the newest counts
+```
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from lorapod.records.record import RECORD_VERSION, ProcessRecord, TrainingDetails
 
+RECORD_NAME = "record.json"
+TAKEN_NAME = "taken"
+
 _ADAPTER = TypeAdapter(ProcessRecord)
+
+
+def record_path(folder: Path, generation: int) -> Path:
+    """Return the file of a generation's record, below the folder of its process."""
+    return (folder if generation == 1 else folder / TAKEN_NAME / f"{generation:06d}") / RECORD_NAME
+
+
+def newest_generation(names: Iterable[str]) -> int:
+    """Return the newest generation by the names in the folder of the later ones."""
+    return max((int(name) for name in names if name.isdigit()), default=1)
 
 
 def dump(record: ProcessRecord) -> bytes:

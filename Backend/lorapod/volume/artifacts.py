@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lorapod.records.record import ProcessRecord
 from lorapod.volume.local_files import LOCAL_FILES
-from lorapod.volume.port import EntryKind, VolumeFiles
+from lorapod.volume.port import EntryKind, VolumeListing
 from lorapod.workspace import Workspace
 
 _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
@@ -47,7 +47,7 @@ class Sample:
     index: int
 
 
-def checkpoints(run_folder: Path, name: str, *, files: VolumeFiles = LOCAL_FILES) -> Sequence[Checkpoint]:
+def checkpoints(run_folder: Path, name: str, *, files: VolumeListing = LOCAL_FILES) -> Sequence[Checkpoint]:
     """Return the weights in a run folder, by step, the final ones last."""
     numbered = re.compile(rf"{re.escape(name)}_(?P<step>\d{{9}})\.safetensors")
     found: list[Checkpoint] = []
@@ -67,7 +67,7 @@ def checkpoints(run_folder: Path, name: str, *, files: VolumeFiles = LOCAL_FILES
     return sorted(found, key=lambda checkpoint: (checkpoint.final, checkpoint.step or 0))
 
 
-def samples(run_folder: Path, *, files: VolumeFiles = LOCAL_FILES) -> Sequence[Sample]:
+def samples(run_folder: Path, *, files: VolumeListing = LOCAL_FILES) -> Sequence[Sample]:
     """Return the sample images in a run folder, by step and index."""
     found = (
         Sample(path=entry.path, step=int(match["step"]), index=int(match["index"]))
@@ -85,7 +85,7 @@ def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path
     return [path for path in found if path.is_file()]
 
 
-def output_files(folder: Path, *, files: VolumeFiles = LOCAL_FILES) -> Iterator[Path]:
+def output_files(folder: Path, *, files: VolumeListing = LOCAL_FILES) -> Iterator[Path]:
     """Yield every file below an output folder, sorted, without hidden files, caches and links."""
     for entry in files.below(folder, skip=lambda name: name in _NO_OUTPUT or name.startswith(".")):
         if not entry.name.startswith(".") and entry.kind is not EntryKind.LINK:

@@ -34,14 +34,6 @@ class LocalFiles:
             file.seek(begin)
             return FilePart(data=file.read(length), offset=begin, size_bytes=size_bytes)
 
-    def read_all(self, paths: Sequence[Path]) -> Iterator[bytes | None]:
-        """Yield the content of each file in order, None for one that is not there."""
-        for path in paths:
-            try:
-                yield path.read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                yield None
-
     def copy(self, path: Path, target: Path) -> None:
         """Write the content of a file to a new file."""
         shutil.copyfile(path, target)

@@ -60,14 +60,18 @@ class FilePart:
     size_bytes: int
 
 
-class VolumeFiles(Protocol):
-    """Reads the files of one workspace. Every method raises `OSError` if the volume does not answer."""
+class VolumeListing(Protocol):
+    """Lists files of one workspace. Every method raises an error if the volume does not answer."""
 
     def entries(self, folder: Path) -> Sequence[FileEntry]:
         """Return what lies directly in a folder, by name; nothing if there is no such folder."""
 
     def below(self, folder: Path, *, skip: Callable[[str], bool] = lambda _: False) -> Iterator[FileEntry]:
         """Yield every file below a folder; folders whose name `skip` accepts are left out, links to folders not followed."""
+
+
+class VolumeFiles(VolumeListing, Protocol):
+    """Reads the files of one workspace. Every method raises an error if the volume does not answer."""
 
     def state(self, path: Path) -> FileState:
         """Look at one file.
@@ -82,9 +86,6 @@ class VolumeFiles(Protocol):
         Raises:
             FileNotFoundError: there is none.
         """
-
-    def read_all(self, paths: Sequence[Path]) -> Iterator[bytes | None]:
-        """Yield the content of each file in order, None for one that is not there; several are read at a time."""
 
     def copy(self, path: Path, target: Path) -> None:
         """Write the content of a file to a new file of this machine.

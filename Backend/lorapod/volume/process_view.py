@@ -11,7 +11,7 @@ from lorapod.records.forecast import Estimate
 from lorapod.records.record import ProcessRecord
 from lorapod.volume import artifacts
 from lorapod.volume.local_files import LOCAL_FILES
-from lorapod.volume.port import VolumeFiles
+from lorapod.volume.port import VolumeListing
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
@@ -49,7 +49,7 @@ def process_view(
     record: ProcessRecord,
     workspace: Workspace,
     *,
-    files: VolumeFiles = LOCAL_FILES,
+    files: VolumeListing = LOCAL_FILES,
     config: ShownConfig | None = None,
     uploads: UploadsView | None = None,
     log_tail: list[str] | None = None,

@@ -109,7 +109,7 @@ class VolumeEntryView(WireModel):
     size_bytes: int = Field(description="Size of all files in it.")
 
 
-class VolumeView(WireModel):
+class DiskUsageView(WireModel):
     """What takes the space of the workspace."""
 
     measured_at: Moment = Field(description="When it was measured.")

@@ -21,9 +21,9 @@ from lorapod.processes.child import start_child
 from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
-from lorapod.processes.store.file import RECORD_NAME
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
+from lorapod.records.stored_record import RECORD_NAME
 from lorapod.testing.manager import SOON_S, ended, open_manager, task_on, train_on, until
 from lorapod.testing.store import MemoryRecords, open_memory_store
 from lorapod.testing.task import CountingKind

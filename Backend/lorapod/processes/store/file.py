@@ -37,11 +37,9 @@ from lorapod.processes.store.port import Heartbeat, RecordExists, StateStore
 from lorapod.records import stored_record as records
 from lorapod.records.process_id import age_key
 from lorapod.records.record import ProcessRecord
+from lorapod.records.stored_record import RECORD_NAME, TAKEN_NAME, newest_generation, record_path
 
 logger = logging.getLogger(__name__)
-
-RECORD_NAME = "record.json"
-TAKEN_NAME = "taken"
 
 #: A process that is still being removed after so many seconds was left by a killed worker.
 FORGETTING_S = 60.0
@@ -113,14 +111,14 @@ class FileRecords:
             raise LeaseLost(record.process_id)
         self._mark(record)
         # Each generation has a file of its own, so a late writer overwrites no newer record.
-        write_atomically(self._path(folder, record.generation), records.dump(record))
+        write_atomically(record_path(folder, record.generation), records.dump(record))
         if record.status.final and self._newest_generation(folder) == record.generation:
             (self._live / record.process_id).unlink(missing_ok=True)
 
     def load(self, process_id: str) -> ProcessRecord | None:
         """Return the record of the newest generation as last saved."""
         folder = self._folder / process_id
-        return self._read(self._path(folder, self._newest_generation(folder)))
+        return self._read(record_path(folder, self._newest_generation(folder)))
 
     def ids(self) -> Sequence[str]:
         """Return every id, newest first."""
@@ -202,16 +200,11 @@ class FileRecords:
         sync_folder(target.parent)
 
     @staticmethod
-    def _path(folder: Path, generation: int) -> Path:
-        return (folder if generation == 1 else folder / TAKEN_NAME / f"{generation:06d}") / RECORD_NAME
-
-    @staticmethod
     def _newest_generation(folder: Path) -> int:
         try:
-            taken = [int(entry.name) for entry in (folder / TAKEN_NAME).iterdir() if entry.name.isdigit()]
+            return newest_generation(entry.name for entry in (folder / TAKEN_NAME).iterdir())
         except FileNotFoundError:
             return 1
-        return max(taken, default=1)
 
     @staticmethod
     def _read(path: Path) -> ProcessRecord | None:

@@ -1,0 +1,206 @@
+"""What a workspace shows of itself by its files alone: processes, logs, metrics and files, without a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lorapod.errors import NotFound
+from lorapod.records import stored_record
+from lorapod.records.page import first_page
+from lorapod.records.process_id import age_key, is_process_id
+from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
+from lorapod.volume import loss_log
+from lorapod.volume.listed_files import ListedFiles
+from lorapod.volume.log_part import LogPart, read_log, read_log_tail
+from lorapod.volume.port import VolumeFiles
+from lorapod.volume.process_view import process_view, summary
+from lorapod.wire.process import ProcessSummary, ProcessView
+from lorapod.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+#: Files that are read at the same time.
+READS_AT_A_TIME: Final = 32
+
+#: If more records than this are read, all their names are listed at once.
+_LISTED_AT_ONCE: Final = 100
+
+#: How often a record is read again that cannot be understood: its worker may just be replacing it.
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessPage:
+    """One page of processes, the newest first."""
+
+    processes: Sequence[ProcessSummary]
+    #: None on the last page.
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSeries:
+    """The curves of a training."""
+
+    #: For each key its points `(step, value)`.
+    series: loss_log.Series
+    last_step: int | None
+
+
+class VolumeView:
+    """Reads one workspace. Every method blocks; it is safe to use from several threads.
+
+    What a worker has in memory only is missing: the answers are at most as old as its newest record.
+    """
+
+    def __init__(self, files: VolumeFiles, workspace: Workspace) -> None:
+        """Read through `files`; `workspace` is the layout, below the root that `files` has."""
+        self.files = files
+        self.workspace = workspace
+        self._pool = ThreadPoolExecutor(READS_AT_A_TIME, "volume")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def processes(
+        self,
+        *,
+        status: ProcessStatus | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        sweep_id: str | None = None,
+    ) -> ProcessPage:
+        """Return a page of processes, the newest first, as the action `processes` does."""
+        records = self._records(self._process_ids(cursor), first=limit + 1)
+        found, next_cursor = first_page(records, status=status, limit=limit, sweep_id=sweep_id)
+        return ProcessPage(processes=[summary(record) for record in found], next_cursor=next_cursor)
+
+    def process(self, process_id: str, *, log_tail: int | None = None, metrics: bool = False) -> ProcessView:
+        """Return all that the files tell of one process, as the action `process_status` does.
+
+        Raises:
+            NotFound: there is no such process.
+        """
+        record = self.record(process_id)
+        listed = ListedFiles(self.files.below(record.output_folder(self.workspace)))
+        return process_view(
+            record,
+            self.workspace,
+            files=listed,
+            log_tail=self.log_tail(process_id, log_tail) if log_tail else None,
+            metrics=loss_log.latest(self._loss_log(record), files=self.files) if metrics else None,
+        )
+
+    def record(self, process_id: str) -> ProcessRecord:
+        """Return the newest record of one process.
+
+        Raises:
+            NotFound: there is no such process, or its record cannot be understood.
+        """
+        record = self._load(process_id) if is_process_id(process_id) else None
+        if record is None:
+            raise NotFound(
+                f"There is no process {process_id!r} on this volume.", hint="`processes` lists them."
+            )
+        return record
+
+    def log(self, process_id: str, *, offset: int = 0, limit: int = 256_000) -> LogPart:
+        """Return a part of a process's log; see `read_log`."""
+        return read_log(self.workspace.log_path(process_id), offset, limit, files=self.files)
+
+    def log_tail(self, process_id: str, lines: int) -> list[str]:
+        """Return the last lines of a process's log."""
+        return read_log_tail(self.workspace.log_path(process_id), lines, files=self.files)
+
+    def metrics(
+        self,
+        process_id: str,
+        *,
+        keys: Collection[str] | None = None,
+        since_step: int | None = None,
+        stride: int = 1,
+    ) -> MetricSeries:
+        """Return the curves of a training; see `loss_log.read_series`.
+
+        Raises:
+            NotFound: there is no such process.
+        """
+        path = self._loss_log(self.record(process_id))
+        series = loss_log.read_series(path, keys=keys, since_step=since_step, stride=stride, files=self.files)
+        return MetricSeries(series=series, last_step=loss_log.last_step(path, files=self.files))
+
+    def contents(self, paths: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the content of each file in order, None for one that is not there; several are read at a time.
+
+        Args:
+            paths: relative to the workspace, as answers show them; for pictures and texts, not for weights.
+        """
+        return self._pool.map(lambda path: self._content(self.workspace.root / path), paths)
+
+    def _process_ids(self, cursor: str | None) -> Sequence[str]:
+        names = (entry.name for entry in self.files.entries(self.workspace.processes))
+        ids = [
+            name
+            for name in names
+            if is_process_id(name) and (cursor is None or age_key(name) < age_key(cursor))
+        ]
+        return sorted(ids, key=age_key, reverse=True)
+
+    def _records(self, process_ids: Sequence[str], *, first: int) -> Iterator[ProcessRecord]:
+        """Yield the records that are there, in order; read `first` of them at once, then more and more."""
+        begin, count = 0, first
+        generations: Mapping[str, int] = {}
+        while begin < len(process_ids):
+            batch = process_ids[begin : begin + count]
+            if len(batch) > _LISTED_AT_ONCE and not generations:
+                generations = self._all_generations()
+            found = self._pool.map(self._load, batch, map(generations.get, batch))
+            yield from (record for record in found if record is not None)
+            begin, count = begin + count, count * 2
+
+    def _all_generations(self) -> Mapping[str, int]:
+        """Return the newest generation of every process, by one list of all files of processes."""
+        found: dict[str, int] = {}
+        root = self.workspace.processes
+        for entry in self.files.below(root):
+            match entry.path.relative_to(root).parts:
+                case (process_id, stored_record.RECORD_NAME):
+                    found.setdefault(process_id, 1)
+                case (process_id, stored_record.TAKEN_NAME, generation, stored_record.RECORD_NAME):
+                    newest = stored_record.newest_generation([generation])
+                    found[process_id] = max(newest, found.get(process_id, 1))
+        return found
+
+    def _load(self, process_id: str, generation: int | None = None) -> ProcessRecord | None:
+        """Return the newest record of a process; None if it is gone, or cannot be understood."""
+        folder = self.workspace.process_folder(process_id)
+        if generation is None:
+            taken = self.files.entries(folder / stored_record.TAKEN_NAME)
+            generation = stored_record.newest_generation(entry.name for entry in taken)
+        path = stored_record.record_path(folder, generation)
+        for attempt in range(1, _ATTEMPTS + 1):
+            data = self._content(path)
+            try:
+                return None if data is None else stored_record.load(data)
+            except ValueError as error:
+                if attempt == _ATTEMPTS:
+                    logger.warning(
+                        "record cannot be read", extra={"path": path.as_posix(), "reason": str(error)}
+                    )
+        return None
+
+    def _loss_log(self, record: ProcessRecord) -> Path:
+        return record.run_folder(self.workspace) / loss_log.FILE_NAME
+
+    def _content(self, path: Path) -> bytes | None:
+        try:
+            return self.files.read(path).data
+        except (FileNotFoundError, NotADirectoryError):
+            return None

