@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 from tests.servers import http_thread
+from tests.servers.platform_billing import BillingStandIn
 from tests.servers.platform_catalog import CPUS, DATA_CENTERS, GPUS
 from tests.servers.platform_parts import problem, queue_state
 from tests.servers.platform_referee import Handler, Referee
@@ -53,6 +54,7 @@ class PlatformStandIn:
     gpus: list[dict[str, Any]] = field(default_factory=lambda: json.loads(json.dumps(GPUS)))
     cpus: list[dict[str, Any]] = field(default_factory=lambda: json.loads(json.dumps(CPUS)))
     data_centers: list[dict[str, Any]] = field(default_factory=lambda: json.loads(json.dumps(DATA_CENTERS)))
+    billing: BillingStandIn = field(default_factory=BillingStandIn)
     #: What an endpoint's queue says of itself, by endpoint.
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: What its workers answer, by action.
@@ -88,6 +90,7 @@ class PlatformStandIn:
                 web.get("/v2/catalog/gpus", self._list_gpus),
                 web.get("/v2/catalog/cpus", self._list_cpus),
                 web.get("/v2/catalog/datacenters", self._list_data_centers),
+                *self.billing.routes(),
                 web.get("/queue/{id}/health", self._queue_health),
                 web.post("/queue/{id}/runsync", self._run),
                 web.get("/hub/api/models/{owner}/{name}/auth-check", self._check_access),

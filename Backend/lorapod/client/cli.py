@@ -11,6 +11,7 @@ from lorapod import __version__
 from lorapod.client.commands import (
     caption,
     compare,
+    cost,
     datasets,
     deploy,
     doctor,
@@ -98,6 +99,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Endpoint": (
         deploy.deploy,
         doctor.doctor,
+        cost.cost,
         endpoint,
         info.health,
         info.ping,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
+from lorapod.platform.billing import BillingPeriod, ServerlessBill, VolumeBill
 from lorapod.platform.errors import AnswerUnreadable
 from lorapod.platform.models import (
     CpuFlavor,
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _ENDPOINTS = "/v2/serverless"
 _VOLUMES = "/v2/network-volumes"
+_BILLING = "/v2/billing"
 
 #: A log is shown after this silence; the stream itself never ends.
 _QUIET_S = 2.0
@@ -112,6 +114,28 @@ class RunpodPlatform:
     def create_volume(self, order: VolumeOrder) -> NetworkVolume:
         """Create a network volume; it costs money until it is deleted."""
         return _read(NetworkVolume, self._transport.post(_VOLUMES, order.body()))
+
+    def serverless_bills(
+        self, *, periods: int, period: BillingPeriod = BillingPeriod.DAY, endpoint_id: str | None = None
+    ) -> list[ServerlessBill]:
+        """Return what endpoints cost in each of the last periods, up to the present one; of one endpoint, or of all."""
+        query = {"lastN": str(periods), "bucketSize": period.value}
+        if endpoint_id is not None:
+            query["serverlessId"] = endpoint_id
+        return self._list(ServerlessBill, f"{_BILLING}/serverless", "records", query)
+
+    def volume_bills(
+        self, *, periods: int, period: BillingPeriod = BillingPeriod.DAY, volume_id: str | None = None
+    ) -> list[VolumeBill]:
+        """Return what network volumes cost in each of the last periods; of one volume, or of all."""
+        query = {"lastN": str(periods), "bucketSize": period.value}
+        if volume_id is not None:
+            query["networkVolumeId"] = volume_id
+        return self._list(VolumeBill, f"{_BILLING}/network-volumes", "records", query)
+
+    def gpu_prices(self) -> list[GpuType]:
+        """Return the GPU types with their prices, without what is free."""
+        return self._list(GpuType, "/v2/catalog/gpus", "gpus")
 
     def gpu_types(self, *, min_cuda_version: str | None = None) -> list[GpuType]:
         """Return the GPU types with their prices and what is free for serverless workers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from tests.servers.platform import KEY, PlatformStandIn, standing_in
 from tests.servers.platform_referee import specification
 
-from lorapod.platform import models, requests
+from lorapod.platform import billing, models, requests
 from lorapod.platform.worker_log import WorkerLogLine
 
 #: The specification's name of each model that has another one.
@@ -32,6 +33,8 @@ SCHEMAS = {
     "QueueDelay": "QueueDelayScaling",
     "EndpointSettings": "CreateEndpointRequest",
     "VolumeOrder": "CreateNetworkVolumeRequest",
+    "ServerlessBill": "ServerlessBillingRecord",
+    "VolumeBill": "NetworkVolumeBillingRecord",
 }
 #: Parts of a schema without a name of their own.
 PARTS = {
@@ -43,7 +46,7 @@ PARTS = {
 
 def defined() -> Iterator[type[BaseModel]]:
     bases = {BaseModel, models.PlatformModel, requests.PlatformRequest}
-    for module in (models, requests):
+    for module in (billing, models, requests):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, BaseModel) and each not in bases:
                 yield each
@@ -74,12 +77,15 @@ def test_every_field_is_one_that_the_specification_has(model: type[BaseModel]) -
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [("Stock", "AvailabilityLevel"), ("FlashBoot", "FlashBoot"), ("WorkerCondition", "WorkerStatus")],
+    [
+        (models.Stock, "AvailabilityLevel"),
+        (models.FlashBoot, "FlashBoot"),
+        (models.WorkerCondition, "WorkerStatus"),
+        (billing.BillingPeriod, "BillingBucketSize"),
+    ],
 )
-def test_a_closed_list_is_the_specifications(ours: str, theirs: str) -> None:
-    assert [str(each) for each in getattr(models, ours)] == specification()["components"]["schemas"][theirs][
-        "enum"
-    ]
+def test_a_closed_list_is_the_specifications(ours: type[StrEnum], theirs: str) -> None:
+    assert [str(each) for each in ours] == specification()["components"]["schemas"][theirs]["enum"]
 
 
 def test_lines_of_a_log_have_the_documented_fields() -> None:
