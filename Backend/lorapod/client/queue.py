@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -37,13 +38,18 @@ KEYED = frozenset(
 #: Actions that would do their work twice: not sent again if nobody knows whether the first attempt arrived.
 _ONCE = KEYED | {"resume", "edit_model", "edit_dataset"}
 
+#: The environment variable that points to other queues than RunPod's; the SDK reads it too.
+BASE_URL_VARIABLE = "RUNPOD_ENDPOINT_BASE_URL"
+DEFAULT_BASE_URL = "https://api.runpod.ai/v2"
+
 #: Called with a job's newest progress update: a process as `process_status` shows it, without its files.
 OnUpdate = Callable[[dict[str, Any]], None]
 
 
 def runpod_url(endpoint_id: str) -> str:
     """Return the URL of a RunPod endpoint's queue."""
-    return f"https://api.runpod.ai/v2/{endpoint_id}"
+    base = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    return f"{base.rstrip('/')}/{endpoint_id}"
 
 
 class QueueClient:
@@ -96,7 +102,11 @@ class QueueClient:
         front_door: str | None = None,
         retries: RetryPolicy | None = None,
     ) -> Self:
-        """Return the client of a serverless endpoint on RunPod, and of its front door, named by its id."""
+        """Return the client of a serverless endpoint on RunPod, and of its front door, named by its id.
+
+        Raises:
+            ValueError: `RUNPOD_ENDPOINT_BASE_URL` is not an HTTP URL, or holds a password.
+        """
         door = None if front_door is None else runpod_url(front_door)
         return cls(runpod_url(endpoint_id), api_key, front_door=door, retries=retries)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 #: A network volume per GB and month, up to 1 TB and beyond (docs.runpod.io/storage/network-volumes). The catalog of the
@@ -15,6 +16,15 @@ _HOUR_S = 3600
 #: Amounts below this are shown with three digits; the smallest that three digits can show.
 _SMALL = Decimal("0.1")
 _SMALLEST = Decimal("0.001")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HourlyRate:
+    """What a worker costs in an hour, in US dollars."""
+
+    per_hour: Decimal
+    #: Name of its GPU for people; empty: it is not known which one it has.
+    gpu: str = ""
 
 
 def volume_per_month(size_gb: int) -> float:

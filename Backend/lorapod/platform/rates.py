@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from lorapod.platform.models import GpuType, ServerlessEndpoint
-from lorapod.platform.prices import exact
-
-
-@dataclass(frozen=True, kw_only=True)
-class HourlyRate:
-    """What a worker costs in an hour, in US dollars."""
-
-    per_hour: Decimal
-    #: Name of its GPU for people; empty: it is not known which one it has.
-    gpu: str = ""
+from lorapod.platform.prices import HourlyRate, exact
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,8 +45,10 @@ def together(parts: Sequence[tuple[Estimate, int]]) -> Estimate:
     each = [estimate for estimate, _ in parts]
     needs = [one.gpu_memory_bytes for one in each if one.gpu_memory_bytes is not None]
     memory_bytes = max(needs) if needs and len(needs) == len(each) else None
+    names = {one.gpu for one in each}
+    gpu = names.pop() if len(names) == 1 else None
     if unknown := [one for one in each if one.duration_s is None]:
-        return Estimate(gpu_memory_bytes=memory_bytes, explanation=unknown[0].explanation)
+        return Estimate(gpu_memory_bytes=memory_bytes, gpu=gpu, explanation=unknown[0].explanation)
     weakest = max(each, key=lambda one: 0 if one.basis is None else _ORDER.index(one.basis))
     training_s = sum(steps / one.steps_per_s for one, steps in parts if one.steps_per_s)
     return Estimate(
@@ -56,5 +58,6 @@ def together(parts: Sequence[tuple[Estimate, int]]) -> Estimate:
         else None,
         basis=weakest.basis,
         gpu_memory_bytes=memory_bytes,
+        gpu=gpu,
         explanation=weakest.explanation,
     )

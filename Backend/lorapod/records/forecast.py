@@ -25,6 +25,8 @@ class Estimate:
     steps_per_s: float | None = None
     basis: Basis | None = None
     gpu_memory_bytes: int | None = None
+    #: Name of the GPU that it holds for; None: a processor, or not known.
+    gpu: str | None = None
     #: What it was taken from, or why it is unknown, in one sentence.
     explanation: str = ""
 
@@ -41,6 +43,8 @@ class Forecast:
     #: Seconds that samples and checkpoints take, divided by the steps; 0 if it was not measured.
     other_s_per_step: float = 0.0
     gpu_memory_bytes: int | None = None
+    #: Name of the GPU that it holds for; None: a processor, or not known.
+    gpu: str | None = None
     explanation: str = ""
 
     def estimate(self, steps: int, *, ran_s: float = 0.0, running: bool = False) -> Estimate:
@@ -60,5 +64,6 @@ class Forecast:
             steps_per_s=speed,
             basis=self.basis,
             gpu_memory_bytes=self.gpu_memory_bytes,
+            gpu=self.gpu,
             explanation=self.explanation,
         )

@@ -25,6 +25,10 @@ class EstimateView(WireModel):
     gpu_memory_bytes: int | None = Field(
         default=None, description="GPU memory that it needs, by rule of thumb."
     )
+    gpu: str | None = Field(
+        default=None,
+        description="Name of the GPU that the estimate holds for; left out if it holds for a processor.",
+    )
     explanation: str = Field(
         default="", description="What the speed was taken from, or why it is not known, in one sentence."
     )

@@ -400,6 +400,26 @@ class TestSecondRun:
         assert account.changes[before:] == []
         assert "keeps 1 active worker(s), which cost from $1.10 an hour" in shown
 
+    def test_active_workers_are_set_and_ended(self, call: RunCommand, account: PlatformStandIn) -> None:
+        shown = call(*DEPLOY, "--active-workers", "1")
+        endpoint = only(account.endpoints)
+
+        assert "1 to 2 workers" in shown
+        assert "which cost from $1.10 an hour" in shown
+        assert endpoint["workers"] == {"min": 1, "max": 2, "idleTimeout": 60}
+        # What the last run was asked for counts for the next one.
+        assert "active workers" not in call("deploy", "--yes")
+
+        ended = call("deploy", "--yes", "--active-workers", "0")
+
+        assert "active workers: 1 -> 0" in ended
+        assert "also when no job runs" not in ended
+        assert account.changes[-1][2] == {"workers": {"min": 0, "max": 2, "idleTimeout": 60}}
+
+    def test_there_are_no_more_active_workers_than_workers(self, call: RunCommand) -> None:
+        told = call(*DEPLOY, "--active-workers", "3", code=2)
+        assert "max workers is 2" in told
+
 
 class TestDestroy:
     def test_it_asks_twice_and_keeps_the_volume(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ FORECAST = Forecast(
     start_s=30.0,
     other_s_per_step=0.1,
     gpu_memory_bytes=8,
+    gpu="NVIDIA A40",
     explanation="why",
 )
 
@@ -59,6 +61,7 @@ def test_it_is_corrected_while_it_runs(
         steps_per_s=2.0,
         basis=Basis.GPU,
         gpu_memory_bytes=8,
+        gpu="NVIDIA A40",
         explanation="why",
     )
 
@@ -78,6 +81,9 @@ def test_the_forecast_is_stored_and_records_without_one_are_read() -> None:
     read = load(earlier)
     assert read.training is not None
     assert read.training.forecast is None
+    without_gpu = load(re.sub(rb'"gpu": ?"NVIDIA A40",? ?', b"", dump(stored)))
+    assert without_gpu.training is not None
+    assert without_gpu.training.forecast == replace(FORECAST, gpu=None)
 
 
 def test_a_sweep_takes_the_sum_and_is_as_sure_as_its_weakest_part() -> None:
@@ -88,12 +94,15 @@ def test_a_sweep_takes_the_sum_and_is_as_sure_as_its_weakest_part() -> None:
         steps_per_s=2.0,
         basis=Basis.GPU,
         gpu_memory_bytes=8,
+        gpu="NVIDIA A40",
         explanation="why",
     )
     unknown = Forecast(explanation="Never measured.")
     assert together([(sure.estimate(100), 100), (unknown.estimate(50), 50)]) == Estimate(
         explanation="Never measured."
     )
+    mixed = together([(FORECAST.estimate(9), 9), (replace(FORECAST, gpu="NVIDIA L40S").estimate(9), 9)])
+    assert (mixed.gpu, mixed.explanation) == (None, "why")
 
 
 def test_what_has_ended_takes_no_longer_than_it_did() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lorapod.client.commands.deploy_options import (
+    ActiveWorkersOption,
     CachedModelOption,
     DataCenterOption,
     DeployNameOption,
@@ -44,6 +45,7 @@ def deploy(
     volume: VolumeOption = None,
     volume_size: VolumeSizeOption = None,
     max_workers: MaxWorkersOption = None,
+    active_workers: ActiveWorkersOption = None,
     idle_timeout: IdleTimeoutOption = None,
     timeout_hours: TimeoutHoursOption = None,
     min_cuda: MinCudaOption = None,
@@ -69,6 +71,7 @@ def deploy(
         "volume": volume,
         "volume_size": volume_size,
         "max_workers": max_workers,
+        "active_workers": active_workers,
         "idle_timeout": idle_timeout,
         "timeout_hours": timeout_hours,
         "min_cuda": min_cuda,

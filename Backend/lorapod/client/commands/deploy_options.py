@@ -44,6 +44,13 @@ VolumeSizeOption = Annotated[
 MaxWorkersOption = Annotated[
     int | None, typer.Option(min=1, help="How many workers may run at a time. Default: 2.")
 ]
+ActiveWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="How many workers are always on, and cost money without a job too. Default: what the endpoint has.",
+    ),
+]
 IdleTimeoutOption = Annotated[
     int | None,
     typer.Option(min=1, max=3600, help="Seconds without a job before a worker stops. Default: 60."),

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.client import Client
-from lorapod.client.commands.live import ENDED, INTERVAL_S, follow, panel
+from lorapod.client.commands.live import ENDED, INTERVAL_S, cost_of_process, follow, panel
+from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.screen import Screen, duration, moment
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.train import ended
@@ -22,19 +23,24 @@ def status(
         bool,
         typer.Option("--follow", "-f", help="Keep showing it until it ends. Press Ctrl-C to stop watching."),
     ] = False,
+    price_per_hour: PricePerHourOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a process: its status, step, loss, time left and files."""
+    """Show a process: its status, step, loss, time left, cost and files."""
     with open_session(context, as_json=as_json) as session:
+        prices = look_up_prices(context, price_per_hour)
         if follow_it:
-            ended(follow(session.client, process_id, session.screen))
+            ended(follow(session.client, process_id, session.screen, prices=prices))
             return
         process = session.client.process_status(process_id)
+        cost = cost_of_process(process, prices)
         if as_json:
-            session.screen.answer(process)
+            session.screen.answer(process if cost is None else {**process, "cost": cost.as_json})
             return
         losses = session.client.metrics(process_id, keys=["loss/loss"]) if process["progress"]["step"] else {}
-        session.screen.console.print(panel(process, [loss for _, loss in losses.get("loss/loss", ())]))
+        session.screen.console.print(
+            panel(process, [loss for _, loss in losses.get("loss/loss", ())], cost=cost)
+        )
         _print_files(process, session.screen)
 
 

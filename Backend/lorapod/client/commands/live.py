@@ -18,6 +18,9 @@ from lorapod.client.client import Client
 from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.screen import Screen, duration, styled
 from lorapod.client.errors import LorapodError
+from lorapod.client.money.price_book import PriceLookup
+from lorapod.client.money.training_cost import TrainingCost, training_cost
+from lorapod.platform.prices import dollars
 
 #: Between two polls.
 INTERVAL_S = 2.0
@@ -30,9 +33,14 @@ ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
 def follow(
-    client: Client, process_id: str, screen: Screen, *, interval_s: float = INTERVAL_S
+    client: Client,
+    process_id: str,
+    screen: Screen,
+    *,
+    interval_s: float = INTERVAL_S,
+    prices: PriceLookup | None = None,
 ) -> dict[str, Any]:
-    """Show a process until it ends; return its last status.
+    """Show a process until it ends; return its last status. With `prices`, show what it costs.
 
     Without a terminal, or with `--json`, print a line for each change.
 
@@ -40,13 +48,14 @@ def follow(
         LorapodError: the process is unknown, or the endpoint did not answer for too long.
     """
     if screen.as_json or not screen.console.is_terminal:
-        return client.wait(process_id, on_progress=_Lines(screen), interval_s=interval_s, check=False)
+        return client.wait(process_id, on_progress=_Lines(screen, prices), interval_s=interval_s, check=False)
     losses = _Losses(client, process_id)
     with Live(console=screen.console, auto_refresh=False) as live:
 
         def draw(process: dict[str, Any]) -> None:
             warn_of_dataset(screen, process)
-            live.update(Group(panel(process, losses.now(process)), HOW_TO_LEAVE), refresh=True)
+            view = panel(process, losses.now(process), cost=cost_of_process(process, prices))
+            live.update(Group(view, HOW_TO_LEAVE), refresh=True)
 
         return client.wait(process_id, on_progress=draw, interval_s=interval_s, check=False)
 
@@ -60,7 +69,14 @@ def warn_of_dataset(screen: Screen, answer: Mapping[str, Any]) -> None:
     )
 
 
-def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType:
+def cost_of_process(process: Mapping[str, Any], prices: PriceLookup | None) -> TrainingCost | None:
+    """Return what a training costs; None if it is no training, or the price is not known."""
+    return None if prices is None or not process.get("trainer") else training_cost(process, prices.book())
+
+
+def panel(
+    process: Mapping[str, Any], losses: Sequence[float], *, cost: TrainingCost | None = None
+) -> RenderableType:
     """Return the view of a process in its present status."""
     progress = process["progress"]
     facts = Table.grid(padding=(0, 2))
@@ -76,6 +92,8 @@ def panel(process: Mapping[str, Any], losses: Sequence[float]) -> RenderableType
         rows.append(Text(text))
     if process["status"] not in ENDED and (text := estimate_text(process.get("estimate"))):
         rows.append(Text(text, style="dim"))
+    if cost is not None and cost.text:
+        rows.append(Text(cost.text, style="dim"))
     if losses:
         rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
     if process.get("failure"):
@@ -165,8 +183,9 @@ class _Losses:
 class _Lines:
     """Print a line whenever something has changed."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, prices: PriceLookup | None) -> None:
         self._screen = screen
+        self._prices = prices
         self._last: tuple[Any, ...] = ()
 
     def __call__(self, process: dict[str, Any]) -> None:
@@ -177,9 +196,10 @@ class _Lines:
         if now == self._last:
             return
         self._last = now
+        cost = cost_of_process(process, self._prices)
         if self._screen.as_json:
-            self._screen.answer(
-                {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
-            )
+            shown = {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
+            self._screen.answer(shown if cost is None else {**shown, "cost": cost.as_json})
         else:
-            self._screen.line(state_line(process))
+            text = "" if cost is None or cost.so_far is None else f"  {dollars(cost.so_far)}"
+            self._screen.line(f"{state_line(process)}{text}")

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from lorapod.client.commands.live import follow
+from lorapod.client.commands.money_options import MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.times import limits
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+from lorapod.client.commands.train_money import TrainingMoney
 from lorapod.client.commands.train_options import MaxTimeOption, UntilOption
 
 
@@ -42,6 +44,8 @@ def resume(
     ] = None,
     max_time: MaxTimeOption = None,
     until: UntilOption = None,
+    max_cost: MaxCostOption = None,
+    price_per_hour: PricePerHourOption = None,
     follow_it: Annotated[
         bool,
         typer.Option(
@@ -53,20 +57,28 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Resume an unfinished training from its newest complete checkpoint, or train a completed one further."""
+    limited = limits(max_time, until)
     with open_session(context, as_json=as_json) as session:
+        money = TrainingMoney.begin(context, session.screen, price_per_hour)
+        if max_cost is not None:
+            limited = money.limited(max_cost, limited)
         resumed = session.client.resume(
             process_id,
             steps=steps,
-            limits=limits(max_time, until),
+            limits=limited,
             execution_timeout_s=EXECUTION_TIMEOUT_S,
         )
         session.screen.warn(resumed.started.get("warnings", ()))
         if follow_it:
-            ended(follow(session.client, process_id, session.screen))
+            money.warn(resumed.started)
+            ended(follow(session.client, process_id, session.screen, prices=money.prices))
         elif as_json:
-            session.screen.answer(resumed.started)
+            session.screen.answer({**resumed.started, "cost": money.as_json(resumed.started)})
         else:
             session.screen.line(process_id)
+            if text := money.estimate_text(resumed.started):
+                session.screen.note([text])
+            money.warn(resumed.started)
 
 
 def save(context: typer.Context, process_id: ProcessIdArgument, *, as_json: AsJson = False) -> None:

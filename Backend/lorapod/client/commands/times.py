@@ -26,7 +26,7 @@ def limits(max_time: str | None, until: str | None) -> dict[str, Any] | None:
     return found or None
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--max-time") -> float:
     """Return the seconds of a duration such as `45m`, `1h30m` or `90s`; a number alone is minutes.
 
     Raises:
@@ -37,7 +37,7 @@ def seconds(text: str) -> float:
     days, hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
     total = timedelta(days=days, hours=hours, minutes=minutes, seconds=rest).total_seconds()
     if total <= 0:
-        raise typer.BadParameter(f"{text!r} is not a time such as 45m, 1h30m or 90s", param_hint="--max-time")
+        raise typer.BadParameter(f"{text!r} is not a time such as 45m, 1h30m or 90s", param_hint=option)
     return total
 
 

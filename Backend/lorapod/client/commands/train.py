@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import typer
 
-from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.live import follow, warn_of_dataset
+from lorapod.client.commands.money_options import IdleAfterOption, MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
-from lorapod.client.commands.times import limits
+from lorapod.client.commands.times import limits, seconds
+from lorapod.client.commands.train_fields import (
+    config_text,
+    dataset_fields,
+    json_object,
+    named_dataset,
+    one_or_more,
+    start_from_field,
+)
+from lorapod.client.commands.train_money import TrainingMoney
 from lorapod.client.commands.train_options import (
     AlphaOption,
     BatchSizeOption,
@@ -62,9 +68,6 @@ from lorapod.client.commands.vary import said, variants
 from lorapod.client.commands.wording import with_commands, with_options
 from lorapod.client.errors import LorapodError, ProcessEnded
 
-#: A training, alone or with one of its steps.
-_PROCESS = re.compile(r"(?P<id>train_[0-9a-f]{12})(?::(?P<step>[0-9]{1,9}))?")
-
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
 
@@ -108,6 +111,9 @@ def train(
     patience: StopWhenOption = None,
     max_time: MaxTimeOption = None,
     until: UntilOption = None,
+    max_cost: MaxCostOption = None,
+    price_per_hour: PricePerHourOption = None,
+    idle_after: IdleAfterOption = None,
     trainer: TrainerOption = None,
     upload_to: UploadToOption = None,
     force: ForceOption = False,
@@ -125,15 +131,15 @@ def train(
     fields: dict[str, Any] = {
         "preset": preset,
         "tier": tier,
-        "config": None if config is None else _text(config),
-        **_datasets(_dataset(dataset, dataset_url, dataset_repo, fix=fix), reg_dataset),
+        "config": None if config is None else config_text(config),
+        **dataset_fields(named_dataset(dataset, dataset_url, dataset_repo, fix=fix), reg_dataset),
         "name": name,
         "model": model,
         "trigger_word": trigger_word,
         "steps": steps,
         "rank": rank,
         "learning_rate": learning_rate,
-        "resolution": _one_or_more(resolution),
+        "resolution": one_or_more(resolution),
         "class_word": class_word,
         "optimizer": optimizer,
         "scheduler": scheduler,
@@ -149,20 +155,30 @@ def train(
         "control": control or None,
         "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
-        "start_from": None if start_from is None else _start(start_from),
+        "start_from": None if start_from is None else start_from_field(start_from),
         "stop_when": None if patience is None else {"patience": patience},
         "limits": limits(max_time, until),
         "variants": variants(vary) if vary else None,
         "trainer": trainer,
-        "upload": _object(upload_to),
+        "upload": json_object(upload_to),
         "force": force or None,
         "strict": None if strict else False,
     }
+    if idle_after is not None and not follow_it:
+        raise typer.BadParameter(
+            "goes with --follow: it looks after the training has ended", param_hint="--idle-after"
+        )
+    left_on_after_s = None if idle_after is None else seconds(idle_after, "--idle-after")
     with open_session(context, as_json=as_json) as session:
+        money = TrainingMoney.begin(context, session.screen, price_per_hour)
+        if max_cost is not None:
+            fields["limits"] = money.limited(
+                max_cost, fields["limits"], trainings=len(fields["variants"] or [None])
+            )
         if dry_run:
-            _dry_run(context, session, fields)
+            _dry_run(context, session, fields, money)
             return
-        _begin(session, fields, follow_it=follow_it)
+        _begin(session, fields, money, follow_it=follow_it, left_on_after_s=left_on_after_s)
 
 
 def ended(process: dict[str, Any]) -> None:
@@ -175,34 +191,49 @@ def ended(process: dict[str, Any]) -> None:
         raise ProcessEnded(process)
 
 
-def _begin(session: CommandSession, fields: dict[str, Any], *, follow_it: bool) -> None:
+def _begin(
+    session: CommandSession,
+    fields: dict[str, Any],
+    money: TrainingMoney,
+    *,
+    follow_it: bool,
+    left_on_after_s: float | None,
+) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
     session.screen.warn(training.started.get("warnings", ()))
     warn_of_dataset(session.screen, training.started)
     if follow_it:
-        ended(follow(session.client, training.process_id, session.screen))
+        money.warn(training.started)
+        process = follow(session.client, training.process_id, session.screen, prices=money.prices)
+        if left_on_after_s is not None:
+            money.warn_of_workers_left_on(left_on_after_s)
+        ended(process)
         return
     if session.screen.as_json:
-        session.screen.answer(training.started)
+        session.screen.answer({**training.started, "cost": money.as_json(training.started)})
     session.screen.line(training.process_id)
-    if text := estimate_text(training.started.get("estimate")):
+    if text := money.estimate_text(training.started):
         session.screen.note([text])
+    money.warn(training.started)
     for one in training.started.get("processes") or ():
         session.screen.line(f"  {one.get('process_id', 'not started')}  {said(one['variant'])}")
 
 
-def _dry_run(context: typer.Context, session: CommandSession, fields: dict[str, Any]) -> None:
+def _dry_run(
+    context: typer.Context, session: CommandSession, fields: dict[str, Any], money: TrainingMoney
+) -> None:
     answer = session.client.call("train", dry_run=True, **fields)
     session.screen.warn(answer["warnings"])
     warn_of_dataset(session.screen, answer)
     if session.screen.as_json:
-        session.screen.answer(answer)
+        session.screen.answer({**answer, "cost": money.as_json(answer)})
     elif answer["accepted"]:
         session.screen.line(f"The request is valid; {answer['trainer']} would train it, with this config:")
         config = json.dumps(answer.get("config"), indent=2, ensure_ascii=False)
         session.screen.console.out(config, highlight=False)
-        if text := estimate_text(answer.get("estimate")):
+        if text := money.estimate_text(answer):
             session.screen.line(text)
+        money.warn(answer)
     else:
         session.screen.error(_refusal(context, answer["refused"]))
     if not answer["accepted"]:
@@ -222,81 +253,3 @@ def _refusal(context: typer.Context, refused: list[dict[str, Any]]) -> LorapodEr
         unnamed = {"message", "hint"} | ({"field"} if problem.get("field") == "input" else set())
         details.append({key: value for key, value in problem.items() if key not in unnamed})
     return LorapodError("The worker would refuse this training.", details=details, hint=" ".join(hints))
-
-
-def _text(config: Path) -> str:
-    """Return a config's text.
-
-    Raises:
-        typer.BadParameter: it is not text.
-    """
-    data = config.read_bytes()
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return data.decode(encoding).replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        raise typer.BadParameter(
-            f"{config} is not text in UTF-8; save it as YAML in UTF-8", param_hint="--config"
-        ) from None
-
-
-def _dataset(
-    name: str | None, urls: list[str] | None, repo: str | None, *, fix: bool
-) -> dict[str, Any] | None:
-    named = {
-        key: value
-        for key, value in {
-            "training_name": name,
-            "urls": urls or None,
-            "huggingface": None if repo is None else {"repo_id": repo},
-        }.items()
-        if value is not None
-    }
-    if len(named) > 1:
-        raise typer.BadParameter(
-            "name the dataset with only one of --dataset, --dataset-url and --dataset-repo",
-            param_hint="--dataset",
-        )
-    if fix and (not named or name is not None):
-        raise typer.BadParameter(
-            "images on the worker are left as they are; upload them again with `lorapod upload --fix`",
-            param_hint="--fix",
-        )
-    return {**named, "fix": True} if fix else named or None
-
-
-def _datasets(dataset: dict[str, Any] | None, regularisation: list[str] | None) -> dict[str, Any]:
-    """Return the request's `dataset`, or its `datasets` if there are some for regularisation."""
-    if not regularisation:
-        return {"dataset": dataset}
-    if dataset is None or "training_name" not in dataset:
-        raise typer.BadParameter(
-            "goes with --dataset, the name of a dataset on the worker", param_hint="--reg-dataset"
-        )
-    reg = [{"training_name": name, "is_reg": True} for name in regularisation]
-    return {"datasets": [{"training_name": dataset["training_name"]}, *reg]}
-
-
-def _start(text: str) -> dict[str, Any]:
-    """Return `start_from`: a training, `ID:STEP`, or a path."""
-    found = _PROCESS.fullmatch(text)
-    if found is None:
-        return {"path": text}
-    step = found["step"]
-    return {"process_id": found["id"], **({"step": int(step)} if step else {})}
-
-
-def _one_or_more(sides: list[int] | None) -> int | list[int] | None:
-    return sides[0] if sides and len(sides) == 1 else sides or None
-
-
-def _object(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--upload-to") from None
-    if not isinstance(value, dict):
-        raise typer.BadParameter("must be a JSON object", param_hint="--upload-to")
-    return value

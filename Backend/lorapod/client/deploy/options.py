@@ -37,6 +37,8 @@ class DeployOptions:
     volume: str | None = None
     volume_size: int = 100
     max_workers: int = 2
+    #: Workers that are always on. None: as many as the endpoint has; a new one has none.
+    active_workers: int | None = None
     idle_timeout: int = 60
     timeout_hours: float = 24.0
     min_cuda: str = IMAGE_CUDA
@@ -100,12 +102,15 @@ def merged_options(given: Mapping[str, Any], remembered: Mapping[str, Any]) -> D
         raise WrongOption("--min-cuda", "it must be a version such as 13.0.")
     if chosen.get("name") == "":
         raise WrongOption("--name", "it is empty.")
-    return DeployOptions(**chosen)
+    options = DeployOptions(**chosen)
+    if (options.active_workers or 0) > options.max_workers:
+        raise WrongOption("--active-workers", f"max workers is {options.max_workers}.")
+    return options
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "image", "preset", "min_cuda", "front_door_image", "cached_model"), (str,)),
-    **dict.fromkeys(("gpu_memory", "max_workers", "idle_timeout"), (int,)),
+    **dict.fromkeys(("gpu_memory", "max_workers", "active_workers", "idle_timeout"), (int,)),
     **dict.fromkeys(("max_price", "timeout_hours"), (int, float)),
     "front_door": (bool,),
 }

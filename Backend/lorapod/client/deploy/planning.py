@@ -151,6 +151,7 @@ def _trainer(
         disk_gb=_TRAINER_DISK_GB,
         data_center=volume.data_center,
         max_workers=options.max_workers,
+        active_workers=options.active_workers,
         idle_timeout_s=options.idle_timeout,
         timeout_s=round(options.timeout_hours * 3600),
         env=options.env,
@@ -243,11 +244,12 @@ def _warnings(
         found.append(
             f"Volumes in {volume.data_center} cannot be read by S3: files are fetched through a worker."
         )
-    if trainer is not None and trainer.workers.min > 0:
-        price = wanted.pools[0].price_per_hour * trainer.workers.min
+    kept = 0 if trainer is None else trainer.workers.min
+    if active := kept if wanted.active_workers is None else wanted.active_workers:
+        price = wanted.pools[0].price_per_hour * active
         found.append(
-            f"{trainer.name} keeps {trainer.workers.min} active worker(s), which cost from ${price:.2f} an hour, also "
-            "when no job runs."
+            f"{wanted.name} keeps {active} active worker(s), which cost from ${price:.2f} an hour, also when no job runs; "
+            "--active-workers 0 ends that."
         )
     plain = sorted(
         name for name, value in env.items() if "TOKEN" in name and value and secret_reference(value) is None

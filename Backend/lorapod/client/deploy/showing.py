@@ -69,7 +69,7 @@ def _machine_lines(wanted: WantedEndpoint) -> Iterator[str]:
         )
     floor = "" if wanted.min_cuda is None else f"CUDA {wanted.min_cuda} or newer; "
     yield (
-        f"{floor}0 to {wanted.max_workers} workers, stopped after {wanted.idle_timeout_s} s without a job; jobs up to "
+        f"{floor}{wanted.active_workers or 0} to {wanted.max_workers} workers, stopped after {wanted.idle_timeout_s} s without a job; jobs up to "
         f"{wanted.timeout_s / 3600:g} h"
     )
     yield f"environment: {', '.join(sorted({**wanted.env_defaults, **wanted.env}))}"

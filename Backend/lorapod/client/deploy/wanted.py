@@ -36,6 +36,8 @@ class WantedEndpoint:
     disk_gb: int
     data_center: str
     max_workers: int
+    #: None: as many as the endpoint has.
+    active_workers: int | None = None
     idle_timeout_s: int
     timeout_s: int
     #: Variables that must have these values.
@@ -144,6 +146,9 @@ def _worker_differences(wanted: WantedEndpoint, endpoint: ServerlessEndpoint) ->
     if workers.max != wanted.max_workers:
         change = _change("max workers", str(workers.max), str(wanted.max_workers))
         yield "workers", _workers(wanted, workers.min), change
+    if wanted.active_workers not in {None, workers.min}:
+        change = _change("active workers", str(workers.min), str(wanted.active_workers))
+        yield "workers", _workers(wanted, workers.min), change
     if workers.idle_timeout != wanted.idle_timeout_s:
         change = _change("idle timeout (s)", str(workers.idle_timeout), str(wanted.idle_timeout_s))
         yield "workers", _workers(wanted, workers.min), change
@@ -192,8 +197,10 @@ def _cpu(offer: CpuOffer) -> CpuChoice:
 
 
 def _workers(wanted: WantedEndpoint, active: int) -> WorkerChoice:
+    """Return the choice; `active` is how many the endpoint has."""
+    chosen = active if wanted.active_workers is None else wanted.active_workers
     return WorkerChoice(
-        min=min(active, wanted.max_workers), max=wanted.max_workers, idle_timeout=wanted.idle_timeout_s
+        min=min(chosen, wanted.max_workers), max=wanted.max_workers, idle_timeout=wanted.idle_timeout_s
     )
 
 

@@ -45,7 +45,7 @@ def _max_workers(seen: Examination) -> Finding:
             return note(
                 "max workers",
                 f"{active} active worker(s) cost money also when no job runs.",
-                mend="Set active workers to 0 in RunPod's console if you do not need them.",
+                mend="lorapod deploy --active-workers 0, if you do not need them",
             )
         return ok("max workers", f"Up to {endpoint.workers.max} workers may run.")
     wanted = seen.project.deploy.get("max_workers")

@@ -9,8 +9,7 @@ from typing import Any
 
 from lorapod.client.errors import LorapodError
 from lorapod.client.money.price_book import HOW_TO_GIVE_ONE, PriceBook
-from lorapod.platform.prices import seconds_for
-from lorapod.platform.rates import HourlyRate
+from lorapod.platform.prices import HourlyRate, seconds_for
 
 #: The longest time that the worker takes as a limit.
 LONGEST_S = 30 * 86_400

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lorapod.platform.client import RunpodPlatform
 from lorapod.platform.errors import PlatformError
-from lorapod.platform.models import ServerlessEndpoint
-from lorapod.platform.rates import EndpointRates, HourlyRate, endpoint_rates
+from lorapod.platform.prices import HourlyRate
 from lorapod.platform.transport import PlatformRetries
+
+if TYPE_CHECKING:
+    from lorapod.platform.models import ServerlessEndpoint
+    from lorapod.platform.rates import EndpointRates
 
 #: A price is worth less than a person's patience.
 RETRIES = PlatformRetries(attempts=2, longest_wait_s=3.0)
@@ -55,6 +58,10 @@ class PriceBook:
 
 def find_prices(endpoint_id: str, api_key: str) -> PriceBook:
     """Return the prices of an endpoint from RunPod's catalog; it never raises, because no command depends on them."""
+    # Imported here, in the lookup's thread: every command would wait for it.
+    from lorapod.platform.client import RunpodPlatform
+    from lorapod.platform.rates import endpoint_rates
+
     try:
         with RunpodPlatform(api_key, retries=RETRIES) as platform:
             endpoint = platform.endpoint(endpoint_id)

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from lorapod.client.money.price_book import PriceBook
-from lorapod.platform.prices import cost_of, dollars
-from lorapod.platform.rates import HourlyRate
+from lorapod.platform.prices import HourlyRate, cost_of, dollars
 
 #: Digits of amounts in JSON: a millionth of a dollar.
 _DIGITS = 6

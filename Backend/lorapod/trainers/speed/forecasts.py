@@ -7,7 +7,7 @@ import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -37,14 +37,17 @@ class Forecasts:
 
     def device(self, gpu_name: str | None = None) -> str:
         """Return the name of what a training runs on: that GPU, or the worker's first one, or its processor."""
+        return self._gpu(gpu_name) or processor_name()
+
+    def _gpu(self, gpu_name: str | None) -> str | None:
         if gpu_name is not None:
             return gpu_name
-        return next((gpu.name for gpu in self.telemetry.gpu_report().gpus), None) or processor_name()
+        return next((gpu.name for gpu in self.telemetry.gpu_report().gpus), None)
 
     def forecast(self, trainer: str, config: Mapping[str, Any], *, gpu_name: str | None = None) -> Forecast:
         """Return what is expected of a config, in AI Toolkit's form, on a GPU; it never raises."""
         try:
-            return self._forecast(trainer, config, gpu_name)
+            return replace(self._forecast(trainer, config, gpu_name), gpu=self._gpu(gpu_name))
         except (OSError, ArithmeticError) as error:
             _log.warning("the speed of a training cannot be estimated", extra={"reason": str(error)})
             return Forecast(explanation="The base model's files could not be read to estimate it.")

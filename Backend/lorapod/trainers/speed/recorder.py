@@ -45,6 +45,7 @@ class SpeedRecorder:
             start_s=measured.start_s,
             other_s_per_step=measured.other_s_per_step,
             gpu_memory_bytes=None if before is None else before.gpu_memory_bytes,
+            gpu=None if before is None else before.gpu,
             explanation=f"From {measured.steps} of its own steps on {measured.device}.",
         )
 

@@ -140,6 +140,13 @@ def test_what_was_never_measured_has_a_rule_of_thumb_for_known_gpus_only(tmp_pat
     assert processor.steps_per_s < 1
 
 
+@pytest.mark.parametrize("odd", [config(), {"config": {}}], ids=["known", "unknown"])
+def test_a_forecast_names_its_gpu_and_no_processor(tmp_path: Path, odd: dict[str, Any]) -> None:
+    assert forecasts(tmp_path).forecast("ai-toolkit", odd).gpu == GPU
+    assert forecasts(tmp_path).forecast("ai-toolkit", odd, gpu_name="NVIDIA A40").gpu == "NVIDIA A40"
+    assert forecasts(tmp_path, None).forecast("ai-toolkit", odd).gpu is None
+
+
 def test_the_gpu_that_it_gets_counts_not_the_first_one(tmp_path: Path) -> None:
     found = forecasts(tmp_path)
     workload = workload_of("ai-toolkit", config())

@@ -53,7 +53,7 @@ def test_few_steps_say_nothing_and_those_of_earlier_runs_do_not_count() -> None:
 def test_what_is_measured_is_kept_while_it_runs_and_at_its_end(tmp_path: Path) -> None:
     book = SpeedBook(Workspace.create(tmp_path))
     recorder = SpeedRecorder("train_000000000001", meter(), book)
-    expected = Forecast(steps_per_s=9.0, basis=Basis.RULE_OF_THUMB, gpu_memory_bytes=7)
+    expected = Forecast(steps_per_s=9.0, basis=Basis.RULE_OF_THUMB, gpu_memory_bytes=7, gpu=GPU)
     recorder.observe(Observation(steps_per_s=1.0), 1, EVERY_S + 1)
     assert recorder.forecast(expected) is expected
     assert book.measured(GPU, SDXL) == []
@@ -61,7 +61,7 @@ def test_what_is_measured_is_kept_while_it_runs_and_at_its_end(tmp_path: Path) -
     assert [one.steps for one in book.measured(GPU, SDXL)] == [10]
     own = recorder.forecast(expected)
     assert own is not None
-    assert (own.steps_per_s, own.basis, own.gpu_memory_bytes) == (1.0, Basis.HERE, 7)
+    assert (own.steps_per_s, own.basis, own.gpu_memory_bytes, own.gpu) == (1.0, Basis.HERE, 7, GPU)
     recorder.observe(Observation(steps_per_s=1.0), 20, EVERY_S + 20)
     recorder.end(EVERY_S + 30)
     (kept,) = book.measured(GPU, SDXL)
