@@ -7,7 +7,7 @@ from typing import Any
 
 from lorapod.client.commands.screen import duration
 from lorapod.client.money.price_book import HOW_TO_GIVE_ONE, PriceBook
-from lorapod.client.money.training_cost import rate_json, rate_text, usd
+from lorapod.client.money.training_cost import rate_json, usd
 from lorapod.platform.prices import HourlyRate, cost_of, dollars
 
 #: From here on, seconds say nothing.
@@ -29,7 +29,8 @@ def estimate_text(estimate: Mapping[str, Any] | None, *, book: PriceBook | None 
     rate = _rate(estimate, book)
     if seconds is None:
         explanation = estimate.get("explanation")
-        price = f" A worker costs {rate_text(rate)}." if rate is not None else ""
+        of = f" ({rate.gpu})" if rate is not None and rate.gpu else ""
+        price = f" An hour costs {dollars(rate.per_hour)}{of}." if rate is not None else ""
         return f"no estimate: {explanation}{price}" if explanation else ""
     name = (rate.gpu if rate is not None else "") or gpu
     where = f" on {name}" if name else ""

@@ -212,7 +212,7 @@ def _begin(
     if session.screen.as_json:
         session.screen.answer({**training.started, "cost": money.as_json(training.started)})
     session.screen.line(training.process_id)
-    if text := money.estimate_text(training.started):
+    if not session.screen.as_json and (text := money.estimate_text(training.started)):
         session.screen.note([text])
     money.warn(training.started)
     for one in training.started.get("processes") or ():

@@ -53,7 +53,7 @@ class PriceBook:
             return self.unknown
         if gpu:
             return f"RunPod's catalog has no price for {gpu}."
-        return "It is not known which GPU the worker has."
+        return "The worker does not say which GPU it has."
 
 
 def find_prices(endpoint_id: str, api_key: str) -> PriceBook:

@@ -1195,7 +1195,11 @@ def test_a_dry_run_and_a_start_say_how_long_it_takes(call: Any, queue: FakeQueue
     }
     queue.actions["train"] = lambda _: rehearsed
     told = call("train", "--preset", "sd15", "--dataset", "cat", "--dry-run")
-    assert told.splitlines()[-1] == "takes about 42 min (measured on this GPU)"
+    unpriced = (
+        "takes about 42 min (measured on this GPU). No price is known. No endpoint of RunPod is named. Give one with "
+        "--price-per-hour DOLLARS."
+    )
+    assert told.splitlines()[-1] == unpriced
 
     unknown = {**rehearsed, "estimate": {"explanation": "No training of sd1 was measured on X yet."}}
     queue.actions["train"] = lambda _: unknown
@@ -1205,4 +1209,4 @@ def test_a_dry_run_and_a_start_say_how_long_it_takes(call: Any, queue: FakeQueue
     started = {"process_id": "train_0123456789ab", "status": "queued", "estimate": estimate}
     queue.states = [{"status": "COMPLETED", "output": started}]
     told = call("train", "--preset", "sd15", "--dataset", "cat")
-    assert set(told.splitlines()) == {"train_0123456789ab", "takes about 42 min (measured on this GPU)"}
+    assert set(told.splitlines()) == {"train_0123456789ab", unpriced}

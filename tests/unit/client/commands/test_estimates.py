@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,6 +8,9 @@ from rich.console import Console
 
 from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.live import panel
+from lorapod.client.money.price_book import PriceBook
+from lorapod.platform.prices import HourlyRate
+from lorapod.platform.rates import EndpointRates
 
 
 @pytest.mark.parametrize(
@@ -23,11 +27,58 @@ def test_a_duration_is_said_with_its_basis(duration_s: float, said: str) -> None
     assert estimate_text({"duration_s": duration_s, "basis": "measured here"}) == said
 
 
-def test_a_cost_is_said_if_the_price_is_known() -> None:
-    estimate = {"duration_s": 5400.0, "basis": "rule of thumb"}
-    assert (
-        estimate_text(estimate, price_per_hour=0.8) == "takes about 1 h 30 min, about $1.20 (rule of thumb)"
+RTX_4090 = HourlyRate(per_hour=Decimal("1.1"), gpu="RTX 4090")
+BOOK = PriceBook(rates=EndpointRates(by_gpu={"nvidia geforce rtx 4090": RTX_4090}, possible=[RTX_4090]))
+
+
+KNOWN_GPU = "NVIDIA GeForce RTX 4090"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "book", "said"),
+    [
+        (
+            {"duration_s": 2618.0, "gpu": KNOWN_GPU},
+            BOOK,
+            "takes about 44 min on RTX 4090, $0.80 (measured here)",
+        ),
+        # A price that a person gave counts for every machine.
+        (
+            {"duration_s": 5400.0},
+            PriceBook(given=HourlyRate(per_hour=Decimal("0.8"))),
+            "takes about 1 h 30 min, $1.20 (measured here)",
+        ),
+        (
+            {"explanation": "New.", "gpu": KNOWN_GPU},
+            BOOK,
+            "no estimate: New. An hour costs $1.10 (RTX 4090).",
+        ),
+    ],
+)
+def test_a_cost_is_said_if_the_price_is_known(estimate: dict[str, Any], book: PriceBook, said: str) -> None:
+    assert estimate_text({"basis": "measured here", **estimate}, book=book) == said
+
+
+@pytest.mark.parametrize(
+    ("gpu", "book", "why"),
+    [
+        ("NVIDIA A40", BOOK, "RunPod's catalog has no price for NVIDIA A40."),
+        # It may hold for a processor: the price of the only GPU would be a guess.
+        (None, BOOK, "The worker does not say which GPU it has."),
+        (
+            KNOWN_GPU,
+            PriceBook(unknown="RunPod's API did not answer in time."),
+            "RunPod's API did not answer in time.",
+        ),
+    ],
+)
+def test_without_a_price_it_says_why_and_guesses_nothing(gpu: str | None, book: PriceBook, why: str) -> None:
+    estimate = {"duration_s": 60.0, "basis": "measured here", "gpu": gpu}
+    told = estimate_text(estimate, book=book)
+    assert told.endswith(
+        f" (measured here). No price is known. {why} Give one with --price-per-hour DOLLARS."
     )
+    assert "$" not in told
 
 
 def test_an_unknown_duration_says_why() -> None:
