@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.servers.platform import KEY, PlatformFault, PlatformStandIn
 from tests.servers.platform_parts import worker
 
 from lorapod.client import Client, RetryPolicy
-from lorapod.client.commands import live
+from lorapod.client.commands import follow, live
 from lorapod.client.commands.session import Connection
 from lorapod.client.money import idle_workers, price_book
 from lorapod.platform.transport import PlatformRetries
@@ -238,7 +239,7 @@ class TestRunningCost:
     def test_it_is_followed_to_the_end(
         self, call: RunCommand, queue: FakeQueue, account: PlatformStandIn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(live.follow.__kwdefaults__, "interval_s", 0.01)
+        monkeypatch.setattr(follow, "follow", partial(live.follow, interval_s=0.01))
         states = [process(), process("completed", ran_s=1800.0)]
         queue.actions["process_status"] = lambda _: states.pop(0)
 
