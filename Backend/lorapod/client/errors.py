@@ -131,18 +131,32 @@ class JobTimedOut(JobError):
     retryable = True
 
 
+#: By the `reason` of a process.
+_EARLY_ENDS = {
+    "limit": "It has reached its limit.",
+    "no_improvement": "It got no better.",
+    "sweep": "Its sweep was cancelled.",
+}
+
+
 class ProcessEnded(LorapodError):
     """A process failed, was cancelled or was interrupted; `process` is its status."""
 
     def __init__(self, process: Mapping[str, Any]) -> None:
         self.process = dict(process)
         failure = self.process.get("failure") or {}
-        reason = failure.get("message") or "No reason was recorded."
         super().__init__(
-            f"{process['process_id']} ended {process['status']}: {reason}",
+            f"{process['process_id']} ended {process['status']}: {failure.get('message') or _reason(process)}",
             code=failure.get("code"),
             hint=failure.get("hint", ""),
         )
+
+
+def _reason(process: Mapping[str, Any]) -> str:
+    """Return why a process ended that did not fail."""
+    if (reason := process.get("reason")) is not None:
+        return _EARLY_ENDS.get(reason, f"{reason}.")
+    return "It was cancelled." if process["status"] == "cancelled" else "No reason was recorded."
 
 
 class WaitTimeout(LorapodError):

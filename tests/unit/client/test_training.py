@@ -163,6 +163,24 @@ def test_another_end_than_completed_is_an_error_unless_unchecked(
     assert client.wait(PROCESS, check=False)["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("limit", "It has reached its limit"),
+        ("no_improvement", "It got no better"),
+        ("sweep", "Its sweep was cancelled"),
+        (None, "It was cancelled"),
+        ("a_reason_of_tomorrow", "a_reason_of_tomorrow"),
+    ],
+)
+def test_an_early_end_says_its_reason(
+    client: Client, queue: FakeQueue, reason: str | None, words: str
+) -> None:
+    queue.actions["process_status"] = lambda _: process("cancelled", reason=reason)
+    with pytest.raises(ProcessEnded, match=f"{PROCESS} ended cancelled: {words}"):
+        client.wait(PROCESS)
+
+
 def test_wait_with_a_timeout_names_the_process(client: Client, queue: FakeQueue) -> None:
     queue.actions["process_status"] = lambda _: process("running")
     with pytest.raises(WaitTimeout, match=f"The training {PROCESS} is still running") as caught:
