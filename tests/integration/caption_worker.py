@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-import threading
 from pathlib import Path
 
-from lorapod.actions.action import RunPodJob
+from tests.integration.line_worker import answer_lines
+
 from lorapod.captioners.ai_toolkit.adapter import AIToolkitCaptioner
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.settings import Settings
@@ -31,20 +30,7 @@ async def serve(root: Path, worker_id: str) -> None:
     captioner = AIToolkitCaptioner(settings=settings, workspace=Workspace.create(root / "workspace"))
     worker = Worker.create(settings, trainers=TrainerRegistry([]), captioners=CaptionerRegistry([captioner]))
     worker.start()
-    requests: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        for line in sys.stdin:
-            loop.call_soon_threadsafe(requests.put_nowait, line)
-        loop.call_soon_threadsafe(requests.put_nowait, "")
-
-    threading.Thread(target=read, daemon=True).start()
-    while line := await requests.get():
-        answer = await worker.answer({"id": "j", "input": json.loads(line)}, RunPodJob(job_id=line[:9]))
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    await asyncio.to_thread(worker.close)
+    await answer_lines(worker)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import re
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.line_worker import LineWorker
 from tests.servers.toolkit_captioner import install_captioner
 from tests.unit.datasets.library_bench import picture
 
@@ -52,7 +51,7 @@ class KilledCaptioning:
         self.seen: dict[str, str] = {}
         self.workers = 0
         self.process_id = ""
-        self.worker: asyncio.subprocess.Process | None = None
+        self.worker: LineWorker | None = None
 
     def write_own(self, name: str) -> None:
         """Write a caption as an upload does: whole, and only if there is none."""
@@ -66,25 +65,13 @@ class KilledCaptioning:
 
     async def open_worker(self) -> None:
         self.workers += 1
-        self.worker = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.integration.caption_worker",
-            str(self.root),
-            f"worker-{self.workers}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+        self.worker = await LineWorker.open(
+            self.root, f"worker-{self.workers}", module="tests.integration.caption_worker"
         )
 
     async def ask(self, type_: str, **fields: Any) -> dict[str, Any]:
         assert self.worker is not None
-        assert self.worker.stdin is not None
-        assert self.worker.stdout is not None
-        self.worker.stdin.write(json.dumps({"type": type_, **fields}).encode() + b"\n")
-        line = await self.worker.stdout.readline()
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return await self.worker.ask(type_, **fields)
 
     async def status(self) -> dict[str, Any]:
         return await self.ask("process_status", process_id=self.process_id)
@@ -142,8 +129,7 @@ class KilledCaptioning:
 
     async def kill_worker(self) -> None:
         assert self.worker is not None
-        self.worker.kill()
-        await self.worker.wait()
+        await self.worker.kill()
 
     def check(self) -> None:
         """Each caption is whole, and either a person's or the model's; none that was there has changed."""

@@ -107,6 +107,16 @@ async def test_what_its_worker_still_completes_is_deleted_a_moment_later(
     assert f"output/{gone}" in answer.get("deleted", ()), answer
 
 
+async def test_what_a_killed_worker_was_writing_goes_with_its_process(desk: Desk) -> None:
+    process_id = await desk.trained()
+    half = desk.root / "models" / ".incoming" / process_id / "model"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half of it")
+    answer = await desk.ask("delete", process_id=process_id)
+    assert f"models/.incoming/{process_id}" in answer["deleted"]
+    assert not half.parent.exists()
+
+
 async def test_what_was_deleted_can_be_ordered_again_under_its_key(desk: Desk) -> None:
     order = {"config": {"steps": 2}, "wait": True, "idempotency_key": "mine"}
     first = await desk.ask("train", **order)

@@ -17,6 +17,7 @@ from lorapod.folders import files_below
 from lorapod.models.card import card_path
 from lorapod.models.catalog import WorkspaceModels
 from lorapod.models.kinds import ModelKind
+from lorapod.models.placing import INCOMING
 from lorapod.processes.folder_users import FolderUsers
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.records.record import ProcessRecord
@@ -90,6 +91,8 @@ class DeletionPlanner:
             *self._own_folders(record),
             *self._workspace.logs.glob(f"{process_id}.log*"),
             self._workspace.process_folder(process_id),
+            # What a killed worker had not finished.
+            self._workspace.models / INCOMING / process_id,
         ]
         return self._plan(paths, process=record, forgets=True)
 
