@@ -11,6 +11,7 @@ from lorapod import __version__
 from lorapod.client.commands import (
     caption,
     compare,
+    console,
     cost,
     datasets,
     deploy,
@@ -97,6 +98,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         *(lora_tools.merge, lora_tools.resize, lora_tools.convert),
     ),
     "Endpoint": (
+        console.console,
         deploy.deploy,
         doctor.doctor,
         cost.cost,

@@ -1,0 +1,35 @@
+// Requests to the console's own server. The browser knows no key and talks to nothing else.
+
+/** What the server refused or could not do, in words for a person. */
+export class ApiError extends Error {
+  constructor({ error, hint = "", code = null, details = [] }, status) {
+    super(error);
+    Object.assign(this, { hint, code, details, status });
+  }
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, credentials: "same-origin" });
+  } catch {
+    throw new ApiError({ error: "The console does not answer.", hint: "Is `lorapod console` still running?", code: "away" }, 0);
+  }
+  if (response.ok) return response;
+  let problem = { error: `The console answered ${response.status}.` };
+  try {
+    problem = await response.json();
+  } catch {
+    if (response.status === 401) problem = { error: "This browser's session has ended.", hint: "Open the link that the terminal shows.", code: "session" };
+  }
+  throw new ApiError(problem, response.status);
+}
+
+export const getJson = async (path) => (await request(path)).json();
+
+export const postJson = async (path, body = {}) =>
+  (await request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+
+export const getBytes = async (path) => (await request(path)).arrayBuffer();
+
+export const contentUrl = (digest, side) => `/api/contents/${digest}${side ? `?side=${side}` : ""}`;

@@ -1,0 +1,9 @@
+// The console's pages. To add one: a module in pages/ with a default export, a line here, a section in strings.js, and its
+// routes on the server (see the documentation of the package). `nav` pages are in the menu, in this order.
+export const pages = [
+  { path: "/", name: "home", nav: true, load: () => import("./pages/home.js") },
+  { path: "/trainings", name: "trainings", nav: true, load: () => import("./pages/trainings.js") },
+  { path: "/trainings/:id", name: "training", under: "trainings", load: () => import("./pages/training.js") },
+  { path: "/comparisons", name: "comparisons", nav: true, load: () => import("./pages/comparisons.js") },
+  { path: "/comparisons/:id", name: "comparison", under: "comparisons", load: () => import("./pages/comparison.js") },
+];

@@ -1,0 +1,144 @@
+// One training: how far it is, what it draws, how its loss goes; on a failure the reason comes first.
+import { html, useEffect, useState } from "../dom.js";
+import { refresh, useChoice, useResource } from "../store.js";
+import { at, bytes, duration, integer, number, secondsBetween, small } from "../format.js";
+import { askPeriod, AskWorker, isAsking, sendAsk } from "../parts/ask.js";
+import { LossChart } from "../parts/chart.js";
+import { Facts } from "../parts/facts.js";
+import { Log } from "../parts/log.js";
+import { Empty, Notice } from "../parts/notice.js";
+import { Picture } from "../parts/picture.js";
+import { Samples } from "../parts/samples.js";
+import { hasEnded, Status } from "../parts/status.js";
+import { Steering } from "../parts/steer.js";
+import { t } from "../strings.js";
+
+const LIVE_MS = 3000;
+const FREE_MS = 10_000;
+const LOSS = "loss/loss";
+
+/** Ask the worker again and again while this tab is visible and the training runs. */
+function useLive(on, id, path, ask) {
+  const asking = isAsking(ask);
+  useEffect(() => {
+    if (!on || asking) return undefined;
+    const timer = setInterval(() => {
+      if (!document.hidden) sendAsk(`/api/trainings/${id}/ask`, path).catch(() => refresh(path));
+    }, LIVE_MS);
+    return () => clearInterval(timer);
+  }, [on, asking, id]);
+}
+
+const pair = (name, show = (value) => value) => (process) => [t.training.fact[name], show((process.settings ?? {})[name] ?? process[name])];
+const list = (value) => (Array.isArray(value) ? value.join(", ") : value);
+const SETTINGS = [
+  ...["base_model", "arch", "trigger_word", "trainer", "rank", "alpha"].map((name) => pair(name)),
+  pair("learning_rate", small), pair("batch_size"), pair("resolution", list), pair("optimizer"),
+  ...["created_at", "ended_at"].map((name) => pair(name, at)), pair("gpu"), pair("worker_id"), pair("process_id"),
+];
+
+function Failure({ process }) {
+  if (!process.failure) return null;
+  return html`
+    <section class="failure" aria-label=${t.training.why}>
+      <${Notice} title=${t.training.why} problem=${{ error: process.failure.message, hint: process.failure.hint }} />
+      ${process.log_tail?.length > 0 && html`<h3>${t.training.logEnd}</h3><${Log} lines=${process.log_tail.slice(-20)} label=${t.training.logEnd} />`}
+    </section>`;
+}
+
+function Progress({ process }) {
+  const { progress = {} } = process;
+  const running = !hasEnded(process);
+  const facts = [
+    [t.training.step, progress.total_steps ? `${integer(progress.step)} / ${integer(progress.total_steps)}` : integer(progress.step)],
+    [t.training.phase, running ? process.phase : null],
+    [t.training.left, running && progress.eta_s ? duration(progress.eta_s) : null],
+    [t.training.ran, duration(process.ran_s ?? secondsBetween(process.started_at, process.ended_at))],
+    [t.training.loss, number(progress.loss)],
+    [t.training.speed, progress.steps_per_s ? t.training.perSecond(number(progress.steps_per_s)) : null],
+    [t.training.gpu, process.gpu],
+  ];
+  return html`
+    <section class="panel" aria-label=${t.training.progress}>
+      ${progress.total_steps && html`<progress max=${progress.total_steps} value=${progress.step} aria-label=${t.training.progress}></progress>`}
+      <${Facts} facts=${facts} />
+    </section>`;
+}
+
+function Curves({ view, name }) {
+  const keys = Object.keys(view.curves).sort((one, other) => (other === LOSS) - (one === LOSS) || one.localeCompare(other));
+  const [key, setKey] = useState(LOSS);
+  const [beside, setBeside] = useState("");
+  const others = useResource("/api/trainings").data?.trainings.filter((one) => one.spark?.length && one.process_id !== view.process.process_id) ?? [];
+  const other = useOther(beside);
+  const chosen = keys.includes(key) ? key : keys[0];
+  if (!chosen) return html`<p class="faint">${t.training.curveNone}</p>`;
+  const runs = [{ name, digest: view.curves[chosen].digest }];
+  if (other?.curves[chosen]) runs.push({ name: `${other.process.name} (${beside.slice(-4)})`, digest: other.curves[chosen].digest });
+  return html`
+    <${LossChart} key=${chosen} runs=${runs}>
+      ${keys.length > 1 && html`<label class="check">${t.curve.key}<select value=${chosen} onChange=${(event) => setKey(event.target.value)}>${keys.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></label>`}
+      ${others.length > 0 && html`<label class="check">${t.curve.beside}<select value=${beside} onChange=${(event) => setBeside(event.target.value)}>
+        <option value="">${t.curve.besideNone}</option>${others.map((one) => html`<option key=${one.process_id} value=${one.process_id}>${one.name.slice(0, 60)} (${one.process_id.slice(-4)})</option>`)}</select></label>`}
+    </${LossChart}>`;
+}
+
+/** The view of another training, once one is chosen. */
+function useOther(id) {
+  const { data } = useResource(id ? `/api/trainings/${id}` : "/api/trainings");
+  return id && data?.process ? data : null;
+}
+
+function Checkpoints({ checkpoints = [] }) {
+  if (!checkpoints.length) return html`<p class="faint">${t.training.checkpointsNone}</p>`;
+  return html`
+    <ul class="files">${[...checkpoints].reverse().map((one) => html`
+      <li key=${one.path}><span class="strong">${t.samples.stepOf(integer(one.step))}${one.final && html` <span class="tag">${t.training.final}</span>`}</span>
+        <span class="faint">${bytes(one.size_bytes)}</span><span class="mono faint">${one.path}</span></li>`)}</ul>`;
+}
+
+function Dataset({ dataset, sheet }) {
+  if (!dataset) return null;
+  return html`
+    <section class="panel" aria-labelledby="dataset"><h2 id="dataset">${t.training.dataset}</h2>
+      <p>${t.training.images(dataset.images ?? 0, dataset.captions ?? 0)} <span class="mono faint">${dataset.path}</span></p>
+      ${sheet && html`<${Picture} digest=${sheet} side=${768} alt=${t.training.dataset} class="sheet" />`}
+      ${dataset.warnings?.length > 0 && html`<ul class="faint">${dataset.warnings.map((text, place) => html`<li key=${place}>${text}</li>`)}</ul>`}
+    </section>`;
+}
+
+export default function Training({ id }) {
+  const path = `/api/trainings/${id}`;
+  const [live, setLive] = useChoice(`live:${id}`, false);
+  const { data: view, error } = useResource(path, (known) => askPeriod(known, known && !hasEnded(known.process) ? FREE_MS : 0));
+  const process = view?.process;
+  const isLive = live && process && !hasEnded(process);
+  useLive(isLive, id, path, view?.ask);
+  const post = `${path}/ask`;
+  if (!view && error?.code === "not_found") {
+    return html`<h1 class="mono">${id}</h1><${Empty} text=${t.training.unknown}><${AskWorker} post=${post} path=${path} primary=${true} /></${Empty}>`;
+  }
+  if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
+  const name = process.name || id;
+  return html`
+    <div class="heading">
+      <div><h1 dir="auto">${name}</h1><p class="row"><${Status} process=${process} /><span class="faint mono">${id}</span></p></div>
+      <div class="actions">
+        ${!hasEnded(process) && html`<label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => setLive(event.target.checked)} /><span>${t.training.live}</span><span class="faint">${t.training.liveNote}</span></label>`}
+        ${!isLive && html`<${AskWorker} post=${post} path=${path} ask=${view.ask} knownAt=${view.known_at} primary=${!view.whole} />`}
+      </div>
+    </div>
+    <${Failure} process=${process} />
+    ${!view.whole && html`<p class="faint">${t.training.partly}</p>`}
+    <${Progress} process=${process} />
+    <${Steering} process=${process} path=${path} />
+    ${process.warnings?.length > 0 && html`<div class="notice quiet"><ul>${process.warnings.map((text, place) => html`<li key=${place}>${text}</li>`)}</ul></div>`}
+    <section class="panel" aria-labelledby="samples"><h2 id="samples">${t.training.samples}</h2><${Samples} samples=${view.samples} /></section>
+    <section class="panel" aria-labelledby="curve"><h2 id="curve">${t.training.curve}</h2><${Curves} view=${view} name=${name.slice(0, 60)} /></section>
+    <div class="columns">
+      <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} checkpoints=${process.checkpoints} /></section>
+      <section class="panel" aria-labelledby="settings"><h2 id="settings">${t.training.settings}</h2><${Facts} facts=${SETTINGS.map((fact) => fact(process))} /></section>
+    </div>
+    <${Dataset} dataset=${process.dataset} sheet=${view.sheet} />
+    <section class="panel" aria-labelledby="log"><h2 id="log">${t.training.log}</h2><${Log} lines=${process.log_tail} /></section>`;
+}

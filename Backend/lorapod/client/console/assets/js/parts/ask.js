@@ -1,0 +1,47 @@
+// The button that asks a worker, and what has become of the question. Nothing else on a page may wake a GPU.
+import { html, useState } from "../dom.js";
+import { postJson } from "../api.js";
+import { refresh } from "../store.js";
+import { since } from "../format.js";
+import { useEndpoint } from "./endpoint.js";
+import { Notice } from "./notice.js";
+import { t } from "../strings.js";
+
+export const isAsking = (ask) => Boolean(ask && !ask.ended);
+
+/** How often a page that shows a question is read: quickly while it is under way. */
+export const askPeriod = (data, otherwise = 0) => (isAsking(data?.ask) ? 1000 : otherwise);
+
+/** Send a request that a worker answers, then read `path` anew. */
+export async function sendAsk(post, path, body) {
+  const started = await postJson(post, body);
+  await refresh(path);
+  return started;
+}
+
+export function AskProgress({ ask, counted = t.ask.files }) {
+  if (!isAsking(ask)) return null;
+  const words = ask.waits ? t.ask.waiting : ask.total ? counted(ask.done, ask.total) : t.ask.asking;
+  return html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${words}</span>`;
+}
+
+/**
+ * @param post where the question is sent
+ * @param path what is read anew when it was sent
+ * @param ask the newest question, as the server shows it
+ */
+export function AskWorker({ post, path, ask, knownAt, counted, primary = false }) {
+  const endpoint = useEndpoint();
+  const [refused, setRefused] = useState(null);
+  const problem = refused ?? ask?.problem;
+  const press = () => sendAsk(post, path).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
+  const cost = endpoint?.worker_up ? t.ask.warm : endpoint?.ask_cost ?? t.ask.cold;
+  return html`
+    <div class="ask">
+      ${isAsking(ask)
+        ? html`<${AskProgress} ask=${ask} counted=${counted} />`
+        : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<span class="cost">${cost}</span></button>`}
+      ${knownAt && html`<span class="faint">${t.ask.knownAt(since(knownAt))}</span>`}
+    </div>
+    ${problem && !isAsking(ask) && html`<${Notice} problem=${problem} />`}`;
+}

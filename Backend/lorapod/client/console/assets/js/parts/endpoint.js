@@ -1,0 +1,47 @@
+// The endpoint's state: is a worker up, so that asking costs little, or does everything sleep?
+import { classes, html } from "../dom.js";
+import { useResource } from "../store.js";
+import { integer } from "../format.js";
+import { t } from "../strings.js";
+
+const PATH = "/api/endpoint";
+const EVERY_MS = 10_000;
+
+export const useEndpoint = () => useResource(PATH, EVERY_MS).data;
+
+/** Return the state in one word for the style, and in words for a person. */
+export function endpointState(endpoint) {
+  if (!endpoint) return { kind: "unknown", words: t.endpoint.unknown };
+  if (!endpoint.health) return { kind: "away", words: t.endpoint.away };
+  const workers = endpoint.health.workers ?? {};
+  const up = Math.max((workers.idle ?? 0) + (workers.running ?? 0), workers.ready ?? 0);
+  if (endpoint.worker_up) return { kind: "up", words: t.endpoint.up(up) };
+  if (workers.initializing) return { kind: "starting", words: t.endpoint.starting(workers.initializing) };
+  return { kind: "asleep", words: t.endpoint.asleep };
+}
+
+export function EndpointPill() {
+  const { kind, words } = endpointState(useEndpoint());
+  return html`<span class=${classes("pill", kind)} role="status"><span class="dot" aria-hidden="true"></span>${words}</span>`;
+}
+
+export function EndpointPanel() {
+  const endpoint = useEndpoint();
+  const { kind, words } = endpointState(endpoint);
+  const jobs = endpoint?.health?.jobs ?? {};
+  const facts = [
+    [t.endpoint.waiting, jobs.inQueue],
+    [t.endpoint.running, jobs.inProgress],
+    [t.endpoint.done, jobs.completed],
+    [t.endpoint.failed, jobs.failed],
+  ];
+  return html`
+    <section class="panel" aria-labelledby="endpoint-title">
+      <h2 id="endpoint-title">${t.endpoint.title}</h2>
+      <p class="lead"><span class=${classes("pill", kind)}><span class="dot" aria-hidden="true"></span>${words}</span>
+        <span class="faint mono">${endpoint?.url}</span></p>
+      ${kind === "asleep" && html`<p class="faint">${t.endpoint.asleepNote}</p>`}
+      ${endpoint?.problem && html`<p class="bad">${endpoint.problem.error}</p><p class="faint">${t.endpoint.awayNote}</p>`}
+      <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${integer(value)}</dd></div>`)}</dl>
+    </section>`;
+}

@@ -1,0 +1,102 @@
+"""The processes that the console has heard of, kept on disk so that a page opens at once and offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lorapod.client.console.disk_cache import DiskCache
+from lorapod.client.report_page.masking import masked
+from lorapod.wire.process import ProcessSummary
+
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
+
+_PROCESSES: Final = "process"
+_JOBS: Final = "job"
+#: What a list or a progress update tells of a process; a field that is missing there is empty now.
+_OF_A_SUMMARY: Final = frozenset(ProcessSummary.model_fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownProcess:
+    """A process as it was when the console last heard of it."""
+
+    #: As `process_status` answers it, without secrets.
+    process: Mapping[str, Any]
+    #: RFC 3339.
+    known_at: str
+    #: Whether more than its summary is known.
+    whole: bool
+    #: Its loss in a few points, from the first to the last step.
+    spark: Sequence[float] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether it had ended."""
+        return self.process["status"] in ENDED
+
+
+class KnownProcesses:
+    """What is known of each process, by its id."""
+
+    def __init__(self, cache: DiskCache) -> None:
+        self._cache = cache
+
+    def get(self, process_id: str) -> KnownProcess | None:
+        """Return what is known of a process; None if the console never heard of it."""
+        document = self._cache.document(_PROCESSES, process_id)
+        return None if document is None else KnownProcess(**document)
+
+    def all(self) -> list[KnownProcess]:
+        """Return every process, the newest first."""
+        known = [KnownProcess(**document) for document in self._cache.documents(_PROCESSES).values()]
+        return sorted(known, key=lambda one: str(one.process.get("created_at")), reverse=True)
+
+    def learn(self, process: Mapping[str, Any], *, whole: bool) -> None:
+        """Keep what a worker, a job or the volume tells of a process; `whole`: all that is known, not a summary."""
+        process_id = process["process_id"]
+        told = {name: value for name, value in masked(process).items() if value is not None}
+        before = self.get(process_id)
+        if before is not None and not whole:
+            told = {name: value for name, value in before.process.items() if name not in _OF_A_SUMMARY} | told
+        self._keep(
+            process_id,
+            told,
+            whole=whole or (before is not None and before.whole),
+            spark=before.spark if before else (),
+        )
+
+    def learn_spark(self, process_id: str, spark: Sequence[float]) -> None:
+        """Keep the loss of a known process in a few points."""
+        before = self.get(process_id)
+        if before is not None:
+            self._keep(process_id, before.process, whole=before.whole, spark=spark)
+
+    def forget(self, process_id: str) -> None:
+        """Remove a process, for example because it was deleted."""
+        self._cache.forget_document(_PROCESSES, process_id)
+
+    def note_job(self, process_id: str, job_id: str) -> None:
+        """Keep the RunPod job that is open as long as a process runs: its status costs nothing."""
+        self._cache.put_document(_JOBS, process_id, {"job_id": job_id})
+
+    def job_of(self, process_id: str) -> str | None:
+        """Return the job of a process, if one is known."""
+        document = self._cache.document(_JOBS, process_id)
+        return None if document is None else str(document["job_id"])
+
+    def forget_job(self, process_id: str) -> None:
+        """Remove a job that the endpoint no longer keeps."""
+        self._cache.forget_document(_JOBS, process_id)
+
+    def _keep(
+        self, process_id: str, process: Mapping[str, Any], *, whole: bool, spark: Sequence[float]
+    ) -> None:
+        known_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._cache.put_document(
+            _PROCESSES,
+            process_id,
+            {"process": dict(process), "known_at": known_at, "whole": whole, "spark": list(spark)},
+        )

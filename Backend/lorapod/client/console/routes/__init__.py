@@ -1,0 +1,15 @@
+"""The console's API: one module a noun, each with `routes(parts)`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.routes import comparisons, contents, home, trainings
+
+_MODULES = (home, trainings, comparisons, contents)
+
+
+def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:
+    """Return the routes of every module."""
+    return [route for module in _MODULES for route in module.routes(parts)]

@@ -1,0 +1,41 @@
+"""Comparisons of checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from lorapod.client.console import questions, views
+from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.routes.answers import process_id_of
+from lorapod.client.console.routes.home import SUBJECT
+from lorapod.client.console.routes.trainings import known_process
+
+
+def routes(parts: ConsoleParts) -> list[web.RouteDef]:
+    """Return the routes of the list and of one comparison."""
+
+    async def comparisons(_request: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread(_comparisons, parts))
+
+    async def comparison(request: web.Request) -> web.Response:
+        known = await known_process(parts, process_id_of(request))
+        return web.json_response(await asyncio.to_thread(views.comparison_view, parts, known))
+
+    async def ask(request: web.Request) -> web.Response:
+        process_id = process_id_of(request)
+        started = parts.asks.start(process_id, questions.comparison(parts, process_id))
+        return web.json_response(started.view(), status=202)
+
+    return [
+        web.get("/api/comparisons", comparisons, allow_head=False),
+        web.get("/api/comparisons/{process_id}", comparison, allow_head=False),
+        web.post("/api/comparisons/{process_id}/ask", ask),
+    ]
+
+
+def _comparisons(parts: ConsoleParts) -> dict[str, Any]:
+    known = [one for one in parts.processes.all() if one.process["type"] == "compare"]
+    return {"comparisons": [views.card(parts, one) for one in known], "ask": parts.asks.view(SUBJECT)}

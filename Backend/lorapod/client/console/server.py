@@ -1,0 +1,112 @@
+"""The console's server: the page, its API, and the one-time link."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from lorapod.client.console.access import OPEN_PATH, ConsoleAccess
+from lorapod.client.console.guard import RequestGuard
+from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.routes import all_routes
+from lorapod.client.console.routes.answers import errors_as_json
+from lorapod.client.console.static import StaticFiles
+
+LOOPBACK: Final = "127.0.0.1"
+
+#: The page that follows the link: the cookie is sent only with a request that the console's own page makes.
+_OPENED: Final = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>lorapod</title>'
+    '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the console</a></p></html>'
+)
+_USED: Final = (
+    "This link was used already, or it is not the console's: each link opens one browser.\n"
+    "The terminal that runs `lorapod console` shows the present link: open that one.\n"
+)
+
+
+class ConsoleServer:
+    """The console on one port; `async with` starts it and stops it."""
+
+    def __init__(
+        self, parts: ConsoleParts, *, access: ConsoleAccess, host: str = LOOPBACK, port: int = 0
+    ) -> None:
+        """Prepare the console; `start` opens the port, any that is free if it is 0."""
+        self._parts = parts
+        self._access = access
+        self._host, self._port = host, port
+        self._guard = RequestGuard(access, host)
+        self._static = StaticFiles()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The console's URL, which only a browser with a session may open."""
+        shown = LOOPBACK if self._host in {"0.0.0.0", "::"} else self._host  # noqa: S104 -- compared only
+        return f"http://[{shown}]:{self._port}" if ":" in shown else f"http://{shown}:{self._port}"
+
+    @property
+    def link(self) -> str:
+        """The present one-time link."""
+        return f"{self.base_url}{self._access.link_path}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken, or the address is not one of this machine.
+        """
+        app = web.Application(middlewares=[self._guard.check, errors_as_json])
+        app.add_routes(
+            [
+                web.get(f"{OPEN_PATH}{{ticket}}", self._open, allow_head=False),
+                *self._static.routes(),
+                *all_routes(self._parts),
+                web.get("/api/{path:.*}", _no_route),
+                web.get("/{path:.*}", self._page, allow_head=False),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._port = self._guard.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Stop listening, and give up what is under way."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._parts.asks.close()
+        await self._parts.calls.close()
+        self._parts.cache.close()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def _open(self, request: web.Request) -> web.StreamResponse:
+        session = self._access.redeem(request.match_info["ticket"])
+        if session is None:
+            raise web.HTTPForbidden(text=_USED)
+        response = web.Response(text=_OPENED, content_type="text/html")
+        response.set_cookie(self._guard.cookie, session, httponly=True, samesite="Strict", path="/")
+        return response
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        return self._static.page(request)
+
+
+async def _no_route(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound(text="The console's API has no such route.\n")

@@ -1,0 +1,366 @@
+"""The console in a real browser: what each page shows, how it is operated, and that it asks nobody but its server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+from tests.report_worker import ReportWorker
+from tests.running_console import RunningConsole, running_console
+
+from lorapod.client import Client
+from lorapod.testing.fake_queue import FakeQueue
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+LARGE: ViewportSize = {"width": 3840, "height": 2160}
+KEY = "rpa_made_up_key"
+FIRST, SECOND, RUNNING, FAILED = (f"train_0123456789a{letter}" for letter in "bcde")
+COMPARISON = "compare_0123456789ab"
+HOSTILE = ("<img src=x onerror=alert(1)>", "שלום עולם, חתול על ספה", "w" * 10_000, "a short one")
+
+PAGES = {
+    "home": "/",
+    "trainings": "/trainings",
+    "training": f"/trainings/{FIRST}",
+    "running": f"/trainings/{RUNNING}",
+    "failed": f"/trainings/{FAILED}",
+    "unknown training": "/trainings/train_ffffffffffff",
+    "comparisons": "/comparisons",
+    "comparison": f"/comparisons/{COMPARISON}",
+    "no page": "/nowhere",
+}
+
+
+@pytest.fixture(scope="module")
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture(scope="module")
+def worker(queue: FakeQueue) -> ReportWorker:
+    worker = ReportWorker(queue)
+    worker.add_training(FIRST)
+    worker.add_training(SECOND, seed=1, name="cat, rank 32", settings={"rank": 32}, steps=(0, 1500))
+    worker.add_training(
+        RUNNING,
+        seed=2,
+        name="ink style",
+        status="running",
+        phase="training",
+        ended_at=None,
+        steps=(0, 750),
+        progress={"step": 750, "total_steps": 1500, "loss": 0.07, "steps_per_s": 1.4, "eta_s": 536},
+    )
+    worker.add_training(
+        FAILED,
+        steps=(0, 500),
+        prompts=HOSTILE,
+        name="<script>alert(1)</script>" + "n" * 300,
+        status="failed",
+        failure={
+            "code": "out_of_memory",
+            "message": "The GPU's memory does not suffice.",
+            "hint": "Take a smaller one.",
+        },
+        log_tail=[f"{number}: {'word ' * number}{'x' * 400}" for number in range(40)],
+        warnings=list(HOSTILE),
+    )
+    worker.add_comparison(COMPARISON, training=FIRST)
+    worker.processes[COMPARISON]["created_at"] = "2026-01-31T19:00:00Z"
+    return worker
+
+
+@pytest.fixture(scope="module")
+def console(
+    queue: FakeQueue, worker: ReportWorker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningConsole]:
+    client = Client("https://runpod.test/v2/fake/", KEY, http=queue)
+    with running_console(client, tmp_path_factory.mktemp("console")) as console:
+        console.learn(*worker.processes)
+        yield console
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+OpenPage = Callable[..., Page]
+
+
+class PageTroubles(list[str]):
+    """What a page must not do: errors, dialogs, and requests for anything but its server."""
+
+    #: What Chromium reports when the console is asked for what it does not know.
+    UNKNOWN = "404 (Not Found)"
+
+    def watch(self, page: Page, url: str) -> None:
+        """Collect the troubles of a page whose server has this URL."""
+
+        def console(line: ConsoleMessage) -> None:
+            if line.type == "error" and self.UNKNOWN not in line.text:
+                self.append(line.text)
+
+        def dialog(shown: Dialog) -> None:
+            self.append(shown.message)
+            shown.dismiss()
+
+        def request(asked: Request) -> None:
+            if not asked.url.startswith(f"{url}/"):
+                self.append(asked.url)
+
+        page.on("pageerror", lambda error: self.append(str(error)))
+        page.on("console", console)
+        page.on("dialog", dialog)
+        page.on("request", request)
+
+
+@pytest.fixture
+def open_page(browser: Browser, console: RunningConsole) -> Iterator[OpenPage]:
+    """Opens pages of the console that must give no trouble; a path is opened as a link within it."""
+    contexts: list[BrowserContext] = []
+    troubles = PageTroubles()
+
+    def open_it(path: str = "/", **options: Any) -> Page:
+        settings = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        troubles.watch(page, console.url)
+        page.goto(console.server.link)
+        page.wait_for_url(f"{console.url}/")
+        if path != "/":
+            page.goto(f"{console.url}{path}")
+        is_shown(page)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def faults(page: Page) -> list[str]:
+    """Return axe's serious faults of a page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:160]}"
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
+def is_shown(page: Page) -> None:
+    """Wait until a page has its content and its images."""
+    expect(page.locator("h1, .notice").first).to_be_visible()
+    page.wait_for_function(
+        "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+    )
+
+
+def test_every_page_is_without_fault_asks_no_worker_and_gets_no_key(
+    open_page: OpenPage, console: RunningConsole, queue: FakeQueue
+) -> None:
+    page = open_page(color_scheme="light")
+    found: dict[str, list[str]] = {}
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    queue.requests.clear()
+    for name, path in PAGES.items():
+        page.goto(f"{console.url}{path}")
+        is_shown(page)
+        found[name] = faults(page)
+    answers = {url: page.request.get(url) for url in asked}
+
+    assert {name: each for name, each in found.items() if each} == {}
+    assert queue.inputs == []
+    assert {request.url.path.rpartition("/")[2] for request in queue.requests} == {"health"}
+    assert len(answers) > 20
+    assert [url for url, answer in answers.items() if KEY.encode() in answer.body()] == []
+
+
+def test_a_phone_in_the_dark_has_pages_without_fault_that_fit(
+    open_page: OpenPage, console: RunningConsole
+) -> None:
+    page = open_page(color_scheme="dark", viewport=PHONE)
+    found = {}
+    for name in ("home", "running", "failed", "comparison"):
+        page.goto(f"{console.url}{PAGES[name]}")
+        is_shown(page)
+        found[name] = faults(page)
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wider > 0:
+            found[name].append(f"{wider} px wider than the window")
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_home_leads_to_a_training_and_back_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page()
+    card = page.get_by_role("link", name="ink style")
+    expect(page.get_by_role("list", name="Running now").get_by_role("article")).to_have_count(1)
+
+    card.focus()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("ink style")
+    expect(page).to_have_title(re.compile("Training"))
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+
+
+def test_samples_are_seen_step_by_step_and_before_and_after(open_page: OpenPage) -> None:
+    page = open_page(f"/trainings/{FIRST}")
+    samples = page.get_by_role("region", name="Samples")
+    expect(samples.get_by_role("img")).to_have_count(4)
+    expect(samples.locator("output")).to_have_text("step 1,500")
+
+    samples.get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(samples.locator("output")).to_have_text("step 1,250")
+
+    samples.get_by_role("button", name="Before and after").click()
+    expect(samples.get_by_role("img")).to_have_count(8)
+    samples.get_by_role("button", name="All steps").click()
+    expect(samples.get_by_role("img")).to_have_count(28)
+
+    samples.get_by_role("button").filter(has=page.get_by_role("img")).first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("output")).to_have_text("step 0")
+    page.keyboard.press("End")
+    expect(dialog.locator("output")).to_have_text("step 1,500")
+    dialog.get_by_role("button", name="Before and after").click()
+    expect(dialog.locator("img")).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_the_curve_is_smoothed_zoomed_and_read_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page(f"/trainings/{FIRST}")
+    curve = page.get_by_role("region", name="Loss")
+    chart = curve.get_by_role("application")
+    expect(chart).to_be_visible()
+    expect(curve).to_contain_text("400 points")
+
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    expect(curve.locator(".spoken")).to_contain_text(re.compile(r"step \d+: cat 0\.\d+"))
+
+    whole = curve.get_by_role("button", name="Whole curve")
+    expect(whole).to_be_disabled()
+    curve.get_by_role("button", name="Zoom in").click()
+    expect(whole).to_be_enabled()
+    whole.click()
+    expect(whole).to_be_disabled()
+
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 240, box["y"] + 40, steps=4)
+    page.mouse.up()
+    expect(whole).to_be_enabled()
+
+    curve.get_by_label("Log scale").check()
+    curve.get_by_label("Lay over it").select_option(SECOND)
+    expect(curve.locator(".u-legend")).to_contain_text("cat, rank 32")
+
+
+def test_a_failed_training_says_why_first_and_hostile_text_stays_text(open_page: OpenPage) -> None:
+    page = open_page(f"/trainings/{FAILED}")
+
+    reason = page.get_by_role("alert")
+    expect(reason).to_contain_text("The GPU's memory does not suffice.")
+    expect(reason).to_contain_text("Take a smaller one.")
+    top = page.get_by_role("region", name="Samples").bounding_box()
+    said = reason.bounding_box()
+    assert top is not None
+    assert said is not None
+    assert said["y"] < top["y"]
+    expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert(1)</script>")
+    expect(page.get_by_role("heading", name="<img src=x onerror=alert(1)>")).to_be_visible()
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_live_asks_a_worker_only_when_it_is_on_and_the_tab_is_seen(
+    open_page: OpenPage, console: RunningConsole, queue: FakeQueue
+) -> None:
+    page = open_page()
+    page.clock.install()
+    page.goto(f"{console.url}/trainings/{RUNNING}")
+    live = page.get_by_role("switch", name=re.compile("Live"))
+    expect(live).to_be_visible()
+    queue.requests.clear()
+    page.clock.run_for(60_000)
+    assert queue.inputs == []
+
+    live.check()
+    page.clock.run_for(3_500)
+    expect(live).to_be_checked()
+    console.wait_until(lambda: bool(queue.inputs))
+
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+    page.clock.run_for(10_000)
+    console.wait_for_asks()
+    page.wait_for_load_state("networkidle")
+    queue.requests.clear()
+    page.clock.run_for(60_000)
+    # What the page would have sent by now has arrived before this answer.
+    page.evaluate("fetch('/api/home').then((answer) => answer.ok)")
+    assert queue.requests == []
+
+
+def test_asking_the_worker_fills_an_empty_console(
+    open_page: OpenPage, console: RunningConsole, worker: ReportWorker
+) -> None:
+    worker.add_training("train_0123456789bb", name="a new one", steps=(0, 10), prompts=("x",), points=10)
+    page = open_page("/trainings")
+    expect(page.get_by_role("link", name="a new one")).to_have_count(0)
+
+    page.get_by_role("button", name="Ask again").click()
+
+    expect(page.get_by_role("link", name="a new one")).to_be_visible()
+    page.get_by_role("searchbox").fill("a new")
+    expect(page.get_by_role("article")).to_have_count(1)
+
+
+def test_a_comparison_shows_the_recommendation_the_reasons_and_the_cells(open_page: OpenPage) -> None:
+    page = open_page(f"/comparisons/{COMPARISON}")
+
+    ranking = page.get_by_role("region", name="Ranking")
+    expect(ranking.get_by_role("listitem").first).to_contain_text("step 1,000")
+    expect(ranking.get_by_role("listitem").first).to_contain_text("Recommended")
+    expect(ranking).to_contain_text("It is closest to the dataset and still follows the prompts.")
+    cells = page.get_by_role("region", name="Cells")
+    expect(cells.get_by_role("img")).to_have_count(8)
+    expect(cells).to_contain_text("the base model")
+
+
+def test_a_wide_screen_is_used(open_page: OpenPage) -> None:
+    page = open_page(viewport=LARGE)
+    width = page.evaluate("document.querySelector('main').clientWidth")
+    assert width > 2000

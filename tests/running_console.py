@@ -1,0 +1,86 @@
+"""The console in a thread of its own, for tests that use it as a browser does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorapod.client import Client
+from lorapod.client.console import questions
+from lorapod.client.console.access import ConsoleAccess
+from lorapod.client.console.disk_cache import DiskCache
+from lorapod.client.console.endpoint_calls import EndpointCalls
+from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.server import LOOPBACK, ConsoleServer
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningConsole:
+    """A console that listens."""
+
+    server: ConsoleServer
+    parts: ConsoleParts
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def url(self) -> str:
+        return self.server.base_url
+
+    def wait_for_asks(self) -> None:
+        """Wait until no question to a worker is under way."""
+        asyncio.run_coroutine_threadsafe(self.parts.asks.settle(), self.loop).result(60)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds, at most 20 s."""
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.02)
+
+    def learn(self, *process_ids: str) -> None:
+        """Ask the worker for processes, as a person does by the button."""
+
+        async def ask() -> None:
+            for process_id in process_ids:
+                of = questions.comparison if process_id.startswith("compare") else questions.training
+                self.parts.asks.start(process_id, of(self.parts, process_id))
+            await self.parts.asks.settle()
+
+        asyncio.run_coroutine_threadsafe(ask(), self.loop).result(60)
+
+
+@contextmanager
+def running_console(client: Client, folder: Path, *, host: str = LOOPBACK) -> Iterator[RunningConsole]:
+    """Serve until the block is left; the client is closed with the console."""
+    parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder))
+    server = ConsoleServer(parts, access=ConsoleAccess(), host=host)
+    ready: Future[None] = Future()
+    stop = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        try:
+            async with server:
+                ready.set_result(None)
+                await stop.wait()
+        except OSError as error:
+            ready.set_exception(error)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="console")
+    thread.start()
+    try:
+        ready.result(10)
+        yield RunningConsole(server=server, parts=parts, loop=loop)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()

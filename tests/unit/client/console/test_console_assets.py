@@ -1,0 +1,78 @@
+"""What the browser gets: small, without a line inline, and as npm has it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import lorapod.client
+from lorapod.client.console.static import read_static_files
+
+CLIENT = Path(lorapod.client.__file__).parent
+ASSETS = CLIENT / "console" / "assets"
+MOST_COMPRESSED_BYTES = 120_000
+MOST_LINES = 300
+OWN_SCRIPTS = sorted((ASSETS / "js").rglob("*.js"))
+
+
+def test_all_scripts_and_styles_together_are_small() -> None:
+    files = read_static_files()
+    sizes = {name: len(file.compressed) for name, file in files.items() if name.endswith((".js", ".css"))}
+
+    assert {"js/app.js", "vendor/preact.js", "vendor/uPlot.iife.min.js", "css/base.css"} <= set(sizes)
+    assert sum(sizes.values()) < MOST_COMPRESSED_BYTES, sizes
+
+
+@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=lambda path: path.stem)
+def test_a_module_is_short_and_puts_no_text_into_the_page_as_html(script: Path) -> None:
+    text = script.read_text("utf-8")
+
+    assert text.count("\n") <= MOST_LINES
+    assert not re.findall(
+        r"innerHTML|outerHTML|dangerouslySetInnerHTML|insertAdjacentHTML|\beval\(|new Function", text
+    )
+    # Style attributes go past the policy only as properties.
+    assert 'style="' not in text
+
+
+def test_the_page_holds_no_script_and_no_style_of_its_own_and_leads_nowhere_else() -> None:
+    page = (ASSETS / "index.html").read_text("utf-8")
+
+    assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|style=", page)
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    files = read_static_files()
+    assert [address for address in addresses if address.removeprefix("/assets/") not in files] == []
+
+
+def test_every_import_leads_to_a_file() -> None:
+    wrong = [
+        (script.name, target)
+        for script in [*OWN_SCRIPTS, *(ASSETS / "vendor").glob("*.js")]
+        for target in re.findall(r'(?:from|import\()\s*"([^"]+)"', script.read_text("utf-8"))
+        if not target.startswith(".") or not (script.parent / target).is_file()
+    ]
+    assert wrong == []
+
+
+def test_vendored_files_are_those_of_the_manifest() -> None:
+    manifest = json.loads((ASSETS / "vendor" / "manifest.json").read_text("utf-8"))
+    digests = {place: digest for package in manifest.values() for place, digest in package["sha256"].items()}
+    found = {place: hashlib.sha256((CLIENT / place).read_bytes()).hexdigest() for place in digests}
+
+    assert found == digests
+    assert {name.partition("@")[0] for name in manifest} == {"preact", "htm", "uplot"}
+    assert sum(place.endswith("LICENSE") for place in digests) == 3
+    vendored = {path.name for path in (ASSETS / "vendor").iterdir()} - {"manifest.json"}
+    assert vendored <= {Path(place).name for place in digests}
+
+
+def test_a_file_is_sent_as_it_is() -> None:
+    file = read_static_files()["js/app.js"]
+    assert gzip.decompress(file.compressed) == (ASSETS / "js" / "app.js").read_bytes()
+    assert file.content_type == "text/javascript"

@@ -1,0 +1,276 @@
+"""The console's server over HTTP: who gets in, what is refused, and that a GET asks no worker."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.report_worker import ReportWorker
+from tests.running_console import RunningConsole, running_console
+from tests.unit.client.conftest import KEY
+
+from lorapod.client import Client
+from lorapod.testing.fake_queue import FakeQueue
+
+TRAINING = "train_0123456789ab"
+COMPARISON = "compare_0123456789ab"
+
+
+@dataclass(kw_only=True)
+class HttpCaller:
+    """Calls the console as a browser does, and as others could."""
+
+    console: RunningConsole
+    cookie: str | None = None
+    #: Every answer: its text, and its headers.
+    answers: list[tuple[str, str]] = field(default_factory=list)
+
+    def send(
+        self, path: str, *, method: str = "GET", body: Any = None, **headers: str
+    ) -> http.client.HTTPResponse:
+        address = self.console.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=10)
+        sent = {"Cookie": self.cookie} if self.cookie else {}
+        if method == "POST":
+            sent["Origin"] = self.console.url
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, body=content, headers=sent)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+        self.answers.append((text, str(response.headers)))
+        connection.close()
+        return response
+
+    def json(self, path: str) -> Any:
+        assert self.send(path).status == 200, self.text
+        return json.loads(self.text)
+
+    @property
+    def text(self) -> str:
+        return self.answers[-1][0]
+
+    def open(self) -> None:
+        response = self.send(self.console.server.link.removeprefix(self.console.url))
+        assert response.status == 200
+        self.cookie = (response.getheader("Set-Cookie") or "").partition(";")[0]
+
+    def ask(self, path: str) -> None:
+        """Ask a worker, and wait for the end of the question."""
+        assert self.send(path, method="POST", body={}).status == 202
+        self.console.wait_for_asks()
+
+
+@pytest.fixture(scope="module")
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture(scope="module")
+def worker(queue: FakeQueue) -> ReportWorker:
+    worker = ReportWorker(queue)
+    worker.add_training(TRAINING, steps=(0, 100), prompts=("a cat",))
+    worker.add_comparison(COMPARISON, training=TRAINING)
+    worker.processes[COMPARISON]["created_at"] = "2026-01-31T19:00:00Z"
+    return worker
+
+
+@pytest.fixture(scope="module")
+def console(
+    queue: FakeQueue, worker: ReportWorker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningConsole]:
+    client = Client("https://runpod.test/v2/fake/", KEY, http=queue)
+    with running_console(client, tmp_path_factory.mktemp("console")) as console:
+        yield console
+
+
+@pytest.fixture(autouse=True)
+def same_queue(queue: FakeQueue, console: RunningConsole) -> Iterator[None]:
+    """Let each test begin with a queue that was asked nothing."""
+    actions = dict(queue.actions)
+    queue.requests.clear()
+    yield
+    queue.actions = actions
+
+
+@pytest.fixture
+def stranger(console: RunningConsole) -> HttpCaller:
+    return HttpCaller(console=console)
+
+
+@pytest.fixture
+def caller(console: RunningConsole) -> HttpCaller:
+    caller = HttpCaller(console=console)
+    caller.open()
+    return caller
+
+
+class TestAccess:
+    def test_a_link_opens_one_browser(self, stranger: HttpCaller) -> None:
+        link = stranger.console.server.link.removeprefix(stranger.console.url)
+        first = stranger.send(link)
+        cookie = first.getheader("Set-Cookie") or ""
+
+        assert first.status == 200
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        again = stranger.send(link)
+        assert again.status == 403
+        assert again.getheader("Set-Cookie") is None
+        assert "lorapod console" in stranger.text
+
+    def test_the_next_link_opens_another_browser(self, stranger: HttpCaller) -> None:
+        first = stranger.console.server.link
+        stranger.open()
+        stranger.cookie = None
+
+        assert stranger.console.server.link != first
+        stranger.open()
+        assert stranger.send("/api/home").status == 200
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/trainings", "/api/home", "/api/endpoint", "/api/contents/" + "0" * 64]
+    )
+    def test_without_a_session_nothing_is_told(self, stranger: HttpCaller, path: str) -> None:
+        assert stranger.send(path).status == 401
+        stranger.cookie = f"lorapod_console_{stranger.console.url.rpartition(':')[2]}=made-up"
+        assert stranger.send(path).status == 401
+
+    def test_scripts_and_styles_are_public_and_nothing_beside_them(self, stranger: HttpCaller) -> None:
+        assert stranger.send("/assets/js/app.js").status == 200
+        for path in (
+            "/assets/../__init__.py",
+            "/assets/%2e%2e/__init__.py",
+            "/assets/vendor/manifest.json",
+            "/assets/",
+        ):
+            assert stranger.send(path).status in {401, 404}
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example", "127.0.0.1", "127.0.0.1:1", "[::1", "", "0.0.0.0"]
+    )
+    def test_another_name_is_refused(self, caller: HttpCaller, host: str) -> None:
+        for path in ("/", "/api/home", "/assets/js/app.js"):
+            assert caller.send(path, Host=host).status in {400, 403}
+
+    def test_localhost_is_this_machine(self, caller: HttpCaller) -> None:
+        port = caller.console.url.rpartition(":")[2]
+        assert caller.send("/api/home", Host=f"localhost:{port}").status == 200
+
+    @pytest.mark.parametrize(
+        "origin", ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1:1"]
+    )
+    def test_another_origin_is_refused(self, caller: HttpCaller, queue: FakeQueue, origin: str) -> None:
+        assert caller.send("/api/home", Origin=origin).status == 403
+        assert caller.send("/api/processes/ask", method="POST", body={}, Origin=origin).status == 403
+        assert queue.inputs == []
+
+    def test_a_post_without_an_origin_is_refused(self, caller: HttpCaller) -> None:
+        address = caller.console.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=10)
+        connection.request("POST", "/api/processes/ask", headers={"Cookie": caller.cookie or ""})
+        assert connection.getresponse().status == 403
+        connection.close()
+
+    def test_another_site_may_link_but_not_read(self, caller: HttpCaller) -> None:
+        assert caller.send("/api/home", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors").status == 403
+        assert caller.send("/trainings", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate").status == 200
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/api/home", "/assets/js/app.js", "/api/nothing", "/api/trainings/x"]
+    )
+    def test_every_answer_has_the_strict_headers(self, caller: HttpCaller, path: str) -> None:
+        response = caller.send(path)
+        policy = response.getheader("Content-Security-Policy") or ""
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert response.getheader("X-Frame-Options") == "DENY"
+        assert response.getheader("X-Content-Type-Options") == "nosniff"
+        assert response.getheader("Access-Control-Allow-Origin") is None
+
+
+class TestPages:
+    def test_opening_everything_asks_no_worker(self, caller: HttpCaller, queue: FakeQueue) -> None:
+        caller.console.learn(TRAINING, COMPARISON)
+        before = len(queue.inputs)
+        queue.requests.clear()
+        for path in (
+            *("/", "/trainings", f"/trainings/{TRAINING}", "/comparisons", f"/comparisons/{COMPARISON}"),
+            *("/api/home", "/api/endpoint", "/api/trainings", f"/api/trainings/{TRAINING}"),
+            *("/api/comparisons", f"/api/comparisons/{COMPARISON}"),
+        ):
+            assert caller.send(path).status == 200
+
+        assert before
+        assert queue.inputs == []
+        assert {request.url.path.rpartition("/")[2] for request in queue.requests} == {"health"}
+
+    def test_what_was_asked_once_is_there_offline(self, caller: HttpCaller, queue: FakeQueue) -> None:
+        caller.ask(f"/api/trainings/{TRAINING}/ask")
+        queue.actions.clear()
+
+        view = caller.json(f"/api/trainings/{TRAINING}")
+
+        assert view["process"]["name"] == "cat"
+        assert view["ask"]["problem"] is None
+        assert [sample["step"] for sample in view["samples"]] == [0, 100]
+        for sample in view["samples"]:
+            picture = caller.send(f"/api/contents/{sample['picture']}")
+            assert picture.getheader("Content-Type") == "image/png"
+            assert "immutable" in (picture.getheader("Cache-Control") or "")
+        assert view["curves"]["loss/loss"]["points"] > 10
+
+    def test_no_answer_holds_the_key(self, caller: HttpCaller, worker: ReportWorker) -> None:
+        worker.processes[TRAINING]["log_tail"] = ["token: hf_abcdefghijklmnopqrstuvwxyz", f"Bearer {KEY}"]
+        caller.ask("/api/processes/ask")
+        caller.ask(f"/api/trainings/{TRAINING}/ask")
+        for path in (
+            "/",
+            "/api/home",
+            "/api/endpoint",
+            "/api/trainings",
+            f"/api/trainings/{TRAINING}",
+            "/nothing",
+        ):
+            caller.send(path)
+
+        assert KEY not in str(caller.answers)
+        assert "hf_abcdefghijklmnopqrstuvwxyz" not in str(caller.answers)
+
+    def test_an_unknown_training_says_what_to_do(self, caller: HttpCaller) -> None:
+        response = caller.send("/api/trainings/train_ffffffffffff")
+        assert response.status == 404
+        assert "Ask the worker" in caller.text
+        assert caller.send("/api/trainings/..%2f..%2fetc").status == 404
+
+    def test_a_refusal_of_the_worker_is_told(self, caller: HttpCaller) -> None:
+        caller.ask("/api/trainings/train_ffffffffffff/ask")
+        assert "There is no process train_ffffffffffff" in str(
+            caller.console.parts.asks.view("train_ffffffffffff")
+        )
+
+
+class TestSteering:
+    def test_a_training_is_stopped_with_a_checkpoint(self, caller: HttpCaller, queue: FakeQueue) -> None:
+        queue.actions["cancel"] = lambda _: {"process_id": TRAINING, "status": "stopping"}
+        caller.send(f"/api/trainings/{TRAINING}/cancel", method="POST", body={"save": True})
+        caller.console.wait_for_asks()
+
+        assert {"type": "cancel", "process_id": TRAINING, "save": True} in queue.inputs
+        assert queue.inputs[-1]["type"] in {"process_status", "metrics"}
+
+    @pytest.mark.parametrize(
+        ("action", "body"), [("delete", {}), ("cancel", {"callback_url": "x"}), ("train", {}), ("cancel", [])]
+    )
+    def test_nothing_else_can_be_sent(
+        self, caller: HttpCaller, queue: FakeQueue, action: str, body: Any
+    ) -> None:
+        response = caller.send(f"/api/trainings/{TRAINING}/{action}", method="POST", body=body)
+        assert response.status == 400
+        assert queue.inputs == []
