@@ -48,7 +48,7 @@ class DeletionPlan:
 
     @property
     def record(self) -> ProcessRecord | None:
-        """The record that goes too; None: none."""
+        """The record that goes too; None if the process stays known."""
         return self.process if self.forgets else None
 
 

@@ -127,7 +127,7 @@ class TrainingOrder(Order):
     steps: int | None = None
     #: The LoRA that it begins with: `path`, and what is known of it, see `lorapod.trainers.start_weights`.
     start_from: Mapping[str, Any] | None = None
-    #: The sweep that it belongs to; None: none.
+    #: The sweep that it belongs to; None if it was started alone.
     sweep_id: str | None = None
     #: When it ends by itself; None: at its last step.
     limits: Limits | None = None

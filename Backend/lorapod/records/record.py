@@ -39,7 +39,7 @@ class TrainingDetails:
     warnings: tuple[str, ...] = ()
     #: The LoRA that it began with, for answers; None: fresh weights.
     start_from: Mapping[str, Any] | None = None
-    #: The sweep that it belongs to; None: none.
+    #: The sweep that it belongs to; None if it was started alone.
     sweep_id: str | None = None
     #: Steps in all that a `resume` asked for, in place of the config's; None: it did not.
     steps: int | None = None
@@ -150,7 +150,7 @@ class ProcessRecord:
 
     @property
     def sweep_id(self) -> str | None:
-        """The sweep that it belongs to; None: none."""
+        """The sweep that it belongs to; None if it was started alone."""
         return self.training.sweep_id if self.training is not None else None
 
     @property

@@ -22,7 +22,7 @@ class ConfigSummary:
 
     settings: TrainingSettings
     prompts: Sequence[str]
-    #: The kind of network that it trains, e.g. `lora`; None: none.
+    #: The kind of network that it trains, e.g. `lora`; None if it trains the whole model.
     network: str | None
 
 
