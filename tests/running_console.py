@@ -17,7 +17,9 @@ from lorapod.client.console.access import ConsoleAccess
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
+from lorapod.client.console.sources import VolumeSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,13 @@ class RunningConsole:
         return self.server.base_url
 
     def wait_for_asks(self) -> None:
-        """Wait until no question to a worker is under way."""
-        asyncio.run_coroutine_threadsafe(self.parts.asks.settle(), self.loop).result(60)
+        """Wait until no question, and no look at the volume, is under way."""
+
+        async def settle() -> None:
+            await self.parts.asks.settle()
+            await self.parts.looks.settle()
+
+        asyncio.run_coroutine_threadsafe(settle(), self.loop).result(60)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, at most 20 s."""
@@ -43,22 +50,36 @@ class RunningConsole:
             assert time.monotonic() < deadline, "it did not happen"
             time.sleep(0.02)
 
+    def ask_only(self, process_id: str) -> None:
+        """Ask the worker for a process, and do not wait for the answer."""
+
+        async def ask() -> None:
+            self.parts.asks.start(process_id, questions.process(self.parts, process_id))
+
+        asyncio.run_coroutine_threadsafe(ask(), self.loop).result(60)
+
     def learn(self, *process_ids: str) -> None:
         """Ask the worker for processes, as a person does by the button."""
 
         async def ask() -> None:
             for process_id in process_ids:
-                of = questions.comparison if process_id.startswith("compare") else questions.training
-                self.parts.asks.start(process_id, of(self.parts, process_id))
+                self.parts.asks.start(process_id, questions.process(self.parts, process_id))
             await self.parts.asks.settle()
 
         asyncio.run_coroutine_threadsafe(ask(), self.loop).result(60)
 
 
 @contextmanager
-def running_console(client: Client, folder: Path, *, host: str = LOOPBACK) -> Iterator[RunningConsole]:
+def running_console(
+    client: Client,
+    folder: Path,
+    *,
+    host: str = LOOPBACK,
+    volume: VolumeSource | None = None,
+    prices: ConsolePrices | None = None,
+) -> Iterator[RunningConsole]:
     """Serve until the block is left; the client is closed with the console."""
-    parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder))
+    parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder), volume=volume, prices=prices)
     server = ConsoleServer(parts, access=ConsoleAccess(), host=host)
     ready: Future[None] = Future()
     stop = asyncio.Event()

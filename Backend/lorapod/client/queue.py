@@ -115,6 +115,11 @@ class QueueClient:
         """The endpoint's URL; it holds no key."""
         return self._routes.main.url
 
+    @property
+    def has_front_door(self) -> bool:
+        """Whether requests that need no GPU go to a CPU endpoint."""
+        return self._routes.front_door is not None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
-import sys
-import webbrowser
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lorapod.client.commands.session import Connection, ExitCode
-from lorapod.client.console.access import ConsoleAccess
-from lorapod.client.console.disk_cache import DiskCache
-from lorapod.client.console.endpoint_calls import EndpointCalls
-from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.server import LOOPBACK, ConsoleServer
+from lorapod.client.commands.session import Connection
 
 DEFAULT_PORT = 8321
 
@@ -34,7 +24,11 @@ def console(
         typer.Option(
             help="Address to listen on. On any other than this machine's own, what is sent can be read on the network."
         ),
-    ] = LOOPBACK,
+    ] = "127.0.0.1",
+    url: Annotated[
+        str | None, typer.Option(help="URL of the endpoint, as `lorapod --url` names it for every command.")
+    ] = None,
+    endpoint_id: Annotated[str | None, typer.Option("--endpoint", help="Id of a RunPod endpoint.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the console in the browser.")] = False,
     cache: Annotated[
         Path | None,
@@ -44,51 +38,10 @@ def console(
     ] = None,
 ) -> None:
     """Open the console: trainings, samples and comparisons in a browser. Opening a page wakes no worker."""
+    # Imported here, because every command would wait for it.
+    from lorapod.client.commands.console_run import run_console
+
     connection: Connection = context.obj
-    if host not in {LOOPBACK, "localhost", "::1"}:
-        _say(
-            f"The console listens on {host}: everyone who can read this network's traffic can read what it shows and "
-            "take over its session. Use `ssh -L` to reach it from another machine instead."
-        )
-    with connection.client() as client:
-        folder = cache or _default_folder()
-        parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder / "console" / _name_of(client.url)))
-        server: ConsoleServer | None = None
-
-        def show_next_link() -> None:
-            if server is not None:
-                _say(f"The link was used. For another browser: {server.link}")
-
-        server = ConsoleServer(parts, access=ConsoleAccess(show_next_link), host=host, port=port)
-        try:
-            asyncio.run(_serve(server, lambda link: webbrowser.open(link) if open_it else None))
-        except OSError as error:
-            _say(
-                f"The console cannot listen on {host}:{port}: {error.strerror}. Choose another --port, or 0."
-            )
-            raise typer.Exit(ExitCode.FAILED) from None
-        except KeyboardInterrupt:
-            _say("The console is closed; what was started on the worker continues.")
-
-
-async def _serve(server: ConsoleServer, when_ready: Callable[[str], object]) -> None:
-    async with server:
-        # The first line: scripts read it.
-        sys.stdout.write(f"{server.link}\n")
-        sys.stdout.flush()
-        _say("Open this link in a browser; it works once. Press Ctrl-C to close the console.")
-        when_ready(server.link)
-        await asyncio.Event().wait()
-
-
-def _name_of(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
-
-
-def _default_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "lorapod"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    if url is not None or endpoint_id is not None:
+        connection = replace(connection, url=url, endpoint_id=endpoint_id)
+    run_console(connection, host=host, port=port, open_it=open_it, cache=cache)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: Requests that are on their way at the same time.
 _THREADS: Final = 8
 #: How long the endpoint holds the request of a job before it answers that the job still runs.
-_HELD_S: Final = 5.0
+_HELD_S: Final = 2.0
 _POLL_FIRST_S: Final = 0.2
 _POLL_LONGEST_S: Final = 3.0
 
@@ -38,6 +38,11 @@ class EndpointCalls:
     def url(self) -> str:
         """The endpoint's URL; it holds no key."""
         return self._client.url
+
+    @property
+    def has_front_door(self) -> bool:
+        """Whether questions go to a CPU endpoint on the same volume."""
+        return self._client.has_front_door
 
     async def close(self) -> None:
         """Let the requests that are on their way end, and close the connections."""

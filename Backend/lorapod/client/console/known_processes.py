@@ -19,6 +19,10 @@ _JOBS: Final = "job"
 _OF_A_SUMMARY: Final = frozenset(ProcessSummary.model_fields)
 
 
+#: What a worker tells of a training and the volume does not; it stays as it was told.
+_LASTING: Final = ("settings", "sample_prompts")
+
+
 @dataclass(frozen=True, kw_only=True)
 class KnownProcess:
     """A process as it was when the console last heard of it."""
@@ -59,7 +63,9 @@ class KnownProcesses:
         process_id = process["process_id"]
         told = {name: value for name, value in masked(process).items() if value is not None}
         before = self.get(process_id)
-        if before is not None and not whole:
+        if before is not None and whole:
+            told = {name: before.process[name] for name in _LASTING if name in before.process} | told
+        elif before is not None:
             told = {name: value for name, value in before.process.items() if name not in _OF_A_SUMMARY} | told
         self._keep(
             process_id,

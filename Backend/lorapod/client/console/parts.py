@@ -8,8 +8,10 @@ from lorapod.client.console.curve_files import CurveFiles
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.known_processes import KnownProcesses
+from lorapod.client.console.open_questions import OpenQuestions
 from lorapod.client.console.pictures import PictureFiles
-from lorapod.client.console.worker_asks import WorkerAsks
+from lorapod.client.console.prices import ConsolePrices
+from lorapod.client.console.sources import VolumeSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +23,40 @@ class ConsoleParts:
     processes: KnownProcesses
     curves: CurveFiles
     pictures: PictureFiles
-    asks: WorkerAsks
+    prices: ConsolePrices
+    #: Questions to a worker: a person asked them.
+    asks: OpenQuestions
+    #: Looks at the volume, which cost nothing; without its keys there are none.
+    looks: OpenQuestions
+    volume: VolumeSource | None
 
     @classmethod
-    def over(cls, calls: EndpointCalls, cache: DiskCache) -> ConsoleParts:
-        """Return the parts over an endpoint and a cache."""
+    def over(
+        cls,
+        calls: EndpointCalls,
+        cache: DiskCache,
+        *,
+        volume: VolumeSource | None = None,
+        prices: ConsolePrices | None = None,
+    ) -> ConsoleParts:
+        """Return the parts over an endpoint, a cache, and what else is known of the endpoint."""
         return cls(
             calls=calls,
             cache=cache,
             processes=KnownProcesses(cache),
             curves=CurveFiles(cache),
             pictures=PictureFiles(cache),
-            asks=WorkerAsks(),
+            prices=prices or ConsolePrices(None),
+            asks=OpenQuestions(),
+            looks=OpenQuestions(),
+            volume=volume,
         )
+
+    async def close(self) -> None:
+        """Give up what is under way, and close the connections."""
+        await self.asks.close()
+        await self.looks.close()
+        await self.calls.close()
+        if self.volume is not None:
+            await self.volume.close()
+        self.cache.close()

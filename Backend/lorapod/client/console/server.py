@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Final, Self
 
@@ -40,6 +41,7 @@ class ConsoleServer:
         self._guard = RequestGuard(access, host)
         self._static = StaticFiles()
         self._runner: web.AppRunner | None = None
+        self._pricing: asyncio.Task[None] | None = None
 
     @property
     def base_url(self) -> str:
@@ -73,17 +75,19 @@ class ConsoleServer:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError:
-            await self._runner.cleanup()
+            await self.close()
             raise
         self._port = self._guard.port = self._runner.addresses[0][1]
+        self._pricing = asyncio.create_task(self._parts.prices.keep(), name="console prices")
 
     async def close(self) -> None:
         """Stop listening, and give up what is under way."""
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._parts.asks.close()
-        await self._parts.calls.close()
-        self._parts.cache.close()
+        if self._pricing is not None:
+            self._pricing.cancel()
+            await asyncio.gather(self._pricing, return_exceptions=True)
+        await self._parts.close()
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -34,6 +34,16 @@ def card(parts: ConsoleParts, known: KnownProcess) -> dict[str, Any]:
         "known_at": known.known_at,
         "spark": known.spark,
         "picture": _newest_picture(parts, known),
+        "cost": parts.prices.of_training(known.process),
+    }
+
+
+def asked(parts: ConsoleParts, subject: str) -> dict[str, Any]:
+    """Return the newest question to a worker about a subject, and whether the volume is being read for it."""
+    return {
+        "ask": parts.asks.view(subject),
+        "looking": parts.looks.is_open(subject),
+        "look_problem": (parts.looks.view(subject) or {}).get("problem"),
     }
 
 
@@ -60,10 +70,11 @@ def training_view(parts: ConsoleParts, known: KnownProcess) -> dict[str, Any]:
         "process": {name: value for name, value in process.items() if name not in left_out},
         "known_at": known.known_at,
         "whole": known.whole,
+        "cost": parts.prices.of_training(process),
         "samples": samples,
         "curves": curves,
         "sheet": here.get(str((process.get("dataset") or {}).get("contact_sheet"))),
-        "ask": parts.asks.view(process["process_id"]),
+        **asked(parts, process["process_id"]),
     }
 
 
@@ -78,7 +89,7 @@ def comparison_view(parts: ConsoleParts, known: KnownProcess) -> dict[str, Any]:
         "known_at": known.known_at,
         "whole": known.whole,
         "cells": cells,
-        "ask": parts.asks.view(process["process_id"]),
+        **asked(parts, process["process_id"]),
     }
 
 

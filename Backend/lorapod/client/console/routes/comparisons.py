@@ -11,22 +11,23 @@ from lorapod.client.console import questions, views
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import process_id_of
 from lorapod.client.console.routes.home import SUBJECT
-from lorapod.client.console.routes.trainings import known_process
+from lorapod.client.console.routes.trainings import looked_at
 
 
 def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     """Return the routes of the list and of one comparison."""
 
     async def comparisons(_request: web.Request) -> web.Response:
+        questions.look_at_list(parts, SUBJECT)
         return web.json_response(await asyncio.to_thread(_comparisons, parts))
 
     async def comparison(request: web.Request) -> web.Response:
-        known = await known_process(parts, process_id_of(request))
+        known = await looked_at(parts, process_id_of(request))
         return web.json_response(await asyncio.to_thread(views.comparison_view, parts, known))
 
     async def ask(request: web.Request) -> web.Response:
         process_id = process_id_of(request)
-        started = parts.asks.start(process_id, questions.comparison(parts, process_id))
+        started = parts.asks.start(process_id, questions.process(parts, process_id))
         return web.json_response(started.view(), status=202)
 
     return [
@@ -38,4 +39,4 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
 
 def _comparisons(parts: ConsoleParts) -> dict[str, Any]:
     known = [one for one in parts.processes.all() if one.process["type"] == "compare"]
-    return {"comparisons": [views.card(parts, one) for one in known], "ask": parts.asks.view(SUBJECT)}
+    return {"comparisons": [views.card(parts, one) for one in known], **views.asked(parts, SUBJECT)}

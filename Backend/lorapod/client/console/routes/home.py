@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
 from lorapod.client.console import questions, views
 from lorapod.client.console.endpoint_calls import worker_is_up
+from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.errors import LorapodError
 
@@ -22,7 +24,15 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     """Return the routes of Home and of the endpoint's state, which every page shows."""
 
     async def endpoint(_request: web.Request) -> web.Response:
-        answer: dict[str, Any] = {"url": parts.calls.url, "health": None, "problem": None, "worker_up": False}
+        answer: dict[str, Any] = {
+            "url": parts.calls.url,
+            "front_door": parts.calls.has_front_door,
+            "volume": parts.volume is not None,
+            "ask_cost": parts.prices.of_a_question,
+            "health": None,
+            "problem": None,
+            "worker_up": False,
+        }
         try:
             answer["health"] = await parts.calls.health()
             answer["worker_up"] = worker_is_up(answer["health"])
@@ -31,6 +41,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         return web.json_response(answer)
 
     async def home(_request: web.Request) -> web.Response:
+        questions.look_at_list(parts, SUBJECT)
         return web.json_response(await asyncio.to_thread(_home, parts))
 
     async def ask(_request: web.Request) -> web.Response:
@@ -52,5 +63,12 @@ def _home(parts: ConsoleParts) -> dict[str, Any]:
         "running": [views.card(parts, known) for known in running],
         "recent": [views.card(parts, known) for known in recent],
         "trainings": len(trainings),
-        "ask": parts.asks.view(SUBJECT),
+        "spent_usd": _spent(parts, trainings),
+        **views.asked(parts, SUBJECT),
     }
+
+
+def _spent(parts: ConsoleParts, trainings: Sequence[KnownProcess]) -> float | None:
+    """Return what the known trainings have cost together; None: no price is known."""
+    costs = [cost for known in trainings if (cost := parts.prices.of_training(known.process)) is not None]
+    return sum(cost.get("so_far_usd", 0.0) for cost in costs) if costs else None

@@ -23,17 +23,18 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     """Return the routes of the list and of one training."""
 
     async def trainings(_request: web.Request) -> web.Response:
+        questions.look_at_list(parts, SUBJECT)
         return web.json_response(await asyncio.to_thread(_trainings, parts))
 
     async def training(request: web.Request) -> web.Response:
-        known = await known_process(parts, process_id_of(request))
+        known = await looked_at(parts, process_id_of(request))
         await _look_at_job(parts, known)
         again = await known_process(parts, known.process["process_id"])
         return web.json_response(await asyncio.to_thread(views.training_view, parts, again))
 
     async def ask(request: web.Request) -> web.Response:
         process_id = process_id_of(request)
-        started = parts.asks.start(process_id, questions.training(parts, process_id))
+        started = parts.asks.start(process_id, questions.process(parts, process_id))
         return web.json_response(started.view(), status=202)
 
     async def steer(request: web.Request) -> web.Response:
@@ -60,6 +61,19 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     ]
 
 
+async def looked_at(parts: ConsoleParts, process_id: str) -> KnownProcess:
+    """Return what is known of a process, and have the volume looked at; one that is not known is looked for first.
+
+    Raises:
+        NotFoundError: nothing is known of it, and the volume has none.
+    """
+    known = await asyncio.to_thread(parts.processes.get, process_id)
+    questions.look_at_process(parts, process_id)
+    if known is None and parts.volume is not None:
+        await parts.looks.wait(process_id)
+    return await known_process(parts, process_id)
+
+
 async def known_process(parts: ConsoleParts, process_id: str) -> KnownProcess:
     """Return what is known of a process.
 
@@ -82,7 +96,7 @@ def _trainings(parts: ConsoleParts) -> dict[str, Any]:
     return {
         "trainings": [views.card(parts, one) for one in known[:_LISTED]],
         "count": len(known),
-        "ask": parts.asks.view(SUBJECT),
+        **views.asked(parts, SUBJECT),
     }
 
 

@@ -46,7 +46,7 @@ function Failure({ process }) {
     </section>`;
 }
 
-function Progress({ process }) {
+function Progress({ process, cost }) {
   const { progress = {} } = process;
   const running = !hasEnded(process);
   const facts = [
@@ -56,6 +56,7 @@ function Progress({ process }) {
     [t.training.ran, duration(process.ran_s ?? secondsBetween(process.started_at, process.ended_at))],
     [t.training.loss, number(progress.loss)],
     [t.training.speed, progress.steps_per_s ? t.training.perSecond(number(progress.steps_per_s)) : null],
+    [t.training.cost, cost?.text],
     [t.training.gpu, process.gpu],
   ];
   return html`
@@ -130,7 +131,7 @@ export default function Training({ id }) {
     </div>
     <${Failure} process=${process} />
     ${!view.whole && html`<p class="faint">${t.training.partly}</p>`}
-    <${Progress} process=${process} />
+    <${Progress} process=${process} cost=${view.cost} />
     <${Steering} process=${process} path=${path} />
     ${process.warnings?.length > 0 && html`<div class="notice quiet"><ul>${process.warnings.map((text, place) => html`<li key=${place}>${text}</li>`)}</ul></div>`}
     <section class="panel" aria-labelledby="samples"><h2 id="samples">${t.training.samples}</h2><${Samples} samples=${view.samples} /></section>

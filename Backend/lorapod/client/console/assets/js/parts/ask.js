@@ -9,8 +9,8 @@ import { t } from "../strings.js";
 
 export const isAsking = (ask) => Boolean(ask && !ask.ended);
 
-/** How often a page that shows a question is read: quickly while it is under way. */
-export const askPeriod = (data, otherwise = 0) => (isAsking(data?.ask) ? 1000 : otherwise);
+/** How often a page that shows a question is read: quickly while it, or a look at the volume, is under way. */
+export const askPeriod = (data, otherwise = 0) => (isAsking(data?.ask) || data?.looking ? 1000 : otherwise);
 
 /** Send a request that a worker answers, then read `path` anew. */
 export async function sendAsk(post, path, body) {
@@ -35,7 +35,7 @@ export function AskWorker({ post, path, ask, knownAt, counted, primary = false }
   const [refused, setRefused] = useState(null);
   const problem = refused ?? ask?.problem;
   const press = () => sendAsk(post, path).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
-  const cost = endpoint?.worker_up ? t.ask.warm : endpoint?.ask_cost ?? t.ask.cold;
+  const cost = endpoint?.front_door ? t.ask.door : endpoint?.worker_up ? t.ask.warm : endpoint?.ask_cost ?? t.ask.cold;
   return html`
     <div class="ask">
       ${isAsking(ask)

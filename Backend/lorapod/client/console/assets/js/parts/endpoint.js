@@ -1,7 +1,8 @@
 // The endpoint's state: is a worker up, so that asking costs little, or does everything sleep?
 import { classes, html } from "../dom.js";
 import { useResource } from "../store.js";
-import { integer } from "../format.js";
+import { dollars, integer } from "../format.js";
+import { Facts } from "./facts.js";
 import { t } from "../strings.js";
 
 const PATH = "/api/endpoint";
@@ -25,15 +26,18 @@ export function EndpointPill() {
   return html`<span class=${classes("pill", kind)} role="status"><span class="dot" aria-hidden="true"></span>${words}</span>`;
 }
 
-export function EndpointPanel() {
+export function EndpointPanel({ spent }) {
   const endpoint = useEndpoint();
   const { kind, words } = endpointState(endpoint);
   const jobs = endpoint?.health?.jobs ?? {};
   const facts = [
-    [t.endpoint.waiting, jobs.inQueue],
-    [t.endpoint.running, jobs.inProgress],
-    [t.endpoint.done, jobs.completed],
-    [t.endpoint.failed, jobs.failed],
+    [t.endpoint.waiting, integer(jobs.inQueue)],
+    [t.endpoint.running, integer(jobs.inProgress)],
+    [t.endpoint.done, integer(jobs.completed)],
+    [t.endpoint.failed, integer(jobs.failed)],
+    [t.endpoint.volume, endpoint?.volume ? t.endpoint.volumeRead : t.endpoint.volumeNone],
+    [t.endpoint.door, endpoint?.front_door && t.endpoint.doorCpu],
+    [t.endpoint.spent, spent != null && dollars(spent)],
   ];
   return html`
     <section class="panel" aria-labelledby="endpoint-title">
@@ -42,6 +46,6 @@ export function EndpointPanel() {
         <span class="faint mono">${endpoint?.url}</span></p>
       ${kind === "asleep" && html`<p class="faint">${t.endpoint.asleepNote}</p>`}
       ${endpoint?.problem && html`<p class="bad">${endpoint.problem.error}</p><p class="faint">${t.endpoint.awayNote}</p>`}
-      <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${integer(value)}</dd></div>`)}</dl>
+      <${Facts} facts=${facts} />
     </section>`;
 }

@@ -1,8 +1,10 @@
-"""What a person has asked a worker, while it is under way: one question a subject, and how far it is."""
+"""Questions to a worker or to the volume while they are under way: one a subject, and how far it is."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +16,11 @@ from lorapod.client.job import QueueJob
 
 
 @dataclass(kw_only=True)
-class WorkerAsk:
-    """One question to a worker, from its start to its end."""
+class OpenQuestion:
+    """One question, from its start to its end."""
 
     began_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    began_s: float = field(default_factory=time.monotonic)
     #: Whether no worker has taken it yet.
     waits: bool = False
     #: Files that are here, and of how many.
@@ -45,31 +48,47 @@ class WorkerAsk:
         }
 
 
-Question = Callable[[WorkerAsk], Awaitable[None]]
+Question = Callable[[OpenQuestion], Awaitable[None]]
 
 
-class WorkerAsks:
+class OpenQuestions:
     """The newest question of each subject."""
 
     def __init__(self) -> None:
-        self._asks: dict[str, WorkerAsk] = {}
+        self._questions: dict[str, OpenQuestion] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, subject: str, question: Question) -> WorkerAsk:
+    def start(self, subject: str, question: Question) -> OpenQuestion:
         """Ask, unless a question about the same subject is under way; return the one that is."""
-        before = self._asks.get(subject)
+        before = self._questions.get(subject)
         if before is not None and not before.ended:
             return before
-        ask = self._asks[subject] = WorkerAsk()
+        ask = self._questions[subject] = OpenQuestion()
         task = asyncio.create_task(_carry_out(ask, question), name=f"ask {subject}")
         self._tasks[subject] = task
         task.add_done_callback(lambda _: self._tasks.pop(subject, None))
         return ask
 
+    def age_s(self, subject: str) -> float:
+        """Return how long ago the newest question about a subject began; infinite if there was none."""
+        newest = self._questions.get(subject)
+        return math.inf if newest is None else time.monotonic() - newest.began_s
+
+    def is_open(self, subject: str) -> bool:
+        """Return whether a question about a subject is under way."""
+        newest = self._questions.get(subject)
+        return newest is not None and not newest.ended
+
     def view(self, subject: str) -> dict[str, Any] | None:
         """Return the newest question about a subject as the browser gets it."""
-        ask = self._asks.get(subject)
+        ask = self._questions.get(subject)
         return None if ask is None else ask.view()
+
+    async def wait(self, subject: str) -> None:
+        """Wait for the end of the question about a subject, if one is under way."""
+        task = self._tasks.get(subject)
+        if task is not None:
+            await asyncio.shield(task)
 
     async def settle(self) -> None:
         """Wait until no question is under way."""
@@ -83,7 +102,7 @@ class WorkerAsks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _carry_out(ask: WorkerAsk, question: Question) -> None:
+async def _carry_out(ask: OpenQuestion, question: Question) -> None:
     try:
         await question(ask)
     except LorapodError as error:

@@ -1,0 +1,105 @@
+"""One run of `console`: the server's parts, the link, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from lorapod.client.commands.session import Connection, ExitCode
+from lorapod.client.console.access import ConsoleAccess
+from lorapod.client.console.disk_cache import DiskCache
+from lorapod.client.console.endpoint_calls import EndpointCalls
+from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.prices import ConsolePrices
+from lorapod.client.console.server import LOOPBACK, ConsoleServer
+from lorapod.client.console.sources import VolumeSource
+from lorapod.client.money.price_book import find_prices
+from lorapod.client.project_file import project_path, read_project
+from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess, VolumeNotNamed
+
+
+def run_console(connection: Connection, *, host: str, port: int, open_it: bool, cache: Path | None) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        typer.Exit: the port cannot be opened.
+        typer.BadParameter: no endpoint is named.
+    """
+    if host not in {LOOPBACK, "localhost", "::1"}:
+        _say(
+            f"The console listens on {host}: everyone who can read this network's traffic can read what it shows and "
+            "take over its session. Use `ssh -L` to reach it from another machine instead."
+        )
+    with connection.client() as client:
+        folder = cache or _default_folder()
+        parts = ConsoleParts.over(
+            EndpointCalls(client),
+            DiskCache(folder / "console" / _name_of(client.url)),
+            volume=_volume(connection),
+            prices=_prices(connection),
+        )
+        server: ConsoleServer | None = None
+
+        def show_next_link() -> None:
+            if server is not None:
+                _say(f"The link was used. For another browser: {server.link}")
+
+        server = ConsoleServer(parts, access=ConsoleAccess(show_next_link), host=host, port=port)
+        try:
+            asyncio.run(_serve(server, lambda link: webbrowser.open(link) if open_it else None))
+        except OSError as error:
+            _say(
+                f"The console cannot listen on {host}:{port}: {error.strerror}. Choose another --port, or 0."
+            )
+            raise typer.Exit(ExitCode.FAILED) from None
+        except KeyboardInterrupt:
+            _say("The console is closed; what was started on the worker continues.")
+
+
+def _volume(connection: Connection) -> VolumeSource | None:
+    """Return the endpoint's volume, if its keys are in the environment."""
+    if connection.url is not None and VOLUME_VARIABLE not in os.environ:
+        return None
+    try:
+        access = VolumeAccess.read(os.environ, read_project(project_path()))
+    except (VolumeNotNamed, ValueError):
+        return None
+    return VolumeSource(AsyncVolume(Volume(access)))
+
+
+def _prices(connection: Connection) -> ConsolePrices:
+    """Return the prices of an endpoint on RunPod; another one has none."""
+    endpoint_id, api_key = connection.named_endpoint(), connection.api_key
+    if connection.url is not None or endpoint_id is None or api_key is None:
+        return ConsolePrices(None)
+    return ConsolePrices(lambda: find_prices(endpoint_id, api_key))
+
+
+async def _serve(server: ConsoleServer, when_ready: Callable[[str], object]) -> None:
+    async with server:
+        # The first line: scripts read it.
+        sys.stdout.write(f"{server.link}\n")
+        sys.stdout.flush()
+        _say("Open this link in a browser; it works once. Press Ctrl-C to close the console.")
+        when_ready(server.link)
+        await asyncio.Event().wait()
+
+
+def _name_of(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def _default_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "lorapod"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,117 @@
+"""Where the console learns of processes: a worker, which costs GPU time, or the volume over S3, which costs none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
+from lorapod.client.errors import JobFailed, NotFoundError
+from lorapod.client.volume import AsyncVolume
+from lorapod.errors import WorkerError
+from lorapod.volume.view import VolumeView
+
+Series = Mapping[str, Sequence[tuple[int, float]]]
+
+
+class ProcessSource(Protocol):
+    """Tells of processes. Every method raises `LorapodError` if it cannot."""
+
+    @property
+    def most_points(self) -> int:
+        """How many points of each curve it is asked for; of longer curves only every n-th."""
+
+    async def processes(self, limit: int) -> Sequence[dict[str, Any]]:
+        """Return the newest processes as the action `processes` does."""
+
+    async def process(self, process_id: str, log_lines: int) -> dict[str, Any]:
+        """Return one process, with the end of its log, as the action `process_status` does."""
+
+    async def curves(self, process_id: str, since_step: int | None, stride: int) -> Series:
+        """Return the curves of a training after a step, of every `stride` steps one."""
+
+    async def file(self, path: str) -> bytes | None:
+        """Return a file of the workspace; None if it is not given."""
+
+
+class WorkerSource:
+    """A worker of the endpoint, or of its front door."""
+
+    #: One answer has room for these of a few curves.
+    most_points = 60_000
+
+    def __init__(self, calls: EndpointCalls, on_job: OnJob) -> None:
+        """Ask through `calls`; `on_job` gets each job while it waits or runs."""
+        self._calls = calls
+        self._on_job = on_job
+
+    async def processes(self, limit: int) -> Sequence[dict[str, Any]]:
+        """Return the newest processes."""
+        answer = await self._calls.call("processes", on_job=self._on_job, limit=limit)
+        return list(answer["processes"])
+
+    async def process(self, process_id: str, log_lines: int) -> dict[str, Any]:
+        """Return one process."""
+        return await self._calls.call(
+            "process_status", on_job=self._on_job, process_id=process_id, log_tail=log_lines
+        )
+
+    async def curves(self, process_id: str, since_step: int | None, stride: int) -> Series:
+        """Return the curves of a training."""
+        answer = await self._calls.call(
+            "metrics",
+            on_job=self._on_job,
+            process_id=process_id,
+            since_step=since_step,
+            stride=stride if stride > 1 else None,
+        )
+        series: Series = answer["series"]
+        return series
+
+    async def file(self, path: str) -> bytes | None:
+        """Return a file."""
+        try:
+            return await self._calls.file(path)
+        except JobFailed:
+            return None
+
+
+class VolumeSource:
+    """The endpoint's volume over S3."""
+
+    most_points = 1_000_000
+
+    def __init__(self, volume: AsyncVolume) -> None:
+        """Read this volume, which is closed with this."""
+        self._volume = volume
+
+    async def close(self) -> None:
+        """Close the volume."""
+        await self._volume.close()
+
+    async def processes(self, limit: int) -> Sequence[dict[str, Any]]:
+        """Return the newest processes."""
+        page = await self._volume.ask(lambda view: view.processes(limit=limit))
+        return [one.model_dump(mode="json", exclude_none=True) for one in page.processes]
+
+    async def process(self, process_id: str, log_lines: int) -> dict[str, Any]:
+        """Return one process."""
+
+        def read(view: VolumeView) -> dict[str, Any]:
+            return view.process(process_id, log_tail=log_lines).model_dump(mode="json", exclude_none=True)
+
+        try:
+            return await self._volume.ask(read)
+        except WorkerError as error:
+            raise NotFoundError(str(error), job_id="", code="not_found") from error
+
+    async def curves(self, process_id: str, since_step: int | None, stride: int) -> Series:
+        """Return the curves of a training."""
+        found = await self._volume.ask(
+            lambda view: view.metrics(process_id, since_step=since_step, stride=stride)
+        )
+        return found.series
+
+    async def file(self, path: str) -> bytes | None:
+        """Return a file."""
+        return await self._volume.ask(lambda view: next(iter(view.contents([path]))))
