@@ -117,7 +117,7 @@ class Workspace:
         if too_long or len(encoded) > PATH_MAX_BYTES:
             raise UnsafePath(f"The path {shown!r} is too long: {len(encoded)} bytes.")
         try:
-            resolved = (self.root / self._below_root(text)).resolve()
+            resolved = (self.root / self.below_root(text)).resolve()
         except (OSError, RuntimeError) as error:
             raise UnsafePath(f"The path {shown!r} cannot be resolved.") from error
         if not resolved.is_relative_to(self.root):
@@ -135,7 +135,8 @@ class Workspace:
             return None
         return self.relative(path) if path != self.training_data and path.exists() else None
 
-    def _below_root(self, text: str) -> PurePosixPath:
+    def below_root(self, text: str) -> PurePosixPath:
+        """Return a caller's path relative to the root; one that is absolute elsewhere stays as it is."""
         path = PurePosixPath(text)
         if not path.is_absolute():
             return path

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.servers.volume_server import ACCESS_KEY, REGION, SECRET_KEY, VOLUME, RunningVolume
+from tests.servers.volume_server import SECRET_KEY, RunningVolume
 
 from lorapod.actions.process_view import view as worker_view
 from lorapod.client import LorapodError
-from lorapod.client.volume import AsyncVolume, Volume, VolumeAccess
-from lorapod.errors import NotFound
+from lorapod.client.volume import AsyncVolume, Volume
+from lorapod.errors import NotFound, UnsafePath, WorkerError
+from lorapod.files.listing import list_files
+from lorapod.kinds import FileKind
 from lorapod.processes.store.file import FileRecords
 from lorapod.records.process_id import new_process_id
 from lorapod.records.progress import Progress
@@ -31,18 +33,6 @@ from lorapod.workspace import Workspace
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LOG = "first line\nzweite Zeile: ä\nthird line\n"
-
-
-def access(server: RunningVolume, **changes: str) -> VolumeAccess:
-    known = VolumeAccess(
-        volume=VOLUME,
-        folder="",
-        endpoint_url=server.url,
-        region=REGION,
-        access_key=ACCESS_KEY,
-        secret_key=SECRET_KEY,
-    )
-    return dataclasses.replace(known, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +54,7 @@ def looks(
         yield view
         view.close()
         return
-    with Volume(access(volume)) as opened:
+    with Volume(volume.access()) as opened:
         yield opened.view
 
 
@@ -194,6 +184,58 @@ def test_a_state_is_looked_for_in_all_pages(looks: VolumeView, history: list[Pro
     assert [one.process_id for one in running.processes] == [history[-1].process_id]
 
 
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        (None, {}),
+        ("output", {"pattern": "*.safetensors"}),
+        ("/runpod-volume/output", {"kind": FileKind.IMAGE}),
+        ("/workspace/logs/", {"recursive": False}),
+        ("models", {}),
+    ],
+)
+def test_files_are_those_that_the_worker_lists(
+    looks: VolumeView,
+    workspace: Workspace,
+    training: ProcessRecord,
+    path: str | None,
+    options: dict[str, Any],
+) -> None:
+    asked = workspace.root if path is None else workspace.safe_path(path)
+    wanted = [
+        workspace.relative(one.path)
+        for one in list_files(workspace, asked, **options).files
+        if one.path.name != "link.safetensors"
+    ]
+    found: list[str] = []
+    page = looks.list_files(path, limit=3, **options)
+    while True:
+        found += [looks.workspace.relative(one.path) for one in page.files]
+        if page.next_cursor is None:
+            break
+        page = looks.list_files(path, limit=3, cursor=page.next_cursor, **options)
+
+    assert found == wanted
+    assert found or path == "models"
+
+
+def test_one_file_is_listed_alone(looks: VolumeView, workspace: Workspace, training: ProcessRecord) -> None:
+    (file,) = looks.list_files(f"logs/{training.process_id}.log").files
+
+    assert (file.size_bytes, file.kind) == (len(LOG.encode()), FileKind.LOG)
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("output/none", NotFound), ("processes/.live", NotFound), ("../..", UnsafePath), ("/etc", UnsafePath)],
+)
+def test_other_folders_are_refused(
+    looks: VolumeView, training: ProcessRecord, path: str, error: type[WorkerError]
+) -> None:
+    with pytest.raises(error):
+        looks.list_files(path)
+
+
 def test_pictures_come_in_order_and_gaps_are_told(
     looks: VolumeView, training: ProcessRecord, workspace: Workspace
 ) -> None:
@@ -236,7 +278,7 @@ def test_a_record_that_is_being_replaced_is_read_again(
 async def test_an_event_loop_asks_without_waiting(
     volume: RunningVolume, training: ProcessRecord, history: list[ProcessRecord]
 ) -> None:
-    asked = AsyncVolume(Volume(access(volume)))
+    asked = AsyncVolume(Volume(volume.access()))
     try:
         shown, page = await asyncio.gather(
             asked.ask(lambda view: view.process(training.process_id)),
@@ -260,7 +302,7 @@ async def test_an_event_loop_asks_without_waiting(
 async def test_a_refusal_says_what_to_check(
     volume: RunningVolume, changes: dict[str, str], said: str
 ) -> None:
-    asked = AsyncVolume(Volume(access(volume, **changes)))
+    asked = AsyncVolume(Volume(volume.access(**changes)))
     with pytest.raises(LorapodError, match=said) as refused:
         await asked.ask(lambda view: view.processes())
     await asked.close()

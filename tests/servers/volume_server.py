@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.ports import await_listener, free_port
+
+from lorapod.client.volume import Volume, VolumeAccess
+from lorapod.client.volume_client import VolumeClient
 
 ACCESS_KEY = "user_test"
 SECRET_KEY = "rps_secret_that_must_not_leak"
@@ -44,6 +48,21 @@ class RunningVolume:
             "RUNPOD_S3_DATA_CENTER": REGION,
             "RUNPOD_S3_ENDPOINT_URL": self.url,
         }
+
+    def access(self, **changes: str) -> VolumeAccess:
+        """Where a client finds the volume, and its keys."""
+        known = VolumeAccess(
+            volume=VOLUME,
+            endpoint_url=self.url,
+            region=REGION,
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+        )
+        return dataclasses.replace(known, **changes)
+
+    def client(self) -> VolumeClient:
+        """Return a client that asks no worker."""
+        return VolumeClient(Volume(self.access()), only=True)
 
     def start(self) -> None:
         beside = Path(sys.executable).with_name("rclone")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.files import listing
 from lorapod.kinds import FileKind
 from lorapod.thread_pools import READS
-from lorapod.wire.model import Moment, PathText, RelativePath, Request, Result, WireModel
+from lorapod.volume.file_page import FileView, file_view
+from lorapod.wire.model import PathText, Request, Result
 from lorapod.workspace import Workspace
 
 
@@ -33,16 +32,6 @@ class ListFilesRequest(Request):
     cursor: str | None = Field(
         default=None, max_length=16_384, description="`next_cursor` of the previous page."
     )
-
-
-class FileView(WireModel):
-    """One file."""
-
-    path: RelativePath = Field(description="Relative to the workspace.")
-    name: str = Field(description="Last part of the path.")
-    size_bytes: int = Field(description="Size in bytes.")
-    modified_at: Moment = Field(description="When its content last changed.")
-    kind: FileKind = Field(description="What kind of file it is; the name decides.")
 
 
 class ListFilesResult(Result):
@@ -69,16 +58,7 @@ def _list(request: ListFilesRequest, workspace: Workspace) -> ListFilesResult:
         limit=request.limit,
         cursor=request.cursor,
     )
-    files = [
-        FileView(
-            path=workspace.relative(file.path),
-            name=file.path.name,
-            size_bytes=file.size_bytes,
-            modified_at=datetime.fromtimestamp(file.modified_s, UTC),
-            kind=file.kind,
-        )
-        for file in page.files
-    ]
+    files = [file_view(file, workspace) for file in page.files]
     return ListFilesResult(files=files, next_cursor=page.next_cursor)
 
 

@@ -11,10 +11,11 @@ from pydantic import Field
 from lorapod import weights
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.errors import WorkerError
-from lorapod.files.listing import ListedFile, list_files
+from lorapod.files.listing import list_files
 from lorapod.processes.manager import RealProcessManager
 from lorapod.sessions import session_outputs
 from lorapod.thread_pools import READS
+from lorapod.volume.file_page import ListedFile
 from lorapod.wire.model import Moment, ProcessId, RelativePath, Request, Result, WireModel
 from lorapod.workspace import Workspace
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from lorapod.records.record import ProcessRecord
 from lorapod.storage.mirror.ledger import uploads_of
-from lorapod.trainers.config_settings import read_summary
-from lorapod.volume.process_view import ShownConfig, process_view
+from lorapod.trainers.config_settings import read_shown
+from lorapod.volume.process_view import process_view
 from lorapod.wire.process import ProcessView
 from lorapod.workspace import Workspace
 
@@ -23,15 +23,8 @@ def view(
     return process_view(
         record,
         workspace,
-        config=_shown_config(record, workspace),
+        config=None if record.training is None else read_shown(record.config_path(workspace)),
         uploads=uploads_of(record.process_id, workspace),
         log_tail=log_tail,
         metrics=metrics,
     )
-
-
-def _shown_config(record: ProcessRecord, workspace: Workspace) -> ShownConfig | None:
-    """Return what is shown of a training's config; it is there from the beginning of its first run on."""
-    if record.training is None or (config := read_summary(record.config_path(workspace))) is None:
-        return None
-    return ShownConfig(settings=config.settings, sample_prompts=config.prompts)

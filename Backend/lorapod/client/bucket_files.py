@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -97,12 +100,10 @@ class BucketFiles:
             TransferFailed: it changed each time while it was read.
         """
         for _ in range(_ATTEMPTS):
-            if self._copied(path, target):
-                return
-        raise TransferFailed(
-            f"{path.as_posix()} changes while it is read, {_ATTEMPTS} times.",
-            hint="Its process may still be writing it: try again later.",
-        )
+            with suppress(TransferFailed):
+                if self._copied(path, target):
+                    return
+        raise _changes(path)
 
     def _copied(self, path: Path, target: Path) -> bool:
         """Write one copy; return False if the file changed meanwhile."""
@@ -113,13 +114,35 @@ class BucketFiles:
         before = self.state(path)
         if before.size_bytes != first.size_bytes:
             return False
-        offsets = range(PART_BYTES, before.size_bytes, PART_BYTES)
-        with target.open("wb") as file, ThreadPoolExecutor(PARTS_AT_A_TIME, "volume") as pool:
+        with target.open("wb") as file:
             file.write(first.data)
-            for part in pool.map(lambda offset: self.read(path, offset=offset, length=PART_BYTES), offsets):
-                file.write(part.data)
-            size_bytes = file.tell()
-        return size_bytes == before.size_bytes and self.state(path) == before
+            for data in self.parts(path, PART_BYTES, before.size_bytes):
+                file.write(data)
+        return self.state(path) == before
+
+    def parts(self, path: Path, offset: int, size_bytes: int) -> Iterator[bytes]:
+        """Yield a file of `size_bytes` from `offset` on, part by part; the next parts travel meanwhile.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            TransferFailed: it has another size by now.
+        """
+        waiting: deque[Future[FilePart]] = deque()
+        offsets = iter(range(offset, size_bytes, PART_BYTES))
+        with ThreadPoolExecutor(PARTS_AT_A_TIME, "volume-parts") as pool:
+            try:
+                while True:
+                    for next_offset in islice(offsets, PARTS_AT_A_TIME - len(waiting)):
+                        length = min(PART_BYTES, size_bytes - next_offset)
+                        waiting.append(pool.submit(self.read, path, offset=next_offset, length=length))
+                    if not waiting:
+                        return
+                    part = waiting.popleft().result()
+                    if part.size_bytes != size_bytes:
+                        raise _changes(path)
+                    yield part.data
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def _range(self, path: Path, wanted: str) -> FilePart:
         answer = self._asked("GET", path, {"Range": wanted})
@@ -164,6 +187,13 @@ class BucketFiles:
         return FileEntry(
             path=Path(found.key.removeprefix(self._root)), kind=EntryKind.FILE, state=lambda: state
         )
+
+
+def _changes(path: Path) -> TransferFailed:
+    return TransferFailed(
+        f"{path.as_posix()} changes while it is read.",
+        hint="Its process may still be writing it: try again later.",
+    )
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -15,6 +15,8 @@ LorapodError                what happened
 │   │   └── ConflictError     conflict
 │   ├── JobCancelled        it was cancelled
 │   └── JobTimedOut         it ran longer than its policy allows
+├── VolumeNotNamed          the volume, its data centre or its keys are not known
+├── WorkerNeeded            the volume alone cannot answer, and no worker may be asked
 ├── ProcessEnded            a process failed, was cancelled or was interrupted
 ├── WaitTimeout             the caller's timeout ended; the work continues
 └── TransferFailed          a file did not arrive unchanged
@@ -137,6 +139,14 @@ _EARLY_ENDS = {
     "no_improvement": "It got no better.",
     "sweep": "Its sweep was cancelled.",
 }
+
+
+class VolumeNotNamed(LorapodError):
+    """The volume, its data centre or its keys are not known."""
+
+
+class WorkerNeeded(LorapodError):
+    """The volume alone cannot answer this, and no worker may be asked."""
 
 
 class ProcessEnded(LorapodError):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from lorapod.client.bucket import Bucket, NoSuchBucket
 from lorapod.client.bucket_files import BucketFiles
-from lorapod.client.errors import LorapodError, Unauthorized
+from lorapod.client.errors import LorapodError, Unauthorized, VolumeNotNamed
 from lorapod.client.http import HttpSender, PooledSender, Timeouts
 from lorapod.client.project_file import ProjectFile
 from lorapod.client.signature import DEFAULT_REGION
@@ -32,10 +32,6 @@ ENDPOINT_URL_VARIABLE: Final = "RUNPOD_S3_ENDPOINT_URL"
 
 #: Questions of an `AsyncVolume` that are answered at the same time.
 _QUESTIONS_AT_A_TIME: Final = 8
-
-
-class VolumeNotNamed(LorapodError):
-    """The volume, its data centre or its keys are not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

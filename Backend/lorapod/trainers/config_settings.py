@@ -10,6 +10,7 @@ from typing import Any
 
 from lorapod.errors import InvalidInput
 from lorapod.trainers.config_text import parse_config, sample_prompts
+from lorapod.volume.shown_config import ShownConfig
 from lorapod.wire.training_settings import TrainingSettings
 
 #: Configs that are kept parsed: `process_status` asks for the same one every few seconds.
@@ -37,6 +38,23 @@ def read_summary(path: Path) -> ConfigSummary | None:
         return _read(path, status.st_mtime_ns, status.st_size)
     except (FileNotFoundError, InvalidInput, UnicodeDecodeError):
         return None
+
+
+def read_shown(path: Path) -> ShownConfig | None:
+    """Return what answers show of a config file, which is there from the beginning of the first run on.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
+    summary = read_summary(path)
+    if summary is None:
+        return None
+    return ShownConfig(settings=summary.settings, sample_prompts=summary.prompts)
+
+
+def shown_of(config: Mapping[str, Any]) -> ShownConfig:
+    """Return what answers show of a config."""
+    return ShownConfig(settings=settings_of(config), sample_prompts=sample_prompts(config))
 
 
 @lru_cache(maxsize=_KEPT)

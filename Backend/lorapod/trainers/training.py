@@ -23,6 +23,7 @@ from lorapod.records.record import ProcessRecord, TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
+from lorapod.trainers.config_settings import shown_of
 from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.continuation import continuation_warnings
 from lorapod.trainers.early_stop import EarlyStop, check_stop_when
@@ -38,6 +39,7 @@ from lorapod.trainers.preparation import (
 )
 from lorapod.trainers.speed import Forecasts, SpeedRecorder
 from lorapod.trainers.start_weights import ParentLora
+from lorapod.volume.shown_config import dump_shown_config, shown_config_path
 
 
 class TrainingKind:
@@ -278,10 +280,12 @@ class TrainingRun:
         )
 
     def _write_config(self, run: Run) -> Path:
-        """Write the config; a dataset that is fetched later may change it, and it is written again."""
+        """Write the config, and what is shown of it; a dataset that is fetched later may change it, and it is written again."""
         path = run.record.config_path(run.context.workspace)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, dump_config(self._plan.config).encode())
+        shown = shown_config_path(run.context.workspace, run.record.process_id)
+        write_atomically(shown, dump_shown_config(shown_of(self._plan.config)))
         return path
 
     def _launch(self, run: Run) -> Child:

@@ -6,17 +6,21 @@ Every function raises `OSError` if a folder cannot be read now.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lorapod.errors import Conflict, NotFound
 from lorapod.records.record import ProcessRecord
+from lorapod.records.status import ProcessStatus
 from lorapod.volume.local_files import LOCAL_FILES
 from lorapod.volume.port import EntryKind, VolumeListing
 from lorapod.workspace import Workspace
 
 _SAMPLE = re.compile(r"\d+__(?P<step>\d{9})_(?P<index>\d+)\.(?:jpg|jpeg|png|webp|mp4|gif)")
+
+WEIGHTS_SUFFIX = ".safetensors"
 
 #: Folders in an output folder that hold no results.
 _NO_OUTPUT = frozenset({"_latent_cache", "__pycache__"})
@@ -77,12 +81,42 @@ def samples(run_folder: Path, *, files: VolumeListing = LOCAL_FILES) -> Sequence
     return sorted(found, key=lambda sample: (sample.step, sample.index, sample.path))
 
 
-def left_by_a_task(record: ProcessRecord, workspace: Workspace) -> Sequence[Path]:
+def left_by_a_task(
+    record: ProcessRecord, workspace: Workspace, *, is_file: Callable[[Path], bool] = Path.is_file
+) -> Sequence[Path]:
     """Return the existing files that a task names in its outcome: `files`, each with a `path`, or one `path`."""
     outcome = record.outcome
     named = [file["path"] for file in outcome.get("files", ())] or [outcome.get("path")]
     found = [workspace.root / path for path in named if isinstance(path, str)]
-    return [path for path in found if path.is_file()]
+    return [path for path in found if is_file(path)]
+
+
+def final_artifact(
+    record: ProcessRecord, workspace: Workspace, *, is_file: Callable[[Path], bool] = Path.is_file
+) -> Path:
+    """Return the one file that a completed process was started for.
+
+    Raises:
+        NotFound: it has left no file.
+        Conflict: it is not completed, or has left several.
+    """
+    if record.status is not ProcessStatus.COMPLETED:
+        raise Conflict(
+            f"{record.process_id} is {record.status}: it has no final artifact.",
+            hint="`process_status` names its checkpoints; `download_file` fetches them.",
+            details=[{"field": "process_id", "status": record.status.value}],
+        )
+    if record.trainer:
+        return record.run_folder(workspace) / f"{record.name}{WEIGHTS_SUFFIX}"
+    left = left_by_a_task(record, workspace, is_file=is_file)
+    if not left:
+        raise NotFound(f"{record.process_id} has left no file.")
+    if len(left) > 1:
+        raise Conflict(
+            f"{record.process_id} has left {len(left)} files.",
+            hint="`bulk_download` brings them all; `download_file` each, by its path in `process_status`.",
+        )
+    return left[0]
 
 
 def output_files(folder: Path, *, files: VolumeListing = LOCAL_FILES) -> Iterator[Path]:

@@ -44,11 +44,15 @@ LOCAL_FILES = LocalFiles()
 
 
 def _entry(found: os.DirEntry[str]) -> FileEntry:
+    return FileEntry(path=Path(found.path), kind=_kind(found), state=lambda: _state(found.stat()))
+
+
+def _kind(found: os.DirEntry[str]) -> EntryKind:
     if found.is_symlink():
-        kind = EntryKind.LINK
-    else:
-        kind = EntryKind.FOLDER if found.is_dir(follow_symlinks=False) else EntryKind.FILE
-    return FileEntry(path=Path(found.path), kind=kind, state=lambda: _state(found.stat()))
+        return EntryKind.LINK
+    if found.is_dir(follow_symlinks=False):
+        return EntryKind.FOLDER
+    return EntryKind.FILE if found.is_file(follow_symlinks=False) else EntryKind.OTHER
 
 
 def _state(stat: os.stat_result) -> FileState:

@@ -15,6 +15,8 @@ class EntryKind(StrEnum):
     FILE = "file"
     FOLDER = "folder"
     LINK = "link"
+    #: A pipe, for example.
+    OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)

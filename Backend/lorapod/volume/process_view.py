@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lorapod.records.estimates import estimate_of
@@ -12,6 +12,7 @@ from lorapod.records.record import ProcessRecord
 from lorapod.volume import artifacts
 from lorapod.volume.local_files import LOCAL_FILES
 from lorapod.volume.port import VolumeListing
+from lorapod.volume.shown_config import ShownConfig
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
@@ -24,7 +25,6 @@ from lorapod.wire.process import (
     SampleView,
 )
 from lorapod.wire.start_from import StartedFrom
-from lorapod.wire.training_settings import TrainingSettings
 from lorapod.wire.uploads import UploadsView
 from lorapod.workspace import Workspace
 
@@ -35,14 +35,6 @@ MAX_OUTPUT_FILES = 1000
 def summary(record: ProcessRecord) -> ProcessSummary:
     """Return the record alone; its files are not read."""
     return ProcessSummary(**_common(record))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownConfig:
-    """What answers show of a training's config."""
-
-    settings: TrainingSettings | None = None
-    sample_prompts: Sequence[str] = ()
 
 
 def process_view(

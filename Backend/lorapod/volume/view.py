@@ -6,20 +6,25 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from lorapod.errors import NotFound
+from lorapod.errors import NotFound, UnsafePath
+from lorapod.kinds import FileKind, is_hidden
 from lorapod.records import stored_record
 from lorapod.records.page import first_page
 from lorapod.records.process_id import age_key, is_process_id
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
-from lorapod.volume import loss_log
+from lorapod.volume import artifacts, loss_log
+from lorapod.volume.branches import BranchListing
+from lorapod.volume.file_page import FilePage, page_of_files
 from lorapod.volume.listed_files import ListedFiles
 from lorapod.volume.log_part import LogPart, read_log, read_log_tail
-from lorapod.volume.port import VolumeFiles
+from lorapod.volume.port import EntryKind, FileEntry, VolumeFiles, VolumeListing
 from lorapod.volume.process_view import process_view, summary
+from lorapod.volume.shown_config import read_shown_config
 from lorapod.wire.process import ProcessSummary, ProcessView
 from lorapod.workspace import Workspace
 
@@ -94,6 +99,7 @@ class VolumeView:
             record,
             self.workspace,
             files=listed,
+            config=read_shown_config(self.files, self.workspace, process_id) if record.training else None,
             log_tail=self.log_tail(process_id, log_tail) if log_tail else None,
             metrics=loss_log.latest(self._loss_log(record), files=self.files) if metrics else None,
         )
@@ -135,6 +141,79 @@ class VolumeView:
         path = self._loss_log(self.record(process_id))
         series = loss_log.read_series(path, keys=keys, since_step=since_step, stride=stride, files=self.files)
         return MetricSeries(series=series, last_step=loss_log.last_step(path, files=self.files))
+
+    def list_files(
+        self,
+        path: str | None = None,
+        *,
+        recursive: bool = True,
+        pattern: str | None = None,
+        kind: FileKind | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> FilePage:
+        """Return a page of the files of the workspace, or of one of its folders, as the action `list_files` does.
+
+        Raises:
+            NotFound: there is no such folder.
+            UnsafePath: the path leads out of the workspace.
+        """
+        folder = self.path(path or ".")
+        listing: VolumeListing = BranchListing(self.files, folder)
+        if not self.files.entries(folder):
+            alone = self._entry(folder)
+            if alone.is_file:
+                listing, folder = ListedFiles([alone]), folder.parent
+        return page_of_files(
+            listing, folder, recursive=recursive, pattern=pattern, kind=kind, limit=limit, cursor=cursor
+        )
+
+    def final_artifact(self, process_id: str) -> Path:
+        """Return the one file that a completed process was started for, as the action `download` does.
+
+        Raises:
+            NotFound: there is no such process, or it has left no file.
+            Conflict: it is not completed, or has left several.
+        """
+        return artifacts.final_artifact(self.record(process_id), self.workspace, is_file=self._is_file)
+
+    def last_heard(self, record: ProcessRecord) -> datetime | None:
+        """Return when the worker that holds a process showed last that it lives; None if it has gone."""
+        try:
+            state = self.files.state(self.workspace.processes / ".workers" / (record.holder or "none"))
+        except FileNotFoundError:
+            return None
+        return datetime.fromtimestamp(state.modified_ns / 1e9, UTC)
+
+    def path(self, text: str) -> Path:
+        """Return the path that a person means: relative to the workspace, or absolute under one of its names.
+
+        Raises:
+            NotFound: it is hidden.
+            UnsafePath: it leads out of the workspace.
+        """
+        parts = self.workspace.below_root(text).parts
+        if ".." in parts or (text.startswith("/") and parts[:1] == ("/",)):
+            raise UnsafePath(
+                f"The path {text!r} leads outside the workspace.",
+                hint="Give a path relative to the workspace, as answers show it.",
+            )
+        if any(is_hidden(part) for part in parts):
+            raise NotFound(f"There is no file {text!r}.", hint="`list_files` lists the files.")
+        return self.workspace.root.joinpath(*parts)
+
+    def _entry(self, path: Path) -> FileEntry:
+        """Return what a path stands for.
+
+        Raises:
+            NotFound: there is nothing.
+        """
+        for entry in self.files.entries(path.parent):
+            if entry.path == path:
+                return entry
+        if path == self.workspace.root:
+            return FileEntry(path=path, kind=EntryKind.FOLDER, state=lambda: self.files.state(path))
+        raise NotFound(f"There is no folder {self.workspace.relative(path)!r}.")
 
     def contents(self, paths: Sequence[str]) -> Iterator[bytes | None]:
         """Yield the content of each file in order, None for one that is not there; several are read at a time.
@@ -198,6 +277,13 @@ class VolumeView:
 
     def _loss_log(self, record: ProcessRecord) -> Path:
         return record.run_folder(self.workspace) / loss_log.FILE_NAME
+
+    def _is_file(self, path: Path) -> bool:
+        try:
+            self.files.state(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _content(self, path: Path) -> bytes | None:
         try:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from lorapod.client.errors import VolumeNotNamed
 from lorapod.client.project_file import ProjectFile
-from lorapod.client.volume import VolumeAccess, VolumeNotNamed
+from lorapod.client.volume import VolumeAccess
 
 KEYS = {"RUNPOD_S3_ACCESS_KEY": "user_1", "RUNPOD_S3_SECRET_KEY": "rps_very_secret"}
 PROJECT = ProjectFile(volume="vol1", data_center="EU-RO-1")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.files import listing
 from lorapod.files.listing import list_files
 from lorapod.kinds import FileKind
+from lorapod.volume import file_page
 from lorapod.workspace import Workspace
 
 
@@ -128,7 +128,7 @@ def test_a_page_is_full_before_the_next_begins(workspace: Workspace) -> None:
 
 
 def test_long_names_end_a_page_early(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_PAGE_NAMES_BYTES", 1)
+    monkeypatch.setattr(file_page, "_PAGE_NAMES_BYTES", 1)
     put(workspace, "output/a", "output/b", "output/c")
     assert paged(workspace, 100) == [["output/a"], ["output/b"], ["output/c"]]
 

@@ -11,7 +11,7 @@ from lorapod.client.client import Client
 from lorapod.client.commands.live import ENDED, INTERVAL_S, cost_of_process, follow, panel
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.screen import Screen, duration, moment
-from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
+from lorapod.client.commands.session import AsJson, ProcessIdArgument, Via, ViaOption, open_session
 from lorapod.client.commands.train import ended
 
 
@@ -24,10 +24,11 @@ def status(
         typer.Option("--follow", "-f", help="Keep showing it until it ends. Press Ctrl-C to stop watching."),
     ] = False,
     price_per_hour: PricePerHourOption = None,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Show a process: its status, step, loss, time left, cost and files."""
-    with open_session(context, as_json=as_json) as session:
+    """Show a process: its status, step, loss, time left and files."""
+    with open_session(context, as_json=as_json, via=via) as session:
         prices = look_up_prices(context, price_per_hour)
         if follow_it:
             ended(follow(session.client, process_id, session.screen, prices=prices))
@@ -52,9 +53,10 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Keep printing until the process ends.")
     ] = False,
     tail: Annotated[int | None, typer.Option(min=1, help="Print only this many lines from the end.")] = None,
+    via: ViaOption = Via.AUTO,
 ) -> None:
     """Print a process's log."""
-    with open_session(context, as_json=False) as session:
+    with open_session(context, as_json=False, via=via) as session:
         text = session.client.logs(process_id)
         shown = text if tail is None else "".join(text.splitlines(keepends=True)[-tail:])
         session.screen.console.out(shown, end="", highlight=False)
@@ -71,10 +73,11 @@ def processes(
     limit: Annotated[
         int, typer.Option(min=1, max=500, help="List at most this many, the newest first.")
     ] = 20,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """List processes, the newest first."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         answer = session.client.call("processes", status=status, limit=limit)
         if as_json:
             session.screen.answer(answer)

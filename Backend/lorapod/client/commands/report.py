@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lorapod.client.commands.session import AsJson, open_session
+from lorapod.client.commands.session import AsJson, Via, ViaOption, open_session
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.subjects import find_subjects
@@ -36,10 +36,11 @@ def report(
             help="The file to write, or a folder for report.html. Default: a file named after the process.",
         ),
     ] = None,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Write one HTML file with a training's samples, loss curve, settings, dataset, config and log, or of several."""
-    with open_session(context, as_json=as_json) as session, tempfile.TemporaryDirectory() as scratch:
+    with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
         ids = list(dict.fromkeys(process_ids))
         found = find_subjects(session.client, ids, Path(scratch))
         page = ReportPage([reader.read() for reader in found.trainings], PictureBook(), found.comparisons)

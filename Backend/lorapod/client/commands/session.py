@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated
 
 import typer
@@ -20,6 +21,8 @@ from lorapod.client.errors import (
     JobNotFound,
     LorapodError,
     ProcessEnded,
+    VolumeNotNamed,
+    WorkerNeeded,
 )
 from lorapod.client.project_file import project_path, read_project
 from lorapod.client.queue import runpod_url
@@ -34,6 +37,26 @@ RETRIES = RetryPolicy(patience_s=15.0)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 ProcessIdArgument = Annotated[
     str, typer.Argument(metavar="PROCESS_ID", help="Id of a process; `lorapod processes` lists them.")
+]
+
+
+class Via(StrEnum):
+    """How a command reaches what lies on the volume."""
+
+    #: From the volume if its keys are there and it can answer, else through the queue.
+    AUTO = "auto"
+    QUEUE = "queue"
+    VOLUME = "volume"
+
+
+ViaOption = Annotated[
+    Via,
+    typer.Option(
+        "--via",
+        envvar="LORAPOD_VIA",
+        help="auto: read the volume over S3 if its keys are set, which wakes no worker, else ask a worker; volume: never ask "
+        "a worker; queue: always ask one.",
+    ),
 ]
 
 
@@ -71,11 +94,9 @@ class Connection:
         """
         try:
             door = self.front_door_url()
-            if self.url is not None:
-                return Client(self.url, self.api_key, front_door=door, retries=RETRIES)
+            if (url := self.endpoint_url()) is not None:
+                return Client(url, self.api_key, front_door=door, retries=RETRIES)
             endpoint_id = self.named_endpoint()
-            if endpoint_id is not None and self.api_key is not None:
-                return Client(runpod_url(endpoint_id), self.api_key, front_door=door, retries=RETRIES)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None
         if endpoint_id is not None:
@@ -87,6 +108,48 @@ class Connection:
             "(for a local endpoint, http://127.0.0.1:8080/v2/local), or make one with `lorapod deploy`",
             param_hint="--url",
         )
+
+    def reading_client(self, via: Via, on_way: Callable[[str], None]) -> Client:
+        """Return a client for what can be read from the volume too; `on_way` is called with the way that it took.
+
+        Raises:
+            typer.BadParameter: the endpoint or the volume has to be named and is not.
+        """
+        if via is Via.QUEUE:
+            return self.client()
+        # Half of a command's start, which other commands need not wait for.
+        from lorapod.client.volume import Volume, VolumeAccess
+        from lorapod.client.volume_client import VolumeClient
+
+        try:
+            project = read_project(project_path())
+            access = VolumeAccess.read(os.environ, project)
+        except VolumeNotNamed as error:
+            if via is Via.VOLUME:
+                raise typer.BadParameter(str(error), param_hint="--via") from None
+            return self.client()
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="lorapod.toml") from None
+        return VolumeClient(
+            Volume(access),
+            self.endpoint_url(),
+            self.api_key,
+            front_door=self.front_door_url(),
+            retries=RETRIES,
+            only=via is Via.VOLUME,
+            on_way=on_way,
+        )
+
+    def endpoint_url(self) -> str | None:
+        """Return the URL of the endpoint if it is named, and its key is there where it needs one.
+
+        Raises:
+            ValueError: `lorapod.toml` cannot be read.
+        """
+        if self.url is not None or self.api_key is None:
+            return self.url
+        endpoint_id = self.named_endpoint()
+        return None if endpoint_id is None else runpod_url(endpoint_id)
 
     def named_endpoint(self) -> str | None:
         """Return the id of the endpoint: as named, else as `lorapod.toml` in this folder has it.
@@ -128,8 +191,10 @@ class CommandSession:
 
 
 @contextmanager
-def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSession]:
+def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE) -> Iterator[CommandSession]:
     """Open the command's session. Print an error raised inside it and exit with its exit code.
+
+    `via`: how to reach what lies on the volume.
 
     Raises:
         typer.Exit: there was an error, or Ctrl-C was pressed.
@@ -137,7 +202,7 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSe
     screen = Screen(as_json=as_json, context=context)
     connection: Connection = context.obj
     try:
-        with connection.client() as client:
+        with connection.reading_client(via, lambda way: screen.note([way])) as client:
             yield CommandSession(client=client, screen=screen)
     except LorapodError as error:
         if not as_json:
@@ -157,7 +222,7 @@ def open_session(context: typer.Context, *, as_json: bool) -> Iterator[CommandSe
 def exit_code(error: LorapodError) -> ExitCode:
     """Return the exit code for this error."""
     match error:
-        case InvalidInputError():
+        case InvalidInputError() | WorkerNeeded():
             return ExitCode.USAGE
         case ProcessEnded():
             return ExitCode.PROCESS_ENDED

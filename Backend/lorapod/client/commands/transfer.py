@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from lorapod.client.commands.screen import Screen, moment, size
-from lorapod.client.commands.session import AsJson, ExitCode, open_session
+from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
 from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadProgress
 from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
@@ -98,10 +98,11 @@ def files(
         str | None, typer.Option(help="List only file names that match, e.g. '*.safetensors'.")
     ] = None,
     recursive: Annotated[bool, typer.Option(help="List the folders below it too.")] = True,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """List files of the workspace."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         found = session.client.list_files(path, kind=kind, pattern=pattern, recursive=recursive)
         if as_json:
             session.screen.answer({"files": found})
@@ -131,10 +132,11 @@ def download(
     url: Annotated[
         bool, typer.Option("--url", help="Print a URL of the object store instead of downloading.")
     ] = False,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Download the LoRA of a training, or files. A download that broke off continues where it stopped."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         client, screen = session.client, session.screen
         if url:
             addresses = [client.address(source) for source in sources]

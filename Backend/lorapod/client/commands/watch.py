@@ -12,7 +12,7 @@ import typer
 
 from lorapod.client.commands.live import ENDED
 from lorapod.client.commands.report import ProcessIdsArgument
-from lorapod.client.commands.session import AsJson, CommandSession, open_session
+from lorapod.client.commands.session import AsJson, CommandSession, Via, ViaOption, open_session
 from lorapod.client.commands.train import ended
 from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
@@ -39,10 +39,11 @@ def watch(
         int, typer.Option(min=0, max=65_535, help="Port on this machine. Default: one that is free.")
     ] = 0,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Show the report of running trainings in a browser, live, until they end or you press Ctrl-C."""
-    with open_session(context, as_json=as_json) as session, tempfile.TemporaryDirectory() as scratch:
+    with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
         ids = list(dict.fromkeys(process_ids))
         readers = find_subjects(session.client, ids, Path(scratch)).trainings
         last = _watch(session, readers, port, open_it=open_it)

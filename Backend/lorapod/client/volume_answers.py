@@ -1,0 +1,149 @@
+"""Answers of actions that are read from the volume: in the form that a worker answers, without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from lorapod.errors import InvalidInput
+from lorapod.kinds import FileKind
+from lorapod.records.status import ProcessStatus
+from lorapod.volume.file_page import file_view
+from lorapod.volume.view import VolumeView
+from lorapod.wire.model import WireModel
+
+Name = TypeVar("Name", bound=StrEnum)
+
+#: Fields of each action that the volume can answer; a request with another one needs a worker.
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "process_status": frozenset({"process_id", "log_tail", "metrics"}),
+    "processes": frozenset({"status", "limit", "cursor", "sweep_id"}),
+    "logs": frozenset({"process_id", "offset", "limit"}),
+    "metrics": frozenset({"process_id", "keys", "since_step", "stride"}),
+    "list_files": frozenset({"path", "recursive", "pattern", "kind", "limit", "cursor"}),
+}
+
+_FILES_LIMIT: Final = 1000
+
+
+class VolumeAnswers:
+    """Answers actions from one volume."""
+
+    def __init__(self, view: VolumeView) -> None:
+        """Read through `view`."""
+        self._view = view
+        self._actions: Mapping[str, Callable[..., dict[str, Any]]] = {
+            "process_status": self._process_status,
+            "processes": self._processes,
+            "logs": self._logs,
+            "metrics": self._metrics,
+            "list_files": self._list_files,
+        }
+
+    @staticmethod
+    def can_answer(action: str, fields: Mapping[str, Any]) -> bool:
+        """Return whether the volume alone answers this request."""
+        return action in _FIELDS and fields.keys() <= _FIELDS[action]
+
+    def answer(self, action: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request for which `can_answer` is true.
+
+        Raises:
+            WorkerError: what a worker would refuse.
+            LorapodError: the volume does not answer, or refuses.
+        """
+        return self._actions[action](**fields)
+
+    def _process_status(
+        self, process_id: str, *, log_tail: int | None = None, metrics: bool = False
+    ) -> dict[str, Any]:
+        return self._view.process(process_id, log_tail=log_tail, metrics=metrics).answer()
+
+    def _processes(
+        self,
+        *,
+        status: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        sweep_id: str | None = None,
+    ) -> dict[str, Any]:
+        page = self._view.processes(
+            status=None if status is None else _member(ProcessStatus, "status", status),
+            limit=limit,
+            cursor=cursor,
+            sweep_id=sweep_id,
+        )
+        shown = [_json(one) for one in page.processes]
+        return {"processes": shown, "count": len(shown)} | _next(page.next_cursor)
+
+    def _logs(self, process_id: str, *, offset: int = 0, limit: int = 256_000) -> dict[str, Any]:
+        # Before the log: what a process writes before its end is in the part that is read after it.
+        ended = self._view.record(process_id).status.final
+        part = self._view.log(process_id, offset=offset, limit=limit)
+        return {
+            "process_id": process_id,
+            "text": part.text,
+            "offset": part.offset,
+            "next_offset": part.next_offset,
+            "eof": part.eof and ended,
+        }
+
+    def _metrics(
+        self,
+        process_id: str,
+        *,
+        keys: list[str] | None = None,
+        since_step: int = 0,
+        stride: int = 1,
+    ) -> dict[str, Any]:
+        found = self._view.metrics(process_id, keys=keys, since_step=since_step, stride=stride)
+        last = {} if found.last_step is None else {"last_step": found.last_step}
+        return {
+            "process_id": process_id,
+            "series": {
+                key: [[step, value] for step, value in points] for key, points in found.series.items()
+            },
+            **last,
+        }
+
+    def _list_files(
+        self,
+        *,
+        path: str | None = None,
+        recursive: bool = True,
+        pattern: str | None = None,
+        kind: str | None = None,
+        limit: int = _FILES_LIMIT,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        page = self._view.list_files(
+            path,
+            recursive=recursive,
+            pattern=pattern,
+            kind=None if kind is None else _member(FileKind, "kind", kind),
+            limit=limit,
+            cursor=cursor,
+        )
+        shown = [_json(file_view(one, self._view.workspace)) for one in page.files]
+        return {"files": shown} | _next(page.next_cursor)
+
+
+def _member(kind: type[Name], field: str, value: str) -> Name:
+    """Return the member of an enumeration that a request names.
+
+    Raises:
+        InvalidInput: it has no such member.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidInput(f"{field}: {value!r} is none of {', '.join(kind)}.") from None
+
+
+def _json(shown: WireModel) -> dict[str, Any]:
+    return shown.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+
+def _next(cursor: str | None) -> dict[str, Any]:
+    return {} if cursor is None else {"next_cursor": cursor}

@@ -1,0 +1,159 @@
+"""A client that reads from the volume what lies there, and asks a worker for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lorapod.client import download
+from lorapod.client.client import Client
+from lorapod.client.errors import LorapodError, WorkerNeeded, job_failed
+from lorapod.client.job import QueueJob
+from lorapod.client.queue import OnUpdate
+from lorapod.client.retrying import RetryPolicy
+from lorapod.client.volume import Volume
+from lorapod.client.volume_answers import VolumeAnswers
+from lorapod.client.volume_download import download_from_volume
+from lorapod.errors import WorkerError
+from lorapod.records.process_id import is_process_id
+
+#: Stands for the URL of an endpoint if none is named; nothing is ever sent there.
+_NO_ENDPOINT = "http://no-endpoint.invalid"
+
+
+class VolumeClient(Client):
+    """A `Client` whose looks and transfers go to the volume over S3; nothing of them wakes a worker."""
+
+    def __init__(
+        self,
+        volume: Volume,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        front_door: str | None = None,
+        retries: RetryPolicy | None = None,
+        only: bool = False,
+        on_way: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Connect at the first request.
+
+        Args:
+            volume: the volume; the client closes it.
+            url: the endpoint for what needs a worker; None: there is none.
+            api_key: the endpoint's key.
+            front_door: see `QueueClient`.
+            retries: see `QueueClient`.
+            only: refuse what needs a worker instead of asking the endpoint.
+            on_way: called with a sentence for each way that is taken.
+
+        Raises:
+            ValueError: a URL is not an HTTP URL, or holds a password.
+        """
+        super().__init__(url or _NO_ENDPOINT, api_key, front_door=front_door, retries=retries)
+        self.volume = volume
+        self._answers = VolumeAnswers(volume.view)
+        self._has_endpoint = url is not None
+        self._only = only
+        self._on_way = on_way
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.volume.close()
+        super().close()
+
+    def call(
+        self,
+        action: str,
+        /,
+        *,
+        timeout_s: float | None = None,
+        policy: Mapping[str, Any] | None = None,
+        on_update: OnUpdate | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Return the answer to one action: from the volume if it can answer, else a worker's; see `QueueClient.call`."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        if self._answers.can_answer(action, given):
+            with self._reading():
+                return self._answers.answer(action, given)
+        return super().call(action, timeout_s=timeout_s, policy=policy, on_update=on_update, **given)
+
+    def download(
+        self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
+    ) -> Path:
+        """Download a process's final artifact or one file from the volume; see `download_from_volume`."""
+        with self._reading():
+            view = self.volume.view
+            path = view.final_artifact(source) if is_process_id(source) else view.path(source)
+            try:
+                return download_from_volume(
+                    self.volume.files, path, download.place(to), on_progress=on_progress
+                )
+            except FileNotFoundError as error:
+                if error.filename is not None:
+                    raise  # of this machine
+                raise job_failed(
+                    "", f"There is no file {source!r}.", {"code": "not_found", "hint": _LIST}
+                ) from None
+
+    def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002 -- the queue's own word
+        """Submit a job; see `QueueClient.run`.
+
+        Raises:
+            WorkerNeeded: there is no endpoint, or it may not be asked.
+        """
+        self._need_worker(str(input.get("type")))
+        return super().run(input, policy=policy)
+
+    def runsync(
+        self,
+        input: Mapping[str, Any],  # noqa: A002 -- the queue's own word
+        *,
+        policy: Mapping[str, Any] | None = None,
+        wait_s: float = 90.0,
+    ) -> QueueJob:
+        """Submit a job and wait for it; see `QueueClient.runsync`.
+
+        Raises:
+            WorkerNeeded: there is no endpoint, or it may not be asked.
+        """
+        self._need_worker(str(input.get("type")))
+        return super().runsync(input, policy=policy, wait_s=wait_s)
+
+    def health(self) -> dict[str, Any]:
+        """Return the counts of the endpoint's jobs and workers; see `QueueClient.health`.
+
+        Raises:
+            WorkerNeeded: there is no endpoint.
+        """
+        if not self._has_endpoint:
+            raise WorkerNeeded("No endpoint is named, so there are no workers to count.", hint=_NAME_ONE)
+        return super().health()
+
+    def _need_worker(self, action: str) -> None:
+        if self._only:
+            raise WorkerNeeded(
+                f"`{action}` needs a worker, and only the volume may be asked.",
+                hint="Ask with --via queue, or leave --via out.",
+            )
+        if not self._has_endpoint:
+            raise WorkerNeeded(f"`{action}` needs a worker, and no endpoint is named.", hint=_NAME_ONE)
+        self._on_way(f"The volume alone cannot answer `{action}`: a worker is asked.")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say where the answer comes from, and turn the errors of the volume into those of a client."""
+        try:
+            yield
+        except LorapodError as error:
+            raise self.volume.explain(error) from error.__cause__
+        except WorkerError as error:
+            fields = {"code": error.code.value, "hint": error.hint, "details": error.details}
+            raise job_failed("", error.message, fields) from None
+        self._on_way(f"Read from the volume {self.volume.name} over S3; no worker was asked.")
+
+
+_LIST = "`lorapod files` lists the files."
+_NAME_ONE = "Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL."
