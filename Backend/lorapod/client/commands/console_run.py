@@ -20,9 +20,10 @@ from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
 from lorapod.client.console.sources import VolumeSource
+from lorapod.client.errors import VolumeNotNamed
 from lorapod.client.money.price_book import find_prices
 from lorapod.client.project_file import project_path, read_project
-from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess, VolumeNotNamed
+from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess
 
 
 def run_console(connection: Connection, *, host: str, port: int, open_it: bool, cache: Path | None) -> None:
