@@ -156,4 +156,5 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         if record.failure is None
         else FailureView(code=record.failure.code, message=record.failure.message, hint=record.failure.hint),
         "job_id": record.caller_job_id,
+        "runpod_job_id": record.runpod_job_id,
     }

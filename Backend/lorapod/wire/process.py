@@ -105,6 +105,11 @@ class ProcessSummary(WireModel):
         default=None, description="Why it failed or was interrupted, if that is known."
     )
     job_id: str | None = Field(default=None, description="The caller's own id of the job.")
+    runpod_job_id: str | None = Field(
+        default=None,
+        description="The RunPod job that asked for it, if it is known: while that job is open, its status shows the progress "
+        "and asks no worker.",
+    )
 
 
 class ProcessView(Result, ProcessResults, ProcessSummary):

@@ -14,7 +14,6 @@ from lorapod.wire.process import ProcessSummary
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 _PROCESSES: Final = "process"
-_JOBS: Final = "job"
 #: What a list or a progress update tells of a process; a field that is missing there is empty now.
 _OF_A_SUMMARY: Final = frozenset(ProcessSummary.model_fields)
 
@@ -83,19 +82,6 @@ class KnownProcesses:
     def forget(self, process_id: str) -> None:
         """Remove a process, for example because it was deleted."""
         self._cache.forget_document(_PROCESSES, process_id)
-
-    def note_job(self, process_id: str, job_id: str) -> None:
-        """Keep the RunPod job that is open as long as a process runs: its status costs nothing."""
-        self._cache.put_document(_JOBS, process_id, {"job_id": job_id})
-
-    def job_of(self, process_id: str) -> str | None:
-        """Return the job of a process, if one is known."""
-        document = self._cache.document(_JOBS, process_id)
-        return None if document is None else str(document["job_id"])
-
-    def forget_job(self, process_id: str) -> None:
-        """Remove a job that the endpoint no longer keeps."""
-        self._cache.forget_document(_JOBS, process_id)
 
     def _keep(
         self, process_id: str, process: Mapping[str, Any], *, whole: bool, spark: Sequence[float]

@@ -274,3 +274,44 @@ class TestSteering:
         response = caller.send(f"/api/trainings/{TRAINING}/{action}", method="POST", body=body)
         assert response.status == 400
         assert queue.inputs == []
+
+
+class TestOpenJob:
+    def test_the_progress_of_an_open_job_is_shown_without_a_worker(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        running = "train_0123456789cc"
+        worker.add_training(
+            running,
+            steps=(0,),
+            status="running",
+            ended_at=None,
+            progress={"step": 100, "total_steps": 400},
+            runpod_job_id="job-7",
+        )
+        caller.console.learn(running)
+        update = {"process_id": running, "status": "running", "progress": {"step": 250, "total_steps": 400}}
+        queue.states = [{"status": "IN_PROGRESS", "output": update}]
+        queue.requests.clear()
+
+        view = caller.json(f"/api/trainings/{running}")
+
+        assert view["process"]["progress"]["step"] == 250
+        assert view["process"]["trigger_word"] == "mycat"
+        assert [request.url.path for request in queue.requests] == ["/v2/fake/status/job-7"]
+
+    def test_an_older_update_and_anothers_change_nothing(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        running = "train_0123456789cd"
+        fields: dict[str, Any] = {"status": "running", "ended_at": None, "runpod_job_id": "job-8"}
+        worker.add_training(running, steps=(0,), progress={"step": 100, "total_steps": 400}, **fields)
+        caller.console.learn(running)
+        for output in (
+            {"process_id": running, "status": "running", "progress": {"step": 50}},
+            {"process_id": "train_ffffffffffff", "status": "running", "progress": {"step": 300}},
+            {"build": "of the environment"},
+            None,
+        ):
+            queue.states = [{"status": "IN_PROGRESS", "output": output}]
+            assert caller.json(f"/api/trainings/{running}")["process"]["progress"]["step"] == 100

@@ -12,7 +12,7 @@ from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import body_of, process_id_of
 from lorapod.client.console.routes.home import SUBJECT
-from lorapod.client.errors import InvalidInputError, JobNotFound, LorapodError, NotFoundError
+from lorapod.client.errors import InvalidInputError, LorapodError, NotFoundError
 
 #: What a person may ask of a training, and with which fields.
 _STEERING: Final = {"cancel": {"save"}, "resume": {"steps"}, "save_now": set(), "sample_now": set()}
@@ -102,17 +102,13 @@ def _trainings(parts: ConsoleParts) -> dict[str, Any]:
 
 async def _look_at_job(parts: ConsoleParts, known: KnownProcess) -> None:
     """Take what the open job of a running training shows: that costs nothing."""
-    process_id = known.process["process_id"]
-    job_id = await asyncio.to_thread(parts.processes.job_of, process_id)
+    process_id, job_id = known.process["process_id"], known.process.get("runpod_job_id")
     if job_id is None or known.ended:
         return
     try:
         job = await parts.calls.job(job_id)
-    except JobNotFound:
-        await asyncio.to_thread(parts.processes.forget_job, process_id)
-        return
     except LorapodError:
-        return  # The endpoint's state says so on every page; what is known is shown.
+        return  # It is kept no longer, or the endpoint is away, which every page says: what is known is shown.
     shown = job.output
     if not isinstance(shown, dict) or shown.get("process_id") != process_id or "progress" not in shown:
         return

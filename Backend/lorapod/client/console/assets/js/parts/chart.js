@@ -99,23 +99,27 @@ const spanOf = (runs) => [Math.min(...runs.map((run) => run.steps[0])), Math.max
 /** Draw the curves into an element: anew when the runs change, else only their columns. */
 function usePlot(place, runs, range, settings) {
   const plot = useRef(null);
+  const drawn = useRef([]);
   const [Plot, setPlot] = useState(null);
   useEffect(() => void loadPlot().then((loaded) => setPlot(() => loaded), () => {}), []);
-  const columns = () => {
+  const columns = (width) => {
     const [from, to] = range ?? spanOf(runs);
-    return thinned(runs, from, to, { buckets: Math.max(300, Math.min(1600, place.current.clientWidth)), logarithmic: settings.logarithmic });
+    return thinned(runs, from, to, { buckets: Math.max(300, Math.min(1600, width)), logarithmic: settings.logarithmic });
   };
   const names = runs.map((run) => run.name).join("\n");
   useEffect(() => {
-    if (!Plot || !runs.length) return undefined;
-    const made = new Plot(options(runs, place.current, settings), columns(), place.current);
+    // An effect runs after the paint: the page may have been left by then, and the element with it.
+    const element = place.current;
+    if (!Plot || !runs.length || !element) return undefined;
+    const made = new Plot(options(runs, element, settings), columns(element.clientWidth), element);
     plot.current = made;
+    drawn.current = [runs, range];
     makeOperable(made, settings.speak);
     const size = new ResizeObserver(() => {
-      const width = Math.max(220, place.current.clientWidth);
+      const width = Math.max(220, element.clientWidth);
       if (Math.abs(made.width - width) > 1) made.setSize({ width, height: made.height });
     });
-    size.observe(place.current);
+    size.observe(element);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", settings.onScheme);
     return () => {
@@ -126,11 +130,11 @@ function usePlot(place, runs, range, settings) {
     };
   }, [Plot, names, settings.logarithmic, settings.scheme]);
   useEffect(() => {
-    if (plot.current && runs.length) {
-      const began = performance.now();
-      plot.current.setData(columns());
-      performance.measure("curve", { start: began, end: performance.now() });
-    }
+    if (!plot.current || !runs.length || (drawn.current[0] === runs && drawn.current[1] === range)) return;
+    drawn.current = [runs, range];
+    const began = performance.now();
+    plot.current.setData(columns(plot.current.width));
+    performance.measure("curve", { start: began, end: performance.now() });
   }, [runs, range]);
 }
 
