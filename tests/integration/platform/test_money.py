@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from tests.integration.platform.conftest import IMAGE, RunCommand
+from tests.report_worker import ReportWorker
 from tests.servers.platform import KEY, PlatformFault, PlatformStandIn
 from tests.servers.platform_parts import worker
 
 from lorapod.client import Client, RetryPolicy
-from lorapod.client.commands import follow, live
+from lorapod.client.commands import follow, live, watch
 from lorapod.client.commands.session import Connection
 from lorapod.client.money import idle_workers, price_book
+from lorapod.client.report_page.live import LiveServer
 from lorapod.platform.transport import PlatformRetries
 from lorapod.testing.fake_queue import FakeQueue
 
@@ -270,6 +272,27 @@ class TestRunningCost:
     ) -> None:
         queue.actions["process_status"] = lambda _: process(trainer=None, type="generate")
         assert "$" not in call("status", ID)
+
+
+class TestPages:
+    def test_a_report_has_it(
+        self, call: RunCommand, queue: FakeQueue, endpoint: dict[str, Any], folder: Path
+    ) -> None:
+        ReportWorker(queue).add_training(steps=(0,), ran_s=1800.0)
+        call("report", ID)
+        assert "$0.55" in (folder / f"{ID}.html").read_text("utf-8")
+        call("report", ID, "--price-per-hour", "4")
+        assert "$2.00" in (folder / f"{ID}.html").read_text("utf-8")
+
+    def test_so_has_the_live_page(
+        self, call: RunCommand, queue: FakeQueue, endpoint: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch, "LAST_LOOK_S", 0.0)
+        pages: list[str] = []
+        monkeypatch.setattr(LiveServer, "publish", lambda _self, page, *, ended: pages.append(page.html()))
+        ReportWorker(queue).add_training(steps=(0,), ran_s=1800.0)
+        call("watch", ID)
+        assert "$0.55" in pages[-1]
 
 
 class TestWorkersLeftOn:

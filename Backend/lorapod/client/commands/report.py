@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.session import AsJson, Via, ViaOption, open_session
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
@@ -37,13 +38,16 @@ def report(
         ),
     ] = None,
     via: ViaOption = Via.AUTO,
+    price_per_hour: PricePerHourOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Write one HTML file with a training's samples, loss curve, settings, dataset, config and log, or of several."""
     with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
         ids = list(dict.fromkeys(process_ids))
+        prices = look_up_prices(context, price_per_hour)
         found = find_subjects(session.client, ids, Path(scratch))
-        page = ReportPage([reader.read() for reader in found.trainings], PictureBook(), found.comparisons)
+        trainings = [reader.read().priced(prices.book()) for reader in found.trainings]
+        page = ReportPage(trainings, PictureBook(), found.comparisons)
         target = _target(to, ids)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page.html(), encoding="utf-8")

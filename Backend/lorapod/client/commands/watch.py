@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from lorapod.client.commands.live import ENDED
+from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.report import ProcessIdsArgument
 from lorapod.client.commands.session import AsJson, CommandSession, Via, ViaOption, open_session
 from lorapod.client.commands.train import ended
+from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
@@ -40,13 +42,15 @@ def watch(
     ] = 0,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     via: ViaOption = Via.AUTO,
+    price_per_hour: PricePerHourOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the report of running trainings in a browser, live, until they end or you press Ctrl-C."""
     with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
+        prices = look_up_prices(context, price_per_hour)
         ids = list(dict.fromkeys(process_ids))
         readers = find_subjects(session.client, ids, Path(scratch)).trainings
-        last = _watch(session, readers, port, open_it=open_it)
+        last = _watch(session, readers, prices, port, open_it=open_it)
         for training in last:
             if as_json:
                 session.screen.answer(
@@ -57,7 +61,12 @@ def watch(
 
 
 def _watch(
-    session: CommandSession, readers: Sequence[TrainingReader], port: int, *, open_it: bool
+    session: CommandSession,
+    readers: Sequence[TrainingReader],
+    prices: PriceLookup,
+    port: int,
+    *,
+    open_it: bool,
 ) -> Sequence[TrainingReport]:
     """Serve the page until all trainings have ended; return them."""
     server, book = LiveServer(), PictureBook()
@@ -68,7 +77,8 @@ def _watch(
         while True:
             over = all(training.process["status"] in ENDED for training in trainings)
             first = not server.published
-            server.publish(ReportPage(trainings, book), ended=over)
+            priced = [training.priced(prices.book()) for training in trainings]
+            server.publish(ReportPage(priced, book), ended=over)
             if first:
                 _tell(session, server, open_it=open_it)
             if over:

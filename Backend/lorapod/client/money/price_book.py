@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ class PriceLookup:
     def __init__(self, find: Callable[[], PriceBook], *, patience_s: float = PATIENCE_S) -> None:
         """Begin to look."""
         self._found: PriceBook | None = None
-        self._patience_s = patience_s
+        self._deadline_s = time.monotonic() + patience_s
         # A daemon: a command that has its answer does not wait for a price.
         self._thread = threading.Thread(
             target=self._look, args=(find,), name="lorapod-price-lookup", daemon=True
@@ -95,8 +96,8 @@ class PriceLookup:
         return cls(lambda: book)
 
     def book(self) -> PriceBook:
-        """Return what was found; wait for it for a while."""
-        self._thread.join(self._patience_s)
+        """Return what was found; wait for it until the patience, counted from the start, is over."""
+        self._thread.join(max(0.0, self._deadline_s - time.monotonic()))
         return self._found or PriceBook(unknown="RunPod's API did not answer in time.")
 
     def _look(self, find: Callable[[], PriceBook]) -> None:

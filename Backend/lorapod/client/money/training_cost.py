@@ -27,15 +27,20 @@ class TrainingCost:
     ended: bool = False
 
     @property
-    def text(self) -> str:
-        """Return it for people, for example `$0.31 so far, about $0.80 in all (RTX 4090, $1.10 an hour)`."""
-        parts = []
+    def amounts(self) -> str:
+        """Return the amounts for people, for example `$0.31 so far, about $0.80 in all`; empty if none is known."""
         if self.ended:
-            parts += [] if self.so_far is None else [f"cost {dollars(self.so_far)}"]
-        else:
-            parts += [] if self.so_far is None else [f"{dollars(self.so_far)} so far"]
-            parts += [] if self.expected is None else [f"about {dollars(self.expected)} in all"]
-        return f"{', '.join(parts)} ({rate_text(self.rate)})" if parts else ""
+            return "" if self.so_far is None else dollars(self.so_far)
+        parts = [] if self.so_far is None else [f"{dollars(self.so_far)} so far"]
+        parts += [] if self.expected is None else [f"about {dollars(self.expected)} in all"]
+        return ", ".join(parts)
+
+    @property
+    def text(self) -> str:
+        """Return it for people as one line, with the price; empty if no amount is known."""
+        if not (amounts := self.amounts):
+            return ""
+        return f"{'cost ' if self.ended else ''}{amounts} ({rate_text(self.rate)})"
 
     @property
     def as_json(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from lorapod.client.money.training_cost import rate_text
 from lorapod.client.report_page.markup import Child, Markup, element, join, person
 from lorapod.client.report_page.training_report import TrainingReport
 from lorapod.client.report_page.values import moment, number, seconds_between, size, span
@@ -158,6 +159,14 @@ def _estimate(training: TrainingReport) -> Child:
     return join((span(estimate["duration_s"]), f" ({_cut(str(basis))})" if basis else None))
 
 
+def _cost(training: TrainingReport) -> Child:
+    return None if training.cost is None else training.cost.amounts or None
+
+
+def _price(training: TrainingReport) -> Child:
+    return None if training.cost is None else rate_text(training.cost.rate)
+
+
 def _dataset(training: TrainingReport) -> Child:
     dataset: Mapping[str, Any] = training.process.get("dataset") or {}
     if not dataset.get("path"):
@@ -204,6 +213,8 @@ FACTS: Final[Mapping[str, Fact]] = {
     "Duration": _trained,
     "Waited before": _waited,
     "Estimated duration": _estimate,
+    "Cost": _cost,
+    "Price of the worker": _price,
     "Dataset": _dataset,
     "Checkpoints": _checkpoints,
     "Trainer": _field("trainer"),

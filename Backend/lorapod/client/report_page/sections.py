@@ -99,6 +99,8 @@ def _state(training: TrainingReport) -> Markup:
         parts.append(element("span", span(progress["eta_s"]), " left"))
     if spent is not None:
         parts.append(element("span", spent, " of training"))
+    if training.cost is not None and training.cost.amounts:
+        parts.append(element("span", training.cost.amounts))
     if process.get("gpu"):
         parts.append(element("span", "on ", person(str(process["gpu"]))))
     line = element("p", *parts, class_="lead")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lorapod.client.money.price_book import PriceBook
+from lorapod.client.money.training_cost import TrainingCost, training_cost
 from lorapod.client.report_page.curve import Curve
 
 LOSS = "loss/loss"
@@ -45,6 +47,12 @@ class TrainingReport:
     all_samples: int = 0
     #: The contact sheet of its dataset.
     dataset_sheet: Path | None = None
+    #: None: the price of its worker is not known.
+    cost: TrainingCost | None = None
+
+    def priced(self, book: PriceBook) -> TrainingReport:
+        """Return it with what it costs, if that is known."""
+        return replace(self, cost=training_cost(self.process, book))
 
     @property
     def process_id(self) -> str:

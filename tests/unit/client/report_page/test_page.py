@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from tests.report_worker import ReportWorker, painting
 
 from lorapod.client import Client
+from lorapod.client.money.price_book import PriceBook
 from lorapod.client.report_page.page import MOST_BYTES, ReportPage
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.reading import TrainingReader
+from lorapod.platform.prices import HourlyRate
 from lorapod.testing.fake_queue import FakeQueue
 
 FIRST, SECOND = "train_0123456789ab", "train_0123456789ac"
@@ -80,6 +83,28 @@ def test_a_training_is_told_in_words_and_images(client: Client, worker: ReportWo
     assert len(images) == 3 * 4 + 1
     assert "at step 750" in str([attributes["alt"] for attributes in images])
     assert "prompt 1" not in shown.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"ran_s": 2520.0}, ("$0.77", "RTX 4090, $1.10 an hour")),
+        (
+            {"ran_s": 900.0, "ended_at": None, "status": "running", "estimate": {"duration_s": 2520}},
+            ("$0.28 so far, about $0.77 in all", "RTX 4090, $1.10 an hour"),
+        ),
+    ],
+)
+def test_what_it_costs_is_said_if_the_price_is_known(
+    client: Client, worker: ReportWorker, tmp_path: Path, fields: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    worker.add_training(steps=(0,), **fields)
+    rate = HourlyRate(per_hour=Decimal("1.1"), gpu="RTX 4090")
+    training = TrainingReader(client, FIRST, tmp_path).read()
+    for book, expected in ((PriceBook(given=rate), True), (PriceBook(unknown="x"), False)):
+        shown = Shown(ReportPage([training.priced(book)], PictureBook()).html()).text
+        for words in said:
+            assert (words in shown) is expected, words
 
 
 def test_the_page_asks_nobody_for_anything(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
