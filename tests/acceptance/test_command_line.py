@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.error_log import error_log
+from tests.servers.platform import KEY, PlatformStandIn, standing_in
 from tests.tiny_models import place_tiny
 from typer.testing import CliRunner
 
@@ -228,3 +229,80 @@ class TestRefusals:
     )
     def test_a_wrong_command_line_ends_with_two(self, call: Any, arguments: tuple[str, ...]) -> None:
         call(*arguments, code=2)
+
+
+class TestMoney:
+    """An endpoint that RunPod's API knows, with the real worker behind its queue."""
+
+    @pytest.fixture
+    def account(self) -> Iterator[PlatformStandIn]:
+        with standing_in() as account:
+            account.add_endpoint(id="local", name="lorapod", gpu={"pools": ["ADA_24", "ADA_48_PRO"]})
+            account.billing.add("local", gpu=1.25)
+            yield account
+
+    @pytest.fixture
+    def paid(self, url: str, here: Path, account: PlatformStandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Runs `lorapod` with the endpoint named by its id; `alone` in a process of its own."""
+        monkeypatch.chdir(here)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(here),
+            "COLUMNS": "200",
+            "RUNPOD_API_KEY": KEY,
+            "RUNPOD_ENDPOINT_ID": "local",
+            "RUNPOD_REST_URL": account.url,
+            "RUNPOD_ENDPOINT_BASE_URL": url.rpartition("/")[0],
+        }
+
+        def run(*arguments: str, alone: bool = False) -> str:
+            if not alone:
+                inside = CliRunner().invoke(app, arguments, env=environment)
+                assert inside.exit_code == 0, (arguments, inside.output)
+                assert KEY not in inside.output
+                return str(inside.stdout)
+            done = subprocess.run(
+                [str(COMMAND), *arguments],
+                env=environment,
+                cwd=here,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=120,
+            )
+            assert KEY not in done.stdout + done.stderr
+            return done.stdout + done.stderr
+
+        return run
+
+    def test_a_budget_is_kept_by_the_worker_and_bills_are_shown(
+        self, paid: Any, process_id: str, account: PlatformStandIn
+    ) -> None:
+        train = (
+            *(
+                "train",
+                "--preset",
+                "sd15",
+                "--model",
+                "models/tiny",
+                "--dataset",
+                NAME,
+                "--trainer",
+                "builtin",
+            ),
+            *("--steps", "100000", "--resolution", "64", "--name", "paid"),
+        )
+        # The worker has no GPU, and the price of another machine's would be a guess.
+        assert "No price is known. The worker does not say which GPU it has." in paid(*train, "--dry-run")
+
+        begun = paid(*train, "--max-cost", "0.95", alone=True)
+        (started,) = set(re.findall(r"train_[0-9a-f]{12}", begun))
+        shown = json.loads(paid("status", started, "--json", "--price-per-hour", "2"))
+        paid("cancel", started, "--no-save")
+
+        assert "--max-cost $0.95 pays for 30 min (L40S, $1.90 an hour)" in begun
+        assert shown["limits"]["duration_s"] == 1800.0
+        assert shown["cost"]["usd_per_hour"] == 2.0
+        assert "cost $" in paid("status", process_id, "--price-per-hour", "2")
+        assert json.loads(paid("cost", "--json"))["total_usd"] == 1.25
+        assert account.changes == []

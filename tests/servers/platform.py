@@ -104,7 +104,7 @@ class PlatformStandIn:
         return volume
 
     def add_endpoint(self, **fields: Any) -> dict[str, Any]:
-        endpoint_id = f"ep{next(self._ids)}"
+        endpoint_id = str(fields.pop("id", None) or f"ep{next(self._ids)}")
         queue = f"{self.url}/queue/{endpoint_id}"
         urls = {
             **{name: f"{queue}/{name}" for name in ("run", "retry", "cancel", "stream", "status")},

@@ -27,7 +27,7 @@ def status(
     via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Show a process: its status, step, loss, time left and files."""
+    """Show a process: its status, step, loss, time left, cost and files."""
     with open_session(context, as_json=as_json, via=via) as session:
         prices = look_up_prices(context, price_per_hour)
         if follow_it:

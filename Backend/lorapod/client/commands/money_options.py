@@ -71,7 +71,10 @@ def look_up_prices(context: typer.Context, price_per_hour: str | None) -> PriceL
         return PriceLookup.known(PriceBook(given=given))
     if connection.url is not None:
         return PriceLookup.known(PriceBook(unknown="An endpoint that is named by its URL has no list price."))
-    endpoint_id = connection.named_endpoint()
+    try:
+        endpoint_id = connection.named_endpoint()
+    except ValueError as error:
+        return PriceLookup.known(PriceBook(unknown=str(error)))
     if endpoint_id is None or connection.api_key is None:
         return PriceLookup.known(PriceBook(unknown="No endpoint of RunPod is named."))
     return PriceLookup(partial(find_prices, endpoint_id, connection.api_key))
