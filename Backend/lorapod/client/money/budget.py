@@ -60,7 +60,7 @@ def make_budget(amount: Decimal, book: PriceBook, *, trainings: int = 1) -> Budg
     if rate is None:
         reason = book.why_unknown(None)
         raise NoPriceKnown(f"--max-cost needs a price, and none is known. {reason}", hint=HOW_TO_GIVE_ONE)
-    seconds = seconds_for(amount / trainings, rate.per_hour)
+    seconds = seconds_for(amount, rate.per_hour * trainings)
     if seconds < SHORTEST_S:
         raise BudgetTooSmall(seconds, rate)
     return Budget(amount=amount, trainings=trainings, rate=rate, seconds=min(seconds, LONGEST_S))

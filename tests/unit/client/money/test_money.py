@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.servers.platform import KEY, PlatformFault, PlatformStandIn, standing_in
 
@@ -82,16 +82,17 @@ def book(given: str | None = "1.2") -> PriceBook:
 
 class TestBudget:
     @given(BUDGETS, PRICES, st.integers(1, 50))
+    @example(Decimal("3.00"), Decimal("0.01"), 18)
     def test_all_trainings_together_stay_below_it(
         self, amount: Decimal, price: Decimal, trainings: int
     ) -> None:
-        if seconds_for(amount / trainings, price) < SHORTEST_S:
+        if seconds_for(amount, price * trainings) < SHORTEST_S:
             with pytest.raises(BudgetTooSmall):
                 make_budget(amount, book(str(price)), trainings=trainings)
             return
         budget = make_budget(amount, book(str(price)), trainings=trainings)
         assert budget.seconds <= LONGEST_S
-        assert cost_of(budget.seconds, price) * trainings <= amount
+        assert budget.seconds * price * trainings <= amount * 3600
 
     def test_without_a_price_it_says_how_to_give_one(self) -> None:
         with pytest.raises(NoPriceKnown, match="RunPod does not say") as refused:
