@@ -62,9 +62,16 @@ lay_out() {
     done
 }
 
-# Models and caches are on the volume, so that the next worker has them. The token is passed on and never printed.
+# Models and caches are on the volume, so that the next worker has them; the worker links the model that RunPod keeps ready
+# on the host into them. The token is passed on and never printed.
 set_hub() {
     export HF_HOME=${HF_HOME:-$volume/.cache/huggingface}
+    local kept
+    for kept in "${MODEL_CACHE_PATH:-/runpod-volume/huggingface-cache/hub}"/models--*/snapshots; do
+        [ -d "$kept" ] || continue
+        kept=${kept%/snapshots} kept=${kept##*/models--}
+        say "the model ${kept//--//} is in RunPod's cache, and is not downloaded"
+    done
     export HF_TOKEN=${HF_TOKEN:-${HUGGINGFACE_API_TOKEN:-${HUGGING_FACE_HUB_TOKEN:-}}}
     [ -n "$HF_TOKEN" ] || unset HF_TOKEN
 }

@@ -13,6 +13,7 @@ from typing import Any, Self
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.router import Router
 from lorapod.actions.services import Services
+from lorapod.cached_models import CachedModels
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock, SystemClock
 from lorapod.datasets.edits.store import EditStore
@@ -105,6 +106,8 @@ class Worker:
 
         A front door's worker (`FRONT_DOOR_OF`) prepares for no training and resumes none.
         """
+        # Before the first job, which may need the model.
+        CachedModels.of(self.services.settings).link()
         self.emitter.start(self.services.processes.holds)
         self.services.processes.start()
         self.services.mirrors.start()

@@ -101,7 +101,8 @@ class HubStandIn:
         route("GET", f"/api/{repo}/tree/{{revision}}", self._tree)
         for prefix in ("", "/datasets"):
             route("POST", prefix + "/{owner}/{name}.git/info/lfs/objects/batch", self._batch)
-            route("GET", prefix + "/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
+            for method in ("GET", "HEAD"):
+                route(method, prefix + "/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         route("PUT", "/blobs/{oid}", self._put_blob)
         return app
 
@@ -262,15 +263,21 @@ class HubStandIn:
         content = files.get(request.match_info["path"])
         if content is None:
             raise web.HTTPNotFound(headers={"X-Error-Code": "EntryNotFound"})
-        self.ranges.append(request.headers.get("Range"))
+        is_download = request.method == "GET"
+        if is_download:
+            self.ranges.append(request.headers.get("Range"))
+            self.authorized.append("Authorization" in request.headers)
         start = request.http_range.start or 0
         response = web.StreamResponse(status=206 if start else 200)
         response.content_length = len(content) - start
         response.headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+        revision = request.match_info["revision"]
+        response.headers["X-Repo-Commit"] = self._repo(request).sha() if revision == "main" else revision
         if start:
             response.headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.authorized.append("Authorization" in request.headers)
         await response.prepare(request)
+        if not is_download:
+            return response
         if self.break_downloads:
             self.break_downloads -= 1
             await response.write(content[start : start + self.break_after])

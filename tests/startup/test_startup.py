@@ -190,6 +190,24 @@ class TestTheWayToTheHandler:
 
         assert out.splitlines()[:1] == [f"-u {ROOT / 'Backend/rp_handler.py'}{options}"], error
 
+    def test_a_model_that_runpod_keeps_ready_is_named(
+        self, environment: dict[str, str], showing: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "cache" / "models--org--a-model" / "snapshots").mkdir(parents=True)
+        (tmp_path / "cache" / "models--org--half").mkdir()
+
+        _, out, error = run(
+            {
+                **environment,
+                "LORAPOD_PYTHON": str(showing),
+                "MODEL_CACHE_PATH": str(tmp_path / "cache"),
+            }
+        )
+
+        assert "the model org/a-model is in RunPod's cache" in error
+        assert "half" not in error
+        assert f"HF_HOME={environment['VOLUME_PATH']}/.cache/huggingface" in out.splitlines()
+
     def test_a_token_is_passed_on_and_never_printed(self, environment: dict[str, str], showing: Path) -> None:
         _, out, error = run({**environment, "LORAPOD_PYTHON": str(showing), "HUGGINGFACE_API_TOKEN": SECRET})
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from lorapod.actions.endpoint_checks import cached_model_check, front_door_check, retention_check
+from lorapod.cached_models import CachedModel, CachedModels
 from lorapod.captioners.port import CaptionerStatus
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.engines.port import EngineStatus
@@ -47,6 +49,8 @@ class Findings:
     layout: LayoutReport | OSError | None = None
     #: What takes the space of the workspace, as it was measured last.
     usage: VolumeUsage | None = None
+    #: The models of the Hub that are here.
+    base_models: Sequence[CachedModel] | None = None
 
     def checks(self, settings: Settings) -> list[CheckView]:
         """Judge what was found by what the settings ask for."""
@@ -62,14 +66,14 @@ class Findings:
             *self._program_checks(settings),
             *_event_checks(self.sinks),
             *_volume_checks(self.layout, settings),
-            *_retention_check(settings),
+            *cached_model_check(self.base_models, settings),
+            *retention_check(settings),
         ]
 
     def _program_checks(self, settings: Settings) -> Iterator[CheckView]:
         """Judge the GPU, the trainers and the engines, which a front door does not need."""
+        yield from front_door_check(settings)
         if settings.front_door_of is not None:
-            detail = f"A front door without a GPU: trainings and generations run on the endpoint {settings.front_door_of}."
-            yield CheckView(name="front_door", ok=True, detail=detail)
             return
         yield _gpu_check(self.gpus, settings)
         yield from _trainer_checks(self.trainers, settings)
@@ -90,6 +94,7 @@ class Checkup:
         courier: Courier,
         whole_volume: bool = False,
         volume: VolumeMeter,
+        cached: CachedModels,
         look_s: float = LOOK_S,
     ) -> None:
         """Look at nothing yet; each thing then has `look_s` seconds to answer.
@@ -106,6 +111,7 @@ class Checkup:
         self._sinks = Probe("events", lambda: _sinks(courier))
         self._layout = Probe("volume", lambda: _layout(workspace, whole=whole_volume))
         self._usage = Probe("usage", volume.latest)
+        self._base_models = Probe("models", cached.all)
 
     async def look(self) -> Findings:
         """Look at everything at once."""
@@ -126,7 +132,10 @@ class Checkup:
             (memory, gpus, disk, unwritable),
             (trainers, engines, captioners, sinks, layout),
             usage,
-        ) = await asyncio.gather(machine, software, self._latest(self._usage))
+            base_models,
+        ) = await asyncio.gather(
+            machine, software, self._latest(self._usage), self._latest(self._base_models)
+        )
         return Findings(
             memory=memory,
             gpus=gpus,
@@ -138,6 +147,7 @@ class Checkup:
             sinks=sinks,
             layout=layout,
             usage=usage,
+            base_models=base_models,
         )
 
     async def _fresh(self, probe: Probe[T]) -> T | None:
@@ -277,16 +287,6 @@ def _volume_checks(layout: LayoutReport | OSError | None, settings: Settings) ->
     elif debug:
         reason = "does not answer" if layout is None else f"cannot be read: {layout.strerror}"
         yield CheckView(name="volume", ok=False, detail=f"The volume {reason}.")
-
-
-def _retention_check(settings: Settings) -> Iterator[CheckView]:
-    """Say what the worker deletes by itself: nobody should find that out from a missing file."""
-    if settings.retention:
-        rules = ", ".join(str(rule) for rule in settings.retention)
-        detail = (
-            f"This worker deletes by itself (RETENTION): {rules}; logs/retention.jsonl lists what it deleted."
-        )
-        yield CheckView(name="retention", ok=True, detail=detail)
 
 
 def _gigabytes(size_bytes: int) -> str:

@@ -16,6 +16,7 @@ from lorapod.processes.manager import RealProcessManager
 from lorapod.settings import Settings
 from lorapod.telemetry import Disk, Gpu
 from lorapod.wire.machine import (
+    BaseModelView,
     CaptionerView,
     CheckView,
     DiskUsageView,
@@ -61,6 +62,10 @@ class HealthResult(Result):
     engines: list[EngineView] = Field(description="The engines that generate, the preferred one first.")
     captioners: list[CaptionerView] = Field(
         description="The captioners of `caption_dataset`, the preferred one first."
+    )
+    base_models: list[BaseModelView] = Field(
+        default_factory=list,
+        description="The HuggingFace models that are here already, and where; every other one is downloaded to the volume first.",
     )
 
 
@@ -108,6 +113,9 @@ async def health(
                 resident=status.resident,
             )
             for name, status in (found.captioners or {}).items()
+        ],
+        base_models=[
+            BaseModelView(model=each.hub_id, place=each.place.value) for each in found.base_models or ()
         ],
     )
 

@@ -20,6 +20,7 @@ from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.starting import TrainingStarts
 from lorapod.actions.sweeping import SweepStarts
+from lorapod.cached_models import CachedModels
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.clock import Clock
 from lorapod.datasets.edits.store import EditStore
@@ -92,6 +93,7 @@ class Services:
             courier=self.courier,
             whole_volume=self.settings.network_volume_debug,
             volume=self.volume,
+            cached=CachedModels.of(self.settings),
         )
 
     @cached_property

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorapod import weights
+from lorapod.cached_models import CachedModels, ModelPlace
 from lorapod.errors import (
     InvalidInput,
     Unsupported,
@@ -76,6 +77,21 @@ class ModelDownloads:
         settled = suffix_of(wanted.name or told) in MODEL_SUFFIXES or suffix_of(told) in MODEL_SUFFIXES
         # Else the name, or its suffix, comes from the server.
         return self._place(self._name(wanted, source, None), wanted) if settled else None
+
+    def warnings(self, wanted: ModelOrder) -> Sequence[str]:
+        """Return a warning if the model is here already, where trainings and generations read it by its HuggingFace id."""
+        source = parse_source(wanted.source, allow_private=True)
+        if not isinstance(source, HubFile):
+            return []
+        models, name = CachedModels.of(self._settings), source.repo_id
+        found = models.find(name)
+        if name == models.wanted or (found is not None and found.place is ModelPlace.RUNPOD_CACHE):
+            where = "RunPod keeps the model ready on this endpoint's hosts, unbilled"
+        elif found is not None:
+            where = "the model is in the volume's HuggingFace cache already"
+        else:
+            return []
+        return [f"This is a second copy of {name}: {where}. `train` and `generate` take it as {name!r}."]
 
     async def fetch(self, wanted: ModelOrder, process_id: str, report: Report) -> Mapping[str, Any]:
         """Fetch it, check it, and put it in its place; what is known of it then, as JSON values.

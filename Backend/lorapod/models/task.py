@@ -67,11 +67,13 @@ class DownloadKind:
         del live
         wanted = ModelOrder.of(order.input)
         fetch = self._here(wanted, process_id) if wanted.engine is None else self._there(wanted)
+        warnings = self._downloads.warnings(wanted) if wanted.engine is None else ()
         name = wanted.name or wanted.source.partition("?")[0].rpartition("/")[2]
         return Plan(
             work=TaskWork(fetch, needs_slot=False, secrets=order.secrets),
             name=name[:100] or "model",
             task=TaskDetails(engine=wanted.engine, restartable=True),
+            warnings=warnings,
         )
 
     def capabilities(self, record: ProcessRecord) -> frozenset[Capability]:

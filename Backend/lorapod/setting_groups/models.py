@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, PositiveInt, SecretStr
@@ -30,6 +31,15 @@ class ModelSettings(BaseSettings):
         "token may write.",
     )
     hf_hub_offline: bool = Field(default=False, description="Never connect to the HuggingFace Hub.")
+    model_cache_path: Path = Field(
+        default=Path("/runpod-volume/huggingface-cache/hub"),
+        description="Where RunPod puts the endpoint's cached model, in the layout of a HuggingFace cache.",
+    )
+    cached_model: str | None = Field(
+        default=None,
+        description="HuggingFace id of the model that RunPod should keep on the hosts of this endpoint; `health` says if it is "
+        "not there. `lorapod deploy --cached-model` sets it.",
+    )
     civitai_token: SecretStr | None = Field(
         default=None, description="Civitai API key, sent with downloads from civitai.com only."
     )

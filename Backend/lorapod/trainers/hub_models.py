@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
+from lorapod.cached_models import CachedModels
 from lorapod.errors import InvalidInput
-from lorapod.model_paths import cached_repository
 from lorapod.setting_groups.models import PUBLIC_HUB
 from lorapod.settings import Settings
 
@@ -91,10 +91,7 @@ class HubModels:
         asked = self._readable.get(repository)
         if asked is not None and self._monotonic() - asked < TRUSTED_S:
             return True
-        try:
-            return any((cached_repository(self._settings.hub_cache, repository) / "snapshots").iterdir())
-        except OSError:
-            return False
+        return CachedModels.of(self._settings).find(repository) is not None
 
     def _ask(self, repository: str, field: str) -> str | None:
         """Return a warning if the Hub does not tell.

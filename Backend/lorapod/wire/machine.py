@@ -70,6 +70,15 @@ class EngineView(WireModel):
     model: str | None = Field(default=None, description="The model that it has loaded, if it reports it.")
 
 
+class BaseModelView(WireModel):
+    """A HuggingFace model that is here."""
+
+    model: str = Field(description="Its HuggingFace id.")
+    place: str = Field(
+        description="`runpod_cache`: on the host, where RunPod keeps it ready, unbilled; `volume`: in the volume's HuggingFace cache."
+    )
+
+
 class CaptionerView(WireModel):
     """One captioner."""
 

@@ -14,8 +14,12 @@ from tests.integration.models.test_download import CONTENT, SHA256
 from tests.servers.fault_server import Fault, FaultServer, serving
 
 from lorapod.actions.action import RunPodJob
+from lorapod.files.digests import DigestBook
+from lorapod.models.download import ModelDownloads
+from lorapod.models.order import ModelOrder
 from lorapod.settings import Settings
 from lorapod.worker import Worker
+from lorapod.workspace import Workspace
 
 
 class Desk:
@@ -87,6 +91,35 @@ async def test_it_is_followed_stopped_and_taken_up_again(desk: Desk, server: Fau
     assert status["resumable"] is True
     ended = await desk.ask(type="resume", **process, wait=True)
     assert (ended["status"], ended["outcome"]["path"]) == ("completed", "models/loras/cat.safetensors"), ended
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("hf://org/kept/model.safetensors", "RunPod keeps the model ready"),
+        ("hf://org/wanted/model.safetensors@v2", "RunPod keeps the model ready"),
+        ("hf://org/downloaded/model.safetensors", "in the volume's HuggingFace cache"),
+        ("hf://org/elsewhere/model.safetensors", None),
+        ("https://example.org/kept.safetensors", None),
+    ],
+)
+def test_a_second_copy_of_a_model_is_a_warning(
+    source: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    for cache, name in ((tmp_path / "host", "kept"), (tmp_path / "hf" / "hub", "downloaded")):
+        (cache / f"models--org--{name}" / "snapshots" / "a1").mkdir(parents=True)
+        (cache / f"models--org--{name}" / "snapshots" / "a1" / "model.safetensors").write_bytes(b"1")
+    workspace = Workspace(root=tmp_path / "workspace")
+    settings = Settings(model_cache_path=tmp_path / "host", cached_model="org/wanted")
+    downloads = ModelDownloads(
+        workspace=workspace, settings=settings, digests=DigestBook(workspace=workspace)
+    )
+
+    warnings = downloads.warnings(ModelOrder(source=source))
+
+    assert len(warnings) == (said is not None)
+    assert all("This is a second copy of org/" in each and str(said) in each for each in warnings)
 
 
 async def test_what_is_refused_starts_nothing(desk: Desk, server: FaultServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.integration.platform.conftest import IMAGE, RunCommand
 from tests.servers.platform import PlatformFault, PlatformStandIn
+from tests.servers.platform_referee import specification
 
 DEPLOY = ("deploy", "--image", IMAGE, "--yes")
 
@@ -102,6 +103,22 @@ class TestPlan:
         shown = call("deploy", "--image", IMAGE, "--dry-run", "--cached-model", "org/model")
 
         assert "set org/model in the console" in shown
+
+    def test_the_api_has_no_field_for_a_cached_model(self) -> None:
+        """Else `deploy` must send it."""
+        schemas = json.dumps(specification()["components"]["schemas"])
+
+        assert "cachedModel" not in schemas
+        assert "huggingface" not in schemas.lower()
+
+    def test_the_worker_learns_which_model_should_be_cached(
+        self, call: RunCommand, account: PlatformStandIn, folder: Path
+    ) -> None:
+        call(*DEPLOY, "--cached-model", "org/model")
+        call("deploy", "--yes", "--front-door", "cpu")
+
+        for role in ("endpoint", "front_door"):
+            assert account.endpoints[project(folder)[role]]["env"]["CACHED_MODEL"] == "org/model"
 
 
 class TestMaking:

@@ -10,6 +10,7 @@ import pytest
 from lorapod import __version__
 from lorapod.actions import health
 from lorapod.actions.checkup import Checkup
+from lorapod.cached_models import CachedModels
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.engines.registry import EngineRegistry
 from lorapod.events.port import SinkState
@@ -115,6 +116,7 @@ async def ask(
             courier=cast("Any", courier or FakeCourier()),
             whole_volume=settings.get("network_volume_debug", False),
             volume=VolumeMeter(workspace, clock),
+            cached=CachedModels.of(Settings(**settings)),
         ),
     )
 
@@ -133,6 +135,30 @@ async def test_the_engines_are_told_and_missed_only_where_one_is_named(
     assert failing(await ask(telemetry, workspace, engine="fake")) == {}
     missed = await ask(telemetry, workspace, engine="comfyui")
     assert failing(missed) == {"engine:comfyui": "There is no such engine (ENGINE=comfyui)."}
+
+
+async def test_a_cached_model_is_missed_where_runpod_does_not_keep_it(
+    telemetry: FakeTelemetry, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, volume = tmp_path / "host", tmp_path / "hf" / "hub"
+    monkeypatch.setenv("HF_HOME", str(volume.parent))
+    for cache, name in ((host, "models--org--kept"), (volume, "models--org--downloaded")):
+        (cache / name / "snapshots" / "a1").mkdir(parents=True)
+        (cache / name / "snapshots" / "a1" / "model_index.json").write_text("{}")
+    settings = {"model_cache_path": host}
+
+    well = await ask(telemetry, workspace, cached_model="org/kept", **settings)
+    volume_only = await ask(telemetry, workspace, cached_model="org/downloaded", **settings)
+    nowhere = await ask(telemetry, workspace, cached_model="org/nowhere", **settings)
+    door = await ask(telemetry, workspace, cached_model="org/nowhere", front_door_of="gpu", **settings)
+
+    assert well.answer()["base_models"] == [
+        {"model": "org/downloaded", "place": "volume"},
+        {"model": "org/kept", "place": "runpod_cache"},
+    ]
+    assert failing(well) == failing(door) == {}
+    assert "so it is read from the volume" in failing(volume_only)["cached_model"]
+    assert "so it is downloaded to the volume" in failing(nowhere)["cached_model"]
 
 
 async def test_the_captioners_are_listed_and_none_is_missed(

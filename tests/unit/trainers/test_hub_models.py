@@ -117,8 +117,19 @@ def test_a_broken_config_is_left_to_the_trainer(models: Any, junk: dict[str, Any
 def test_a_model_on_this_worker_is_not_asked_for(models: Any, hub: HubStandIn, tmp_path: Path) -> None:
     snapshot = tmp_path / "hf/hub" / f"models--{FLUX.replace('/', '--')}" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
+    (snapshot / "model_index.json").write_text("{}")
     assert models().check(config(name_or_path=FLUX)) == []
     assert hub.requests == []
+
+
+def test_a_model_that_runpod_keeps_on_another_host_is_asked_for(
+    models: Any, hub: HubStandIn, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "hf/hub" / f"models--{FLUX.replace('/', '--')}" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model_index.json").symlink_to("/no-cache-on-this-host")
+    with pytest.raises(InvalidInput, match="is gated"):
+        models().check(config(name_or_path=FLUX))
 
 
 def test_nothing_is_asked_offline(models: Any, hub: HubStandIn) -> None:

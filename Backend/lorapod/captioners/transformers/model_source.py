@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.cached_models import has_snapshot
 from lorapod.errors import InvalidInput, NotFound
-from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
+from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.weights import SUFFIX
 
 _CONFIG = "config.json"
@@ -37,7 +38,7 @@ def find_caption_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline
         return _local(path)
     if not HUB_ID.fullmatch(text) or paths.names_own(text):
         raise NotFound(f"model: {text[:200]!r} is neither a folder in the workspace nor a HuggingFace id.")
-    if offline and not cached_repository(hub_cache, text).is_dir():
+    if offline and not has_snapshot(hub_cache, text):
         raise NotFound(
             f"model: {text[:200]!r} is not on this worker, which may not download (HF_HUB_OFFLINE).",
             hint="Name a model of the workspace.",

@@ -10,6 +10,8 @@ import typer
 from lorapod.client.commands.screen import Screen, duration, size
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
 
+_PLACES = {"runpod_cache": "RunPod's cache", "volume": "volume"}
+
 
 def health(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Show the worker's health; exit with 1 if it is degraded."""
@@ -67,3 +69,6 @@ def _print_health(answer: dict[str, Any], screen: Screen) -> None:
         # A worker of an earlier version has no captioners in its answer.
         names = [one["name"] for one in answer.get(kind, ()) if one["available"]]
         screen.line(f"{kind}: {', '.join(names) or 'none'}")
+    if models := answer.get("base_models"):
+        shown = [f"{one['model']} ({_PLACES.get(one['place'], one['place'])})" for one in models]
+        screen.line(f"base models here: {', '.join(shown)}")

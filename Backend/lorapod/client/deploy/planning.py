@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lorapod.client.deploy.finding import find_endpoint, find_volume
 from lorapod.client.deploy.options import DeployOptions, WrongOption
@@ -65,6 +66,9 @@ def make_plan(platform: RunpodPlatform, options: DeployOptions, project: Project
     )
     volume = _volume_plan(platform, options, project, trainer, offers)
     pools = _pools(options, offers, trainer, volume)
+    if options.cached_model is not None:
+        # The worker then says whether the model is there.
+        options = replace(options, env={**options.env, "CACHED_MODEL": options.cached_model})
     wanted = _trainer(options, image, pools, volume)
     plans = [EndpointPlan(wanted=wanted, existing=trainer)]
     if options.front_door:
@@ -260,7 +264,7 @@ def _warnings(
         )
     if options.cached_model is not None:
         found.append(
-            f"RunPod's API has no field for a cached model yet: set {options.cached_model} in the console (the "
-            "endpoint, Manage, Edit Endpoint, Model)."
+            f"RunPod's API has no field for a cached model: set {options.cached_model} in the console (the endpoint, "
+            "Manage, Edit Endpoint, Model). `lorapod health` then says whether it is there."
         )
     return found

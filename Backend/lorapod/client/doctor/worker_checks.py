@@ -24,6 +24,7 @@ _GPU_CHECKS = ("gpu", "trainer:", "engine:")
 
 _MENDS: Mapping[str, str] = {
     "gpu": "End the worker in RunPod's console: another one starts elsewhere. On a machine without a GPU: ALLOW_CPU=true",
+    "cached_model": "Set it in RunPod's console: the endpoint, Manage, Edit Endpoint, Model",
     "disk": "lorapod du shows what takes the space; lorapod rm deletes what is not needed",
 }
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.cached_models import has_snapshot
 from lorapod.engines.port import LoraUse
 from lorapod.errors import InvalidInput, NotFound, WorkerError
-from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
+from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.weights import SUFFIX, WeightsHeader, read_header
 
 _INDEX = "model_index.json"
@@ -40,7 +41,7 @@ def find_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline: bool) 
         return _local(path)
     if not HUB_ID.fullmatch(text):
         raise NotFound(f"model: {text[:200]!r} is neither a path in the workspace nor a HuggingFace id.")
-    if offline and not cached_repository(hub_cache, text).is_dir():
+    if offline and not has_snapshot(hub_cache, text):
         raise NotFound(
             f"model: {text[:200]!r} is not on this worker, which may not download (HF_HUB_OFFLINE).",
             hint="Name a model of the workspace.",

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from lorapod.cached_models import has_snapshot
 from lorapod.errors import WorkerError
-from lorapod.model_paths import HUB_ID, ModelPaths, cached_repository
+from lorapod.model_paths import HUB_ID, ModelPaths
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.trainers.prompt_flags import PromptFlag, with_flags
@@ -164,7 +165,7 @@ class PathRules:
             problems.add(field, f"is a web page; write the HuggingFace id, {shown(page[1])!r}")
 
     def _hub(self, text: str, field: str, problems: Problems) -> None:
-        if self.offline and not cached_repository(self.hub_cache, text).is_dir():
+        if self.offline and not has_snapshot(self.hub_cache, text):
             problems.add(
                 field,
                 f"the model {shown(text)!r} is not on this worker, and HF_HUB_OFFLINE forbids the download",
@@ -183,9 +184,7 @@ def worker_rules(
         awaited: see `PathRules`.
     """
     inherited = settings.trainer_environment()
-    home = Path(inherited.get("HOME") or "~").expanduser()
-    hub_home = Path(inherited.get("HF_HOME") or home / ".cache" / "huggingface")
-    hub_cache = Path(inherited.get("HF_HUB_CACHE") or hub_home / "hub")
+    hub_cache = settings.hub_cache
     models = Path(inherited.get("MODELS_PATH") or toolkit / "models")
     return PathRules(
         workspace=workspace,

@@ -76,7 +76,11 @@ def test_a_hub_id_is_left_to_the_child(find: Find) -> None:
 
 def test_offline_only_what_was_downloaded(workspace: Workspace, tmp_path: Path) -> None:
     paths, cache = ModelPaths(workspace=workspace), tmp_path / "hub"
-    (cache / "models--owner--here").mkdir(parents=True)
+    (cache / "models--owner--here/snapshots/abc").mkdir(parents=True)
+    (cache / "models--owner--here/snapshots/abc/model_index.json").write_text("{}")
+    # What is left of a cached model of another endpoint.
+    (cache / "models--owner--elsewhere/snapshots/abc").mkdir(parents=True)
+    (cache / "models--owner--elsewhere/snapshots/abc/model_index.json").symlink_to("/nowhere")
     assert find_model("owner/here", paths, hub_cache=cache, offline=True).model == "owner/here"
     with pytest.raises(NotFound, match="HF_HUB_OFFLINE"):
         find_model("owner/elsewhere", paths, hub_cache=cache, offline=True)

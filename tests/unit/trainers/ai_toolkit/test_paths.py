@@ -134,7 +134,9 @@ class TestModels:
         request: pytest.FixtureRequest,
     ) -> None:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        (tmp_path / "hf" / "hub" / "models--org--model").mkdir(parents=True)
+        snapshot = tmp_path / "hf" / "hub" / "models--org--model" / "snapshots" / "abc"
+        snapshot.mkdir(parents=True)
+        (snapshot / "model_index.json").write_text("{}")
         settings = Settings(
             ai_toolkit_path=toolkit, ai_toolkit_python=Path(sys.executable), hf_hub_offline=True
         )
