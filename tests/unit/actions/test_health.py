@@ -145,7 +145,7 @@ async def test_a_cached_model_is_missed_where_runpod_does_not_keep_it(
     for cache, name in ((host, "models--org--kept"), (volume, "models--org--downloaded")):
         (cache / name / "snapshots" / "a1").mkdir(parents=True)
         (cache / name / "snapshots" / "a1" / "model_index.json").write_text("{}")
-    settings = {"model_cache_path": host}
+    settings: dict[str, Any] = {"model_cache_path": host}
 
     well = await ask(telemetry, workspace, cached_model="org/kept", **settings)
     volume_only = await ask(telemetry, workspace, cached_model="org/downloaded", **settings)
