@@ -116,19 +116,14 @@ def start(
         JobFailed: the worker refused the request.
         WaitTimeout: no worker started it in time; `job_id` is the job to look at or to cancel.
     """
-    request: dict[str, Any] = {"type": "train"}
-    request |= {name: value for name, value in fields.items() if value is not None}
-    if request["type"] in KEYED:
-        request.setdefault("idempotency_key", uuid.uuid4().hex)
-    ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
-    policy = {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
+    request, policy = start_request(fields, execution_timeout_s, start_timeout_s)
     job = client.run(request, policy=policy)
     deadline = time.monotonic() + start_timeout_s
     interval_s = _START_POLL_FIRST_S
     while True:
         if job.status.ended:
             return _training(client, job, job.result(), attached=False)
-        if _names_process(job.output):
+        if names_process(job.output):
             return _training(client, job, job.output, attached=True)
         if time.monotonic() >= deadline:
             raise WaitTimeout(
@@ -141,12 +136,27 @@ def start(
         job = client.status(job.job_id)
 
 
-def _names_process(output: Any) -> bool:
+def start_request(
+    fields: Mapping[str, Any],
+    execution_timeout_s: float = EXECUTION_TIMEOUT_S,
+    start_timeout_s: float = START_TIMEOUT_S,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the request that starts a process, and the policy of its job; see `start`."""
+    request: dict[str, Any] = {"type": "train"}
+    request |= {name: value for name, value in fields.items() if value is not None}
+    if request["type"] in KEYED:
+        request.setdefault("idempotency_key", uuid.uuid4().hex)
+    ttl_s = min(max(execution_timeout_s + start_timeout_s, _TTL_DEFAULT_S), _TTL_MAX_S)
+    return request, {"executionTimeout": int(execution_timeout_s * 1000), "ttl": int(ttl_s * 1000)}
+
+
+def names_process(output: Any) -> bool:
+    """Return whether a job's output, or its newest progress update, names the process that it started."""
     return isinstance(output, Mapping) and isinstance(output.get("process_id"), str)
 
 
 def _training(client: QueueClient, job: QueueJob, answer: Any, *, attached: bool) -> Training:
-    if not _names_process(answer):
+    if not names_process(answer):
         raise EndpointError(
             "The worker's answer has no process_id.",
             hint="For a dry run use Client.call('train', dry_run=True, …): it starts no process.",

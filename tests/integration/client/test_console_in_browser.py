@@ -360,6 +360,48 @@ def test_a_comparison_shows_the_recommendation_the_reasons_and_the_cells(open_pa
     expect(cells).to_contain_text("the base model")
 
 
+def test_the_checkpoint_that_is_kept_has_the_others_named_before_they_are_deleted(
+    open_page: OpenPage, queue: FakeQueue
+) -> None:
+    others = ["output/x/cat_000000500.safetensors", "output/x/cat.safetensors"]
+    queue.actions["delete"] = lambda asked: {
+        "deleted": others,
+        "freed_bytes": 456_000_000,
+        "dry_run": asked["dry_run"],
+        "warnings": ["It cannot be resumed any more."],
+    }
+    page = open_page(f"/comparisons/{COMPARISON}")
+    queue.requests.clear()
+
+    page.get_by_role("button", name="Keep step 1,000").click()
+
+    dialog = page.get_by_role("dialog", name="Keep step 1,000, delete the others?")
+    expect(dialog.get_by_role("listitem")).to_have_text(others)
+    expect(dialog).to_contain_text("2 files would be deleted, which frees 456 MB")
+    expect(dialog).to_contain_text("It cannot be resumed any more.")
+    assert faults(page) == []
+    assert [asked["dry_run"] for asked in queue.inputs] == [True]
+
+    dialog.get_by_role("button", name="Delete them").click()
+    expect(dialog).to_contain_text("Done: 456 MB are free again.")
+    assert [(asked["keep"], asked["dry_run"]) for asked in queue.inputs if asked["type"] == "delete"][1:] == [
+        ("steps:[1000]", False)
+    ]
+    dialog.get_by_role("button", name="Back").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_a_checkpoint_is_downloaded(open_page: OpenPage, worker: ReportWorker) -> None:
+    worker.files[f"output/{FIRST}/cat/cat.safetensors"] = b"weights" * 1000
+    page = open_page(f"/trainings/{FIRST}")
+
+    with page.expect_download() as arriving:
+        page.get_by_role("button", name="Download step 1,500").click()
+
+    assert arriving.value.suggested_filename == "cat.safetensors"
+    assert arriving.value.path().read_bytes() == b"weights" * 1000
+
+
 def test_a_wide_screen_is_used(open_page: OpenPage) -> None:
     page = open_page(viewport=LARGE)
     width = page.evaluate("document.querySelector('main').clientWidth")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from lorapod.client import download
+from lorapod.client import download, training
 from lorapod.client.client import Client
 from lorapod.client.errors import EndpointError
 from lorapod.client.job import JobStatus, QueueJob
@@ -66,17 +66,39 @@ class EndpointCalls:
         """
         request = {"type": action} | {name: value for name, value in fields.items() if value is not None}
         job = await self._run(lambda: self._client.runsync(request, wait_s=_HELD_S))
+        job = await self._until(job, lambda now: now.status.ended, on_job)
+        answer = job.result()
+        if not isinstance(answer, dict):
+            raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
+        return answer
+
+    async def start(self, action: str, /, *, on_job: OnJob | None = None, **fields: Any) -> str:
+        """Start a process and return its id once a worker has it, whether its job stays open or not.
+
+        Raises:
+            LorapodError: the worker refused it, or the endpoint does not answer.
+        """
+        request, policy = training.start_request({**fields, "type": action})
+        job = await self._run(lambda: self._client.run(request, policy=policy))
+        job = await self._until(
+            job, lambda now: now.status.ended or training.names_process(now.output), on_job
+        )
+        answer = job.result() if job.status.ended else job.output
+        if not training.names_process(answer):
+            raise EndpointError(f"{action}: the worker's answer names no process.")
+        return str(answer["process_id"])
+
+    async def _until(
+        self, job: QueueJob, reached: Callable[[QueueJob], bool], on_job: OnJob | None
+    ) -> QueueJob:
         interval_s = _POLL_FIRST_S
-        while not job.status.ended:
+        while not reached(job):
             if on_job is not None:
                 on_job(job)
             await asyncio.sleep(interval_s)
             interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
             job = await self.job(job.job_id)
-        answer = job.result()
-        if not isinstance(answer, dict):
-            raise EndpointError(f"{action}: the worker answered something other than a JSON object.")
-        return answer
+        return job
 
     async def file(self, path: str) -> bytes:
         """Return a file of the workspace, whole and checked; asks a worker.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from typing import Any
 from lorapod.client.console.endpoint_calls import waits_for_worker
 from lorapod.client.errors import LorapodError
 from lorapod.client.job import QueueJob
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -26,6 +29,8 @@ class OpenQuestion:
     #: Files that are here, and of how many.
     done: int = 0
     total: int = 0
+    #: The process that it started, if that was the question.
+    made: str | None = None
     ended: bool = False
     error: LorapodError | None = None
 
@@ -43,6 +48,7 @@ class OpenQuestion:
             "waits": self.waits and not self.ended,
             "done": self.done,
             "total": self.total,
+            "made": self.made,
             "ended": self.ended,
             "problem": problem,
         }
@@ -107,5 +113,11 @@ async def _carry_out(ask: OpenQuestion, question: Question) -> None:
         await question(ask)
     except LorapodError as error:
         ask.error = error
+    except Exception:
+        log.exception("question failed")
+        ask.error = LorapodError(
+            "The console could not read the answer.",
+            hint="Its terminal says more; is the worker of another version?",
+        )
     finally:
         ask.ended = True

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from lorapod.client.console.at_once import at_once
 from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.console.parts import ConsoleParts
@@ -99,9 +100,7 @@ class ProcessReader:
                     await asyncio.to_thread(self._parts.pictures.keep, path, data)
                 self._state.done += counted
 
-        async with asyncio.TaskGroup() as group:
-            for path in missing:
-                group.create_task(one(path))
+        await at_once(one(path) for path in missing)
 
 
 def list_of_processes(parts: ConsoleParts) -> Question:
@@ -128,6 +127,17 @@ def steering(parts: ConsoleParts, process_id: str, action: str, fields: Mapping[
     async def ask(state: OpenQuestion) -> None:
         await parts.calls.call(action, on_job=state.on_job, process_id=process_id, **fields)
         await _worker(parts, state).training(process_id)
+
+    return ask
+
+
+def starting(parts: ConsoleParts, action: str, fields: Mapping[str, Any]) -> Question:
+    """Return the request to a worker to start a process, followed by the question how it is; `made` is its id."""
+
+    async def ask(state: OpenQuestion) -> None:
+        made = await parts.calls.start(action, on_job=state.on_job, **fields)
+        await _read_one(_worker(parts, state), made)
+        state.made = made
 
     return ask
 

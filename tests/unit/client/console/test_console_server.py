@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from tests.report_worker import ReportWorker
 from tests.running_console import RunningConsole, running_console
 from tests.unit.client.conftest import KEY
 
 from lorapod.client import Client
-from lorapod.testing.fake_queue import FakeQueue
+from lorapod.testing.fake_queue import Answer, FakeQueue
 
 TRAINING = "train_0123456789ab"
 COMPARISON = "compare_0123456789ab"
@@ -26,6 +30,8 @@ class HttpCaller:
 
     console: RunningConsole
     cookie: str | None = None
+    #: The body of the newest answer.
+    content: bytes = b""
     #: Every answer: its text, and its headers.
     answers: list[tuple[str, str]] = field(default_factory=list)
 
@@ -40,10 +46,11 @@ class HttpCaller:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = None if body is None else json.dumps(body)
         connection.request(method, path, body=content, headers=sent)
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
+        with closing(connection):
+            response = connection.getresponse()
+            self.content = response.read()
+        text = self.content.decode(errors="replace")
         self.answers.append((text, str(response.headers)))
-        connection.close()
         return response
 
     def json(self, path: str) -> Any:
@@ -315,3 +322,129 @@ class TestOpenJob:
         ):
             queue.states = [{"status": "IN_PROGRESS", "output": output}]
             assert caller.json(f"/api/trainings/{running}")["process"]["progress"]["step"] == 100
+
+
+class TestTroubleOnTheWay:
+    def test_an_endpoint_that_refuses_in_the_middle_is_told(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        other = "train_0123456789ce"
+        worker.add_training(other, steps=(0, 10), prompts=("a dog", "two dogs"))
+        queue.actions["download_file"] = lambda _: httpx.Response(401, json={"error": "the key has ended"})
+
+        caller.ask(f"/api/trainings/{other}/ask")
+
+        view = caller.json(f"/api/trainings/{other}")
+        assert "the key has ended" in view["ask"]["problem"]["error"]
+        assert view["process"]["status"] == "completed"
+
+    def test_an_image_that_the_worker_does_not_give_is_left_out(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        other = "train_0123456789cf"
+        worker.add_training(other, steps=(0, 10), prompts=("a bird",))
+        queue.actions["download_file"] = lambda _: {"error": "It is gone.", "code": "not_found"}
+
+        caller.ask(f"/api/trainings/{other}/ask")
+
+        view = caller.json(f"/api/trainings/{other}")
+        assert view["ask"]["problem"] is None
+        assert [sample["picture"] for sample in view["samples"]] == [None, None]
+
+
+class TestCheckpoints:
+    PATH = f"output/{TRAINING}/cat/cat.safetensors"
+
+    def download(self, caller: HttpCaller) -> http.client.HTTPResponse:
+        caller.console.learn(TRAINING)
+        caller.send(f"/api/trainings/{TRAINING}/download", method="POST", body={"path": self.PATH})
+        return caller.send(json.loads(caller.text)["url"])
+
+    def test_a_checkpoint_is_downloaded_in_parts_once(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        content = bytes(range(256)) * 40
+        worker.files[self.PATH] = content
+        queue.actions["download_file"] = in_parts(queue.actions["download_file"], 3000)
+
+        response = self.download(caller)
+
+        assert response.status == 200
+        assert hashlib.sha256(caller.content).digest() == hashlib.sha256(content).digest()
+        assert response.getheader("Content-Disposition") == "attachment; filename*=UTF-8''cat.safetensors"
+        assert sum(asked["type"] == "download_file" for asked in queue.inputs) >= 4
+
+    def test_a_link_for_a_download_works_once(self, caller: HttpCaller, worker: ReportWorker) -> None:
+        worker.files[self.PATH] = b"weights"
+        caller.console.learn(TRAINING)
+        caller.send(f"/api/trainings/{TRAINING}/download", method="POST", body={"path": self.PATH})
+        link = json.loads(caller.text)["url"]
+
+        assert caller.send(link).status == 200
+        assert caller.send(link).status == 404
+
+    @pytest.mark.parametrize("part", [{"sha256": "0" * 64}, {"offset": 1}])
+    def test_a_file_that_changes_on_the_way_ends_the_download_early(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker, part: dict[str, Any]
+    ) -> None:
+        worker.files[self.PATH] = b"w" * 5000
+        whole = in_parts(queue.actions["download_file"], 2000)
+        queue.actions["download_file"] = lambda asked: (
+            dict(whole(asked)) | (part if (asked.get("offset") or 0) >= 4000 else {})
+        )
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            self.download(caller)
+
+    def test_only_checkpoints_are_downloaded(self, caller: HttpCaller, queue: FakeQueue) -> None:
+        caller.console.learn(TRAINING)
+        queue.requests.clear()
+        for path in ("training_data/cat/1.png", "../etc/passwd", None):
+            response = caller.send(f"/api/trainings/{TRAINING}/download", method="POST", body={"path": path})
+            assert response.status == 404
+        assert queue.inputs == []
+
+    def test_what_would_be_deleted_is_told_before_it_is(self, caller: HttpCaller, queue: FakeQueue) -> None:
+        queue.actions["delete"] = lambda asked: {
+            "deleted": ["output/x/a_000000500.safetensors"],
+            "freed_bytes": 7,
+            "dry_run": asked.get("dry_run", False),
+            "warnings": [],
+        }
+        for body in ({"steps": [1000]}, {"steps": [1000], "dry_run": False}):
+            assert caller.send(f"/api/trainings/{TRAINING}/keep", method="POST", body=body).status == 200
+
+        asked = [one for one in queue.inputs if one["type"] == "delete"]
+        assert [one["dry_run"] for one in asked] == [True, False]
+        assert {one["keep"] for one in asked} == {"steps:[1000]"}
+        assert (
+            caller.send(f"/api/trainings/{TRAINING}/keep", method="POST", body={"steps": "all"}).status == 400
+        )
+
+    def test_a_comparison_is_started_and_named(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        queue.states = [
+            {"status": "IN_QUEUE"},
+            {"status": "IN_PROGRESS", "output": {"process_id": COMPARISON, "status": "running"}},
+        ]
+        assert worker.processes[COMPARISON]
+
+        caller.send(f"/api/trainings/{TRAINING}/compare", method="POST", body={})
+        caller.console.wait_for_asks()
+
+        asked = next(one for one in queue.inputs if one["type"] == "compare")
+        assert asked["process_ids"] == [TRAINING]
+        assert asked["idempotency_key"]
+        assert caller.json(f"/api/trainings/{TRAINING}")["ask"]["made"] == COMPARISON
+
+
+def in_parts(answer: Answer, length: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the worker's answer for a file in parts."""
+
+    def part(asked: dict[str, Any]) -> dict[str, Any]:
+        found = answer(asked)
+        assert isinstance(found, dict)
+        data = base64.b64decode(found["data"])[:length]
+        return {**found, "data": base64.b64encode(data).decode(), "length": len(data)}
+
+    return part

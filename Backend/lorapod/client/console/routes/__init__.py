@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.routes import comparisons, contents, home, trainings
+from lorapod.client.console.routes import checkpoints, comparisons, contents, home, trainings
 
-_MODULES = (home, trainings, comparisons, contents)
+_MODULES = (home, comparisons, checkpoints, trainings, contents)
 
 
 def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:

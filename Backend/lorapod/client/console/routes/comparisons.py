@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -12,6 +12,9 @@ from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import process_id_of
 from lorapod.client.console.routes.home import SUBJECT
 from lorapod.client.console.routes.trainings import looked_at
+
+#: Checkpoints that are compared unless a person asks for others on the command line: more take long.
+_STEPS: Final = "last:6"
 
 
 def routes(parts: ConsoleParts) -> list[web.RouteDef]:
@@ -25,6 +28,13 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         known = await looked_at(parts, process_id_of(request))
         return web.json_response(await asyncio.to_thread(views.comparison_view, parts, known))
 
+    async def compare(request: web.Request) -> web.Response:
+        """Compare the checkpoints of a training."""
+        process_id = process_id_of(request)
+        fields = {"process_ids": [process_id], "steps": _STEPS}
+        started = parts.asks.start(process_id, questions.starting(parts, "compare", fields))
+        return web.json_response(started.view(), status=202)
+
     async def ask(request: web.Request) -> web.Response:
         process_id = process_id_of(request)
         started = parts.asks.start(process_id, questions.process(parts, process_id))
@@ -34,6 +44,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         web.get("/api/comparisons", comparisons, allow_head=False),
         web.get("/api/comparisons/{process_id}", comparison, allow_head=False),
         web.post("/api/comparisons/{process_id}/ask", ask),
+        web.post("/api/trainings/{process_id}/compare", compare),
     ]
 
 

@@ -2,6 +2,7 @@
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const precise = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const moment = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 const ago = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const money = new Intl.NumberFormat("en", { style: "currency", currency: "USD" });
 
@@ -46,6 +47,7 @@ export const at = (text) => (text ? moment.format(new Date(text)) : DASH);
 export function since(text, now = Date.now()) {
   if (!text) return DASH;
   const seconds = (new Date(text).getTime() - now) / 1000;
+  if (seconds < -30 * 86400) return day.format(new Date(text));
   for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
     if (Math.abs(seconds) >= size) return ago.format(Math.round(seconds / size), unit);
   }

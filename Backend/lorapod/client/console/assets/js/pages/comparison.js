@@ -3,11 +3,14 @@ import { classes, html, useMemo, useState } from "../dom.js";
 import { useResource } from "../store.js";
 import { integer, number } from "../format.js";
 import { askPeriod, AskWorker } from "../parts/ask.js";
+import { KeepDialog } from "../parts/keep.js";
 import { Lightbox } from "../parts/lightbox.js";
 import { Empty, Notice } from "../parts/notice.js";
 import { Picture } from "../parts/picture.js";
-import { Status } from "../parts/status.js";
+import { hasEnded, Status } from "../parts/status.js";
 import { t } from "../strings.js";
+
+const EVERY_MS = 10_000;
 
 /** Return the name of what drew a cell: its step, and its weight if that is not 1. */
 export function drawnBy({ step, weight, lora }) {
@@ -18,13 +21,28 @@ export function drawnBy({ step, weight, lora }) {
 
 const same = (one, other) => Boolean(one && other) && ["process_id", "step", "weight"].every((name) => one[name] === other[name]);
 
-function Ranking({ process }) {
+/** Return the checkpoints of trainings that were compared, each once. */
+function candidatesOf(cells) {
+  const found = new Map();
+  for (const { process_id, step, weight, lora } of cells) if (process_id && step != null) found.set(`${process_id} ${step} ${weight}`, { process_id, step, weight, lora });
+  return [...found.values()];
+}
+
+function Keep({ one, keep }) {
+  if (!one.process_id || one.step == null) return null;
+  return html`<button type="button" class="small" aria-label=${t.comparison.keepOf(drawnBy(one))} onClick=${() => keep(one)}>${t.comparison.keep}</button>`;
+}
+
+function Ranking({ process, cells, keep }) {
   const ranked = process.ranking ?? [];
-  if (!ranked.length) return html`<p class="faint">${t.comparison.noScores}</p>`;
+  if (!ranked.length) {
+    return html`<p class="faint">${t.comparison.noScores}</p>
+      <ul class="ranking">${candidatesOf(cells).map((one, place) => html`<li key=${place}><p class="row"><span class="strong">${drawnBy(one)}</span><${Keep} one=${one} keep=${keep} /></p></li>`)}</ul>`;
+  }
   return html`
     <ol class="ranking">${ranked.map((one, place) => html`
       <li key=${place} class=${classes(same(one, process.recommended) && "best")}>
-        <p class="row"><span class="strong">${drawnBy(one)}</span><span class="score">${number(one.score)}</span>${same(one, process.recommended) && html`<span class="tag good">${t.comparison.recommended}</span>`}</p>
+        <p class="row"><span class="strong">${drawnBy(one)}</span><span class="score">${number(one.score)}</span>${same(one, process.recommended) && html`<span class="tag good">${t.comparison.recommended}</span>`}<${Keep} one=${one} keep=${keep} /></p>
         ${(one.reasons ?? []).map((reason, at) => html`<p key=${at} class="faint">${reason}</p>`)}
       </li>`)}</ol>`;
 }
@@ -66,7 +84,8 @@ function Cells({ cells, recommended }) {
 
 export default function Comparison({ id }) {
   const path = `/api/comparisons/${id}`;
-  const { data: view, error } = useResource(path, (known) => askPeriod(known));
+  const { data: view, error } = useResource(path, (known) => askPeriod(known, known && !hasEnded(known.process) ? EVERY_MS : 0));
+  const [kept, setKept] = useState(null);
   const ask = html`<${AskWorker} post=${`${path}/ask`} path=${path} ask=${view?.ask} knownAt=${view?.known_at} primary=${!view?.whole} />`;
   if (!view && error?.code === "not_found") return html`<h1 class="mono">${id}</h1><${Empty} text=${t.comparison.unknown}>${ask}</${Empty}>`;
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
@@ -74,7 +93,8 @@ export default function Comparison({ id }) {
   return html`
     <div class="heading"><div><h1 dir="auto">${process.name || id}</h1><p class="row"><${Status} process=${process} /><span class="faint mono">${id}</span></p></div><div class="actions">${ask}</div></div>
     ${process.failure && html`<${Notice} title=${t.training.why} problem=${{ error: process.failure.message, hint: process.failure.hint }} />`}
-    <section class="panel" aria-labelledby="ranking"><h2 id="ranking">${t.comparison.ranking}</h2><${Ranking} process=${process} /></section>
+    <section class="panel" aria-labelledby="ranking"><h2 id="ranking">${t.comparison.ranking}</h2><${Ranking} process=${process} cells=${cells} keep=${setKept} /></section>
+    ${kept && html`<${KeepDialog} one=${kept} label=${drawnBy(kept)} onClose=${() => setKept(null)} />`}
     <section class="panel" aria-labelledby="cells"><h2 id="cells">${t.comparison.grid}</h2>
       ${cells.length ? html`<${Cells} cells=${cells} recommended=${process.recommended} />` : html`<p class="faint">${t.comparison.empty}</p>`}</section>`;
 }

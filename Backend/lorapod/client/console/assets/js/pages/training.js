@@ -1,8 +1,10 @@
 // One training: how far it is, what it draws, how its loss goes; on a failure the reason comes first.
 import { html, useEffect, useState } from "../dom.js";
+import { postJson } from "../api.js";
+import { navigate } from "../router.js";
 import { refresh, useChoice, useResource } from "../store.js";
 import { at, bytes, duration, integer, number, secondsBetween, small } from "../format.js";
-import { askPeriod, AskWorker, isAsking, sendAsk } from "../parts/ask.js";
+import { askPeriod, AskWorker, Cost, isAsking, sendAsk } from "../parts/ask.js";
 import { LossChart } from "../parts/chart.js";
 import { Facts } from "../parts/facts.js";
 import { Log } from "../parts/log.js";
@@ -90,12 +92,26 @@ function useOther(id) {
   return id && data?.process ? data : null;
 }
 
-function Checkpoints({ checkpoints = [] }) {
+/** The checkpoints, each with its download, and the way to a comparison of them. */
+function Checkpoints({ process, path, ask }) {
+  const checkpoints = [...(process.checkpoints ?? [])].reverse();
+  const [problem, setProblem] = useState(null);
+  const [asked, setAsked] = useState(false);
+  const refused = (error) => setProblem({ error: error.message, hint: error.hint });
+  const download = (file) => postJson(`${path}/download`, { path: file }).then(({ url }) => location.assign(url), refused);
+  const compare = () => sendAsk(`${path}/compare`, path).then(() => setAsked(true), refused);
+  useEffect(() => {
+    if (asked && ask?.made?.startsWith("compare_")) navigate(`/comparisons/${ask.made}`);
+  }, [asked, ask?.made]);
   if (!checkpoints.length) return html`<p class="faint">${t.training.checkpointsNone}</p>`;
   return html`
-    <ul class="files">${[...checkpoints].reverse().map((one) => html`
+    <ul class="files">${checkpoints.map((one) => html`
       <li key=${one.path}><span class="strong">${t.samples.stepOf(integer(one.step))}${one.final && html` <span class="tag">${t.training.final}</span>`}</span>
-        <span class="faint">${bytes(one.size_bytes)}</span><span class="mono faint">${one.path}</span></li>`)}</ul>`;
+        <span class="faint">${bytes(one.size_bytes)}</span>
+        <button type="button" class="small" aria-label=${t.training.downloadOf(integer(one.step))} onClick=${() => download(one.path)}>${t.training.download}</button>
+        <span class="mono faint">${one.path}</span></li>`)}</ul>
+    ${checkpoints.length > 1 && hasEnded(process) && !isAsking(ask) && html`<p class="spaced"><button type="button" onClick=${compare}>${t.training.compare}<${Cost} /></button></p>`}
+    ${problem && html`<${Notice} problem=${problem} />`}`;
 }
 
 function Dataset({ dataset, sheet }) {
@@ -137,7 +153,7 @@ export default function Training({ id }) {
     <section class="panel" aria-labelledby="samples"><h2 id="samples">${t.training.samples}</h2><${Samples} samples=${view.samples} /></section>
     <section class="panel" aria-labelledby="curve"><h2 id="curve">${t.training.curve}</h2><${Curves} view=${view} name=${name.slice(0, 60)} /></section>
     <div class="columns">
-      <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} checkpoints=${process.checkpoints} /></section>
+      <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} process=${process} path=${path} ask=${view.ask} /></section>
       <section class="panel" aria-labelledby="settings"><h2 id="settings">${t.training.settings}</h2><${Facts} facts=${SETTINGS.map((fact) => fact(process))} /></section>
     </div>
     <${Dataset} dataset=${process.dataset} sheet=${view.sheet} />

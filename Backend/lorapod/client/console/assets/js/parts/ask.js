@@ -25,22 +25,27 @@ export function AskProgress({ ask, counted = t.ask.files }) {
   return html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${words}</span>`;
 }
 
+/** What it costs to ask: questions that only read go to the front door, if there is one. */
+export function Cost({ reads = false }) {
+  const endpoint = useEndpoint();
+  const words = reads && endpoint?.front_door ? t.ask.door : endpoint?.worker_up ? t.ask.warm : endpoint?.ask_cost ?? t.ask.cold;
+  return html`<span class="cost">${words}</span>`;
+}
+
 /**
  * @param post where the question is sent
  * @param path what is read anew when it was sent
  * @param ask the newest question, as the server shows it
  */
 export function AskWorker({ post, path, ask, knownAt, counted, primary = false }) {
-  const endpoint = useEndpoint();
   const [refused, setRefused] = useState(null);
   const problem = refused ?? ask?.problem;
   const press = () => sendAsk(post, path).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
-  const cost = endpoint?.front_door ? t.ask.door : endpoint?.worker_up ? t.ask.warm : endpoint?.ask_cost ?? t.ask.cold;
   return html`
     <div class="ask">
       ${isAsking(ask)
         ? html`<${AskProgress} ask=${ask} counted=${counted} />`
-        : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<span class="cost">${cost}</span></button>`}
+        : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<${Cost} reads=${true} /></button>`}
       ${knownAt && html`<span class="faint">${t.ask.knownAt(since(knownAt))}</span>`}
     </div>
     ${problem && !isAsking(ask) && html`<${Notice} problem=${problem} />`}`;

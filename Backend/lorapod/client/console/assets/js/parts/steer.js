@@ -29,6 +29,7 @@ export function Steering({ process, path }) {
   const steps = process.progress?.total_steps ?? 0;
   const resume = ({ steps: total }) => send("resume", process.status === "completed" ? { steps: Number(total) } : {});
   const running = process.status === "running";
+  if (hasEnded(process) && !process.resumable && process.status !== "completed") return null;
   return html`
     <div class="controls" role="group" aria-label=${t.training.actions}>
       ${running && html`<button type="button" onClick=${() => send("save_now")}>${t.training.save}</button><button type="button" onClick=${() => send("sample_now")}>${t.training.sample}</button>`}
