@@ -105,6 +105,7 @@ async def test_a_sweep_from_the_request_to_the_end(worker: Worker) -> None:
     assert [(one["status"], one["step"]) for one in done["processes"]] == [("completed", 5), ("completed", 7)]
     assert (done["progress"]["step"], done["progress"]["percent"]) == (2, 100.0)
     assert done["type"] == "sweep"
+    assert all(one["ran_s"] > 0 for one in done["processes"])
     ids = [one["process_id"] for one in begun["processes"]]
     assert ids == sorted(ids), "they are queued in order"
     starts = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from pydantic import AwareDatetime
 
 from lorapod.platform.models import PlatformModel
 
@@ -23,9 +24,9 @@ class ServerlessBill(PlatformModel):
     """What one endpoint cost in one period."""
 
     #: Inclusive.
-    start_time: datetime
+    start_time: AwareDatetime
     #: Exclusive.
-    end_time: datetime
+    end_time: AwareDatetime
     serverless_id: str
     total_amount: Decimal
     gpu_amount: Decimal
@@ -38,7 +39,7 @@ class ServerlessBill(PlatformModel):
 class VolumeBill(PlatformModel):
     """What one network volume cost in one period."""
 
-    start_time: datetime
-    end_time: datetime
+    start_time: AwareDatetime
+    end_time: AwareDatetime
     network_volume_id: str
     total_amount: Decimal

@@ -36,7 +36,7 @@ def endpoint_rates(endpoint: ServerlessEndpoint, gpus: Iterable[GpuType]) -> End
     by_gpu: dict[str, HourlyRate] = {}
     possible: list[HourlyRate] = []
     for gpu in gpus:
-        if gpu.price.serverless is None:
+        if gpu.price.serverless is None or gpu.price.serverless <= 0:
             continue
         name = gpu.name if count == 1 else f"{count} x {gpu.name}"
         rate = HourlyRate(per_hour=exact(gpu.price.serverless) * count, gpu=name)

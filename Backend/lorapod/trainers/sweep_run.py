@@ -220,13 +220,15 @@ def _shown(record: ProcessRecord | WorkerError) -> Mapping[str, Any]:
             "error": record.message,
             "code": ErrorCode(record.code).value,
         }
-    progress = record.progress
+    progress, training = record.progress, record.training
     known = {
         "process_id": record.process_id,
         "status": record.status.value,
         "step": progress.step,
         "total_steps": progress.total_steps,
         "loss": progress.loss,
+        "ran_s": (training.ran_s or None) if training is not None else None,
+        "gpu": training.gpu if training is not None else None,
         "error": record.failure.message if record.failure is not None else None,
     }
     return {name: value for name, value in known.items() if value is not None}

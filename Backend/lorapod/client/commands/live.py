@@ -71,7 +71,8 @@ def warn_of_dataset(screen: Screen, answer: Mapping[str, Any]) -> None:
 
 def cost_of_process(process: Mapping[str, Any], prices: PriceLookup | None) -> TrainingCost | None:
     """Return what a training costs; None if it is no training, or the price is not known."""
-    return None if prices is None or not process.get("trainer") else training_cost(process, prices.book())
+    is_priced = bool(process.get("trainer")) or process.get("type") == "sweep"
+    return training_cost(process, prices.book()) if prices is not None and is_priced else None
 
 
 def panel(

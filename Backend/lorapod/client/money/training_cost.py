@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,9 +16,10 @@ _DIGITS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCost:
-    """What a training costs, as far as it is known."""
+    """What a training or a sweep costs, as far as it is known."""
 
-    rate: HourlyRate
+    #: None: the trainings of a sweep have several.
+    rate: HourlyRate | None
     #: By the time that its trainer has run since the last `train` or `resume` of a person; None: it has not run.
     so_far: Decimal | None = None
     #: By its estimate; None: there is none.
@@ -40,30 +41,46 @@ class TrainingCost:
         """Return it for people as one line, with the price; empty if no amount is known."""
         if not (amounts := self.amounts):
             return ""
-        return f"{'cost ' if self.ended else ''}{amounts} ({rate_text(self.rate)})"
+        price = "" if self.rate is None else f" ({rate_text(self.rate)})"
+        return f"{'cost ' if self.ended else ''}{amounts}{price}"
 
     @property
     def as_json(self) -> dict[str, Any]:
         """Return it for scripts; what is not known is left out."""
         amounts = {"so_far_usd": self.so_far, "expected_usd": self.expected}
         known = {name: usd(amount) for name, amount in amounts.items() if amount is not None}
-        return {**known, **rate_json(self.rate)}
+        return known if self.rate is None else {**known, **rate_json(self.rate)}
 
 
 def training_cost(process: Mapping[str, Any], book: PriceBook) -> TrainingCost | None:
-    """Return what a training costs by its status; None if it is no training, or the price is not known."""
+    """Return what a training or a sweep costs by its status; None if it is neither, or a price is not known."""
     estimate: Mapping[str, Any] = process.get("estimate") or {}
-    gpu = process.get("gpu") or estimate.get("gpu")
-    rate = book.rate(gpu) if gpu or book.given is not None else None
-    if rate is None or not process.get("trainer"):
+    if process.get("type") == "sweep":
+        trainings: Sequence[Mapping[str, Any]] = process.get("processes") or ()
+    elif process.get("trainer"):
+        trainings = [process]
+    else:
         return None
-    ran_s, duration_s = process.get("ran_s"), estimate.get("duration_s")
+    planned = _rate(process.get("gpu") or estimate.get("gpu"), book)
+    ran = [each for each in trainings if each.get("ran_s") is not None]
+    rates = [rate for each in ran if (rate := _rate(each.get("gpu"), book)) is not None]
+    # A part of the sum would be a wrong sum.
+    if len(rates) < len(ran) or (planned is None and not ran):
+        return None
+    spent = [cost_of(each["ran_s"], rate.per_hour) for each, rate in zip(ran, rates, strict=True)]
+    used: set[HourlyRate | None] = {*rates} if rates else {planned}
+    duration_s = estimate.get("duration_s")
     return TrainingCost(
-        rate=rate,
-        so_far=None if ran_s is None else cost_of(ran_s, rate.per_hour),
-        expected=None if duration_s is None else cost_of(duration_s, rate.per_hour),
+        rate=used.pop() if len(used) == 1 else None,
+        so_far=sum(spent, Decimal(0)) if spent else None,
+        expected=None if duration_s is None or planned is None else cost_of(duration_s, planned.per_hour),
         ended=process.get("ended_at") is not None,
     )
+
+
+def _rate(gpu: str | None, book: PriceBook) -> HourlyRate | None:
+    """Return the rate of this GPU; without one only the price that a person gave, because another would be a guess."""
+    return book.rate(gpu) if gpu else book.given
 
 
 def rate_text(rate: HourlyRate) -> str:

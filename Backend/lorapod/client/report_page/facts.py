@@ -164,7 +164,7 @@ def _cost(training: TrainingReport) -> Child:
 
 
 def _price(training: TrainingReport) -> Child:
-    return None if training.cost is None else rate_text(training.cost.rate)
+    return None if training.cost is None or training.cost.rate is None else rate_text(training.cost.rate)
 
 
 def _dataset(training: TrainingReport) -> Child:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
@@ -11,6 +12,8 @@ from rich.console import Console
 from lorapod.client import Client
 from lorapod.client.commands.live import follow, panel, progress_text, sparkline
 from lorapod.client.commands.screen import Screen
+from lorapod.client.money.price_book import PriceBook, PriceLookup
+from lorapod.platform.prices import HourlyRate
 from lorapod.testing.fake_queue import FakeQueue
 
 PROCESS_ID = "train_0123456789ab"
@@ -143,3 +146,26 @@ class TestFollow:
         assert "step 10/10" in screen.console.file.getvalue()
         asked = [wish["since_step"] for wish in queue.inputs if wish["type"] == "metrics"]
         assert asked == sorted(set(asked)), "each step's loss is asked for once"
+
+    def test_a_terminal_shows_what_it_costs(self, client: Client, queue: FakeQueue) -> None:
+        queue.actions["metrics"] = lambda _: {"series": {}, "last_step": 0}
+        states = [
+            {**process(step=1), "trainer": "builtin", "ran_s": 900.0},
+            {
+                **process("completed", 10),
+                "trainer": "builtin",
+                "ran_s": 1800.0,
+                "ended_at": "2026-01-01T00:00:00Z",
+            },
+        ]
+        queue.actions["process_status"] = lambda _: states.pop(0)
+        screen = Screen()
+        screen.console = Console(file=io.StringIO(), force_terminal=True, width=100)
+        prices = PriceLookup.known(PriceBook(given=HourlyRate(per_hour=Decimal(2))))
+
+        follow(client, PROCESS_ID, screen, interval_s=0, prices=prices)
+
+        assert isinstance(screen.console.file, io.StringIO)
+        drawn_now = screen.console.file.getvalue()
+        assert "$0.50 so far ($2.00 an hour)" in drawn_now
+        assert "cost $1.00 ($2.00 an hour)" in drawn_now

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.servers.platform import KEY, PlatformFault, PlatformStandIn, standing_in
 
 from lorapod.client.money import price_book
@@ -30,6 +31,7 @@ from lorapod.client.money.training_cost import training_cost
 from lorapod.platform.billing import ServerlessBill
 from lorapod.platform.client import RunpodPlatform
 from lorapod.platform.prices import HourlyRate, cost_of, dollars, exact, seconds_for
+from lorapod.platform.rates import EndpointRates
 from lorapod.platform.transport import PlatformRetries
 
 PRICES = st.decimals("0.01", "100", places=4)
@@ -123,6 +125,35 @@ class TestCostOfATraining:
         assert over is not None
         assert over.text == "cost $0.30 ($1.20 an hour)"
 
+    def test_a_sweep_costs_what_its_trainings_cost(self) -> None:
+        rates = {
+            "a40": HourlyRate(per_hour=Decimal(1), gpu="A40"),
+            "l4": HourlyRate(per_hour=Decimal(2), gpu="L4"),
+        }
+        prices = PriceBook(rates=EndpointRates(by_gpu=rates, possible=list(rates.values())))
+        trainings = [
+            {"process_id": "a", "ran_s": 3600.0, "gpu": "A40"},
+            {"process_id": "b", "ran_s": 900.0, "gpu": "A40"},
+            {"process_id": "c"},
+            {"error": "not started"},
+        ]
+        sweep = {"type": "sweep", "processes": trainings, "estimate": {"duration_s": 7200.0, "gpu": "A40"}}
+        found = training_cost(sweep, prices)
+        assert found is not None
+        assert found.text == "$1.25 so far, about $2.00 in all (A40, $1.00 an hour)"
+
+        mixed = training_cost({**sweep, "processes": [*trainings, {"ran_s": 1800.0, "gpu": "L4"}]}, prices)
+        assert mixed is not None
+        assert mixed.text == "$2.25 so far, about $2.00 in all"
+        assert mixed.as_json == {"so_far_usd": 2.25, "expected_usd": 2.0}
+
+        # A part of the sum would be a wrong sum.
+        assert (
+            training_cost({**sweep, "processes": [*trainings, {"ran_s": 9.0, "gpu": "T4"}]}, prices) is None
+        )
+        assert training_cost({**sweep, "processes": [*trainings, {"ran_s": 9.0}]}, prices) is None
+        assert training_cost({**sweep, "processes": []}, prices) is not None
+
     def test_what_is_not_known_is_not_said(self) -> None:
         assert training_cost({"trainer": "builtin", "ran_s": 900.0}, book(None)) is None
         assert training_cost({"type": "generate"}, book()) is None
@@ -173,6 +204,12 @@ class TestBills:
             bill.start_time.astimezone(UTC).strftime("%Y-%m-%d") for bill in billed if bill.total_amount
         }
 
+    def test_a_time_without_a_zone_is_not_taken_for_one_of_this_machine(self) -> None:
+        amounts = {f"{name}Amount": 1.0 for name in ("total", "gpu", "cpu", "disk", "fee")}
+        times = {"startTime": "2026-11-28T00:00:00", "endTime": "2026-11-29T00:00:00"}
+        with pytest.raises(ValidationError, match="timezone"):
+            ServerlessBill.model_validate({"serverlessId": "a", **times, **amounts})
+
     def test_an_empty_month_has_no_rows(self) -> None:
         assert summed([], SpendingGroup.DAY) == []
         assert total_of([]) == 0
@@ -219,6 +256,21 @@ class TestPrices:
     def test_several_gpus_in_a_worker_cost_several_times_as_much(self, account: PlatformStandIn) -> None:
         found = find_prices(endpoint_with(account, count=2), KEY)
         assert found.rate("NVIDIA L40S") == HourlyRate(per_hour=Decimal("3.8"), gpu="2 x L40S")
+
+    def test_a_price_of_nothing_is_none(self, account: PlatformStandIn) -> None:
+        for gpu in account.gpus:
+            gpu["price"]["serverless"] = 0
+        found = find_prices(endpoint_with(account), KEY)
+        assert (found.rate("NVIDIA L40S"), found.dearest) == (None, None)
+        with pytest.raises(NoPriceKnown):
+            make_budget(Decimal(5), found)
+
+    def test_no_variable_of_the_endpoint_is_shown(self, account: PlatformStandIn) -> None:
+        endpoint_id = endpoint_with(account)
+        account.endpoints[endpoint_id]["env"] = {"HF_TOKEN": "hf_made_up"}
+        found = find_prices(endpoint_id, KEY)
+        assert found.endpoint is not None
+        assert "hf_made_up" not in f"{found!r} {found.endpoint!r}"
 
     def test_an_endpoint_without_a_price_says_so(self, account: PlatformStandIn) -> None:
         unpriced = endpoint_with(account, pools=["HOPPER_141"])
