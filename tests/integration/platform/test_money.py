@@ -304,10 +304,15 @@ class TestWorkersLeftOn:
         self, call: RunCommand, endpoint: dict[str, Any]
     ) -> None:
         endpoint["workers"]["min"] = 1
-        for options in ((), ("--follow",), ("--follow", "--idle-after", "10m")):
-            shown = call(*TRAIN, *options)
-            assert shown.count("keeps 1 active worker on") == 1
-            assert "up to $1.90 an hour. `lorapod deploy --active-workers 0` ends that." in shown
+        told = (
+            f"{endpoint['id']} keeps 1 active worker on, which costs money also without a job, up to $1.90 an hour. "
+            "`lorapod deploy --active-workers 0` ends that."
+        )
+        for options in ((), ("--follow",)):
+            assert f"warning: {told}" in call(*TRAIN, *options)
+        # The first warning is hours away from the end.
+        shown = call(*TRAIN, "--follow", "--idle-after", "10m")
+        assert shown.splitlines()[-1] == f"warning: the training has ended, and {told}"
 
     def test_an_idle_worker_is_named(
         self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]

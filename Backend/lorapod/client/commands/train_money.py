@@ -100,7 +100,7 @@ class TrainingMoney:
             return
         book = self.prices.book()
         if left.active:
-            self.screen.warn([active_text(endpoint_id, left.active, book)])
+            self.screen.warn([f"the training has ended, and {active_text(endpoint_id, left.active, book)}"])
         for worker in left.idle:
             rate = book.rate(worker.gpu_type_id)
             price = "" if rate is None else f" and costs {dollars(rate.per_hour)} an hour"
@@ -116,11 +116,11 @@ class TrainingMoney:
 
 def active_text(endpoint_id: str, active: int, book: PriceBook) -> str:
     """Return what active workers cost, and how to end them."""
-    workers = "1 active worker" if active == 1 else f"{active} active workers"
+    workers = "1 active worker on, which costs" if active == 1 else f"{active} active workers on, which cost"
     rate = book.dearest
     # Active workers may have a discount, which the API does not tell.
     price = "" if rate is None else f", up to {dollars(rate.per_hour * active)} an hour"
     return (
-        f"{endpoint_id} keeps {workers} on, which cost money also without a job{price}. "
+        f"{endpoint_id} keeps {workers} money also without a job{price}. "
         "`lorapod deploy --active-workers 0` ends that."
     )

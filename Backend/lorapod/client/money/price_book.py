@@ -101,4 +101,7 @@ class PriceLookup:
         return self._found or PriceBook(unknown="RunPod's API did not answer in time.")
 
     def _look(self, find: Callable[[], PriceBook]) -> None:
-        self._found = find()
+        try:
+            self._found = find()
+        except Exception as error:  # noqa: BLE001 -- the top of a thread; the error's text may hold anything
+            self._found = PriceBook(unknown=f"The prices cannot be read ({type(error).__name__}).")

@@ -318,6 +318,13 @@ class TestLookup:
         patient = PriceLookup(slow)
         assert patient.book() == book()
 
+    def test_an_error_in_its_thread_is_a_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def broken() -> PriceBook:
+            raise RuntimeError(KEY)
+
+        assert PriceLookup(broken).book().unknown == "The prices cannot be read (RuntimeError)."
+        assert KEY not in "".join(capsys.readouterr())
+
 
 class Time:
     """A clock that only a sleep moves."""
