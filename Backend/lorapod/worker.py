@@ -202,7 +202,7 @@ def _services(base: WorkerBase, programs: Programs, events: EventParts, context:
     def find(process_id: str) -> ProcessRecord:
         return processes.get(process_id)
 
-    users = FolderUsers(workspace, base.store.orders, live)
+    users = FolderUsers(workspace, base.store.orders, live, find)
     fetcher = DatasetFetcher(
         workspace=workspace, settings=settings, open_store=base.stores.open, find_reader=users.reader_of
     )

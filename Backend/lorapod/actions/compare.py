@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
@@ -10,13 +11,15 @@ from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
-from lorapod.comparisons.order import ALL
+from lorapod.comparisons.order import ALL, ComparedLora
+from lorapod.comparisons.sweeps import ComparedSweeps
 from lorapod.events.courier import Courier
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.settings import Settings
 from lorapod.wire.generation import SEED_MAX, SIDE_MAX, JsonObject, Prompt
 from lorapod.wire.model import PathText, ProcessId, Request, Result, WireModel
+from lorapod.workspace import Workspace
 
 _STEPS = "`all`, `last:4` (the newest four), or a list of steps."
 
@@ -32,7 +35,9 @@ ComparedPrompt = Annotated[str, StringConstraints(min_length=1, max_length=2000)
 class ComparedSource(WireModel):
     """A training, or a LoRA of the workspace."""
 
-    process_id: ProcessId | None = Field(default=None, description="A training: its checkpoints.")
+    process_id: ProcessId | None = Field(
+        default=None, description="A training: its checkpoints; or a sweep: those of all its trainings."
+    )
     path: PathText | None = Field(
         default=None, description="A LoRA file, relative to the workspace or absolute under it."
     )
@@ -52,9 +57,14 @@ class ComparedSource(WireModel):
 class CompareRequest(Request):
     """What to compare, and with which pictures."""
 
-    process_ids: list[ProcessId] = Field(default=[], max_length=100, description="Trainings.")
+    process_ids: list[ProcessId] = Field(
+        default=[], max_length=100, description="Trainings; a sweep stands for its trainings."
+    )
+    sweep_id: ProcessId | None = Field(
+        default=None, description="A sweep: all its trainings that have weights."
+    )
     loras: list[ComparedSource] = Field(
-        default=[], max_length=200, description="Trainings or LoRA files; both lists may be given."
+        default=[], max_length=200, description="Trainings or LoRA files; may be given beside the others."
     )
     steps: ChosenSteps = Field(default="all", description=f"Which checkpoints of each training: {_STEPS}")
     prompts: list[ComparedPrompt] | None = Field(
@@ -147,9 +157,17 @@ class CompareRequest(Request):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.process_ids and not self.loras:
-            raise ValueError("give process_ids or loras")
+        if not self.process_ids and not self.loras and self.sweep_id is None:
+            raise ValueError("give process_ids, sweep_id or loras")
         return self
+
+    def compared(self) -> list[ComparedLora]:
+        """Return what it names, in order."""
+        trainings = [*self.process_ids, *([] if self.sweep_id is None else [self.sweep_id])]
+        return [
+            *(ComparedLora(process_id=process_id) for process_id in trainings),
+            *(ComparedLora(**lora.model_dump()) for lora in self.loras),
+        ]
 
 
 #: What the order keeps of the request, beside the LoRAs.
@@ -168,6 +186,7 @@ async def compare(
     answers: ProcessAnswers,
     courier: Courier,
     settings: Settings,
+    workspace: Workspace,
     job: RunPodJob,
 ) -> Result:
     """Start the process."""
@@ -175,21 +194,26 @@ async def compare(
         request.callback_url, request.callback_token, settings=settings, courier=courier
     )
 
+    sweeps = ComparedSweeps(workspace=workspace, find=processes.get)
+
     def submit() -> tuple[Accepted, None]:
         wanted = request.model_dump(mode="json", exclude_none=True, include=_ORDERED)
-        trainings = [{"process_id": process_id} for process_id in request.process_ids]
-        others = [lora.model_dump(mode="json", exclude_none=True) for lora in request.loras]
+        loras, warnings = sweeps.expand(request.compared())
         order = TaskOrder(
-            input={**wanted, "loras": [*trainings, *others], "steps": request.steps or ALL},
+            input={**wanted, "loras": [_stored(lora) for lora in loras], "steps": request.steps or ALL},
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,
             callback=callback,
             runpod_job_id=asking(settings, job),
         )
-        return processes.submit("compare", order), None
+        return processes.submit("compare", order).warned(warnings), None
 
     accepted, _ = await attachment.begin(submit)
     return await answers.answer(accepted, None, job, wait=request.wait, callback=callback)
+
+
+def _stored(lora: ComparedLora) -> dict[str, object]:
+    return {name: value for name, value in asdict(lora).items() if value is not None}
 
 
 ACTION = Action(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from lorapod.comparisons.cells import Cell
 from lorapod.comparisons.embedding.job import CellJob, DriftJob
-from lorapod.comparisons.scoring import DrawnComparison
+from lorapod.comparisons.scoring import DrawnCell, DrawnComparison
 from lorapod.comparisons.trigger import has_trigger, without_trigger
 from lorapod.errors import InvalidInput, NotFound
 
-#: Prompts of which the base model's picture is drawn too, each with the first seed: each costs a picture for each LoRA.
+#: So many prompts without the trigger word are enough to see what a LoRA changes. If a request has fewer, prompts with
+#: the word are drawn without it, each with the first seed: that costs a picture for each LoRA.
 BASE_PROMPTS_MAX = 4
 #: More images of a dataset say nothing more.
 DATASET_MAX = 500
@@ -60,28 +61,23 @@ class MeasuredImages:
         return made
 
     def _draw_base(self, drawn: DrawnComparison) -> None:
-        prompts = list(dict.fromkeys(one.cell.prompt for one in drawn.cells))[:BASE_PROMPTS_MAX]
-        seed = drawn.cells[0].cell.seed
-        chosen = [
-            (number, one)
-            for number, one in enumerate(drawn.cells)
-            if one.cell.prompt in prompts and one.cell.seed == seed
-        ]
-        base: dict[tuple[str | None, str], Path] = {}
-        extra = {(one.cell.model, _base_prompt(one.cell)) for _, one in chosen}
-        extra_count = len(extra) + sum(_needs_plain(one.cell) for _, one in chosen)
-        drawn.expect(extra_count)
+        chosen, redrawn = _with_base(drawn.cells), _redrawn(drawn.cells)
+        base: dict[_BasePicture, Path] = {}
+        extra = {_BasePicture.of(one.cell) for _, one in chosen}
+        again = [one for _, one in chosen if one.cell.prompt in redrawn and _needs_plain(one.cell)]
+        drawn.expect(len(extra) + len(again))
         for number, one in chosen:
-            cell, prompt = one.cell, _base_prompt(one.cell)
-            key = (cell.model, prompt)
+            cell, key = one.cell, _BasePicture.of(one.cell)
             if key not in base:
-                base[key] = drawn.draw(replace(cell, prompt=prompt, weight=0.0))
-                text = self._text(without_trigger(prompt, cell.candidate.trigger_word))
+                base[key] = drawn.draw(replace(cell, prompt=key.prompt, weight=0.0))
+                text = self._text(without_trigger(key.prompt, cell.candidate.trigger_word))
                 self.base.append(CellJob(image=self._image(base[key]), text=text))
             if not cell.weight or cell.candidate.trigger_word is None:
                 continue
+            if not (_is_plain(cell) or cell.prompt in redrawn):
+                continue
             try:
-                plain = drawn.draw(replace(cell, prompt=prompt)) if _needs_plain(cell) else one.path
+                plain = drawn.draw(replace(cell, prompt=key.prompt)) if _needs_plain(cell) else one.path
             except (InvalidInput, NotFound):
                 continue
             if not without_trigger(cell.prompt, cell.candidate.trigger_word):
@@ -102,6 +98,48 @@ class MeasuredImages:
         some = [paths[int(number * step)] for number in range(min(len(paths), DATASET_MAX))]
         images = tuple(self._image(path) for path in some)
         return self.datasets.setdefault(images, len(self.datasets))
+
+
+def _with_base(cells: Sequence[DrawnCell]) -> Sequence[tuple[int, DrawnCell]]:
+    """Return the cells that are compared with a picture of the base model, with their places.
+
+    All that lack the trigger word are; of the other prompts the first few, each with the first seed.
+    """
+    seed, some = cells[0].cell.seed, _named_prompts(cells)[:BASE_PROMPTS_MAX]
+    return [
+        (number, one)
+        for number, one in enumerate(cells)
+        if _is_plain(one.cell) or (one.cell.prompt in some and one.cell.seed == seed)
+    ]
+
+
+def _redrawn(cells: Sequence[DrawnCell]) -> Sequence[str]:
+    """Return the prompts that are drawn again without the trigger word: as many as there are too few that lack it."""
+    plain = {one.cell.prompt for one in cells if _is_plain(one.cell)}
+    return _named_prompts(cells)[: max(0, BASE_PROMPTS_MAX - len(plain))]
+
+
+def _named_prompts(cells: Sequence[DrawnCell]) -> Sequence[str]:
+    """Return the prompts with the trigger word, each once."""
+    return list(dict.fromkeys(one.cell.prompt for one in cells if not _is_plain(one.cell)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BasePicture:
+    """What the base model draws alone."""
+
+    model: str | None
+    prompt: str
+    seed: int
+
+    @classmethod
+    def of(cls, cell: Cell) -> _BasePicture:
+        return cls(model=cell.model, prompt=_base_prompt(cell), seed=cell.seed)
+
+
+def _is_plain(cell: Cell) -> bool:
+    """Return whether a prompt lacks the trigger word that the LoRA has."""
+    return not has_trigger(cell.prompt, cell.candidate.trigger_word)
 
 
 def _base_prompt(cell: Cell) -> str:

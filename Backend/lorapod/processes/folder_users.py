@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.errors import NotFound, UnsafePath
 from lorapod.processes.order import OrderT, TaskOrder, TrainingOrder, read_order
 from lorapod.processes.store.port import OrderStore
+from lorapod.records.process_id import is_process_id
 from lorapod.records.record import ProcessRecord
 from lorapod.workspace import Workspace
 
@@ -25,12 +27,25 @@ class FolderUsers:
     """Finds the processes that need a path of the workspace to stay as it is."""
 
     def __init__(
-        self, workspace: Workspace, orders: OrderStore, live: Callable[[], Iterable[ProcessRecord]]
+        self,
+        workspace: Workspace,
+        orders: OrderStore,
+        live: Callable[[], Iterable[ProcessRecord]],
+        find: Callable[[str], ProcessRecord] | None = None,
     ) -> None:
-        """Look through the live processes of all workers, as `live` returns them, and their `orders`."""
+        """Look through the live processes of all workers.
+
+        Args:
+            workspace: whose paths are asked for.
+            orders: what the processes were asked to do.
+            live: returns the processes that have not ended.
+            find: returns the record of any process, or raises `NotFound`; None: what an order means by a process id is
+                its output folder alone.
+        """
         self._workspace = workspace
         self._orders = orders
         self._live = live
+        self._find = find
 
     def reader_of(self, folder: Path, other_than: str | None = None) -> str | None:
         """Return the id of a live process that needs the dataset in `folder` to stay as it is, or None.
@@ -128,8 +143,19 @@ class FolderUsers:
     def _named(self, text: str) -> Iterator[Path]:
         """What a request means by a text: a path, or a process whose output it uses."""
         yield from self._resolved(text)
-        if "/" not in text and len(text) < _ID_MAX_CHARACTERS and "\0" not in text:
-            yield self._workspace.output_folder(text)
+        if "/" in text or len(text) >= _ID_MAX_CHARACTERS or "\0" in text:
+            return
+        yield self._workspace.output_folder(text)
+        with suppress(NotFound):
+            if self._find is not None and is_process_id(text):
+                yield from self._of_training(self._find(text))
+
+    def _of_training(self, record: ProcessRecord) -> Iterator[Path]:
+        """What a comparison or a generation uses of a training: its output, its base model, and what it learnt from."""
+        yield record.output_folder(self._workspace)
+        if record.training is not None:
+            yield from self._resolved(record.training.base_model)
+            yield from self._resolved(record.dataset.get("path"))
 
     def _resolved(self, text: object) -> Iterator[Path]:
         if isinstance(text, str):

@@ -15,6 +15,10 @@ from tests.unit.models.model_files import put_model
 
 from lorapod.engines.port import Generation, GenerationResult, GenerationRun
 from lorapod.errors import InvalidInput
+from lorapod.records.progress import Progress
+from lorapod.records.record import TaskDetails
+from lorapod.records.status import ProcessStatus
+from lorapod.testing.records import make_record
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +208,7 @@ def test_a_lora_that_the_engine_refuses_is_left_out(
 @pytest.mark.parametrize(
     ("fields", "code", "said"),
     [
-        ({"process_ids": []}, "invalid_input", "process_ids or loras"),
+        ({"process_ids": []}, "invalid_input", "process_ids, sweep_id or loras"),
         ({"process_ids": ["train_0123456789ab"]}, "not_found", "no process"),
         ({"steps": [999]}, "not_found", "no checkpoint of step 999"),
         ({"steps": "first:2"}, "invalid_input", "steps"),
@@ -242,3 +246,69 @@ def test_nothing_strays(desk: Desk, compare: Compare) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["cells", "grid.png"]
     assert desk.strays() == []
     assert not (Path(desk.worker.scratch.path) / answer["process_id"]).exists()
+
+
+SWEEP = "sweep_0123456789ab"
+MEMBERS = ("train_0123456789a1", "train_0123456789a2", "train_0123456789a3")
+
+
+@pytest.fixture(scope="module")
+def swept(desk: Desk) -> str:
+    """A sweep of three trainings; the last has no weights yet, and a fourth could not be started."""
+    records = desk.worker.context.store.records
+    for number, process_id in enumerate(MEMBERS, 1):
+        name = f"mycat-{number:02d}"
+        if process_id != MEMBERS[-1]:
+            put_model(
+                desk.root / "output" / process_id / name / f"{name}.safetensors", data=bytes([number]) * 128
+            )
+        records.create(
+            make_record(
+                process_id=process_id,
+                name=name,
+                folder=name,
+                status=ProcessStatus.COMPLETED,
+                progress=Progress(step=number),
+            )
+        )
+    shown = [{"variant": {"rank": 4}, "process_id": one, "status": "completed"} for one in MEMBERS]
+    shown.append({"variant": {"rank": 13}, "status": "failed", "error": "is unlucky"})
+    records.create(
+        make_record(
+            process_id=SWEEP,
+            type="sweep",
+            training=None,
+            name="mycat",
+            folder="",
+            status=ProcessStatus.FAILED,
+            task=TaskDetails(outcome={"processes": shown}),
+        )
+    )
+    return SWEEP
+
+
+@pytest.mark.parametrize(
+    "named", [{"sweep_id": SWEEP}, {"process_ids": [SWEEP]}, {"loras": [{"process_id": SWEEP}]}]
+)
+def test_a_sweep_stands_for_its_trainings(desk: Desk, swept: str, named: Mapping[str, Any]) -> None:
+    answer = desk.ask(type="compare", **SMALL, prompts=["a cat"], wait=True, **named)
+    assert answer.get("status") == "completed", answer
+    assert [(cell["process_id"], cell["step"]) for cell in answer["cells"]] == [
+        (MEMBERS[0], 1),
+        (MEMBERS[1], 2),
+    ], swept
+
+
+def test_a_sweeps_training_without_weights_is_named(desk: Desk, swept: str) -> None:
+    answer = desk.ask(type="compare", **SMALL, prompts=["a cat"], sweep_id=swept, wait=False)
+    assert answer["warnings"] == [f"{MEMBERS[2]} (mycat-03) is left out: it has no weights yet."]
+
+
+def test_a_sweep_without_any_weights_is_refused(desk: Desk, swept: str) -> None:
+    path = desk.root / "output" / MEMBERS[0] / "mycat-01" / "mycat-01.safetensors"
+    other = desk.root / "output" / MEMBERS[1] / "mycat-02" / "mycat-02.safetensors"
+    path.unlink()
+    other.unlink()
+    answer = desk.ask(type="compare", **SMALL, prompts=["a cat"], sweep_id=swept)
+    assert answer["code"] == "not_found"
+    assert swept in answer["error"]

@@ -8,7 +8,7 @@ import pytest
 
 from lorapod.processes.changes import ChangeQueue
 from lorapod.processes.folder_users import FolderUsers
-from lorapod.processes.order import TrainingOrder, keep_order
+from lorapod.processes.order import TaskOrder, TrainingOrder, keep_order
 from lorapod.processes.registry import ProcessRegistry
 from lorapod.records.record import ProcessRecord, TaskDetails, TrainingDetails
 from lorapod.records.status import ProcessStatus
@@ -117,3 +117,62 @@ def test_a_captioning_uses_its_dataset_and_no_other(bench: Bench) -> None:
     assert users.writer_of(bench.workspace.training_data / "cats") == "caption_1"
     assert users.writer_of(bench.workspace.training_data / "dogs") is None
     assert users.reader_of(bench.workspace.training_data / "dogs") is None
+
+
+COMPARED = "train_0123456789ab"
+
+
+def compared_users(bench: Bench, *, session: str | None) -> FolderUsers:
+    """A live comparison of an ended training, whose dataset and base model are in the workspace."""
+    training = TrainingDetails(
+        trainer="script",
+        session=session,
+        base_model=str(bench.workspace.models / "base"),
+        dataset={"path": "training_data/cats"},
+    )
+    bench.store.records.create(
+        ProcessRecord(
+            process_id=COMPARED,
+            type="train",
+            name="cat",
+            folder="cat",
+            status=ProcessStatus.COMPLETED,
+            created_at=datetime.now(UTC),
+            worker_id="w",
+            training=training,
+        )
+    )
+    bench.store.records.create(
+        ProcessRecord(
+            process_id="compare_1",
+            type="compare",
+            name="cat",
+            folder="",
+            status=ProcessStatus.RUNNING,
+            created_at=datetime.now(UTC),
+            worker_id="w",
+            task=TaskDetails(engine="diffusers"),
+        )
+    )
+    order = TaskOrder(input={"loras": [{"process_id": COMPARED}], "prompts": ["a cat"]})
+    keep_order(order, bench.store.orders, "compare_1")
+    registry = ProcessRegistry(bench.store.records, ChangeQueue(lambda _: None))
+    return FolderUsers(bench.workspace, bench.store.orders, registry.live, registry.get)
+
+
+@pytest.mark.parametrize("session", [None, "training_session_1700000000"])
+def test_a_comparison_uses_what_its_trainings_wrote_and_learnt_from(
+    bench: Bench, session: str | None
+) -> None:
+    users, root = compared_users(bench, session=session), bench.workspace.root
+    output = root / session / "output" if session else root / "output" / COMPARED
+    for used in (output / "cat", output, root / "training_data" / "cats", root / "models" / "base"):
+        found = users.use_of([used])
+        assert found is not None, used
+        assert found.process_id == "compare_1"
+    for free in (
+        root / "training_data" / "dogs",
+        root / "models" / "other",
+        root / "output" / "train_aaaaaaaaaaaa",
+    ):
+        assert users.use_of([free]) is None, free

@@ -18,7 +18,8 @@ Number = TypeVar("Number", int, float)
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="ID...", help="Trainings (train_…), or LoRA files by their path in the workspace."
+        metavar="ID...",
+        help="Trainings (train_…), sweeps (sweep_…: all their trainings), or LoRA files by their path in the workspace.",
     ),
 ]
 

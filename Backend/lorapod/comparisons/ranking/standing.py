@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from lorapod.comparisons.ranking.places import IMAGES_MIN, Block, Part, Places, find_places
+from lorapod.comparisons.ranking.places import CONFIDENCE, IMAGES_MIN, Block, Part, Places, find_places
 
 #: What each part counts in the score.
 WEIGHTS: Mapping[str, float] = {"likeness": 1.0, "prompt_fit": 0.5, "drift": -0.5, "memorised": -1.0}
@@ -67,10 +67,16 @@ def rank(entrants: Sequence[Entrant], blocks: Sequence[Block], parts: Mapping[st
     """
     usable = {name: part for name, part in parts.items() if _is_comparable(part)}
     places = find_places(blocks, usable, WEIGHTS)
+    told = [name for name in _SENTENCES if name in usable]
     by_part = {
-        name: find_places(blocks, {name: usable[name]}, {name: -1.0 if WEIGHTS[name] < 0 else 1.0})
-        for name in _SENTENCES
-        if name in usable
+        name: find_places(
+            blocks,
+            {name: usable[name]},
+            {name: -1.0 if WEIGHTS[name] < 0 else 1.0},
+            # Each part is one more chance to see a difference that is not there.
+            confidence=1 - (1 - CONFIDENCE) / len(told),
+        )
+        for name in told
     }
     order = sorted(range(len(entrants)), key=lambda one: (places.place(one), -places.scores[one]))
     standings = [
@@ -148,7 +154,7 @@ def _warnings(
         and name != "memorised"
         and any(value is not None for row in parts[name] for value in row)
     ]
-    if places.margin is None:
+    if places.margins is None:
         warnings.append(
             f"Nothing is recommended: {len(blocks)} images of each LoRA are too few to tell them apart. Ask again with more "
             f"prompts or seeds, at least {IMAGES_MIN} together; what is drawn is used again."

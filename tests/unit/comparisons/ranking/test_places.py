@@ -66,7 +66,7 @@ def test_a_shuffled_control_does_not_rank(
 def test_too_few_images_tell_nothing() -> None:
     blocks = grid(3, 1)
     found = find_places(blocks, {"x": [[0, 0, 0], [9, 9, 9]]}, ONE)
-    assert (found.margin, found.all_tied) == (None, True)
+    assert (found.margins, found.all_tied) == (None, True)
 
 
 def test_equal_values_are_a_tie_and_an_even_difference_is_none() -> None:
@@ -84,3 +84,22 @@ def test_a_part_counts_by_its_weight_and_only_where_it_is_known() -> None:
     found = find_places(blocks, parts, {"x": 1.0, "y": 0.5, "z": 1.0})
     assert found.scores == [1.0, 2.0]
     assert find_places(blocks, parts, {"x": 1.0}).scores == [1.0, 0.0]
+
+
+def test_one_that_varies_much_does_not_hide_how_two_others_differ() -> None:
+    blocks = grid(8, 1)
+    source = random.Random(4)
+    rows = [
+        [mean + source.gauss(0, spread) for _ in blocks] for mean, spread in ((0, 0.2), (2, 0.2), (1, 2.5))
+    ]
+    found = find_places(blocks, {"x": rows}, ONE)
+    assert found.better(1, 0)
+    assert set(found.tied_with(2)) == {0, 1}
+
+
+def test_a_part_that_is_known_of_few_prompts_takes_part_in_every_resample() -> None:
+    blocks = grid(6, 1)
+    even = [[1.0] * 6, [1.0] * 6]
+    rare: list[list[float | None]] = [[0.0, *[None] * 5], [1.0, *[None] * 5]]
+    found = find_places(blocks, {"x": even, "y": rare}, {"x": 1.0, "y": -1.0})
+    assert found.better(0, 1), "nothing of it varies, also in the resamples that lack that prompt"
