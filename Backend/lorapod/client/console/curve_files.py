@@ -1,4 +1,4 @@
-"""Curves on disk, as the browser reads them: pairs of step and value, eight bytes each, little-endian floats."""
+"""Curves on disk, as the browser reads them: pairs of a step (uint32) and a value (float32), little-endian."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOSS: Final = "loss/loss"
 #: Points of the small line in a list.
 SPARK_POINTS: Final = 48
 
-_POINT_BYTES: Final = 16
+_POINT_BYTES: Final = 8
 _TYPE: Final = "application/octet-stream"
 
 Point = tuple[int, float]
@@ -44,40 +44,50 @@ class CurveFiles:
 
     def last_step(self, process_id: str) -> int | None:
         """Return the last step that a curve of a process has; None if it has no curve."""
-        last = [
-            int(numbers[-2]) for key in self.all_of(process_id) if (numbers := self._numbers(process_id, key))
-        ]
-        return max(last, default=None)
+        steps = [self._points(process_id, key)[0] for key in self.all_of(process_id)]
+        return max((column[-1] for column in steps if column), default=None)
 
     def add(self, process_id: str, series: Mapping[str, Iterable[Point]], *, afresh: bool) -> None:
         """Add points after those that are kept; `afresh`: instead of them."""
         for key, points in series.items():
-            numbers = array("d") if afresh else self._numbers(process_id, key)
-            last = numbers[-2] if numbers else -math.inf
-            numbers.extend(number for step, value in points if step > last for number in (step, value))
-            self._cache.put_content(_name(process_id, key), _little_endian(numbers).tobytes(), _TYPE)
+            steps, values = (array("I"), array("f")) if afresh else self._points(process_id, key)
+            last = steps[-1] if steps else -1
+            later = [point for point in points if point[0] > last]
+            steps.extend(step for step, _ in later)
+            values.extend(value for _, value in later)
+            self._cache.put_content(_name(process_id, key), _joined(steps, values), _TYPE)
 
     def spark(self, process_id: str) -> Sequence[float]:
         """Return the loss of a process in a few points, each the mean of its neighbours."""
-        values = [value for value in self._numbers(process_id, LOSS)[1::2] if math.isfinite(value)]
+        values = [value for value in self._points(process_id, LOSS)[1] if math.isfinite(value)]
         width = max(1, math.ceil(len(values) / SPARK_POINTS))
         parts = [values[start : start + width] for start in range(0, len(values), width)]
         return [float(f"{math.fsum(part) / len(part):.5g}") for part in parts]
 
-    def _numbers(self, process_id: str, key: str) -> array[float]:
+    def _points(self, process_id: str, key: str) -> tuple[array[int], array[float]]:
         kept = self._cache.content(_name(process_id, key))
-        numbers = array("d")
-        if kept is not None:
-            numbers.frombytes(kept.path.read_bytes())
-        return _little_endian(numbers)
+        return (array("I"), array("f")) if kept is None else _parted(kept.path.read_bytes())
 
 
 def _name(process_id: str, key: str) -> str:
     return f"curve:{process_id}:{key}"
 
 
-def _little_endian(numbers: array[float]) -> array[float]:
+def _joined(steps: array[int], values: array[float]) -> bytes:
+    """Return the columns as pairs."""
+    pairs = array("I", bytes(_POINT_BYTES * len(steps)))
+    pairs[0::2] = steps
+    pairs[1::2] = array("I", values.tobytes())
+    return _little_endian(pairs).tobytes()
+
+
+def _parted(content: bytes) -> tuple[array[int], array[float]]:
+    """Return pairs as columns."""
+    pairs = _little_endian(array("I", content))
+    return pairs[0::2], array("f", pairs[1::2].tobytes())
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
     if sys.byteorder == "big":
-        numbers = numbers[:]
         numbers.byteswap()
     return numbers

@@ -256,11 +256,14 @@ class TestPages:
         assert "Ask the worker" in caller.text
         assert caller.send("/api/trainings/..%2f..%2fetc").status == 404
 
-    def test_a_refusal_of_the_worker_is_told(self, caller: HttpCaller) -> None:
-        caller.ask("/api/trainings/train_ffffffffffff/ask")
-        assert "There is no process train_ffffffffffff" in str(
-            caller.console.parts.asks.view("train_ffffffffffff")
-        )
+    @pytest.mark.parametrize("noun", ["trainings", "comparisons"])
+    def test_a_refusal_of_the_worker_is_told(self, caller: HttpCaller, noun: str) -> None:
+        caller.ask(f"/api/{noun}/train_ffffffffffff/ask")
+
+        assert caller.send(f"/api/{noun}/train_ffffffffffff").status == 404
+        told = json.loads(caller.text)["ask"]
+        assert told["ended"]
+        assert told["problem"]["error"] == "There is no process train_ffffffffffff."
 
 
 class TestSteering:

@@ -52,8 +52,12 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except LorapodError as error:
-        fields = {"error": error.message, "hint": error.hint, "code": error.code, "details": error.details}
-        return web.json_response(fields, status=_status(error))
+        return web.json_response(error_fields(error), status=_status(error))
+
+
+def error_fields(error: LorapodError) -> dict[str, Any]:
+    """Return an error as the browser gets it."""
+    return {"error": error.message, "hint": error.hint, "code": error.code, "details": error.details}
 
 
 def _status(error: LorapodError) -> int:

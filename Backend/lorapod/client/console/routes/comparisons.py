@@ -11,7 +11,8 @@ from lorapod.client.console import questions, views
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import process_id_of
 from lorapod.client.console.routes.home import SUBJECT
-from lorapod.client.console.routes.trainings import looked_at
+from lorapod.client.console.routes.trainings import looked_at, not_known
+from lorapod.client.errors import NotFoundError
 
 #: Checkpoints that are compared unless a person asks for others on the command line: more take long.
 _STEPS: Final = "last:6"
@@ -25,7 +26,10 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         return web.json_response(await asyncio.to_thread(_comparisons, parts))
 
     async def comparison(request: web.Request) -> web.Response:
-        known = await looked_at(parts, process_id_of(request))
+        try:
+            known = await looked_at(parts, process_id_of(request))
+        except NotFoundError as error:
+            return not_known(parts, request, error)
         return web.json_response(await asyncio.to_thread(views.comparison_view, parts, known))
 
     async def compare(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 from lorapod.client.console import questions, views
 from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.routes.answers import body_of, process_id_of
+from lorapod.client.console.routes.answers import body_of, error_fields, process_id_of
 from lorapod.client.console.routes.home import SUBJECT
 from lorapod.client.errors import InvalidInputError, LorapodError, NotFoundError
 
@@ -27,7 +27,10 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         return web.json_response(await asyncio.to_thread(_trainings, parts))
 
     async def training(request: web.Request) -> web.Response:
-        known = await looked_at(parts, process_id_of(request))
+        try:
+            known = await looked_at(parts, process_id_of(request))
+        except NotFoundError as error:
+            return not_known(parts, request, error)
         await _look_at_job(parts, known)
         again = await known_process(parts, known.process["process_id"])
         return web.json_response(await asyncio.to_thread(views.training_view, parts, again))
@@ -59,6 +62,13 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         web.post("/api/trainings/{process_id}/ask", ask),
         web.post("/api/trainings/{process_id}/{action}", steer),
     ]
+
+
+def not_known(parts: ConsoleParts, request: web.Request, error: NotFoundError) -> web.Response:
+    """Answer that a process is not known, and whether a worker is being asked for it."""
+    return web.json_response(
+        {**error_fields(error), **views.asked(parts, request.match_info["process_id"])}, status=404
+    )
 
 
 async def looked_at(parts: ConsoleParts, process_id: str) -> KnownProcess:

@@ -2,9 +2,9 @@
 
 /** What the server refused or could not do, in words for a person. */
 export class ApiError extends Error {
-  constructor({ error, hint = "", code = null, details = [] }, status) {
+  constructor({ error, hint = "", code = null, details = [], ...more }, status) {
     super(error);
-    Object.assign(this, { hint, code, details, status });
+    Object.assign(this, { hint, code, details, status, ...more });
   }
 }
 

@@ -1,21 +1,22 @@
 // Curves as numbers: read from the server's bytes, smoothed, and thinned to what a screen can show.
 
-/** Split pairs of step and value into two columns. */
+/** Split pairs of step (uint32) and value (float32) into two columns. */
 export function readCurve(buffer) {
-  const pairs = new Float64Array(buffer);
-  const count = pairs.length >> 1;
-  const steps = new Float64Array(count);
-  const values = new Float64Array(count);
+  const words = new Uint32Array(buffer);
+  const floats = new Float32Array(buffer);
+  const count = words.length >> 1;
+  const steps = new Uint32Array(count);
+  const values = new Float32Array(count);
   for (let place = 0; place < count; place += 1) {
-    steps[place] = pairs[2 * place];
-    values[place] = pairs[2 * place + 1];
+    steps[place] = words[2 * place];
+    values[place] = floats[2 * place + 1];
   }
   return { steps, values };
 }
 
 /** Return the running mean of values, each weighing `weight` times the one after it; without a bias to its start. */
 export function smoothed(values, weight) {
-  const means = new Float64Array(values.length);
+  const means = new Float32Array(values.length);
   let total = 0;
   let correction = 0;
   for (let place = 0; place < values.length; place += 1) {
@@ -63,19 +64,21 @@ function inBuckets(runs, from, to, buckets, logarithmic) {
   const width = (to - from) / buckets || 1;
   const table = [Array.from({ length: buckets }, (_, bucket) => from + (bucket + 0.5) * width)];
   for (const { steps, values, means } of runs) {
-    const low = new Array(buckets).fill(null);
-    const high = new Array(buckets).fill(null);
-    const mean = new Array(buckets).fill(null);
-    const end = placeOf(steps, to);
-    for (let place = placeOf(steps, from); place < end; place += 1) {
-      const value = values[place];
-      if (value !== value || (logarithmic && value <= 0)) continue;
-      const bucket = Math.min(buckets - 1, Math.floor((steps[place] - from) / width));
-      if (low[bucket] === null || value < low[bucket]) low[bucket] = value;
-      if (high[bucket] === null || value > high[bucket]) high[bucket] = value;
-      mean[bucket] = means[place];
+    const columns = [0, 1, 2].map(() => new Array(buckets).fill(null));
+    let place = placeOf(steps, from);
+    for (let bucket = 0; bucket < buckets && place < steps.length; bucket += 1) {
+      const end = bucket === buckets - 1 ? to + 1 : from + (bucket + 1) * width;
+      let [low, high, mean] = [Infinity, -Infinity, NaN];
+      for (; place < steps.length && steps[place] < end; place += 1) {
+        const value = values[place];
+        if (value !== value || (logarithmic && value <= 0)) continue;
+        if (value < low) low = value;
+        if (value > high) high = value;
+        mean = means[place];
+      }
+      if (high >= low) [columns[0][bucket], columns[1][bucket], columns[2][bucket]] = [low, high, mean];
     }
-    table.push(low, high, mean);
+    table.push(...columns);
   }
   return table;
 }

@@ -24,12 +24,12 @@ export function refresh(path) {
 
 /**
  * Return `{ data, error }` of a path, kept up to date every `everyMs` while the tab is visible; 0: read once.
- * `everyMs` may be a function of the data, so that what has ended is asked for no more.
+ * `everyMs` may be a function of the data, or of the error while there is none, so that what has ended is asked for no more.
  */
 export function useResource(path, everyMs = 0) {
   const [, redraw] = useState(0);
   const entry = entryOf(path);
-  const period = typeof everyMs === "function" ? everyMs(entry.data) : everyMs;
+  const period = typeof everyMs === "function" ? everyMs(entry.data ?? entry.error) : everyMs;
   useEffect(() => {
     const watcher = () => redraw((count) => count + 1);
     entry.watchers.add(watcher);

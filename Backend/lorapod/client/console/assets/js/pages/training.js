@@ -127,13 +127,13 @@ function Dataset({ dataset, sheet }) {
 export default function Training({ id }) {
   const path = `/api/trainings/${id}`;
   const [live, setLive] = useChoice(`live:${id}`, false);
-  const { data: view, error } = useResource(path, (known) => askPeriod(known, known && !hasEnded(known.process) ? FREE_MS : 0));
+  const { data: view, error } = useResource(path, (known) => askPeriod(known, known?.process && !hasEnded(known.process) ? FREE_MS : 0));
   const process = view?.process;
   const isLive = live && process && !hasEnded(process);
   useLive(isLive, id, path, view?.ask);
   const post = `${path}/ask`;
   if (!view && error?.code === "not_found") {
-    return html`<h1 class="mono">${id}</h1><${Empty} text=${t.training.unknown}><${AskWorker} post=${post} path=${path} primary=${true} /></${Empty}>`;
+    return html`<h1 class="mono">${id}</h1><${Empty} text=${t.training.unknown}><${AskWorker} post=${post} path=${path} ask=${error.ask} primary=${true} /></${Empty}>`;
   }
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const name = process.name || id;
