@@ -55,6 +55,8 @@ class DiskCache:
         Raises:
             OSError: the folder cannot be made.
         """
+        #: Where all of it is.
+        self.folder = folder
         self._contents = folder / "contents"
         self._limit_bytes = limit_bytes
         self._contents.mkdir(parents=True, exist_ok=True)

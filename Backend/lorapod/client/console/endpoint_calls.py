@@ -13,6 +13,7 @@ from lorapod.client import download, training
 from lorapod.client.client import Client
 from lorapod.client.errors import EndpointError
 from lorapod.client.job import JobStatus, QueueJob
+from lorapod.client.upload import OnUpload, UploadedDataset
 
 T = TypeVar("T")
 
@@ -78,6 +79,17 @@ class EndpointCalls:
         Raises:
             LorapodError: the worker refused it, or the endpoint does not answer.
         """
+        _, process = await self.begin(action, on_job=on_job, **fields)
+        return str(process["process_id"])
+
+    async def begin(
+        self, action: str, /, *, on_job: OnJob | None = None, **fields: Any
+    ) -> tuple[QueueJob, Mapping[str, Any]]:
+        """Start a process; return its job, which may stay open until its end, and what the job tells of it.
+
+        Raises:
+            LorapodError: the worker refused it, or the endpoint does not answer.
+        """
         request, policy = training.start_request({**fields, "type": action})
         job = await self._run(lambda: self._client.run(request, policy=policy))
         job = await self._until(
@@ -86,7 +98,7 @@ class EndpointCalls:
         answer = job.result() if job.status.ended else job.output
         if not training.names_process(answer):
             raise EndpointError(f"{action}: the worker's answer names no process.")
-        return str(answer["process_id"])
+        return job, answer
 
     async def _until(
         self, job: QueueJob, reached: Callable[[QueueJob], bool], on_job: OnJob | None
@@ -99,6 +111,21 @@ class EndpointCalls:
             interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
             job = await self.job(job.job_id)
         return job
+
+    async def upload(
+        self, folder: Path, training_name: str, *, trigger_word: str | None, fix: bool, on_progress: OnUpload
+    ) -> UploadedDataset:
+        """Upload a folder as a dataset; `on_progress` is called in another thread, and may raise to end it.
+
+        Raises:
+            LorapodError: the worker refused it, or the endpoint does not answer.
+            FileNotFoundError: the folder has nothing for a dataset.
+        """
+        return await self._run(
+            lambda: self._client.upload_dataset(
+                folder, training_name, trigger_word=trigger_word, fix=fix, on_progress=on_progress
+            )
+        )
 
     async def file(self, path: str) -> bytes:
         """Return a file of the workspace, whole and checked; asks a worker.

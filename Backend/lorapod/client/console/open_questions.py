@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,8 @@ class OpenQuestion:
     made: str | None = None
     ended: bool = False
     error: LorapodError | None = None
+    #: What a page shows once of the answer, such as the preview of an edit.
+    answer: Mapping[str, Any] | None = None
 
     def on_job(self, job: QueueJob) -> None:
         """Note whether a worker has the job."""
@@ -42,7 +44,12 @@ class OpenQuestion:
         """Return it as the browser gets it."""
         problem = None
         if self.error is not None:
-            problem = {"error": self.error.message, "hint": self.error.hint, "code": self.error.code}
+            problem = {
+                "error": self.error.message,
+                "hint": self.error.hint,
+                "code": self.error.code,
+                "details": list(self.error.details),
+            }
         return {
             "began_at": self.began_at,
             "waits": self.waits and not self.ended,
@@ -51,6 +58,7 @@ class OpenQuestion:
             "made": self.made,
             "ended": self.ended,
             "problem": problem,
+            "answer": self.answer,
         }
 
 

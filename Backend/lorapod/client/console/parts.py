@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from lorapod.client.console.curve_files import CurveFiles
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
+from lorapod.client.console.known_datasets import KnownDatasets
 from lorapod.client.console.known_processes import KnownProcesses
 from lorapod.client.console.open_questions import OpenQuestions
 from lorapod.client.console.pictures import PictureFiles
 from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.sources import VolumeSource
+from lorapod.client.console.staged_uploads import StagedUploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class ConsoleParts:
     curves: CurveFiles
     pictures: PictureFiles
     prices: ConsolePrices
+    datasets: KnownDatasets
+    uploads: StagedUploads
     #: Questions to a worker: a person asked them.
     asks: OpenQuestions
     #: Looks at the volume, which cost nothing; without its keys there are none.
@@ -47,6 +51,8 @@ class ConsoleParts:
             curves=CurveFiles(cache),
             pictures=PictureFiles(cache),
             prices=prices or ConsolePrices(None),
+            datasets=KnownDatasets(cache),
+            uploads=StagedUploads(cache.folder / "uploads"),
             asks=OpenQuestions(),
             looks=OpenQuestions(),
             volume=volume,

@@ -16,6 +16,8 @@ from lorapod.client.console.routes.answers import errors_as_json
 from lorapod.client.console.static import StaticFiles
 
 LOOPBACK: Final = "127.0.0.1"
+#: Of a request's JSON: an edit may name ten thousand captions.
+_MOST_BODY_BYTES: Final = 32_000_000
 
 #: The page that follows the link: the cookie is sent only with a request that the console's own page makes.
 _OPENED: Final = (
@@ -60,7 +62,9 @@ class ConsoleServer:
         Raises:
             OSError: the port is taken, or the address is not one of this machine.
         """
-        app = web.Application(middlewares=[self._guard.check, errors_as_json])
+        app = web.Application(
+            client_max_size=_MOST_BODY_BYTES, middlewares=[self._guard.check, errors_as_json]
+        )
         app.add_routes(
             [
                 web.get(f"{OPEN_PATH}{{ticket}}", self._open, allow_head=False),

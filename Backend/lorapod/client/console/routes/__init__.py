@@ -5,9 +5,17 @@ from __future__ import annotations
 from aiohttp import web
 
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.routes import checkpoints, comparisons, contents, home, trainings
+from lorapod.client.console.routes import (
+    checkpoints,
+    comparisons,
+    contents,
+    datasets,
+    home,
+    trainings,
+    uploads,
+)
 
-_MODULES = (home, comparisons, checkpoints, trainings, contents)
+_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, contents)
 
 
 def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:

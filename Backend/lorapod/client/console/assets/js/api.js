@@ -30,6 +30,8 @@ export const getJson = async (path) => (await request(path)).json();
 export const postJson = async (path, body = {}) =>
   (await request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
 
+export const postFile = async (path, file) => (await request(path, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file })).json();
+
 export const getBytes = async (path) => (await request(path)).arrayBuffer();
 
 export const contentUrl = (digest, side) => `/api/contents/${digest}${side ? `?side=${side}` : ""}`;

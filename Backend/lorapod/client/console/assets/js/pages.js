@@ -4,6 +4,8 @@ export const pages = [
   { path: "/", name: "home", nav: true, load: () => import("./pages/home.js") },
   { path: "/trainings", name: "trainings", nav: true, load: () => import("./pages/trainings.js") },
   { path: "/trainings/:id", name: "training", under: "trainings", load: () => import("./pages/training.js") },
+  { path: "/datasets", name: "datasets", nav: true, load: () => import("./pages/datasets.js") },
+  { path: "/datasets/:name", name: "dataset", under: "datasets", load: () => import("./pages/dataset.js") },
   { path: "/comparisons", name: "comparisons", nav: true, load: () => import("./pages/comparisons.js") },
   { path: "/comparisons/:id", name: "comparison", under: "comparisons", load: () => import("./pages/comparison.js") },
 ];

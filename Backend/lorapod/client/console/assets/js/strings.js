@@ -1,4 +1,6 @@
 // Every sentence of the console, by page.
+import { datasetStrings } from "./strings/datasets.js";
+
 const s = (count, one, many = `${one}s`) => (count === 1 ? one : many);
 
 export const t = {
@@ -11,7 +13,7 @@ export const t = {
     broken: "This page could not be shown.",
     reload: "Load the page again",
   },
-  nav: { home: "Home", trainings: "Trainings", training: "Training", comparisons: "Compare", comparison: "Comparison" },
+  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", comparisons: "Compare", comparison: "Comparison" },
   endpoint: {
     title: "Endpoint",
     unknown: "Looking…",
@@ -177,6 +179,7 @@ export const t = {
     at: (step, values) => `step ${step}: ${values}`,
     noValue: "no value",
   },
+  ...datasetStrings,
   comparisons: {
     title: "Compare",
     lead: "The same prompts, drawn with several checkpoints.",
