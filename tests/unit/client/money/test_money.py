@@ -185,7 +185,7 @@ def bills(draw: st.DrawFn) -> ServerlessBill:
 
 
 class TestBills:
-    @given(st.lists(bills(), max_size=30), st.sampled_from(list(SpendingGroup)))
+    @given(st.lists(bills(), max_size=12), st.sampled_from(list(SpendingGroup)))
     def test_rows_hold_every_cent(self, billed: list[ServerlessBill], group: SpendingGroup) -> None:
         rows = summed(billed, group)
         assert sum((row.total for row in rows), Decimal(0)) == total_of(billed)
@@ -196,7 +196,7 @@ class TestBills:
                 (getattr(bill, f"{name}_amount") for bill in billed), Decimal(0)
             )
 
-    @given(st.lists(bills(), max_size=30))
+    @given(st.lists(bills(), max_size=12))
     def test_days_are_those_of_utc_in_order(self, billed: list[ServerlessBill]) -> None:
         days = [row.of for row in summed(billed, SpendingGroup.DAY)]
         assert days == sorted(set(days))
