@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.integration.trainers import toolkit_loras
 from tests.servers import comfyui_real
 from tests.tiny_loras import lora_tensors, put_lora
 
@@ -163,3 +164,22 @@ def test_flux_has_the_same_effect_in_every_form(
     assert as_trained != without
     assert converted == as_trained
     assert kohya == converted
+
+
+@pytest.mark.ai_toolkit
+@pytest.mark.skipif(not toolkit_loras.is_installed(), reason=toolkit_loras.MISSING)
+@pytest.mark.parametrize("arch", ["sd1", "flux"])
+def test_what_ai_toolkit_has_saved_keeps_its_effect_in_every_form(
+    comfy: Comfy, convert: Callable[[str, KeyFormat], str], arch: str
+) -> None:
+    toolkit_loras.save_loras(comfy.loras, [f"tiny_{arch}"])
+    saved = f"tiny_{arch}.safetensors"
+
+    without = comfy.draw(arch)
+    as_saved = comfy.draw(arch, saved)
+    kohya = comfy.draw(arch, convert(saved, KeyFormat.KOHYA))
+    from_diffusers = convert(convert(saved, KeyFormat.DIFFUSERS), KeyFormat.COMFYUI)
+
+    assert as_saved != without
+    assert kohya == as_saved
+    assert comfy.draw(arch, from_diffusers) == as_saved
