@@ -25,6 +25,15 @@ STEPS = (0, 250, 500, 750, 1000, 1250, 1500)
 _SCENES = (("#f2c9a1", "#b33a3a"), ("#bcd7ea", "#f6f8fb"), ("#1d1b3a", "#5a4b8a"), ("#9cc28a", "#3f6b3a"))
 _FURS = ("#3d3d46", "#c77b3b", "#e6ded2", "#d2622a")
 
+GPU = {
+    "index": 0,
+    "name": "NVIDIA GeForce RTX 4090",
+    "memory_total_bytes": 24_000_000_000,
+    "memory_used_bytes": 18_500_000_000,
+    "utilization_percent": 97,
+    "temperature_c": 64,
+}
+
 CONFIG = """job: extension
 config:
   name: cat
@@ -101,6 +110,7 @@ class ReportWorker:
             "metrics": self._metrics,
             "download_file": self._file,
             "processes": self._list,
+            "health": lambda _: {"worker_id": "worker-1", "gpu": [GPU]},
         }
 
     def add_training(

@@ -39,6 +39,7 @@ LARGE: ViewportSize = {"width": 3840, "height": 2160}
 KEY = "rpa_made_up_key"
 FIRST, SECOND, RUNNING, FAILED = (f"train_0123456789a{letter}" for letter in "bcde")
 COMPARISON = "compare_0123456789ab"
+SWEEP = "sweep_0123456789ab"
 HOSTILE = ("<img src=x onerror=alert(1)>", "שלום עולם, חתול על ספה", "w" * 10_000, "a short one")
 
 PAGES = {
@@ -47,6 +48,7 @@ PAGES = {
     "training": f"/trainings/{FIRST}",
     "running": f"/trainings/{RUNNING}",
     "failed": f"/trainings/{FAILED}",
+    "sweep": f"/trainings/{SWEEP}",
     "unknown training": "/trainings/train_ffffffffffff",
     "comparisons": "/comparisons",
     "comparison": f"/comparisons/{COMPARISON}",
@@ -89,6 +91,8 @@ def worker(queue: FakeQueue) -> ReportWorker:
         warnings=list(HOSTILE),
     )
     worker.add_comparison(COMPARISON, training=FIRST)
+    worker.add_sweep({FIRST: {"rank": 16}, SECOND: {"rank": 32}}, SWEEP)
+    worker.processes[SWEEP]["created_at"] = "2026-01-31T18:00:00Z"
     worker.processes[COMPARISON]["created_at"] = "2026-01-31T19:00:00Z"
     return worker
 
@@ -229,6 +233,8 @@ def test_home_leads_to_a_training_and_back_by_keyboard(open_page: OpenPage) -> N
 
     expect(page.get_by_role("heading", level=1)).to_have_text("ink style")
     expect(page).to_have_title(re.compile("Training"))
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(page.get_by_role("region", name="Progress")).to_contain_text("97 %, 18.5 GB of 24.0 GB")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Home")
 
@@ -288,6 +294,10 @@ def test_the_curve_is_smoothed_zoomed_and_read_by_keyboard(open_page: OpenPage) 
     curve.get_by_label("Log scale").check()
     curve.get_by_label("Lay over it").select_option(SECOND)
     expect(curve.locator(".u-legend")).to_contain_text("cat, rank 32")
+    curve.get_by_label("Lay over it").select_option(RUNNING)
+    expect(curve.locator(".u-legend")).to_contain_text("ink style")
+    curve.get_by_role("button", name=re.compile("Take cat, rank 32")).click()
+    expect(curve.locator(".u-legend")).not_to_contain_text("cat, rank 32")
 
 
 def test_a_failed_training_says_why_first_and_hostile_text_stays_text(open_page: OpenPage) -> None:
@@ -304,6 +314,17 @@ def test_a_failed_training_says_why_first_and_hostile_text_stays_text(open_page:
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert(1)</script>")
     expect(page.get_by_role("heading", name="<img src=x onerror=alert(1)>")).to_be_visible()
     assert page.locator("img[src='x']").count() == 0
+
+
+def test_a_sweep_leads_to_its_trainings(open_page: OpenPage) -> None:
+    page = open_page(f"/trainings/{SWEEP}")
+    members = page.get_by_role("region", name="Trainings of this sweep")
+    expect(members).to_contain_text("rank must be more than 0")
+    expect(page.get_by_role("region", name="Samples")).to_have_count(0)
+
+    members.get_by_role("link", name="rank 32").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("cat, rank 32")
 
 
 def test_live_asks_a_worker_only_when_it_is_on_and_the_tab_is_seen(

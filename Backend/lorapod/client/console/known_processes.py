@@ -14,9 +14,16 @@ from lorapod.wire.process import ProcessSummary
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 _PROCESSES: Final = "process"
+_GPUS: Final = "gpus"
+#: Processes for lists, without what only a process's own page shows: a list of hundreds is read at once.
+_BRIEF: Final = "brief"
+_LEFT_OUT: Final = frozenset(
+    {"checkpoints", "log_tail", "output_files", "outcome", "cells", "settings", "sample_prompts", "dataset"}
+)
+#: Of the newest samples, so many are in a list: one of them is probably on this machine.
+_NEWEST_SAMPLES: Final = 8
 #: What a list or a progress update tells of a process; a field that is missing there is empty now.
 _OF_A_SUMMARY: Final = frozenset(ProcessSummary.model_fields)
-
 
 #: What a worker tells of a training and the volume does not; it stays as it was told.
 _LASTING: Final = ("settings", "sample_prompts")
@@ -53,8 +60,8 @@ class KnownProcesses:
         return None if document is None else KnownProcess(**document)
 
     def all(self) -> list[KnownProcess]:
-        """Return every process, the newest first."""
-        known = [KnownProcess(**document) for document in self._cache.documents(_PROCESSES).values()]
+        """Return every process as lists show it, the newest first; of its samples only the newest."""
+        known = [KnownProcess(**document) for document in self._cache.documents(_BRIEF).values()]
         return sorted(known, key=lambda one: str(one.process.get("created_at")), reverse=True)
 
     def learn(self, process: Mapping[str, Any], *, whole: bool) -> None:
@@ -79,16 +86,31 @@ class KnownProcesses:
         if before is not None:
             self._keep(process_id, before.process, whole=before.whole, spark=spark)
 
+    def learn_gpus(self, process_id: str, gpus: Sequence[Mapping[str, Any]]) -> None:
+        """Keep how busy the GPUs of a running process are."""
+        if gpus:
+            self._cache.put_document(_GPUS, process_id, {"gpus": list(gpus)})
+
+    def gpus_of(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return how busy the GPUs of a process were when a worker was asked last."""
+        kept = self._cache.document(_GPUS, process_id)
+        return [] if kept is None else kept["gpus"]
+
     def forget(self, process_id: str) -> None:
         """Remove a process, for example because it was deleted."""
-        self._cache.forget_document(_PROCESSES, process_id)
+        for kind in (_PROCESSES, _BRIEF, _GPUS):
+            self._cache.forget_document(kind, process_id)
 
     def _keep(
         self, process_id: str, process: Mapping[str, Any], *, whole: bool, spark: Sequence[float]
     ) -> None:
-        known_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        self._cache.put_document(
-            _PROCESSES,
-            process_id,
-            {"process": dict(process), "known_at": known_at, "whole": whole, "spark": list(spark)},
-        )
+        more = {
+            "known_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "whole": whole,
+            "spark": list(spark),
+        }
+        brief = {name: value for name, value in process.items() if name not in _LEFT_OUT}
+        if samples := process.get("samples"):
+            brief["samples"] = sorted(samples, key=lambda one: one["step"])[-_NEWEST_SAMPLES:]
+        self._cache.put_document(_PROCESSES, process_id, {"process": dict(process), **more})
+        self._cache.put_document(_BRIEF, process_id, {"process": brief, **more})

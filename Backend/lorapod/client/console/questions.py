@@ -50,8 +50,11 @@ class ProcessReader:
             self._state.done += 1
 
     async def training(self, process_id: str) -> None:
-        """Read a training: its status, its curves and its samples, the newest first."""
+        """Read a training: its status, its curves, its GPU and its samples, the newest first."""
         process = await self._process(process_id)
+        if process["status"] == "running":
+            gpus = await self._source.gpus(process["worker_id"])
+            await asyncio.to_thread(self._parts.processes.learn_gpus, process_id, gpus)
         chosen = choose(process.get("samples") or (), MOST_PICTURES)
         sheet = (process.get("dataset") or {}).get("contact_sheet")
         await self._fetch([*(one["path"] for one in reversed(chosen)), *filter(None, (sheet,))])

@@ -33,6 +33,9 @@ class ProcessSource(Protocol):
     async def file(self, path: str) -> bytes | None:
         """Return a file of the workspace; None if it is not given."""
 
+    async def gpus(self, worker_id: str) -> Sequence[dict[str, Any]]:
+        """Return how busy the GPUs of a worker are, as the action `health` does; nothing if this source cannot see them."""
+
 
 class WorkerSource:
     """A worker of the endpoint, or of its front door."""
@@ -75,6 +78,14 @@ class WorkerSource:
         except JobFailed:
             return None
 
+    async def gpus(self, worker_id: str) -> Sequence[dict[str, Any]]:
+        """Return the GPUs, if the worker that answers is the one that is meant."""
+        try:
+            health = await self._calls.call("health", on_job=self._on_job)
+        except JobFailed:
+            return []
+        return list(health.get("gpu") or ()) if health.get("worker_id") == worker_id else []
+
 
 class VolumeSource:
     """The endpoint's volume over S3."""
@@ -115,3 +126,8 @@ class VolumeSource:
     async def file(self, path: str) -> bytes | None:
         """Return a file."""
         return await self._volume.ask(lambda view: next(iter(view.contents([path]))))
+
+    async def gpus(self, worker_id: str) -> Sequence[dict[str, Any]]:
+        """Return nothing: a volume sees no GPU."""
+        del worker_id
+        return []

@@ -73,6 +73,7 @@ def training_view(parts: ConsoleParts, known: KnownProcess) -> dict[str, Any]:
         "cost": parts.prices.of_training(process),
         "samples": samples,
         "curves": curves,
+        "gpus": [] if known.ended else parts.processes.gpus_of(process["process_id"]),
         "sheet": here.get(str((process.get("dataset") or {}).get("contact_sheet"))),
         **asked(parts, process["process_id"]),
     }

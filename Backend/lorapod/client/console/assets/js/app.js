@@ -1,5 +1,5 @@
 // The console: the frame around every page, and the page of the present address.
-import { Component, html, render, useEffect, useState } from "./dom.js";
+import { Component, html, render, useEffect, useRef, useState } from "./dom.js";
 import { pages } from "./pages.js";
 import { Link, match, usePath } from "./router.js";
 import { EndpointPill } from "./parts/endpoint.js";
@@ -46,7 +46,11 @@ function usePage(page) {
 
 function Content({ found, path }) {
   const Page = usePage(found?.page);
+  const first = useRef(true);
   useEffect(() => {
+    // A screen reader goes to the new page; the first one it reads by itself.
+    if (!first.current) document.getElementById("content").focus({ preventScroll: true });
+    first.current = false;
     document.title = found ? `${t.nav[found.page.name]} · ${t.brand}` : t.brand;
   }, [path]);
   if (!found) return html`<${Notice} kind="quiet" problem=${{ error: t.shell.notFound }} />`;

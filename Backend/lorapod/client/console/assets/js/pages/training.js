@@ -1,9 +1,9 @@
 // One training: how far it is, what it draws, how its loss goes; on a failure the reason comes first.
 import { html, useEffect, useState } from "../dom.js";
-import { postJson } from "../api.js";
-import { navigate } from "../router.js";
+import { getJson, postJson } from "../api.js";
+import { Link, navigate } from "../router.js";
 import { refresh, useChoice, useResource } from "../store.js";
-import { at, bytes, duration, integer, number, secondsBetween, small } from "../format.js";
+import { at, bytes, duration, integer, number, percent, secondsBetween, small } from "../format.js";
 import { askPeriod, AskWorker, Cost, isAsking, sendAsk } from "../parts/ask.js";
 import { LossChart } from "../parts/chart.js";
 import { Facts } from "../parts/facts.js";
@@ -18,6 +18,8 @@ import { t } from "../strings.js";
 const LIVE_MS = 3000;
 const FREE_MS = 10_000;
 const LOSS = "loss/loss";
+/** Trainings that are laid over one: there are eight colours. */
+const MOST_BESIDE = 7;
 
 /** Ask the worker again and again while this tab is visible and the training runs. */
 function useLive(on, id, path, ask) {
@@ -48,7 +50,7 @@ function Failure({ process }) {
     </section>`;
 }
 
-function Progress({ process, cost }) {
+function Progress({ process, cost, gpus }) {
   const { progress = {} } = process;
   const running = !hasEnded(process);
   const facts = [
@@ -60,6 +62,7 @@ function Progress({ process, cost }) {
     [t.training.speed, progress.steps_per_s ? t.training.perSecond(number(progress.steps_per_s)) : null],
     [t.training.cost, cost?.text],
     [t.training.gpu, process.gpu],
+    ...gpus.map((one) => [t.training.load, t.training.loadOf(percent(one.utilization_percent), bytes(one.memory_used_bytes), bytes(one.memory_total_bytes))]),
   ];
   return html`
     <section class="panel" aria-label=${t.training.progress}>
@@ -71,25 +74,46 @@ function Progress({ process, cost }) {
 function Curves({ view, name }) {
   const keys = Object.keys(view.curves).sort((one, other) => (other === LOSS) - (one === LOSS) || one.localeCompare(other));
   const [key, setKey] = useState(LOSS);
-  const [beside, setBeside] = useState("");
-  const others = useResource("/api/trainings").data?.trainings.filter((one) => one.spark?.length && one.process_id !== view.process.process_id) ?? [];
-  const other = useOther(beside);
+  const [beside, setBeside] = useState([]);
+  const others = useResource("/api/trainings").data?.trainings.filter((one) => one.spark?.length && one.process_id !== view.process.process_id && !beside.includes(one.process_id)) ?? [];
+  const views = useViews(beside);
   const chosen = keys.includes(key) ? key : keys[0];
   if (!chosen) return html`<p class="faint">${t.training.curveNone}</p>`;
-  const runs = [{ name, digest: view.curves[chosen].digest }];
-  if (other?.curves[chosen]) runs.push({ name: `${other.process.name} (${beside.slice(-4)})`, digest: other.curves[chosen].digest });
+  const nameOf = (one) => `${one.process.name.slice(0, 60)} (${one.process.process_id.slice(-4)})`;
+  const overlaid = views.filter((one) => one.curves[chosen]);
+  const runs = [{ name, digest: view.curves[chosen].digest }, ...overlaid.map((one) => ({ name: nameOf(one), digest: one.curves[chosen].digest }))];
   return html`
     <${LossChart} key=${chosen} runs=${runs}>
       ${keys.length > 1 && html`<label class="check">${t.curve.key}<select value=${chosen} onChange=${(event) => setKey(event.target.value)}>${keys.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></label>`}
-      ${others.length > 0 && html`<label class="check">${t.curve.beside}<select value=${beside} onChange=${(event) => setBeside(event.target.value)}>
+      ${others.length > 0 && beside.length < MOST_BESIDE && html`<label class="check">${t.curve.beside}<select value="" onChange=${(event) => event.target.value && setBeside([...beside, event.target.value])}>
         <option value="">${t.curve.besideNone}</option>${others.map((one) => html`<option key=${one.process_id} value=${one.process_id}>${one.name.slice(0, 60)} (${one.process_id.slice(-4)})</option>`)}</select></label>`}
+      ${overlaid.map((one) => html`<button key=${one.process.process_id} type="button" class="small" aria-label=${t.curve.besideRemove(nameOf(one))} onClick=${() => setBeside(beside.filter((id) => id !== one.process.process_id))}>${nameOf(one)} ✕</button>`)}
     </${LossChart}>`;
 }
 
-/** The view of another training, once one is chosen. */
-function useOther(id) {
-  const { data } = useResource(id ? `/api/trainings/${id}` : "/api/trainings");
-  return id && data?.process ? data : null;
+/** The views of other trainings, each read once. */
+function useViews(ids) {
+  const [views, setViews] = useState([]);
+  const wanted = ids.join();
+  useEffect(() => {
+    let current = true;
+    Promise.all(ids.map((id) => getJson(`/api/trainings/${id}`).catch(() => null))).then((found) => current && setViews(found.filter(Boolean)));
+    return () => { current = false; };
+  }, [wanted]);
+  return views;
+}
+
+/** The trainings of a sweep, each with what is special to it. */
+function Sweep({ members }) {
+  if (!members?.length) return null;
+  return html`
+    <section class="panel" aria-labelledby="sweep"><h2 id="sweep">${t.training.sweep}</h2>
+      <ul class="rows">${members.map((one, place) => {
+        const label = Object.entries(one.variant).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+        return html`<li key=${place}>${one.process_id ? html`<${Link} href=${`/trainings/${one.process_id}`}>${label || one.process_id}</${Link}>` : html`<span class="strong">${label}</span>`}
+          <${Status} process=${one} />${one.loss != null && html`<span class="faint">loss ${number(one.loss)}</span>`}${one.error && html`<span class="bad">${one.error}</span>`}</li>`;
+      })}</ul>
+    </section>`;
 }
 
 /** The checkpoints, each with its download, and the way to a comparison of them. */
@@ -139,7 +163,8 @@ export default function Training({ id }) {
   const name = process.name || id;
   return html`
     <div class="heading">
-      <div><h1 dir="auto">${name}</h1><p class="row"><${Status} process=${process} /><span class="faint mono">${id}</span></p></div>
+      <div><h1 dir="auto">${name}</h1><p class="row"><${Status} process=${process} /><span class="faint mono">${id}</span>
+        ${process.sweep_id && process.sweep_id !== id && html`<${Link} href=${`/trainings/${process.sweep_id}`}>${t.training.inSweep}</${Link}>`}</p></div>
       <div class="actions">
         ${!hasEnded(process) && html`<label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => setLive(event.target.checked)} /><span>${t.training.live}</span><span class="faint">${t.training.liveNote}</span></label>`}
         ${!isLive && html`<${AskWorker} post=${post} path=${path} ask=${view.ask} knownAt=${view.known_at} primary=${!view.whole} />`}
@@ -147,15 +172,22 @@ export default function Training({ id }) {
     </div>
     <${Failure} process=${process} />
     ${!view.whole && html`<p class="faint">${t.training.partly}</p>`}
-    <${Progress} process=${process} cost=${view.cost} />
+    <${Progress} process=${process} cost=${view.cost} gpus=${view.gpus} />
     <${Steering} process=${process} path=${path} />
     ${process.warnings?.length > 0 && html`<div class="notice quiet"><ul>${process.warnings.map((text, place) => html`<li key=${place}>${text}</li>`)}</ul></div>`}
+    <${Sweep} members=${process.processes} />
+    ${process.type !== "sweep" && html`<${TrainingParts} view=${view} path=${path} name=${name.slice(0, 60)} />`}
+    <section class="panel" aria-labelledby="log"><h2 id="log">${t.training.log}</h2><${Log} lines=${process.log_tail} /></section>`;
+}
+
+function TrainingParts({ view, path, name }) {
+  const { process } = view;
+  return html`
     <section class="panel" aria-labelledby="samples"><h2 id="samples">${t.training.samples}</h2><${Samples} samples=${view.samples} /></section>
-    <section class="panel" aria-labelledby="curve"><h2 id="curve">${t.training.curve}</h2><${Curves} view=${view} name=${name.slice(0, 60)} /></section>
+    <section class="panel" aria-labelledby="curve"><h2 id="curve">${t.training.curve}</h2><${Curves} view=${view} name=${name} /></section>
     <div class="columns">
       <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} process=${process} path=${path} ask=${view.ask} /></section>
       <section class="panel" aria-labelledby="settings"><h2 id="settings">${t.training.settings}</h2><${Facts} facts=${SETTINGS.map((fact) => fact(process))} /></section>
     </div>
-    <${Dataset} dataset=${process.dataset} sheet=${view.sheet} />
-    <section class="panel" aria-labelledby="log"><h2 id="log">${t.training.log}</h2><${Log} lines=${process.log_tail} /></section>`;
+    <${Dataset} dataset=${process.dataset} sheet=${view.sheet} />`;
 }

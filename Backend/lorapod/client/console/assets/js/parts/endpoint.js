@@ -10,6 +10,8 @@ const EVERY_MS = 10_000;
 
 export const useEndpoint = () => useResource(PATH, EVERY_MS).data;
 
+const CLOSED = { away: t.endpoint.closed, session: t.endpoint.session };
+
 /** Return the state in one word for the style, and in words for a person. */
 export function endpointState(endpoint) {
   if (!endpoint) return { kind: "unknown", words: t.endpoint.unknown };
@@ -22,7 +24,9 @@ export function endpointState(endpoint) {
 }
 
 export function EndpointPill() {
-  const { kind, words } = endpointState(useEndpoint());
+  const { data, error } = useResource(PATH, EVERY_MS);
+  const closed = CLOSED[error?.code];
+  const { kind, words } = closed ? { kind: "away", words: closed } : endpointState(data);
   return html`<span class=${classes("pill", kind)} role="status"><span class="dot" aria-hidden="true"></span>${words}</span>`;
 }
 
