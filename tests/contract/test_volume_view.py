@@ -94,6 +94,7 @@ def training(workspace: Workspace, records: FileRecords) -> Iterator[ProcessReco
         log.write(step, {"loss/loss": 1 / (step + 1), "learning_rate": 1e-4})
     log.flush()
     workspace.log_path(record.process_id).write_text(LOG)
+    RunningVolume.settle()
     yield record
     log.close()
 
@@ -111,6 +112,7 @@ def history(records: FileRecords, training: ProcessRecord) -> list[ProcessRecord
             record = record.changed(generation=2, name="resumed")
             records.create(record)
         found.insert(0, record)
+    RunningVolume.settle()
     return found
 
 
@@ -256,10 +258,15 @@ def test_an_unknown_process_is_not_found(looks: VolumeView, workspace: Workspace
 
 
 def test_a_record_that_is_being_replaced_is_read_again(
-    looks: VolumeView, records: FileRecords, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    volume: RunningVolume,
+    looks: VolumeView,
+    records: FileRecords,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record = make_record(process_id=new_process_id("train", BEGAN - timedelta(days=1)))
     records.create(record)
+    volume.settle()
     torn: list[bool] = []
     whole: Callable[..., bytes | None] = looks._content
 

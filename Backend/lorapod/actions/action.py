@@ -63,6 +63,8 @@ class Action(Generic[RequestT, ResultT]):
     run: Callable[Concatenate[RequestT, ...], Awaitable[Result]]
     #: None for an action that changes something: it ends by itself, or by the cancel of its job.
     time_limit: TimeLimit | None = None
+    #: Whether it looks at datasets, so that uploads which have arrived over S3 are added to them first.
+    reads_datasets: bool = False
     #: What it answers instead of `result` when the request asks for it.
     other_results: tuple[builtins.type[Result], ...] = ()
 

@@ -143,4 +143,5 @@ ACTION = Action(
     result=Started,
     other_results=(Finished,),
     run=caption_dataset,
+    reads_datasets=True,
 )

@@ -253,5 +253,6 @@ ACTION = Action(
     request=DatasetRequest,
     result=DatasetResult,
     run=dataset,
+    reads_datasets=True,
     time_limit=TimeLimit.FILE,
 )

@@ -97,5 +97,6 @@ ACTION = Action(
     request=DatasetsRequest,
     result=DatasetsResult,
     run=datasets,
+    reads_datasets=True,
     time_limit=TimeLimit.FILE,
 )

@@ -132,4 +132,5 @@ ACTION = Action(
     request=DeleteRequest,
     result=DeleteResult,
     run=delete,
+    reads_datasets=True,
 )

@@ -201,4 +201,5 @@ ACTION = Action(
     request=EditDatasetRequest,
     result=EditDatasetResult,
     run=edit_dataset,
+    reads_datasets=True,
 )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lorapod.actions.action import ActionTable, RunPodJob, TimeLimit
+from lorapod.actions.arrived_uploads import ArrivedUploads
 from lorapod.actions.binding import bind_all
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.services import Services
@@ -23,6 +24,7 @@ from lorapod.front_door import FrontDoorRules
 from lorapod.library_errors import system_error
 from lorapod.processes.store.port import StateStoreRefused, StateStoreUnavailable
 from lorapod.storage.s3_access import JobS3
+from lorapod.thread_pools import FILES
 from lorapod.wire.envelope import Call, error_answer, open_envelope, secrets_of, with_object
 from lorapod.wire.validation import nearest, parse
 
@@ -45,6 +47,7 @@ class Router:
         self._front_door = FrontDoorRules(gpu_endpoint=services.settings.front_door_of)
         self._actions = actions
         self._bound = bind_all(actions, services)
+        self._arrived = ArrivedUploads(services.workspace, services.datasets)
 
     async def answer(self, event: object, job: RunPodJob) -> dict[str, Any]:
         """Return the answer to one event: a flat JSON object without secrets. Only cancellation is raised."""
@@ -88,6 +91,8 @@ class Router:
             job = replace(job, s3=JobS3.of(call.s3_config, self._settings))
         self._front_door.check_action(call.type)
         request = parse(action.request, call.request_fields())
+        if action.reads_datasets:
+            await FILES.run(self._arrived.take_all)
         seconds = self._time_limit_s(action.time_limit)
         limit = asyncio.timeout(seconds)
         try:

@@ -193,6 +193,7 @@ ACTION = Action(
     result=Started,
     other_results=(Finished, DryRun, SweepStarted),
     run=train,
+    reads_datasets=True,
 )
 
 
@@ -217,4 +218,5 @@ WITH_YAML = Action(
     result=Started,
     other_results=(Finished, DryRun),
     run=train_with_yaml,
+    reads_datasets=True,
 )

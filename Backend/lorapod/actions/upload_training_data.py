@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from lorapod.actions.action import Action
-from lorapod.datasets.library import DatasetLibrary
+from lorapod.datasets.library import DatasetLibrary, Receipt
 from lorapod.thread_pools import FILES
 from lorapod.wire.dataset import FixedFile, IncomingFile, RejectedFile, StoredFile
 from lorapod.wire.model import RelativePath, Request, Result
@@ -94,6 +94,11 @@ async def upload_training_data(
         extract=request.extract,
         fix=request.fix,
     )
+    return upload_result(receipt, workspace)
+
+
+def upload_result(receipt: Receipt, workspace: Workspace) -> UploadResult:
+    """Return the answer about files that were taken."""
     summary = receipt.summary
     return UploadResult(
         training_name=receipt.training_name,
@@ -118,4 +123,5 @@ ACTION = Action(
     request=UploadRequest,
     result=UploadResult,
     run=upload_training_data,
+    reads_datasets=True,
 )

@@ -197,8 +197,11 @@ class Bucket:
         said = _xml(answer.body)
         code = said.findtext("{*}Code") or said.findtext("Code") or f"status {answer.status}"
         message = said.findtext("{*}Message") or said.findtext("Message") or ""
-        if answer.status == 404 and key and code != "NoSuchBucket":
-            return NoSuchObject(f"{self.url} has no file {key!r}.")
+        if answer.status == 404 and code.startswith("NoSuch") and code != "NoSuchBucket":
+            return NoSuchObject(f"{self.url} has no {key!r}.")
+        if answer.status == 404 and key and not answer.body:
+            # An answer to HEAD has no body.
+            return NoSuchObject(f"{self.url} has no {key!r}.")
         sentence = f"{code}: {(message or 'not an answer of S3').rstrip('.')}."
         match answer.status:
             case 401 | 403:

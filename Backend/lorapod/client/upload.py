@@ -64,6 +64,8 @@ class UploadedDataset:
     videos: int = 0
     #: What the person should know of the dataset, a sentence each.
     warnings: Sequence[str] = ()
+    #: It lies on the volume, and no worker has looked at it yet: the counts are of the files that were sent, by their names.
+    arriving: bool = False
 
 
 OnUpload = Callable[[UploadProgress], None]

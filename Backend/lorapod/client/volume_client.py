@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lorapod.client import download
+from lorapod.client import download, upload
 from lorapod.client.client import Client
 from lorapod.client.errors import LorapodError, WorkerNeeded, job_failed
 from lorapod.client.job import QueueJob
@@ -16,6 +16,7 @@ from lorapod.client.retrying import RetryPolicy
 from lorapod.client.volume import Volume
 from lorapod.client.volume_answers import VolumeAnswers
 from lorapod.client.volume_download import download_from_volume
+from lorapod.client.volume_upload import upload_to_volume
 from lorapod.errors import WorkerError
 from lorapod.records.process_id import is_process_id
 
@@ -80,6 +81,27 @@ class VolumeClient(Client):
                 return self._answers.answer(action, given)
         return super().call(action, timeout_s=timeout_s, policy=policy, on_update=on_update, **given)
 
+    def upload_dataset(
+        self,
+        folder: str | Path,
+        training_name: str,
+        *,
+        trigger_word: str | None = None,
+        fix: bool = False,
+        on_progress: upload.OnUpload | None = None,
+    ) -> upload.UploadedDataset:
+        """Upload a folder to the volume; a worker adds it to the dataset later, see `upload_to_volume`."""
+        with self._using(f"Sent to the volume {self.volume.name} over S3; no worker was asked."):
+            return upload_to_volume(
+                self.volume.files,
+                self.volume.view.workspace,
+                Path(folder),
+                training_name,
+                trigger_word=trigger_word,
+                fix=fix,
+                on_progress=on_progress,
+            )
+
     def download(
         self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
     ) -> Path:
@@ -142,8 +164,11 @@ class VolumeClient(Client):
             raise WorkerNeeded(f"`{action}` needs a worker, and no endpoint is named.", hint=_NAME_ONE)
         self._on_way(f"The volume alone cannot answer `{action}`: a worker is asked.")
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return self._using(f"Read from the volume {self.volume.name} over S3; no worker was asked.")
+
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _using(self, way: str) -> Iterator[None]:
         """Say where the answer comes from, and turn the errors of the volume into those of a client."""
         try:
             yield
@@ -152,7 +177,7 @@ class VolumeClient(Client):
         except WorkerError as error:
             fields = {"code": error.code.value, "hint": error.hint, "details": error.details}
             raise job_failed("", error.message, fields) from None
-        self._on_way(f"Read from the volume {self.volume.name} over S3; no worker was asked.")
+        self._on_way(way)
 
 
 _LIST = "`lorapod files` lists the files."

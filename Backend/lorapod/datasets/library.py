@@ -6,12 +6,13 @@ import logging
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.datasets import check
+from lorapod.datasets.arrived import take_arrived
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary, no_items
 from lorapod.datasets.destination import Destination
@@ -24,7 +25,15 @@ from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound
 from lorapod.kinds import AUDIO_SUFFIXES, suffix_of
 from lorapod.safety.unpacking import ArchiveLimits
 from lorapod.settings import Settings
-from lorapod.wire.dataset import DatasetRef, FixedFile, IncomingFile, RejectedFile, StoredFile
+from lorapod.volume.arriving import ArrivingUpload
+from lorapod.wire.dataset import (
+    DatasetRef,
+    FixedFile,
+    IncomingFile,
+    RejectedFile,
+    StoredFile,
+    is_archive_name,
+)
 from lorapod.workspace import Workspace, safe_name
 
 logger = logging.getLogger(__name__)
@@ -95,12 +104,52 @@ class DatasetLibrary:
             WorkerError: no file could be taken; the dataset is as it was.
         """
         name = fresh_name() if training_name is None else safe_name(training_name, field="training_name")
-        folder = self._folder(name)
         if not append and any(file.is_part for file in files):
             raise InvalidInput(
                 "append: only whole files can replace a dataset, not parts.",
                 hint="Replace it with the whole files first, then add the parts.",
             )
+        return self._take_in(
+            name,
+            lambda area: area.take_all(files),
+            needed_bytes=lambda destination: sum(_needed_bytes(destination, file) for file in files),
+            trigger_word=trigger_word,
+            append=append,
+            extract=extract,
+            fix=fix,
+        )
+
+    def receive_arrived(self, upload: ArrivingUpload, folder: Path) -> Receipt:
+        """Add an upload that has arrived over S3 to its dataset; it stays in `folder`, where it lies, as it is.
+
+        Raises:
+            Conflict: a training reads what it would replace.
+            WorkerError: no file could be taken; the dataset is as it was.
+        """
+        return self._take_in(
+            safe_name(upload.training_name, field="training_name"),
+            lambda area: take_arrived(upload, folder, area),
+            # What is neither linked nor unpacked is small.
+            needed_bytes=lambda _: sum(
+                file.size_bytes for file in upload.files if is_archive_name(file.filename)
+            ),
+            trigger_word=upload.trigger_word,
+            fix=upload.fix,
+        )
+
+    def _take_in(
+        self,
+        name: str,
+        take: Callable[[StagingArea], None],
+        *,
+        needed_bytes: Callable[[Destination], int],
+        trigger_word: str | None,
+        append: bool = True,
+        extract: bool = True,
+        fix: bool = False,
+    ) -> Receipt:
+        """Have `take` fill a staging area, and publish what is good of it."""
+        folder = self._folder(name)
         if not append:
             refuse_if_read(folder, self._find_reader)
         destination = Destination(
@@ -112,14 +161,14 @@ class DatasetLibrary:
             fix=fix,
             limits=self._archive_limits(),
         )
-        self._check_disk(destination, files)
+        self._check_disk(needed_bytes(destination))
         with _made(destination.staging):
             self._sweep(now_s=destination.staging.stat().st_mtime)
             area = StagingArea(destination)
             with self._checking:
-                area.take_all(files)
+                take(area)
             if not area.useful:
-                raise _nothing_taken(area)
+                raise area.refusals.of_everything()
             with self._publishing:
                 if append:
                     add(area, folder, trigger_word, self._find_reader)
@@ -189,8 +238,7 @@ class DatasetLibrary:
         free = shutil.disk_usage(self._workspace.root).free - self._settings.disk_min_free_bytes
         return ArchiveLimits(free_bytes=max(0, free))
 
-    def _check_disk(self, destination: Destination, files: Sequence[IncomingFile]) -> None:
-        needed = sum(_needed_bytes(destination, file) for file in files)
+    def _check_disk(self, needed: int) -> None:
         free = shutil.disk_usage(self._workspace.root).free
         if free - needed < self._settings.disk_min_free_bytes:
             raise InsufficientStorage(
@@ -242,13 +290,3 @@ def _needed_bytes(destination: Destination, file: IncomingFile) -> int:
         return decoded_size_bytes(file.content)
     except WorkerError:
         return 0  # it will be rejected
-
-
-def _nothing_taken(area: StagingArea) -> WorkerError:
-    """Return one error for an upload of which no file was taken."""
-    first = area.refusals.errors[0]
-    kind = type(first) if len({error.code for error in area.refusals.errors}) == 1 else InvalidInput
-    more = f" Other files refused: {len(area.refusals.errors) - 1}." if len(area.refusals.errors) > 1 else ""
-    details = [file.model_dump(mode="json", exclude_none=True) for file in area.refusals.files]
-    about = f"{area.refusals.files[0].filename}: "
-    return kind(f"{about}{first.message.removeprefix(about)}{more}", hint=first.hint, details=details)

@@ -52,6 +52,15 @@ class Refusals:
                 raise
             self.add(name, intake.disk_full(name))
 
+    def of_everything(self) -> WorkerError:
+        """Return one error for an upload of which no file was taken."""
+        first = self.errors[0]
+        kind = type(first) if len({error.code for error in self.errors}) == 1 else InvalidInput
+        more = f" Other files refused: {len(self.errors) - 1}." if len(self.errors) > 1 else ""
+        details = [file.model_dump(mode="json", exclude_none=True) for file in self.files]
+        about = f"{self.files[0].filename}: "
+        return kind(f"{about}{first.message.removeprefix(about)}{more}", hint=first.hint, details=details)
+
     def refuse_damaged(self, *, anything_left: bool) -> None:
         """Refuse the whole if a file of a kind that trainers read is damaged, or if no file is left.
 

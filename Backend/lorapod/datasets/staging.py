@@ -73,16 +73,24 @@ class StagingArea:
         Raises:
             OSError: the file system failed for another reason than being full.
         """
-        filenames = list(dict.fromkeys(file.filename for file in files))
-        plan = NamePlan.of(filenames, present=self.destination.present())
-        self._names = dict(zip(filenames, plan.names, strict=True))
-        self.notes.add_plan(plan)
-        self.expect(plan.names)
+        self.plan(file.filename for file in files)
         # What is in archives makes room for what is not, and what is converted for what is not.
         for file in sorted(
             files, key=lambda file: (is_archive_name(file.filename), is_converted(file.filename))
         ):
             self.take(file)
+
+    def plan(self, filenames: Iterable[str]) -> None:
+        """Choose the names that the files of an upload get in the dataset."""
+        distinct = list(dict.fromkeys(filenames))
+        plan = NamePlan.of(distinct, present=self.destination.present())
+        self._names = dict(zip(distinct, plan.names, strict=True))
+        self.notes.add_plan(plan)
+        self.expect(plan.names)
+
+    def name_of(self, filename: str) -> str:
+        """Return the name that was chosen for a file."""
+        return self._names.get(filename, filename)
 
     def expect(self, names: Iterable[str]) -> None:
         """Keep these names free for the files that are to come under them."""
@@ -92,7 +100,7 @@ class StagingArea:
         """Receive and check one file or part."""
         with self.refusals.catching(file.filename):
             self.destination.check(file.filename, file.size_bytes)
-            name = self._names.get(file.filename, file.filename)
+            name = self.name_of(file.filename)
             self.destination.check_free(name)
             if file.offset is None:
                 self._take_whole(name, file)

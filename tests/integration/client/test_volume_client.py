@@ -60,6 +60,7 @@ def trained(volume: RunningVolume, tmp_path_factory: pytest.TempPathFactory) -> 
         for step in range(6):
             log.write(step, {"loss/loss": 1 / (step + 1)})
         log.close()
+        volume.settle()
         yield Trained(client=client, process_id=training.process_id)
 
 

@@ -17,6 +17,11 @@ from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadProgress
 from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
 
+_ARRIVING = (
+    "A worker checks the files and adds them to the dataset when it trains on it, lists or edits datasets next; "
+    "`lorapod datasets --via queue` has it done now."
+)
+
 #: New names that are shown one by one.
 _RENAMED_SHOWN = 10
 
@@ -38,10 +43,11 @@ def upload(
             "colour profiles. Only the copies on the worker are changed.",
         ),
     ] = False,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder of images and captions, with all folders in it, as a dataset; exit with 1 if images were refused."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         with _bar(session.screen) as bar:
             task = bar.add_task(str(folder), total=None)
 
@@ -65,6 +71,14 @@ def upload(
             session.screen.line(f"{more} more files have other names in the dataset.")
         for fixed in dataset.fixed:
             session.screen.line(f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}")
+        if dataset.arriving:
+            session.screen.line(
+                f"{dataset.training_name}: {dataset.images} images, "
+                f"{f'{dataset.videos} videos, ' if dataset.videos else ''}{dataset.captions} captions, "
+                f"{size(dataset.total_bytes)} sent"
+            )
+            session.screen.note([_ARRIVING])
+            return
         session.screen.line(
             f"{dataset.training_name}: {dataset.images} images, "
             f"{f'{dataset.videos} videos, ' if dataset.videos else ''}{dataset.captions} captions, "
