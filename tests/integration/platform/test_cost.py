@@ -92,6 +92,18 @@ class TestWhatCounts:
         ]
         assert told["volumes_usd"] == 0.23
 
+    def test_several_volumes_count_and_no_others(
+        self, call: RunCommand, account: PlatformStandIn, endpoint: str
+    ) -> None:
+        more = account.add_volume(name="more", size=10, dataCenter="EU-RO-1")["id"]
+        account.endpoints[endpoint]["networkVolumes"].append(more)
+        account.billing.add_volume(more, 0.5)
+
+        told = answer(call)
+
+        assert [one["total_usd"] for one in told["volumes"]] == [0.23, 0.5]
+        assert told["volumes_usd"] == 0.73
+
     def test_without_a_deployment_everything_counts(
         self, call: RunCommand, endpoint: str, folder: Path
     ) -> None:
@@ -106,7 +118,13 @@ class TestDays:
     ) -> None:
         assert answer(call, "--days", "1")["total_usd"] == 0.3
         assert f"lorapod ({endpoint}): $0.30 today (UTC)" in call("cost", "--days", "1")
-        assert any("lastN=1&bucketSize=day" in path for _, path, _ in account.requests)
+        (volume,) = account.volumes
+        asked = [path for _, path, _ in account.requests if "/billing/" in path]
+        # One endpoint is asked for alone: the account may have hundreds.
+        assert asked[:2] == [
+            f"/v2/billing/serverless?lastN=1&bucketSize=day&serverlessId={endpoint}",
+            f"/v2/billing/network-volumes?lastN=1&bucketSize=day&networkVolumeId={volume}",
+        ]
 
     def test_nothing_was_billed(self, call: RunCommand, account: PlatformStandIn, endpoint: str) -> None:
         account.billing.serverless.clear()

@@ -191,6 +191,8 @@ class TestBudget:
 
         assert sent(queue)["limits"] == {"duration_s": 1800}
         assert "shared by 2 trainings, pays for 30 min of each" in shown
+        # The estimate is of both together.
+        assert "more than --max-cost pays for" not in shown
 
     def test_a_resume_has_one_too(self, call: RunCommand, queue: FakeQueue, endpoint: dict[str, Any]) -> None:
         shown = call("resume", ID, "--max-cost", "0.95")
