@@ -1,4 +1,4 @@
-"""Write or check `docs/reference`: `python scripts/reference.py --write | --check`."""
+"""Write or check `docs/reference`, and the list of tools of `lorapod mcp`: `python scripts/reference.py --write | --check`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lorapod.actions.action import Action
+from lorapod.actions.answers import Started
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.events.event_data import EventData, ProgressData
@@ -30,6 +32,8 @@ from reference_pages.pages import (
     presets_page,
     settings_page,
 )
+
+TOOLS = Path(__file__).parents[1] / "Backend/lorapod/client/assistant/tools.json"
 
 
 def pages() -> Mapping[str, str]:
@@ -53,6 +57,27 @@ def pages() -> Mapping[str, str]:
         "events.md": _events_page(),
         "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),
         "settings.md": settings_page(Settings),
+    }
+
+
+def tools() -> str:
+    """Return the list of tools that `lorapod mcp` offers, as JSON: the client has no module of the worker."""
+    made = [tool(action) for action in ACTIONS.values()]
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def tool(action: Action[Any, Any]) -> dict[str, Any]:
+    """Return an action as a tool: its input without `type`, and what it does to what is there."""
+    schema = dict(describe(action).request)
+    schema["properties"] = {name: each for name, each in schema["properties"].items() if name != "type"}
+    schema["required"] = [name for name in schema["required"] if name != "type"]
+    return {
+        "name": action.type,
+        "description": action.summary,
+        "reads_only": action.time_limit is not None,
+        "destroys": action.destroys,
+        "starts_process": issubclass(action.result, Started),
+        "input_schema": schema,
     }
 
 
@@ -101,12 +126,17 @@ def _preset_row(preset: presets.Preset) -> PresetRow:
     )
 
 
+def files(folder: Path) -> Mapping[Path, str]:
+    """Return everything that is made from the code."""
+    return {**{folder / name: text for name, text in pages().items()}, TOOLS: tools()}
+
+
 def stale(folder: Path) -> list[str]:
-    """Return the names of the pages in `folder` that are missing or differ from the code."""
+    """Return what is missing or differs from the code."""
     return [
-        name
-        for name, text in pages().items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+        str(path)
+        for path, text in files(folder).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
 
 
@@ -121,11 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.check:
         outdated = stale(chosen.folder)
         if outdated:
-            sys.stderr.write(f"Out of date in {chosen.folder}: {', '.join(outdated)}. Run `make docs`.\n")
+            sys.stderr.write(f"Out of date: {', '.join(outdated)}. Run `make docs`.\n")
         return 1 if outdated else 0
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
-        (chosen.folder / name).write_text(text, encoding="utf-8")
+    for path, text in files(chosen.folder).items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

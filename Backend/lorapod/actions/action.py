@@ -65,6 +65,8 @@ class Action(Generic[RequestT, ResultT]):
     time_limit: TimeLimit | None = None
     #: Whether it looks at datasets, so that uploads which have arrived over S3 are added to them first.
     reads_datasets: bool = False
+    #: Whether it may end or overwrite what a person made; programs ask before they use it.
+    destroys: bool = False
     #: What it answers instead of `result` when the request asks for it.
     other_results: tuple[builtins.type[Result], ...] = ()
 

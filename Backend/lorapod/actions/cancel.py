@@ -76,4 +76,5 @@ ACTION = Action(
     request=CancelRequest,
     result=CancelResult,
     run=cancel,
+    destroys=True,
 )

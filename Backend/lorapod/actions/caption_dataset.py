@@ -144,4 +144,5 @@ ACTION = Action(
     other_results=(Finished,),
     run=caption_dataset,
     reads_datasets=True,
+    destroys=True,
 )

@@ -133,4 +133,5 @@ ACTION = Action(
     result=DeleteResult,
     run=delete,
     reads_datasets=True,
+    destroys=True,
 )

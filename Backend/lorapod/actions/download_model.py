@@ -89,4 +89,5 @@ ACTION = Action(
     result=Started,
     other_results=(Finished,),
     run=download_model,
+    destroys=True,
 )

@@ -202,4 +202,5 @@ ACTION = Action(
     result=EditDatasetResult,
     run=edit_dataset,
     reads_datasets=True,
+    destroys=True,
 )

@@ -55,4 +55,5 @@ ACTION = Action(
     request=EditModelRequest,
     result=EditModelResult,
     run=edit_model,
+    destroys=True,
 )

@@ -124,4 +124,5 @@ ACTION = Action(
     result=UploadResult,
     run=upload_training_data,
     reads_datasets=True,
+    destroys=True,
 )

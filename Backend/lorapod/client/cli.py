@@ -21,6 +21,7 @@ from lorapod.client.commands import (
     info,
     inventory,
     lora_tools,
+    mcp,
     models,
     presets,
     remove,
@@ -108,6 +109,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         info.schema,
         models.keep_alive,
         inventory.inventory,
+        mcp.mcp,
     ),
 }
 

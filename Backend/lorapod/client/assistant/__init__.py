@@ -1,0 +1,1 @@
+"""`lorapod mcp`: the actions as tools of the Model Context Protocol."""
