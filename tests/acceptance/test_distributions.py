@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "Backend" / "lorapod"
 
 MAX_PACKAGES = 25
+#: Modules that need the packages of an extra.
+OF_EXTRAS = {"lorapod.client.assistant.server"}
 MAX_BYTES = 60_000_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -162,9 +164,25 @@ def test_every_module_of_the_client_is_imported_without_the_worker(laptop: Path,
     )
     assert {"lorapod.client.cli", "lorapod.endpoint.server", "lorapod.wire.envelope"} <= set(modules)
 
-    done = runs(laptop, "\n".join(f"import {name}" for name in modules))
+    done = runs(laptop, "\n".join(f"import {name}" for name in modules if name not in OF_EXTRAS))
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_command_of_an_extra_says_what_to_install(laptop: Path) -> None:
+    done = runs(
+        laptop,
+        """
+        import sys
+        from lorapod.client.cli import main
+
+        sys.argv = ["lorapod", "mcp"]
+        main()
+        """,
+    )
+
+    assert done.returncode == 2
+    assert "lorapod-client[mcp]" in done.stderr
 
 
 def test_a_call_goes_from_the_laptops_command_line_through_its_endpoint_and_back(
