@@ -170,16 +170,9 @@ def test_every_module_of_the_client_is_imported_without_the_worker(laptop: Path,
 
 
 def test_a_command_of_an_extra_says_what_to_install(laptop: Path) -> None:
-    done = runs(
-        laptop,
-        """
-        import sys
-        from lorapod.client.cli import main
+    called = "import sys; sys.argv = ['lorapod', 'mcp']; from lorapod.client.cli import main; main()"
 
-        sys.argv = ["lorapod", "mcp"]
-        main()
-        """,
-    )
+    done = runs(laptop, called)
 
     assert done.returncode == 2
     assert "lorapod-client[mcp]" in done.stderr
