@@ -161,3 +161,14 @@ def test_an_address_that_cannot_work_is_refused_without_repeating_it(url: str) -
 def test_runpods_own_address(queue: FakeQueue) -> None:
     with Client.runpod("abc123", "rpa_made_up_key") as client:
         assert repr(client) == "Client('https://api.runpod.ai/v2/abc123')"
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:9/v2", "http://127.0.0.1:9/v2/"])
+def test_another_address_of_the_queues(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNPOD_ENDPOINT_BASE_URL", base)
+    with Client.runpod("abc123", "rpa_made_up_key", front_door="door1") as client:
+        assert client.url == "http://127.0.0.1:9/v2/abc123"
+    monkeypatch.setenv("RUNPOD_ENDPOINT_BASE_URL", "https://user:secret@host/v2")
+    with pytest.raises(ValueError, match="URL") as caught:
+        Client.runpod("abc123", "rpa_made_up_key")
+    assert "secret" not in str(caught.value)
