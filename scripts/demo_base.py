@@ -1,9 +1,13 @@
-"""Train the demo's base model: `python scripts/demo_base.py OUT_DIR [--seed 0]`.
+"""Train the demo's base model: `python scripts/demo_base.py OUT_DIR [--seed 0] [--threads 1] [--quick]`.
 
 It takes about two hours on one core, and writes a text-to-image model in diffusers' layout, in half precision, with
-its model card. The same seed gives the same weights on the same CPU and version of torch. The model's pictures are
-drawn by `lorapod.client.drawing`; nothing is downloaded. What it writes is in
+its model card. The same seed gives the same weights on the same CPU, version of torch and number of threads. The model's
+pictures are drawn by `lorapod.client.drawing`; nothing is downloaded. What it writes is in
 `Backend/lorapod/trainers/builtin/demo_base`.
+
+The model is written every 250 steps of the UNet, too, with what its card says of them. The one that is shipped is that of
+step 3250, of a run whose learning rate would have reached zero at step 4000: there the defaults (`Effort`) stop. With
+`--quick`, a model that draws nothing is made in seconds, to see that the script works.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import logging
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +28,11 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from demo_base_parts.autoencoder import encode, train_decoder, train_vae
 from demo_base_parts.card import card
 from demo_base_parts.denoiser import SCHEDULE, Denoiser, new_unet, train_denoiser
+from demo_base_parts.effort import QUICK, Effort
 from demo_base_parts.pictures import loose_shapes, scenes
 from demo_base_parts.text import LENGTH, encoder, tokenizer
 
 _CHANNELS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How much is drawn and trained; the defaults made the model that is shipped."""
-
-    scenes: int = 24_000
-    loose_shapes: int = 4_000
-    #: The VAE learns from the first of the scenes.
-    vae_scenes: int = 12_000
-    vae_steps: int = 1600
-    decoder_steps: int = 5000
-    unet_steps: int = 3250
-    #: The learning rate falls as if so many steps came.
-    unet_schedule: int = 4000
 
 
 def train(out: Path, *, seed: int, effort: Effort) -> None:
@@ -75,13 +64,13 @@ def train(out: Path, *, seed: int, effort: Effort) -> None:
         steps=effort.unet_steps,
         schedule_steps=effort.unet_schedule,
         seed=seed,
-        checkpoint=lambda average: write(out, vae, average, words, seed=seed),
+        checkpoint=lambda average, step: write(out, vae, average, words, seed=seed, told=effort.told(step)),
     )
-    write(out, vae, trained, words, seed=seed)
+    write(out, vae, trained, words, seed=seed, told=effort.told(effort.unet_steps))
 
 
-def write(out: Path, vae: Any, model: Denoiser, words: Any, *, seed: int) -> None:
-    """Write the model in half precision, with its card."""
+def write(out: Path, vae: Any, model: Denoiser, words: Any, *, seed: int, told: str) -> None:
+    """Write the model in half precision, with its card; `told` says what was trained."""
     parts = [copy.deepcopy(part).half() for part in (vae, model.encoder, model.unet)]
     half = StableDiffusionPipeline(
         vae=parts[0],
@@ -96,7 +85,7 @@ def write(out: Path, vae: Any, model: Denoiser, words: Any, *, seed: int) -> Non
     staged = out.with_name(f"{out.name}.new")
     shutil.rmtree(staged, ignore_errors=True)
     half.save_pretrained(staged)
-    (staged / "README.md").write_text(card(half, seed=seed), "utf-8")
+    (staged / "README.md").write_text(card(half, seed=seed, told=told), "utf-8")
     # transformers computes in the precision that this file names; the other parts compute in float32 by themselves.
     config = staged / "text_encoder" / "config.json"
     config.write_text(
@@ -123,10 +112,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="make a model that draws nothing, in seconds")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
-    train(options.folder, seed=options.seed, effort=Effort())
+    train(options.folder, seed=options.seed, effort=QUICK if options.quick else Effort())
     return 0
 
 

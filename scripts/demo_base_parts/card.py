@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from typing import Any
 
 import torch
@@ -14,8 +15,13 @@ from lorapod.client.drawing.things import COLOURS, THINGS
 _PARTS = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
 
 
-def card(pipeline: Any, *, seed: int) -> str:
-    """Return the card in Markdown."""
+def _wrapped(text: str) -> str:
+    """Return text in lines of the card's width, for an entry of a list."""
+    return textwrap.fill(text, 116).replace("\n", "\n  ")
+
+
+def card(pipeline: Any, *, seed: int, told: str) -> str:
+    """Return the card in Markdown; `told` says what was trained."""
     counts = {
         label: sum(weight.numel() for weight in getattr(pipeline, name).parameters())
         for name, label in _PARTS.items()
@@ -30,6 +36,7 @@ diffusers' layout (`StableDiffusionPipeline`) and draws 64 x 64 pixels. `make de
 - **Training data**: pictures that `lorapod.client.drawing` draws by code. No picture, text or weight comes from
   elsewhere.
 - **Training**: `python scripts/demo_base.py OUT_DIR --seed {seed}`, with torch {torch.__version__} on {platform.machine()}.
+  {_wrapped(told)}.
 - **Prediction**: velocity, squared cosine schedule that ends in pure noise. Use DDIM with 12 to 20 steps and a guidance
   scale of 2 to 4.
 - **Licence**: that of lorapod.

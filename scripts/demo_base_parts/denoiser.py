@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import CLIPTextModel
 
+from demo_base_parts.effort import BATCH
 from demo_base_parts.text import WIDTH
 
 log = logging.getLogger("demo_base")
@@ -26,7 +27,6 @@ SCHEDULE = {
     # diffusers warns of any other; with this spacing it changes nothing.
     "steps_offset": 1,
 }
-_BATCH = 32
 _RATE = 1e-3
 _WARM_UP = 150
 #: Share of captions that are left empty, for guidance.
@@ -76,7 +76,7 @@ def train_denoiser(
     steps: int,
     schedule_steps: int,
     seed: int,
-    checkpoint: Callable[[Denoiser], None],
+    checkpoint: Callable[[Denoiser, int], None],
 ) -> Denoiser:
     """Return the moving average of the model while it trains.
 
@@ -88,7 +88,7 @@ def train_denoiser(
         steps: of the training.
         schedule_steps: after which the learning rate would be zero.
         seed: of batches, noise and timesteps.
-        checkpoint: called now and then with the average.
+        checkpoint: called now and then with the average and the number of steps done.
     """
     torch.manual_seed(seed)
     scheduler = DDPMScheduler(**SCHEDULE)
@@ -103,13 +103,13 @@ def train_denoiser(
     )
     began, mean_loss = time.monotonic(), 1.0
     for step in range(1, steps + 1):
-        chosen = torch.randint(len(latents), (_BATCH,))
+        chosen = torch.randint(len(latents), (BATCH,))
         mean, spread = latents[chosen].chunk(2, dim=1)
         clean = mean + spread * torch.randn(mean.shape)
-        said = torch.where(torch.rand(_BATCH, 1) < _EMPTY, empty, words[chosen])
+        said = torch.where(torch.rand(BATCH, 1) < _EMPTY, empty, words[chosen])
         noise = torch.randn(clean.shape)
         # One timestep from each equal part of all: the loss of a batch then varies less.
-        timesteps = ((torch.arange(_BATCH) + torch.rand(_BATCH)) / _BATCH * 1000).long()
+        timesteps = ((torch.arange(BATCH) + torch.rand(BATCH)) / BATCH * 1000).long()
         noisy = scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
         guess = model(noisy, timesteps, said)
         loss = functional.mse_loss(guess, scheduler.get_velocity(clean, noise, timesteps))
@@ -124,5 +124,5 @@ def train_denoiser(
         if step % 50 == 0:
             log.info("UNet step %d: loss %.4f, %.0f s", step, mean_loss, time.monotonic() - began)
         if step % _CHECKPOINT_EVERY == 0:
-            checkpoint(average)
+            checkpoint(average, step)
     return average

@@ -80,6 +80,7 @@ class DemoRecipe:
         """Return the config in AI Toolkit's format, with keys that both trainers know."""
         process = {
             "type": "sd_trainer",
+            **({"trigger_word": NAME} if self.draws_pictures else {}),
             "network": {"type": "lora", "linear": self.rank, "linear_alpha": self.rank},
             "save": {"dtype": "float16", "save_every": max(1, self.steps // 2), "max_step_saves_to_keep": 2},
             "datasets": [

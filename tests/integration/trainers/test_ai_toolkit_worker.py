@@ -162,6 +162,8 @@ async def test_a_completed_training_goes_on_for_more_steps(worker: Worker, root:
     process_id = await train(worker, steps=6)
     done = await until(worker, process_id, lambda now: now["status"] == "completed")
     assert [saved["step"] for saved in done["checkpoints"]] == [6]
+    # What is kept is enough to go on, the optimizer's state included.
+    assert (await ask(worker, "delete", process_id=process_id, keep="final"))["warnings"] == []
     await ask(worker, "resume", process_id=process_id, steps=10, wait=False)
     longer = await until(worker, process_id, lambda now: now["status"] == "completed")
     assert (longer["resumed_from_step"], longer["progress"]["step"]) == (6, 10)

@@ -61,7 +61,7 @@ def ask(worker: Worker, **fields: Any) -> dict[str, Any]:
     return asyncio.run(worker.answer({"id": "job-1", "input": fields}, RunPodJob(job_id="job-1")))
 
 
-def trained(worker: Worker, name: str, **knobs: Any) -> dict[str, Any]:
+def trained(worker: Worker, name: str, *, status: str = "completed", **knobs: Any) -> dict[str, Any]:
     ended = ask(
         worker,
         type="train",
@@ -72,7 +72,7 @@ def trained(worker: Worker, name: str, **knobs: Any) -> dict[str, Any]:
         dataset={"training_name": "cats"},
         **{"steps": 5, "resolution": 64, "sample_prompts": [], "wait": True, "trigger_word": "ohwx", **knobs},
     )
-    assert ended.get("status") == "completed", ended
+    assert ended.get("status") == status, ended
     return ended
 
 
@@ -85,6 +85,41 @@ def test_images_are_held_back_and_their_loss_is_a_metric(worker: Worker) -> None
     assert "Found 4 images" in log
     cats = worker.services.workspace.training_data / "cats"
     assert len(list(cats.rglob("*"))) == 2 * IMAGES
+
+
+def test_a_training_that_gets_no_better_ends_with_a_checkpoint_and_can_go_on(worker: Worker) -> None:
+    ended = trained(
+        worker,
+        "no_better",
+        status="cancelled",
+        steps=100_000,
+        validation={"share": 0.34, "every": 5},
+        # No look is by half better than the best.
+        stop_when={"patience": 2, "min_improvement": 0.5},
+    )
+    assert ended["reason"] == "no_improvement"
+    assert ended["resumable"]
+    # The looks go on until the checkpoint is written.
+    assert ended["best_step"] + 10 <= ended["checkpoints"][-1]["step"] <= ended["progress"]["step"] + 1
+    curve = ask(worker, type="metrics", process_id=ended["process_id"], keys=["val/loss"])["series"][
+        "val/loss"
+    ]
+    losses = dict(map(tuple, curve))
+    assert min(losses.values()) > 0.5 * losses[ended["best_step"]]
+
+    again = ask(worker, type="resume", process_id=ended["process_id"], wait=True)
+    assert (again["status"], again["reason"]) == ("cancelled", "no_improvement"), again
+    assert again["resumed_from_step"] == ended["checkpoints"][-1]["step"]
+    assert again["checkpoints"][-1]["step"] > ended["checkpoints"][-1]["step"]
+
+
+def test_a_limit_ends_a_training_with_a_checkpoint(worker: Worker) -> None:
+    # It loads the model for a part of the time, and writes the checkpoint after it.
+    limits = {"duration_s": 60}
+    ended = trained(worker, "limited", status="cancelled", steps=100_000, limits=limits)
+    assert (ended["reason"], ended["resumable"]) == ("limit", True)
+    assert 0 < ended["checkpoints"][-1]["step"] <= ended["progress"]["step"] + 1
+    assert ended["ran_s"] >= 60
 
 
 @pytest.mark.parametrize(

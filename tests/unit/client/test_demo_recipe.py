@@ -24,6 +24,9 @@ def test_the_tiny_recipe_copies_its_model_and_draws_its_pictures(tmp_path: Path)
     assert process["model"]["name_or_path"] == str(model)
     assert sorted(path.name for path in model.iterdir()) == sorted(path.name for path in DEMO_BASE.iterdir())
     assert process["sample"]["prompts"] == list(PROMPTS)
+    # The captions have it already; comparisons measure the drift of the same prompts without it.
+    assert process["trigger_word"] == "mimo"
+    assert all("mimo" in path.read_text() for path in recipe.pictures.glob("*.txt"))
     assert process["train"]["steps"] == recipe.steps
     assert all(path.is_file() for path in recipe.examples().values())
 
@@ -49,6 +52,7 @@ def test_a_dataset_of_ones_own_is_sampled_with_captions_from_all_over_it(tmp_pat
     recipe = tiny(tmp_path, dataset=folder)
 
     assert not recipe.draws_pictures
+    assert "trigger_word" not in recipe.config()["config"]["process"][0]
     assert len(recipe.examples()) == EXAMPLES
     assert "picture number 2" in recipe.examples()
 
