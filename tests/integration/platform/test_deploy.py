@@ -256,6 +256,15 @@ class TestMaking:
         )
         assert (door["START_COMFYUI"], door["HANDLER"], door["AUTO_RESUME"]) == ("false", "backend", "false")
 
+    def test_a_front_door_that_is_no_longer_wanted_is_named(self, call: RunCommand, folder: Path) -> None:
+        call(*DEPLOY, "--front-door", "cpu")
+
+        shown = call("deploy", "--yes", "--front-door", "none")
+
+        door = project(folder)["front_door"]
+        assert f"({door}) stays as it is, and requests still go to it" in shown
+        assert "stays as it is" not in call("deploy", "--yes", "--front-door", "cpu")
+
     def test_a_front_door_learns_of_a_new_endpoint(
         self, call: RunCommand, account: PlatformStandIn, folder: Path
     ) -> None:

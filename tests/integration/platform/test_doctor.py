@@ -64,6 +64,22 @@ class TestHealthy:
         assert f"both lorapod {__version__}" in shown
         assert "40.0 of 100 GB of the volume are used" in shown
 
+    def test_a_cached_model_that_is_not_on_the_host_is_a_step_in_the_console(
+        self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]
+    ) -> None:
+        account.workers[endpoint["id"]] = [worker("w1", "IDLE")]
+        missing = {
+            "name": "cached_model",
+            "ok": False,
+            "detail": "org/model (CACHED_MODEL) is not in RunPod's cache.",
+        }
+        account.answers["health"] = {**HEALTH, "checks": [missing]}
+
+        (found,) = problems(call)
+
+        assert "org/model" in found["message"]
+        assert "Edit Endpoint, Model" in found["mend"]
+
     def test_a_front_door_needs_no_gpu(
         self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]
     ) -> None:
@@ -497,3 +513,70 @@ class TestLocal:
 
         assert "No endpoint answers" in shown
         assert "lorapod endpoint --port 8080" in shown
+
+
+class TestFrontDoor:
+    @pytest.fixture
+    def door(self, call: RunCommand, account: PlatformStandIn, endpoint: dict[str, Any]) -> dict[str, Any]:
+        """The front door beside the endpoint."""
+        call("deploy", "--yes", "--front-door", "cpu")
+        (made,) = (each for each in account.endpoints.values() if "cpu" in each)
+        return made
+
+    def test_a_good_one_is_well(self, call: RunCommand, door: dict[str, Any]) -> None:
+        assert f"ok       front door: lorapod-front-door ({door['id']})" in call("doctor")
+
+    def test_one_that_was_scaled_down_lets_requests_wait_for_ever(
+        self, call: RunCommand, door: dict[str, Any]
+    ) -> None:
+        door["workers"]["max"] = 0
+
+        (found,) = problems(call)
+
+        assert found["check"] == "front door"
+        assert "wait for ever" in found["message"]
+        assert found["mend"] == f"lorapod doctor --endpoint {door['id']} --fix"
+        call(*found["mend"].split()[1:])
+        assert "problem" not in call("doctor")
+        assert door["workers"]["max"] == 1
+
+    def test_one_that_is_gone_is_named(
+        self, call: RunCommand, account: PlatformStandIn, door: dict[str, Any]
+    ) -> None:
+        del account.endpoints[door["id"]]
+
+        (found,) = problems(call)
+
+        assert "There is no endpoint" in found["message"]
+        assert found["mend"] == "lorapod deploy --front-door cpu"
+
+    @pytest.mark.parametrize("said", [None, "another"])
+    def test_one_that_does_not_know_its_endpoint_might_train(
+        self, call: RunCommand, door: dict[str, Any], said: str | None
+    ) -> None:
+        del door["env"]["FRONT_DOOR_OF"]
+        if said is not None:
+            door["env"]["FRONT_DOOR_OF"] = said
+
+        (found,) = problems(call)
+
+        assert "FRONT_DOOR_OF" in found["message"]
+        call("deploy", "--yes")
+        assert "problem" not in call("doctor")
+
+    def test_one_on_another_volume_sees_no_files(self, call: RunCommand, door: dict[str, Any]) -> None:
+        door["networkVolumes"] = []
+
+        (found,) = problems(call)
+
+        assert "another volume" in found["message"]
+        assert found["mend"] == "lorapod deploy"
+
+    def test_of_another_endpoint_nothing_is_said(
+        self, call: RunCommand, account: PlatformStandIn, door: dict[str, Any]
+    ) -> None:
+        door["workers"]["max"] = 0
+
+        (found,) = problems(call, "--endpoint", door["id"])
+
+        assert found["check"] == "max workers"

@@ -9,7 +9,7 @@ from lorapod.client.deploy.finding import find_endpoint, find_volume
 from lorapod.client.deploy.options import DeployOptions, WrongOption
 from lorapod.client.deploy.plan import DeploymentPlan, EndpointPlan, VolumePlan
 from lorapod.client.deploy.variables import secret_reference
-from lorapod.client.deploy.wanted import FRONT_DOOR_OF, EndpointRole, WantedEndpoint
+from lorapod.client.deploy.wanted import FRONT_DOOR_OF, FRONT_DOOR_WORKERS, EndpointRole, WantedEndpoint
 from lorapod.client.errors import LorapodError
 from lorapod.client.project_file import ProjectFile
 from lorapod.platform.choice import (
@@ -79,7 +79,7 @@ def make_plan(platform: RunpodPlatform, options: DeployOptions, project: Project
         options=options,
         volume=volume,
         endpoints=plans,
-        warnings=_warnings(options, wanted, trainer, volume),
+        warnings=[*_warnings(options, wanted, trainer, volume), *_left_door(options, door)],
     )
 
 
@@ -189,7 +189,7 @@ def _front_door(
         image=options.front_door_image or _door_image(image, trainer, existing),
         disk_gb=_FRONT_DOOR_DISK_GB,
         data_center=volume.data_center,
-        max_workers=1,
+        max_workers=FRONT_DOOR_WORKERS,
         idle_timeout_s=options.idle_timeout,
         timeout_s=round(options.timeout_hours * 3600),
         env={**variables, **_FRONT_DOOR_ENV, FRONT_DOOR_OF: "" if trainer is None else trainer.id},
@@ -217,6 +217,13 @@ def light_image(image: str) -> str:
         # A digest names the one image only.
         return f"{path}-light:latest"
     return f"{path}-light{colon}{tag}"
+
+
+def _left_door(options: DeployOptions, door: ServerlessEndpoint | None) -> list[str]:
+    if options.front_door or door is None:
+        return []
+    stays = f"The front door {door.name} ({door.id}) stays as it is, and requests still go to it."
+    return [f"{stays} To end that, delete it in RunPod's console, and the line front_door in lorapod.toml."]
 
 
 def _warnings(

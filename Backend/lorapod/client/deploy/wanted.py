@@ -15,6 +15,9 @@ from lorapod.platform.requests import CpuChoice, EndpointSettings, GpuChoice, Qu
 _QUEUE_DELAY_S = 4
 
 
+#: How many workers a front door may have: one answers many requests at a time.
+FRONT_DOOR_WORKERS = 1
+
 #: The front door's variable with the id of the endpoint that trains.
 FRONT_DOOR_OF = "FRONT_DOOR_OF"
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from lorapod.client.client import Client
 from lorapod.client.doctor.examination import Examination, examine, queue_state
 from lorapod.client.doctor.finding import Finding, Severity, ok, problem
+from lorapod.client.doctor.front_door_checks import front_door_findings
 from lorapod.client.doctor.model_access import DEFAULT_HUB, model_access
 from lorapod.client.doctor.queue_checks import local_queue_findings, queue_findings
 from lorapod.client.doctor.settings_checks import settings_findings
@@ -53,6 +54,7 @@ def diagnose(
         *worker_findings(seen),
         *_health(seen),
         *queue_findings(seen),
+        *front_door_findings(platform, endpoint, project),
         *_gated_model(project, environment),
         *seen.unread,
     ]

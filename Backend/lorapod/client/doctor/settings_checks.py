@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lorapod.client.deploy.options import IMAGE_CUDA
 from lorapod.client.deploy.variables import secret_reference
+from lorapod.client.deploy.wanted import FRONT_DOOR_WORKERS
 from lorapod.client.doctor.examination import Examination
 from lorapod.client.doctor.finding import Finding, note, ok, problem
 from lorapod.platform.models import EndpointGpu, ServerlessEndpoint
@@ -50,6 +51,8 @@ def _max_workers(seen: Examination) -> Finding:
         return ok("max workers", f"Up to {endpoint.workers.max} workers may run.")
     wanted = seen.project.deploy.get("max_workers")
     raised = wanted if isinstance(wanted, int) else _DEFAULT_MAX_WORKERS
+    if endpoint.gpu is None:
+        raised = FRONT_DOOR_WORKERS
     return problem(
         "max workers",
         f"Max workers is 0, so jobs wait for ever{_scaled_down(seen)}. RunPod sets it to 2 after 3 days without a "
