@@ -15,7 +15,7 @@ PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Make exports what stands on its command line; the demo reads it there.
 .PHONY: demo
-demo: venv ## Train a small LoRA end to end on this machine [MODEL= ARCH= DATASET= TRAINER= STEPS= OUT=]
+demo: venv ## Train a small LoRA end to end on this machine [MODEL= ARCH= DATASET= TRAINER= STEPS= OUT= CONSOLE=1]
 	@$(PY) -m lorapod.client.demo $(ARGS)
 
 STAGES := format lint types layers docs-check tests

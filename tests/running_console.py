@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
+from lorapod.client.console.serving import serving_console
 from lorapod.client.console.sources import VolumeSource
 
 
@@ -81,27 +80,5 @@ def running_console(
     """Serve until the block is left; the client is closed with the console."""
     parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder), volume=volume, prices=prices)
     server = ConsoleServer(parts, access=ConsoleAccess(), host=host)
-    ready: Future[None] = Future()
-    stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        try:
-            async with server:
-                ready.set_result(None)
-                await stop.wait()
-        except OSError as error:
-            ready.set_exception(error)
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
-
-    thread = threading.Thread(target=run, name="console")
-    thread.start()
-    try:
-        ready.result(10)
+    with serving_console(server) as loop:
         yield RunningConsole(server=server, parts=parts, loop=loop)
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich import filesize
@@ -23,6 +23,18 @@ from rich.table import Table
 import lorapod
 from lorapod.client import report
 from lorapod.client.client import Client
+from lorapod.client.console.server import ConsoleServer
+from lorapod.client.demo_console import demo_console, wait_for_interrupt
+from lorapod.client.demo_options import (
+    ArchOption,
+    ConsoleOption,
+    DatasetOption,
+    ModelOption,
+    OutOption,
+    ResolutionOption,
+    StepsOption,
+    TrainerOption,
+)
 from lorapod.client.demo_recipe import DemoRecipe, real_recipe, tiny_recipe
 from lorapod.client.errors import LorapodError, ProcessEnded
 from lorapod.client.serving import serving
@@ -50,6 +62,9 @@ class Demo:
     out: Path
     timings: dict[str, float] = field(default_factory=dict)
     results: dict[str, Path] = field(default_factory=dict)
+    #: Serve the console meanwhile, and until Ctrl-C.
+    with_console: bool = False
+    server: ConsoleServer | None = None
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -69,7 +84,7 @@ class Demo:
             log_folder=self.out / "logs",
             stop_grace_s=_STOP_GRACE_S,
         )
-        with serving(config) as endpoint, Client(endpoint.url) as client:
+        with serving(config) as endpoint, Client(endpoint.url) as client, self._console(endpoint.url):
             with self.part("Endpoint and worker"):
                 worker = client.call("health")
                 console.print(f"  {endpoint.url}, worker {worker['worker_id']}: {worker['status']}")
@@ -90,8 +105,23 @@ class Demo:
                 self._generate(client, training)
             with self.part("Checkpoints side by side"):
                 self._compare(client, training)
-        with self.part("Report"):
-            self._draw(process, losses, samples)
+            with self.part("Report"):
+                self._draw(process, losses, samples)
+            if self.with_console:
+                self.print_results()
+                wait_for_interrupt()
+
+    @contextmanager
+    def _console(self, url: str) -> Iterator[None]:
+        """Serve the console beside the demo, if it is wanted."""
+        if not self.with_console:
+            yield
+            return
+        (self.out / "workspace").mkdir(parents=True, exist_ok=True)
+        with demo_console(url, self.out) as server:
+            console.print(f"  The console, in a browser: {server.link}", soft_wrap=True)
+            self.server = server
+            yield
 
     def _upload(self, client: Client) -> None:
         dataset = client.upload_dataset(self.recipe.pictures, self.recipe.name)
@@ -216,45 +246,15 @@ class Demo:
             table.add_row(name, f"{duration_s:6.1f} s")
         table.add_row("Total", f"{sum(self.timings.values()):6.1f} s", style="bold")
         console.print("[bold]How long it took[/bold]", table)
+        console.print("\n[bold]In a browser[/bold]")
+        if self.server is not None:
+            console.print(f"  {self.server.link}  (Ctrl-C ends the console and the worker)", soft_wrap=True)
+        else:
+            console.print(f"  lorapod console --open --workspace {self.out / 'workspace'}", soft_wrap=True)
 
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
-
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MODEL",
-        help="Base model: a folder, a file or a HuggingFace id. Default: the demo's own small model.",
-    ),
-]
-ArchOption = Annotated[
-    str, typer.Option(envvar="ARCH", help="Architecture of the model, as the trainer names it.")
-]
-DatasetOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="DATASET",
-        exists=True,
-        file_okay=False,
-        help="Folder with images and captions. Default: a few images, drawn here.",
-    ),
-]
-TrainerOption = Annotated[str, typer.Option(envvar="TRAINER", help="Trainer: builtin, ai-toolkit or auto.")]
-StepsOption = Annotated[
-    int | None,
-    typer.Option(envvar="STEPS", min=1, help="Number of training steps. Default: enough for the model."),
-]
-ResolutionOption = Annotated[
-    int | None,
-    typer.Option(
-        envvar="RESOLUTION", min=64, help="Side of the images in pixels. Default: that of the model."
-    ),
-]
-OutOption = Annotated[
-    Path, typer.Option(envvar="OUT", file_okay=False, help="Folder for all files of the demo.")
-]
 
 
 def demo(
@@ -266,6 +266,7 @@ def demo(
     steps: StepsOption = None,
     resolution: ResolutionOption = None,
     out: OutOption = Path("demo"),
+    with_console: ConsoleOption = False,
 ) -> None:
     """Train a LoRA on this machine and leave its file, loss curve and samples."""
     logging.basicConfig(level=logging.WARNING)
@@ -282,7 +283,7 @@ def demo(
     recipe = make(
         out, model=model, arch=arch, dataset=dataset, trainer=trainer, steps=steps, resolution=resolution
     )
-    _run(Demo(recipe=recipe, out=out))
+    _run(Demo(recipe=recipe, out=out, with_console=with_console))
 
 
 def _run(run: Demo) -> None:
@@ -300,7 +301,8 @@ def _run(run: Demo) -> None:
     except KeyboardInterrupt:
         console.print("\nInterrupted; the endpoint and its worker have ended.")
         raise typer.Exit(130) from None
-    run.print_results()
+    if not run.with_console:
+        run.print_results()
 
 
 if __name__ == "__main__":

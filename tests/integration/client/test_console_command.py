@@ -10,20 +10,28 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import HTTPError
 
+import httpx
 from tests.servers.ports import free_port
 
+from lorapod.processes.store.file import FileRecords
+from lorapod.records.process_id import new_process_id
+from lorapod.testing.records import make_record
+from lorapod.workspace import Workspace
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 COMMAND = Path(sys.executable).with_name("lorapod")
 
 
 @contextmanager
 def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
-    url = f"http://127.0.0.1:{free_port()}/v2/local"
+    named = [] if "--workspace" in arguments else ["--url", f"http://127.0.0.1:{free_port()}/v2/local"]
     console = subprocess.Popen(
-        [str(COMMAND), "console", "--url", url, *arguments],
+        [str(COMMAND), "console", *named, *arguments],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -86,3 +94,19 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in said
     assert "Choose another --port" in said
+
+
+def test_a_workspace_of_this_machine_is_shown_without_an_endpoint(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    record = make_record(process_id=new_process_id("train", BEGAN), name="my cat", created_at=BEGAN)
+    FileRecords(Workspace.create(workspace).processes).create(record)
+
+    with started(tmp_path, "--port", "0", "--workspace", str(workspace)) as console:
+        assert console.stdout is not None
+        link = console.stdout.readline().strip()
+        with httpx.Client(base_url=link.partition("/open/")[0], trust_env=False, timeout=20) as browser:
+            browser.get(link)
+            view = browser.get(f"/api/trainings/{record.process_id}").json()
+
+    assert view["process"]["name"] == "my cat"
+    assert view["follows"]

@@ -12,6 +12,9 @@ from lorapod.client.commands.session import Connection
 
 DEFAULT_PORT = 8321
 
+#: Where `lorapod endpoint` listens if nothing else is said.
+LOCAL_URL = "http://127.0.0.1:8080/v2/local"
+
 
 def console(
     context: typer.Context,
@@ -30,6 +33,14 @@ def console(
     ] = None,
     endpoint_id: Annotated[str | None, typer.Option("--endpoint", help="Id of a RunPod endpoint.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the console in the browser.")] = False,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Workspace of a local endpoint: read directly, so no worker is asked.",
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -44,4 +55,6 @@ def console(
     connection: Connection = context.obj
     if url is not None or endpoint_id is not None:
         connection = replace(connection, url=url, endpoint_id=endpoint_id)
-    run_console(connection, host=host, port=port, open_it=open_it, cache=cache)
+    elif workspace is not None and connection.url is None and connection.endpoint_id is None:
+        connection = replace(connection, url=LOCAL_URL)
+    run_console(connection, host=host, port=port, open_it=open_it, cache=cache, workspace=workspace)

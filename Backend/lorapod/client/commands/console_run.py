@@ -16,6 +16,7 @@ from lorapod.client.commands.session import Connection, ExitCode
 from lorapod.client.console.access import ConsoleAccess
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
+from lorapod.client.console.folder_volume import FolderVolume
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
@@ -26,7 +27,9 @@ from lorapod.client.project_file import project_path, read_project
 from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess
 
 
-def run_console(connection: Connection, *, host: str, port: int, open_it: bool, cache: Path | None) -> None:
+def run_console(
+    connection: Connection, *, host: str, port: int, open_it: bool, cache: Path | None, workspace: Path | None
+) -> None:
     """Serve until Ctrl-C.
 
     Raises:
@@ -43,7 +46,7 @@ def run_console(connection: Connection, *, host: str, port: int, open_it: bool, 
         parts = ConsoleParts.over(
             EndpointCalls(client),
             DiskCache(folder / "console" / _name_of(client.url)),
-            volume=_volume(connection),
+            volume=_volume(connection) if workspace is None else VolumeSource(FolderVolume(workspace)),
             prices=_prices(connection),
         )
         server: ConsoleServer | None = None

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from lorapod.client.money.price_book import PriceBook
 from lorapod.client.money.training_cost import training_cost
-from lorapod.platform.prices import cost_of, dollars
+from lorapod.platform.prices import cost_of
 
 #: How long a worker is on for a question: its start, the answer, and the time until it sleeps again.
 _QUESTION_S: Final = 30.0
+_CENT: Final = Decimal("0.01")
 #: A look at the prices is repeated after this time, so that a console that runs for days has those of today.
 _KEPT_S: Final = 6 * 3600.0
 
@@ -39,7 +40,7 @@ class ConsolePrices:
         rate = None if self._book is None else self._book.rate(None) or self._book.dearest
         if rate is None:
             return None
-        return f"about {dollars(max(cost_of(_QUESTION_S, rate.per_hour), Decimal('0.01')))}"
+        return f"about ${max(cost_of(_QUESTION_S, rate.per_hour), _CENT):.2f}"
 
     def of_training(self, process: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what a training costs: `text` for a person, and the amounts; None: it is not known."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
 from lorapod.client.errors import JobFailed, NotFoundError
-from lorapod.client.volume import AsyncVolume
 from lorapod.errors import WorkerError
 from lorapod.volume.view import VolumeView
+
+T = TypeVar("T")
 
 Series = Mapping[str, Sequence[tuple[int, float]]]
 
@@ -87,12 +88,22 @@ class WorkerSource:
         return list(health.get("gpu") or ()) if health.get("worker_id") == worker_id else []
 
 
+class AskedVolume(Protocol):
+    """A volume over S3 (`AsyncVolume`), or a folder of this machine (`FolderVolume`)."""
+
+    async def ask(self, question: Callable[[VolumeView], T]) -> T:
+        """Return the answer to a question."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
 class VolumeSource:
-    """The endpoint's volume over S3."""
+    """The files of the endpoint's workspace."""
 
     most_points = 1_000_000
 
-    def __init__(self, volume: AsyncVolume) -> None:
+    def __init__(self, volume: AskedVolume) -> None:
         """Read this volume, which is closed with this."""
         self._volume = volume
 

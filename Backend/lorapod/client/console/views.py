@@ -71,6 +71,7 @@ def training_view(parts: ConsoleParts, known: KnownProcess) -> dict[str, Any]:
         "known_at": known.known_at,
         "whole": known.whole,
         "cost": parts.prices.of_training(process),
+        "follows": parts.volume is not None,
         "samples": samples,
         "curves": curves,
         "gpus": [] if known.ended else parts.processes.gpus_of(process["process_id"]),

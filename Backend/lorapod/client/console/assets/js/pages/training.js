@@ -166,7 +166,8 @@ export default function Training({ id }) {
       <div><h1 dir="auto">${name}</h1><p class="row"><${Status} process=${process} /><span class="faint mono">${id}</span>
         ${process.sweep_id && process.sweep_id !== id && html`<${Link} href=${`/trainings/${process.sweep_id}`}>${t.training.inSweep}</${Link}>`}</p></div>
       <div class="actions">
-        ${!hasEnded(process) && html`<label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => setLive(event.target.checked)} /><span>${t.training.live}</span><span class="faint">${t.training.liveNote}</span></label>`}
+        ${!hasEnded(process) && view.follows && html`<span class="faint">${t.training.followed}</span>`}
+        ${!hasEnded(process) && !view.follows && html`<label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => setLive(event.target.checked)} /><span>${t.training.live}</span><span class="faint">${t.training.liveNote}</span></label>`}
         ${!isLive && html`<${AskWorker} post=${post} path=${path} ask=${view.ask} knownAt=${view.known_at} primary=${!view.whole} />`}
       </div>
     </div>

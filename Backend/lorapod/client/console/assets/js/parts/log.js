@@ -2,6 +2,9 @@
 import { html, useEffect, useRef, useState } from "../dom.js";
 import { t } from "../strings.js";
 
+/** Cursor movements and colours of a terminal. */
+const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
+
 export function Log({ lines, label = t.training.log }) {
   const [follows, setFollows] = useState(true);
   const box = useRef(null);
@@ -10,5 +13,5 @@ export function Log({ lines, label = t.training.log }) {
   }, [lines, follows]);
   if (!lines?.length) return html`<p class="faint">${t.training.logNone}</p>`;
   const scrolled = ({ target }) => setFollows(target.scrollHeight - target.scrollTop - target.clientHeight < 24);
-  return html`<pre ref=${box} class="log" tabindex="0" role="log" aria-label=${label} aria-live="off" onScroll=${scrolled}>${lines.join("\n")}</pre>`;
+  return html`<pre ref=${box} class="log" tabindex="0" role="log" aria-label=${label} aria-live="off" onScroll=${scrolled}>${lines.join("\n").replace(ESCAPES, "")}</pre>`;
 }

@@ -1,0 +1,50 @@
+"""What the console says of money: of a question, of a training, and nothing while no price is known."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lorapod.client.console.prices import ConsolePrices
+from lorapod.client.money.price_book import PriceBook
+from lorapod.platform.prices import HourlyRate
+
+TRAINING: dict[str, Any] = {
+    "process_id": "train_0123456789ab",
+    "trainer": "builtin",
+    "gpu": "NVIDIA GeForce RTX 4090",
+    "ran_s": 1800,
+    "estimate": {"duration_s": 3600},
+}
+
+
+async def looked_up(book: PriceBook) -> ConsolePrices:
+    prices = ConsolePrices(lambda: book)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(prices.keep(), 0.2)
+    return prices
+
+
+async def test_a_question_and_a_training_have_their_price() -> None:
+    prices = await looked_up(PriceBook(given=HourlyRate(per_hour=Decimal("1.10"))))
+
+    assert prices.of_a_question == "about $0.01"
+    cost = prices.of_training(TRAINING)
+    assert cost is not None
+    assert cost["so_far_usd"] == pytest.approx(0.55)
+    assert cost["text"].startswith("$0.55 so far, about $1.10 in all")
+
+
+async def test_a_dear_worker_makes_a_question_dearer() -> None:
+    prices = await looked_up(PriceBook(given=HourlyRate(per_hour=Decimal(18))))
+    assert prices.of_a_question == "about $0.15"
+
+
+@pytest.mark.parametrize("book", [None, PriceBook(unknown="RunPod does not say.")])
+async def test_without_a_price_nothing_is_said(book: PriceBook | None) -> None:
+    prices = ConsolePrices(None) if book is None else await looked_up(book)
+    assert prices.of_a_question is None
+    assert prices.of_training(TRAINING) is None
