@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from PIL import Image
@@ -27,7 +29,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.torch, pytest.mark.slow, pytes
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if name not in {"MODEL", "ARCH", "DATASET", "TRAINER", "STEPS", "RESOLUTION", "OUT"}
+    if name not in {"MODEL", "ARCH", "DATASET", "TRAINER", "STEPS", "RESOLUTION", "OUT", "CONSOLE"}
 }
 
 
@@ -46,7 +48,7 @@ def started(out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=ENVIRONMENT | {"COLUMNS": "300"},
+        env=ENVIRONMENT | {"COLUMNS": "300", "BROWSER": "true"},
     )
     try:
         yield process
@@ -74,17 +76,24 @@ def test_the_demo_leaves_a_lora_and_its_pictures(out: Path) -> None:
     with Image.open(drawn) as picture:
         assert "<lora:demo:1>" in picture.info["parameters"]
     assert "Total" in told
+    assert f"lorapod console --open --workspace {out / 'workspace'}" in told
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_running(out: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "options"), [(signal.SIGINT, ("--console",)), (signal.SIGTERM, ())])
+def test_an_interrupted_demo_leaves_nothing_running(
+    out: Path, number: signal.Signals, options: tuple[str, ...]
+) -> None:
     logs = out / "workspace" / "logs"
     known = set(logs.glob("*.log"))
-    with started(out, "--steps", "100000") as process:
+    with started(out, "--steps", "100000", *options) as process:
         assert process.stdout is not None
+        links = []
         for line in process.stdout:
+            links += re.findall(r"http://127\.0\.0\.1:\d+/open/\S+", line)
             if line.startswith("Training"):
                 break
+        # The console shows the demo while it runs.
+        assert [httpx.get(link, trust_env=False).status_code for link in links] == [200] * len(options)
         family = _trainer_and_parents(process.pid, logs, known)
         process.send_signal(number)
         told, _ = process.communicate(timeout=90)
