@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,46 @@ def _preset_row(preset: presets.Preset) -> PresetRow:
     )
 
 
+#: What the client knows of the presets without a worker.
+CATALOG = Path(__file__).parents[1] / "Backend" / "lorapod" / "client" / "console" / "presets.json"
+
+#: Where a preset's config has the values of the knobs that a form shows first.
+_SHOWN_KNOBS = {
+    "steps": ("train", "steps"),
+    "learning_rate": ("train", "lr"),
+    "batch_size": ("train", "batch_size"),
+    "gradient_accumulation": ("train", "gradient_accumulation"),
+    "optimizer": ("train", "optimizer"),
+    "timestep_type": ("train", "timestep_type"),
+    "rank": ("network", "linear"),
+    "network.alpha": ("network", "linear_alpha"),
+    "save_every": ("save", "save_every"),
+    "sample_every": ("sample", "sample_every"),
+    "seed": ("sample", "seed"),
+    "model": ("model", "name_or_path"),
+}
+
+
+def catalog() -> str:
+    """Return the presets for the client, as JSON."""
+    rows = [
+        {**asdict(_preset_row(preset)), "values": _shown_values(preset)}
+        for preset in map(presets.get, presets.names())
+    ]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def _shown_values(preset: presets.Preset) -> dict[str, Any]:
+    process = preset.config["config"]["process"][0]
+    found = {name: process.get(part, {}).get(key) for name, (part, key) in _SHOWN_KNOBS.items()}
+    found |= {"resolution": process["datasets"][0].get("resolution")}
+    found |= {"caption_dropout": process["datasets"][0].get("caption_dropout_rate")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def files(folder: Path) -> Mapping[Path, str]:
     """Return everything that is made from the code."""
-    return {**{folder / name: text for name, text in pages().items()}, TOOLS: tools()}
+    return {**{folder / name: text for name, text in pages().items()}, TOOLS: tools(), CATALOG: catalog()}
 
 
 def stale(folder: Path) -> list[str]:
@@ -144,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or name those that are out of date; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true", help="write the pages")
+    mode.add_argument("--write", action="store_true", help="write the files")
     mode.add_argument("--check", action="store_true", help="exit with 1 if a page is out of date")
     parser.add_argument("--folder", type=Path, default=Path("docs/reference"), help="where the pages are")
     chosen = parser.parse_args(arguments)

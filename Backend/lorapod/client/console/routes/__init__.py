@@ -11,11 +11,12 @@ from lorapod.client.console.routes import (
     contents,
     datasets,
     home,
+    new_training,
     trainings,
     uploads,
 )
 
-_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, contents)
+_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, new_training, contents)
 
 
 def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:

@@ -6,6 +6,7 @@ export const pages = [
   { path: "/trainings/:id", name: "training", under: "trainings", load: () => import("./pages/training.js") },
   { path: "/datasets", name: "datasets", nav: true, load: () => import("./pages/datasets.js") },
   { path: "/datasets/:name", name: "dataset", under: "datasets", load: () => import("./pages/dataset.js") },
+  { path: "/new", name: "newTraining", nav: true, load: () => import("./pages/new_training.js") },
   { path: "/comparisons", name: "comparisons", nav: true, load: () => import("./pages/comparisons.js") },
   { path: "/comparisons/:id", name: "comparison", under: "comparisons", load: () => import("./pages/comparison.js") },
 ];

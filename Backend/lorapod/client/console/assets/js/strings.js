@@ -1,5 +1,6 @@
 // Every sentence of the console, by page.
 import { datasetStrings } from "./strings/datasets.js";
+import { newTrainingStrings } from "./strings/new_training.js";
 
 const s = (count, one, many = `${one}s`) => (count === 1 ? one : many);
 
@@ -13,7 +14,7 @@ export const t = {
     broken: "This page could not be shown.",
     reload: "Load the page again",
   },
-  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", comparisons: "Compare", comparison: "Comparison" },
+  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison" },
   endpoint: {
     title: "Endpoint",
     unknown: "Looking…",
@@ -189,6 +190,7 @@ export const t = {
     noValue: "no value",
   },
   ...datasetStrings,
+  ...newTrainingStrings,
   comparisons: {
     title: "Compare",
     lead: "The same prompts, drawn with several checkpoints.",

@@ -1,7 +1,7 @@
 // One dataset: its images with captions, what is odd about them, and everything that can be done with it.
 import { html, useEffect, useMemo, useState } from "../dom.js";
 import { getJson } from "../api.js";
-import { navigate } from "../router.js";
+import { Link, navigate } from "../router.js";
 import { useResource } from "../store.js";
 import { bytes, integer } from "../format.js";
 import { AskWorker, isAsking, sendAsk } from "../parts/ask.js";
@@ -152,7 +152,7 @@ export default function Dataset({ name }) {
   const remove = () => sendAsk(`${path}/delete`, path, {}).then((started) => setDeleting(started.began_at), () => {});
   return html`
     <div class="heading"><div><h1 dir="auto">${name}</h1>${view.listed && html`<p class="faint">${t.datasets.holds(view.listed.images, view.listed.videos, view.listed.captions)}</p>`}</div>
-      <div class="actions">${view.newest_edit && html`<button type="button" onClick=${undo} disabled=${isAsking(view.edit)}>${t.dataset.undo}</button>`}${(view.page || view.listed) && ask(Boolean(view.page))}</div></div>
+      <div class="actions">${view.newest_edit && html`<button type="button" onClick=${undo} disabled=${isAsking(view.edit)}>${t.dataset.undo}</button>`}${(view.page || view.listed) && html`<${Link} href=${`/new?dataset=${encodeURIComponent(name)}`}>${t.dataset.train}</${Link}>${ask(Boolean(view.page))}`}</div></div>
     <${UploadState} view=${view} path=${path} />
     <${CaptioningState} ask=${view.caption} />
     ${view.delete?.problem && html`<${Notice} problem=${view.delete.problem} />`}
