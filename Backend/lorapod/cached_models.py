@@ -8,9 +8,8 @@ finds a link that leads nowhere, which counts as a missing file, and huggingface
 from __future__ import annotations
 
 import logging
-import os
+import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -152,8 +151,7 @@ def _text(path: Path) -> str | None:
 
 def _put_link(real: Path, link: Path) -> None:
     """Make the link in one step, in place of one that leads nowhere."""
-    beside = link.with_name(f".{link.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        beside.unlink()
+    # Workers of several containers may have the same process id.
+    beside = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
     beside.symlink_to(real)
     beside.replace(link)

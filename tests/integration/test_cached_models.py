@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_link_that_leads_nowhere_is_made_again(hub: HubStandIn, models: Cached
     moved.link()
 
     assert fetch(hub, moved)[1] == 0
-    assert not list(models.hub_cache.rglob(".*.[0-9]*")), "nothing is left beside the links"
+    assert not list(models.hub_cache.rglob(".*-*")), "nothing is left beside the links"
 
 
 def test_the_documented_layout_is_enough(hub: HubStandIn, models: CachedModels) -> None:
@@ -137,6 +138,23 @@ def test_a_cache_that_is_the_volumes_own_is_left_alone(models: CachedModels) -> 
 
     assert same.link() == [MODEL]
     assert has_snapshot(models.platform, MODEL)
+
+
+def test_workers_that_begin_together_link_it_together(
+    hub: HubStandIn, models: CachedModels, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In containers, workers of several hosts often have the same process id."""
+    for folder in range(60):
+        name = cached_repository(models.platform, MODEL) / "blobs" / f"{folder:040x}"
+        name.write_bytes(b"another file")
+
+    with ThreadPoolExecutor(8) as workers:
+        linked = list(workers.map(lambda _: models.link(), range(8)))
+
+    assert linked == [[MODEL]] * 8
+    assert "it will be downloaded" not in caplog.text
+    assert fetch(hub, models)[1] == 0
+    assert not list(models.hub_cache.rglob(".*-*")), "nothing is left beside the links"
 
 
 def test_a_volume_that_cannot_be_written_costs_a_download_only(
