@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.client.conftest import KEY
 
 from lorapod.actions.registry import ACTIONS
 from lorapod.client import Client, RetryPolicy
+from lorapod.client.assistant import calling
 from lorapod.client.assistant.server import AssistantServer
 from lorapod.testing.fake_queue import FakeQueue
 
@@ -41,6 +43,42 @@ async def test_every_action_is_a_tool_with_its_hints(endpoint: Client) -> None:
         assert tool.annotations.read_only_hint is (ACTIONS[name].time_limit is not None)
         assert tool.annotations.destructive_hint is ACTIONS[name].destroys
         assert str(tool.description).startswith(ACTIONS[name].summary)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_assistants_of_either_protocol_get_progress_and_images(
+    endpoint: Client, queue: FakeQueue, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "_POLL_FIRST_S", 0.001)
+    png = base64.b64encode(b"made up").decode()
+    images = [{"filename": "a.png", "content_type": "image/png", "data": png}]
+    queue.slow = True
+    queue.states = [
+        *({"status": "IN_PROGRESS", "output": {"progress": {"percent": share}}} for share in (20.0, 70.0)),
+        {"status": "COMPLETED", "output": {"process_id": "generate_0123456789ab", "images": images}},
+    ]
+    told: list[float] = []
+
+    async def note(progress: float, _total: float | None, _message: str | None) -> None:
+        told.append(progress)
+
+    async with mcp.Client(AssistantServer(endpoint).server, mode=mode) as client:
+        drawn = await client.call_tool("generate", {"prompt": "a cat"}, progress_callback=note)
+
+    assert told == [20.0, 70.0]
+    text, image = drawn.content
+    assert isinstance(text, types.TextContent)
+    assert png not in text.text
+    assert isinstance(image, types.ImageContent)
+    assert (image.data, image.mime_type) == (png, "image/png")
+
+
+async def test_a_defect_of_an_argument_is_the_worker_s_to_tell(endpoint: Client, queue: FakeQueue) -> None:
+    queue.actions["logs"] = lambda wish: {"got": wish}
+    async with mcp.Client(AssistantServer(endpoint).server) as client:
+        answer = await client.call_tool("logs", {"process_id": ["no text"], "offset": None})
+
+    assert text_of(answer) == {"got": {"type": "logs", "process_id": ["no text"]}}
 
 
 async def test_the_list_of_tools_asks_no_worker(endpoint: Client, queue: FakeQueue) -> None:
