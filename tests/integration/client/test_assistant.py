@@ -59,7 +59,7 @@ async def test_an_assistant_trains_generates_and_looks(endpoint: LocalEndpoint, 
     said: list[types.CallToolResult] = []
     steps: list[tuple[float, float | None, str | None]] = []
 
-    async def note(progress: float, total: float | None, message: str | None) -> None:
+    async def note(progress: float, total: float | None = None, message: str | None = None) -> None:
         steps.append((progress, total, message))
 
     async with assistant(endpoint.url) as client:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lorapod.client.commands.session import Connection
+from lorapod.client.commands.session import Connection, Via
 
 
 def mcp(
@@ -27,6 +27,6 @@ def mcp(
     from lorapod.client.assistant.server import AssistantServer
 
     connection: Connection = context.obj
-    with connection.client() as client:
+    with connection.reading_client(Via.AUTO, lambda _: None) as client:
         server = AssistantServer(client, read_only=read_only, secret=connection.api_key)
         asyncio.run(server.serve())

@@ -148,6 +148,29 @@ async def test_a_job_without_an_end_yet_is_asked_for_again(both: Client, queue: 
     assert shown.answer == {"processes": []}
 
 
+async def test_what_the_volume_can_answer_asks_no_worker(queue: FakeQueue) -> None:
+    class Reading(Client):
+        """Stands for a client with the volume's keys."""
+
+        def call(self, action: str, /, **fields: Any) -> dict[str, Any]:
+            return {"read": action, **fields}
+
+    with Reading("https://runpod.test/v2/gpu", http=queue) as client:
+        shown = await ToolCalls(client).call(TOOLS["logs"], {"process_id": "train_0123456789ab"}, quiet)
+
+    assert shown.answer == {"read": "logs", "process_id": "train_0123456789ab"}
+    assert queue.requests == []
+
+
+async def test_an_argument_is_no_setting_of_the_queue(both: Client, queue: FakeQueue) -> None:
+    queue.actions["logs"] = lambda wish: {"got": wish}
+
+    shown = await ToolCalls(both).call(TOOLS["logs"], {"policy": {"ttl": 1}, "timeout_s": 0}, quiet)
+
+    assert shown.answer == {"got": {"type": "logs", "policy": {"ttl": 1}, "timeout_s": 0}}
+    assert "policy" not in json.loads(queue.requests[0].content)
+
+
 async def test_an_error_has_code_hint_and_every_problem(both: Client, queue: FakeQueue) -> None:
     details = [{"field": "stesp", "error": "unknown field, did you mean 'steps'?"}]
     queue.trouble = [

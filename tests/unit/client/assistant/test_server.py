@@ -59,7 +59,8 @@ async def test_assistants_of_either_protocol_get_progress_and_images(
     ]
     told: list[float] = []
 
-    async def note(progress: float, _total: float | None, _message: str | None) -> None:
+    async def note(progress: float, total: float | None = None, message: str | None = None) -> None:
+        del total, message
         told.append(progress)
 
     async with mcp.Client(AssistantServer(endpoint).server, mode=mode) as client:
