@@ -1,5 +1,5 @@
 // A training in a list: its newest image, its state, its loss.
-import { html } from "../dom.js";
+import { classes, html } from "../dom.js";
 import { Link } from "../router.js";
 import { duration, integer, number, since } from "../format.js";
 import { Picture } from "./picture.js";
@@ -29,5 +29,6 @@ export function TrainingCard({ process }) {
     </article>`;
 }
 
-export const CardGrid = ({ processes, label }) =>
-  html`<ul class="cards" aria-label=${label}>${processes.map((process) => html`<li key=${process.process_id}><${TrainingCard} process=${process} /></li>`)}</ul>`;
+/** @param wide whether each card takes a row of its own: for the few that matter now */
+export const CardGrid = ({ processes, label, wide = false }) =>
+  html`<ul class=${classes("cards", wide && "wide")} aria-label=${label}>${processes.map((process) => html`<li key=${process.process_id}><${TrainingCard} process=${process} /></li>`)}</ul>`;

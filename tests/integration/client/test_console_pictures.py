@@ -1,0 +1,97 @@
+"""The pictures of the console for the documentation."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.report_worker import ReportWorker
+from tests.running_console import RunningConsole, running_console
+
+from lorapod.client import Client
+from lorapod.testing.fake_queue import FakeQueue
+
+CHROMIUM = shutil.which("chromium")
+PICTURES = os.environ.get("LORAPOD_PICTURES")
+pytestmark = pytest.mark.skipif(
+    not PICTURES or CHROMIUM is None,
+    reason="draws the documentation's pictures; set LORAPOD_PICTURES to a folder",
+)
+ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
+FIRST, RUNNING, COMPARISON = "train_0123456789ab", "train_0123456789ad", "compare_0123456789ab"
+
+
+def known_worker(queue: FakeQueue) -> ReportWorker:
+    worker = ReportWorker(queue)
+    worker.add_training(FIRST, side=512, points=1500)
+    worker.add_training("train_0123456789ac", side=512, points=1500, seed=1, name="cat, rank 32")
+    worker.add_training("train_0123456789ae", side=512, points=1500, seed=2, name="white cat")
+    worker.add_training(
+        RUNNING,
+        side=512,
+        seed=3,
+        points=750,
+        name="fox",
+        steps=(0, 250, 500, 750),
+        status="running",
+        phase="training",
+        ended_at=None,
+        ran_s=545,
+        progress={"step": 750, "total_steps": 1500, "loss": 0.071, "steps_per_s": 1.4, "eta_s": 536},
+    )
+    worker.add_comparison(COMPARISON, training=FIRST, side=192)
+    worker.processes[COMPARISON]["created_at"] = "2026-01-31T19:00:00Z"
+    return worker
+
+
+def shown(browser: Browser, console: RunningConsole, path: str, **options: object) -> Page:
+    page = browser.new_context(device_scale_factor=1, locale="en-US", **options).new_page()  # type: ignore[arg-type]
+    page.goto(console.server.link)
+    page.wait_for_url(f"{console.url}/")
+    page.goto(f"{console.url}{path}")
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def save(page: Page, path: Path) -> None:
+    """Write what a page shows, in few enough colours to be small."""
+    with Image.open(io.BytesIO(page.screenshot())) as image:
+        image.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def test_pictures(tmp_path: Path) -> None:
+    queue = FakeQueue()
+    worker = known_worker(queue)
+    folder, desktop = Path(PICTURES or ""), {"width": 1280, "height": 900}
+    client = Client("https://api.runpod.ai/v2/abc123", http=queue)
+    with running_console(client, tmp_path) as console, sync_playwright() as playwright:
+        console.learn(*worker.processes)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        home = shown(browser, console, "/", viewport=desktop, color_scheme="light")
+        save(home, folder / "console.png")
+        training = shown(
+            browser,
+            console,
+            f"/trainings/{RUNNING}",
+            viewport={"width": 1280, "height": 1250},
+            color_scheme="dark",
+        )
+        save(training, folder / "console-training.png")
+        comparison = shown(
+            browser, console, f"/comparisons/{COMPARISON}", viewport=desktop, color_scheme="light"
+        )
+        save(comparison, folder / "console-comparison.png")
+        phone = shown(
+            browser,
+            console,
+            f"/trainings/{FIRST}",
+            viewport={"width": 390, "height": 844},
+            color_scheme="light",
+        )
+        save(phone, folder / "console-phone.png")
+        browser.close()
