@@ -14,8 +14,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from lorapod.datasets import check, intake
@@ -155,15 +155,25 @@ class DatasetFetcher:
             shared=folder is None,
             entry=entry,
         )
-        fetch.staging.mkdir(parents=True, exist_ok=True)
 
         def report(progress: FetchProgress) -> None:
             fetch.staging.touch()  # a sign of use: old staging folders are removed
             tell(progress)
 
-        try:
+        with self._staged(fetch):
             downloaded, left_out = run_until(stopped, self._download(fetch, report))
-            summary = self._publish(fetch, downloaded, left_out)
+            return self._publish(fetch, downloaded, left_out)
+
+    @contextmanager
+    def _staged(self, fetch: _Fetch) -> Iterator[None]:
+        """Make the folder of a fetch, and remove it unless another try needs what is in it.
+
+        Raises:
+            InsufficientStorage: the disk ran full.
+        """
+        fetch.staging.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
         except WorkerError as error:
             # Keep what another try would need, unless the disk is full.
             if not error.retryable or isinstance(error, InsufficientStorage):
@@ -175,7 +185,6 @@ class DatasetFetcher:
             shutil.rmtree(fetch.staging, ignore_errors=True)
             raise intake.disk_full("the dataset") from error
         shutil.rmtree(fetch.staging, ignore_errors=True)
-        return summary
 
     async def _download(
         self, fetch: _Fetch, tell: Callable[[FetchProgress], None]

@@ -12,7 +12,7 @@ import typer
 from lorapod.client.commands.datasets import DatasetArgument
 from lorapod.client.commands.progress_bar import ImageBar
 from lorapod.client.commands.screen import Screen
-from lorapod.client.commands.session import AsJson, ExitCode, open_session
+from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 
 #: How long a captioning may run, its wait for the GPU included.
 _EXECUTION_TIMEOUT_S = 6 * 3600
@@ -73,16 +73,7 @@ def caption(
         "max_new_tokens": max_new_tokens,
     }
     with open_session(context, as_json=as_json) as session:
-        with ImageBar(session.screen) as shown:
-            answer = session.client.call(
-                "caption_dataset",
-                training_name=name,
-                wait=True,
-                idempotency_key=uuid.uuid4().hex,
-                policy={"executionTimeout": _EXECUTION_TIMEOUT_S * 1000},
-                on_update=shown.show,
-                **{key: value for key, value in asked.items() if value},
-            )
+        answer = _captioned(session, name, {key: value for key, value in asked.items() if value})
         session.screen.warn(answer.get("warnings", ()))
         if as_json:
             session.screen.answer(answer)
@@ -90,6 +81,20 @@ def caption(
             _report(session.screen, answer)
         if answer["status"] != "completed":
             raise typer.Exit(ExitCode.FAILED)
+
+
+def _captioned(session: CommandSession, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the dataset captioned, and show how far it is."""
+    with ImageBar(session.screen) as shown:
+        return session.client.call(
+            "caption_dataset",
+            training_name=name,
+            wait=True,
+            idempotency_key=uuid.uuid4().hex,
+            policy={"executionTimeout": _EXECUTION_TIMEOUT_S * 1000},
+            on_update=shown.show,
+            **asked,
+        )
 
 
 def _report(screen: Screen, answer: Mapping[str, Any]) -> None:

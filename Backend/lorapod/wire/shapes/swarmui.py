@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lorapod.errors import InvalidInput
+from lorapod.wire.shapes import swarmui_answers
 from lorapod.wire.shapes.shape import Fields, Shape
-
-_ENGINE = "swarmui"
+from lorapod.wire.shapes.swarmui_answers import ENGINE
 
 #: SwarmUI's kinds of models, in small letters, and the worker's.
 _KINDS: Mapping[str, str] = {
@@ -116,7 +116,7 @@ def _generation(sent: Fields) -> Fields:
     asked = {**{name: value for name, value in fields.items() if name not in _CONTROL}, **(raw or {})}
     images = _first(fields, "images")
     made: dict[str, Any] = {
-        "engine": _ENGINE,
+        "engine": ENGINE,
         "wait": True,
         "num_images": asked.pop("images", 1) if images is None else images,
     }
@@ -135,12 +135,12 @@ def _generation(sent: Fields) -> Fields:
 
 
 def _list(sent: Fields) -> Fields:
-    return {"engine": _ENGINE, "kind": _kind(_flat(sent)), "limit": 2000}
+    return {"engine": ENGINE, "kind": _kind(_flat(sent)), "limit": 2000}
 
 
 def _description(sent: Fields) -> Fields:
     fields = _flat(sent)
-    return {"engine": _ENGINE, "kind": _kind(fields), "model": _model(fields), "sha256": False}
+    return {"engine": ENGINE, "kind": _kind(fields), "model": _model(fields), "sha256": False}
 
 
 def _download(sent: Fields) -> Fields:
@@ -151,7 +151,7 @@ def _download(sent: Fields) -> Fields:
             metadata = json.loads(metadata)
         except ValueError as error:
             raise InvalidInput("metadata: must be an object, or JSON of one.") from error
-    made: dict[str, Any] = {"engine": _ENGINE, "kind": _kind(fields), "name": _model(fields)}
+    made: dict[str, Any] = {"engine": ENGINE, "kind": _kind(fields), "name": _model(fields)}
     made["source"] = _first(fields, "url", "source")
     made |= {name: fields[name] for name in ("wait", "job_id", "idempotency_key") if name in fields}
     return made if metadata is None else {**made, "metadata": metadata}
@@ -164,7 +164,7 @@ def _edit(sent: Fields) -> Fields:
         raise InvalidInput("metadata: must be an object.")
     beside = {"model_name", "modelName", "model", "name", "subtype", "model_type", "modelType", "metadata"}
     changes = dict(given) if given is not None else {k: v for k, v in fields.items() if k not in beside}
-    made: dict[str, Any] = {"engine": _ENGINE, "kind": _kind(fields), "model": _model(fields)}
+    made: dict[str, Any] = {"engine": ENGINE, "kind": _kind(fields), "model": _model(fields)}
     for name in _TEXTS:
         if name in changes:
             made[name] = changes.pop(name) or None
@@ -186,57 +186,6 @@ def _keeping(sent: Fields) -> Fields:
     return made if interval_s is None else {**made, "interval_s": interval_s}
 
 
-def _told(_sent: Fields, answer: Fields) -> Fields:
-    """Add `success` to the worker's own answer."""
-    return {"success": "error" not in answer, **answer}
-
-
-def _told_download(sent: Fields, answer: Fields) -> Fields:
-    """Add `success`; a download that was waited for may have failed: its status shows it."""
-    ended_badly = answer.get("status") in {"failed", "cancelled", "interrupted"}
-    return {**_told(sent, answer), **({"success": False} if ended_badly else {})}
-
-
-def _told_generation(sent: Fields, answer: Fields) -> Fields:
-    if "error" in answer:
-        return _told(sent, answer)
-    pictures = answer.get("images")
-    made = len(pictures) if isinstance(pictures, list) else 0
-    return {**_told(sent, answer), "metadata": {"seed": answer.get("seed"), "images": made}}
-
-
-def _told_list(sent: Fields, answer: Fields) -> Fields:
-    """Return the models below a folder, and its folders, down to the requested depth."""
-    if "error" in answer:
-        return _told(sent, answer)
-    payload = sent.get("payload")
-    fields = {**sent, **payload} if isinstance(payload, Mapping) else sent
-    folder = str(fields.get("path") or "").strip("/")
-    depth = fields.get("depth")
-    deepest = depth if isinstance(depth, int) and depth > 0 else 2
-    below = f"{folder}/" if folder else ""
-    models, folders = [], set()
-    for model in answer["models"]:
-        if not model["name"].startswith(below):
-            continue
-        parts = model["name"].removeprefix(below).split("/")
-        folders |= {"/".join(parts[:count]) for count in range(1, min(deepest, len(parts) - 1) + 1)}
-        if len(parts) <= deepest:
-            models.append(model)
-    if fields.get("sort_reverse") is True:
-        models.reverse()
-    return {**_told(sent, answer), "models": models, "folders": sorted(folders)}
-
-
-def _told_keeping(sent: Fields, answer: Fields) -> Fields:
-    if "error" in answer:
-        return _told(sent, answer)
-    kept = [engine for engine in answer["engines"] if engine["name"] == _ENGINE]
-    errors = [engine["last_error"] for engine in kept if engine.get("last_error")]
-    told = {**answer, "success": not errors, "pings": sum(engine["pings"] for engine in kept)}
-    return {**told, "duration": answer["kept_alive_s"], **({"last_error": errors[0]} if errors else {})}
-
-
 _MODEL_MARKS = frozenset({"payload", "subtype", "model_name", "modelName", "model_type", "modelType"})
 
 SWARM_GENERATE = Shape(
@@ -246,7 +195,7 @@ SWARM_GENERATE = Shape(
     type="generate",
     recognise=_is_generation,
     fields=_generation,
-    answer=_told_generation,
+    answer=swarmui_answers.told_generation,
 )
 
 SWARM_LIST = Shape(
@@ -255,7 +204,7 @@ SWARM_LIST = Shape(
     type="list_models",
     recognise=_known_by(frozenset({"list_models"}), _MODEL_MARKS | {"path", "depth", "allow_remote"}),
     fields=_list,
-    answer=_told_list,
+    answer=swarmui_answers.told_list,
 )
 
 SWARM_DESCRIBE = Shape(
@@ -264,7 +213,7 @@ SWARM_DESCRIBE = Shape(
     type="describe_model",
     recognise=_known_by(frozenset({"describe_model"}), _MODEL_MARKS),
     fields=_description,
-    answer=_told,
+    answer=swarmui_answers.told,
 )
 
 SWARM_DOWNLOAD = Shape(
@@ -273,7 +222,7 @@ SWARM_DOWNLOAD = Shape(
     type="download_model",
     recognise=_known_by(frozenset({"download_model"}), _MODEL_MARKS | {"url"}),
     fields=_download,
-    answer=_told_download,
+    answer=swarmui_answers.told_download,
 )
 
 SWARM_EDIT = Shape(
@@ -285,7 +234,7 @@ SWARM_EDIT = Shape(
         or (fields.get("action") == "edit_model" and not (_MODEL_MARKS | {"metadata"}).isdisjoint(fields))
     ),
     fields=_edit,
-    answer=_told,
+    answer=swarmui_answers.told,
 )
 
 SWARM_KEEP_ALIVE = Shape(
@@ -297,7 +246,7 @@ SWARM_KEEP_ALIVE = Shape(
         frozenset({"payload", "duration", "duration_seconds", "interval", "interval_seconds"}),
     ),
     fields=_keeping,
-    answer=_told_keeping,
+    answer=swarmui_answers.told_keeping,
 )
 
 SWARM_SHAPES = (SWARM_GENERATE, SWARM_LIST, SWARM_DESCRIBE, SWARM_DOWNLOAD, SWARM_EDIT, SWARM_KEEP_ALIVE)
