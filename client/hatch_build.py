@@ -11,6 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CLIENT = (
     "__init__.py",
     "client",
+    "dataset_reader",
     "endpoint",
     "errors.py",
     "folders.py",

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from tests.benchmarks.report import Report
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.check import inspect
-from lorapod.datasets.entry import DatasetEntry
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.dataset_reader.buckets import BucketRule
 
 SOURCE = Path(os.environ.get("AI_TOOLKIT_PATH", ""), "toolkit", "buckets.py")
 

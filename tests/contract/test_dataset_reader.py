@@ -13,11 +13,11 @@ import pytest
 from tests.contract.dataset_cases import CASES, DatasetCase
 from tests.contract.generated_datasets import generate
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.dataset_reader.buckets import BucketRule
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.looks.look import look_into
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
 from lorapod.trainers.builtin.config import DatasetSection
 from lorapod.trainers.builtin.dataset import find_images
 

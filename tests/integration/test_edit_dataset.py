@@ -394,8 +394,8 @@ from pathlib import Path
 from lorapod.clock import SystemClock
 from lorapod.datasets.edits import lock, record, store
 from lorapod.datasets.edits.edit import DatasetEdit
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.workspace import Workspace
 lock.ABANDONED_S = -1.0
 root = Path(sys.argv[1])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +10,16 @@ from pathlib import Path
 from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.used_datasets import TRAININGS_MAX, datasets_of, listed_dataset
 from lorapod.folders import entries_of
 from lorapod.processes.manager import RealProcessManager
+from lorapod.records.record import ProcessRecord
 from lorapod.thread_pools import READS
 from lorapod.wire.gallery import DatasetListView
 from lorapod.wire.model import Request, Result
 from lorapod.workspace import Workspace
-
-#: Trainings that are looked through for the datasets that they used, the newest first.
-_TRAININGS_MAX = 500
-_USED_BY_MAX = 20
 
 
 class DatasetsRequest(Request):
@@ -68,27 +65,19 @@ def _page(request: DatasetsRequest, workspace: Workspace, processes: RealProcess
 def _view(folder: Path, workspace: Workspace, used: Mapping[str, Sequence[str]]) -> DatasetListView:
     reading = DatasetReader(workspace.root).read(DatasetEntry(folder=folder))
     path = workspace.relative(folder)
-    return DatasetListView(
-        training_name=folder.name,
-        path=path,
-        images=len(reading.images),
-        videos=len(reading.videos),
-        captions=len(reading.caption_files),
-        total_bytes=reading.total_bytes,
-        modified_at=datetime.fromtimestamp(folder.stat().st_mtime, UTC),
-        used_by=list(used.get(path, ()))[:_USED_BY_MAX],
-    )
+    modified_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    return listed_dataset(reading, path, modified_at, used.get(path, ()))
 
 
 def _used(processes: RealProcessManager) -> Mapping[str, Sequence[str]]:
     """Return the trainings of each dataset's path, the newest first."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for process_id in processes.newest_ids({"train"}, _TRAININGS_MAX):
-        with suppress(LookupError, OSError):
-            record = processes.get(process_id)
-            if isinstance(path := record.dataset.get("path"), str):
-                found[path].append(process_id)
-    return found
+
+    def records() -> Iterator[ProcessRecord]:
+        for process_id in processes.newest_ids({"train"}, TRAININGS_MAX):
+            with suppress(LookupError, OSError):
+                yield processes.get(process_id)
+
+    return datasets_of(records())
 
 
 ACTION = Action(

@@ -10,13 +10,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action
 from lorapod.actions.dataset import dataset_folder
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.datasets.captions import CAPTION_MAX_BYTES
 from lorapod.datasets.edits.edit import CaptionChange, DatasetEdit
 from lorapod.datasets.edits.operations import CaptionOperation, OperationKind
 from lorapod.datasets.edits.store import EditStore
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.gallery.flags import caption_texts
-from lorapod.datasets.reader import DatasetReader
 from lorapod.errors import Conflict
 from lorapod.settings import Settings
 from lorapod.thread_pools import FILES

@@ -17,7 +17,7 @@ from lorapod.actions.limiting import wanted_limits
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.start_request import DryRun, StartRequest
 from lorapod.clock import Clock
-from lorapod.datasets.entry import DatasetEntry
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.library import DatasetLibrary
 from lorapod.datasets.provider import dataset_view

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorapod.captioners.order import CaptionOrder, Overwrite
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem
-from lorapod.datasets.partners import stem_of
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
-from lorapod.datasets.usual_captions import read_usual_captions
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.partners import stem_of
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
+from lorapod.dataset_reader.usual_captions import read_usual_captions
 from lorapod.errors import NotFound
 
 #: Names that an error lists.

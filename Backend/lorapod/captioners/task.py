@@ -18,7 +18,7 @@ from lorapod.captioners.prompts import FILENAME, CaptionStyle, fill_prompt, usua
 from lorapod.captioners.registry import CaptionerRegistry
 from lorapod.captioners.selection import Selection, select
 from lorapod.captioners.writing import sweep
-from lorapod.datasets.item import DatasetItem, ItemKind
+from lorapod.dataset_reader.item import DatasetItem, ItemKind
 from lorapod.datasets.looks.video_frames import FramesMissing, VideoFrames
 from lorapod.datasets.publish import FindReader
 from lorapod.errors import Conflict, GpuUnavailable, NotFound

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lorapod import __version__
 from lorapod.client.commands import (
@@ -35,7 +36,24 @@ from lorapod.client.commands import (
 from lorapod.client.commands.session import Connection
 from lorapod.endpoint.command import endpoint
 
-app = typer.Typer(name="lorapod", no_args_is_help=True, pretty_exceptions_enable=False)
+
+class LorapodCommands(TyperGroup):
+    """The commands; those without `--via` say why they have none."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that the arguments begin with, the command, and its arguments.
+
+        Raises:
+            typer.BadParameter: it is told how to read the volume, and does not read it.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        reads = command is None or any(each.name == "via" for each in command.params)
+        if not reads and any(each == "--via" or each.startswith("--via=") for each in rest):
+            raise typer.BadParameter(f"`lorapod {name}` needs a worker: leave it out.", param_hint="--via")
+        return name, command, rest
+
+
+app = typer.Typer(name="lorapod", cls=LorapodCommands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 -- Typer's form of a callback

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from lorapod.dataset_reader.volume_datasets import UnopenedItem, VolumeDatasets
 from lorapod.errors import InvalidInput
 from lorapod.kinds import FileKind
 from lorapod.records.status import ProcessStatus
 from lorapod.volume.file_page import file_view
 from lorapod.volume.view import VolumeView
+from lorapod.wire.gallery import DatasetItemView
 from lorapod.wire.model import WireModel
 
 Name = TypeVar("Name", bound=StrEnum)
@@ -21,6 +24,8 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "processes": frozenset({"status", "limit", "cursor", "sweep_id"}),
     "logs": frozenset({"process_id", "offset", "limit"}),
     "metrics": frozenset({"process_id", "keys", "since_step", "stride"}),
+    "datasets": frozenset({"limit", "cursor"}),
+    "dataset": frozenset({"training_name", "caption_ext", "limit", "cursor", "thumbnail_px"}),
     "list_files": frozenset({"path", "recursive", "pattern", "kind", "limit", "cursor"}),
 }
 
@@ -33,17 +38,22 @@ class VolumeAnswers:
     def __init__(self, view: VolumeView) -> None:
         """Read through `view`."""
         self._view = view
+        self._datasets_of_volume = VolumeDatasets(view)
         self._actions: Mapping[str, Callable[..., dict[str, Any]]] = {
             "process_status": self._process_status,
             "processes": self._processes,
             "logs": self._logs,
             "metrics": self._metrics,
             "list_files": self._list_files,
+            "datasets": self._datasets,
+            "dataset": self._dataset,
         }
 
     @staticmethod
     def can_answer(action: str, fields: Mapping[str, Any]) -> bool:
         """Return whether the volume alone answers this request."""
+        if action == "dataset" and fields.get("thumbnail_px") != 0:
+            return False  # thumbnails that no worker has made yet would be missing
         return action in _FIELDS and fields.keys() <= _FIELDS[action]
 
     def answer(self, action: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +137,55 @@ class VolumeAnswers:
         )
         shown = [_json(file_view(one, self._view.workspace)) for one in page.files]
         return {"files": shown} | _next(page.next_cursor)
+
+    def _datasets(self, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+        page = self._datasets_of_volume.list_datasets(limit=limit, cursor=cursor)
+        # Beside what a worker answers: once it has looked, nothing is arriving any more.
+        arriving = () if cursor is not None else self._datasets_of_volume.arriving()
+        return {
+            "datasets": [_json(one) for one in page.datasets],
+            **({"arriving": [asdict(one) for one in arriving]} if arriving else {}),
+        } | _next(page.next_cursor)
+
+    def _dataset(
+        self,
+        training_name: str,
+        *,
+        caption_ext: str | None = None,
+        limit: int = 200,
+        cursor: str | None = None,
+        thumbnail_px: int = 0,
+    ) -> dict[str, Any]:
+        page = self._datasets_of_volume.page(
+            training_name, caption_ext=caption_ext, limit=limit, cursor=cursor, thumbnail_px=thumbnail_px
+        )
+        reading = page.reading
+        return {
+            "training_name": training_name,
+            "path": self._view.workspace.relative(reading.entry.folder),
+            "images": len(reading.images),
+            "videos": len(reading.videos),
+            "captions": len(reading.caption_files),
+            "total_bytes": reading.total_bytes,
+            "caption_ext": reading.entry.caption_ext,
+            "items": [_json(self._item(one)) for one in page.items],
+            "problems": [
+                {"code": one.code, "message": one.message, "names": list(one.names)} for one in page.problems
+            ],
+            "buckets": [],
+        } | _next(page.next_cursor)
+
+    def _item(self, shown: UnopenedItem) -> DatasetItemView:
+        item = shown.item
+        return DatasetItemView(
+            name=item.name,
+            path=self._view.workspace.relative(item.path),
+            kind=item.kind,
+            size_bytes=item.file.size_bytes,
+            caption=shown.caption,
+            caption_name=item.caption_name,
+            flags=list(shown.flags),
+        )
 
 
 def _member(kind: type[Name], field: str, value: str) -> Name:

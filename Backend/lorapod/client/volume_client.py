@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from lorapod.client.volume_download import download_from_volume
 from lorapod.client.volume_upload import upload_to_volume
 from lorapod.errors import WorkerError
 from lorapod.records.process_id import is_process_id
+
+#: A worker that lives shows it every few seconds; clocks of two machines may differ by a minute or two.
+_SILENT_S = 300.0
 
 #: Stands for the URL of an endpoint if none is named; nothing is ever sent there.
 _NO_ENDPOINT = "http://no-endpoint.invalid"
@@ -58,6 +62,8 @@ class VolumeClient(Client):
         self._has_endpoint = url is not None
         self._only = only
         self._on_way = on_way
+        #: Processes whose worker was looked for.
+        self._looked_at: set[str] = set()
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,7 +84,10 @@ class VolumeClient(Client):
         given = {name: value for name, value in fields.items() if value is not None}
         if self._answers.can_answer(action, given):
             with self._reading():
-                return self._answers.answer(action, given)
+                answer = self._answers.answer(action, given)
+                if action == "process_status":
+                    self._tell_if_silent(answer)
+                return answer
         return super().call(action, timeout_s=timeout_s, policy=policy, on_update=on_update, **given)
 
     def upload_dataset(
@@ -164,6 +173,20 @@ class VolumeClient(Client):
             raise WorkerNeeded(f"`{action}` needs a worker, and no endpoint is named.", hint=_NAME_ONE)
         self._on_way(f"The volume alone cannot answer `{action}`: a worker is asked.")
 
+    def _tell_if_silent(self, process: Mapping[str, Any]) -> None:
+        """Say once that the worker of a process which has not ended may have died: no worker was there to write it down."""
+        process_id = process["process_id"]
+        if process.get("ended_at") is not None or process_id in self._looked_at:
+            return
+        self._looked_at.add(process_id)
+        heard = self.volume.view.last_heard(self.volume.view.record(process_id))
+        if heard is None:
+            self._on_way(f"The worker of {process_id} has gone: {_MARKS_IT}")
+        elif (silent_s := (datetime.now(UTC) - heard).total_seconds()) > _SILENT_S:
+            self._on_way(
+                f"The worker of {process_id} was last heard of {silent_s / 60:.0f} min ago, and may have died: {_MARKS_IT}"
+            )
+
     def _reading(self) -> AbstractContextManager[None]:
         return self._using(f"Read from the volume {self.volume.name} over S3; no worker was asked.")
 
@@ -180,5 +203,6 @@ class VolumeClient(Client):
         self._on_way(way)
 
 
+_MARKS_IT = "the next worker that starts writes down what became of the process."
 _LIST = "`lorapod files` lists the files."
 _NAME_ONE = "Set RUNPOD_ENDPOINT_ID and RUNPOD_API_KEY, or LORAPOD_URL."

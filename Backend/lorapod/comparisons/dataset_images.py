@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorapod.comparisons.candidates import Candidate
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import ItemKind
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import ItemKind
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.engines.lora_files import FindRecord
 from lorapod.errors import WorkerError
 from lorapod.workspace import Workspace

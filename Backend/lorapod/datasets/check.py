@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import LeftOut, LeftOutCode
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.duplicates import about_duplicates
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import LeftOut, LeftOutCode
 from lorapod.datasets.looks.image_look import ImageLook
 from lorapod.datasets.looks.look import look_into
 from lorapod.datasets.pairs import about_partners
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import about_left_out, shortened, some
 from lorapod.errors import InvalidInput
 from lorapod.wire.dataset import FixedFile

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorapod.atomic import replace_file
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.errors import WorkerError
 from lorapod.safety import images
 

@@ -7,7 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from lorapod.datasets.item import FoundFile
+from lorapod.dataset_reader.item import FoundFile
 from lorapod.datasets.sentences import some
 
 #: Images of one size are compared by so many bytes first, then as a whole.

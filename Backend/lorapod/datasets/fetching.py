@@ -18,12 +18,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.converting import is_converted
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.download import Download, DownloadedFile
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.intake_warnings import intake_warnings
 from lorapod.datasets.ledger import FetchLedger, KeptFile, LedgerEntry, digest_of
 from lorapod.datasets.library import INCOMING

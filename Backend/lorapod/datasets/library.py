@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.datasets import check
 from lorapod.datasets.arrived import take_arrived
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary, no_items
 from lorapod.datasets.destination import Destination
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.publish import FindReader, add, refuse_if_read, replace, write_captions
-from lorapod.datasets.reader import DatasetReader
 from lorapod.datasets.sets import inspect_all
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import Conflict, InsufficientStorage, InvalidInput, NotFound, WorkerError

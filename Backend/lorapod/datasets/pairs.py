@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorapod.datasets.entry import PartnerKind
-from lorapod.datasets.item import base_name
-from lorapod.datasets.partners import PartnerFiles, stem_of
-from lorapod.datasets.reading import DatasetReading
+from lorapod.dataset_reader.entry import PartnerKind
+from lorapod.dataset_reader.item import base_name
+from lorapod.dataset_reader.partners import PartnerFiles, stem_of
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 _WORDS = {

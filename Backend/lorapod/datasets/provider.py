@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.check import DatasetSummary, inspect
 from lorapod.datasets.contact_sheet import draw_contact_sheet
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
 from lorapod.datasets.sets import combined, distinct
 from lorapod.datasets.sources.running import Stopped

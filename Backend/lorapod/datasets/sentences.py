@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lorapod.datasets.item import LeftOut, LeftOutCode
+from lorapod.dataset_reader.item import LeftOut, LeftOutCode
 
 #: Names in one sentence.
 _NAMES_MAX = 3

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.check import DatasetSummary, inspect
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.sentences import shortened
 from lorapod.workspace import Workspace
 

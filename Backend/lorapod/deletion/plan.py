@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from lorapod.dataset_reader.kept_thumbnails import FOLDER as THUMBNAILS
 from lorapod.datasets.edits.store import FOLDER as EDITS
 from lorapod.datasets.edits.store import is_edited
-from lorapod.datasets.gallery.index import FOLDER as THUMBNAILS
 from lorapod.deletion.keep import KeepRule, excess_of
 from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.events.courier import Courier

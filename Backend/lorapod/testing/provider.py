@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.entry import DatasetEntry
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.errors import WorkerError
 from lorapod.storage.s3_access import JobS3
 from lorapod.wire.dataset import FetchProgress

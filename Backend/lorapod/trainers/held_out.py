@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.errors import InvalidInput
 from lorapod.trainers.port import HeldOut
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lorapod.datasets.entry import DatasetEntry
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.sets import entries_of
 from lorapod.errors import NotFound, Unsupported
 from lorapod.lease import LeaseLost, LeaseState

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from lorapod.errors import NotFound, UnsafePath
 from lorapod.kinds import FileKind, is_hidden
@@ -27,6 +27,9 @@ from lorapod.volume.process_view import process_view, summary
 from lorapod.volume.shown_config import read_shown_config
 from lorapod.wire.process import ProcessSummary, ProcessView
 from lorapod.workspace import Workspace
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -215,13 +218,26 @@ class VolumeView:
             return FileEntry(path=path, kind=EntryKind.FOLDER, state=lambda: self.files.state(path))
         raise NotFound(f"There is no folder {self.workspace.relative(path)!r}.")
 
+    def newest_records(self, types: Collection[str], limit: int) -> Iterator[ProcessRecord]:
+        """Yield the records of the newest processes of these types, the newest first."""
+        ids = [each for each in self._process_ids(None) if each.rpartition("_")[0] in types]
+        return self._records(ids[:limit], first=limit)
+
+    def at_once(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Yield what `work` makes of each item, in order; it is called in several threads."""
+        return self._pool.map(work, items)
+
+    def content(self, path: Path) -> bytes | None:
+        """Return the content of a file below the root; None if it is not there."""
+        return self._content(path)
+
     def contents(self, paths: Sequence[str]) -> Iterator[bytes | None]:
         """Yield the content of each file in order, None for one that is not there; several are read at a time.
 
         Args:
             paths: relative to the workspace, as answers show them; for pictures and texts, not for weights.
         """
-        return self._pool.map(lambda path: self._content(self.workspace.root / path), paths)
+        return self.at_once(lambda path: self._content(self.workspace.root / path), paths)
 
     def _process_ids(self, cursor: str | None) -> Sequence[str]:
         names = (entry.name for entry in self.files.entries(self.workspace.processes))

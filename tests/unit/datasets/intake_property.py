@@ -13,8 +13,8 @@ from tests.unit.datasets.intake_inputs import Damage, InputFile, damaged, make_f
 from tests.unit.datasets.library_bench import LibraryBench, incoming
 from tests.unit.datasets.test_fetching import Place
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.errors import WorkerError
 from lorapod.wire.dataset import DatasetRef, RejectedFile, S3Prefix
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tests.unit.datasets.library_bench import MP4_HEAD, picture
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.check import inspect as inspect_entry
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.errors import InvalidInput
 
 

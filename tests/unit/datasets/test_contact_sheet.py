@@ -5,8 +5,8 @@ from pathlib import Path
 from PIL import Image
 from tests.unit.datasets.library_bench import picture
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.contact_sheet import IMAGES_MAX, draw_contact_sheet
-from lorapod.datasets.entry import DatasetEntry
 
 
 def test_pictures_and_captions(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import regex
 
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.edits.edit import DatasetEdit
 from lorapod.datasets.edits.operations import CaptionOperation, OperationKind
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
 from lorapod.deadline import Deadline
 
 

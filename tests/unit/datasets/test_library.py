@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.unit.datasets.library_bench import LibraryBench, incoming, packed, picture, tarred
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets import library
-from lorapod.datasets.entry import DatasetEntry
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import (
     Conflict,

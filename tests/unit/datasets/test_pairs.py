@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.check import DatasetSummary, inspect
-from lorapod.datasets.entry import DatasetEntry
 
 
 def draw(path: Path, mode: str = "RGB") -> None:

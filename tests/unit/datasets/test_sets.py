@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lorapod.datasets.entry import DatasetEntry, PartnerKind
+from lorapod.dataset_reader.entry import DatasetEntry, PartnerKind
 from lorapod.datasets.sets import distinct, entries_of, inspect_all
 from lorapod.workspace import Workspace
 

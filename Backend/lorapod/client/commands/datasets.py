@@ -10,7 +10,7 @@ import typer
 
 from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen, size
-from lorapod.client.commands.session import AsJson, ExitCode, open_session
+from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
 from lorapod.client.contact_sheet import (
     ITEMS_MAX,
     SUFFIXES,
@@ -34,14 +34,15 @@ def _sheet_path(path: Path | None) -> Path | None:
     return path
 
 
-def datasets(context: typer.Context, *, as_json: AsJson = False) -> None:
+def datasets(context: typer.Context, *, via: ViaOption = Via.AUTO, as_json: AsJson = False) -> None:
     """List the datasets of the volume."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         found: list[dict[str, Any]] = []
         cursor: dict[str, Any] = {}
         while True:
             page = session.client.call("datasets", **cursor)
             found += page["datasets"]
+            session.screen.warn(map(_arriving, page.get("arriving", ())))
             if "next_cursor" not in page:
                 break
             cursor = {"cursor": page["next_cursor"]}
@@ -62,6 +63,15 @@ def datasets(context: typer.Context, *, as_json: AsJson = False) -> None:
         session.screen.table(
             ("dataset", "images", "videos", "captions", "size", "modified"), rows, right=(1, 2, 3, 4)
         )
+
+
+def _arriving(upload: Mapping[str, Any]) -> str:
+    if upload["error"] is not None:
+        return f"The upload of {upload['training_name']!r} was refused: {upload['error']}"
+    return (
+        f"{upload['files']} files ({size(upload['total_bytes'])}) for {upload['training_name']!r} wait for a worker: it adds them "
+        "when it trains, or lists or edits datasets."
+    )
 
 
 def dataset(
@@ -95,10 +105,11 @@ def dataset(
             f"{ITEMS_MAX} images, FILE-2 and so on follow.",
         ),
     ] = None,
+    via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Show a dataset: its images with captions, and what is odd about them."""
-    with open_session(context, as_json=as_json) as session:
+    with open_session(context, as_json=as_json, via=via) as session:
         if contact_sheet is not None:
             check_drawing()
         px = 0 if contact_sheet is None else THUMBNAIL_PX

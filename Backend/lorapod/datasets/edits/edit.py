@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.captions import checked_caption
 from lorapod.datasets.edits import operations
 from lorapod.datasets.edits.operations import CaptionOperation
-from lorapod.datasets.item import DatasetItem
-from lorapod.datasets.reading import DatasetReading
 from lorapod.deadline import Deadline
 from lorapod.errors import Conflict, InvalidInput, NotFound
 from lorapod.kinds import suffix_of

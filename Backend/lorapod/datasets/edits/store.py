@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lorapod.atomic import sync_folder, write_atomically
 from lorapod.clock import Clock
+from lorapod.dataset_reader.item import FoundFile
 from lorapod.datasets.edits.edit import FileChange
 from lorapod.datasets.edits.folder_files import is_stale, is_trainers, link_file, mark_of, marks
 from lorapod.datasets.edits.lock import EditLock, is_held
@@ -37,7 +38,6 @@ from lorapod.datasets.edits.record import (
     write_record,
 )
 from lorapod.datasets.exchange import rename_to_free
-from lorapod.datasets.item import FoundFile
 from lorapod.datasets.publish import FindReader
 from lorapod.errors import Conflict, NotFound
 from lorapod.folders import entries_of

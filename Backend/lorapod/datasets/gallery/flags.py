@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
+from lorapod.dataset_reader.buckets import BucketRule
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.oddities import NAMES_MAX, DatasetProblem, caption_flags, left_out_problems
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.check import TINY_SIDE
 from lorapod.datasets.duplicates import duplicate_groups
 from lorapod.datasets.gallery.traits import HASH_BITS, ImageTraits
-from lorapod.datasets.item import DatasetItem, LeftOutCode
-from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.findings import CROPPED_PART_MAX, look_findings
 from lorapod.datasets.looks.image_look import ImageLook
-from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 #: Bits of 64 that the hashes of two images differ in at most if they look nearly the same.
@@ -23,18 +23,6 @@ NEAR_BITS = 5
 
 #: Images whose Laplacian varies less are flagged: a sharp photo of 480 pixels has fifty and more.
 BLURRED_BELOW = 15.0
-
-#: Names that one problem lists.
-_NAMES_MAX = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetProblem:
-    """One kind of oddity, with every file that has it."""
-
-    code: str
-    message: str
-    names: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +47,7 @@ class FlagBook:
 
     def problems(self) -> Iterator[DatasetProblem]:
         """Yield what a person should know of the dataset as a whole, one of each kind."""
-        by_code = defaultdict(list)
-        for file in self.reading.left_out:
-            by_code[file.code].append(file)
-        for code, files in by_code.items():
-            yield DatasetProblem(
-                code=code, message=files[0].sentence, names=[file.name for file in files[:_NAMES_MAX]]
-            )
+        yield from left_out_problems(self.reading)
         broken = {name: facts.error for name, facts in self.facts.items() if facts.error}
         if broken:
             yield DatasetProblem(
@@ -73,7 +55,7 @@ class FlagBook:
             )
         for finding in look_findings(self._looks, self.rules):
             yield DatasetProblem(
-                code=finding.code, message=finding.message, names=list(finding.names)[:_NAMES_MAX]
+                code=finding.code, message=finding.message, names=list(finding.names)[:NAMES_MAX]
             )
         yield from self._grouped_problems()
 
@@ -82,7 +64,7 @@ class FlagBook:
         return {name: facts.look for name, facts in self.facts.items() if facts.look is not None}
 
     def _all(self) -> Iterator[tuple[str, str]]:
-        yield from self._about_captions()
+        yield from caption_flags(self.reading, self.captions)
         yield from ((name, f"duplicate_of:{first}") for name, first in self._duplicates())
         yield from ((name, f"near_duplicate_of:{first}") for name, first, _ in self._near_duplicates())
         for name, traits in self.traits.items():
@@ -90,19 +72,6 @@ class FlagBook:
                 yield name, "blurred"
         for name, look in self._looks.items():
             yield from ((name, flag) for flag in _look_flags(look, self.rules))
-
-    def _about_captions(self) -> Iterator[tuple[str, str]]:
-        unread = {
-            PurePosixPath(file.name).with_suffix("").as_posix().lower()
-            for file in self.reading.left_out
-            if file.code is LeftOutCode.CAPTION_NOT_READ
-        }
-        for item in self.reading.items:
-            if not item.has_caption:
-                stem = PurePosixPath(item.name).with_suffix("").as_posix().lower()
-                yield item.name, "caption_not_read" if stem in unread else "no_caption"
-            elif not self.captions.get(item.name, "").strip():
-                yield item.name, "empty_caption"
 
     def _duplicates(self) -> Iterator[tuple[str, str]]:
         """Yield each image with the name of the first one that has the same content."""
@@ -141,12 +110,12 @@ class FlagBook:
             yield DatasetProblem(
                 code="blurred",
                 message=f"Blurred, or with hardly any detail: {some(blurred)}.",
-                names=blurred[:_NAMES_MAX],
+                names=blurred[:NAMES_MAX],
             )
 
 
 def _names(pairs: Iterable[tuple[object, ...]]) -> list[str]:
-    return [str(pair[0]) for pair in pairs][:_NAMES_MAX]
+    return [str(pair[0]) for pair in pairs][:NAMES_MAX]
 
 
 def _look_flags(look: ImageLook, rules: Sequence[BucketRule]) -> Iterator[str]:

@@ -1,9 +1,6 @@
 """What is known of a dataset's files from earlier looks, and their thumbnails, kept by content.
 
-```
-training_data/.thumbnails/<dataset>/index.json        by name: size, time of change, content key, traits
-training_data/.thumbnails/<dataset>/<key>_<px>.webp   thumbnails
-```
+Where they are: `lorapod.dataset_reader.kept_thumbnails`.
 """
 
 from __future__ import annotations
@@ -19,15 +16,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from lorapod.atomic import replace_file
+from lorapod.dataset_reader.item import FoundFile
+from lorapod.dataset_reader.kept_thumbnails import INDEX, thumbnail_name
 from lorapod.datasets.gallery.traits import ImageTraits
-from lorapod.datasets.item import FoundFile
 from lorapod.datasets.looks.video_look import VideoLook
 from lorapod.folders import entries_of
 
-#: Below `training_data`; hidden, so that it is no dataset.
-FOLDER = ".thumbnails"
-
-_INDEX = "index.json"
 _ENDS_BYTES = 1 << 16
 
 
@@ -60,7 +54,7 @@ class GalleryIndex:
         self._changed = False
         self._lock = threading.Lock()
         with suppress(OSError, ValueError):
-            self._known = _ADAPTER.validate_json((folder / _INDEX).read_bytes())
+            self._known = _ADAPTER.validate_json((folder / INDEX).read_bytes())
         self._by_key = {known.key: known for known in self._known.values()}
 
     def of(self, file: FoundFile) -> KnownFile:
@@ -128,14 +122,14 @@ class GalleryIndex:
         keys = {known.key for known in self._known.values()}
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self._folder / _INDEX, _ADAPTER.dump_json(self._known))
+            replace_file(self._folder / INDEX, _ADAPTER.dump_json(self._known))
             for entry in entries_of(self._folder):
                 if entry.name.endswith(".webp") and entry.name.partition("_")[0] not in keys:
                     Path(entry.path).unlink(missing_ok=True)
         self._changed = False
 
     def _path(self, key: str, px: int) -> Path:
-        return self._folder / f"{key}_{px}.webp"
+        return self._folder / thumbnail_name(key, px)
 
 
 def content_key(file: FoundFile) -> str:

@@ -11,20 +11,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lorapod.datasets.entry import DatasetEntry
+from lorapod.dataset_reader.buckets import BucketRule
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile, ItemKind
+from lorapod.dataset_reader.kept_thumbnails import FOLDER
+from lorapod.dataset_reader.oddities import DatasetProblem
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
+from lorapod.dataset_reader.usual_captions import read_usual_captions
 from lorapod.datasets.gallery.captions import CaptionStatistics, caption_statistics
-from lorapod.datasets.gallery.flags import DatasetProblem, FlagBook, caption_texts
-from lorapod.datasets.gallery.index import FOLDER, GalleryIndex
+from lorapod.datasets.gallery.flags import FlagBook, caption_texts
+from lorapod.datasets.gallery.index import GalleryIndex
 from lorapod.datasets.gallery.tokenizer import CaptionTokenizer
 from lorapod.datasets.gallery.traits import decode
-from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind
-from lorapod.datasets.looks.buckets import BucketRule
 from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.look import look_into
 from lorapod.datasets.looks.video_look import VideoLook, VideoProbe
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
-from lorapod.datasets.usual_captions import read_usual_captions
 from lorapod.errors import WorkerError
 from lorapod.workspace import Workspace
 

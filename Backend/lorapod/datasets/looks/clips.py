@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from lorapod.datasets.entry import DatasetEntry
+from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.looks.findings import listed
 from lorapod.datasets.looks.frame_counts import frame_warnings, frames_advice
 from lorapod.datasets.looks.video_container import check_video

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.dataset_reader.buckets import BucketRule
 from lorapod.datasets.looks.image_look import ImageLook
 
 #: Part of an image beyond which cutting it off is worth a warning.

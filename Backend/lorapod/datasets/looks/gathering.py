@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from lorapod.datasets.item import FoundFile
+from lorapod.dataset_reader.item import FoundFile
 from lorapod.datasets.looks.facts import CaptionFacts, FileFacts, ImageFacts, facts_of_caption, facts_of_image
 from lorapod.datasets.looks.kept_facts import KeptFacts
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from lorapod.datasets.item import FoundFile
+from lorapod.dataset_reader.item import FoundFile
 from lorapod.datasets.looks.facts import FileFacts
 
 #: Files of which facts are kept: two of the largest datasets. One takes half a kilobyte.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, LeftOutCode
-from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.dataset_reader.buckets import BucketRule
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile, LeftOutCode
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.looks.clips import ClipsLook, look_at_clips
 from lorapod.datasets.looks.facts import CaptionFacts, ImageFacts
 from lorapod.datasets.looks.findings import look_findings
 from lorapod.datasets.looks.gathering import caption_facts, image_facts
 from lorapod.datasets.looks.image_look import ImageLook
 from lorapod.datasets.looks.second_images import SecondImagesLook, pairs_of
-from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 

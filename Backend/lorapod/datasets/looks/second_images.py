@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lorapod.datasets.entry import PartnerKind
-from lorapod.datasets.item import DatasetItem, Partner
+from lorapod.dataset_reader.entry import PartnerKind
+from lorapod.dataset_reader.item import DatasetItem, Partner
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.image_look import ImageLook
-from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 
 #: These are scaled and cropped by their image's numbers, so they have to have its shape.

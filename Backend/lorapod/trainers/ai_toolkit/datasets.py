@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.entry import DatasetEntry, PartnerKind
-from lorapod.datasets.item import LeftOutCode
+from lorapod.dataset_reader.entry import DatasetEntry, PartnerKind
+from lorapod.dataset_reader.item import LeftOutCode
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.looks.clips import look_at_clips
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
 from lorapod.datasets.sentences import some
 from lorapod.errors import WorkerError
 from lorapod.trainers.ai_toolkit.problems import Problems, shown

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.errors import InvalidInput, NotFound, TooLarge
 from lorapod.safety.images import verify
 from lorapod.trainers.builtin.config import DatasetSection, ValidationSection

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import LeftOutCode
-from lorapod.datasets.reader import DatasetReader
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import LeftOutCode
+from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.datasets.sections import sections_of
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.model_paths import HUB_ID, ModelPaths

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lorapod.datasets.looks.buckets import BucketRule
+from lorapod.dataset_reader.buckets import BucketRule
 from lorapod.datasets.looks.findings import LookCode, look_findings
 from lorapod.datasets.looks.image_look import ImageLook
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.datasets.item import FoundFile
+from lorapod.dataset_reader.item import FoundFile
 from lorapod.datasets.looks import facts, gathering
 from lorapod.datasets.looks.facts import ImageFacts
 from lorapod.datasets.looks.gathering import image_facts

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.frame_rule import FrameRule
 from lorapod.datasets.check import inspect
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.looks.frame_counts import FrameRule, frame_warnings, frames_advice
+from lorapod.datasets.looks.frame_counts import frame_warnings, frames_advice
 from lorapod.datasets.looks.video_container import check_video
 from lorapod.datasets.looks.video_look import VideoLook, VideoProbe
 from lorapod.errors import InvalidInput

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import LeftOutCode
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import LeftOutCode
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 
 
 def read_usual_captions(

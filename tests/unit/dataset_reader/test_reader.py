@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import LeftOutCode
-from lorapod.datasets.reader import DatasetReader
-from lorapod.datasets.reading import DatasetReading
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import LeftOutCode
+from lorapod.dataset_reader.reader import DatasetReader
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.errors import InvalidInput
 
 

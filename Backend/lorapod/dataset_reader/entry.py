@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.looks.buckets import USUAL_STEP, bucket_step
-from lorapod.datasets.looks.frame_counts import FrameRule
+from lorapod.dataset_reader.buckets import USUAL_STEP, bucket_step
+from lorapod.dataset_reader.frame_rule import FrameRule
 from lorapod.kinds import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
+from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 #: AI Toolkit's default of `caption_ext`.
 DEFAULT_CAPTION_EXT = ".txt"

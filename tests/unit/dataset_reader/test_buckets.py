@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorapod.datasets.looks.buckets import BucketRule, bucket_step
+from lorapod.dataset_reader.buckets import BucketRule, bucket_step
 
 RULE = BucketRule(resolution=512, step=16)
 

@@ -7,19 +7,19 @@ reads through it. Files are judged by their names here; `lorapod.datasets.looks`
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOut, LeftOutCode, base_name
-from lorapod.datasets.leftovers import Leftovers
-from lorapod.datasets.listing import found_file, listed_files, read_listing
-from lorapod.datasets.partners import PartnerFiles, stem_of
-from lorapod.datasets.reading import DatasetReading
-from lorapod.folders import files_below
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile, ItemKind, LeftOut, LeftOutCode, base_name
+from lorapod.dataset_reader.leftovers import Leftovers
+from lorapod.dataset_reader.listing import found_file, listed_files, read_listing
+from lorapod.dataset_reader.partners import PartnerFiles, stem_of
+from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.kinds import AUDIO_SUFFIXES, CACHE_FOLDERS, VIDEO_SUFFIXES, suffix_of
-from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
+from lorapod.volume.local_files import LOCAL_FILES
+from lorapod.volume.port import EntryKind, FileEntry, VolumeListing
+from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 #: AI Toolkit does not train on what lies directly in a folder of this name: control images that it makes itself.
 CONTROLS_FOLDER = "_controls"
@@ -33,13 +33,20 @@ _LITTER = frozenset({"thumbs.db", "desktop.ini", ".ds_store", ".aitk_size.json"}
 class DatasetReader:
     """Reads folders as trainers do."""
 
-    def __init__(self, root: Path | None = None, *, names_only: bool = False) -> None:
-        """Follow links to files only to places below `root`; None: follow all.
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        names_only: bool = False,
+        files: VolumeListing = LOCAL_FILES,
+    ) -> None:
+        """Follow links to files only to places below `root`; None: follow all. Folders are listed by `files`.
 
         With `names_only`, sizes and times are 0: on a network volume, to ask for those of each file takes seconds.
         """
         self._root = root
         self._names_only = names_only
+        self._listing = files
 
     def read(self, entry: DatasetEntry) -> DatasetReading:
         """Return what the entry's folder holds; nothing if there is no such folder.
@@ -127,13 +134,12 @@ class DatasetReader:
             left_out: gets the links that are not followed.
             shown: stands before their names.
         """
-        prefix = f"{folder}{os.sep}"
         found = []
-        for entry in files_below(folder, skip=lambda name: name.startswith(".")):
-            name = entry.path.removeprefix(prefix)
+        for entry in self._listing.below(folder, skip=lambda name: name.startswith(".")):
+            name = entry.path.relative_to(folder).as_posix()
             if _is_litter(name):
                 continue
-            if entry.is_symlink() and self._leads_out(entry.path):
+            if entry.kind is EntryKind.LINK and self._leads_out(entry.path):
                 left_out.append(
                     LeftOut(
                         name=shown + name,
@@ -146,28 +152,28 @@ class DatasetReader:
                 found.append(file)
         yield from sorted(found, key=lambda file: file.name)
 
-    def _found(self, entry: os.DirEntry[str], name: str) -> FoundFile | None:
+    def _found(self, entry: FileEntry, name: str) -> FoundFile | None:
         """Return the file; None if it is a broken link, or was removed since the folder was read."""
-        stat = None
-        if not self._names_only or entry.is_symlink():
+        state = None
+        if not self._names_only or entry.kind is EntryKind.LINK:
             try:
-                stat = entry.stat()
+                state = entry.state()
             except OSError as error:
                 if error.errno not in {errno.ENOENT, errno.ELOOP}:
                     raise
                 return None
         return FoundFile(
             name=name,
-            path=Path(entry.path),
-            size_bytes=stat.st_size if stat is not None else 0,
-            mtime_ns=stat.st_mtime_ns if stat is not None else 0,
+            path=entry.path,
+            size_bytes=state.size_bytes if state is not None else 0,
+            mtime_ns=state.modified_ns if state is not None else 0,
         )
 
-    def _leads_out(self, path: str) -> bool:
+    def _leads_out(self, path: Path) -> bool:
         if self._root is None:
             return False
         try:
-            return not Path(path).resolve().is_relative_to(self._root.resolve())
+            return not path.resolve().is_relative_to(self._root.resolve())
         except RuntimeError:
             return False  # links in a circle lead nowhere
 

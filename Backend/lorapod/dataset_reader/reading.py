@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, ItemKind, LeftOut
-from lorapod.datasets.partners import PartnerFiles
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile, ItemKind, LeftOut
+from lorapod.dataset_reader.partners import PartnerFiles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from lorapod.datasets.entry import PartnerFolder
+from lorapod.dataset_reader.entry import PartnerFolder
 
 
 class ItemKind(StrEnum):
@@ -106,8 +106,10 @@ class DatasetItem:
         """Name of the file with its caption."""
         return self.caption_file.name if self.caption_file is not None else None
 
-    def read_caption(self) -> str:
+    def read_caption(self, read: Callable[[Path], bytes] = Path.read_bytes) -> str:
         """Return the text that the trainer reads for it, before the trigger word is added; empty if there is none.
+
+        `read` returns the content of a file.
 
         Raises:
             OSError: the file cannot be read.
@@ -117,7 +119,7 @@ class DatasetItem:
             return self.listed_caption
         if self.caption_file is None:
             return self.default_caption or ""
-        text = self.caption_file.path.read_text(encoding="utf-8")
+        text = read(self.caption_file.path).decode().replace("\r\n", "\n").replace("\r", "\n")
         if not text.strip() and self.default_caption is not None:
             return self.default_caption
         return text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorapod.datasets.item import FoundFile, LeftOut, LeftOutCode
+from lorapod.dataset_reader.item import FoundFile, LeftOut, LeftOutCode
 from lorapod.errors import InvalidInput
 
 #: Size of the largest such file.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from lorapod.datasets.entry import DatasetEntry
-from lorapod.datasets.item import DatasetItem, FoundFile, LeftOut, LeftOutCode, base_name
+from lorapod.dataset_reader.entry import DatasetEntry
+from lorapod.dataset_reader.item import DatasetItem, FoundFile, LeftOut, LeftOutCode, base_name
 from lorapod.kinds import AUDIO_SUFFIXES, CAPTION_SUFFIXES, VIDEO_SUFFIXES, suffix_of
-from lorapod.safety.images import SUFFIXES as IMAGE_SUFFIXES
+from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 _UNREAD_IMAGES = frozenset(
     {".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jxl", ".svg", ".psd"}

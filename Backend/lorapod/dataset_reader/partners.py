@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lorapod.datasets.entry import PartnerFolder, PartnerKind
-from lorapod.datasets.item import FoundFile, Partner, base_name
+from lorapod.dataset_reader.entry import PartnerFolder, PartnerKind
+from lorapod.dataset_reader.item import FoundFile, Partner, base_name
 
 #: In this order AI Toolkit looks for a second picture, in small letters.
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
