@@ -53,6 +53,7 @@ PAGES = {
     "comparisons": "/comparisons",
     "comparison": f"/comparisons/{COMPARISON}",
     "no page": "/nowhere",
+    "no text": "/trainings/%E0%A4%A",
 }
 
 

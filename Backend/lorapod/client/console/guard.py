@@ -56,17 +56,15 @@ class RequestGuard:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request, or refuse it."""
-        try:
-            self._refuse(request)
-            response = await handler(request)
-        except web.HTTPException as refusal:
-            refusal.headers.update(_HEADERS)
-            refusal.headers["Cache-Control"] = "no-store"
-            raise
+        self._refuse(request)
+        return await handler(request)
+
+    @staticmethod
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every answer has, refusals and files too, before it is sent."""
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
-        return response
 
     def _refuse(self, request: web.Request) -> None:
         """Refuse other names of this machine (DNS rebinding), other sites' requests, and browsers without a session."""

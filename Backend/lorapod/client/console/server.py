@@ -65,6 +65,7 @@ class ConsoleServer:
         app = web.Application(
             client_max_size=_MOST_BODY_BYTES, middlewares=[self._guard.check, errors_as_json]
         )
+        app.on_response_prepare.append(self._guard.add_headers)
         app.add_routes(
             [
                 web.get(f"{OPEN_PATH}{{ticket}}", self._open, allow_head=False),

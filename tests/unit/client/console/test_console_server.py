@@ -375,6 +375,8 @@ class TestCheckpoints:
         assert response.status == 200
         assert hashlib.sha256(caller.content).digest() == hashlib.sha256(content).digest()
         assert response.getheader("Content-Disposition") == "attachment; filename*=UTF-8''cat.safetensors"
+        assert response.getheader("X-Content-Type-Options") == "nosniff"
+        assert "default-src 'none'" in (response.getheader("Content-Security-Policy") or "")
         assert sum(asked["type"] == "download_file" for asked in queue.inputs) >= 4
 
     def test_a_link_for_a_download_works_once(self, caller: HttpCaller, worker: ReportWorker) -> None:

@@ -24,6 +24,15 @@ export function usePath() {
   return path;
 }
 
+/** Return a part of an address as text; as it is if it is none. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Return the page of a path, with the values of its `:names`; null if there is none. */
 export function match(pages, path) {
   const parts = path.split("/");
@@ -33,7 +42,7 @@ export function match(pages, path) {
     const values = {};
     const fits = wanted.every((part, place) => {
       if (!part.startsWith(":")) return part === parts[place];
-      values[part.slice(1)] = decodeURIComponent(parts[place]);
+      values[part.slice(1)] = decoded(parts[place]);
       return parts[place] !== "";
     });
     if (fits) return { page, values };

@@ -40,6 +40,7 @@ export const t = {
   },
   ask: {
     button: "Ask the worker",
+    volume: "The volume could not be read",
     again: "Ask again",
     cold: "starts a GPU worker",
     warm: "a worker is up",

@@ -83,10 +83,10 @@ function Cells({ cells, recommended }) {
 }
 
 export default function Comparison({ id }) {
-  const path = `/api/comparisons/${id}`;
+  const path = `/api/comparisons/${encodeURIComponent(id)}`;
   const { data: view, error } = useResource(path, (known) => askPeriod(known, known?.process && !hasEnded(known.process) ? EVERY_MS : 0));
   const [kept, setKept] = useState(null);
-  const ask = html`<${AskWorker} post=${`${path}/ask`} path=${path} ask=${(view ?? error)?.ask} knownAt=${view?.known_at} primary=${!view?.whole} />`;
+  const ask = html`<${AskWorker} post=${`${path}/ask`} path=${path} ask=${(view ?? error)?.ask} look=${(view ?? error)?.look_problem} knownAt=${view?.known_at} primary=${!view?.whole} />`;
   if (!view && error?.code === "not_found") return html`<h1 class="mono">${id}</h1><${Empty} text=${t.comparison.unknown}>${ask}</${Empty}>`;
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const { process, cells } = view;

@@ -15,7 +15,7 @@ export default function Comparisons() {
   if (error && !data) return html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />`;
   if (!data) return html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const knownAt = data.comparisons.map((one) => one.known_at).sort().at(-1);
-  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
+  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} look=${data.look_problem} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
   if (!data.comparisons.length) return html`<h1>${t.comparisons.title}</h1><${Empty} title=${t.comparisons.none} text=${t.comparisons.noneHint}>${ask}</${Empty}>`;
   return html`
     <div class="heading"><div><h1>${t.comparisons.title}</h1><p class="faint">${t.comparisons.lead}</p></div>${ask}</div>

@@ -16,7 +16,7 @@ export default function Home() {
   if (error && !data) return html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />`;
   if (!data) return html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const knownAt = [...data.running, ...data.recent].map((one) => one.known_at).sort().at(-1);
-  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
+  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} look=${data.look_problem} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
   return html`
     <div class="heading"><div><h1>${t.home.title}</h1><p class="faint">${t.home.hello}</p></div>${knownAt && ask}</div>
     ${!data.trainings

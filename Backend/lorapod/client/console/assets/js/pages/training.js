@@ -27,7 +27,7 @@ function useLive(on, id, path, ask) {
   useEffect(() => {
     if (!on || asking) return undefined;
     const timer = setInterval(() => {
-      if (!document.hidden) sendAsk(`/api/trainings/${id}/ask`, path).catch(() => refresh(path));
+      if (!document.hidden) sendAsk(`${path}/ask`, path).catch(() => refresh(path));
     }, LIVE_MS);
     return () => clearInterval(timer);
   }, [on, asking, id]);
@@ -149,7 +149,7 @@ function Dataset({ dataset, sheet }) {
 }
 
 export default function Training({ id }) {
-  const path = `/api/trainings/${id}`;
+  const path = `/api/trainings/${encodeURIComponent(id)}`;
   const [live, setLive] = useChoice(`live:${id}`, false);
   const { data: view, error } = useResource(path, (known) => askPeriod(known, known?.process && !hasEnded(known.process) ? FREE_MS : 0));
   const process = view?.process;
@@ -157,7 +157,7 @@ export default function Training({ id }) {
   useLive(isLive, id, path, view?.ask);
   const post = `${path}/ask`;
   if (!view && error?.code === "not_found") {
-    return html`<h1 class="mono">${id}</h1><${Empty} text=${t.training.unknown}><${AskWorker} post=${post} path=${path} ask=${error.ask} primary=${true} /></${Empty}>`;
+    return html`<h1 class="mono">${id}</h1><${Empty} text=${t.training.unknown}><${AskWorker} post=${post} path=${path} ask=${error.ask} look=${error.look_problem} primary=${true} /></${Empty}>`;
   }
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const name = process.name || id;
@@ -168,7 +168,7 @@ export default function Training({ id }) {
       <div class="actions">
         ${!hasEnded(process) && view.follows && html`<span class="faint">${t.training.followed}</span>`}
         ${!hasEnded(process) && !view.follows && html`<label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => setLive(event.target.checked)} /><span>${t.training.live}</span><span class="faint">${t.training.liveNote}</span></label>`}
-        ${!isLive && html`<${AskWorker} post=${post} path=${path} ask=${view.ask} knownAt=${view.known_at} primary=${!view.whole} />`}
+        ${!isLive && html`<${AskWorker} post=${post} path=${path} ask=${view.ask} look=${view.look_problem} knownAt=${view.known_at} primary=${!view.whole} />`}
       </div>
     </div>
     <${Failure} process=${process} />

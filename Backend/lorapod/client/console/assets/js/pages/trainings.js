@@ -20,7 +20,7 @@ export default function Trainings() {
   if (!data) return html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const shown = data.trainings.filter((one) => (!status || one.status === status) && matches(one, words));
   const knownAt = data.trainings.map((one) => one.known_at).sort().at(-1);
-  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
+  const ask = html`<${AskWorker} post="/api/processes/ask" path=${PATH} ask=${data.ask} look=${data.look_problem} knownAt=${knownAt} counted=${t.ask.trainings} primary=${!knownAt} />`;
   if (!data.count) return html`<h1>${t.trainings.title}</h1><${Empty} title=${t.home.emptyTitle} text=${t.home.empty}>${ask}</${Empty}>`;
   return html`
     <div class="heading"><div><h1>${t.trainings.title}</h1></div>${ask}</div>

@@ -36,8 +36,9 @@ export function Cost({ reads = false }) {
  * @param post where the question is sent
  * @param path what is read anew when it was sent
  * @param ask the newest question, as the server shows it
+ * @param look why the volume could not be read, if it could not
  */
-export function AskWorker({ post, path, ask, knownAt, counted, primary = false }) {
+export function AskWorker({ post, path, ask, look, knownAt, counted, primary = false }) {
   const [refused, setRefused] = useState(null);
   const problem = refused ?? ask?.problem;
   const press = () => sendAsk(post, path).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
@@ -48,5 +49,6 @@ export function AskWorker({ post, path, ask, knownAt, counted, primary = false }
         : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<${Cost} reads=${true} /></button>`}
       ${knownAt && html`<span class="faint">${t.ask.knownAt(since(knownAt))}</span>`}
     </div>
-    ${problem && !isAsking(ask) && html`<${Notice} problem=${problem} />`}`;
+    ${problem && !isAsking(ask) && html`<${Notice} problem=${problem} />`}
+    ${look && html`<${Notice} kind="quiet" title=${t.ask.volume} problem=${look} />`}`;
 }
