@@ -1,0 +1,102 @@
+"""The whole way in a browser: upload a folder, have it captioned, train on it, watch, download the LoRA."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from safetensors import safe_open
+from tests.console_pages import ConsoleOverWorker, console_over_worker
+from tests.error_log import error_log
+from tests.integration.client.test_console_in_browser import CHROMIUM
+from tests.tiny_captioners import WORDS, tiny_captioner
+from tests.tiny_models import place_tiny
+
+import lorapod
+from lorapod.testing.pictures import draw_dataset
+
+pytest.importorskip("diffusers", reason="needs the `builtin` extra")
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+
+#: How long a worker may load its libraries.
+PATIENCE_MS = 90_000
+
+
+def _prepare(workspace: Path) -> None:
+    place_tiny(workspace / "models" / "tiny")
+    shutil.copytree(tiny_captioner("blip"), workspace / "models" / "blip")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ConsoleOverWorker]:
+    command = [sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")]
+    environment = {"ALLOW_CPU": "true", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with console_over_worker(
+        tmp_path,
+        _prepare,
+        command=command,
+        environment=environment,
+        log_folder=error_log.watch(tmp_path / "logs"),
+    ) as site:
+        yield site
+        site.close_pages()
+
+
+def _upload(page: Page, folder: Path) -> None:
+    page.get_by_label("Choose a folder").set_input_files(folder)
+    page.get_by_role("dialog").get_by_role("button", name="Upload").click()
+    expect(page.get_by_text(re.compile("^Uploaded"))).to_be_visible(timeout=PATIENCE_MS)
+
+
+def _caption(page: Page) -> None:
+    page.get_by_role("button", name="Write captions…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("without a caption").check()
+    dialog.get_by_label("Trigger word, first in each caption").fill("mimo")
+    dialog.get_by_label("Model (empty: the worker's own)").fill("models/blip")
+    dialog.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile(r"^\d+ captioned, 0 skipped, 0 failed"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    said = page.locator(".tile").first.locator(".words")
+    expect(said).to_contain_text("mimo")
+    # The end of a long caption is cut off in the gallery.
+    words = re.findall(r"\w+", said.inner_text())[:-1]
+    assert len(words) > 2
+    assert set(words) <= {"mimo", *WORDS}
+
+
+def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
+    folder = tmp_path / "creatures"
+    folder.mkdir()
+    draw_dataset(folder)
+    for caption in folder.glob("*.txt"):
+        caption.unlink()
+    page = site.open("/datasets")
+    _upload(page, folder)
+    _caption(page)
+
+    page.get_by_role("link", name="Train on it").click()
+    page.get_by_role("textbox", name="As YAML").fill(
+        "preset: sd15\nmodel: models/tiny\ndataset: {training_name: creatures}\ntrainer: builtin\nsteps: 4\n"
+        "resolution: 64\nname: creatures\nsample_prompts: [a mimo]\n"
+    )
+    page.get_by_role("button", name="Start the training").click()
+    expect(page).to_have_url(re.compile("/trainings/train_"), timeout=PATIENCE_MS)
+    page.get_by_role("switch", name=re.compile("Live")).check()
+    expect(page.locator("h1 + p .status")).to_have_text("Completed", timeout=PATIENCE_MS)
+    page.get_by_role("button", name=re.compile("^Ask")).click()
+    expect(page.get_by_role("region", name="Samples").get_by_role("img").first).to_be_visible()
+
+    with page.expect_download(timeout=PATIENCE_MS) as arriving:
+        page.get_by_role("button", name=re.compile("^Download step")).first.click()
+    with safe_open(arriving.value.path(), "pt") as weights:
+        assert weights.keys()
