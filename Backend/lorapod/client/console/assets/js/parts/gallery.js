@@ -1,5 +1,5 @@
 // A gallery of any length: only what is near the window is in the document.
-import { classes, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../dom.js";
+import { classes, Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../dom.js";
 import { contentUrl } from "../api.js";
 import { t } from "../strings.js";
 
@@ -59,21 +59,28 @@ const label = (flag) => t.dataset.flags[flag.split(":")[0]] ?? flag;
 /** A caption of ten thousand letters costs time to lay out, and shows no more than its beginning. */
 const beginning = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
 
-function Tile({ item, place, count, draft, selected, active, onOpen, onSelect }) {
-  const caption = draft ?? item.caption;
-  const flags = item.flags.filter((flag) => !flag.endsWith("_caption"));
-  return html`
-    <div class=${classes("tile", selected && "on")} role="listitem" aria-posinset=${place + 1} aria-setsize=${count}>
-      <button type="button" data-place=${place} tabindex=${active ? 0 : -1} aria-label=${t.dataset.openItem(item.name.slice(0, 80), beginning(caption))} onClick=${() => onOpen(place)}>
-        ${item.picture
-          ? html`<span class="square"><img src=${contentUrl(item.picture)} alt="" decoding="async" /></span>`
-          : html`<span class="square blank">${item.name.slice(0, 60)}</span>`}
-        <span class=${classes("words", !caption && "lack")} dir="auto">${beginning(caption) || t.dataset.noCaption}</span>
-      </button>
-      <label class="pickbox"><span class="spoken">${t.dataset.select(item.name.slice(0, 80))}</span><input type="checkbox" checked=${selected} tabindex=${active ? 0 : -1} onClick=${(event) => onSelect(place, event.shiftKey)} /></label>
-      <span class="flags">${draft !== undefined && html`<span class="tag new">${t.dataset.draft}</span>`}
-        ${flags.slice(0, 2).map((flag) => html`<span key=${flag} class="tag warn clip">${label(flag)}</span>`)}${flags.length > 2 && html`<span class="tag">+${flags.length - 2}</span>`}</span>
-    </div>`;
+/** Drawn anew only if something about it has changed: while a person scrolls, most tiles stay as they are. */
+class Tile extends Component {
+  shouldComponentUpdate(next) {
+    return ["item", "place", "count", "draft", "selected", "active"].some((name) => next[name] !== this.props[name]);
+  }
+
+  render({ item, place, count, draft, selected, active, act }) {
+    const caption = draft ?? item.caption;
+    const flags = item.flags.filter((flag) => !flag.endsWith("_caption"));
+    return html`
+      <div class=${classes("tile", selected && "on")} role="listitem" aria-posinset=${place + 1} aria-setsize=${count}>
+        <button type="button" data-place=${place} tabindex=${active ? 0 : -1} aria-label=${t.dataset.openItem(item.name.slice(0, 80), beginning(caption))} onClick=${() => act.current.onOpen(place)}>
+          ${item.picture
+            ? html`<span class="square"><img src=${contentUrl(item.picture)} alt="" decoding="async" /></span>`
+            : html`<span class="square blank">${item.name.slice(0, 60)}</span>`}
+          <span class=${classes("words", !caption && "lack")} dir="auto">${beginning(caption) || t.dataset.noCaption}</span>
+        </button>
+        <label class="pickbox"><span class="spoken">${t.dataset.select(item.name.slice(0, 80))}</span><input type="checkbox" checked=${selected} tabindex=${active ? 0 : -1} onClick=${(event) => act.current.onSelect(place, event.shiftKey)} /></label>
+        <span class="flags">${draft !== undefined && html`<span class="tag new">${t.dataset.draft}</span>`}
+          ${flags.slice(0, 2).map((flag) => html`<span key=${flag} class="tag warn clip">${label(flag)}</span>`)}${flags.length > 2 && html`<span class="tag">+${flags.length - 2}</span>`}</span>
+      </div>`;
+  }
 }
 
 /**
@@ -88,6 +95,8 @@ export function Gallery({ items, drafts, selected, onOpen, onSelect }) {
   const grid = useGrid(frame, items.length);
   const [active, setActive] = useState(0);
   const wanted = useRef(null);
+  const act = useRef(null);
+  act.current = { onOpen, onSelect };
   const shown = useMemo(() => (grid ? items.slice(grid.from, grid.to) : []), [items, grid?.from, grid?.to]);
   useLayoutEffect(() => {
     const tile = wanted.current !== null && frame.current.querySelector(`[data-place="${wanted.current}"]`);
@@ -113,7 +122,7 @@ export function Gallery({ items, drafts, selected, onOpen, onSelect }) {
     <div class="gallery" ref=${frame} role="list" aria-label=${t.dataset.items} style=${{ height: grid ? `${grid.all * grid.row}px` : "50vh" }} onKeyDown=${go}
       onFocusIn=${(event) => event.target.dataset.place && setActive(Number(event.target.dataset.place))}>
       ${grid && html`<div class="tiles" role="presentation" style=${{ transform: `translateY(${grid.top}px)`, gridTemplateColumns: `repeat(${grid.columns}, minmax(0, 1fr))`, gridAutoRows: `${grid.row - grid.gap}px` }}>
-        ${shown.map((item, index) => html`<${Tile} key=${item.name} item=${item} place=${grid.from + index} count=${items.length} draft=${drafts.get(item.name)} selected=${selected.has(item.name)} active=${here === grid.from + index} onOpen=${onOpen} onSelect=${onSelect} />`)}
+        ${shown.map((item, index) => html`<${Tile} key=${item.name} item=${item} place=${grid.from + index} count=${items.length} draft=${drafts.get(item.name)} selected=${selected.has(item.name)} active=${here === grid.from + index} act=${act} />`)}
       </div>`}
     </div>`;
 }
