@@ -6,24 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorapod.trainers.ai_toolkit.arch import arch_of
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.schema import ToolkitSchema
 
 _PROCESS = "config.process[0]"
-
-#: What selects an architecture in configs of earlier versions, in AI Toolkit's order.
-_FLAGS = {
-    "is_v2": "sd2",
-    "is_v3": "sd3",
-    "is_xl": "sdxl",
-    "is_pixart": "pixart",
-    "is_pixart_sigma": "pixart_sigma",
-    "is_auraflow": "auraflow",
-    "is_flux": "flux",
-    "is_lumina2": "lumina2",
-    "is_vega": "vega",
-    "is_ssd": "ssd",
-}
 #: Architectures whose model is a U-Net, which has convolutions.
 _U_NETS = frozenset({"sd1", "sd2", "sdxl", "vega", "ssd"})
 #: Architectures that encode control images with the text.
@@ -50,15 +37,6 @@ _LIMITS: tuple[tuple[str, str, float, float | None], ...] = (
     ("train.ema_config", "ema_decay", 0, 1),
     ("train.validation_config", "validate_every_n_steps", 1, None),
 )
-
-
-def arch_of(model: Mapping[str, Any]) -> str:
-    """Return the architecture that AI Toolkit trains, without the tag of its interface."""
-    arch = model.get("arch")
-    if isinstance(arch, str):
-        name = arch.split(":", maxsplit=1)[0]
-        return "flux" if name == "flex1" else name
-    return next((name for flag, name in _FLAGS.items() if model.get(flag)), "sd1")
 
 
 @dataclass(frozen=True, kw_only=True)

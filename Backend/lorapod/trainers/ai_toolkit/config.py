@@ -8,7 +8,8 @@ from typing import Any
 
 from lorapod.datasets.sections import sections_of
 from lorapod.errors import WorkerError
-from lorapod.trainers.ai_toolkit.datasets import arch_of, learns_pairs
+from lorapod.trainers.ai_toolkit.arch import arch_of_process
+from lorapod.trainers.ai_toolkit.datasets import learns_pairs
 from lorapod.trainers.ai_toolkit.paths import CONTROL_KEY
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
@@ -140,7 +141,7 @@ def _set_dataset(process: dict[str, Any], folder: Path, problems: Problems) -> N
     placed: list[dict[str, Any]] = []
     for place, dataset in enumerate(datasets):
         if _source(dataset) in (placeholder, None):
-            placed += sections_of(dataset, folder, learns_pairs=learns_pairs(arch_of(process)))
+            placed += sections_of(dataset, folder, learns_pairs=learns_pairs(arch_of_process(process)))
         else:
             placed.append(dataset)
             problems.warn(f"config.process[0].datasets[{place}] keeps its own folder.")

@@ -13,6 +13,7 @@ from lorapod.dataset_reader.reading import DatasetReading
 from lorapod.datasets.looks.clips import look_at_clips
 from lorapod.datasets.sentences import some
 from lorapod.errors import WorkerError
+from lorapod.trainers.ai_toolkit.arch import arch_of_process
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 
 _PROCESS = "config.process[0]"
@@ -37,7 +38,7 @@ def check_datasets(process: Mapping[str, Any], problems: Problems) -> None:
     sections = process.get("datasets") or []
     if not sections:
         problems.add(f"{_PROCESS}.datasets", "is required: upload images first and name them in `dataset`")
-    arch = arch_of(process)
+    arch = arch_of_process(process)
     for number, section in enumerate(sections):
         place = f"{_PROCESS}.datasets[{number}]"
         entry = DatasetEntry.from_config(section, place=place, arch=arch)
@@ -64,13 +65,7 @@ def _path_fields(section: Mapping[str, Any], place: str) -> Iterator[str]:
     return (f"{place}.{key}" for key in section if key.endswith("_path") or key.startswith("control_path"))
 
 
-def arch_of(process: Mapping[str, Any]) -> str | None:
-    """Return the architecture of a process's model, without the variant that AI Toolkit's UI adds."""
-    arch = (process.get("model") or {}).get("arch")
-    return arch.split(":")[0] if isinstance(arch, str) else None
-
-
-def learns_pairs(arch: str | None) -> bool:
+def learns_pairs(arch: str) -> bool:
     """Return whether a model learns an edit, from images and control images."""
     return arch in _ARCHS_OF_PAIRS
 
@@ -81,7 +76,7 @@ def _has_control(entry: DatasetEntry) -> bool:
     )
 
 
-def _check_content(entry: DatasetEntry, field: str, arch: str | None, problems: Problems) -> None:
+def _check_content(entry: DatasetEntry, field: str, arch: str, problems: Problems) -> None:
     try:
         reading = DatasetReader(names_only=True).read(entry)
     except WorkerError as error:

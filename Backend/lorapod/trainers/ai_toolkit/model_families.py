@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lorapod.trainers.ai_toolkit.combinations import arch_of
+from lorapod.trainers.ai_toolkit.arch import arch_of
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 
 #: Architectures by the beginning of the pipeline's class name, the longest first; the first architecture is suggested.

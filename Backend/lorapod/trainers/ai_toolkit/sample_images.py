@@ -8,7 +8,8 @@ from typing import Any
 
 from lorapod.datasets.looks.facts import facts_of_image
 from lorapod.kinds import VIDEO_SUFFIXES, suffix_of
-from lorapod.trainers.ai_toolkit.datasets import ARCHS_THAT_FAIL_WITHOUT_CONTROL, arch_of
+from lorapod.trainers.ai_toolkit.arch import arch_of_process
+from lorapod.trainers.ai_toolkit.datasets import ARCHS_THAT_FAIL_WITHOUT_CONTROL
 from lorapod.trainers.ai_toolkit.problems import Problems, shown
 from lorapod.trainers.prompt_flags import split_prompt
 
@@ -18,7 +19,7 @@ _KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
 
 def check_sample_images(process: Mapping[str, Any], problems: Problems) -> None:
     """Add a problem for every control image that is none, and for samples that need one and have none."""
-    needs_control = arch_of(process) in ARCHS_THAT_FAIL_WITHOUT_CONTROL and not (
+    needs_control = arch_of_process(process) in ARCHS_THAT_FAIL_WITHOUT_CONTROL and not (
         process.get("train") or {}
     ).get("disable_sampling")
     for section in ("sample", "first_sample"):
@@ -31,7 +32,7 @@ def check_sample_images(process: Mapping[str, Any], problems: Problems) -> None:
             if needs_control and not images:
                 problems.add(
                     field,
-                    f"needs a control image (--ctrl_img and its path): {arch_of(process)} fails without",
+                    f"needs a control image (--ctrl_img and its path): {arch_of_process(process)} fails without",
                 )
 
 
