@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from lorapod.errors import ErrorCode
+from lorapod.events import task_texts
 from lorapod.events.event_data import (
     CaptionCompletedData,
     CaptionFailedData,
@@ -43,32 +42,21 @@ def started(record: ProcessRecord, workspace: Workspace) -> CaptionStartedData:
 
 def progress(record: ProcessRecord) -> CaptionProgressData:
     """Return the progress of a captioning."""
-    eta_s = record.progress.eta_s
-    at_work = record.phase is Phase.CAPTIONING
-    return CaptionProgressData(
-        **_common(record, EventStatus.CAPTIONING if at_work else EventStatus.PREPARING),
-        phase=record.phase.value if record.phase else None,
-        eta_minutes=None if eta_s is None else math.ceil(eta_s / 60),
-    )
+    status = task_texts.at_work(record, Phase.CAPTIONING, EventStatus.CAPTIONING)
+    return CaptionProgressData(**_common(record, status), **task_texts.pace(record))
 
 
 def end(record: ProcessRecord, workspace: Workspace) -> EventData:
     """Return the data of an end."""
     del workspace
-    common = {**_common(record, EventStatus(record.status.value)), **_counts(record)}
-    match record.status:
-        case ProcessStatus.COMPLETED:
-            return CaptionCompletedData(**{**common, "progress": 100})
-        case ProcessStatus.FAILED:
-            failure = record.failure
-            return CaptionFailedData(
-                **common,
-                error=failure.message if failure else "It failed.",
-                code=failure.code if failure else ErrorCode.INTERNAL,
-                hint=(failure.hint or None) if failure else None,
-            )
-        case _:
-            return CaptionStoppedData(**common)
+    fields = {**_common(record, EventStatus(record.status.value)), **_counts(record)}
+    return task_texts.end(
+        record,
+        fields,
+        completed=CaptionCompletedData,
+        failed=CaptionFailedData,
+        stopped=CaptionStoppedData,
+    )
 
 
 def _counts(record: ProcessRecord) -> dict[str, Any]:
@@ -83,12 +71,4 @@ def _counts(record: ProcessRecord) -> dict[str, Any]:
 
 
 def _common(record: ProcessRecord, status: EventStatus) -> dict[str, Any]:
-    now = record.progress
-    known = now.total_images is not None
-    return {
-        "status": status,
-        "progress": math.floor(now.percent or 0),
-        "current_step": f"Captioned {now.image}/{now.total_images} images" if known else None,
-        "step": now.image,
-        "total_steps": now.total_images,
-    }
+    return task_texts.common(record, status, done="Captioned {} images")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from lorapod.errors import ErrorCode, WorkerError
+from lorapod.errors import WorkerError
+from lorapod.events import task_texts
 from lorapod.events.event_data import (
     CheckpointData,
     CompletedData,
@@ -137,13 +138,8 @@ def end(record: ProcessRecord, workspace: Workspace) -> EventData:
                 model=workspace.relative(final[0]) if final else None,
             )
         case ProcessStatus.FAILED:
-            failure = record.failure
             return FailedData(
-                **_common(record, EventStatus.FAILED),
-                error=failure.message if failure else "It failed.",
-                code=failure.code if failure else ErrorCode.INTERNAL,
-                hint=(failure.hint or None) if failure else None,
-                resumable=bool(saved),
+                **_common(record, EventStatus.FAILED), **task_texts.failure(record), resumable=bool(saved)
             )
         case _:
             return StoppedData(
