@@ -14,6 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lorapod.cached_models import CachedModels
+from lorapod.model_paths import cached_repository
+
 #: Tensors this small are slower on two threads than on one.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -51,6 +54,13 @@ def place_tiny(target: Path, arch: str = "sd1") -> Path:
     """A copy of the model at `target`."""
     shutil.copytree(tiny_model(arch), target)
     return target
+
+
+def keep_tiny_ready(host: Path, hub_id: str, hub_home: Path) -> None:
+    """Have RunPod keep the model on the host under that id, and link it for programs with this `HF_HOME`."""
+    models = CachedModels(platform=host, hub_cache=hub_home / "hub")
+    shutil.copytree(tiny_model(), cached_repository(host, hub_id) / "snapshots" / ("a1" * 20))
+    assert models.link() == [hub_id]
 
 
 def write_lora(

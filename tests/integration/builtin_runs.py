@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_models import place_tiny
+from tests.tiny_models import keep_tiny_ready, place_tiny
 
 from lorapod.processes.launch import ChildExit
 from lorapod.settings import Settings
@@ -130,6 +130,10 @@ class Bench:
         model = make(workspace.models / "tiny")
         return cls(workspace=workspace, model=model, pictures=pictures, scratch=root / "scratch")
 
+    def keep_ready(self, hub_id: str) -> None:
+        """Have the base model under a HuggingFace id too, as RunPod's cached model of the host."""
+        keep_tiny_ready(self.scratch / "host", hub_id, self.scratch / "hf")
+
     def plan(
         self,
         name: str,
@@ -165,7 +169,12 @@ class Bench:
             process = subprocess.Popen(
                 spec.argv,
                 cwd=spec.cwd,
-                env={**os.environ, **ENVIRONMENT, **spec.environment},
+                env={
+                    **os.environ,
+                    **ENVIRONMENT,
+                    "HF_HOME": str(self.scratch / "hf"),
+                    **spec.environment,
+                },
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

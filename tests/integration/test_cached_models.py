@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +10,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 from tests.servers.hub import HubStandIn, Repo, running_hub
-from tests.tiny_models import ENVIRONMENT, tiny_model
 
 from lorapod.cached_models import CachedModel, CachedModels, ModelPlace, has_snapshot
 from lorapod.model_paths import cached_repository
@@ -164,35 +160,3 @@ def test_a_volume_that_cannot_be_written_costs_a_download_only(
 
     assert models.link() == []
     assert "it will be downloaded" in caplog.text
-
-
-#: What the builtin trainer and the diffusers engine do in their children.
-LOAD_BOTH = """
-import torch
-from lorapod.engines.diffusers.child.loading import load_model
-from lorapod.engines.diffusers.messages import Load
-from lorapod.trainers.builtin.base_model import load_base_model
-from lorapod.trainers.builtin.config import ModelSection
-from lorapod.trainers.builtin.values import Precision
-
-section = ModelSection(name_or_path="owner/a-model", arch="sd1")
-print(type(load_base_model(section, device=torch.device("cpu"), precision=Precision.FP32).unet).__name__)
-print(type(load_model(Load(model="owner/a-model", offline=True)).text_to_image).__name__)
-"""
-
-
-def test_the_builtin_trainer_and_the_diffusers_engine_load_it(tmp_path: Path) -> None:
-    models = CachedModels(platform=tmp_path / "host", hub_cache=tmp_path / "hf" / "hub")
-    shutil.copytree(tiny_model(), cached_repository(models.platform, MODEL) / "snapshots" / ("a1" * 20))
-    models.link()
-
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_BOTH],
-        env={**os.environ, **ENVIRONMENT, "HF_HOME": str(tmp_path / "hf")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert done.stdout.split() == ["UNet2DConditionModel", "StableDiffusionPipeline"], done.stderr[-2000:]

@@ -50,9 +50,11 @@ class Pair:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     workspace = tmp_path_factory.mktemp("volume")
     # What a person might copy from the other endpoint must not make the front door train.
-    door_env = {"FRONT_DOOR_OF": "gpu", "AUTO_RESUME": "true", "TRAINER": "script"}
+    door_env = {"FRONT_DOOR_OF": "gpu", "AUTO_RESUME": "true", "TRAINER": "script", "LEASE_S": "2"}
     with ExitStack() as stack:
-        gpu = stack.enter_context(serving(worker_config(workspace, endpoint_id="gpu")))
+        gpu = stack.enter_context(
+            serving(worker_config(workspace, endpoint_id="gpu", environment={"LEASE_S": "2"}))
+        )
         door = stack.enter_context(
             serving(worker_config(workspace, endpoint_id="door", environment=door_env))
         )

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 from tests.single_file import write_single_file
-from tests.tiny_models import ENVIRONMENT, place_tiny, tiny_model, write_lora
+from tests.tiny_models import ENVIRONMENT, keep_tiny_ready, place_tiny, tiny_model, write_lora
 
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
@@ -49,7 +49,13 @@ class Studio:
         place_tiny(self.workspace.models / "tiny")
         self.lora = write_lora(self.workspace.models / "one.safetensors", seed=1)
         self.other_lora = write_lora(self.workspace.models / "two.safetensors", seed=2, peft_names=True)
-        self.environment = {**Settings().trainer_environment(), **ENVIRONMENT, "CUDA_VISIBLE_DEVICES": ""}
+        self.hub_home = root / "hf"
+        self.environment = {
+            **Settings().trainer_environment(),
+            **ENVIRONMENT,
+            "CUDA_VISIBLE_DEVICES": "",
+            "HF_HOME": str(self.hub_home),
+        }
         self.count = 0
 
     def generation(self, **fields: Any) -> Generation:
@@ -116,6 +122,18 @@ def test_the_same_seed_gives_the_same_picture_alone_or_among_others(studio: Stud
     assert [file.seed for file in several.files] == [4, 5, 6]
     with Image.open(several.files[1].path) as image:
         assert image.tobytes() == first
+
+
+def test_a_model_that_runpod_keeps_on_the_host_is_loaded_by_its_id(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(studio.hub_home))
+    with pytest.raises(NotFound, match="may not download"):
+        studio.picture(model="owner/a-model")
+
+    keep_tiny_ready(tmp_path / "host", "owner/a-model", studio.hub_home)
+
+    assert studio.picture(model="owner/a-model") == studio.picture()
 
 
 def test_a_lora_is_used_with_the_base_model_of_its_training(studio: Studio) -> None:

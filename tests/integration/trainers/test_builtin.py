@@ -42,9 +42,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def straight(bench: Bench) -> Run:
-    """Eight steps in one go, with everything that can be written on the way."""
+    """Eight steps in one go, with everything that can be written on the way, on a model that RunPod keeps on the host."""
+    bench.keep_ready("owner/tiny")
     return bench.train(
         "straight",
+        model={"name_or_path": "owner/tiny"},
         trigger_word="zoe",
         train={"steps": 8, "batch_size": 2, "lr": 1e-3},
         save={"save_every": 3, "max_step_saves_to_keep": 1},
