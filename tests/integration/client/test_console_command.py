@@ -61,6 +61,8 @@ def test_the_first_line_is_a_link_that_works_once_even_if_the_endpoint_is_away(t
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/open/[\w-]{20,}", link)
         assert status(link) == 200
         assert status(link) == 403
+        with httpx.Client(base_url=link.partition("/open/")[0], trust_env=False, timeout=20) as browser:
+            assert browser.get("/api/endpoint").status_code == 401
         console.send_signal(signal.SIGINT)
         _, said = console.communicate(timeout=20)
 
@@ -70,6 +72,23 @@ def test_the_first_line_is_a_link_that_works_once_even_if_the_endpoint_is_away(t
     assert following != link
     assert "Traceback" not in said
     assert (tmp_path / ".cache" / "lorapod" / "console").is_dir()
+
+
+def test_an_endpoint_that_is_away_is_told_and_ends_no_console(tmp_path: Path) -> None:
+    with started(tmp_path, "--port", "0") as console:
+        assert console.stdout is not None
+        link = console.stdout.readline().strip()
+        with httpx.Client(base_url=link.partition("/open/")[0], trust_env=False, timeout=20) as browser:
+            browser.get(link)
+            told = browser.get("/api/endpoint").json()
+            home = browser.get("/api/home").json()
+        console.send_signal(signal.SIGINT)
+        console.communicate(timeout=20)
+
+    assert "Cannot connect" in told["problem"]["error"]
+    assert not told["worker_up"]
+    assert home["trainings"] == 0
+    assert console.returncode == 0
 
 
 def test_another_address_comes_with_a_warning(tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ from lorapod.client.console.sources import VolumeSource
 from lorapod.client.errors import VolumeNotNamed
 from lorapod.client.money.price_book import find_prices
 from lorapod.client.project_file import project_path, read_project
+from lorapod.client.retrying import RetryPolicy
 from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess
+
+#: Shorter than a command's: a page says soon that the endpoint is away, and Ctrl-C waits for nothing long.
+RETRIES = RetryPolicy(patience_s=4.0)
 
 
 def run_console(
@@ -41,7 +45,7 @@ def run_console(
             f"The console listens on {host}: everyone who can read this network's traffic can read what it shows and "
             "take over its session. Use `ssh -L` to reach it from another machine instead."
         )
-    with connection.client() as client:
+    with connection.client(RETRIES) as client:
         folder = cache or _default_folder()
         parts = ConsoleParts.over(
             EndpointCalls(client),

@@ -86,7 +86,7 @@ class Connection:
     front_door: str | None = None
     api_key: str | None = None
 
-    def client(self) -> Client:
+    def client(self, retries: RetryPolicy = RETRIES) -> Client:
         """Return a client of the endpoint.
 
         Raises:
@@ -95,7 +95,7 @@ class Connection:
         try:
             door = self.front_door_url()
             if (url := self.endpoint_url()) is not None:
-                return Client(url, self.api_key, front_door=door, retries=RETRIES)
+                return Client(url, self.api_key, front_door=door, retries=retries)
             endpoint_id = self.named_endpoint()
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None

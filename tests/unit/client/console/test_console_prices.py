@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running_console import running_console
+from tests.unit.client.console.test_console_server import HttpCaller
 
+from lorapod.client import Client
 from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.money.price_book import PriceBook
 from lorapod.platform.prices import HourlyRate
+from lorapod.testing.fake_queue import FakeQueue
 
 TRAINING: dict[str, Any] = {
     "process_id": "train_0123456789ab",
@@ -48,3 +53,28 @@ async def test_without_a_price_nothing_is_said(book: PriceBook | None) -> None:
     prices = ConsolePrices(None) if book is None else await looked_up(book)
     assert prices.of_a_question is None
     assert prices.of_training(TRAINING) is None
+
+
+async def test_home_and_a_training_show_what_they_cost(tmp_path: Path) -> None:
+    prices = await looked_up(PriceBook(given=HourlyRate(per_hour=Decimal(2))))
+    client = Client("https://runpod.test/v2/fake/", http=FakeQueue())
+
+    def views() -> tuple[Any, Any]:
+        with running_console(client, tmp_path, prices=prices) as console:
+            for number, status in enumerate(("completed", "running")):
+                known = {
+                    **TRAINING,
+                    "process_id": f"train_00000000000{number}",
+                    "type": "train",
+                    "status": status,
+                }
+                console.parts.processes.learn({**known, "created_at": "2026-01-01T00:00:00Z"}, whole=True)
+            caller = HttpCaller(console=console)
+            caller.open()
+            return caller.json("/api/home"), caller.json("/api/trainings/train_000000000001")
+
+    home, training = await asyncio.to_thread(views)
+
+    assert home["spent_usd"] == pytest.approx(2.0)
+    assert home["running"][0]["cost"]["so_far_usd"] == pytest.approx(1.0)
+    assert training["cost"]["text"].startswith("$1.00 so far")
