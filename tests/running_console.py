@@ -12,6 +12,7 @@ from pathlib import Path
 from lorapod.client import Client
 from lorapod.client.console import questions
 from lorapod.client.console.access import ConsoleAccess
+from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.parts import ConsoleParts
@@ -76,9 +77,16 @@ def running_console(
     host: str = LOOPBACK,
     volume: VolumeSource | None = None,
     prices: ConsolePrices | None = None,
+    doctor: ConsoleDoctor | None = None,
 ) -> Iterator[RunningConsole]:
     """Serve until the block is left; the client is closed with the console."""
-    parts = ConsoleParts.over(EndpointCalls(client), DiskCache(folder), volume=volume, prices=prices)
+    parts = ConsoleParts.over(
+        EndpointCalls(client),
+        DiskCache(folder),
+        volume=volume,
+        prices=prices,
+        doctor=doctor or ConsoleDoctor.of_this_machine(client),
+    )
     server = ConsoleServer(parts, access=ConsoleAccess(), host=host)
     with serving_console(server) as loop:
         yield RunningConsole(server=server, parts=parts, loop=loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.curve_files import CurveFiles
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
@@ -33,6 +34,8 @@ class ConsoleParts:
     #: Looks at the volume, which cost nothing; without its keys there are none.
     looks: OpenQuestions
     volume: VolumeSource | None
+    #: None: nothing is known of how to look at this endpoint.
+    doctor: ConsoleDoctor | None
 
     @classmethod
     def over(
@@ -42,6 +45,7 @@ class ConsoleParts:
         *,
         volume: VolumeSource | None = None,
         prices: ConsolePrices | None = None,
+        doctor: ConsoleDoctor | None = None,
     ) -> ConsoleParts:
         """Return the parts over an endpoint, a cache, and what else is known of the endpoint."""
         return cls(
@@ -56,6 +60,7 @@ class ConsoleParts:
             asks=OpenQuestions(),
             looks=OpenQuestions(),
             volume=volume,
+            doctor=doctor,
         )
 
     async def close(self) -> None:

@@ -10,13 +10,14 @@ from lorapod.client.console.routes import (
     comparisons,
     contents,
     datasets,
+    doctor,
     home,
     new_training,
     trainings,
     uploads,
 )
 
-_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, new_training, contents)
+_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, new_training, doctor, contents)
 
 
 def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:

@@ -9,4 +9,5 @@ export const pages = [
   { path: "/new", name: "newTraining", nav: true, load: () => import("./pages/new_training.js") },
   { path: "/comparisons", name: "comparisons", nav: true, load: () => import("./pages/comparisons.js") },
   { path: "/comparisons/:id", name: "comparison", under: "comparisons", load: () => import("./pages/comparison.js") },
+  { path: "/doctor", name: "doctor", nav: true, load: () => import("./pages/doctor.js") },
 ];

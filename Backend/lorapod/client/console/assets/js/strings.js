@@ -1,5 +1,6 @@
 // Every sentence of the console, by page.
 import { datasetStrings } from "./strings/datasets.js";
+import { doctorStrings } from "./strings/doctor.js";
 import { newTrainingStrings } from "./strings/new_training.js";
 
 const s = (count, one, many = `${one}s`) => (count === 1 ? one : many);
@@ -14,7 +15,7 @@ export const t = {
     broken: "This page could not be shown.",
     reload: "Load the page again",
   },
-  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison" },
+  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison", doctor: "Doctor" },
   endpoint: {
     title: "Endpoint",
     unknown: "Looking…",
@@ -192,6 +193,7 @@ export const t = {
   },
   ...datasetStrings,
   ...newTrainingStrings,
+  ...doctorStrings,
   comparisons: {
     title: "Compare",
     lead: "The same prompts, drawn with several checkpoints.",
