@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, StringConstraints
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
@@ -19,6 +19,7 @@ from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.settings import Settings
 from lorapod.wire.dataset import TriggerWord
 from lorapod.wire.model import Request, Result
+from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
 from lorapod.workspace import Workspace
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -76,25 +77,11 @@ class CaptionDatasetRequest(Request):
     caption_ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9_]{1,16}$")] | None = Field(
         default=None, description="Suffix of the captions; if left out, what the dataset has, else `.txt`."
     )
-    wait: bool | None = Field(
-        default=None,
-        description="Keep the RunPod job open until the end; the default on a serverless worker.",
-    )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one captioning.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
-    callback_url: str | None = Field(
-        default=None, min_length=1, description="URL for the events of this captioning."
-    )
-    callback_token: SecretStr | None = Field(
-        default=None, description="The bearer token for `callback_url`; give both."
-    )
+    wait: WaitForEnd = None
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
+    callback_url: CallbackUrl = None
+    callback_token: CallbackToken = None
 
 
 #: What the order keeps of the request.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
 from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
@@ -19,6 +19,7 @@ from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.settings import Settings
 from lorapod.wire.generation import SEED_MAX, SIDE_MAX, JsonObject, Prompt
 from lorapod.wire.model import PathText, ProcessId, Request, Result, WireModel
+from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
 from lorapod.workspace import Workspace
 
 _STEPS = "`all`, `last:4` (the newest four), or a list of steps."
@@ -135,25 +136,11 @@ class CompareRequest(Request):
         description="Model that compares images with texts, for the scores: a folder in the workspace, or a Hub id such as "
         "`openai/clip-vit-large-patch14`; if left out, TEXT_IMAGE_MODEL.",
     )
-    wait: bool | None = Field(
-        default=None,
-        description="Keep the RunPod job open until the end; the default on a serverless worker.",
-    )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one comparison.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
-    callback_url: str | None = Field(
-        default=None, min_length=1, description="URL for the events of this comparison."
-    )
-    callback_token: SecretStr | None = Field(
-        default=None, description="The bearer token for `callback_url`; give both."
-    )
+    wait: WaitForEnd = None
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
+    callback_url: CallbackUrl = None
+    callback_token: CallbackToken = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

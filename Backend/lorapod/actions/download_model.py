@@ -14,6 +14,7 @@ from lorapod.processes.order import TaskOrder
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.wire.model import Result
+from lorapod.wire.start_fields import CallerJobId, IdempotencyKey, WaitForEnd
 
 
 class DownloadModelRequest(CatalogRequest):
@@ -38,19 +39,9 @@ class DownloadModelRequest(CatalogRequest):
     metadata: dict[str, Any] | None = Field(
         default=None, description="The description that SwarmUI stores beside it; for `swarmui` only."
     )
-    wait: bool | None = Field(
-        default=None,
-        description="Keep the RunPod job open until the end; the default on a serverless worker.",
-    )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one download.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
+    wait: WaitForEnd = None
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
 
     @model_validator(mode="after")
     def _metadata_is_an_engine_s(self) -> Self:

@@ -17,6 +17,7 @@ from lorapod.processes.order import Accepted, TaskOrder
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.wire.model import PathText, ProcessId, Request, Result
+from lorapod.wire.start_fields import CallerJobId, IdempotencyKey, WaitForEnd
 from lorapod.workspace import Workspace
 
 
@@ -28,19 +29,9 @@ class LoraToolRequest(Request):
         max_length=1000,
         description="Name of the new LoRA below `models/loras`, folders included; none may be there already.",
     )
-    wait: bool | None = Field(
-        default=None,
-        description="Keep the RunPod job open until the end; the default on a serverless worker.",
-    )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one process.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
+    wait: WaitForEnd = None
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
 
 
 class OneLoraRequest(LoraToolRequest):

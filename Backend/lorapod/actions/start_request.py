@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from lorapod.trainers.fit import WayOut
 from lorapod.trainers.registry import AUTO
@@ -13,6 +13,7 @@ from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import Request, Result
+from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
 from lorapod.wire.start_from import StartFrom
 from lorapod.wire.stop_when import StopWhen
 from lorapod.wire.storage import UploadTargets
@@ -33,19 +34,9 @@ class StartRequest(Request):
     trainer: str = Field(
         default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is installed."
     )
-    wait: bool | None = Field(
-        default=None,
-        description="Keep the RunPod job open until the training ends; the default on a serverless worker.",
-    )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one training.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
+    wait: WaitForEnd = None
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
     limits: TrainingLimits | None = Field(
         default=None, description="Ends it by itself, with a checkpoint, after a time or at a moment."
     )
@@ -66,14 +57,8 @@ class StartRequest(Request):
         default=False,
         description="Start nothing; answer with the final config and with what would be refused.",
     )
-    callback_url: str | None = Field(
-        default=None,
-        min_length=1,
-        description="URL to which events of the training are POSTed, one JSON object each.",
-    )
-    callback_token: SecretStr | None = Field(
-        default=None, description="Sent as a bearer token. It is stored only encrypted."
-    )
+    callback_url: CallbackUrl = None
+    callback_token: CallbackToken = None
     force: bool = Field(
         default=False,
         description="Start it even if it needs more GPU memory than there is, or days without a GPU, by rule of thumb.",

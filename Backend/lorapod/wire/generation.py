@@ -19,6 +19,7 @@ from lorapod.wire.inputs import (
     check_names,
 )
 from lorapod.wire.model import Moment, PathText, ProcessId, RelativePath, Request, Result, WireModel
+from lorapod.wire.start_fields import CallerJobId, IdempotencyKey
 
 #: An image with this edge takes 200 MB while it is decoded.
 SIDE_MAX = 8192
@@ -170,15 +171,8 @@ class GenerateRequest(Request):
     wait: bool = Field(
         default=True, description="Answer when it is done; else at once, with the process's id."
     )
-    idempotency_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Two requests with the same key start one generation.",
-    )
-    job_id: str | None = Field(
-        default=None, max_length=200, description="Your own id of the job, returned in answers and events."
-    )
+    idempotency_key: IdempotencyKey = None
+    job_id: CallerJobId = None
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
