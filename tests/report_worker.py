@@ -209,6 +209,7 @@ class ReportWorker:
                         "scores": {"likeness": 0.5 + step / 5000, "prompt_fit": 0.31},
                     }
                 cells.append(cell)
+        self.files[f"output/{process_id}/grid.png"] = painting(1, 1.0, side=4 * side)
         best = {"process_id": training, "step": 1000, "weight": 1.0}
         other = {"process_id": training, "step": 1500, "weight": 1.0}
         self.processes[process_id] = {

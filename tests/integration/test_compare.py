@@ -80,6 +80,9 @@ async def two(tmp_path: Path) -> AsyncIterator[Comparisons]:
 async def test_cells_that_were_drawn_stay_after_a_cancel_and_are_used_again(one: Comparisons) -> None:
     process_id = await one.begin(65)
     await one.until_drawn(process_id, 5)
+    running = await one.ask("process_status", process_id=process_id)
+    assert running["status"] == "running"
+    assert running["cells"], "those who watch see them"
     busy = await one.caller.until(await one.start("delete", process_id=one.process_id), "FAILED")
     assert (busy["output"]["code"], process_id in busy["error"]) == ("conflict", True), busy
 

@@ -109,6 +109,8 @@ class CellDrawing:
     drawn: list[DrawnCell] = field(default_factory=list)
     #: Cells that were drawn before, by this comparison or an earlier one.
     found: int = 0
+    #: Called after each cell.
+    on_cell: Callable[[], None] = lambda: None
     _refused: dict[Candidate, WorkerError] = field(default_factory=dict)
 
     def draw_all(self, cells: Sequence[Cell]) -> None:
@@ -128,6 +130,7 @@ class CellDrawing:
                 self._refuse(cell.candidate, error)
             else:
                 self.drawn.append(DrawnCell(cell=cell, path=path))
+                self.on_cell()
         if not self.drawn and self._refused:
             raise next(iter(self._refused.values()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,8 @@ RESIDENT = "diffusers"
 #: The seed if neither the request nor the training has one.
 SEED = 42
 GRID = "grid.png"
+#: While it draws, its cells are written to its record so often at most, in seconds.
+KEEP_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +183,7 @@ class CompareKind:
         run.note(
             f"drawing {len(comparison.cells)} cells of {len(comparison.candidates)} LoRAs with {engine.name}"
         )
+        drawing.on_cell = _every(KEEP_S, lambda: run.keep_outcome(self._outcome(drawing, Scores())))
         try:
             drawing.draw_all(comparison.cells)
             scores = self._score(drawing, wanted) if wanted.score else Scores()
@@ -234,6 +238,19 @@ class CompareKind:
         if scores.models:
             told["score_models"] = [dict(one) for one in scores.models]
         return told
+
+
+def _every(interval_s: float, call: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that makes the call the first time, and then once in so many seconds at most."""
+    due_s = 0.0
+
+    def called() -> None:
+        nonlocal due_s
+        if time.monotonic() >= due_s:
+            call()
+            due_s = time.monotonic() + interval_s
+
+    return called
 
 
 def _first(*values: Any) -> Any:

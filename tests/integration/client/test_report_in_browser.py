@@ -93,7 +93,9 @@ def files(
     urls = {}
     for name, ids in pages.items():
         found = find_subjects(client, ids, folder)
-        page = ReportPage([one.read() for one in found.trainings], PictureBook(), found.comparisons)
+        page = ReportPage(
+            [one.read() for one in found.trainings], PictureBook(), [one.read() for one in found.comparisons]
+        )
         path = folder / f"{name}.html"
         path.write_text(page.html(), encoding="utf-8")
         urls[name] = path.as_uri()

@@ -47,7 +47,7 @@ def report(
         prices = look_up_prices(context, price_per_hour)
         found = find_subjects(session.client, ids, Path(scratch))
         trainings = [reader.read().priced(prices.book()) for reader in found.trainings]
-        page = ReportPage(trainings, PictureBook(), found.comparisons)
+        page = ReportPage(trainings, PictureBook(), [one.read() for one in found.comparisons])
         target = _target(to, ids)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page.html(), encoding="utf-8")

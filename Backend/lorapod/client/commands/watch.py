@@ -19,8 +19,7 @@ from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
-from lorapod.client.report_page.reading import TrainingReader
-from lorapod.client.report_page.subjects import find_subjects
+from lorapod.client.report_page.subjects import ReportSubjects, find_subjects
 from lorapod.client.report_page.training_report import TrainingReport
 from lorapod.client.retrying import RetryPolicy, retry
 from lorapod.client.training import NO_ANSWER_MAX_S
@@ -49,8 +48,8 @@ def watch(
     with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
         prices = look_up_prices(context, price_per_hour)
         ids = list(dict.fromkeys(process_ids))
-        readers = find_subjects(session.client, ids, Path(scratch)).trainings
-        last = _watch(session, readers, prices, port, open_it=open_it)
+        subjects = find_subjects(session.client, ids, Path(scratch))
+        last = _watch(session, subjects, prices, port, open_it=open_it)
         for training in last:
             if as_json:
                 session.screen.answer(
@@ -62,30 +61,34 @@ def watch(
 
 def _watch(
     session: CommandSession,
-    readers: Sequence[TrainingReader],
+    subjects: ReportSubjects,
     prices: PriceLookup,
     port: int,
     *,
     open_it: bool,
 ) -> Sequence[TrainingReport]:
-    """Serve the page until all trainings have ended; return them."""
+    """Serve the page until everything in it has ended; return the trainings."""
     server, book = LiveServer(), PictureBook()
     # Before the port is opened: an unknown process is refused at once.
-    trainings = [reader.read() for reader in readers]
+    trainings = [reader.read() for reader in subjects.trainings]
+    comparisons = [reader.read() for reader in subjects.comparisons]
     patient = RetryPolicy(attempts=None, patience_s=NO_ANSWER_MAX_S, first_wait_s=INTERVAL_S)
     with server.serving(port):
         while True:
-            over = all(training.process["status"] in ENDED for training in trainings)
+            statuses = [one.process["status"] for one in trainings]
+            statuses += [one.process["status"] for one in comparisons]
+            over = all(status in ENDED for status in statuses)
             first = not server.published
             priced = [training.priced(prices.book()) for training in trainings]
-            server.publish(ReportPage(priced, book), ended=over)
+            server.publish(ReportPage(priced, book, comparisons), ended=over)
             if first:
                 _tell(session, server, open_it=open_it)
             if over:
                 server.wait_for_last_look(LAST_LOOK_S)
                 return trainings
-            server.wait(INTERVAL_S * max(1.0, len(readers) / 4), UNSEEN_INTERVAL_S)
-            trainings = [retry(reader.read, patient) for reader in readers]
+            server.wait(INTERVAL_S * max(1.0, len(subjects.trainings) / 4), UNSEEN_INTERVAL_S)
+            trainings = [retry(reader.read, patient) for reader in subjects.trainings]
+            comparisons = [retry(reader.read, patient) for reader in subjects.comparisons]
 
 
 def _tell(session: CommandSession, server: LiveServer, *, open_it: bool) -> None:

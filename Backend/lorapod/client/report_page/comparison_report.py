@@ -23,11 +23,23 @@ class ComparisonReport:
     process: Mapping[str, Any]
     #: Each cell that the page shows, with its image on this machine; None if it could not be fetched.
     cells: Sequence[tuple[Mapping[str, Any], Path | None]]
+    #: All cells in one image, on this machine; None if there is none yet, or it could not be fetched.
+    grid: Path | None = None
 
     @property
     def images(self) -> Sequence[Path]:
         """Every image of it."""
+        return [*([] if self.grid is None else [self.grid]), *self.drawn]
+
+    @property
+    def drawn(self) -> Sequence[Path]:
+        """The images of its cells."""
         return [image for _, image in self.cells if image is not None]
+
+    @property
+    def several(self) -> bool:
+        """Whether its LoRAs have different trainings, so that a step alone names none."""
+        return len(self.trainings) > 1
 
     @property
     def trainings(self) -> frozenset[str]:
@@ -44,12 +56,20 @@ def comparison_part(comparison: ComparisonReport, images: Images) -> Markup | No
     note: list[Child] = []
     if shown < drawn:
         note += [number(shown), " of ", number(drawn), " cells. "]
-    if process.get("grid_path"):
+    grid = None if comparison.grid is None else images.get(comparison.grid)
+    if grid is None and process.get("grid_path"):
         note += ["All in one image: ", person(str(process["grid_path"]))]
     return join(
         (
-            _recommendation(process),
-            _ranking(process),
+            _recommendation(process, several=comparison.several),
+            _ranking(process, several=comparison.several),
+            None
+            if grid is None
+            else element(
+                "figure",
+                picture(grid, "All cells in one image: a row for each prompt, a column for each LoRA"),
+                class_="grid",
+            ),
             element("div", _groups(comparison, images), class_="prompts compared"),
             element("p", *note, class_="faint") if note else None,
         )
@@ -60,7 +80,9 @@ def _groups(comparison: ComparisonReport, images: Images) -> Iterator[Markup]:
     best: Mapping[str, Any] = comparison.process.get("recommended") or {}
     rows: dict[tuple[str, int], list[Markup]] = {}
     for cell, path in comparison.cells:
-        rows.setdefault((cell["prompt"], cell["seed"]), []).append(_cell(cell, path, images, best))
+        rows.setdefault((cell["prompt"], cell["seed"]), []).append(
+            _cell(cell, path, images, best, several=comparison.several)
+        )
     seeds = {seed for _, seed in rows}
     for (prompt, seed), items in rows.items():
         title = join((folded(prompt), f" (seed {seed})" if len(seeds) > 1 else None))
@@ -68,9 +90,16 @@ def _groups(comparison: ComparisonReport, images: Images) -> Iterator[Markup]:
         yield element("section", element("h3", title), card, class_="prompt")
 
 
-def _cell(cell: Mapping[str, Any], path: Path | None, images: Images, best: Mapping[str, Any]) -> Markup:
+def _cell(
+    cell: Mapping[str, Any],
+    path: Path | None,
+    images: Images,
+    best: Mapping[str, Any],
+    *,
+    several: bool,
+) -> Markup:
     image = None if path is None else images.get(path)
-    label = _label(cell)
+    label = _label(cell, several=several)
     shown: Child
     if image is None:
         shown = element("p", "Not in this page: ", person(str(cell["path"])), class_="missing")
@@ -98,25 +127,33 @@ def _cell(cell: Mapping[str, Any], path: Path | None, images: Images, best: Mapp
     )
 
 
-def _label(cell: Mapping[str, Any]) -> str:
+def _label(cell: Mapping[str, Any], *, several: bool) -> str:
+    """Return what tells a LoRA from the others; `several`: they have different trainings."""
     weight = cell.get("weight")
     if weight == 0:
         return "the base model"
-    name = f"step {cell['step']}" if cell.get("step") is not None else str(cell.get("lora") or "LoRA")[:60]
+    lora = str(cell.get("lora") or "LoRA").removesuffix(".safetensors")
+    training = lora.removesuffix(f"_{cell['step']:09d}") if cell.get("step") is not None else lora
+    if cell.get("step") is None:
+        name = lora[:60]
+    else:
+        name = f"{training[:60]}, step {cell['step']}" if several else f"step {cell['step']}"
     return name if weight in (None, 1) else f"{name}, weight {weight:g}"
 
 
-def _recommendation(process: Mapping[str, Any]) -> Markup | None:
+def _recommendation(process: Mapping[str, Any], *, several: bool) -> Markup | None:
     best: Mapping[str, Any] = process.get("recommended") or {}
-    return element("p", "Recommended: ", _label(best), ".", class_="recommended") if best else None
+    if not best:
+        return None
+    return element("p", "Recommended: ", _label(best, several=several), ".", class_="recommended")
 
 
-def _ranking(process: Mapping[str, Any]) -> Markup | None:
+def _ranking(process: Mapping[str, Any], *, several: bool) -> Markup | None:
     ranked: Sequence[Mapping[str, Any]] = process.get("ranking") or ()
     items = [
         element(
             "li",
-            _label(one),
+            _label(one, several=several),
             ": ",
             number(one["score"]),
             (element("span", " ", str(reason), class_="faint") for reason in one.get("reasons") or ()),

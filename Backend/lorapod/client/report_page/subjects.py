@@ -28,7 +28,33 @@ class ReportSubjects:
     """The subjects of one page."""
 
     trainings: Sequence[TrainingReader]
-    comparisons: Sequence[ComparisonReport]
+    comparisons: Sequence[ComparisonReader]
+
+
+class ComparisonReader:
+    """Reads a comparison, again and again while it draws; each file is fetched once."""
+
+    def __init__(self, client: Client, process_id: str, scratch: Path) -> None:
+        """Read nothing yet; files will lie in a folder of `scratch`."""
+        self._client = client
+        self._process_id = process_id
+        self._files = WorkerFiles(client, scratch / process_id)
+
+    def read(self) -> ComparisonReport:
+        """Fetch the present state, and new cells: those of the first prompts if there are many.
+
+        Raises:
+            LorapodError: the worker does not answer.
+        """
+        process = self._client.process_status(self._process_id)
+        cells = list(process.get("cells") or ())[:MOST_CELLS]
+        grid = process.get("grid_path")
+        self._files.fetch([*(cell["path"] for cell in cells), *([] if grid is None else [grid])])
+        return ComparisonReport(
+            process=masked(process),
+            cells=[(masked(cell), self._files.get(cell["path"])) for cell in cells],
+            grid=None if grid is None else self._files.get(grid),
+        )
 
 
 def find_subjects(client: Client, process_ids: Sequence[str], scratch: Path) -> ReportSubjects:
@@ -68,7 +94,7 @@ def find_subjects(client: Client, process_ids: Sequence[str], scratch: Path) -> 
         trainings=[
             TrainingReader(client, each, scratch, share=len(ids), variant=variants[each]) for each in ids
         ],
-        comparisons=[_read(client, process, scratch) for process in comparisons],
+        comparisons=[ComparisonReader(client, one["process_id"], scratch) for one in comparisons],
     )
 
 
@@ -86,13 +112,3 @@ def _comparisons_of(client: Client, trainings: frozenset[str]) -> list[dict[str,
 def _compared(process: Mapping[str, Any]) -> Sequence[str]:
     named = (cell.get("process_id") for cell in process.get("cells") or ())
     return [name for name in dict.fromkeys(named) if name]
-
-
-def _read(client: Client, process: Mapping[str, Any], scratch: Path) -> ComparisonReport:
-    """Fetch the cells of a comparison, those of the first prompts if there are many."""
-    cells = list(process.get("cells") or ())[:MOST_CELLS]
-    files = WorkerFiles(client, scratch / process["process_id"])
-    files.fetch([cell["path"] for cell in cells])
-    return ComparisonReport(
-        process=masked(process), cells=[(masked(cell), files.get(cell["path"])) for cell in cells]
-    )

@@ -9,7 +9,7 @@ from statistics import fmean
 from lorapod.comparisons.ranking.places import CONFIDENCE, IMAGES_MIN, Block, Part, Places, find_places
 
 #: What each part counts in the score.
-WEIGHTS: Mapping[str, float] = {"likeness": 1.0, "prompt_fit": 0.5, "drift": -0.5, "memorised": -1.0}
+WEIGHTS: Mapping[str, float] = {"likeness": 1.0, "prompt_fit": 0.5, "drift": -1.0, "memorised": -1.0}
 
 #: What is said of the best and of the worst in a part.
 _SENTENCES: Mapping[str, tuple[str, str]] = {

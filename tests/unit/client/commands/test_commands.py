@@ -18,6 +18,8 @@ from lorapod.client.cli import app
 from lorapod.client.commands import watch
 from lorapod.client.commands.session import Connection
 from lorapod.client.commands.train_options import complete_preset
+from lorapod.client.report_page.live import LiveServer
+from lorapod.client.report_page.page import ReportPage
 from lorapod.testing.fake_queue import FakeQueue
 from lorapod.wire.presets import PRESET_NAMES
 
@@ -594,6 +596,32 @@ def test_watching_ends_with_the_training(
     assert url in told
     assert "Ctrl-C" in told
     assert "rpa_made_up_key" not in told
+
+
+def test_watching_a_comparison_ends_with_its_last_cells(
+    call: Any, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LAST_LOOK_S", 0.0)
+    monkeypatch.setattr(watch, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(watch, "UNSEEN_INTERVAL_S", 0.01)
+    worker = ReportWorker(queue)
+    worker.add_training(steps=(0, 100), side=24, points=9)
+    process = worker.add_comparison(side=24)
+    cells, process["cells"], process["status"] = process["cells"], process["cells"][:2], "running"
+    pages: list[str] = []
+    publish = LiveServer.publish
+
+    def draw_on(server: LiveServer, page: ReportPage, *, ended: bool) -> None:
+        publish(server, page, ended=ended)
+        pages.append(page.html())
+        done = len(process["cells"]) + 3
+        process.update(cells=cells[:done], status="running" if done < len(cells) else "completed")
+
+    monkeypatch.setattr(LiveServer, "publish", draw_on)
+    call("watch", process["process_id"])
+
+    # The base model is drawn with each prompt.
+    assert [page.count("drawn by") for page in pages] == [2, 5, 8]
 
 
 def test_watching_what_is_no_training_opens_no_port(call: Any, queue: FakeQueue) -> None:

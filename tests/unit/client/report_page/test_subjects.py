@@ -28,7 +28,9 @@ def worker(queue: FakeQueue) -> ReportWorker:
 
 def page_of(client: Client, scratch: Path, *ids: str) -> str:
     found = find_subjects(client, ids, scratch)
-    return ReportPage([one.read() for one in found.trainings], PictureBook(), found.comparisons).html()
+    return ReportPage(
+        [one.read() for one in found.trainings], PictureBook(), [one.read() for one in found.comparisons]
+    ).html()
 
 
 @pytest.mark.parametrize("named", [TRAINING, COMPARISON])
@@ -46,8 +48,45 @@ def test_a_comparison_is_shown_with_its_training(
     assert page.count('class="best"') == 2
     assert page.count("drawn by the base model") == 2
     assert page.count("likeness <data") == 6
-    assert f"output/{COMPARISON}/grid.png" in page
+    assert page.count("All cells in one image") == 1
+    assert f"output/{COMPARISON}/grid.png" not in page, "it is shown, so it need not be named"
     assert page.count(PROMPTS[3]) >= 1
+
+
+def test_a_grid_that_cannot_be_fetched_is_named(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
+    worker.add_comparison(side=24)
+    del worker.files[f"output/{COMPARISON}/grid.png"]
+
+    page = page_of(client, tmp_path, COMPARISON)
+
+    assert f"output/{COMPARISON}/grid.png" in page
+    assert "All cells in one image" not in page
+
+
+def test_the_loras_of_several_trainings_are_told_apart_by_name(
+    client: Client, worker: ReportWorker, tmp_path: Path
+) -> None:
+    worker.add_training("train_0123456789ac", steps=(0, 100), side=24, points=9)
+    process = worker.add_comparison(side=24)
+    for cell in process["cells"]:
+        if cell["step"] == 1500:
+            cell |= {"process_id": "train_0123456789ac", "lora": "cat-02_000001500.safetensors"}
+
+    page = page_of(client, tmp_path, COMPARISON)
+
+    assert "cat-02, step 1500" in page
+    assert "cat, step 500" in page
+
+
+def test_a_comparison_that_draws_is_read_again(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
+    process = worker.add_comparison(side=24)
+    cells, process["cells"] = process["cells"], process["cells"][:3]
+    grid = process.pop("grid_path")
+    (reader,) = find_subjects(client, [COMPARISON], tmp_path).comparisons
+    assert len(reader.read().drawn) == 3
+    process |= {"cells": cells, "grid_path": grid}
+    whole = reader.read()
+    assert (len(whole.drawn), whole.grid is not None) == (8, True)
 
 
 def test_a_training_that_was_never_compared_has_no_such_section(
