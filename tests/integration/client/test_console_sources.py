@@ -26,7 +26,7 @@ from lorapod.endpoint import EndpointConfig, LocalEndpoint
 from lorapod.testing.fake_queue import FakeQueue
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
 
 
 def worker_config(root: Path, logs: Path, **fields: Any) -> EndpointConfig:
