@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,9 +35,6 @@ logger = logging.getLogger(__name__)
 
 #: Files that are read at the same time.
 READS_AT_A_TIME: Final = 32
-
-#: If more records than this are read, all their names are listed at once.
-_LISTED_AT_ONCE: Final = 100
 
 #: How often a record is read again that cannot be understood: its worker may just be replacing it.
 _ATTEMPTS: Final = 3
@@ -251,34 +248,17 @@ class VolumeView:
     def _records(self, process_ids: Sequence[str], *, first: int) -> Iterator[ProcessRecord]:
         """Yield the records that are there, in order; read `first` of them at once, then more and more."""
         begin, count = 0, first
-        generations: Mapping[str, int] = {}
         while begin < len(process_ids):
-            batch = process_ids[begin : begin + count]
-            if len(batch) > _LISTED_AT_ONCE and not generations:
-                generations = self._all_generations()
-            found = self._pool.map(self._load, batch, map(generations.get, batch))
+            found = self.at_once(self._load, process_ids[begin : begin + count])
             yield from (record for record in found if record is not None)
             begin, count = begin + count, count * 2
 
-    def _all_generations(self) -> Mapping[str, int]:
-        """Return the newest generation of every process, by one list of all files of processes."""
-        found: dict[str, int] = {}
-        root = self.workspace.processes
-        for entry in self.files.below(root):
-            match entry.path.relative_to(root).parts:
-                case (process_id, stored_record.RECORD_NAME):
-                    found.setdefault(process_id, 1)
-                case (process_id, stored_record.TAKEN_NAME, generation, stored_record.RECORD_NAME):
-                    newest = stored_record.newest_generation([generation])
-                    found[process_id] = max(newest, found.get(process_id, 1))
-        return found
-
-    def _load(self, process_id: str, generation: int | None = None) -> ProcessRecord | None:
+    def _load(self, process_id: str) -> ProcessRecord | None:
         """Return the newest record of a process; None if it is gone, or cannot be understood."""
         folder = self.workspace.process_folder(process_id)
-        if generation is None:
-            taken = self.files.entries(folder / stored_record.TAKEN_NAME)
-            generation = stored_record.newest_generation(entry.name for entry in taken)
+        # One list for each process: servers that serve a file system walk the whole tree for a list of all.
+        taken = self.files.entries(folder / stored_record.TAKEN_NAME)
+        generation = stored_record.newest_generation(entry.name for entry in taken)
         path = stored_record.record_path(folder, generation)
         for attempt in range(1, _ATTEMPTS + 1):
             data = self._content(path)
