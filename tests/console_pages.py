@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.integration.client.test_console_in_browser import (
     ARGUMENTS,
     CHROMIUM,
@@ -24,6 +24,8 @@ from lorapod.client import Client
 from lorapod.client.serving import serving
 
 KEY = "rpa_made_up_key"
+#: How long a test waits for what a worker answers; the suite may run on a busy machine.
+expect.set_options(timeout=20_000)
 
 
 def write_dataset(folder: Path, count: int, *, side: int = 64) -> None:

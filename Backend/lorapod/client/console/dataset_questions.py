@@ -10,6 +10,7 @@ from typing import Any, Final
 from lorapod.client.console.known_processes import ENDED
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.console.parts import ConsoleParts
+from lorapod.client.console.questions import LOOK_EVERY_S
 from lorapod.client.errors import LorapodError
 from lorapod.client.job import QueueJob
 from lorapod.client.upload import UploadProgress
@@ -38,6 +39,52 @@ def list_of_datasets(parts: ConsoleParts) -> Question:
         await asyncio.to_thread(parts.datasets.learn_list, found)
 
     return ask
+
+
+def look_at_list(parts: ConsoleParts, subject: str) -> None:
+    """Have the volume looked at for the list of datasets, unless that was done a moment ago."""
+    volume = parts.volume
+    if volume is None or parts.looks.age_s(subject) < LOOK_EVERY_S:
+        return
+
+    async def look(_state: OpenQuestion) -> None:
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await volume.answer("datasets", limit=_PAGE_ITEMS, cursor=cursor)
+            found += page["datasets"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                break
+        await asyncio.to_thread(parts.datasets.learn_list, found)
+
+    parts.looks.start(subject, look)
+
+
+def look_at_dataset(parts: ConsoleParts, name: str, subject: str) -> None:
+    """Have the volume looked at for a dataset that no worker was asked about: its captions, and what images there are."""
+    volume = parts.volume
+    if (
+        volume is None
+        or parts.looks.age_s(subject) < LOOK_EVERY_S
+        or parts.datasets.contents(name) is not None
+    ):
+        return
+
+    async def look(_state: OpenQuestion) -> None:
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await volume.answer("dataset", training_name=name, limit=_PAGE_ITEMS, cursor=cursor)
+            items += await asyncio.to_thread(_with_pictures, parts, name, page["items"])
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                break
+        # A volume has no empty folders: a name without a file is no dataset.
+        if page["total_bytes"]:
+            await asyncio.to_thread(parts.datasets.learn_items, name, page, items, whole=False)
+
+    parts.looks.start(subject, look)
 
 
 def dataset(parts: ConsoleParts, name: str, *, resolution: list[int] | None = None) -> Question:

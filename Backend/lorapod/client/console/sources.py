@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
 from lorapod.client.errors import JobFailed, NotFoundError
+from lorapod.client.volume_answers import VolumeAnswers
 from lorapod.errors import WorkerError
 from lorapod.volume.view import VolumeView
 
@@ -133,6 +134,17 @@ class VolumeSource:
             lambda view: view.metrics(process_id, since_step=since_step, stride=stride)
         )
         return found.series
+
+    async def answer(self, action: str, **fields: Any) -> dict[str, Any]:
+        """Return the answer to an action that needs no worker.
+
+        Raises:
+            NotFoundError: there is no such dataset.
+        """
+        try:
+            return await self._volume.ask(lambda view: VolumeAnswers(view).answer(action, fields))
+        except WorkerError as error:
+            raise NotFoundError(str(error), job_id="", code="not_found") from error
 
     async def file(self, path: str) -> bytes | None:
         """Return a file."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from lorapod.client.console import dataset_questions
+from lorapod.client.console import dataset_questions, views
 from lorapod.client.console.open_questions import Question
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import body_of
@@ -36,10 +36,13 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     """Return the routes of the list and of one dataset."""
 
     async def datasets(_request: web.Request) -> web.Response:
+        dataset_questions.look_at_list(parts, SUBJECT)
         return web.json_response(await asyncio.to_thread(_datasets, parts))
 
     async def dataset(request: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(_dataset, parts, name_of(request)))
+        name = name_of(request)
+        dataset_questions.look_at_dataset(parts, name, subject_of("ask", name))
+        return web.json_response(await asyncio.to_thread(_dataset, parts, name))
 
     async def items(request: web.Request) -> web.Response:
         known = await asyncio.to_thread(parts.datasets.contents, name_of(request))
@@ -108,7 +111,7 @@ def _datasets(parts: ConsoleParts) -> dict[str, Any]:
     return {
         "datasets": parts.datasets.all(),
         "uploads": parts.uploads.all(),
-        "ask": parts.asks.view(SUBJECT),
+        **views.asked(parts, SUBJECT),
     }
 
 
@@ -118,11 +121,12 @@ def _dataset(parts: ConsoleParts, name: str) -> dict[str, Any]:
         parts.datasets.contents(name),
         parts.uploads.view(name),
     )
+    looking = parts.looks.is_open(subject_of("ask", name))
     asks = {
         action: parts.asks.view(subject_of(action, name))
         for action in ("ask", "edit", "preview", "caption", "delete", "upload")
     }
-    if listed is None and known is None and staged is None and not any(asks.values()):
+    if listed is None and known is None and staged is None and not any(asks.values()) and not looking:
         raise NotFoundError(
             "The console has not heard of this dataset yet.",
             job_id="",
@@ -138,5 +142,6 @@ def _dataset(parts: ConsoleParts, name: str) -> dict[str, Any]:
         "known_at": None if known is None else known["known_at"],
         "newest_edit": parts.datasets.newest_edit(name),
         "staged": staged,
+        "looking": looking,
         **asks,
     }

@@ -19,7 +19,7 @@ import { t } from "../strings.js";
 
 const ASKS = ["ask", "edit", "preview", "caption", "delete", "upload"];
 const NOTHING = [];
-const period = (view) => (view && ASKS.some((name) => isAsking(view[name])) ? 1000 : 0);
+const period = (view) => (view && (view.looking || ASKS.some((name) => isAsking(view[name]))) ? 1000 : 0);
 const kindOf = (flag) => flag.split(":")[0];
 
 /** The items of a version of a dataset; those before are shown until they are here. */
@@ -132,7 +132,7 @@ function About({ view, path }) {
   return html`
     <div class="columns">
       <section class="panel" aria-label=${t.nav.dataset}><${Facts} facts=${facts} />
-        ${page.problems.length > 0 && html`<h2 class="later">${t.dataset.problems}</h2><ul>${page.problems.map((one) => html`<li key=${one.code}>${one.message.slice(0, 400)}</li>`)}</ul>`}</section>
+        ${page.problems?.length > 0 && html`<h2 class="later">${t.dataset.problems}</h2><ul>${page.problems.map((one) => html`<li key=${one.code}>${one.message.slice(0, 400)}</li>`)}</ul>`}</section>
       <${Buckets} view=${view} path=${path} />
     </div>`;
 }
@@ -146,7 +146,7 @@ export default function Dataset({ name }) {
     if (deleting && view?.delete?.began_at === deleting && view.delete.ended && !view.delete.problem) navigate("/datasets");
   }, [deleting, view]);
   const ask = (known) => html`<${AskWorker} post=${`${path}/ask`} path=${path} ask=${view?.ask} knownAt=${view?.known_at} counted=${t.dataset.reading} primary=${!known} />`;
-  if (!view && error?.code === "not_found") return html`<h1 dir="auto">${name}</h1><${Empty} text=${t.dataset.unknown}>${ask(false)}</${Empty}>`;
+  if (error?.code === "not_found" && !view?.page && !view?.listed) return html`<h1 dir="auto">${name}</h1><${Empty} text=${t.dataset.unknown}>${ask(false)}</${Empty}>`;
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const undo = () => sendAsk(`${path}/edit`, path, { undo: view.newest_edit }).catch(() => {});
   const remove = () => sendAsk(`${path}/delete`, path, {}).then((started) => setDeleting(started.began_at), () => {});
