@@ -5,15 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from lorapod.datasets import intake
 from lorapod.datasets.converting import is_converted
 from lorapod.datasets.staging import StagingArea
 from lorapod.errors import InvalidInput
+from lorapod.folders import entries_of
 from lorapod.kinds import suffix_of
-from lorapod.volume.arriving import FILES, ArrivingFile, ArrivingUpload
+from lorapod.volume.arriving import (
+    FILES,
+    RESULT,
+    ArrivalResult,
+    ArrivingFile,
+    ArrivingUpload,
+    arriving_folder,
+)
 from lorapod.wire.dataset import is_archive_name
+from lorapod.workspace import Workspace
 
 #: File systems answer so if they have no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV})
@@ -41,6 +53,21 @@ def take_arrived(upload: ArrivingUpload, folder: Path, area: StagingArea) -> Non
             path = intake.fresh_path(area.folder)
             _stage(folder / FILES / file.stored_as, path, file)
             area.take_file(name, path, file.sha256, origin=file.filename)
+
+
+def refusal_of(workspace: Workspace, training_name: str) -> str | None:
+    """Return why a worker refused the upload of this dataset over S3; None if it refused none.
+
+    Raises:
+        OSError: the volume failed.
+    """
+    folder = arriving_folder(workspace)
+    for entry in entries_of(folder):
+        with suppress(FileNotFoundError, NotADirectoryError, ValidationError):
+            result = ArrivalResult.model_validate_json((folder / entry.name / RESULT).read_bytes())
+            if result.training_name == training_name and result.error is not None:
+                return str(result.error.get("error", ""))
+    return None
 
 
 def _stage(source: Path, target: Path, file: ArrivingFile) -> None:

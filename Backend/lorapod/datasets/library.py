@@ -14,7 +14,7 @@ from pathlib import Path
 from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.dataset_reader.reader import DatasetReader
 from lorapod.datasets import check
-from lorapod.datasets.arrived import take_arrived
+from lorapod.datasets.arrived import refusal_of, take_arrived
 from lorapod.datasets.base64_content import decoded_size_bytes
 from lorapod.datasets.check import DatasetSummary, no_items
 from lorapod.datasets.destination import Destination
@@ -208,6 +208,11 @@ class DatasetLibrary:
             folder = self._workspace.safe_path(source.path)
             shown = source.path
         if not folder.is_dir():
+            if (why := refusal_of(self._workspace, folder.name)) is not None:
+                raise InvalidInput(
+                    f"The upload of the dataset {shown[:80]!r} over S3 was refused: {why}",
+                    hint="Correct the files, and upload them again.",
+                )
             raise NotFound(
                 f"There is no dataset {shown[:80]!r}.",
                 hint="Upload it with `upload_training_data`; `datasets` lists those that are there.",

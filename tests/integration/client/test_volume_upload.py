@@ -19,9 +19,12 @@ from lorapod.client.http import ConnectionBroken, HttpAnswer, PooledSender, Time
 from lorapod.client.retrying import RetryPolicy
 from lorapod.client.volume import Volume
 from lorapod.client.volume_client import VolumeClient
+from lorapod.dataset_reader.volume_datasets import VolumeDatasets
 from lorapod.datasets.library import DatasetLibrary
+from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.volume.arriving import FILES, MANIFEST, RESULT
+from lorapod.wire.dataset import DatasetRef
 from lorapod.workspace import Workspace
 
 
@@ -306,6 +309,11 @@ def test_an_upload_of_nothing_useful_is_refused_with_a_reason(
     (upload,) = [path for path in uploads_of(workspace) if "nothing" in (path / RESULT).read_text()]
     assert "a.png" in json.loads((upload / RESULT).read_text())["error"]["error"]
     assert not (workspace.training_data / "nothing").exists()
+    with pytest.raises(InvalidInput, match=r"'nothing' over S3 was refused: .*a\.png"):
+        library_of(workspace).find(DatasetRef(training_name="nothing"))
+    with volume.client() as client:
+        (told,) = VolumeDatasets(client.volume.view).arriving()
+    assert (told.training_name, "a.png" in (told.error or "")) == ("nothing", True)
 
 
 def test_what_a_training_reads_is_replaced_after_it(
