@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ from tests.servers.volume_server import SECRET_KEY, RunningVolume
 from lorapod.actions.process_view import view as worker_view
 from lorapod.client import LorapodError
 from lorapod.client.volume import AsyncVolume, Volume
-from lorapod.errors import NotFound, UnsafePath, WorkerError
+from lorapod.client.volume_answers import VolumeAnswers
+from lorapod.errors import InvalidInput, NotFound, UnsafePath, WorkerError
 from lorapod.files.listing import list_files
 from lorapod.kinds import FileKind
 from lorapod.processes.store.file import FileRecords
@@ -317,3 +319,48 @@ async def test_a_refusal_says_what_to_check(
     for secret in (SECRET_KEY, "rps_wrong_but_secret", "user_other"):
         assert secret not in str(refused.value)
         assert secret not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "field"),
+    [
+        ("process_status", {}, "process_id"),
+        ("process_status", {"process_id": 5}, "process_id"),
+        ("process_status", {"process_id": "train_0123456789ab", "log_tail": "abc"}, "log_tail"),
+        ("processes", {"limit": -1}, "limit"),
+        ("processes", {"limit": 10**9}, "limit"),
+        ("processes", {"status": 7}, "status"),
+        ("logs", {"process_id": "train_0123456789ab", "offset": "x"}, "offset"),
+        ("metrics", {"process_id": "train_0123456789ab", "stride": 0}, "stride"),
+        ("metrics", {"process_id": "train_0123456789ab", "keys": "loss/loss"}, "keys"),
+        ("list_files", {"path": 5}, "path"),
+        ("datasets", {"limit": -1}, "limit"),
+        ("dataset", {"training_name": 5, "thumbnail_px": 0}, "training_name"),
+        ("list_files", {"limit": 0}, "limit"),
+    ],
+)
+def test_a_wrong_request_is_refused_as_a_worker_does(
+    looks: VolumeView, action: str, fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        VolumeAnswers(looks).answer(action, fields)
+
+    assert [problem["field"] for problem in refused.value.details] == [field]
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"version": "2"}', b'{"a": "\xff', b"[]", b""], ids=range(5)
+)
+def test_a_damaged_record_hides_no_other(
+    looks: VolumeView, history: list[ProcessRecord], workspace: Workspace, data: bytes
+) -> None:
+    folder = workspace.process_folder(new_process_id("train", BEGAN + timedelta(days=2)))
+    (folder / "taken" / "²").mkdir(parents=True)
+    (folder / "record.json").write_bytes(data)
+    RunningVolume.settle()
+    try:
+        found = looks.processes(limit=1).processes
+    finally:
+        shutil.rmtree(folder)
+
+    assert [one.process_id for one in found] == [history[0].process_id]

@@ -17,18 +17,10 @@ from lorapod.folders import entries_of
 from lorapod.processes.manager import RealProcessManager
 from lorapod.records.record import ProcessRecord
 from lorapod.thread_pools import READS
+from lorapod.volume.requests import DatasetsRequest
 from lorapod.wire.gallery import DatasetListView
-from lorapod.wire.model import Request, Result
+from lorapod.wire.model import Result
 from lorapod.workspace import Workspace
-
-
-class DatasetsRequest(Request):
-    """Which page of the list."""
-
-    limit: int = Field(default=100, ge=1, le=1000, description="Most datasets of one page.")
-    cursor: str | None = Field(
-        default=None, max_length=1024, description="`next_cursor` of the previous page."
-    )
 
 
 class DatasetsResult(Result):

@@ -6,32 +6,11 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.files import listing
-from lorapod.kinds import FileKind
 from lorapod.thread_pools import READS
 from lorapod.volume.file_page import FileView, file_view
-from lorapod.wire.model import PathText, Request, Result
+from lorapod.volume.requests import ListFilesRequest
+from lorapod.wire.model import Result
 from lorapod.workspace import Workspace
-
-
-class ListFilesRequest(Request):
-    """Which files, and which page of them."""
-
-    path: PathText | None = Field(
-        default=None, description="Folder, or one file; if left out, the whole workspace."
-    )
-    recursive: bool = Field(default=True, description="Include the folders below it.")
-    pattern: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=255,
-        description="Glob on the name (`*.png`), or, with a slash in it, on the path below `path`, where `*` "
-        "crosses slashes.",
-    )
-    kind: FileKind | None = Field(default=None, description="Only files of this kind; the name decides.")
-    limit: int = Field(default=1000, ge=1, le=10_000, description="Most files of one page.")
-    cursor: str | None = Field(
-        default=None, max_length=16_384, description="`next_cursor` of the previous page."
-    )
 
 
 class ListFilesResult(Result):

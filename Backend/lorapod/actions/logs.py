@@ -8,21 +8,9 @@ from lorapod.actions.action import Action, TimeLimit
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
 from lorapod.volume.log_part import read_log
-from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.volume.requests import LogsRequest
+from lorapod.wire.model import ProcessId, Result
 from lorapod.workspace import Workspace
-
-#: A part's text can grow sixfold as JSON (`\u001b`), and has to fit one reply.
-MAX_PART_BYTES = 1_000_000
-
-
-class LogsRequest(ProcessRequest):
-    """Which part of which log."""
-
-    offset: int = Field(
-        default=0,
-        description="Where to begin, in bytes: `next_offset` of the previous answer; a negative number counts from the end.",
-    )
-    limit: int = Field(default=256_000, ge=4, le=MAX_PART_BYTES, description="Most bytes of this part.")
 
 
 class LogsResult(Result):

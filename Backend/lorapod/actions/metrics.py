@@ -9,19 +9,12 @@ from lorapod.errors import TooLarge
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
 from lorapod.volume import loss_log
-from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.volume.requests import MetricsRequest
+from lorapod.wire.model import ProcessId, Result
 from lorapod.workspace import Workspace
 
 #: As JSON a point takes about 40 bytes.
 MAX_POINTS = 200_000
-
-
-class MetricsRequest(ProcessRequest):
-    """Which curves, and how much of them."""
-
-    keys: list[str] | None = Field(default=None, max_length=100, description="Only these, e.g. `loss/loss`.")
-    since_step: int = Field(default=0, ge=0, description="Only later steps than this one.")
-    stride: int = Field(default=1, ge=1, description="Only every n-th step: 10 answers every tenth.")
 
 
 class MetricsResult(Result):

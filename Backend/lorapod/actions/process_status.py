@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.process_view import view
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
 from lorapod.volume import loss_log
 from lorapod.volume.log_part import read_log_tail
-from lorapod.wire.model import ProcessRequest
+from lorapod.volume.requests import ProcessStatusRequest
 from lorapod.wire.process import ProcessView
 from lorapod.workspace import Workspace
-
-
-class ProcessStatusRequest(ProcessRequest):
-    """Which process, and how much of it."""
-
-    log_tail: int | None = Field(
-        default=None, ge=1, le=1000, description="Add this many of the last lines of its log."
-    )
-    metrics: bool = Field(default=False, description="Add the newest value of every metric.")
 
 
 async def process_status(

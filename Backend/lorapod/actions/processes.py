@@ -6,24 +6,12 @@ from pydantic import Field
 
 from lorapod.actions.action import Action, TimeLimit
 from lorapod.processes.manager import RealProcessManager
-from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.thread_pools import READS
 from lorapod.volume.process_view import summary
-from lorapod.wire.model import ProcessId, Request, Result
+from lorapod.volume.requests import ProcessesRequest
+from lorapod.wire.model import Result
 from lorapod.wire.process import ProcessSummary
-
-
-class ProcessesRequest(Request):
-    """Which processes."""
-
-    status: ProcessStatus | None = Field(default=None, description="Only those in this state.")
-    sweep_id: ProcessId | None = Field(
-        default=None,
-        description="The trainings of this sweep; without it, each sweep is one process of the list.",
-    )
-    limit: int = Field(default=50, ge=1, le=500, description="Most processes of this page.")
-    cursor: ProcessId | None = Field(default=None, description="`next_cursor` of the previous answer.")
 
 
 class ProcessesResult(Result):

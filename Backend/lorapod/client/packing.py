@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zipfile
@@ -43,7 +44,10 @@ class FolderFiles:
             return cls(folder=folder.parent, top=[folder], nested=[], skipped=[])
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
-        found = sorted(_files(folder))
+        found: list[Path] = []
+        nameless: list[Path] = []
+        for path in sorted(_files(folder)):
+            (found if _has_utf8_name(path.relative_to(folder)) else nameless).append(path)
         top = [path for path in found if path.parent == folder and is_dataset_name(path.name)]
         # An archive inside an archive stays packed on the worker.
         nested = [
@@ -59,6 +63,7 @@ class FolderFiles:
             for path in found
             if path not in sent and not path.name.startswith(".")
         ]
+        skipped += [_shown(path.relative_to(folder)) for path in nameless]
         return cls(folder=folder, top=top, nested=nested, skipped=skipped)
 
     @contextmanager
@@ -84,6 +89,15 @@ class FolderFiles:
                 entry.file_size = path.stat().st_size
                 with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target, 1 << 20)
+
+
+def _has_utf8_name(path: Path) -> bool:
+    """Return whether a request can hold this name; file systems have others too."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path))
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from lorapod.dataset_reader.volume_datasets import UnopenedItem, VolumeDatasets
-from lorapod.errors import InvalidInput
 from lorapod.kinds import FileKind
 from lorapod.records.status import ProcessStatus
 from lorapod.volume.file_page import file_view
+from lorapod.volume.requests import (
+    DatasetsRequest,
+    ListFilesRequest,
+    LogsRequest,
+    MetricsRequest,
+    ProcessesRequest,
+    ProcessStatusRequest,
+    UnopenedDatasetRequest,
+)
 from lorapod.volume.view import VolumeView
 from lorapod.wire.gallery import DatasetItemView
-from lorapod.wire.model import WireModel
+from lorapod.wire.model import Request, WireModel
+from lorapod.wire.validation import parse
 
-Name = TypeVar("Name", bound=StrEnum)
-
-#: Fields of each action that the volume can answer; a request with another one needs a worker.
-_FIELDS: Final[Mapping[str, frozenset[str]]] = {
-    "process_status": frozenset({"process_id", "log_tail", "metrics"}),
-    "processes": frozenset({"status", "limit", "cursor", "sweep_id"}),
-    "logs": frozenset({"process_id", "offset", "limit"}),
-    "metrics": frozenset({"process_id", "keys", "since_step", "stride"}),
-    "datasets": frozenset({"limit", "cursor"}),
-    "dataset": frozenset({"training_name", "caption_ext", "limit", "cursor", "thumbnail_px"}),
-    "list_files": frozenset({"path", "recursive", "pattern", "kind", "limit", "cursor"}),
+#: Each action that the volume can answer, and what it takes; a request with another field needs a worker.
+_REQUESTS: Final[Mapping[str, type[Request]]] = {
+    "process_status": ProcessStatusRequest,
+    "processes": ProcessesRequest,
+    "logs": LogsRequest,
+    "metrics": MetricsRequest,
+    "datasets": DatasetsRequest,
+    "dataset": UnopenedDatasetRequest,
+    "list_files": ListFilesRequest,
 }
-
-_FILES_LIMIT: Final = 1000
 
 
 class VolumeAnswers:
@@ -54,7 +58,7 @@ class VolumeAnswers:
         """Return whether the volume alone answers this request."""
         if action == "dataset" and fields.get("thumbnail_px") != 0:
             return False  # thumbnails that no worker has made yet would be missing
-        return action in _FIELDS and fields.keys() <= _FIELDS[action]
+        return action in _REQUESTS and fields.keys() <= _REQUESTS[action].model_fields.keys()
 
     def answer(self, action: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a request for which `can_answer` is true.
@@ -63,7 +67,8 @@ class VolumeAnswers:
             WorkerError: what a worker would refuse.
             LorapodError: the volume does not answer, or refuses.
         """
-        return self._actions[action](**fields)
+        request = parse(_REQUESTS[action], fields)
+        return self._actions[action](**{name: getattr(request, name) for name in request.model_fields_set})
 
     def _process_status(
         self, process_id: str, *, log_tail: int | None = None, metrics: bool = False
@@ -73,13 +78,13 @@ class VolumeAnswers:
     def _processes(
         self,
         *,
-        status: str | None = None,
+        status: ProcessStatus | None = None,
         limit: int = 50,
         cursor: str | None = None,
         sweep_id: str | None = None,
     ) -> dict[str, Any]:
         page = self._view.processes(
-            status=None if status is None else _member(ProcessStatus, "status", status),
+            status=status,
             limit=limit,
             cursor=cursor,
             sweep_id=sweep_id,
@@ -123,15 +128,15 @@ class VolumeAnswers:
         path: str | None = None,
         recursive: bool = True,
         pattern: str | None = None,
-        kind: str | None = None,
-        limit: int = _FILES_LIMIT,
+        kind: FileKind | None = None,
+        limit: int = 1000,
         cursor: str | None = None,
     ) -> dict[str, Any]:
         page = self._view.list_files(
             path,
             recursive=recursive,
             pattern=pattern,
-            kind=None if kind is None else _member(FileKind, "kind", kind),
+            kind=kind,
             limit=limit,
             cursor=cursor,
         )
@@ -186,18 +191,6 @@ class VolumeAnswers:
             caption_name=item.caption_name,
             flags=list(shown.flags),
         )
-
-
-def _member(kind: type[Name], field: str, value: str) -> Name:
-    """Return the member of an enumeration that a request names.
-
-    Raises:
-        InvalidInput: it has no such member.
-    """
-    try:
-        return kind(value)
-    except ValueError:
-        raise InvalidInput(f"{field}: {value!r} is none of {', '.join(kind)}.") from None
 
 
 def _json(shown: WireModel) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def record_path(folder: Path, generation: int) -> Path:
 
 def newest_generation(names: Iterable[str]) -> int:
     """Return the newest generation by the names in the folder of the later ones."""
-    return max((int(name) for name in names if name.isdigit()), default=1)
+    return max((int(name) for name in names if name.isdecimal()), default=1)
 
 
 def dump(record: ProcessRecord) -> bytes:
@@ -45,10 +45,15 @@ def load(data: bytes) -> ProcessRecord:
     Raises:
         ValueError: it is damaged, or of a newer version.
     """
-    stored = json.loads(data)
+    try:
+        stored = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(stored, dict):
         raise ValueError("a record is a JSON object")  # noqa: TRY004 - readers expect one kind of error
     version = stored.get("version", 1)
+    if not isinstance(version, int):
+        raise ValueError("its version is no number")  # noqa: TRY004 - as above
     if version > RECORD_VERSION:
         raise ValueError(f"record version {version} is newer than {RECORD_VERSION}")
     return _ADAPTER.validate_python(_upgraded(stored) if version < RECORD_VERSION else stored, strict=False)
