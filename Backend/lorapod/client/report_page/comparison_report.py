@@ -9,6 +9,7 @@ from typing import Any
 
 from lorapod.client.report_page.gallery import Images, folded, picture
 from lorapod.client.report_page.markup import Child, Markup, element, join, person
+from lorapod.client.report_page.pictures import EmbeddedImage
 from lorapod.client.report_page.values import number
 
 #: Checkpoints of the ranking that are listed.
@@ -63,16 +64,20 @@ def comparison_part(comparison: ComparisonReport, images: Images) -> Markup | No
         (
             _recommendation(process, several=comparison.several),
             _ranking(process, several=comparison.several),
-            None
-            if grid is None
-            else element(
-                "figure",
-                picture(grid, "All cells in one image: a row for each prompt, a column for each LoRA"),
-                class_="grid",
-            ),
             element("div", _groups(comparison, images), class_="prompts compared"),
+            None if grid is None else _whole_grid(grid),
             element("p", *note, class_="faint") if note else None,
         )
+    )
+
+
+def _whole_grid(grid: EmbeddedImage) -> Markup:
+    """Return all cells in one image, folded away: it may be several screens high."""
+    shown = picture(grid, "All cells in one image: a row for each prompt, a column for each LoRA")
+    return element(
+        "details",
+        element("summary", "All cells and images of the dataset in one image"),
+        element("figure", shown, class_="grid"),
     )
 
 
