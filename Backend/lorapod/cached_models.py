@@ -145,7 +145,7 @@ def _main_commit(repository: Path) -> str | None:
 def _text(path: Path) -> str | None:
     try:
         return path.read_text("utf-8").strip() or None
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -160,3 +160,11 @@ def test_a_volume_that_cannot_be_written_costs_a_download_only(
 
     assert models.link() == []
     assert "it will be downloaded" in caplog.text
+
+
+def test_a_damaged_reference_costs_no_worker_its_start(hub: HubStandIn, models: CachedModels) -> None:
+    (cached_repository(models.platform, MODEL) / "refs" / "main").write_bytes(b"\xff\xfe torn")
+
+    models.link()
+
+    assert fetch(hub, models)[1] == 0
