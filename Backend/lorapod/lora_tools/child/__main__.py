@@ -13,6 +13,10 @@ from lorapod.errors import WorkerError
 from lorapod.library_errors import code_of, reason_of, system_error
 from lorapod.lora_tools.job import LoraToolAnswer, read_job, write_answer
 
+#: Tools whose matrices are as thin as a LoRA's: threads that wait for each other cost more than they compute, and on a
+#: busy machine many times as much.
+_THIN = frozenset({"resize", "convert"})
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one job and return the exit code."""
@@ -21,8 +25,12 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     job = read_job(Path(arguments[0]))
     try:
+        import torch
+
         from lorapod.lora_tools.child.work import run
 
+        if job.kind in _THIN:
+            torch.set_num_threads(1)
         answer = run(job)
     except Exception as error:  # noqa: BLE001 - the edge of the process: every error becomes an answer
         traceback.print_exc()
