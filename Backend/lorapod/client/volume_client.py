@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from lorapod.client.volume import Volume
 from lorapod.client.volume_answers import VolumeAnswers
 from lorapod.client.volume_download import download_from_volume
 from lorapod.client.volume_upload import upload_to_volume
-from lorapod.errors import WorkerError
+from lorapod.errors import NotFound, WorkerError
+from lorapod.kinds import content_type_of
 from lorapod.records.process_id import is_process_id
 
 #: A worker that lives shows it every few seconds; clocks of two machines may differ by a minute or two.
@@ -26,6 +28,9 @@ _SILENT_S = 300.0
 
 #: Stands for the URL of an endpoint if none is named; nothing is ever sent there.
 _NO_ENDPOINT = "http://no-endpoint.invalid"
+
+#: What is read of an image.
+_IMAGE_BYTES = 8 << 20
 
 
 class VolumeClient(Client):
@@ -128,6 +133,24 @@ class VolumeClient(Client):
                 raise job_failed(
                     "", f"There is no file {source!r}.", {"code": "not_found", "hint": _LIST}
                 ) from None
+
+    def image(self, path: str) -> dict[str, Any]:
+        """Return an image of the volume as `download_file` answers it; a very large one only in part.
+
+        Raises:
+            LorapodError: there is no such file, or the volume does not answer.
+        """
+        with self._reading():
+            try:
+                part = self.volume.files.read(self.volume.view.path(path), length=_IMAGE_BYTES)
+            except FileNotFoundError:
+                raise NotFound(f"There is no file {path!r}.", hint=_LIST) from None
+        return {
+            "file_path": path,
+            "content_type": content_type_of(path),
+            "data": base64.b64encode(part.data).decode(),
+            "eof": len(part.data) == part.size_bytes,
+        }
 
     def run(self, input: Mapping[str, Any], *, policy: Mapping[str, Any] | None = None) -> QueueJob:  # noqa: A002 -- the queue's own word
         """Submit a job; see `QueueClient.run`.

@@ -18,8 +18,12 @@ from tests.unit.datasets.library_bench import picture
 from typer.testing import CliRunner, Result
 
 from lorapod.client import Client
+from lorapod.client.assistant.calling import ToolCalls
+from lorapod.client.assistant.tool_list import action_tools
 from lorapod.client.cli import app
 from lorapod.client.serving import serving
+from lorapod.client.volume import Volume
+from lorapod.client.volume_client import VolumeClient
 from lorapod.dataset_reader.volume_datasets import VolumeDatasets
 from lorapod.endpoint import EndpointConfig
 from lorapod.processes.store.file import FileRecords
@@ -310,3 +314,16 @@ def test_a_process_whose_worker_is_silent_is_told_as_such(
     assert done.exit_code == 0
     assert (said or "no worker was asked") in done.stderr
     assert ("may have died" in done.stderr) is (heard_s == 900)
+
+
+async def test_an_assistant_sees_samples_and_wakes_no_worker(volume: RunningVolume, trained: Trained) -> None:
+    async def quiet(_percent: float, _message: str) -> None:
+        """Report nothing."""
+
+    before = trained.jobs
+    with VolumeClient(Volume(volume.access()), trained.client.url) as client:
+        calls = ToolCalls(client)
+        shown = await calls.call(action_tools()["process_status"], {"process_id": trained.process_id}, quiet)
+
+    assert [base64.b64decode(image.data) for image in shown.images] == [bytes([4]) * 1000]
+    assert trained.jobs == before

@@ -22,6 +22,7 @@ from lorapod.client.training import (
     names_process,
     start_request,
 )
+from lorapod.client.volume_client import VolumeClient
 
 #: Called with the share that is done, in percent, and what is done now.
 Report = Callable[[float, str], Awaitable[None]]
@@ -129,9 +130,15 @@ class ToolCalls:
         """Add an image of the workspace to an answer; without it, the answer still has its path."""
         self._seen.add(path)
         try:
-            shown.add(await asyncio.to_thread(partial(self._client.call, "download_file", file_path=path)))
+            shown.add(await asyncio.to_thread(self._image, path))
         except LorapodError:
             self._seen.discard(path)
+
+    def _image(self, path: str) -> dict[str, Any]:
+        """Return an image: from the volume if the client reads it, because a look must wake no worker."""
+        if isinstance(self._client, VolumeClient):
+            return self._client.image(path)
+        return self._client.call("download_file", file_path=path)
 
 
 class _Progress:
