@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lorapod.actions.process_view import view as worker_view
 from lorapod.client import LorapodError
 from lorapod.client.volume import AsyncVolume, Volume
 from lorapod.client.volume_answers import VolumeAnswers
+from lorapod.client.volume_download import download_from_volume
 from lorapod.errors import InvalidInput, NotFound, UnsafePath, WorkerError
 from lorapod.files.listing import list_files
 from lorapod.kinds import FileKind
@@ -364,3 +366,19 @@ def test_a_damaged_record_hides_no_other(
         shutil.rmtree(folder)
 
     assert [one.process_id for one in found] == [history[0].process_id]
+
+
+def test_a_download_mixes_no_two_files(
+    volume: RunningVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (volume.folder / "whole.bin").write_bytes(b"B" * 1000)
+    (tmp_path / "whole.bin.part").write_bytes(b"A" * 500)
+    volume.settle()
+    with Volume(volume.access()) as opened:
+        state = opened.files.state
+        # As of a file that was uploaded in parts.
+        monkeypatch.setattr(opened.files, "state", lambda path: replace(state(path), etag="0123-2"))
+
+        arrived = download_from_volume(opened.files, Path("whole.bin"), tmp_path)
+
+    assert arrived.read_bytes() == b"B" * 1000

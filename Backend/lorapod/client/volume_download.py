@@ -27,7 +27,7 @@ def download_from_volume(
     """Download one file and return its path on this machine.
 
     It is written as `<name>.part`, and renamed once it is whole and its MD5 is the server's. A `.part` of an earlier
-    attempt is continued.
+    attempt is continued if the server tells an MD5.
 
     Args:
         files: the volume.
@@ -45,6 +45,9 @@ def download_from_volume(
     for _ in range(_FRESH_STARTS):
         state = files.state(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if not _MD5.fullmatch(state.etag):
+            # Nothing could tell afterwards that the first part is of another file.
+            partial.unlink(missing_ok=True)
         with suppress(TransferFailed):
             _receive(files, path, state, partial, on_progress)
             if _is_whole(files, path, state, partial):
