@@ -246,13 +246,11 @@ def test_pictures_come_in_order_and_gaps_are_told(
     looks: VolumeView, training: ProcessRecord, workspace: Workspace
 ) -> None:
     paths = [sample.path for sample in looks.process(training.process_id).samples]
+    outside = workspace.root.parent / "outside"
+    outside.write_bytes(b"not of the workspace")
 
-    assert list(looks.contents([paths[0], "output/none.jpg", *paths[1:], "../outside"])) == [
-        b"picture",
-        None,
-        *[b"picture"] * 3,
-        None,
-    ]
+    asked = [paths[0], "output/none.jpg", *paths[1:], "../outside", str(outside)]
+    assert list(looks.contents(asked)) == [b"picture", None, *[b"picture"] * 3, None, None]
 
 
 @pytest.mark.parametrize("process_id", ["train_00000000abcd", "../../etc", ".live", ""])

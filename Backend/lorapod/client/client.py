@@ -18,6 +18,10 @@ class Client(QueueClient):
     Safe to use from several threads. Every method raises `LorapodError` if it fails.
     """
 
+    def needs_no_worker(self, action: str, fields: Mapping[str, Any]) -> bool:  # noqa: ARG002 -- see VolumeClient
+        """Return whether `call` answers this without a job on the endpoint: never here."""
+        return False
+
     def upload_dataset(
         self,
         folder: str | Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -68,6 +69,11 @@ class VolumeAccess:
             raise VolumeNotNamed(
                 f"The volume cannot be read over S3: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set.",
                 hint="Make an S3 API key in RunPod's settings, and set the variables.",
+            )
+        if not re.fullmatch(r"[A-Za-z0-9-]*", data_center):
+            raise VolumeNotNamed(
+                f"{DATA_CENTER_VARIABLE} is {data_center!r}, which is no data centre.",
+                hint="Give its id, such as EU-RO-1.",
             )
         return cls(
             volume=volume,

@@ -75,6 +75,10 @@ class VolumeClient(Client):
         self.volume.close()
         super().close()
 
+    def needs_no_worker(self, action: str, fields: Mapping[str, Any]) -> bool:
+        """Return whether the volume answers this."""
+        return self._answers.can_answer(action, fields)
+
     def call(
         self,
         action: str,

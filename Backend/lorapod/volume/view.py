@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
 from lorapod.errors import NotFound, UnsafePath
@@ -232,9 +232,10 @@ class VolumeView:
         """Yield the content of each file in order, None for one that is not there; several are read at a time.
 
         Args:
-            paths: relative to the workspace, as answers show them; for pictures and texts, not for weights.
+            paths: relative to the workspace, as answers show them; for pictures and texts, not for weights. One that
+                leads out of it counts as not there.
         """
-        return self.at_once(lambda path: self._content(self.workspace.root / path), paths)
+        return self.at_once(self._shown_content, paths)
 
     def _process_ids(self, cursor: str | None) -> Sequence[str]:
         names = (entry.name for entry in self.files.entries(self.workspace.processes))
@@ -273,6 +274,10 @@ class VolumeView:
 
     def _loss_log(self, record: ProcessRecord) -> Path:
         return record.run_folder(self.workspace) / loss_log.FILE_NAME
+
+    def _shown_content(self, text: str) -> bytes | None:
+        leads_out = PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts
+        return None if leads_out else self._content(self.workspace.root / text)
 
     def _is_file(self, path: Path) -> bool:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
+import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +17,11 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters, types
 from PIL import Image
+from tests.integration.endpoint_caller import eventually
 from tests.integration.served_worker import ROOT, worker_config
 
 from lorapod.actions.registry import ACTIONS
+from lorapod.client import Client as EndpointClient
 from lorapod.client.serving import serving
 from lorapod.endpoint import LocalEndpoint
 
@@ -98,3 +103,41 @@ async def test_an_assistant_trains_generates_and_looks(endpoint: LocalEndpoint, 
     assert shares == sorted(set(shares)), "progress only grows"
     assert steps[-1][:2] == (100.0, 100.0)
     assert KEY not in str(said) + str(tools)
+
+
+async def test_it_ends_with_its_assistant_though_no_worker_has_answered(tmp_path: Path) -> None:
+    never_polls = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with (
+        serving(worker_config(tmp_path, api_key=KEY, command=never_polls)) as away,
+        EndpointClient(away.url, KEY) as looks,
+    ):
+        environment = {**os.environ, "LORAPOD_URL": away.url, "LORAPOD_API_KEY": KEY}
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", COMMAND, "mcp", stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        hello = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "x", "version": "1"},
+        }
+        for message in (
+            {"id": 1, "method": "initialize", "params": hello},
+            {"method": "notifications/initialized"},
+            {"id": 2, "method": "tools/call", "params": {"name": "processes", "arguments": {}}},
+        ):
+            server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        await server.stdin.drain()
+        assert json.loads(await server.stdout.readline())["id"] == 1
+
+        async def waits() -> bool:
+            return bool((await asyncio.to_thread(looks.health))["jobs"]["inQueue"])
+
+        await eventually(waits, "a job in the queue")
+        server.stdin.close()
+        try:
+            assert await asyncio.wait_for(server.wait(), 30) == 0
+        finally:
+            if server.returncode is None:
+                server.kill()

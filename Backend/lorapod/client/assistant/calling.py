@@ -63,8 +63,12 @@ class ToolCalls:
         return shown
 
     async def _ask(self, tool: ActionTool, fields: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
-        """Return the answer of a job at its end; what the volume can answer wakes no worker, if the client reads it."""
-        if tool.reads_only and fields.keys() <= tool.input_schema["properties"].keys():
+        """Return the answer of a job at its end; what the volume can answer wakes no worker, if the client reads it.
+
+        No thread waits for a worker: the program could not end before it.
+        """
+        known = fields.keys() <= tool.input_schema["properties"].keys()
+        if known and self._client.needs_no_worker(tool.name, fields):
             return await asyncio.to_thread(partial(self._client.call, tool.name, **fields))
         request, policy = start_request({**fields, "type": tool.name})
         submit = partial(
