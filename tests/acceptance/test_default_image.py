@@ -39,6 +39,8 @@ NEEDS: Mapping[str, frozenset[str]] = {
             "processes",
             "logs",
             "cancel",
+            "console",
+            "cost",
             "health",
             "watch",
             "doctor",
