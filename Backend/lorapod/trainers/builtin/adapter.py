@@ -39,8 +39,10 @@ class BuiltinTrainer:
             _PACKAGE / name
             for name in (
                 "trainers",
+                "dataset_reader",
                 "datasets",
                 "safety",
+                "volume",
                 "wire",
                 "atomic.py",
                 "errors.py",
