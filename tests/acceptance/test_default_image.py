@@ -13,6 +13,7 @@ from lorapod.captioners.transformers import adapter as captioner
 from lorapod.client.cli import COMMANDS
 from lorapod.client.commands import models
 from lorapod.engines.diffusers import adapter as engine
+from lorapod.lora_tools import task as lora_tools
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -57,6 +58,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "generate": GENERATES,
     "compare": GENERATES,
     "caption_dataset": CAPTIONS,
+    **dict.fromkeys(("merge_loras", "resize_lora", "convert_lora"), frozenset(lora_tools._LIBRARIES)),
     "train": TRAINS,
 }
 
