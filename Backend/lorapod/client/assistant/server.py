@@ -30,11 +30,11 @@ Context = ServerRequestContext[Any]
 class AssistantServer:
     """Offers the actions of one endpoint."""
 
-    def __init__(self, client: Client, *, read_only: bool = False, secret: str | None = None) -> None:
-        """Offer every action, or those that change nothing; `secret` is in no answer."""
+    def __init__(self, client: Client, *, read_only: bool = False, secrets: Sequence[str] = ()) -> None:
+        """Offer every action, or those that change nothing; no answer holds one of the `secrets`."""
         self._calls = ToolCalls(client)
         self._tools = {tool.name: tool for tool in chosen_tools(read_only=read_only)}
-        self._secret = secret
+        self._secrets = [secret for secret in secrets if secret]
         self.server: Server[Any] = Server(
             "lorapod",
             version=__version__,
@@ -76,7 +76,9 @@ class AssistantServer:
         return [types.TextContent(text=text), *images]
 
     def _without_secret(self, text: str) -> str:
-        return text.replace(self._secret, "***") if self._secret else text
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
 
 def _tool(tool: ActionTool) -> types.Tool:

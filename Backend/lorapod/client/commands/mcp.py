@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from lorapod.client.commands.session import Connection, Via
+from lorapod.client.volume import SECRET_KEY_VARIABLE
 
 
 def mcp(
@@ -27,6 +29,7 @@ def mcp(
     from lorapod.client.assistant.server import AssistantServer
 
     connection: Connection = context.obj
+    secrets = [connection.api_key or "", os.environ.get(SECRET_KEY_VARIABLE, "")]
     with connection.reading_client(Via.AUTO, lambda _: None) as client:
-        server = AssistantServer(client, read_only=read_only, secret=connection.api_key)
+        server = AssistantServer(client, read_only=read_only, secrets=secrets)
         asyncio.run(server.serve())

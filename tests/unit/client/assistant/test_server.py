@@ -102,15 +102,15 @@ async def test_read_only_offers_nothing_that_changes_something(endpoint: Client,
 
 
 async def test_a_key_that_a_worker_repeats_is_not_answered(endpoint: Client, queue: FakeQueue) -> None:
-    queue.actions["logs"] = lambda _: {"text": f"key {KEY}", "eof": True}
+    queue.actions["logs"] = lambda _: {"text": f"keys {KEY} rps_made_up", "eof": True}
     queue.actions["ping"] = lambda _: {"error": f"no {KEY}", "code": "internal"}
-    async with mcp.Client(AssistantServer(endpoint, secret=KEY).server) as client:
+    async with mcp.Client(AssistantServer(endpoint, secrets=[KEY, "", "rps_made_up"]).server) as client:
         answer = await client.call_tool("logs", {"process_id": "train_0123456789ab"})
         error = await client.call_tool("ping", {})
         queue.trouble = [httpx.Response(401, json={"error": f"bad key {KEY}"})]
         refused = await client.call_tool("ping", {})
 
-    assert text_of(answer)["text"] == "key ***"
+    assert text_of(answer)["text"] == "keys *** ***"
     assert text_of(error) == {"error": "no ***", "code": "internal"}
     assert refused.is_error
     assert "does not accept the key" in text_of(refused)["error"]
