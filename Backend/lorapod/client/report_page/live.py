@@ -109,12 +109,11 @@ class LiveServer:
 
     def wait(self, soon_s: float, at_last_s: float) -> None:
         """Wait until the next version is due: `soon_s` if a browser looks at the page, else `at_last_s`."""
-        began_s = time.monotonic()
+        self._asked.clear()
+        looked_at = time.monotonic() - self._asked_s <= 2 * soon_s
         time.sleep(soon_s)
-        while began_s - self._asked_s > 2 * soon_s and time.monotonic() < began_s + at_last_s:
-            self._asked.clear()
-            if self._asked.wait(min(1.0, at_last_s)):
-                return
+        if not looked_at:
+            self._asked.wait(max(0.0, at_last_s - soon_s))
 
     def wait_for_last_look(self, timeout_s: float) -> bool:
         """Wait until a browser has the last version; return whether one has."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,9 +139,20 @@ def test_the_server_knows_when_the_end_was_seen(live: Publisher) -> None:
 
 
 def test_a_look_ends_the_long_wait(live: Publisher) -> None:
-    live.server.wait(0.0, 0.01)
+    waiting = threading.Thread(target=live.server.wait, args=(0.0, 600.0), daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    deadline = time.monotonic() + 20
+    while waiting.is_alive():
+        assert time.monotonic() < deadline
+        live.get()
+        waiting.join(0.05)
+
+
+def test_a_page_that_is_looked_at_waits_only_a_moment(live: Publisher) -> None:
     live.get()
-    live.server.wait(0.0, 60.0)
+    live.server.wait(0.5, 600.0)
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:
