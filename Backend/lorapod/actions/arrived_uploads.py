@@ -110,7 +110,7 @@ class ArrivedUploads:
 
     @staticmethod
     def _manifest(folder: Path) -> ArrivingUpload | None:
-        """Return the manifest; None if there is none, or not the whole of it yet."""
+        """Return the manifest; None as long as it is missing or incomplete."""
         try:
             return ArrivingUpload.model_validate_json((folder / MANIFEST).read_bytes())
         except (FileNotFoundError, NotADirectoryError):

@@ -139,7 +139,7 @@ class Bucket:
             accepted: statuses that count as success too.
 
         Raises:
-            NoSuchObject, NoSuchBucket: there is none.
+            NoSuchObject, NoSuchBucket: the object, or its bucket, does not exist.
             Unauthorized: the keys are missing or wrong, or may not do this.
             LorapodError: the server cannot be reached, or it refuses.
         """

@@ -96,7 +96,7 @@ class BucketFiles:
         """Write the content of a file to a new file of this machine; read a large one in parts, several at a time.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
             TransferFailed: it changed each time while it was read.
         """
         for _ in range(_ATTEMPTS):

@@ -44,7 +44,7 @@ class LorapodCommands(TyperGroup):
         """Return the name of the command that the arguments begin with, the command, and its arguments.
 
         Raises:
-            typer.BadParameter: it is told how to read the volume, and does not read it.
+            typer.BadParameter: `--via` is given to a command that never reads the volume.
         """
         name, command, rest = super().resolve_command(ctx, args)
         reads = command is None or any(each.name == "via" for each in command.params)

@@ -79,19 +79,19 @@ class VolumeFiles(VolumeListing, Protocol):
         """Look at one file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
         """
 
     def read(self, path: Path, *, offset: int = 0, length: int | None = None) -> FilePart:
         """Return a part of a file; a negative `offset` counts from the end, and a part beyond the end is empty.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
         """
 
     def copy(self, path: Path, target: Path) -> None:
         """Write the content of a file to a new file of this machine.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
         """

@@ -17,7 +17,7 @@ _IN_MINUTES_S = 600
 def estimate_text(estimate: Mapping[str, Any] | None, *, book: PriceBook | None = None) -> str:
     """Return an answer's estimate as one line, for example `takes about 42 min on RTX 4090, $0.77 (measured here)`.
 
-    Empty if there is none.
+    Without an estimate the text is empty.
 
     Args:
         estimate: the answer's field.

@@ -28,7 +28,7 @@ from lorapod.client.project_file import project_path, read_project
 from lorapod.client.queue import runpod_url
 from lorapod.client.retrying import RetryPolicy
 
-#: The front door's name that means that there is none.
+#: `--front-door-endpoint none` sends everything to the endpoint itself.
 NO_FRONT_DOOR = "none"
 
 #: Shorter than a program's: a person waits at the command line.

@@ -90,7 +90,7 @@ class TrainingMoney:
         connection: Connection = self.context.obj
         endpoint_id = connection.named_endpoint() if connection.url is None else None
         if endpoint_id is None:
-            self.screen.warn(["--idle-after looks at endpoints of RunPod only, and none is named."])
+            self.screen.warn(["--idle-after looks at endpoints of RunPod only: name one by --endpoint."])
             return
         try:
             with platform_of(self.context) as platform:

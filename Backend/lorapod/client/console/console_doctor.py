@@ -33,7 +33,7 @@ class ConsoleDoctor:
         Args:
             look: raises `LorapodError` if it cannot.
             fix: None: nothing can be changed from here.
-            wakes_worker: whether a look starts a worker if none is up.
+            wakes_worker: whether a look starts a worker when no worker runs.
         """
         self._look, self._fix = look, fix
         self.wakes_worker = wakes_worker

@@ -132,7 +132,9 @@ def upload(parts: ConsoleParts, name: str, *, trigger_word: str | None, fix: boo
 
         def note(progress: UploadProgress) -> None:
             if closed:
-                raise UploadStopped("The console was closed; the upload goes on when it is sent again.")
+                raise UploadStopped(
+                    "The console was closed in the middle of the upload: send it again from its page."
+                )
             state.done, state.total = progress.sent_bytes, progress.total_bytes
 
         try:
