@@ -22,6 +22,7 @@ from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets import check, intake
 from lorapod.datasets.check import DatasetSummary
 from lorapod.datasets.converting import is_converted
+from lorapod.datasets.dataset_fetch import DatasetFetch
 from lorapod.datasets.destination import Destination
 from lorapod.datasets.download import Download, DownloadedFile
 from lorapod.datasets.intake_warnings import intake_warnings
@@ -44,26 +45,6 @@ from lorapod.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 FETCHED = ".fetched"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Fetch:
-    """One remote dataset on its way to one process."""
-
-    ref: DatasetRef
-    process_id: str
-    job_s3: JobS3 | None
-    stopped: Callable[[], bool]
-    staging: Path
-    target: Path
-    #: Whether later requests may use the dataset too; else it belongs to the process alone.
-    shared: bool
-    #: How the training reads it, if a config is known.
-    entry: DatasetEntry | None
-
-    def read_in(self, folder: Path) -> DatasetEntry:
-        """Return how it is read in this folder."""
-        return dataclasses.replace(self.entry or DatasetEntry(folder=folder), folder=folder)
 
 
 class DatasetFetcher:
@@ -145,7 +126,7 @@ class DatasetFetcher:
         """
         if folder is not None and folder.is_dir():
             return check.inspect(dataclasses.replace(entry or DatasetEntry(folder=folder), folder=folder))
-        fetch = _Fetch(
+        fetch = DatasetFetch(
             ref=ref,
             process_id=process_id,
             job_s3=job_s3,
@@ -165,7 +146,7 @@ class DatasetFetcher:
             return self._publish(fetch, downloaded, left_out)
 
     @contextmanager
-    def _staged(self, fetch: _Fetch) -> Iterator[None]:
+    def _staged(self, fetch: DatasetFetch) -> Iterator[None]:
         """Make the folder of a fetch, and remove it unless another try needs what is in it.
 
         Raises:
@@ -187,7 +168,7 @@ class DatasetFetcher:
         shutil.rmtree(fetch.staging, ignore_errors=True)
 
     async def _download(
-        self, fetch: _Fetch, tell: Callable[[FetchProgress], None]
+        self, fetch: DatasetFetch, tell: Callable[[FetchProgress], None]
     ) -> tuple[Sequence[DownloadedFile], Sequence[str]]:
         """Return what was downloaded, and the paths of what no dataset may hold."""
         async with self._source(fetch.ref, fetch.job_s3) as source:
@@ -220,7 +201,7 @@ class DatasetFetcher:
             yield UrlSource(ref.urls, fetcher, allow_private=private)
 
     def _publish(
-        self, fetch: _Fetch, downloaded: Sequence[DownloadedFile], left_out: Sequence[str]
+        self, fetch: DatasetFetch, downloaded: Sequence[DownloadedFile], left_out: Sequence[str]
     ) -> DatasetSummary:
         """Check what was downloaded, and make it the dataset."""
         area = self._staging_area(fetch)
@@ -262,7 +243,7 @@ class DatasetFetcher:
             fixed=area.fixed,
         )
 
-    def _staging_area(self, fetch: _Fetch) -> StagingArea:
+    def _staging_area(self, fetch: DatasetFetch) -> StagingArea:
         folder = fetch.staging / "checked"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

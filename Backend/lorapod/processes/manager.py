@@ -14,9 +14,9 @@ from lorapod.processes.context import ProcessContext
 from lorapod.processes.keeper import Keeper
 from lorapod.processes.order import Accepted, Order, SealedCallback, TaskOrder, keep_order, read_order
 from lorapod.processes.pulse import this_host
+from lorapod.processes.shutdown import stop_all
 from lorapod.processes.slots import refuse_if_busy
 from lorapod.processes.steering import SteeredProcesses
-from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.store.port import RecordExists
 from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.work import Kind, Kinds, Plan
@@ -28,9 +28,6 @@ from lorapod.records.status import ProcessStatus
 from lorapod.storage.s3_access import JobS3
 
 logger = logging.getLogger(__name__)
-
-#: What of a shutdown's time is kept for killed children to be gone, in seconds.
-KILL_GRACE_S = 2.0
 
 #: How long a run whose end is known may take to let go of its process, in seconds.
 LET_GO_S = 5.0
@@ -188,16 +185,7 @@ class RealProcessManager(SteeredProcesses):
         with self._lock:
             self._closing = True
             supervisors = list(self.supervisors.values())
-        by_itself = deadline.reserving(KILL_GRACE_S)
-        # Half of the time is for a checkpoint, the rest for the exit.
-        request = StopRequest(reason=StopReason.SHUTDOWN, save=True, grace_s=by_itself.left_s / 2)
-        for supervisor in supervisors:
-            supervisor.stop(request)
-        running = [each for each in supervisors if not each.join(by_itself.left_s)]
-        for supervisor in running:
-            supervisor.kill()
-        if left := [each.record.process_id for each in running if not each.join(deadline.left_s)]:
-            logger.warning("processes still run at the end of the shutdown", extra={"process_ids": left})
+        stop_all(supervisors, deadline)
         self._keeper.close(deadline.left_s)
         self._context.starter.close()
         self._context.pulse.close(deadline.left_s)
