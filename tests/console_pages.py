@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from tests.integration.client.test_console_in_browser import (
-    ARGUMENTS,
-    CHROMIUM,
-    DESKTOP,
-    PageTroubles,
-    is_shown,
-)
+from tests.browser import PageTroubles, is_shown, launch, new_page
 from tests.integration.served_worker import worker_config
 from tests.report_worker import painting
 from tests.running_console import RunningConsole, running_console
@@ -59,11 +53,10 @@ class ConsoleOverWorker:
 
     def open(self, path: str = "/", **options: Any) -> Page:
         """Open a page in a browser of its own; it must give no trouble."""
-        settings = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
-        self.contexts.append(self.browser.new_context(**settings))
-        page = self.contexts[-1].new_page()
+        context, page = new_page(self.browser, **options)
+        self.contexts.append(context)
         page.set_default_timeout(15_000)
-        self.troubles.watch(page, self.url)
+        self.troubles.watch(page, f"{self.url}/")
         page.goto(self.console.server.link)
         page.wait_for_url(f"{self.url}/")
         page.goto(f"{self.url}{path}")
@@ -89,7 +82,7 @@ def console_over_worker(folder: Path, prepare: Prepare, **worker: Any) -> Iterat
     workspace = folder / "workspace"
     prepare(workspace)
     with serving(worker_config(workspace, **worker)) as endpoint, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         client = Client(endpoint.url, KEY)
         with running_console(client, folder / "cache") as console:
             yield ConsoleOverWorker(console=console, client=client, workspace=workspace, browser=browser)

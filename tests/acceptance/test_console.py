@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors import safe_open
+from tests.browser import needs_chromium
 from tests.console_pages import ConsoleOverWorker, console_over_worker
 from tests.error_log import error_log
-from tests.integration.client.test_console_in_browser import CHROMIUM
 from tests.tiny_captioners import WORDS, tiny_captioner
 from tests.tiny_models import place_tiny
 
@@ -21,10 +21,7 @@ import lorapod
 from lorapod.testing.pictures import draw_dataset
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.torch, needs_chromium]
 
 #: How long a worker may load its libraries.
 PATIENCE_MS = 90_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.benchmarks.report import Report
+from tests.browser import launch, needs_chromium
 from tests.report_worker import ReportWorker
 from tests.running_console import RunningConsole, running_console
 from tests.servers.http_thread import serving
@@ -25,13 +25,11 @@ from tests.servers.http_thread import serving
 from lorapod.client import Client
 from lorapod.testing.fake_queue import FakeQueue
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.benchmark,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+    needs_chromium,
 ]
-ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
 POINTS = 1_000_000
 POLLS = 10_000
 TRAINING = "train_0123456789ab"
@@ -78,7 +76,7 @@ def console(queue: FakeQueue, worker: ReportWorker, tmp_path: Path) -> Iterator[
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.benchmarks.report import Report
-from tests.integration.client.test_console_in_browser import ARGUMENTS, CHROMIUM, DESKTOP
+from tests.browser import DESKTOP, launch, needs_chromium
 from tests.report_worker import painting
 from tests.running_console import RunningConsole, running_console
 
@@ -25,7 +25,7 @@ from lorapod.testing.fake_queue import FakeQueue
 pytestmark = [
     pytest.mark.benchmark,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+    needs_chromium,
 ]
 ITEMS = 2_000
 SIDE = 384
@@ -140,7 +140,7 @@ def tasks_of_pages(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_large_dataset_is_scrolled(console: RunningConsole, tmp_path: Path, report: Report) -> None:
     """No frame over 50 ms of work, as the median of a few runs, and 300 images in the document at most."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         page = browser.new_page(viewport=DESKTOP)
         page.goto(console.server.link)
         page.wait_for_url(f"{console.url}/")

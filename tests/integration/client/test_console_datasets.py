@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.browser import LARGE, PHONE, faults, needs_chromium, too_wide
 from tests.console_pages import KEY, ConsoleOverWorker, console_over_worker, write_dataset
-from tests.integration.client.test_console_in_browser import CHROMIUM, LARGE, PHONE, faults
 from tests.report_worker import painting
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 RIGHT_TO_LEFT = "שלום עולם, חתול על ספה"
@@ -153,8 +153,7 @@ def test_hostile_names_and_captions_stay_text(site: ConsoleOverWorker) -> None:
     page.keyboard.press("Escape")
 
     assert page.locator("img[src='x']").count() == 0
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0
+    assert too_wide(page) == []
 
 
 def test_a_large_dataset_has_few_pictures_in_the_document(site: ConsoleOverWorker) -> None:
@@ -230,11 +229,7 @@ def test_the_pages_are_without_fault_on_a_desk_and_on_a_phone_in_the_dark(site: 
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             if path.endswith("mine"):
                 _look_at(page, "mine")
-            found[f"{scheme} {path}"] = faults(page)
-            wider = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            found[f"{scheme} {path}"] += [f"{wider} px wider"] if wider > 0 else []
+            found[f"{scheme} {path}"] = faults(page) + too_wide(page)
     assert {path: each for path, each in found.items() if each} == {}
     assert len(answers) > 20
     assert not any(KEY.encode() in body for body in answers)

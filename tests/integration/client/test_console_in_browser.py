@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    ViewportSize,
-    expect,
-    sync_playwright,
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tests.browser import (
+    HOSTILE,
+    LARGE,
+    PHONE,
+    OpenPage,
+    PageTroubles,
+    faults,
+    is_shown,
+    launch,
+    needs_chromium,
+    new_page,
+    too_wide,
 )
 from tests.report_worker import ReportWorker
 from tests.running_console import RunningConsole, running_console
@@ -27,21 +27,12 @@ from tests.running_console import RunningConsole, running_console
 from lorapod.client import Client
 from lorapod.testing.fake_queue import FakeQueue
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PHONE: ViewportSize = {"width": 390, "height": 844}
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-LARGE: ViewportSize = {"width": 3840, "height": 2160}
 KEY = "rpa_made_up_key"
 FIRST, SECOND, RUNNING, FAILED = (f"train_0123456789a{letter}" for letter in "bcde")
 COMPARISON = "compare_0123456789ab"
 SWEEP = "sweep_0123456789ab"
-HOSTILE = ("<img src=x onerror=alert(1)>", "שלום עולם, חתול על ספה", "w" * 10_000, "a short one")
 
 PAGES = {
     "home": "/",
@@ -112,39 +103,9 @@ def console(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
-
-
-OpenPage = Callable[..., Page]
-
-
-class PageTroubles(list[str]):
-    """What a page must not do: errors, dialogs, and requests for anything but its server."""
-
-    #: What Chromium reports when the console is asked for what it does not know.
-    UNKNOWN = "404 (Not Found)"
-
-    def watch(self, page: Page, url: str) -> None:
-        """Collect the troubles of a page whose server has this URL."""
-
-        def console(line: ConsoleMessage) -> None:
-            if line.type == "error" and self.UNKNOWN not in line.text:
-                self.append(line.text)
-
-        def dialog(shown: Dialog) -> None:
-            self.append(shown.message)
-            shown.dismiss()
-
-        def request(asked: Request) -> None:
-            if not asked.url.startswith(f"{url}/"):
-                self.append(asked.url)
-
-        page.on("pageerror", lambda error: self.append(str(error)))
-        page.on("console", console)
-        page.on("dialog", dialog)
-        page.on("request", request)
 
 
 @pytest.fixture
@@ -154,10 +115,9 @@ def open_page(browser: Browser, console: RunningConsole) -> Iterator[OpenPage]:
     troubles = PageTroubles()
 
     def open_it(path: str = "/", **options: Any) -> Page:
-        settings = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
-        contexts.append(browser.new_context(**settings))
-        page = contexts[-1].new_page()
-        troubles.watch(page, console.url)
+        context, page = new_page(browser, **options)
+        contexts.append(context)
+        troubles.watch(page, f"{console.url}/")
         page.goto(console.server.link)
         page.wait_for_url(f"{console.url}/")
         if path != "/":
@@ -169,27 +129,6 @@ def open_page(browser: Browser, console: RunningConsole) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert troubles == []
-
-
-def faults(page: Page) -> list[str]:
-    """Return axe's serious faults of a page."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {each['nodes'][0]['html'][:160]}"
-        for each in found
-        if each["impact"] in {"serious", "critical"}
-    ]
-
-
-def is_shown(page: Page) -> None:
-    """Wait until a page has its content and its images."""
-    expect(page.locator("h1, .notice").first).to_be_visible()
-    # Not by `wait_for_function`: it evaluates a text in the page, which the page's policy forbids.
-    complete = "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
-    deadline = time.monotonic() + 20
-    while not page.evaluate(complete):
-        assert time.monotonic() < deadline, "an image was not loaded"
-        page.wait_for_timeout(50)
 
 
 def test_every_page_is_without_fault_asks_no_worker_and_gets_no_key(
@@ -221,10 +160,7 @@ def test_a_phone_in_the_dark_has_pages_without_fault_that_fit(
     for name in ("home", "running", "failed", "comparison"):
         page.goto(f"{console.url}{PAGES[name]}")
         is_shown(page)
-        found[name] = faults(page)
-        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wider > 0:
-            found[name].append(f"{wider} px wider than the window")
+        found[name] = faults(page) + too_wide(page)
     assert {name: each for name, each in found.items() if each} == {}
 
 

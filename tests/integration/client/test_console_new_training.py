@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from tests.browser import PHONE, faults, needs_chromium, too_wide
 from tests.console_pages import ConsoleOverWorker, console_over_worker, write_dataset
-from tests.integration.client.test_console_in_browser import CHROMIUM, PHONE, faults
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -121,7 +121,5 @@ def test_the_page_is_without_fault_on_a_desk_and_on_a_phone_in_the_dark(site: Co
         page.get_by_role("textbox", name="As YAML").fill("preset: sdxl\nsteps: abc\nrank: [8, 16]\n")
         expect(page.get_by_text("must be a valid integer").first).to_be_visible()
         page.get_by_text("More settings").click()
-        found[f"{scheme} filled"] = faults(page)
-        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        found[f"{scheme} filled"] += [f"{wider} px wider"] if wider > 0 else []
+        found[f"{scheme} filled"] = faults(page) + too_wide(page)
     assert {name: each for name, each in found.items() if each} == {}

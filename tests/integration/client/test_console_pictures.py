@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.browser import CHROMIUM, launch
 from tests.report_worker import ReportWorker
 from tests.running_console import RunningConsole, running_console
 
 from lorapod.client import Client
 from lorapod.testing.fake_queue import FakeQueue
 
-CHROMIUM = shutil.which("chromium")
 PICTURES = os.environ.get("LORAPOD_PICTURES")
 pytestmark = pytest.mark.skipif(
     not PICTURES or CHROMIUM is None,
     reason="draws the documentation's pictures; set LORAPOD_PICTURES to a folder",
 )
-ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
 FIRST, RUNNING, COMPARISON = "train_0123456789ab", "train_0123456789ad", "compare_0123456789ab"
 
 
@@ -71,7 +69,7 @@ def test_pictures(tmp_path: Path) -> None:
     client = Client("https://api.runpod.ai/v2/abc123", http=queue)
     with running_console(client, tmp_path) as console, sync_playwright() as playwright:
         console.learn(*worker.processes)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         home = shown(browser, console, "/", viewport=desktop, color_scheme="light")
         save(home, folder / "console.png")
         training = shown(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    ViewportSize,
-    expect,
-    sync_playwright,
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from tests.browser import (
+    DESKTOP,
+    HOSTILE,
+    PHONE,
+    OpenPage,
+    PageTroubles,
+    faults,
+    launch,
+    needs_chromium,
+    new_page,
 )
 from tests.report_worker import ReportWorker
 
@@ -31,21 +30,13 @@ from lorapod.client.report_page.reading import TrainingReader
 from lorapod.client.report_page.subjects import find_subjects
 from lorapod.testing.fake_queue import FakeQueue
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PHONE: ViewportSize = {"width": 390, "height": 844}
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 FIRST, SECOND, FAILED, LONG = (f"train_0123456789a{letter}" for letter in "bcde")
 COMPARISON = "compare_0123456789ab"
 #: Pictures for the documentation are written here, if it is set: they are large.
 PICTURES = os.environ.get("LORAPOD_PICTURES")
 SIDE = 512 if PICTURES else 64
-HOSTILE = ("<img src=x onerror=alert(1)>", "שלום עולם, חתול על ספה", "w" * 10_000, "a short one")
 
 
 @pytest.fixture(scope="module")
@@ -105,49 +96,21 @@ def files(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
-
-
-OpenPage = Callable[..., Page]
-
-
-class Troubles(list[str]):
-    """What a page must not do: errors, dialogs, and requests for anything but itself."""
-
-    def watch(self, page: Page, url: str) -> None:
-        """Collect the troubles of a page that is opened at a URL."""
-
-        def console(line: ConsoleMessage) -> None:
-            if line.type == "error":
-                self.append(line.text)
-
-        def dialog(shown: Dialog) -> None:
-            self.append(shown.message)
-            shown.dismiss()
-
-        def request(asked: Request) -> None:
-            if not asked.url.startswith((url, "data:")):
-                self.append(asked.url)
-
-        page.on("pageerror", lambda error: self.append(str(error)))
-        page.on("console", console)
-        page.on("dialog", dialog)
-        page.on("request", request)
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Opens pages that must give no trouble."""
     contexts: list[BrowserContext] = []
-    troubles = Troubles()
+    troubles = PageTroubles()
 
     def open_it(url: str, *, stopped_clock: bool = False, **options: Any) -> Page:
-        settings = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
-        contexts.append(browser.new_context(**settings))
-        page = contexts[-1].new_page()
-        troubles.watch(page, url)
+        context, page = new_page(browser, **options)
+        contexts.append(context)
+        troubles.watch(page, url, "data:")
         if stopped_clock:
             page.clock.install()
         page.goto(url)
@@ -340,16 +303,10 @@ def test_axe_finds_no_serious_fault(
     open_page: OpenPage, files: Mapping[str, str], name: str, scheme: str
 ) -> None:
     page = open_page(files[name], color_scheme=scheme, reduced_motion="reduce")
-    found = Axe().run(page).response["violations"]
+    found = faults(page)
     page.locator(".viewer").first.click()
     page.locator("#before-with").select_option("first")
-    found += Axe().run(page).response["violations"]
-    serious = [
-        (one["id"], [node["html"][:200] for node in one["nodes"]])
-        for one in found
-        if one["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
+    assert found + faults(page) == []
 
 
 def published(client: Client, scratch: Path, server: LiveServer, *, ended: bool = False) -> None:
