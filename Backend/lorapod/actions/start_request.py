@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from lorapod.trainers.fit import WayOut
+from lorapod.trainers.model_names import name_after
 from lorapod.trainers.registry import AUTO
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.estimate import EstimateView
@@ -29,7 +30,8 @@ class StartRequest(Request):
         default=None,
         min_length=1,
         max_length=100,
-        description="Name of the model, if the config has none.",
+        description="Name of the model, if the config has none. Default: the dataset's name; with `upload` the process id, "
+        "so that two trainings never share a folder.",
     )
     trainer: str = Field(
         default=AUTO, description="`ai-toolkit`, `builtin`, or `auto`: the first that is installed."
@@ -72,6 +74,15 @@ class StartRequest(Request):
     def held_out(self) -> Mapping[str, Any] | None:
         """What is held back from the training, as the order stores it; None: nothing."""
         return None
+
+    @property
+    def model_name(self) -> str | None:
+        """The name of the model if the config has none; None: the process id."""
+        # Artifacts are uploaded to a folder of this name.
+        return self.name if self.name or self.upload is not None else self._dataset_name()
+
+    def _dataset_name(self) -> str | None:
+        return name_after(self.dataset)
 
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the same training in the tiers of its preset; without a preset, none."""

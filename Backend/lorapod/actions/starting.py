@@ -129,7 +129,7 @@ class TrainingStarts:
             dataset_path=self.workspace.relative(folder) if folder is not None else None,
             dataset_source=_json(dataset) if dataset is not None and dataset.remote else None,
             upload=_json(upload) if upload is not None else None,
-            name=request.name,
+            name=request.model_name,
             strict=request.strict,
             validation=request.held_out,
             limits=wanted_limits(request.limits, self.clock),

@@ -18,6 +18,7 @@ from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.fit import WayOut, savings_of
+from lorapod.trainers.model_names import name_after
 from lorapod.trainers.presets import build_config, knob_of
 from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs, ValidationKnob
@@ -51,7 +52,7 @@ class TrainRequest(StartRequest, TrainKnobs):
         own = self.variants[number].model_dump(exclude_unset=True)
         common = {name: value for name, value in dict(self).items() if name in self.model_fields_set}
         # Their artifacts may go to one folder of a store.
-        name = None if self.name is None else f"{self.name[:90]}-{number + 1:02d}"
+        name = None if self.model_name is None else f"{self.model_name[:90]}-{number + 1:02d}"
         return TrainRequest.model_validate(
             {**common, **own, "variants": None, "name": name, "idempotency_key": None}
         )
@@ -67,6 +68,9 @@ class TrainRequest(StartRequest, TrainKnobs):
         """What is held back from the training."""
         wanted = ValidationKnob() if self.validation is True else self.validation
         return wanted.model_dump() if isinstance(wanted, ValidationKnob) else None
+
+    def _dataset_name(self) -> str | None:
+        return name_after(self.dataset, self.datasets or ())
 
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the preset with the same knobs in each of its tiers."""
@@ -142,7 +146,7 @@ async def _sweep(
             raise _by_knobs(error, knobs) from error
 
     own = [each.model_dump(mode="json", exclude_unset=True) for each in request.variants or ()]
-    return await sweeps.start(request, own, variant, job, name=request.name or preset)
+    return await sweeps.start(request, own, variant, job, name=request.model_name or preset)
 
 
 def _by_knobs(error: WorkerError, knobs: TrainKnobs) -> WorkerError:

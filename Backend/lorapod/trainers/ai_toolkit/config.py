@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.datasets.sections import sections_of
-from lorapod.errors import WorkerError
 from lorapod.trainers.ai_toolkit.arch import arch_of_process
 from lorapod.trainers.ai_toolkit.datasets import learns_pairs
 from lorapod.trainers.ai_toolkit.paths import CONTROL_KEY
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
 from lorapod.trainers.config_text import parse_config
+from lorapod.trainers.model_names import name_problems
 from lorapod.trainers.port import TrainingRequest
-from lorapod.workspace import safe_name
 
 #: The only process type that uses the control table.
 CONTROLLED_TYPE = "diffusion_trainer"
@@ -27,10 +26,6 @@ WORKER_KEYS = frozenset({"training_folder", "logging", "datasets", CONTROL_KEY})
 
 #: AI Toolkit's default of `train.steps`.
 DEFAULT_STEPS = 1000
-
-#: Files and folders that AI Toolkit makes in a run folder. At a resume it takes every file whose name begins with the
-#: job's name for a checkpoint, so a job called `config` fails at once on its own `config.yaml`.
-_OWN_FILES = ("config.yaml", "loss_log.db", "learnable_snr.json", "optimizer.pt", "samples")
 
 
 def prepare_config(request: TrainingRequest, problems: Problems) -> dict[str, Any] | None:
@@ -109,19 +104,8 @@ def _check_name(name: object, field: str, problems: Problems) -> None:
     if not isinstance(name, str):
         problems.add(field, "is not text; put it in quotes")
         return
-    try:
-        safe_name(name, field=field)
-    except WorkerError as error:
-        problems.add(field, error.message.removeprefix(f"{field}: ").rstrip("."))
-        return
-    if "[" in name or "]" in name:
-        problems.add(field, "has square brackets; AI Toolkit would not find the checkpoints of such a name")
-    clash = next((file for file in _OWN_FILES if file.startswith(name)), None)
-    if clash is not None:
-        problems.add(
-            field,
-            f"is the beginning of {clash}, a file that AI Toolkit would then take for a checkpoint; choose another",
-        )
+    for problem in name_problems(name, field=field):
+        problems.add(field, problem)
 
 
 def _set_logging(process: dict[str, Any], problems: Problems) -> None:
