@@ -22,6 +22,7 @@ CLIENT = (
     "volume",
     "wire",
     "workspace.py",
+    "yaml_config",
 )
 
 

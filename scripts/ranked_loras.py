@@ -20,7 +20,7 @@ import torch
 from demo_base_parts.clip import train_clip
 from lorapod.client.demo_recipe import DEMO_BASE, tiny_recipe
 from lorapod.client.drawing.creature import draw_creatures
-from lorapod.trainers.config_text import dump_config
+from lorapod.yaml_config.text import dump_config
 
 NAME = "mimo"
 #: Few images are soon known by heart.

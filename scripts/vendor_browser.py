@@ -33,11 +33,6 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "dist/htm.mjs": f"{CONSOLE}/htm.js",
         "LICENSE": f"{CONSOLE}/htm-LICENSE",
     },
-    # The newest line is half as large again.
-    "js-yaml@4.3.2": {
-        "dist/js-yaml.min.js": f"{CONSOLE}/js-yaml.js",
-        "LICENSE": f"{CONSOLE}/js-yaml-LICENSE",
-    },
     # The report has uPlot in its page, and the console serves the same files.
     "uplot@1.6.32": {
         "dist/uPlot.iife.min.js": f"{REPORT}/uPlot.iife.min.js",
@@ -51,7 +46,6 @@ EDITS = (
     (b'from"preact"', b'from"./preact.js"'),
     (b"\n//# sourceMappingURL=preact.mjs.map", b""),
     (b"\n//# sourceMappingURL=hooks.mjs.map", b""),
-    (b"\n//# sourceMappingURL=js-yaml.min.js.map", b""),
 )
 
 

@@ -18,8 +18,8 @@ from lorapod.processes.template.pool import TemplatePool
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import Trainer, TrainingRequest
+from lorapod.yaml_config.text import dump_config
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 

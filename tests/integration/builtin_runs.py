@@ -20,10 +20,10 @@ from lorapod.settings import Settings
 from lorapod.testing.pictures import draw_dataset
 from lorapod.trainers.builtin.adapter import BuiltinTrainer
 from lorapod.trainers.builtin.run_folder import RunFolder
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.control_table import ControlTable
 from lorapod.trainers.port import HeldOut, Outcome, StartWeights, TrainingPlan, TrainingRequest
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import dump_config
 
 DEADLINE_S = 90.0
 PROCESS_ID = "train_0123456789ab"

@@ -23,9 +23,9 @@ from lorapod.records.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session, drop_session
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
-from lorapod.trainers.config_text import dump_config, parse_config
 from lorapod.wire.uploads import UploadsView
 from lorapod.workspace import CONFIG_NAME, Workspace
+from lorapod.yaml_config.text import dump_config, parse_config
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,13 @@ from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
 from lorapod.thread_pools import STARTS
-from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.fit import WayOut, savings_of
 from lorapod.trainers.model_names import name_after
 from lorapod.trainers.presets import build_config, knob_of
 from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs, ValidationKnob
 from lorapod.wire.model import Result
+from lorapod.yaml_config.text import parse_config
 
 
 class TrainRequest(StartRequest, TrainKnobs):

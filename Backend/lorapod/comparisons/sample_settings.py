@@ -9,7 +9,7 @@ from typing import Any
 from lorapod.errors import NotFound
 from lorapod.processes.order import TrainingOrder, read_order
 from lorapod.processes.store.port import OrderStore
-from lorapod.trainers.config_text import sample_prompts
+from lorapod.trainers.prompt_flags import sample_prompts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from lorapod.engines.lora_files import FindRecord, base_model_of, lora_file, new
 from lorapod.engines.port import Generation, LoraUse
 from lorapod.errors import InvalidInput
 from lorapod.records.record import ProcessRecord
-from lorapod.trainers.config_text import parse_config
 from lorapod.wire.generation import ANY_SEED, GenerateRequest, LoraRef
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import parse_config
 
 #: Chosen seeds fit the numbers of every language that reads the answer.
 _SEED_BITS = 32

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lorapod.errors import InvalidInput
-from lorapod.trainers.config_text import parse_config, sample_prompts
+from lorapod.trainers.prompt_flags import sample_prompts
 from lorapod.volume.shown_config import ShownConfig
 from lorapod.wire.training_settings import TrainingSettings
+from lorapod.yaml_config.text import parse_config
 
 #: Configs that are kept parsed: `process_status` asks for the same one every few seconds.
 _KEPT = 64

@@ -16,8 +16,8 @@ from lorapod.records.status import Phase
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.model_card import TrainedModel
 from lorapod.storage.s3_access import JobS3
-from lorapod.trainers.config_text import sample_prompts
 from lorapod.trainers.port import TrainingPlan
+from lorapod.trainers.prompt_flags import sample_prompts
 from lorapod.wire.dataset import FetchProgress
 
 CONTACT_SHEET = "dataset.png"

@@ -1,12 +1,13 @@
-"""The flags of a sample prompt: `a cat --w 768 --ctrl_img training_data/cats/1.png --n blurry`, as AI Toolkit reads them.
+"""Sample prompts and their flags: `a cat --w 768 --ctrl_img training_data/cats/1.png --n blurry`, as AI Toolkit reads them.
 
 Everything from `--` to the next `--` belongs to one flag, so a value may have spaces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _MARK = "--"
 
@@ -17,6 +18,18 @@ class PromptFlag:
 
     name: str
     value: str
+
+
+def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the sample prompts of an accepted config without their flags, in the order of the sample numbers."""
+    match config:
+        case {"config": {"process": [{"sample": dict(sample), **process}, *_]}}:
+            trigger = str(process.get("trigger_word") or "[trigger]")
+        case _:
+            return ()
+    listed = sample.get("samples") or sample.get("prompts") or ()
+    texts = [entry.get("prompt", "") if isinstance(entry, dict) else entry for entry in listed]
+    return [split_prompt(str(text))[0].replace("[trigger]", trigger) for text in texts]
 
 
 def split_prompt(text: str) -> tuple[str, Sequence[PromptFlag]]:

@@ -24,7 +24,6 @@ from lorapod.records.status import ProcessStatus
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.trainers.checkpoints import make_ready, step_to_resume
 from lorapod.trainers.config_settings import shown_of
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.continuation import continuation_warnings
 from lorapod.trainers.early_stop import EarlyStop, check_stop_when
 from lorapod.trainers.following import FollowedTraining
@@ -40,6 +39,7 @@ from lorapod.trainers.preparation import (
 from lorapod.trainers.speed import Forecasts, SpeedRecorder
 from lorapod.trainers.start_weights import ParentLora
 from lorapod.volume.shown_config import dump_shown_config, shown_config_path
+from lorapod.yaml_config.text import dump_config
 
 
 class TrainingKind:

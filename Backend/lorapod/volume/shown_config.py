@@ -1,4 +1,4 @@
-"""What answers show of a training's config, kept beside its record: the client reads no YAML."""
+"""What answers show of a training's config, kept beside its record: a look at a volume reads one small file for it."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ from lorapod.records.status import Phase
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.checkpoints import DAMAGED_FOLDER, make_ready
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import Outcome, TrainingRequest
 from lorapod.volume.artifacts import checkpoints, samples
 from lorapod.volume.loss_log import last_step, latest, read_series
 from lorapod.weights import read_header, step_of
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import dump_config
 
 ROOT = os.environ.get("AI_TOOLKIT_PATH", "")
 DEADLINE_S = 120

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.trainers.config_text import sample_prompts
+from lorapod.trainers.prompt_flags import sample_prompts
 
 
 @pytest.mark.parametrize(

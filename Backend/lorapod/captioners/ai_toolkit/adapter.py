@@ -31,9 +31,9 @@ from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.find import configured_installation, needed_installation
 from lorapod.trainers.ai_toolkit.launch import launch_job
 from lorapod.trainers.ai_toolkit.outcome import failure_of
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.control_table import ControlTable
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import dump_config
 
 #: Its captioner of images, and the file that has it.
 PROCESS_TYPE = "Qwen3VLCaptioner"

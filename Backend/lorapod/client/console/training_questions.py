@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lorapod.client.console import training_text
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.console.parts import ConsoleParts
 
@@ -33,6 +34,7 @@ def dry_run(parts: ConsoleParts, request: Mapping[str, Any], key: str) -> Questi
         answer = await parts.calls.call("train", on_job=state.on_job, **{**request, "dry_run": True})
         told = {name: answer[name] for name in _SHOWN if answer.get(name) is not None}
         priced = {"trainer": answer.get("trainer"), "estimate": answer.get("estimate") or {}, "type": "train"}
+        told["config_text"] = await asyncio.to_thread(training_text.written, answer.get("config") or {})
         state.answer = {"key": key, **told, "cost": parts.prices.of_training(priced)}
 
     return ask

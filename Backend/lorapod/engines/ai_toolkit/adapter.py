@@ -34,8 +34,8 @@ from lorapod.trainers.ai_toolkit.find import configured_installation, needed_ins
 from lorapod.trainers.ai_toolkit.outcome import failure_of
 from lorapod.trainers.ai_toolkit.paths import worker_rules
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
-from lorapod.trainers.config_text import dump_config
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import dump_config
 
 #: The bar of a run; the one in front of it is of the model's own class, the other of the first class.
 _BAR = re.compile(r"Generating (?:Images|Samples):.*?\|\s*(?P<done>\d+)/(?P<total>\d+) ")

@@ -31,11 +31,11 @@ from lorapod.trainers.ai_toolkit.prompts import check_prompts
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
 from lorapod.trainers.ai_toolkit.validate import check_text, validate_config
 from lorapod.trainers.ai_toolkit.vocabulary import vocabulary
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import Outcome, Reader, TrainerStatus, TrainingPlan, TrainingRequest
 from lorapod.trainers.run_reader import RunReader
 from lorapod.trainers.start_weights import begin_with
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import dump_config
 
 #: A path, not a module, because it runs under AI Toolkit's Python.
 _PRELOAD = Path(__file__).with_name("preload.py")

@@ -12,9 +12,9 @@ from lorapod.trainers.ai_toolkit.datasets import learns_pairs
 from lorapod.trainers.ai_toolkit.paths import CONTROL_KEY
 from lorapod.trainers.ai_toolkit.problems import Problems
 from lorapod.trainers.ai_toolkit.vocabulary import STANDARD_TYPES
-from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.model_names import name_problems
 from lorapod.trainers.port import TrainingRequest
+from lorapod.yaml_config.text import parse_config
 
 #: The only process type that uses the control table.
 CONTROLLED_TYPE = "diffusion_trainer"

@@ -15,7 +15,6 @@ from pathlib import Path
 from lorapod.atomic import write_atomically
 from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.library_errors import code_of
-from lorapod.trainers import config_text
 from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.console import banner, quiet_libraries, say
 from lorapod.trainers.builtin.dataset import find_images
@@ -24,6 +23,7 @@ from lorapod.trainers.builtin.job_row import JobRow
 from lorapod.trainers.builtin.outcome import CODE_LINE, ERROR_LINE, STOPPED
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.run_folder import RunCheckpoint, RunFolder
+from lorapod.yaml_config import text as text_config
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,7 +70,7 @@ def read_config(path: Path) -> tuple[str, BuiltinConfig]:
         text = path.read_text("utf-8")
     except FileNotFoundError as error:
         raise NotFound(f"Could not find config file {path}") from error
-    return text, parse_config(config_text.parse_config(text))
+    return text, parse_config(text_config.parse_config(text))
 
 
 def _run(config: BuiltinConfig, text: str, row: JobRow, interrupt: Interrupt) -> None:

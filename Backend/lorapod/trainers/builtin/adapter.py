@@ -44,6 +44,7 @@ class BuiltinTrainer:
                 "safety",
                 "volume",
                 "wire",
+                "yaml_config",
                 "atomic.py",
                 "errors.py",
                 "folders.py",

@@ -38,7 +38,7 @@ _LIMITS = {
 
 
 def parse_config(fields: Mapping[str, Any]) -> BuiltinConfig:
-    """Check a config of plain JSON types, as `config_text` returns it, and replace `[name]` by `config.name`.
+    """Check a config of plain JSON types, as `yaml_config.text` returns it, and replace `[name]` by `config.name`.
 
     Raises:
         InvalidInput: `details` holds `{"field": "config.process[0].train.ema_config", "error": sentence}` for every

@@ -18,12 +18,12 @@ from lorapod.trainers.builtin.config import BuiltinConfig
 from lorapod.trainers.builtin.parsing import parse_config
 from lorapod.trainers.builtin.prompts import problems as flag_problems
 from lorapod.trainers.builtin.prompts import unread_flags
-from lorapod.trainers.config_text import parse_config as parse_text
 from lorapod.trainers.held_out import hold_out
 from lorapod.trainers.port import TrainingRequest
 from lorapod.trainers.start_weights import begin_with
 from lorapod.wire.validation import problems_found
 from lorapod.workspace import Workspace, safe_name
+from lorapod.yaml_config.text import parse_config as parse_text
 
 _PROCESS = "config.process[0]"
 

@@ -13,8 +13,8 @@ from tests.unit.trainers.ai_toolkit.conftest import CONFIG
 
 from lorapod.errors import InvalidInput
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
-from lorapod.trainers.config_text import dump_config
 from lorapod.trainers.port import TrainingPlan
+from lorapod.yaml_config.text import dump_config
 
 Prepare = Callable[..., TrainingPlan]
 

@@ -17,10 +17,10 @@ from lorapod.errors import InvalidInput
 from lorapod.settings import Settings
 from lorapod.trainers.ai_toolkit.adapter import AIToolkitTrainer
 from lorapod.trainers.ai_toolkit.schema import toolkit_schema
-from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.port import TrainingPlan, TrainingRequest
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import parse_config
 from toolkit_facts.checkout import Checkout
 from toolkit_facts.interface import default_config
 

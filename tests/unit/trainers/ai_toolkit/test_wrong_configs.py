@@ -18,9 +18,9 @@ from PIL import Image
 from tests.unit.trainers.ai_toolkit.conftest import CONFIG
 
 from lorapod.errors import ErrorCode, WorkerError
-from lorapod.trainers.config_text import parse_config
 from lorapod.trainers.port import TrainingPlan
 from lorapod.workspace import Workspace
+from lorapod.yaml_config.text import parse_config
 
 Prepare = Callable[..., TrainingPlan]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from lorapod.client.console import training_form, training_questions
+from lorapod.client.console import training_form, training_questions, training_text
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import body_of
 from lorapod.client.errors import InvalidInputError
@@ -32,6 +32,13 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     async def check(request: web.Request) -> web.Response:
         wanted = await _wanted(request)
         return web.json_response({"problems": await asyncio.to_thread(training_form.check, wanted)})
+
+    async def yaml(request: web.Request) -> web.Response:
+        """Return a request as text, or the request that a text is."""
+        body = await body_of(request)
+        if "text" in body:
+            return web.json_response(await asyncio.to_thread(training_text.read, str(body["text"])))
+        return web.json_response({"text": await asyncio.to_thread(training_text.written, _of_body(body))})
 
     async def ask_presets(_request: web.Request) -> web.Response:
         started = parts.asks.start(_PRESETS, training_questions.presets_here(parts))
@@ -58,6 +65,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         web.get("/api/new-training", form, allow_head=False),
         web.get("/api/new-training/state", state, allow_head=False),
         web.post("/api/new-training/check", check),
+        web.post("/api/new-training/yaml", yaml),
         web.post("/api/new-training/presets", ask_presets),
         web.post("/api/new-training/dry-run", dry_run),
         web.post("/api/new-training/start", start),
@@ -70,7 +78,11 @@ async def _wanted(request: web.Request) -> Mapping[str, Any]:
     Raises:
         InvalidInputError: it is not an object.
     """
-    wanted = (await body_of(request)).get("request")
+    return _of_body(await body_of(request))
+
+
+def _of_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = body.get("request")
     if not isinstance(wanted, dict):
         raise InvalidInputError("A training is written as names and values.", job_id="", code="invalid_input")
     return wanted

@@ -1,8 +1,4 @@
-// A training's request as a plain object: values by the names of the form, several values of one as a sweep, YAML.
-import "../vendor/js-yaml.js";
-
-// It is a classic script, which leaves its functions there.
-const { dump, load } = globalThis.jsyaml;
+// A training's request as a plain object: values by the names of the form, several values of one as a sweep.
 
 /** Fields that may have several values, so that one training is made of each combination. */
 export const SWEPT = new Set(["steps", "learning_rate", "rank", "batch_size", "gradient_accumulation", "caption_dropout", "seed", "network.alpha", "optimizer", "scheduler", "network.type", "timestep_type"]);
@@ -46,21 +42,6 @@ export function withValues(request, path, values) {
 }
 
 export const countOf = (request) => (Array.isArray(request.variants) ? request.variants.length : 1);
-
-export const toYaml = (request) => (Object.keys(request).length ? dump(request, { lineWidth: 100, noRefs: true }) : "");
-
-/** Return `{ request }`, or `{ problem }` with what cannot be read and where. A whole config of AI Toolkit is one, too. */
-export function fromYaml(text) {
-  let read;
-  try {
-    read = text.trim() ? load(text) : {};
-  } catch (error) {
-    return { problem: { reason: error.reason ?? error.message, line: (error.mark?.line ?? 0) + 1 } };
-  }
-  if (!isMap(read)) return { problem: { reason: null, line: 1 } };
-  const whole = isMap(read.config) && Array.isArray(read.config.process);
-  return { request: whole && "job" in read ? { config: read } : read };
-}
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const one = (text) => (NUMBER.test(text) ? Number(text) : text);

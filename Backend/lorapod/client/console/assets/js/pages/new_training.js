@@ -8,7 +8,7 @@ import { Estimate } from "../parts/estimate.js";
 import { Knobs } from "../parts/knobs.js";
 import { Models } from "../parts/models.js";
 import { Notice } from "../parts/notice.js";
-import { fromYaml, toYaml, withValues } from "../request.js";
+import { withValues } from "../request.js";
 import { t } from "../strings.js";
 
 const FORM = "/api/new-training";
@@ -95,24 +95,36 @@ function Editor({ text, onText, problem }) {
 /** The request in both its forms, kept in this tab. */
 function useRequest() {
   const [request, setRequest] = useState(initial);
-  const [text, setText] = useState(() => toYaml(request));
+  const [text, setText] = useState("");
   const [problem, setProblem] = useState(null);
+  const [waits, setWaits] = useState(false);
+  const newest = useRef(0);
   const keep = (next) => {
     sessionStorage.setItem(KEPT, JSON.stringify(next));
     setRequest(next);
     setProblem(null);
   };
+  /** The server reads and writes the text; an answer that a later change overtook is dropped. */
+  const send = (body, take) => {
+    const mine = (newest.current += 1);
+    setWaits(true);
+    const settle = (then) => (answer) => {
+      if (mine !== newest.current) return;
+      setWaits(false);
+      then(answer);
+    };
+    postJson(`${FORM}/yaml`, body).then(settle(take), settle((error) => setProblem({ reason: error.message, line: null })));
+  };
   const change = (next) => {
     keep(next);
-    setText(toYaml(next));
+    send({ request: next }, (answer) => setText(answer.text));
   };
   const type = (next) => {
     setText(next);
-    const read = fromYaml(next);
-    if (read.problem) setProblem(read.problem);
-    else keep(read.request);
+    send({ text: next }, (read) => (read.problem ? setProblem(read.problem) : keep(read.request)));
   };
-  return { request, text, problem, change, type };
+  useEffect(() => void (Object.keys(request).length && change(request)), []);
+  return { request, text, problem, waits, change, type };
 }
 
 /** Ask the worker for a dry run; while `live` is on, a moment after each change. */
@@ -141,11 +153,12 @@ function useStart(request, state) {
 }
 
 function Page({ form }) {
-  const { request, text, problem, change, type } = useRequest();
+  const { request, text, problem, waits, change, type } = useRequest();
   const { data: state } = useResource(STATE, (known) => (isAsking(known?.dry_run) || isAsking(known?.start) ? 700 : 0));
   const [live, setLive] = useChoice("live:new training", false);
   const here = useProblems(request);
-  const dryRun = useDryRun(request, state, here.length > 0 || problem !== null, live);
+  const blocked = here.length > 0 || problem !== null || waits;
+  const dryRun = useDryRun(request, state, blocked, live);
   const start = useStart(request, state);
   const said = dryRun.fresh ? state?.dry_run?.answer?.refused ?? [] : [];
   const problems = [...here, ...said].map((one) => ({ ...one, field: String(one.field ?? "") }));
@@ -166,9 +179,9 @@ function Page({ form }) {
       </div>
       <div class="side">
         ${others.length > 0 && (request.preset || request.config) && html`<div class="notice bad" role="status"><h2>${t.newTraining.problems}</h2><ul class="faults">${others.slice(0, 12).map((one, place) => html`<li key=${place}>${one.message ?? `${one.field}: ${one.error}`} ${one.hint ?? ""}</li>`)}</ul></div>`}
-        <${Estimate} request=${request} state=${state ?? {}} fresh=${dryRun.fresh} blocked=${here.length > 0 || problem !== null} live=${live} onLive=${setLive} onCheck=${dryRun.check} onStart=${start.start} problem=${start.problem} />
+        <${Estimate} request=${request} state=${state ?? {}} fresh=${dryRun.fresh} blocked=${blocked} live=${live} onLive=${setLive} onCheck=${dryRun.check} onStart=${start.start} problem=${start.problem} />
         <${Editor} text=${text} onText=${type} problem=${problem} />
-        ${config && !request.config && html`<details class="panel"><summary>${t.newTraining.config}</summary><pre class="log" tabindex="0">${toYaml(config)}</pre><div class="controls end"><button type="button" onClick=${() => change({ ...(request.name && { name: request.name }), config })}>${t.newTraining.useConfig}</button></div></details>`}
+        ${config && !request.config && html`<details class="panel"><summary>${t.newTraining.config}</summary><pre class="log" tabindex="0">${dryRun.fresh && state.dry_run.answer.config_text}</pre><div class="controls end"><button type="button" onClick=${() => change({ ...(request.name && { name: request.name }), config })}>${t.newTraining.useConfig}</button></div></details>`}
       </div>
     </div>`;
 }

@@ -35,7 +35,7 @@ export const newTrainingStrings = {
     no: "no",
     editor: "As YAML",
     editorNote: "The form and this text are the same request. A whole AI Toolkit config may be pasted here, too.",
-    badYaml: (reason, line) => `Line ${line} cannot be read: ${reason ?? "write names and values"}.`,
+    badYaml: (reason, line) => `${line ? `Line ${line}` : "This"} cannot be read: ${reason}`,
     config: "The config that the trainer gets",
     useConfig: "Edit this config",
     problems: "What is wrong",

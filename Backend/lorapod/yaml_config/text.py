@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from lorapod.errors import InvalidInput
-from lorapod.trainers.prompt_flags import split_prompt
-from lorapod.trainers.yaml_mistakes import explained
-from lorapod.trainers.yaml_nodes import MAX_DEPTH, MAX_VALUES, check_events, settle_nodes
+from lorapod.yaml_config.mistakes import explained
+from lorapod.yaml_config.nodes import MAX_DEPTH, MAX_VALUES, check_events, settle_nodes
 
 MAX_BYTES = 256_000
 
@@ -63,18 +62,6 @@ def dump_config(config: Mapping[str, Any]) -> str:
     """Return the config as YAML that `parse_config` and AI Toolkit read back unchanged."""
     text: str = yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
-
-
-def sample_prompts(config: Mapping[str, Any]) -> Sequence[str]:
-    """Return the sample prompts of an accepted config without their flags, in the order of the sample numbers."""
-    match config:
-        case {"config": {"process": [{"sample": dict(sample), **process}, *_]}}:
-            trigger = str(process.get("trigger_word") or "[trigger]")
-        case _:
-            return ()
-    listed = sample.get("samples") or sample.get("prompts") or ()
-    texts = [entry.get("prompt", "") if isinstance(entry, dict) else entry for entry in listed]
-    return [split_prompt(str(text))[0].replace("[trigger]", trigger) for text in texts]
 
 
 def _parse_text(text: str, max_bytes: int) -> Any:

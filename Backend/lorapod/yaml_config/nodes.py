@@ -14,12 +14,12 @@ MAX_DEPTH = 40
 #: Values after every alias is written out in full; this stops a "billion laughs" attack.
 MAX_VALUES = 50_000
 
-#: Keys whose values are words of a person: `yes` and `1234` are text there.
+#: Keys whose values are text: there `yes` and `1234` are words of a person, and a moment (`until`) is as it was written.
 TEXT_KEYS = frozenset(
     """
     anchor_class class_names concept default_caption diff_output_preservation_class hf_repo_id init_words name
     negative negative_prompt positive positive_prompt prompt prompts replacement target_class trigger
-    trigger_class_name trigger_word unconditional_prompt
+    trigger_class_name trigger_word unconditional_prompt until
     """.split()
 )
 

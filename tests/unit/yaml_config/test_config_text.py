@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorapod.errors import InvalidInput
-from lorapod.trainers.config_text import dump_config, parse_config
-from lorapod.trainers.yaml_nodes import MAX_DEPTH, MAX_VALUES
+from lorapod.yaml_config.nodes import MAX_DEPTH, MAX_VALUES
+from lorapod.yaml_config.text import dump_config, parse_config
 
 SCALARS = (
     st.none()

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lorapod.errors import InvalidInput
-from lorapod.trainers.config_text import dump_config, parse_config
+from lorapod.yaml_config.text import dump_config, parse_config
 
 
 def refused(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Configs as YAML: how they are read, what is wrong with a text, and how they are written."""
