@@ -90,6 +90,11 @@ fmt: venv ## Format, and repair what ruff can
 docs: venv ## Write docs/reference from the code's models
 	@$(PY) scripts/reference.py --write
 
+.PHONY: site
+site: venv ## Build the documentation as a site in site/ (`make site ARGS=--help`: options of mkdocs)
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet $(ARGS)
+	@printf 'Look at it: %s -m http.server --directory site, then http://127.0.0.1:8000\n' '$(PY)'
+
 .PHONY: venv
 venv: ## Make .venv ready (does nothing when it is) [PYTHON=]
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' bash scripts/venv.sh
@@ -104,7 +109,7 @@ lock: venv ## Add to the lock files what pyproject.toml asks anew [ARGS=--upgrad
 
 .PHONY: clean
 clean: ## Remove .venv and every cache
-	@rm -rf '$(VENV)' build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf '$(VENV)' build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +23,12 @@ from lorapod.events.models import DATA, Event
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
+from reference_pages.action_notes import NOTES, ActionNotes
+from reference_pages.action_pages import ActionPage, action_pages
 from reference_pages.event_page import EventSection, events_page
-from reference_pages.examples import EXAMPLES
+from reference_pages.examples import ANSWERS, EXAMPLES
 from reference_pages.pages import (
-    ActionPage,
     PresetRow,
-    actions_page,
     errors_page,
     presets_page,
     settings_page,
@@ -50,10 +50,14 @@ def pages() -> Mapping[str, str]:
                 result=schemas.result,
                 other_results=schemas.other_results,
                 example=EXAMPLES.get(name),
+                answer=ANSWERS[name],
+                notes=NOTES.get(name, ActionNotes()),
+                limited=action.time_limit is not None,
+                destroys=action.destroys,
             )
         )
     return {
-        "actions.md": actions_page(actions, shapes=SHAPES),
+        **action_pages(actions, shapes=SHAPES),
         "errors.md": errors_page(),
         "events.md": _events_page(),
         "presets.md": presets_page([_preset_row(presets.get(name)) for name in presets.names()]),
@@ -170,12 +174,18 @@ def files(folder: Path) -> Mapping[Path, str]:
 
 
 def stale(folder: Path) -> list[str]:
-    """Return what is missing or differs from the code."""
-    return [
+    """Return what is missing, differs from the code, or belongs to an action that is gone."""
+    made = files(folder)
+    differs = [
         str(path)
-        for path, text in files(folder).items()
+        for path, text in made.items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
+    return differs + [str(path) for path in _left_over(folder, made)]
+
+
+def _left_over(folder: Path, made: Collection[Path]) -> list[Path]:
+    return sorted(path for path in (folder / "actions").glob("*.md") if path not in made)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,8 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if outdated:
             sys.stderr.write(f"Out of date: {', '.join(outdated)}. Run `make docs`.\n")
         return 1 if outdated else 0
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    for path, text in files(chosen.folder).items():
+    made = files(chosen.folder)
+    for path in _left_over(chosen.folder, made):
+        path.unlink()
+    for path, text in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return 0
 

@@ -7,8 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reference_pages.markdown import answer_table, definitions_used, description
-from reference_pages.pages import GENERATED, first_sentence, page
+from reference_pages.markdown import (
+    GENERATED,
+    answer_table,
+    definitions_used,
+    description,
+    first_sentence,
+    page,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
-"""Inputs for the reference, where the required fields alone would not tell much."""
+"""Examples for the reference: inputs if the required fields alone would not tell much, and an answer of each action."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -92,4 +94,9 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "logs": {"process_id": "train_0123456789ab", "offset": -4000},
         "metrics": {"process_id": "train_0123456789ab", "keys": ["loss/loss"], "stride": 10},
     }
+)
+
+#: An answer of each action, by its type.
+ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    json.loads((Path(__file__).parent / "answers.json").read_text("utf-8"))
 )

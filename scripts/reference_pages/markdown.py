@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+#: The first line of each page.
+GENERATED: Final = "<!-- Written by `make docs` from the code; edit the code, not this page. -->"
 
 _TEXT_EXAMPLES = {"process_id": "train_0123456789ab"}
+
+
+def page(lines: Sequence[str]) -> str:
+    """Lines as a file has them."""
+    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -64,6 +72,11 @@ def default_text(field: Mapping[str, Any], *, required: bool) -> str:
 def description(field: Mapping[str, Any]) -> str:
     """What the field means."""
     return str(field.get("description", ""))
+
+
+def first_sentence(schema: Mapping[str, Any]) -> str:
+    """What an object is, in short."""
+    return description(schema).split("\n\n")[0].replace("\n", " ")
 
 
 def example(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,126 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from lorapod import errors
 from lorapod.wire.schema import error_schema
-from lorapod.wire.shapes.shape import Shape
 from reference_pages.markdown import (
+    GENERATED,
     answer_table,
     definitions_used,
-    description,
-    example,
     fields_table,
+    first_sentence,
+    page,
     table,
     type_text,
 )
 
-GENERATED: Final = "<!-- Written by `make docs` from the code; edit the code, not this page. -->"
-
 _ERROR_LINE = re.compile(r"^[├└]── (?P<name>\w+) +(?P<code>[a-z_]+) +(?P<remedy>.+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActionPage:
-    """What the reference tells of one action."""
-
-    type: str
-    summary: str
-    #: JSON Schema of its input and of its answer.
-    request: Mapping[str, Any]
-    result: Mapping[str, Any]
-    #: What it answers instead, where the request asks for it.
-    other_results: Sequence[Mapping[str, Any]] = ()
-    #: An input that tells more than the required fields alone.
-    example: Mapping[str, Any] | None = None
-
-
-def actions_page(actions: Sequence[ActionPage], *, shapes: Sequence[Shape] = ()) -> str:
-    """`actions.md`: every action with its fields, its answer and an example.
-
-    Args:
-        actions: in the order of the page.
-        shapes: what may come without a type.
-    """
-    lines = [
-        GENERATED,
-        "# Actions",
-        "",
-        (
-            'A job is `{"input": {"type": "<action>", …}}`. An unknown field is refused with the nearest known name. '
-            "The answer is one flat JSON object; fields without a value are left out. Where an action fails, the answer "
-            "is [an error](errors.md) and RunPod marks the job FAILED. Sizes are bytes, durations seconds, times RFC 3339 "
-            "in UTC, paths relative to the workspace."
-        ),
-        "",
-        *table(
-            ("action", "what it does"),
-            [(f"[`{action.type}`](#{action.type})", action.summary) for action in actions],
-        ),
-        "",
-    ]
-    if shapes:
-        lines += _without_type(shapes)
-    for action in actions:
-        lines += _action(action)
-    lines += _shared(actions)
-    return page(lines)
-
-
-def _without_type(shapes: Sequence[Shape]) -> Iterator[str]:
-    rows = [(shape.name, shape.summary, f"[`{shape.type}`](#{shape.type})") for shape in shapes]
-    yield (
-        "`action` is read as `type`, and an input may be the JSON text of an object. An input may come without a type, as other handlers take it; the first of these that "
-        "fits counts, and its answer has the form that its callers know:"
-    )
-    yield from ("", *table(("input", "known by", "answered by"), rows), "")
-
-
-def _action(action: ActionPage) -> Iterator[str]:
-    shown = {"type": action.type, **action.example} if action.example else example(action.request)
-    sent = json.dumps({"input": shown}, indent=2, ensure_ascii=False)
-    yield from (f"## {action.type}", "", action.summary, "")
-    fields = {name: field for name, field in action.request["properties"].items() if name != "type"}
-    if fields:
-        yield from fields_table({**action.request, "properties": fields}, action.request.get("$defs", {}))
-    else:
-        yield "No fields beside `type`."
-    yield from ("", "Answer:", "")
-    yield from answer_table(action.result, action.result.get("$defs", {}))
-    for other in action.other_results:
-        yield from ("", f"Or: {first_sentence(other)}", "")
-        yield from answer_table(other, other.get("$defs", {}))
-    yield from ("", "```json", *sent.splitlines(), "```", "")
-
-
-def _shared(actions: Sequence[ActionPage]) -> Iterator[str]:
-    """The objects inside requests and answers, once each."""
-    parts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-    for action in actions:
-        for schema in (action.request, action.result, *action.other_results):
-            definitions = schema.get("$defs", {})
-            for name in definitions_used(schema):
-                parts.setdefault(name, (definitions[name], definitions))
-    if parts:
-        yield from ("## Objects", "")
-    for name, (schema, definitions) in sorted(parts.items()):
-        yield from (f"### {name}", "", first_sentence(schema), "")
-        yield from fields_table(schema, definitions)
-        yield ""
-
-
-def first_sentence(schema: Mapping[str, Any]) -> str:
-    """What an object is, in short."""
-    return description(schema).split("\n\n")[0].replace("\n", " ")
 
 
 def settings_page(settings: type[BaseModel]) -> str:
@@ -130,7 +33,7 @@ def settings_page(settings: type[BaseModel]) -> str:
     rows = [
         (
             " or ".join(f"`{name}`" for name in _variables(name, field)),
-            "secret" if _secret(field) else _setting_type(schema, name),
+            "secret" if _secret(field) else type_text(schema["properties"][name], schema.get("$defs", {})),
             _default(field),
             field.description or "",
         )
@@ -140,14 +43,20 @@ def settings_page(settings: type[BaseModel]) -> str:
         "Every setting is an environment variable; an empty one counts as not set. Credentials come from here alone, "
         "never from a job; a secret is never logged or answered."
     )
-    return page(
-        [GENERATED, "# Settings", "", intro, "", *table(("variable", "type", "default", "meaning"), rows)]
-    )
-
-
-def _setting_type(schema: Mapping[str, Any], name: str) -> str:
-    """Objects are told on the actions' page, since requests have them too."""
-    return type_text(schema["properties"][name], schema.get("$defs", {})).replace("](#", "](actions.md#")
+    lines = [
+        GENERATED,
+        "# Settings",
+        "",
+        intro,
+        "",
+        *table(("variable", "type", "default", "meaning"), rows),
+        "",
+    ]
+    for name in definitions_used(schema):
+        described = schema["$defs"][name]
+        lines += [f"## {name}", "", first_sentence(described), ""]
+        lines += [*fields_table(described, schema["$defs"]), ""]
+    return page(lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +156,3 @@ def _default(field: FieldInfo) -> str:
         return ""
     text = str(default.value if isinstance(default, Enum) else default)
     return f"`{text.lower() if isinstance(default, bool) else text}`"
-
-
-def page(lines: Sequence[str]) -> str:
-    """Lines as a file has them."""
-    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"

@@ -25,11 +25,6 @@ def test_every_link_between_pages_leads_to_a_page(page: str) -> None:
     assert [target for target in targets if not (DOCS / page).parent.joinpath(target).exists()] == []
 
 
-def test_the_index_names_every_page() -> None:
-    index = (DOCS / "index.md").read_text(encoding="utf-8")
-    assert [page for page in PAGES if page != "index.md" and f"({page})" not in index] == []
-
-
 def events() -> Iterator[tuple[str, Any]]:
     """Of every page, each JSON document that is a job's event; a block may hold several."""
     for page in PAGES:

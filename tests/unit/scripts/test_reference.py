@@ -13,26 +13,38 @@ from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.validation import parse
-from reference_pages.examples import EXAMPLES
+from reference_pages.action_notes import NOTES
+from reference_pages.examples import ANSWERS, EXAMPLES
 from reference_pages.markdown import example
+
+PAGES = reference.pages()
 
 
 def test_the_pages_tell_of_everything() -> None:
-    pages = reference.pages()
-    assert all(f"\n## {name}\n" in pages["actions.md"] for name in ACTIONS)
-    assert all(f"| {shape.name} | {shape.summary} |" in pages["actions.md"] for shape in SHAPES)
-    assert all(f"\n## {kind}\n" in pages["events.md"] for kind in EventType)
-    assert all(f"| `{code}` |" in pages["errors.md"] for code in ErrorCode)
-    assert all(f"`{name.upper()}`" in pages["settings.md"] for name in Settings.model_fields)
-    assert all(f"| `{name}` |" in pages["presets.md"] for name in presets.names())
+    assert all(f"](actions/{name}.md)" in PAGES["actions.md"] for name in ACTIONS)
+    assert {f"actions/{name}.md" for name in ACTIONS} <= set(PAGES)
+    assert all(f"| {shape.name} | {shape.summary} |" in PAGES["actions.md"] for shape in SHAPES)
+    assert all(f"\n## {kind}\n" in PAGES["events.md"] for kind in EventType)
+    assert all(f"| `{code}` |" in PAGES["errors.md"] for code in ErrorCode)
+    assert all(f"`{name.upper()}`" in PAGES["settings.md"] for name in Settings.model_fields)
+    assert all(f"| `{name}` |" in PAGES["presets.md"] for name in presets.names())
 
 
-@pytest.mark.parametrize("page", ["actions.md", "events.md"])
-def test_every_link_on_a_page_leads_somewhere(page: str) -> None:
-    text = reference.pages()[page]
-    anchors = {line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")}
-    linked = {part.split(")")[0] for part in text.split("](#")[1:]}
-    assert linked <= anchors
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_an_action_has_a_page_with_its_example_answer_errors_and_guides(name: str) -> None:
+    text = PAGES[f"actions/{name}.md"]
+    headings = ("## Request", "## Answer", "## Errors", "## How to")
+    assert [text.count(f"\n{heading}\n") for heading in headings] == [1, 1, 1, 1]
+    assert text.index("\n## Request\n") < text.index(f'"type": "{name}"') < text.index("\n## Answer\n")
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_the_example_of_an_answer_is_one_that_the_action_gives(name: str) -> None:
+    ACTIONS[name].result.model_validate(ANSWERS[name])
+
+
+def test_no_page_is_kept_for_what_is_not_an_action() -> None:
+    assert set(ANSWERS) == set(NOTES) == set(ACTIONS)
 
 
 def test_the_pages_are_the_same_each_time() -> None:
@@ -75,6 +87,11 @@ def test_written_pages_pass_the_check_and_edited_ones_do_not(
     assert reference.main(["--write", "--folder", str(folder)]) == 0
     assert reference.main(["--check", "--folder", str(folder)]) == 0
     (folder / "errors.md").write_text("edited\n")
+    (folder / "actions" / "gone.md").write_text("of an action that is gone\n")
     capsys.readouterr()
     assert reference.main(["--check", "--folder", str(folder)]) == 1
-    assert "errors.md" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "errors.md" in told
+    assert "gone.md" in told
+    assert reference.main(["--write", "--folder", str(folder)]) == 0
+    assert not (folder / "actions" / "gone.md").exists()
