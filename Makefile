@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Compiled modules are kept, whatever the shell says: hundreds of processes of the tests import the same package.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -18,14 +20,14 @@ PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 demo: venv ## Train a small LoRA end to end on this machine [MODEL= ARCH= DATASET= TRAINER= STEPS= OUT= CONSOLE=1]
 	@$(PY) -m lorapod.client.demo $(ARGS)
 
-STAGES := format lint types layers docs-check tests
+CHECKS := format lint types layers docs-check
 
 .PHONY: test
-test: venv ## Everything that CI checks; stops at the first stage that fails
-	@start=$$SECONDS; for stage in $(STAGES); do \
-		printf '\n== %s\n' "$$stage"; \
-		$(MAKE) "$$stage" || { printf '\n== %s failed; again alone: make %s\n' "$$stage" "$$stage"; exit 1; }; \
-	done
+test: venv ## Everything that CI checks: first the checks, two at a time, then the tests
+	@$(MAKE) -j 2 --output-sync=target $(CHECKS) collected \
+		|| { printf '\nA check failed: see above. Again alone: make %s\n' 'NAME ($(CHECKS))'; exit 1; }
+	@printf '\n== tests\n'
+	@$(MAKE) tests || { printf '\n== The tests failed; again alone: make tests\n'; exit 1; }
 
 ##@ The stages of `make test`
 
@@ -51,9 +53,14 @@ layers: venv ## Who may import whom (import-linter)
 docs-check: venv ## Is docs/reference what the code's models say? (`make docs` writes it)
 	@$(PY) scripts/reference.py --check
 
+# pytest compiles each test file with its asserts rewritten: once here, beside the checks, not once in each of its processes.
+.PHONY: collected
+collected: venv
+	@[ -n "$$(find tests/unit -name '*-pytest-*.pyc' -print -quit)" ] || $(PY) -m pytest --collect-only -qq tests >/dev/null
+
 .PHONY: tests
 tests: venv servers ## Unit, contract, integration and acceptance tests [ARGS=]
-	@$(PYTEST) tests $(ARGS)
+	@$(PYTEST) tests --ignore=tests/benchmarks --ignore=tests/images $(ARGS)
 
 ##@ Parts and upkeep
 
