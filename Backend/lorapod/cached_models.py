@@ -96,7 +96,7 @@ class CachedModels:
 
 
 def has_snapshot(hub_cache: Path, hub_id: str) -> bool:
-    """Return whether a cache has files of a repository; links that lead nowhere are none."""
+    """Return whether a cache has files of a repository; links that lead nowhere do not count."""
     try:
         snapshots = cached_repository(hub_cache, hub_id) / "snapshots"
         return any(Path(entry.path).exists() for entry in files_below(snapshots))

@@ -155,7 +155,7 @@ def _caption_reader(request: DatasetRequest) -> CaptionReader | None:
 def _tokenizer(
     model: CaptionReader, workspace: Workspace, settings: Settings
 ) -> tuple[CaptionTokenizer | None, str | None]:
-    """Return the tokenizer, or a sentence that says why there is none."""
+    """Return the tokenizer, or a sentence that says why it is missing."""
     try:
         return find_caption_tokenizer(model, ModelPaths(workspace=workspace), settings.hub_cache), None
     except TokenizerUnusable as error:
@@ -166,7 +166,7 @@ def dataset_folder(workspace: Workspace, training_name: str | None, path: str | 
     """Return the folder of a dataset, which exists.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
         InvalidInput: the name is not a plain one.
         UnsafePath: the path leads outside the workspace.
     """

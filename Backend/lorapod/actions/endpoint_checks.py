@@ -33,7 +33,7 @@ def _instead(found: ModelPlace | None) -> str:
 
 
 def retention_check(settings: Settings) -> Iterator[CheckView]:
-    """Say what the worker deletes by itself: nobody should find that out from a missing file."""
+    """Say what the worker deletes by itself, before a person misses a file."""
     if settings.retention:
         rules = ", ".join(str(rule) for rule in settings.retention)
         detail = (

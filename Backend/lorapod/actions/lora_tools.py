@@ -64,7 +64,7 @@ class LoraTools:
         """Return the file that a request means, relative to the workspace.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             InvalidInput: it is not a LoRA.
             UnsafePath: it is outside the workspace.
         """

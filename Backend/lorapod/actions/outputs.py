@@ -117,7 +117,7 @@ class OutputDelivery:
         try:
             self.shares.check(job_s3=job.s3)
         except (Unsupported, InvalidInput):
-            # There is none, or a setting of it is missing.
+            # No store is set, or one of its settings is missing.
             return False
         return True
 

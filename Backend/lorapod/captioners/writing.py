@@ -42,7 +42,7 @@ def shorten_caption(text: str) -> str:
 def write_caption(path: Path, text: str, *, overwrite: bool) -> bool:
     """Write a caption; return False if there is one already that is not to be replaced.
 
-    An empty caption is none. The check and the writing are one step: a caption that appears meanwhile is kept.
+    An empty caption does not count as a caption. The check and the writing are one step: a caption that appears meanwhile is kept.
 
     Raises:
         OSError: the disk failed; the file is as it was.

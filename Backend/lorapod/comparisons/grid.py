@@ -58,7 +58,7 @@ def draw_grid(
         cells: at least one.
         dataset: images to learn from; the first few are shown.
         target: where it goes.
-        recommended: `process_id`, `lora`, `step` and `weight` of the column that is marked; empty: none is.
+        recommended: `process_id`, `lora`, `step` and `weight` of the column that is marked; empty: no column is marked.
 
     Raises:
         OSError: the disk failed.

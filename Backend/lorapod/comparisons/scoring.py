@@ -44,7 +44,7 @@ class DrawnComparison:
 class Scores:
     """What a scorer answers."""
 
-    #: The scores of each cell by name, in the order of the cells; empty: there are none.
+    #: The scores of each cell by name, in the order of the cells; empty without scores.
     cells: Sequence[Mapping[str, float]] = ()
     #: `{process_id, lora, step, weight, place, score, reasons}` each, the best first.
     ranking: Sequence[Mapping[str, Any]] = ()

@@ -35,7 +35,7 @@ from lorapod.processes.work import Plan
 from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.workspace import Workspace
 
-#: More cells would take days, and make a grid that nobody can read.
+#: More cells would take days, and make a grid that is too large to read.
 CELLS_MAX = 1000
 #: The engine that keeps its model and changes LoRAs: taken first if a request names none.
 RESIDENT = "diffusers"

@@ -78,7 +78,7 @@ class DatasetReader:
     def _in_folder(
         self, entry: DatasetEntry, partners: Sequence[PartnerFiles], left_out: list[LeftOut]
     ) -> tuple[list[DatasetItem], list[FoundFile]]:
-        """Return the items of a folder, and the files that are none."""
+        """Return the items of a folder, and the files that are not items."""
         learnt: list[tuple[FoundFile, ItemKind]] = []
         rest: list[FoundFile] = []
         for file in self._files(entry.folder, left_out):

@@ -22,7 +22,7 @@ _READ = ".txt"
 
 
 class CaptionWriter:
-    """Writes the captions of one intake that nobody sent as text."""
+    """Writes the captions that one intake did not contain as text files."""
 
     def __init__(self, area: StagingArea, *, beside: Path | None, trigger_word: str | None) -> None:
         """Write beside what is staged in `area`; `beside` is the dataset that it is added to."""

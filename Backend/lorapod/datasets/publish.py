@@ -160,7 +160,7 @@ def _sync_file(path: Path) -> None:
 
 
 def _names(area: StagingArea) -> Sequence[str]:
-    """Return the names of all files that are ready, also of captions that nobody sent."""
+    """Return the names of all files that are ready, also of captions that the upload did not contain."""
     return [path.relative_to(area.ready).as_posix() for path in area.ready.rglob("*") if path.is_file()]
 
 

@@ -12,7 +12,7 @@ from lorapod.volume import artifacts
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
 
-#: Finds the record of a process; raises `NotFound` if there is none.
+#: Finds the record of a process; raises `NotFound` if no process has the id.
 FindRecord = Callable[[str], ProcessRecord]
 
 
@@ -35,7 +35,7 @@ def lora_file(text: str, workspace: Workspace) -> Path:
     """Return the file that a request names by its path.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
         InvalidInput: it is not a LoRA.
         UnsafePath: it is outside the workspace.
     """

@@ -151,7 +151,7 @@ class GenerationResult:
 
     #: In the order in which they are answered.
     files: Sequence[GeneratedFile]
-    #: False: the seed that was used cannot be known, or there is none, whatever the generation says.
+    #: False: the engine uses no seed, or does not report the one that it used.
     seed_known: bool = True
     #: What the caller should know, a sentence each; those of `prepare` may be among them.
     warnings: Sequence[str] = ()
@@ -202,7 +202,7 @@ class Engine(Protocol):
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether this worker must have a GPU for it (`ALLOW_CPU` overrides); asked only where there is none; may block a second."""
+        """Whether this worker must have a GPU for it (`ALLOW_CPU` overrides); called only on a worker without a GPU; may block for a second."""
 
     def probe(self) -> EngineStatus:
         """Return whether it can be used here, within a tenth of a second; load nothing, touch no GPU."""

@@ -61,7 +61,7 @@ def look_at(path: Path) -> LoraLook:
         raise InvalidInput(f"{name} is not a LoRA: it has no module with two matrices.")
     if table.others:
         raise Unsupported(
-            f"{name} has {len(table.others)} tensors that are no part of a LoRA, such as {table.others[0]!r}."
+            f"{name} has {len(table.others)} tensors that do not belong to a LoRA, such as {table.others[0]!r}."
         )
     modules = {module: _shape(name, module, parts, header.shapes) for module, parts in table.modules.items()}
     return LoraLook(

@@ -76,7 +76,7 @@ class ModuleTable:
     """The tensors of a file by module and part."""
 
     modules: Mapping[str, Mapping[LoraPart, str]]
-    #: Tensors that are no part of a LoRA.
+    #: Tensors that do not belong to a LoRA.
     others: Sequence[str]
     #: How the tensors end.
     style: NameStyle

@@ -77,7 +77,7 @@ class WorkspaceModels:
         """Return the model that a caller means by a path or by a name.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             Conflict: there are several of that name.
             UnsafePath: a path leads outside the workspace.
         """

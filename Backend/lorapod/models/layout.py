@@ -76,7 +76,7 @@ def look_at_layout(workspace: Workspace, *, whole: bool) -> LayoutReport:
 
     Args:
         workspace: the volume.
-        whole: also count the models of each folder, and name files there that are none.
+        whole: also count the models of each folder, and name files there that are not models.
 
     Raises:
         OSError: a folder cannot be read now.

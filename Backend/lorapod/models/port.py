@@ -33,7 +33,7 @@ class ModelCatalog(Protocol):
         """Return all that is known of one model, named by its path or name; with `digest`, its sha256.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             Conflict: there are several of that name.
             UpstreamError: the program does not answer.
         """
@@ -42,7 +42,7 @@ class ModelCatalog(Protocol):
         """Change what people wrote about a model, fields of `ModelNotes`; None removes one, the others stay.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             Conflict: there are several of that name.
             Unsupported: the program keeps no such field.
             UpstreamError: the program does not answer.

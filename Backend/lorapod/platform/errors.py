@@ -39,7 +39,7 @@ class PlatformError(Exception):
 
 
 class KeyRefused(PlatformError):
-    """The API does not accept the key, or there is none."""
+    """The API does not accept the key, or no key was given."""
 
 
 class AccessDenied(PlatformError):

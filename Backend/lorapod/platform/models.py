@@ -28,7 +28,7 @@ class Stock(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Return a number to compare by: 0 is none."""
+        """Return a number to compare by; 0 means no stock."""
         return list(Stock).index(self)
 
 

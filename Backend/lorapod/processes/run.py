@@ -102,7 +102,7 @@ class Run:
 
     @property
     def stop(self) -> StopRequest | None:
-        """The request to stop it; None if there is none. Any thread."""
+        """The request to stop it, if there is one; for any thread."""
         return self._stop()
 
     @property

@@ -56,7 +56,7 @@ class TaskRun:
 
     @property
     def stop(self) -> StopRequest | None:
-        """The request to stop it; None if there is none."""
+        """The request to stop it, if there is one."""
         return self._run.stop
 
     def end_at_limit(self) -> None:

@@ -111,7 +111,7 @@ class Plan:
     total_steps: int | None = None
     #: The config as its program gets it, for a dry run.
     config: Mapping[str, Any] = field(default_factory=dict)
-    #: What the record keeps of a training; None: it is none.
+    #: What the record keeps of a training; None for other processes.
     training: TrainingDetails | None = None
     #: What the record keeps of a task.
     task: TaskDetails | None = None

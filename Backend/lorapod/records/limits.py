@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of one training; None: there is none."""
+    """The limits of one training; None: no such limit."""
 
     #: Seconds that its trainer may run, all runs since a person asked for it together.
     duration_s: float | None = None

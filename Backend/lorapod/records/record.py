@@ -125,7 +125,7 @@ class ProcessRecord:
 
     @property
     def engine(self) -> str | None:
-        """The program that generates or fetches; None if there is none."""
+        """The program that generates or fetches; None for other processes."""
         return self.task.engine if self.task is not None else None
 
     @property

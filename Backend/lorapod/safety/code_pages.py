@@ -1,4 +1,4 @@
-"""Text whose encoding nobody wrote down: names in zip archives, captions from Windows.
+"""Text whose encoding is not recorded: names in zip archives, captions from Windows.
 
 Detectors for whole documents guess names of a few letters wrong: of thirty short names, charset-normalizer decoded 17
 right. Here each possible code page gets a cost for every character that is unlikely where it stands, and the cheapest

@@ -128,7 +128,7 @@ def inner_path(stored: str) -> str:
 
 
 def is_litter(path: str) -> bool:
-    """Return whether an operating system or a tool left the entry there; a picture `.1.png` is none."""
+    """Return whether an operating system or a tool left the entry there; an image `.1.png` does not count."""
     *folders, name = path.split("/")
     if any(folder.startswith(".") or folder == "__MACOSX" for folder in folders):
         return True

@@ -24,7 +24,7 @@ class WebPHeader:
 
     width: int
     height: int
-    #: Whether pixels may be transparent. Encoders leave it out if none is.
+    #: Whether pixels may be transparent. Encoders leave it out for opaque pixels.
     alpha: bool = False
     animated: bool = False
     #: The embedded colour profile (ICC).

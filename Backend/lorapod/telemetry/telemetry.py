@@ -71,7 +71,7 @@ class Telemetry:
         return report.gpus if report.age_s is None else ()
 
     def gpu_name(self, index: int) -> str | None:
-        """Return the name of the GPU with an index; None if there is none, or its driver does not answer now."""
+        """Return the name of the GPU with an index; None without such a GPU, or if its driver does not answer now."""
         return next((gpu.name for gpu in self.gpus() if gpu.index == index), None)
 
     def gpu_memory_bytes(self) -> int | None:

@@ -28,7 +28,7 @@ def find_caption_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline
     """Return the model that a request names.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: no model has that name.
         InvalidInput: what is there cannot be loaded.
     """
     if not text.strip() or "\0" in text:

@@ -48,7 +48,7 @@ def money(text: str, option: str) -> Decimal:
     """Return an amount such as `5`, `0.50` or `$5`.
 
     Raises:
-        typer.BadParameter: it is none, or not above zero.
+        typer.BadParameter: it is not an amount, or not above zero.
     """
     try:
         amount = Decimal(text.strip().removeprefix("$").strip())

@@ -30,7 +30,7 @@ def seconds(text: str, option: str = "--max-time") -> float:
     """Return the seconds of a duration such as `45m`, `1h30m` or `90s`; a number alone is minutes.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is not one.
     """
     plain = f"{text}m" if text.isdigit() else text.replace(" ", "")
     found = _DURATION.fullmatch(plain)

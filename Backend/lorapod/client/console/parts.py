@@ -31,7 +31,7 @@ class ConsoleParts:
     uploads: StagedUploads
     #: Questions to a worker: a person asked them.
     asks: OpenQuestions
-    #: Looks at the volume, which cost nothing; without its keys there are none.
+    #: Reads of the volume, which cost nothing; there are no reads without its keys.
     looks: OpenQuestions
     volume: VolumeSource | None
     #: None: nothing is known of how to look at this endpoint.

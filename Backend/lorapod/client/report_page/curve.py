@@ -21,7 +21,7 @@ class Curve:
     """Values by step; if it was thinned, each value is the mean of several, between `low` and `high`."""
 
     steps: Sequence[int]
-    #: None where nothing was logged, for example because the value was not a number.
+    #: None if no value was logged, for example because it was not a number.
     values: Sequence[float | None]
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()

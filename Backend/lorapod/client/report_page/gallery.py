@@ -16,7 +16,7 @@ Images = Mapping[Path, EmbeddedImage]
 #: A prompt that is longer is folded.
 _LONG_PROMPT = 240
 
-#: What stands in `alt`, where nothing can be folded.
+#: The text in `alt`, which cannot be folded.
 _LONG_ALT = 200
 
 

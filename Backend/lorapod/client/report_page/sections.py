@@ -15,7 +15,7 @@ from lorapod.client.report_page.markup import Child, Markup, element, join, pers
 from lorapod.client.report_page.training_report import LOSS, TrainingReport
 from lorapod.client.report_page.values import moment, number, seconds_between, size, span
 
-#: A text that is longer is cut: nobody reads it in a page.
+#: A longer text is cut: a page is too narrow for it.
 _MOST_TEXT = 60_000
 
 #: Of more trainings, each is a row of the table instead of a column.

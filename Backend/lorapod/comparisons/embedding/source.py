@@ -34,7 +34,7 @@ def find_embedding_model(
     """Return a model that a request or a setting names.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: no model has that name.
         InvalidInput: what is there cannot be loaded.
     """
     path = paths.find(text) if text.strip() and "\0" not in text else None
@@ -58,7 +58,7 @@ def find_embedding_model(
 
 
 def find_cached(hub_id: str, hub_cache: Path) -> EmbeddingSource | None:
-    """Return the newest whole download of a Hub repository; None if there is none."""
+    """Return the newest complete download of a Hub repository; None without one."""
     repository = cached_repository(hub_cache, hub_id)
     try:
         main = (repository / "refs" / "main").read_text("utf-8").strip()

@@ -195,7 +195,7 @@ class _FileChanges:
 
     @cached_property
     def _rewritten(self) -> Collection[str]:
-        """Captions that stay where they are; all items must have been added."""
+        """Captions that stay in their files; all items must have been added."""
         staying = (item.caption_file for item in self.reading.items if item.name not in self.renamed)
         return {file.name for file in staying if file is not None} - self.left
 

@@ -76,7 +76,7 @@ class AIToolkitEngine:
         """Build and check the config.
 
         Raises:
-            InvalidInput: AI Toolkit would refuse the config, or there is none.
+            InvalidInput: AI Toolkit would refuse the config, or the request has no config.
             Unsupported: AI Toolkit is not installed here, or this version cannot generate with the architecture.
         """
         refuse_inputs(generation, self.name)

@@ -44,7 +44,7 @@ def workflow_in(workflow: Mapping[str, Any]) -> Any:
 
 
 def sent_editor_form(workflow: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the editor's form that a caller sent with the workflow; None if there is none.
+    """Return the editor's form that a caller sent with the workflow; None without one.
 
     Raises:
         InvalidInput: it is not a workflow of the editor, or other data is beside it.

@@ -70,7 +70,7 @@ class NamedFile:
     input: str
     #: The text of the input.
     value: str
-    #: The file that the request brought, or that of the workspace; None if there is none of that name.
+    #: The file that the request brought, or that of the workspace; None without a file of that name.
     source: Path | None
 
 
@@ -221,7 +221,7 @@ class _Kind:
         return (self.media or self.path) and not self.saves
 
     def may_be_path(self, text: str) -> bool:
-        """Return whether a node could read the text as a path; base64 and prompts are none."""
+        """Return whether a node could read the text as a path; base64 and prompts are not paths."""
         if _too_long(text) or (_DATA.match(text) and not _PARENT.search(text)) or not text.strip():
             return False
         return self.names_file or (not self.text and "\n" not in text.strip() and _outside(text))
@@ -248,7 +248,7 @@ def _outside(text: str) -> bool:
 
 
 def _source(text: str, workspace: Workspace) -> Path | None:
-    """Return the file of the workspace that a text names; None if there is none.
+    """Return the file of the workspace that a text names; None without such a file.
 
     Raises:
         UnsafePath: it leads outside, or through a parent folder.

@@ -25,7 +25,7 @@ _ALLOWED_MAX = 200
 _SHOWN_CHARACTERS = 300
 _RAISED = "exception_during_validation"
 _MISSING = "does not exist in this ComfyUI"
-#: A file that a workflow names and that nobody brought; an upload is in a folder with a number.
+#: A file that a workflow names and that does not exist; an upload is in a folder with a number.
 _NOT_BROUGHT = re.compile(rf"{ROOT}/[^/]+/(?!\d+/)(?P<name>.+)", re.DOTALL)
 _FILE_MISSING = "neither in the request nor in the workspace"
 _FILE_HINT = "Send a missing file in `images`, `videos` or `audios` under that name, or name a file of the workspace by its path."
@@ -195,7 +195,7 @@ def _problem(error: _Error, known: Mapping[str, InputSpec] | None, graph: Graph)
 
 
 def _not_brought(error: _Error, name: str, graph: Graph) -> str | None:
-    """Return the file that an input names and that nobody brought, as the caller wrote it; None if it is something else."""
+    """Return the missing file that an input names, as the caller wrote it; None for another problem."""
     if error.kind not in {"custom_validation_failed", "value_not_in_list"}:
         return None
     value = graph.get(error.node_id, {}).get("inputs", {}).get(name)
@@ -204,7 +204,7 @@ def _not_brought(error: _Error, name: str, graph: Graph) -> str | None:
 
 
 def _circle(graph: Graph) -> list[str]:
-    """Return the nodes of a circle of links in the order of the workflow; empty if there is none."""
+    """Return the nodes of a circle of links in the order of the workflow; empty without a circle."""
     links = {node_id: [link[0] for _, link in links_of(node)] for node_id, node in graph.items()}
     try:
         TopologicalSorter(links).prepare()

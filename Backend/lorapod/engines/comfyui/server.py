@@ -142,7 +142,7 @@ class ComfyServer:
         return self._child is not None and self._child.alive
 
     def ready(self, run: GenerationRun) -> Mapping[str, Any]:
-        """Wait for a server that answers, start one if there is none, and return its `system_stats`.
+        """Wait for a server that answers, start one if none runs, and return its `system_stats`.
 
         A server that has just done a job is not asked again; if it has gone, the job notices.
 
@@ -150,7 +150,7 @@ class ComfyServer:
             GenerationStopped: the generation was stopped meanwhile; the server continues to start.
             ServerDied: it ended while it started.
             WorkerTimeout: it does not answer within `STARTUP_TIMEOUT`.
-            UpstreamError: there is none, or it crashed repeatedly, or another program has its port.
+            UpstreamError: no server could be started, it crashed repeatedly, or another program has its port.
             OSError: it cannot be started.
         """
         until_s = time.monotonic() + self._settings.startup_timeout

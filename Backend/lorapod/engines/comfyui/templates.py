@@ -36,7 +36,7 @@ class WorkflowTemplates:
         """Return the workflow of that name, with or without its `.json`.
 
         Raises:
-            NotFound: there is none of that name; the message lists the names.
+            NotFound: no template has that name; the message lists the names.
             InvalidInput: the name is not a plain one, or the file is not a workflow in API format.
             OSError: the file cannot be read.
         """

@@ -31,7 +31,7 @@ def find_model(text: str, paths: ModelPaths, *, hub_cache: Path, offline: bool) 
     """Return the model that a request names.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: no model has that name.
         InvalidInput: what is there cannot be loaded.
     """
     if not text.strip():

@@ -58,7 +58,7 @@ class SwarmInventory:
         )
 
     def first_choice(self) -> str | None:
-        """Return the default base model: SDXL if it is there, else the first; None if there is none."""
+        """Return the default base model: SDXL if it is there, else the first; None without a base model."""
         names = sorted(self.models.get("Stable-Diffusion", ()))
         return next((name for name in names if name.endswith(_USUAL_MODEL)), names[0] if names else None)
 

@@ -131,7 +131,7 @@ async def _found(caller: SwarmCaller, model: str, kind: ModelKind | None) -> tup
     """Return the one model that a caller means.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
         Conflict: there are several, of several kinds or in several folders.
     """
     kinds = [known for known in SUBTYPES if kind is None or SUBTYPES[known] == subtype_of(kind)]

@@ -39,13 +39,13 @@ class SwarmSession:
 
     @property
     def granted(self) -> Granted | None:
-        """The session as it is known at this moment; None: there is none yet."""
+        """The session as it is known at this moment; None before the first."""
         return self._granted
 
     async def get(
         self, connection: SwarmConnection, *, but: str | None = None, timeout_s: float = QUICK_S
     ) -> Granted:
-        """Return the session; get a new one if there is none, or if its id is `but`.
+        """Return the session; get a new one if none is open, or if its id is `but`.
 
         Of several callers that hold the same id that the server has forgotten, the first gets a new one for all.
         """

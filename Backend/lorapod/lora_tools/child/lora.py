@@ -94,7 +94,7 @@ class LoraFile:
         return self._noted_scale(module, rank)
 
     def _noted_scale(self, module: str, rank: int) -> float:
-        """Return the scale that the header's notes of diffusers and peft give; 1 if there are none."""
+        """Return the scale that the header's notes of diffusers and peft give; 1 without such notes."""
         component, _, inner = module.partition(".")
         notes = _adapter_notes(self.metadata, component)
         if not notes:

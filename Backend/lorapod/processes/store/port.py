@@ -44,7 +44,7 @@ class RecordStore(Protocol):
         """
 
     def load(self, process_id: str) -> ProcessRecord | None:
-        """Return the record of the newest generation as last saved; None if there is none or it is damaged."""
+        """Return the record of the newest generation as last saved; None if it is missing or damaged."""
 
     def ids(self) -> Sequence[str]:
         """Return every id, newest first, without reading a record."""

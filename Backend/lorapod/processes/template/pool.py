@@ -130,7 +130,7 @@ class TemplatePool:
             return current.template
 
     def _template_for(self, warm: WarmSpec, environment: Mapping[str, str]) -> Template | None:
-        """Return the template process for a launch, started if there is none; None if launches are to be cold."""
+        """Return the template process for a launch, and start it if needed; None if launches are to be cold."""
         key = _TemplateKey.of(warm, environment)
         with self._lock:
             if self._closed.is_set():

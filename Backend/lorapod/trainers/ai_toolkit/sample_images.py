@@ -18,7 +18,7 @@ _KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
 
 
 def check_sample_images(process: Mapping[str, Any], problems: Problems) -> None:
-    """Add a problem for every control image that is none, and for samples that need one and have none."""
+    """Add a problem for every invalid control image, and for samples that lack a control image that they need."""
     needs_control = arch_of_process(process) in ARCHS_THAT_FAIL_WITHOUT_CONTROL and not (
         process.get("train") or {}
     ).get("disable_sampling")

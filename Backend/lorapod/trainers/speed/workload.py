@@ -46,7 +46,7 @@ def _method(workload: Workload) -> tuple[object, ...]:
 
 
 def workload_of(trainer: str, config: Mapping[str, Any]) -> Workload | None:
-    """Return the workload of a config in AI Toolkit's form; None if it names no model or has numbers that are none."""
+    """Return the workload of a config in AI Toolkit's form; None if it names no model or has invalid numbers."""
     process = process_of(config)
     if process is None:
         return None

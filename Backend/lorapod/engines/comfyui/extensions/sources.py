@@ -22,7 +22,7 @@ _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _CHECK = "Check its URL and commit in COMFYUI_NODES."
 #: The name and password in a URL; the end of a sentence may be cut off.
 _URL_USER = re.compile(r"://[^\s'\"]*@|://[^\s/'\"]*:[^\s/'\"]*$")
-#: git asks nobody for a password.
+#: git never asks for a password.
 _GIT = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never"}
 
 
