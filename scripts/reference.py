@@ -14,7 +14,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from lorapod.actions.action import Action
-from lorapod.actions.answers import Started
 from lorapod.actions.registry import ACTIONS
 from lorapod.actions.schema import describe
 from lorapod.events.event_data import EventData, ProgressData
@@ -23,6 +22,7 @@ from lorapod.events.models import DATA, Event
 from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
+from lorapod.wire.started import Started
 from reference_pages.action_notes import NOTES, ActionNotes
 from reference_pages.action_pages import ActionPage, action_pages
 from reference_pages.event_page import EventSection, events_page

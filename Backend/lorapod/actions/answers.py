@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from lorapod.actions.action import RunPodJob
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.process_view import view
@@ -21,9 +19,8 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.thread_pools import STARTS
 from lorapod.volume.process_view import shown_estimate
 from lorapod.wire.dataset import DatasetView
-from lorapod.wire.estimate import EstimateView
-from lorapod.wire.model import Moment, ProcessId, RelativePath, Result
-from lorapod.wire.process import ProcessView
+from lorapod.wire.model import Result
+from lorapod.wire.started import Finished, Started
 from lorapod.workspace import Workspace
 
 #: RunPod stops an idle worker a few seconds after its last job.
@@ -31,29 +28,6 @@ _DETACHED = (
     "RunPod stops this worker soon after its last job, and the process with it: it would then be `interrupted`, "
     "and `resume` continues a training from its checkpoint. Send `wait: true`, or keep the worker with `keep_alive`."
 )
-
-
-class Started(Result):
-    """A training that was accepted."""
-
-    process_id: ProcessId = Field(description="The process; pass it to the other actions.")
-    status: str = Field(description="Status just after the start.")
-    created_at: Moment = Field(description="When it was accepted.")
-    config_path: RelativePath | None = Field(
-        default=None, description="The config as the trainer gets it, for a training."
-    )
-    output_path: RelativePath = Field(description="Folder of its output, relative to the workspace.")
-    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
-    estimate: EstimateView | None = Field(
-        default=None, description="How long a training takes in all, and what it needs."
-    )
-    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")
-
-
-class Finished(ProcessView):
-    """A process that was waited for: the answer of `process_status`."""
-
-    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
 
 
 def asking(settings: Settings, job: RunPodJob) -> str | None:

@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, RunPodJob, TimeLimit
-from lorapod.actions.download_file import DownloadResult, FileParts, Pace, PartRequest, workspace_file
+from lorapod.actions.download_file import FileParts, Pace, PartRequest, workspace_file
 from lorapod.errors import NotFound
 from lorapod.files.archive import entries_of
 from lorapod.files.archive_cache import ArchiveCache
@@ -19,6 +19,7 @@ from lorapod.files.listing import list_files
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import FILES
 from lorapod.volume import artifacts
+from lorapod.wire.files import DownloadResult
 from lorapod.wire.model import PathText, ProcessId, RelativePath
 from lorapod.workspace import Workspace
 

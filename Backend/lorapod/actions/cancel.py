@@ -16,7 +16,8 @@ from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
 from lorapod.thread_pools import CONTROL
-from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.wire.control import CancelResult
+from lorapod.wire.model import ProcessRequest
 
 #: Seconds to wait for the first step of the worker that holds it; workers look for messages every second.
 ACKNOWLEDGE_S = 4.0
@@ -31,15 +32,6 @@ class CancelRequest(ProcessRequest):
         ge=0,
         le=3600,
         description="Seconds for the checkpoint, and again for an orderly exit; then it is killed.",
-    )
-
-
-class CancelResult(Result):
-    """What was observed soon after the request."""
-
-    process_id: ProcessId = Field(description="The process.")
-    status: str = Field(
-        description="Status observed soon after the request: `stopping`, or `cancelled` if it has ended."
     )
 
 

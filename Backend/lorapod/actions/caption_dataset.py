@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
+from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.dataset import dataset_folder
@@ -20,6 +20,7 @@ from lorapod.settings import Settings
 from lorapod.wire.dataset import TriggerWord
 from lorapod.wire.model import Request, Result
 from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
+from lorapod.wire.started import Finished, Started
 from lorapod.workspace import Workspace
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=4096)]

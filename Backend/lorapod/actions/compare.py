@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
+from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.comparisons.order import ALL, ComparedLora
@@ -20,6 +20,7 @@ from lorapod.settings import Settings
 from lorapod.wire.generation import SEED_MAX, SIDE_MAX, JsonObject, Prompt
 from lorapod.wire.model import PathText, ProcessId, Request, Result, WireModel
 from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
+from lorapod.wire.started import Finished, Started
 from lorapod.workspace import Workspace
 
 _STEPS = "`all`, `last:4` (the newest four), or a list of steps."

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from lorapod.actions.action import Action
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.requests import Capability, ControlRequest
 from lorapod.thread_pools import CONTROL
-from lorapod.wire.model import ProcessId, ProcessRequest, Result
+from lorapod.wire.control import RequestedResult
+from lorapod.wire.model import ProcessRequest
 
 
 class RunningProcessRequest(ProcessRequest):
     """Which process."""
-
-
-class RequestedResult(Result):
-    """That the request was passed on."""
-
-    process_id: ProcessId = Field(description="The process.")
-    requested: bool = Field(description="Always true: the trainer acts at the end of a step.")
 
 
 async def save_now(request: RunningProcessRequest, *, processes: RealProcessManager) -> RequestedResult:

@@ -7,11 +7,11 @@ from enum import StrEnum
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, Started
 from lorapod.actions.lora_tools import LoraTools, OneLoraRequest
 from lorapod.lora_tools.names import KeyFormat
 from lorapod.thread_pools import READS
 from lorapod.wire.model import Result
+from lorapod.wire.started import Finished, Started
 
 
 class LoraFormat(StrEnum):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob, TimeLimit
-from lorapod.actions.download_file import DownloadResult, FileParts, PartRequest
+from lorapod.actions.download_file import FileParts, PartRequest
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import FILES
 from lorapod.volume.artifacts import final_artifact
+from lorapod.wire.files import DownloadResult
 from lorapod.wire.model import ProcessId
 
 

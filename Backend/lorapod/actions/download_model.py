@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
+from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.engine_catalog import CatalogEngine, CatalogRequest
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import TaskOrder
@@ -15,6 +15,7 @@ from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.wire.model import Result
 from lorapod.wire.start_fields import CallerJobId, IdempotencyKey, WaitForEnd
+from lorapod.wire.started import Finished, Started
 
 
 class DownloadModelRequest(CatalogRequest):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, Started
 from lorapod.actions.lora_tools import LoraToolRequest, LoraTools
 from lorapod.lora_tools.order import MergeMethod
 from lorapod.thread_pools import READS
 from lorapod.wire.generation import LoraRef
 from lorapod.wire.knobs import Rank
 from lorapod.wire.model import Result
+from lorapod.wire.started import Finished, Started
 
 
 class MergeLorasRequest(LoraToolRequest):

@@ -7,11 +7,11 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, Started
 from lorapod.actions.lora_tools import LoraTools, OneLoraRequest
 from lorapod.thread_pools import READS
 from lorapod.wire.knobs import Rank
 from lorapod.wire.model import Result
+from lorapod.wire.started import Finished, Started
 
 
 class ResizeLoraRequest(OneLoraRequest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, ProcessAnswers, Started, asking
+from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.limiting import wanted_limits
@@ -20,6 +20,7 @@ from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.wire.dataset import DatasetView
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.model import ProcessRequest, Result
+from lorapod.wire.started import Finished, Started
 
 
 class ResumeRequest(ProcessRequest):

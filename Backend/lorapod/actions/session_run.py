@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.answers import Finished, ProcessAnswers
+from lorapod.actions.answers import ProcessAnswers
 from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.start_request import StartRequest
 from lorapod.actions.starting import TrainingStarts
@@ -23,6 +23,7 @@ from lorapod.records.status import ProcessStatus
 from lorapod.sessions import TrainingSession, begin_session, drop_session
 from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
+from lorapod.wire.started import Finished
 from lorapod.wire.uploads import UploadsView
 from lorapod.workspace import CONFIG_NAME, Workspace
 from lorapod.yaml_config.text import dump_config, parse_config

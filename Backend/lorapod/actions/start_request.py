@@ -10,10 +10,9 @@ from pydantic import Field
 from lorapod.trainers.fit import WayOut
 from lorapod.trainers.model_names import name_after
 from lorapod.trainers.registry import AUTO
-from lorapod.wire.dataset import DatasetRef, DatasetView
-from lorapod.wire.estimate import EstimateView
+from lorapod.wire.dataset import DatasetRef
 from lorapod.wire.limits import TrainingLimits
-from lorapod.wire.model import Request, Result
+from lorapod.wire.model import Request
 from lorapod.wire.start_fields import CallbackToken, CallbackUrl, CallerJobId, IdempotencyKey, WaitForEnd
 from lorapod.wire.start_from import StartFrom
 from lorapod.wire.stop_when import StopWhen
@@ -87,22 +86,3 @@ class StartRequest(Request):
     def other_tiers(self) -> Sequence[WayOut]:
         """Return the same training in the tiers of its preset; without a preset, none."""
         return ()
-
-
-class DryRun(Result):
-    """What `train` would do."""
-
-    dry_run: bool = Field(default=True, description="Always true: nothing was started.")
-    accepted: bool = Field(description="Whether it would be started.")
-    trainer: str = Field(description="The trainer that would run it.")
-    config: dict[str, Any] | None = Field(default=None, description="The config as the trainer would get it.")
-    dataset: DatasetView | None = Field(default=None, description="The datasets that it reads.")
-    estimate: EstimateView | None = Field(
-        default=None, description="How long it would take, and what it needs; a sweep's trainings together."
-    )
-    refused: list[dict[str, Any]] = Field(
-        default=[],
-        description="Every problem, as the error would list it in `details`; the first of an error with its `message` and "
-        "`hint`, if they say more.",
-    )
-    warnings: list[str] = Field(default=[], description="What you should know, but need not change.")

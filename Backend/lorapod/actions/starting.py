@@ -15,7 +15,7 @@ from lorapod.actions.attachment import JobAttachment
 from lorapod.actions.callbacks import wanted_callback
 from lorapod.actions.limiting import wanted_limits
 from lorapod.actions.start_lora import StartLoras
-from lorapod.actions.start_request import DryRun, StartRequest
+from lorapod.actions.start_request import StartRequest
 from lorapod.clock import Clock
 from lorapod.dataset_reader.entry import DatasetEntry
 from lorapod.datasets.fetching import DatasetFetcher
@@ -41,6 +41,7 @@ from lorapod.volume.process_view import shown_estimate
 from lorapod.wire.dataset import DatasetRef, DatasetView
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.model import Result
+from lorapod.wire.started import DryRun
 from lorapod.wire.storage import UploadTargets
 from lorapod.workspace import Workspace
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from lorapod.actions.action import RunPodJob
-from lorapod.actions.answers import ProcessAnswers, Started, asking
+from lorapod.actions.answers import ProcessAnswers, asking
 from lorapod.actions.attachment import JobAttachment
-from lorapod.actions.start_request import DryRun, StartRequest
+from lorapod.actions.start_request import StartRequest
 from lorapod.actions.starting import TrainingStarts, estimate_of_plans, problems_of
 from lorapod.errors import InvalidInput, WorkerError
 from lorapod.processes.manager import RealProcessManager
@@ -25,20 +25,12 @@ from lorapod.settings import Settings
 from lorapod.thread_pools import STARTS
 from lorapod.trainers.sweep import ORDERS, VARIANTS
 from lorapod.wire.dataset import DatasetView
-from lorapod.wire.model import ProcessId, Result
+from lorapod.wire.model import Result
+from lorapod.wire.started import DryRun, Started, SweepStarted
 from lorapod.wire.sweep import SweepTraining
 
 #: How long the answer waits until every training has an id, in seconds.
 LISTED_S = 60.0
-
-
-class SweepStarted(Started):
-    """A sweep that was accepted."""
-
-    sweep_id: ProcessId = Field(
-        description="The sweep: a process that `process_status`, `cancel` and `resume` take."
-    )
-    processes: list[SweepTraining] = Field(description="Its trainings, in the order in which they run.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lorapod.actions.action import Action, RunPodJob
-from lorapod.actions.answers import Finished, Started
-from lorapod.actions.start_request import DryRun, StartRequest
+from lorapod.actions.start_request import StartRequest
 from lorapod.actions.starting import TrainingStarts
-from lorapod.actions.sweeping import SweepStarted, SweepStarts, SweepVariant, validated
+from lorapod.actions.sweeping import SweepStarts, SweepVariant, validated
 from lorapod.errors import GpuUnavailable, InvalidInput, WorkerError
 from lorapod.settings import Settings
 from lorapod.telemetry import Telemetry
@@ -22,6 +21,7 @@ from lorapod.trainers.presets import build_config, knob_of
 from lorapod.trainers.presets import get as get_preset
 from lorapod.wire.knobs import TrainKnobs, ValidationKnob
 from lorapod.wire.model import Result
+from lorapod.wire.started import DryRun, Finished, Started, SweepStarted
 from lorapod.yaml_config.text import parse_config
 
 
