@@ -13,7 +13,7 @@ from lorapod.lease import LeaseLost
 from lorapod.processes.store.file import FileRecords
 from lorapod.processes.store.port import RecordExists, RecordStore
 from lorapod.records import stored_record as records
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.status import ProcessStatus
 from lorapod.records.stored_record import RECORD_NAME
 from lorapod.testing.records import make_record
@@ -30,7 +30,7 @@ def open_store(open_state: OpenState) -> OpenStore:
 def test_what_one_worker_saves_another_reads(open_store: OpenStore) -> None:
     record = make_record(status=ProcessStatus.QUEUED)
     open_store().create(record)
-    later = record.changed(progress=Progress(step=5))
+    later = record.changed(progress=StoredProgress(step=5))
     open_store().save(later)
     assert open_store().load(record.process_id) == later
 
@@ -161,7 +161,7 @@ def test_a_writer_of_an_older_generation_is_turned_away(open_store: OpenStore) -
     new = old.moved(ProcessStatus.INTERRUPTED, generation=2)
     open_store().create(new)
     with pytest.raises(LeaseLost):
-        store.save(old.changed(progress=Progress(step=99)))
+        store.save(old.changed(progress=StoredProgress(step=99)))
     assert open_store().load(old.process_id) == new
 
 

@@ -24,7 +24,7 @@ from lorapod.files.listing import list_files
 from lorapod.kinds import FileKind
 from lorapod.processes.store.file import FileRecords
 from lorapod.records.process_id import new_process_id
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
@@ -71,12 +71,14 @@ def training(workspace: Workspace, records: FileRecords) -> Iterator[ProcessReco
         folder="my cat+dog",
         status=ProcessStatus.RUNNING,
         created_at=BEGAN,
-        progress=Progress(step=30, total_steps=40, loss=0.5),
+        progress=StoredProgress(step=30, total_steps=40, loss=0.5),
         training=TrainingDetails(trainer="builtin", trigger_word="cat"),
     )
     records.create(record)
     for generation in (2, 10):
-        record = record.changed(generation=generation, progress=Progress(step=generation, total_steps=40))
+        record = record.changed(
+            generation=generation, progress=StoredProgress(step=generation, total_steps=40)
+        )
         records.create(record)
     run = record.run_folder(workspace)
     (run / "samples").mkdir(parents=True)

@@ -17,7 +17,7 @@ from tests.unit.models.model_files import put_model
 from lorapod.actions.action import RunPodJob
 from lorapod.engines.port import GeneratedFile, Generation, GenerationResult, GenerationRun
 from lorapod.engines.registry import EngineRegistry
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
@@ -127,7 +127,7 @@ class Studio:
                 name="cat",
                 folder="cat",
                 status=ProcessStatus.CANCELLED,
-                progress=Progress(step=MANY, total_steps=MANY),
+                progress=StoredProgress(step=MANY, total_steps=MANY),
                 training=TrainingDetails(
                     trainer="ai-toolkit",
                     trigger_word="mycat",

@@ -17,7 +17,7 @@ from lorapod.files.digests import DigestBook
 from lorapod.lora_tools.task import LoraToolKind, ToolTurns
 from lorapod.processes.order import TaskOrder, read_order
 from lorapod.processes.task import TaskStopped
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.settings import Settings
 from lorapod.testing.trainer import ScriptTrainer
 from lorapod.trainers.registry import TrainerRegistry
@@ -256,7 +256,7 @@ def test_one_tool_waits_for_the_other_and_can_be_stopped() -> None:
 
         detail: str | None = None
 
-        def progress(self, progress: Progress) -> None:
+        def progress(self, progress: StoredProgress) -> None:
             self.detail = progress.detail
 
         def stopped(self) -> bool:

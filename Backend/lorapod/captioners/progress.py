@@ -15,7 +15,7 @@ from lorapod.datasets.captions import with_trigger
 from lorapod.errors import NotFound, Unsupported, UpstreamError
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.task import TaskRun
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.status import Phase
 
 #: Failures that the outcome names; a dataset may have thousands.
@@ -172,7 +172,7 @@ class CaptioningRun:
     def _show(self, phase: Phase | None) -> None:
         done = self._captioned + self._failed
         self._run.progress(
-            Progress(
+            StoredProgress(
                 image=done,
                 total_images=self._total,
                 told_percent=100.0 * done / self._total if self._total else 100.0,

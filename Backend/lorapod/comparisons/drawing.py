@@ -17,7 +17,7 @@ from lorapod.errors import InvalidInput, NotFound, WorkerError
 from lorapod.kinds import FileKind, kind_of
 from lorapod.processes.launch import ChildExit, LaunchSpec
 from lorapod.processes.task import TaskRun, TaskStopped
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.status import Phase
 
 #: Warnings that a comparison keeps: each cell may have some.
@@ -75,7 +75,7 @@ class CellRun:
         part = step / total_steps if step and total_steps else 0.0
         done = min(self.total, self.done + min(1.0, part))
         self._run.progress(
-            Progress(
+            StoredProgress(
                 step=step or 0,
                 total_steps=total_steps,
                 image=self.done,

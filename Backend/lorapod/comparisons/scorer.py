@@ -14,7 +14,7 @@ from lorapod.comparisons.kept import comparison_folders
 from lorapod.comparisons.measured_images import MeasuredImages
 from lorapod.comparisons.scored_cells import rank_cells
 from lorapod.comparisons.scoring import DrawnComparison, Scores
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.workspace import Workspace
 
 #: The vectors of one comparison's images, below its output folder.
@@ -81,7 +81,9 @@ class EmbeddingScorer:
 
 def _report(drawn: DrawnComparison, detail: str) -> None:
     drawn.run.progress(
-        Progress(image=len(drawn.cells), total_images=len(drawn.cells), told_percent=100.0, detail=detail)
+        StoredProgress(
+            image=len(drawn.cells), total_images=len(drawn.cells), told_percent=100.0, detail=detail
+        )
     )
 
 

@@ -24,7 +24,7 @@ from lorapod.processes.requests import Capability
 from lorapod.processes.slots import Slot
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.records.status import Phase
 from lorapod.workspace import Workspace
@@ -147,7 +147,7 @@ class EngineRun:
         self.slot = run.slot
         self.environment = run.environment
         self._run = run
-        self._progress = Progress()
+        self._progress = StoredProgress()
         #: When it was first told how far it is, and how far it was then, in percent.
         self._first: tuple[float, float] | None = None
 

@@ -38,7 +38,7 @@ from lorapod.processes.order import Order, TaskOrder
 from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.workspace import Workspace
 
@@ -68,7 +68,7 @@ class ToolTurns:
             TaskStopped: it was stopped while it waited.
         """
         while not self._running.acquire(timeout=_LOOK_S):
-            run.progress(Progress(detail="waiting for another LoRA tool"))
+            run.progress(StoredProgress(detail="waiting for another LoRA tool"))
             if run.stopped():
                 raise TaskStopped
         try:
@@ -209,7 +209,7 @@ def _run_child(job: LoraToolJob, path: Path, run: TaskRun) -> LoraToolAnswer:
         if (seen := _PROGRESS.search(line)) is not None:
             done, total = int(seen[1]), int(seen[2])
             run.progress(
-                Progress(told_percent=100 * done / max(total, 1), detail=f"{done} of {total} modules")
+                StoredProgress(told_percent=100 * done / max(total, 1), detail=f"{done} of {total} modules")
             )
 
     spec = LaunchSpec(argv=(sys.executable, "-m", "lorapod.lora_tools.child", str(path)), cwd=_BACKEND)

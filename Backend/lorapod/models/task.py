@@ -16,7 +16,7 @@ from lorapod.processes.order import Order, TaskOrder
 from lorapod.processes.requests import Capability
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TaskDetails
 from lorapod.wire.dataset import FetchProgress
 
@@ -110,7 +110,7 @@ def _have_fetched(
     engine: Downloads, engine_name: str, wanted: WantedModel, run: TaskRun
 ) -> Mapping[str, Any]:
     def report(share: float | None, _bytes_per_s: float | None) -> None:
-        run.progress(Progress(told_percent=None if share is None else 100 * share))
+        run.progress(StoredProgress(told_percent=None if share is None else 100 * share))
 
     try:
         name = engine.download(wanted, stopped=run.stopped, report=report)
@@ -138,12 +138,12 @@ class _DownloadProgress:
         self._show(received_bytes, total_bytes, files=0)
         percent = 100 * received_bytes / total_bytes if total_bytes else None
         self._run.progress(
-            Progress(told_percent=percent, eta_s=self._eta_s(now_s, received_bytes, total_bytes))
+            StoredProgress(told_percent=percent, eta_s=self._eta_s(now_s, received_bytes, total_bytes))
         )
 
     def done(self, size_bytes: int) -> None:
         self._show(size_bytes, size_bytes, files=1)
-        self._run.progress(Progress(told_percent=100.0))
+        self._run.progress(StoredProgress(told_percent=100.0))
 
     def _show(self, received_bytes: int, total_bytes: int | None, *, files: int) -> None:
         self._run.fetched(

@@ -22,7 +22,7 @@ from lorapod.processes.supervisor import Supervisor
 from lorapod.processes.work import Kind, Kinds, Plan
 from lorapod.records.limits import UNCHANGED, Continuation
 from lorapod.records.process_id import new_process_id
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.storage.s3_access import JobS3
@@ -231,7 +231,7 @@ class RealProcessManager(SteeredProcesses):
             holder=self._context.pulse.holder,
             host=this_host(),
             runpod_job_id=runpod_job_id,
-            progress=Progress(step=resumption.step, total_steps=plan.total_steps),
+            progress=StoredProgress(step=resumption.step, total_steps=plan.total_steps),
             changes=changes,
             asked=asked,
         )

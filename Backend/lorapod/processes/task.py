@@ -16,7 +16,7 @@ from lorapod.processes.run import TICK_S, ChildHandlers, Run
 from lorapod.processes.slots import GpuResident, Slot
 from lorapod.processes.stopping import OWN_GRACE_S, StopReason, StopRequest
 from lorapod.processes.work import Ending, Resumption
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import Phase, ProcessStatus
 from lorapod.wire.dataset import FetchProgress
@@ -89,7 +89,7 @@ class TaskRun:
         with self._lock:
             self._run.ledger.change(self._run.record.with_outcome(masked))
 
-    def progress(self, progress: Progress, phase: Phase | None = None) -> None:
+    def progress(self, progress: StoredProgress, phase: Phase | None = None) -> None:
         """Report its progress."""
         text = self._run.context.redactor.text
         masked = replace(

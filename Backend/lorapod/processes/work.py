@@ -19,7 +19,7 @@ from lorapod.processes.requests import Capability
 from lorapod.processes.run import Run
 from lorapod.processes.slots import GpuResident
 from lorapod.processes.stopping import StopReason, StopRequest
-from lorapod.records.progress import Failure, Progress
+from lorapod.records.progress import Failure, StoredProgress
 from lorapod.records.record import ProcessRecord, TaskDetails, TrainingDetails
 from lorapod.records.status import ProcessStatus
 
@@ -184,7 +184,7 @@ class Kinds:
             worker_id=self._worker_id,
             holder=self._context.pulse.holder,
             host=this_host(),
-            progress=Progress(total_steps=plan.total_steps),
+            progress=StoredProgress(total_steps=plan.total_steps),
             caller_job_id=order.caller_job_id,
             idempotency_key=order.idempotency_key,
             key=order.key,

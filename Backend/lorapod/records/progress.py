@@ -40,7 +40,7 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class StoredProgress:
     """The progress of a process; speeds in steps per second, times in seconds."""
 
     step: int = 0
@@ -78,7 +78,7 @@ class Progress:
             done = (self.image - 1 + done) / self.total_images
         return round(min(100.0, 100.0 * done), 2)
 
-    def updated(self, seen: Observation) -> Progress:
+    def updated(self, seen: Observation) -> StoredProgress:
         """Return this progress with what was observed since; the rest is unchanged."""
         names = (item.name for item in dataclasses.fields(self))
         news = {name: value for name in names if (value := getattr(seen, name, None)) is not None}

@@ -11,7 +11,7 @@ from typing import Any
 
 from lorapod.records.forecast import Forecast
 from lorapod.records.limits import Continuation, Limits
-from lorapod.records.progress import Failure, Observation, Progress
+from lorapod.records.progress import Failure, Observation, StoredProgress
 from lorapod.records.status import Phase, ProcessStatus, check_transition
 from lorapod.wire.dataset import FetchProgress
 from lorapod.workspace import Workspace
@@ -91,7 +91,7 @@ class ProcessRecord:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     phase: Phase | None = None
-    progress: Progress = field(default_factory=Progress)
+    progress: StoredProgress = field(default_factory=StoredProgress)
     exit_code: int | None = None
     #: Name of the signal that ended the child, e.g. `SIGKILL`.
     signal: str | None = None
@@ -197,7 +197,7 @@ class ProcessRecord:
         holder: str,
         host: str,
         runpod_job_id: str | None,
-        progress: Progress,
+        progress: StoredProgress,
         changes: Continuation,
         asked: bool,
     ) -> ProcessRecord:

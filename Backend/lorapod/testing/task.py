@@ -17,7 +17,7 @@ from lorapod.processes.requests import Capability
 from lorapod.processes.slots import GpuResident
 from lorapod.processes.task import TaskRun, TaskStopped, TaskWork
 from lorapod.processes.work import Plan
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TaskDetails
 
 
@@ -93,7 +93,9 @@ def _count(run: TaskRun, asked: Mapping[str, Any]) -> Mapping[str, Any]:
             raise TaskStopped
         if asked.get("mute"):
             continue
-        run.progress(Progress(step=step, total_steps=steps, eta_s=(steps - step) * asked.get("step_s", 0.01)))
+        run.progress(
+            StoredProgress(step=step, total_steps=steps, eta_s=(steps - step) * asked.get("step_s", 0.01))
+        )
     if asked.get("full"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if sentence := asked.get("fail"):

@@ -16,7 +16,7 @@ from lorapod.processes.resumable import TakesUp
 from lorapod.processes.stopping import StopReason, StopRequest
 from lorapod.processes.task import TaskRun, TaskStopped
 from lorapod.records.estimates import estimate_of_all
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import Phase, ProcessStatus
 
@@ -175,7 +175,7 @@ class Sweep:
             if not isinstance(record, WorkerError)
         )
         task.progress(
-            Progress(
+            StoredProgress(
                 step=ended,
                 total_steps=total,
                 told_percent=done / total,

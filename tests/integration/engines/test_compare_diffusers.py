@@ -18,7 +18,7 @@ from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
 from lorapod.processes.order import TrainingOrder, keep_order
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
@@ -67,7 +67,7 @@ class Gallery:
                 name="cat",
                 folder="cat",
                 status=ProcessStatus.COMPLETED,
-                progress=Progress(step=20, total_steps=20),
+                progress=StoredProgress(step=20, total_steps=20),
                 training=details,
             )
         )

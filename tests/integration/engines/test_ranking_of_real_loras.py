@@ -19,7 +19,7 @@ from lorapod.client.demo_recipe import DEMO_BASE
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
@@ -79,7 +79,7 @@ class Studio:
                 name=NAME,
                 folder=NAME,
                 status=ProcessStatus.CANCELLED,
-                progress=Progress(step=MANY, total_steps=MANY),
+                progress=StoredProgress(step=MANY, total_steps=MANY),
                 training=TrainingDetails(
                     trainer="builtin",
                     base_model=str(self.root / "models" / DEMO_BASE.name),

@@ -26,7 +26,7 @@ from lorapod.processes.store.port import StateStore, StateStoreRefused, StateSto
 from lorapod.processes.store.redis import RedisRecords, open_redis_store
 from lorapod.processes.store.redis_mailbox import RedisMailbox
 from lorapod.processes.store.redis_server import RedisServer
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.settings import Settings
@@ -200,10 +200,10 @@ class TestLateAndTwice:
         store = RedisRecords(server, clock)
         store.create(make_record())
         clock.now_s = 110
-        later = make_record(progress=Progress(step=9))
+        later = make_record(progress=StoredProgress(step=9))
         store.save(later)
         clock.now_s = 105
-        store.save(make_record(progress=Progress(step=5)))
+        store.save(make_record(progress=StoredProgress(step=5)))
         assert store.load(later.process_id) == later
         clock.now_s = 3
         new = later.moved(ProcessStatus.INTERRUPTED, generation=2)

@@ -15,7 +15,7 @@ from tests.unit.models.model_files import put_model
 
 from lorapod.engines.port import Generation, GenerationResult, GenerationRun
 from lorapod.errors import InvalidInput
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import TaskDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
@@ -268,7 +268,7 @@ def swept(desk: Desk) -> str:
                 name=name,
                 folder=name,
                 status=ProcessStatus.COMPLETED,
-                progress=Progress(step=number),
+                progress=StoredProgress(step=number),
             )
         )
     shown = [{"variant": {"rank": 4}, "process_id": one, "status": "completed"} for one in MEMBERS]

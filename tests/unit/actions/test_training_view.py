@@ -9,7 +9,7 @@ from pathlib import Path
 from lorapod.actions.process_view import view
 from lorapod.events import event_texts
 from lorapod.records.forecast import Basis, Forecast
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import TaskDetails, TrainingDetails
 from lorapod.records.stored_record import dump, load
 from lorapod.testing.records import make_record
@@ -51,7 +51,7 @@ def test_a_training_shows_how_long_it_takes_in_answers_and_events(tmp_path: Path
     workspace = Workspace.create(tmp_path)
     forecast = Forecast(steps_per_s=2.0, basis=Basis.GPU, start_s=20.0, gpu_memory_bytes=9)
     details = TrainingDetails(trainer="builtin", forecast=forecast)
-    queued = replace(make_record(), progress=Progress(total_steps=100), training=details)
+    queued = replace(make_record(), progress=StoredProgress(total_steps=100), training=details)
     wanted = EstimateView(duration_s=70.0, steps_per_s=2.0, basis="measured on this GPU", gpu_memory_bytes=9)
 
     assert view(queued, workspace).estimate == wanted

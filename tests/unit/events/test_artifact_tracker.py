@@ -10,7 +10,7 @@ import pytest
 from lorapod.events.artifact_tracker import ArtifactTracker
 from lorapod.events.event_data import CheckpointData
 from lorapod.events.event_types import EventType
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.testing.records import make_record
 from lorapod.workspace import Workspace
 
@@ -21,10 +21,10 @@ def test_final_weights_are_reported_again_once_the_training_has_more_steps(tmp_p
     path.parent.mkdir(parents=True)
     path.write_bytes(WEIGHTS)
     tracker = ArtifactTracker(workspace)
-    first = record.changed(progress=Progress(step=10, total_steps=10))
+    first = record.changed(progress=StoredProgress(step=10, total_steps=10))
     tracker.mark_reported(workspace.relative(path), total_steps=10)
     assert list(tracker.new_artifacts(first, still=True)) == []
-    longer = record.changed(progress=Progress(step=20, total_steps=20))
+    longer = record.changed(progress=StoredProgress(step=20, total_steps=20))
     ((_, data),) = tracker.new_artifacts(longer, still=True)
     assert isinstance(data, CheckpointData)
     assert (data.checkpoint_step, data.final) == (20, True)

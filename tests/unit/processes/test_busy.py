@@ -6,7 +6,7 @@ import pytest
 
 from lorapod.errors import Conflict
 from lorapod.processes.slots import GpuResident, refuse_if_busy
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.testing.records import make_record
@@ -30,7 +30,7 @@ def process(
     number: int, status: ProcessStatus, eta_s: float | None = None, resident: GpuResident | None = None
 ) -> InLine:
     record = make_record(
-        process_id=f"train_00000000000{number}", status=status, progress=Progress(eta_s=eta_s)
+        process_id=f"train_00000000000{number}", status=status, progress=StoredProgress(eta_s=eta_s)
     )
     return InLine(record=record, resident=resident)
 

@@ -9,7 +9,7 @@ import pytest
 
 from lorapod.records.estimates import estimate_of, estimate_of_all, together
 from lorapod.records.forecast import Basis, Estimate, Forecast
-from lorapod.records.progress import Progress
+from lorapod.records.progress import StoredProgress
 from lorapod.records.record import ProcessRecord, TrainingDetails
 from lorapod.records.status import ProcessStatus
 from lorapod.records.stored_record import dump, load
@@ -34,7 +34,7 @@ def record(status: ProcessStatus, *, step: int = 0, ran_s: float = 0.0, **traini
         status=status,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         worker_id="worker-1",
-        progress=Progress(step=step, total_steps=100),
+        progress=StoredProgress(step=step, total_steps=100),
         training=TrainingDetails(trainer="script", ran_s=ran_s, **{"forecast": FORECAST, **training}),
     )
 

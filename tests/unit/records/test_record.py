@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lorapod.errors import ErrorCode
 from lorapod.records import stored_record as records
 from lorapod.records.process_id import age_key, new_process_id
-from lorapod.records.progress import Failure, Observation, Progress
+from lorapod.records.progress import Failure, Observation, StoredProgress
 from lorapod.records.record import RECORD_VERSION, TaskDetails, TrainingDetails
 from lorapod.records.status import IllegalTransition, Phase, ProcessStatus
 from lorapod.records.stored_record import dump, load
@@ -19,7 +19,7 @@ from lorapod.testing.records import make_record
 
 
 def test_what_is_stored_comes_back() -> None:
-    record = make_record(progress=Progress(step=3, total_steps=10, loss=0.5), phase=Phase.TRAINING)
+    record = make_record(progress=StoredProgress(step=3, total_steps=10, loss=0.5), phase=Phase.TRAINING)
     assert records.load(records.dump(record)) == record
 
 
@@ -51,17 +51,17 @@ def test_only_legal_moves() -> None:
 
 
 def test_an_observation_changes_what_it_saw_and_nothing_else() -> None:
-    record = make_record(progress=Progress(step=3, total_steps=10, loss=0.5))
+    record = make_record(progress=StoredProgress(step=3, total_steps=10, loss=0.5))
     seen = record.observed(Observation(step=4, phase=Phase.TRAINING))
-    assert seen.progress == Progress(step=4, total_steps=10, loss=0.5)
+    assert seen.progress == StoredProgress(step=4, total_steps=10, loss=0.5)
     assert seen.phase is Phase.TRAINING
     assert record.observed(Observation()) is record
 
 
 def test_percent_is_of_the_steps() -> None:
-    assert Progress(step=650, total_steps=1000).percent == 65.0
-    assert Progress(step=5).percent is None
-    assert Progress(step=12, total_steps=10).percent == 100.0
+    assert StoredProgress(step=650, total_steps=1000).percent == 65.0
+    assert StoredProgress(step=5).percent is None
+    assert StoredProgress(step=12, total_steps=10).percent == 100.0
 
 
 @given(
