@@ -9,6 +9,7 @@ from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
 from lorapod.client.errors import JobFailed, NotFoundError
 from lorapod.client.volume_answers import VolumeAnswers
 from lorapod.errors import WorkerError
+from lorapod.volume.port import FilePart, FileState
 from lorapod.volume.view import VolumeView
 
 T = TypeVar("T")
@@ -149,6 +150,35 @@ class VolumeSource:
     async def file(self, path: str) -> bytes | None:
         """Return a file."""
         return await self._volume.ask(lambda view: next(iter(view.contents([path]))))
+
+    async def state(self, path: str) -> FileState:
+        """Look at a file of the workspace.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        return await self._of_file(path, lambda view: view.files.state(view.path(path)))
+
+    async def part(self, path: str, offset: int, length: int) -> FilePart:
+        """Return a part of a file of the workspace, in bytes.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        return await self._of_file(
+            path, lambda view: view.files.read(view.path(path), offset=offset, length=length)
+        )
+
+    async def _of_file(self, path: str, question: Callable[[VolumeView], T]) -> T:
+        try:
+            return await self._volume.ask(question)
+        except (OSError, WorkerError) as error:
+            raise NotFoundError(
+                f"The volume has no file {path}.",
+                job_id="",
+                code="not_found",
+                hint="It may have been deleted meanwhile.",
+            ) from error
 
     async def gpus(self, worker_id: str) -> Sequence[dict[str, Any]]:
         """Return nothing: a volume sees no GPU."""

@@ -25,7 +25,11 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     tickets: dict[str, str] = {}
 
     async def order(request: web.Request) -> web.Response:
-        """Answer with a link for one download: only a press of a button asks a worker, no link alone."""
+        """Answer with a link for one download: only a press of a button asks a worker, no link alone.
+
+        Raises:
+            NotFoundError: it is no checkpoint, or the volume does not have it any more.
+        """
         known = await known_process(parts, process_id_of(request))
         path = (await body_of(request)).get("path")
         if path not in {one["path"] for one in known.process.get("checkpoints") or ()}:
@@ -35,6 +39,8 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
                 code="not_found",
                 hint="Ask the worker again.",
             )
+        if parts.volume is not None:
+            await parts.volume.state(str(path))
         while len(tickets) >= _MOST_TICKETS:
             tickets.pop(next(iter(tickets)))
         ticket = secrets.token_urlsafe(16)
