@@ -105,9 +105,12 @@ class ReportWorker:
         self.processes: dict[str, dict[str, Any]] = {}
         self.series: dict[str, dict[str, Sequence[tuple[int, float]]]] = {}
         self.files: dict[str, bytes] = {}
+        #: Whole logs; a process without one has an empty log.
+        self.logs: dict[str, bytes] = {}
         queue.actions |= {
             "process_status": self._status,
             "metrics": self._metrics,
+            "logs": self._log,
             "download_file": self._file,
             "processes": self._list,
             "health": lambda _: {"worker_id": "worker-1", "gpu": [GPU]},
@@ -254,6 +257,12 @@ class ReportWorker:
     def _list(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         found = [one for one in self.processes.values() if asked.get("status") in {None, one["status"]}]
         return {"processes": found[::-1], "count": len(found)}
+
+    def _log(self, asked: dict[str, Any]) -> dict[str, Any]:
+        log, offset = self.logs.get(asked["process_id"], b""), asked.get("offset") or 0
+        begin = max(0, len(log) + offset) if offset < 0 else min(offset, len(log))
+        part = log[begin : begin + asked["limit"]]
+        return {"text": part.decode(), "offset": begin, "next_offset": begin + len(part), "eof": True}
 
     def _metrics(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         since, stride = asked.get("since_step") or -1, asked.get("stride") or 1

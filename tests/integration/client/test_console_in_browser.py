@@ -83,6 +83,7 @@ def worker(queue: FakeQueue) -> ReportWorker:
         log_tail=[f"{number}: {'word ' * number}{'x' * 400}" for number in range(40)],
         warnings=list(HOSTILE),
     )
+    worker.logs[RUNNING] = "\n".join(f"{number}: loss {number / 7:.6f}" for number in range(20_000)).encode()
     worker.add_comparison(COMPARISON, training=FIRST)
     worker.add_sweep({FIRST: {"rank": 16}, SECOND: {"rank": 32}}, SWEEP)
     worker.processes[SWEEP]["created_at"] = "2026-01-31T18:00:00Z"
@@ -255,6 +256,31 @@ def test_a_failed_training_says_why_first_and_hostile_text_stays_text(open_page:
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert(1)</script>")
     expect(page.get_by_role("heading", name="<img src=x onerror=alert(1)>")).to_be_visible()
     assert page.locator("img[src='x']").count() == 0
+
+
+def test_a_log_is_paged_back_to_its_start(open_page: OpenPage, queue: FakeQueue) -> None:
+    page = open_page(f"/trainings/{RUNNING}")
+    log = page.get_by_role("log", name="Log")
+    expect(log).to_contain_text("Saved checkpoint to cat.safetensors")
+    queue.requests.clear()
+
+    page.get_by_role("button", name="Earlier").click()
+    expect(log).to_contain_text("19999: loss")
+    assert log.evaluate("(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 30")
+    first = int(log.inner_text().partition(":")[0])
+    page.get_by_role("button", name="Earlier").click()
+    expect(log).not_to_contain_text("19999: loss")
+    assert int(log.inner_text().strip().splitlines()[-1].partition(":")[0]) >= first - 1
+
+    page.get_by_role("button", name="From the start").click()
+    expect(log).to_contain_text("0: loss 0.000000")
+    assert log.evaluate("(log) => log.scrollTop") == 0
+    expect(page.get_by_role("button", name="Earlier")).to_be_disabled()
+    page.get_by_role("button", name="Later").click()
+    expect(log).not_to_contain_text("0: loss 0.000000")
+    page.get_by_role("button", name="Follow the end").click()
+    expect(log).to_contain_text("Saved checkpoint to cat.safetensors")
+    assert {asked["type"] for asked in queue.inputs} == {"logs"}
 
 
 def test_a_sweep_leads_to_its_trainings(open_page: OpenPage) -> None:

@@ -1,4 +1,4 @@
-"""Files that the console reads from a workspace: downloads that ask no worker, and links that lead elsewhere."""
+"""Files that the console reads from a workspace: downloads and logs that ask no worker, and links that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +19,11 @@ from lorapod.client import Client
 from lorapod.client.console import streaming
 from lorapod.client.console.folder_volume import FolderVolume
 from lorapod.client.console.sources import VolumeSource
+from lorapod.processes.store.file import FileRecords
 from lorapod.testing.fake_queue import FakeQueue
+from lorapod.testing.records import make_record
 from lorapod.volume.view import VolumeView
+from lorapod.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -131,3 +135,29 @@ def test_a_link_that_leads_out_of_the_workspace_is_not_followed(
     assert asyncio.run(source.file(f"{FOLDER}/link.safetensors")) is None
     assert asyncio.run(source.file("output/beside/secret.png")) is None
     assert asyncio.run(source.file("output/inside.png")) == CONTENT
+
+
+def test_a_log_is_read_to_its_start_page_by_page_without_its_secrets(
+    caller: HttpCaller, queue: FakeQueue, workspace: Path, volume: WatchedVolume
+) -> None:
+    record = make_record(process_id=ID, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    FileRecords(Workspace.create(workspace).processes).create(record)
+    lines = [f"step {number}: token: hf_abcdefghijklmnop{number:05}" for number in range(8000)]
+    Workspace.create(workspace).log_path(ID).write_text("\n".join(lines), "utf-8")
+
+    end = caller.json(f"/api/trainings/{ID}/log?offset=-128000")
+    start = caller.json(f"/api/trainings/{ID}/log?offset=0")
+    after = caller.json(f"/api/trainings/{ID}/log?offset={start['next_offset'] - 4000}")
+
+    assert end["last"]
+    assert end["text"].splitlines()[-1] == "step 7999: token: ***"
+    assert start["offset"] == 0
+    assert not start["last"]
+    shown = [*start["text"].splitlines(), *after["text"].splitlines()]
+    numbers = [int(line.split()[1].rstrip(":")) for line in shown]
+    assert numbers[0] == 0
+    assert set(numbers) == set(range(max(numbers) + 1))
+    assert {line.partition(": ")[2] for line in shown} == {"token: ***"}
+    assert "hf_abc" not in str(caller.answers)
+    assert caller.send(f"/api/trainings/{ID}/log?offset=x").status == 400
+    assert queue.inputs == []

@@ -12,12 +12,24 @@ from lorapod.client.console.routes import (
     datasets,
     doctor,
     home,
+    logs,
     new_training,
     trainings,
     uploads,
 )
 
-_MODULES = (home, comparisons, checkpoints, trainings, datasets, uploads, new_training, doctor, contents)
+_MODULES = (
+    home,
+    comparisons,
+    checkpoints,
+    logs,
+    trainings,
+    datasets,
+    uploads,
+    new_training,
+    doctor,
+    contents,
+)
 
 
 def all_routes(parts: ConsoleParts) -> list[web.RouteDef]:

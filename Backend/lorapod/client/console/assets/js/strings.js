@@ -137,7 +137,12 @@ export const t = {
     dataset: "Dataset",
     log: "Log",
     logNone: "No log yet.",
-    follow: "Follow",
+    follow: "Follow the end",
+    logPages: "Pages of the log",
+    logStart: "From the start",
+    logEarlier: "Earlier",
+    logLater: "Later",
+    logShown: (from, to) => `bytes ${from.toLocaleString("en")} to ${to.toLocaleString("en")}`,
     warnings: "Warnings",
     images: (images, captions) => `${images} ${s(images, "image")}, ${captions} ${s(captions, "caption")}`,
     fact: {

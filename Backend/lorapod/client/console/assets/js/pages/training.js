@@ -8,6 +8,7 @@ import { askPeriod, AskWorker, Cost, isAsking, sendAsk } from "../parts/ask.js";
 import { LossChart } from "../parts/chart.js";
 import { Facts } from "../parts/facts.js";
 import { Log } from "../parts/log.js";
+import { LogPages } from "../parts/log_pages.js";
 import { Empty, Notice } from "../parts/notice.js";
 import { Picture } from "../parts/picture.js";
 import { Samples } from "../parts/samples.js";
@@ -178,7 +179,7 @@ export default function Training({ id }) {
     ${process.warnings?.length > 0 && html`<div class="notice quiet"><ul>${process.warnings.map((text, place) => html`<li key=${place}>${text}</li>`)}</ul></div>`}
     <${Sweep} members=${process.processes} />
     ${process.type !== "sweep" && html`<${TrainingParts} view=${view} path=${path} name=${name.slice(0, 60)} />`}
-    <section class="panel" aria-labelledby="log"><h2 id="log">${t.training.log}</h2><${Log} lines=${process.log_tail} /></section>`;
+    <section class="panel" aria-labelledby="log"><h2 id="log">${t.training.log}</h2><${LogPages} lines=${process.log_tail} path=${path} free=${view.follows} /></section>`;
 }
 
 function TrainingParts({ view, path, name }) {

@@ -1,12 +1,13 @@
-// The end of a log; it follows what comes unless the person has scrolled up.
+// A part of a log; at its end it follows what comes unless the person has scrolled up.
 import { html, useEffect, useRef, useState } from "../dom.js";
 import { t } from "../strings.js";
 
 /** Cursor movements and colours of a terminal. */
 const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
-export function Log({ lines, label = t.training.log }) {
-  const [follows, setFollows] = useState(true);
+/** @param atEnd whether the last line is shown first */
+export function Log({ lines, label = t.training.log, atEnd = true }) {
+  const [follows, setFollows] = useState(atEnd);
   const box = useRef(null);
   useEffect(() => {
     if (follows && box.current) box.current.scrollTop = box.current.scrollHeight;
