@@ -79,6 +79,13 @@ def test_opening_the_pages_asks_no_worker_and_asking_fills_them(site: ConsoleOve
     expect(card.locator("img")).to_have_count(4)
 
 
+def test_asking_for_a_dataset_that_is_not_there_says_so(site: ConsoleOverWorker) -> None:
+    page = site.open("/datasets/nowhere")
+    page.get_by_role("button", name=re.compile("Ask the worker")).click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no dataset 'nowhere'.")
+    expect(page.get_by_role("button", name=re.compile("Ask the worker"))).to_be_visible()
+
+
 def test_captions_are_written_by_keyboard_saved_and_taken_back(site: ConsoleOverWorker) -> None:
     page = site.open("/datasets/mine")
     _look_at(page, "mine")
@@ -202,10 +209,14 @@ def test_a_folder_is_uploaded_and_then_a_file_dropped_onto_it(
     assert (site.datasets / "dog pictures" / "dropped.png").is_file()
 
 
-def test_a_dataset_is_deleted_after_a_question(site: ConsoleOverWorker) -> None:
+def test_a_dataset_is_deleted_after_a_question_and_its_drafts_go_with_it(site: ConsoleOverWorker) -> None:
     write_dataset(site.datasets / "unwanted", 2)
     page = site.open("/datasets/unwanted")
     _look_at(page, "unwanted")
+    page.locator(".tile").nth(1).get_by_role("button").click()
+    page.get_by_role("textbox", name="Caption").fill("a draft")
+    page.keyboard.press("Escape")
+    expect(page.locator(".tile").nth(1)).to_contain_text("unsaved")
     page.get_by_role("button", name="Delete the dataset…").click()
     page.get_by_role("dialog").get_by_role("button", name="Back").click()
     assert (site.datasets / "unwanted").is_dir()
@@ -215,6 +226,12 @@ def test_a_dataset_is_deleted_after_a_question(site: ConsoleOverWorker) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Datasets")
     expect(page.get_by_role("link", name="unwanted")).to_have_count(0)
     assert not (site.datasets / "unwanted").exists()
+
+    write_dataset(site.datasets / "unwanted", 2)
+    page.goto(f"{site.url}/datasets/unwanted")
+    _look_at(page, "unwanted")
+    expect(page.locator(".tile").nth(1)).to_contain_text("mycat number 1")
+    expect(page.get_by_text("unsaved")).to_have_count(0)
 
 
 def test_the_pages_are_without_fault_on_a_desk_and_on_a_phone_in_the_dark(site: ConsoleOverWorker) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from lorapod.client.client import Client
+from lorapod.client.console import moments
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.doctor.diagnosis import diagnose_local
@@ -94,5 +94,5 @@ class ConsoleDoctor:
             }
             for one in sorted(self._found, key=lambda one: worst.index(one.severity))
         ]
-        known_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        known_at = moments.now()
         cache.put_document(_KIND, _NAME, {"findings": shown, "known_at": known_at})

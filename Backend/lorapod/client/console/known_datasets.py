@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from lorapod.client.console import moments
 from lorapod.client.console.disk_cache import DiskCache
 
 #: Small images that a card of a dataset shows.
@@ -37,8 +38,9 @@ class KnownDatasets:
         before = self._cache.documents(_LISTED)
         listed = {one["training_name"]: dict(one) for one in datasets}
         for name, one in listed.items():
-            pictures = before.get(name, {}).get("pictures", [])
-            self._cache.put_document(_LISTED, name, {**one, "pictures": pictures, "known_at": _now()})
+            old = before.get(name, {})
+            kept = {"pictures": old.get("pictures", []), "identity": _identity(old)}
+            self._cache.put_document(_LISTED, name, {**one, **kept, "known_at": moments.now()})
         for name in before.keys() - listed.keys():
             self.forget(name)
 
@@ -60,16 +62,24 @@ class KnownDatasets:
         self._cache.put_document(
             _ITEMS,
             name,
-            {"page": told, "items": list(items), "version": version, "known_at": _now(), "whole": whole},
+            {
+                "page": told,
+                "items": list(items),
+                "version": version,
+                "known_at": moments.now(),
+                "whole": whole,
+            },
         )
         covers = [item["picture"] for item in items if item.get("picture")]
         step = max(1, len(covers) // COVER_PICTURES)
         totals = ("training_name", "path", "images", "videos", "captions", "total_bytes")
+        old = self.listed(name) or {"used_by": [], "modified_at": None}
         listed = {
-            **(self.listed(name) or {"used_by": [], "modified_at": None}),
+            **old,
+            "identity": _identity(old),
             **{field: page[field] for field in totals},
             "pictures": covers[::step][:COVER_PICTURES],
-            "known_at": _now(),
+            "known_at": moments.now(),
         }
         self._cache.put_document(_LISTED, name, listed)
 
@@ -103,5 +113,6 @@ class KnownDatasets:
         return None if document is None else str(document["edit_id"])
 
 
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+def _identity(known: Mapping[str, Any]) -> str:
+    """Return what tells a dataset from one that had its name before and was deleted."""
+    return known.get("identity") or secrets.token_hex(8)

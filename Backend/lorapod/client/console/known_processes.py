@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from lorapod.client.console import moments
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.report_page.masking import masked
+from lorapod.records.process_id import age_key
 from lorapod.wire.process import ProcessSummary
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
@@ -101,11 +102,24 @@ class KnownProcesses:
         for kind in (_PROCESSES, _BRIEF, _GPUS):
             self._cache.forget_document(kind, process_id)
 
+    def forget_missing(self, listed: Collection[str], *, complete: bool, before: str) -> None:
+        """Remove what a list would have if it were still there.
+
+        Args:
+            listed: the ids in the list.
+            complete: whether there are no older processes than those in the list.
+            before: when the list was asked for, RFC 3339; what the console heard of since then stays.
+        """
+        oldest = "" if complete else min(map(age_key, listed), default="\U0010ffff")
+        for process_id, document in self._cache.documents(_BRIEF).items():
+            if process_id not in listed and age_key(process_id) >= oldest and document["known_at"] < before:
+                self.forget(process_id)
+
     def _keep(
         self, process_id: str, process: Mapping[str, Any], *, whole: bool, spark: Sequence[float]
     ) -> None:
         more = {
-            "known_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "known_at": moments.now(),
             "whole": whole,
             "spark": list(spark),
         }

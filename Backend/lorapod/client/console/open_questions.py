@@ -8,9 +8,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from lorapod.client.console import moments
 from lorapod.client.console.endpoint_calls import waits_for_worker
 from lorapod.client.errors import LorapodError
 from lorapod.client.job import QueueJob
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class OpenQuestion:
     """One question, from its start to its end."""
 
-    began_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    began_at: str = field(default_factory=moments.now)
     began_s: float = field(default_factory=time.monotonic)
     #: Whether no worker has taken it yet.
     waits: bool = False

@@ -83,6 +83,9 @@ class ProcessReader:
         before = {one["process_id"]: self._parts.processes.get(one["process_id"]) for one in listed}
         for one in listed:
             self._parts.processes.learn(one, whole=False)
+        self._parts.processes.forget_missing(
+            before, complete=len(listed) < LISTED, before=self._state.began_at
+        )
         return {process_id: known for process_id, known in before.items() if known is not None}
 
     def _learn_curves(self, process_id: str, series: Series, *, afresh: bool) -> None:

@@ -266,6 +266,63 @@ class TestPages:
         assert told["problem"]["error"] == "There is no process train_ffffffffffff."
 
 
+class TestDeletedElsewhere:
+    def test_what_is_listed_no_more_is_forgotten(
+        self, caller: HttpCaller, queue: FakeQueue, worker: ReportWorker
+    ) -> None:
+        gone, later = "train_0123456789d0", "train_0123456789d1"
+        worker.add_training(gone, steps=(0,), prompts=("x",), name="deleted elsewhere")
+        caller.ask("/api/processes/ask")
+        assert "deleted elsewhere" in str(caller.json("/api/trainings"))
+        del worker.processes[gone]
+
+        def listed(asked: dict[str, Any]) -> dict[str, Any]:
+            # While the worker answers, the console hears of a training that began after the list was made.
+            told = {
+                "process_id": later,
+                "type": "train",
+                "status": "queued",
+                "created_at": "x",
+                "name": "begun now",
+            }
+            caller.console.parts.processes.learn(told, whole=False)
+            return queue_lists(asked)
+
+        queue_lists = queue.actions["processes"]
+        queue.actions["processes"] = listed
+        caller.ask("/api/processes/ask")
+
+        names = str(caller.json("/api/trainings"))
+        assert "deleted elsewhere" not in names
+        assert "begun now" in names
+
+    def test_a_list_that_is_cut_off_says_nothing_of_older_ones(
+        self, caller: HttpCaller, queue: FakeQueue
+    ) -> None:
+        known = caller.console.parts.processes
+        for number in range(3):
+            old = {
+                "process_id": f"train_00000000000{number}",
+                "type": "train",
+                "status": "completed",
+                "created_at": "x",
+            }
+            known.learn(old, whole=False)
+        first = {
+            "process_id": "train_000000000002",
+            "type": "train",
+            "status": "completed",
+            "created_at": "x",
+        }
+
+        known.forget_missing([first["process_id"]], complete=False, before="9")
+        assert {one.process["process_id"] for one in known.all()} >= {
+            f"train_00000000000{n}" for n in range(3)
+        }
+        known.forget_missing([first["process_id"]], complete=True, before="9")
+        assert [one.process["process_id"] for one in known.all()] == ["train_000000000002"]
+
+
 class TestSteering:
     def test_a_training_is_stopped_with_a_checkpoint(self, caller: HttpCaller, queue: FakeQueue) -> None:
         queue.actions["cancel"] = lambda _: {"process_id": TRAINING, "status": "stopping"}

@@ -48,3 +48,18 @@ def test_a_dataset_that_is_not_there_is_told(console: RunningConsole) -> None:
     caller = HttpCaller(console=console)
     caller.open()
     console.wait_until(lambda: caller.send("/api/datasets/dog").status == 404)
+
+
+def test_a_dataset_that_is_made_anew_is_another_one(console: RunningConsole, tmp_path: Path) -> None:
+    caller = HttpCaller(console=console)
+    caller.open()
+    console.wait_until(lambda: bool(caller.json("/api/datasets")["datasets"]))
+    first = caller.json("/api/datasets/cat")["identity"]
+    known = console.parts.datasets
+
+    known.learn_list(known.all())
+    assert caller.json("/api/datasets/cat")["identity"] == first
+    listed = known.all()
+    known.learn_list([])
+    known.learn_list(listed)
+    assert caller.json("/api/datasets/cat")["identity"] not in {first, None}

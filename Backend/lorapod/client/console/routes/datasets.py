@@ -126,7 +126,9 @@ def _dataset(parts: ConsoleParts, name: str) -> dict[str, Any]:
         action: parts.asks.view(subject_of(action, name))
         for action in ("ask", "edit", "preview", "caption", "delete", "upload")
     }
-    if listed is None and known is None and staged is None and not any(asks.values()) and not looking:
+    # A question that has ended well told what there is: after a deletion, nothing.
+    asked = any(one is not None and (not one["ended"] or one["problem"]) for one in asks.values())
+    if listed is None and known is None and staged is None and not asked and not looking:
         raise NotFoundError(
             "The console has not heard of this dataset yet.",
             job_id="",
@@ -135,6 +137,7 @@ def _dataset(parts: ConsoleParts, name: str) -> dict[str, Any]:
         )
     return {
         "name": name,
+        "identity": None if listed is None else listed.get("identity"),
         "listed": listed,
         "page": None if known is None else known["page"],
         "version": 0 if known is None else known["version"],

@@ -14,7 +14,8 @@ export function refresh(path) {
   const entry = entryOf(path);
   entry.reading ??= getJson(path)
     .then((data) => Object.assign(entry, { data, error: null }))
-    .catch((error) => Object.assign(entry, { error }))
+    // What the server no longer knows was deleted; after another error, what was known is still shown.
+    .catch((error) => Object.assign(entry, { error }, error.code === "not_found" && { data: undefined }))
     .finally(() => {
       entry.reading = null;
       for (const watcher of entry.watchers) watcher();

@@ -95,7 +95,7 @@ function Known({ view, path }) {
   const items = useItems(view.name, view.version);
   let shown = items;
   const { selected, select, setSelected } = useSelection(() => shown);
-  const { drafts, write, clear } = useDrafts(view.name, items);
+  const { drafts, write, clear } = useDrafts(view.identity ?? view.name, items, view.whole);
   const filter = useFilter(items, drafts, selected);
   shown = filter.shown;
   const [open, setOpen] = useState(null);
@@ -141,15 +141,16 @@ export default function Dataset({ name }) {
   const path = `/api/datasets/${encodeURIComponent(name)}`;
   const { data: view, error } = useResource(path, period);
   const [asked, setAsked] = useState(false);
-  const [deleting, setDeleting] = useState(null);
+  const [deleting, setDeleting] = useState(false);
   useEffect(() => {
-    if (deleting && view?.delete?.began_at === deleting && view.delete.ended && !view.delete.problem) navigate("/datasets");
-  }, [deleting, view]);
+    if (deleting && error?.code === "not_found") navigate("/datasets");
+  }, [deleting, error]);
   const ask = (known) => html`<${AskWorker} post=${`${path}/ask`} path=${path} ask=${view?.ask} knownAt=${view?.known_at} counted=${t.dataset.reading} primary=${!known} />`;
-  if (error?.code === "not_found" && !view?.page && !view?.listed) return html`<h1 dir="auto">${name}</h1><${Empty} text=${t.dataset.unknown}>${ask(false)}</${Empty}>`;
+  const unknown = view ? !view.page && !view.listed && !view.staged && !isAsking(view.upload) : error?.code === "not_found";
+  if (unknown) return html`<h1 dir="auto">${name}</h1><${Empty} text=${t.dataset.unknown}>${ask(false)}</${Empty}>`;
   if (!view) return error ? html`<${Notice} problem=${{ error: error.message, hint: error.hint }} />` : html`<p class="faint" role="status">${t.shell.loading}</p>`;
   const undo = () => sendAsk(`${path}/edit`, path, { undo: view.newest_edit }).catch(() => {});
-  const remove = () => sendAsk(`${path}/delete`, path, {}).then((started) => setDeleting(started.began_at), () => {});
+  const remove = () => sendAsk(`${path}/delete`, path, {}).then(() => setDeleting(true), () => {});
   return html`
     <div class="heading"><div><h1 dir="auto">${name}</h1>${view.listed && html`<p class="faint">${t.datasets.holds(view.listed.images, view.listed.videos, view.listed.captions)}</p>`}</div>
       <div class="actions">${view.newest_edit && html`<button type="button" onClick=${undo} disabled=${isAsking(view.edit)}>${t.dataset.undo}</button>`}${(view.page || view.listed) && html`<${Link} href=${`/new?dataset=${encodeURIComponent(name)}`}>${t.dataset.train}</${Link}>${ask(Boolean(view.page))}`}</div></div>
