@@ -12,6 +12,7 @@ from pathlib import Path
 from lorapod.client import Client
 from lorapod.client.console import questions
 from lorapod.client.console.access import ConsoleAccess
+from lorapod.client.console.console_bill import ConsoleBill
 from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
@@ -77,6 +78,7 @@ def running_console(
     host: str = LOOPBACK,
     volume: VolumeSource | None = None,
     prices: ConsolePrices | None = None,
+    bill: ConsoleBill | None = None,
     doctor: ConsoleDoctor | None = None,
 ) -> Iterator[RunningConsole]:
     """Serve until the block is left; the client is closed with the console."""
@@ -85,6 +87,7 @@ def running_console(
         DiskCache(folder),
         volume=volume,
         prices=prices,
+        bill=bill,
         doctor=doctor or ConsoleDoctor.of_this_machine(client),
     )
     server = ConsoleServer(parts, access=ConsoleAccess(), host=host)

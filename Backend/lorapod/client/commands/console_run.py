@@ -12,26 +12,20 @@ from pathlib import Path
 
 import typer
 
-from lorapod.client.client import Client
 from lorapod.client.commands.session import Connection, ExitCode
 from lorapod.client.console.access import ConsoleAccess
 from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.disk_cache import DiskCache
 from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.folder_volume import FolderVolume
+from lorapod.client.console.of_runpod import RunpodEndpoint
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
 from lorapod.client.console.sources import VolumeSource
-from lorapod.client.doctor.diagnosis import diagnose
-from lorapod.client.doctor.finding import Finding
-from lorapod.client.errors import LorapodError, VolumeNotNamed
-from lorapod.client.money.price_book import find_prices
+from lorapod.client.errors import VolumeNotNamed
 from lorapod.client.project_file import project_path, read_project
 from lorapod.client.retrying import RetryPolicy
 from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess
-from lorapod.platform.client import RunpodPlatform
-from lorapod.platform.errors import PlatformError
 
 #: Shorter than a command's: a page says soon that the endpoint is away, and Ctrl-C waits for nothing long.
 RETRIES = RetryPolicy(patience_s=4.0)
@@ -53,12 +47,14 @@ def run_console(
         )
     with connection.client(RETRIES) as client:
         folder = cache or _default_folder()
+        runpod = _runpod(connection)
         parts = ConsoleParts.over(
             EndpointCalls(client),
             DiskCache(folder / "console" / _name_of(client.url)),
             volume=_volume(connection) if workspace is None else VolumeSource(FolderVolume(workspace)),
-            prices=_prices(connection),
-            doctor=_doctor(connection, client),
+            prices=None if runpod is None else runpod.prices(),
+            bill=None if runpod is None else runpod.bill(),
+            doctor=ConsoleDoctor.of_this_machine(client) if runpod is None else runpod.doctor(),
         )
         server: ConsoleServer | None = None
 
@@ -89,38 +85,12 @@ def _volume(connection: Connection) -> VolumeSource | None:
     return VolumeSource(AsyncVolume(Volume(access)))
 
 
-def _prices(connection: Connection) -> ConsolePrices:
-    """Return the prices of an endpoint on RunPod; another one has none."""
+def _runpod(connection: Connection) -> RunpodEndpoint | None:
+    """Return the endpoint on RunPod; None: it is another one, or there is no key."""
     endpoint_id, api_key = connection.named_endpoint(), connection.api_key
     if connection.url is not None or endpoint_id is None or api_key is None:
-        return ConsolePrices(None)
-    return ConsolePrices(lambda: find_prices(endpoint_id, api_key))
-
-
-def _doctor(connection: Connection, client: Client) -> ConsoleDoctor:
-    """Return what `lorapod doctor` looks at: an endpoint on RunPod by its API, another one by its worker."""
-    endpoint_id, api_key = connection.named_endpoint(), connection.api_key
-    if connection.url is not None or endpoint_id is None or api_key is None:
-        return ConsoleDoctor.of_this_machine(client)
-
-    def look() -> list[Finding]:
-        try:
-            project = read_project(project_path())
-            with RunpodPlatform(api_key) as platform:
-                return diagnose(platform, endpoint_id, project, api_key=api_key, environment=os.environ)
-        except (PlatformError, ValueError) as error:
-            hint = error.hint if isinstance(error, PlatformError) else ""
-            raise LorapodError(str(error), hint=hint) from error
-
-    def fix(finding: Finding) -> None:
-        assert finding.fix is not None, "only what has a fix is offered"
-        try:
-            with RunpodPlatform(api_key) as platform:
-                platform.update_endpoint(endpoint_id, finding.fix)
-        except PlatformError as error:
-            raise LorapodError(error.message, hint=error.hint) from error
-
-    return ConsoleDoctor(look, fix, wakes_worker=False)
+        return None
+    return RunpodEndpoint(endpoint_id, api_key, os.environ)
 
 
 async def _serve(server: ConsoleServer, when_ready: Callable[[str], object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorapod.client.console.console_bill import ConsoleBill
 from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.curve_files import CurveFiles
 from lorapod.client.console.disk_cache import DiskCache
@@ -27,6 +28,7 @@ class ConsoleParts:
     curves: CurveFiles
     pictures: PictureFiles
     prices: ConsolePrices
+    bill: ConsoleBill
     datasets: KnownDatasets
     uploads: StagedUploads
     #: Questions to a worker: a person asked them.
@@ -45,6 +47,7 @@ class ConsoleParts:
         *,
         volume: VolumeSource | None = None,
         prices: ConsolePrices | None = None,
+        bill: ConsoleBill | None = None,
         doctor: ConsoleDoctor | None = None,
     ) -> ConsoleParts:
         """Return the parts over an endpoint, a cache, and what else is known of the endpoint."""
@@ -55,6 +58,7 @@ class ConsoleParts:
             curves=CurveFiles(cache),
             pictures=PictureFiles(cache),
             prices=prices or ConsolePrices(None),
+            bill=bill or ConsoleBill(None),
             datasets=KnownDatasets(cache),
             uploads=StagedUploads(cache.folder / "uploads"),
             asks=OpenQuestions(),

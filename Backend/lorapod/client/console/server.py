@@ -43,7 +43,8 @@ class ConsoleServer:
         self._guard = RequestGuard(access, host)
         self._static = StaticFiles()
         self._runner: web.AppRunner | None = None
-        self._pricing: asyncio.Task[None] | None = None
+        #: Looks at what things cost.
+        self._watches: list[asyncio.Task[None]] = []
 
     @property
     def base_url(self) -> str:
@@ -83,15 +84,18 @@ class ConsoleServer:
             await self.close()
             raise
         self._port = self._guard.port = self._runner.addresses[0][1]
-        self._pricing = asyncio.create_task(self._parts.prices.keep(), name="console prices")
+        self._watches = [
+            asyncio.create_task(self._parts.prices.keep(), name="console prices"),
+            asyncio.create_task(self._parts.bill.keep(self._parts.cache), name="console bill"),
+        ]
 
     async def close(self) -> None:
         """Stop listening, and give up what is under way."""
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._pricing is not None:
-            self._pricing.cancel()
-            await asyncio.gather(self._pricing, return_exceptions=True)
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
         await self._parts.close()
 
     async def __aenter__(self) -> Self:

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ class _WorkerFile:
         self._first = await self._part(0)
         return int(self._first["size_bytes"])
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes]:
         """Yield the file; its last piece only if the whole arrived unchanged."""
         part, digest, sent = self._first, hashlib.sha256(), 0
         size_bytes, expected = int(part["size_bytes"]), part["sha256"]
@@ -105,7 +105,7 @@ class _VolumeFile:
         self._state = await self._volume.state(self._path)
         return self._state.size_bytes
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes]:
         """Yield the file; its last piece only if the whole arrived unchanged."""
         digest, size_bytes = hashlib.md5(usedforsecurity=False), self._state.size_bytes
         data, sent = await self._read(0), 0

@@ -276,7 +276,7 @@ class TestDeletedElsewhere:
         assert "deleted elsewhere" in str(caller.json("/api/trainings"))
         del worker.processes[gone]
 
-        def listed(asked: dict[str, Any]) -> dict[str, Any]:
+        def listed(asked: dict[str, Any]) -> Any:
             # While the worker answers, the console hears of a training that began after the list was made.
             told = {
                 "process_id": later,

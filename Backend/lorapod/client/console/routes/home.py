@@ -64,6 +64,7 @@ def _home(parts: ConsoleParts) -> dict[str, Any]:
         "recent": [views.card(parts, known) for known in recent],
         "trainings": len(trainings),
         "spent_usd": _spent(parts, trainings),
+        "bill": parts.bill.view(parts.cache),
         **views.asked(parts, SUBJECT),
     }
 

@@ -37,7 +37,13 @@ export const t = {
     volumeNone: "no S3 keys",
     door: "Front door",
     doorCpu: "on a CPU",
+    volumeSize: (name, size) => `${name}, ${size} GB`,
     spent: "These trainings cost",
+    billed: (days) => `RunPod billed in ${days} days`,
+    billedText: (total, volume) => `${total}, of which the volume ${volume}`,
+    billedToday: "Of that today (UTC)",
+    billNone: "RunPod's bill is not known.",
+    billKnown: (ago) => `The bill as of ${ago}; RunPod adds to it about once an hour.`,
   },
   ask: {
     button: "Ask the worker",

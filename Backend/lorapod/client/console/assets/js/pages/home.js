@@ -26,5 +26,5 @@ export default function Home() {
           ${data.running.length ? html`<${CardGrid} processes=${data.running} label=${t.home.running} wide=${true} />` : html`<p class="faint">${t.home.nothingRuns}</p>`}</section>
         ${data.recent.length > 0 && html`<section aria-labelledby="recent"><div class="heading"><h2 id="recent">${t.home.recent}</h2><${Link} href="/trainings">${t.home.all(data.trainings)}</${Link}></div>
           <${CardGrid} processes=${data.recent} label=${t.home.recent} /></section>`}`}
-    <${EndpointPanel} spent=${data.spent_usd} />`;
+    <${EndpointPanel} spent=${data.spent_usd} bill=${data.bill} />`;
 }

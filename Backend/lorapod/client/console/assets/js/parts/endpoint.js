@@ -1,7 +1,7 @@
 // The endpoint's state: is a worker up, so that asking costs little, or does everything sleep?
 import { classes, html } from "../dom.js";
 import { useResource } from "../store.js";
-import { dollars, integer } from "../format.js";
+import { dollars, integer, since } from "../format.js";
 import { Facts } from "./facts.js";
 import { t } from "../strings.js";
 
@@ -30,7 +30,7 @@ export function EndpointPill() {
   return html`<span class=${classes("pill", kind)} role="status"><span class="dot" aria-hidden="true"></span>${words}</span>`;
 }
 
-export function EndpointPanel({ spent }) {
+export function EndpointPanel({ spent, bill }) {
   const endpoint = useEndpoint();
   const { kind, words } = endpointState(endpoint);
   const jobs = endpoint?.health?.jobs ?? {};
@@ -39,9 +39,11 @@ export function EndpointPanel({ spent }) {
     [t.endpoint.running, integer(jobs.inProgress)],
     [t.endpoint.done, integer(jobs.completed)],
     [t.endpoint.failed, integer(jobs.failed)],
-    [t.endpoint.volume, endpoint?.volume ? t.endpoint.volumeRead : t.endpoint.volumeNone],
+    [t.endpoint.volume, [...(bill?.volumes ?? []).map((one) => t.endpoint.volumeSize(one.name, one.size_gb)), endpoint?.volume ? t.endpoint.volumeRead : t.endpoint.volumeNone].join(", ")],
     [t.endpoint.door, endpoint?.front_door && t.endpoint.doorCpu],
     [t.endpoint.spent, spent != null && dollars(spent)],
+    [t.endpoint.billed(bill?.days), bill?.total_usd != null && t.endpoint.billedText(dollars(bill.total_usd), dollars(bill.volumes_usd))],
+    [t.endpoint.billedToday, bill?.today_usd != null && dollars(bill.today_usd)],
   ];
   return html`
     <section class="panel" aria-labelledby="endpoint-title">
@@ -51,5 +53,7 @@ export function EndpointPanel({ spent }) {
       ${kind === "asleep" && html`<p class="faint">${t.endpoint.asleepNote}</p>`}
       ${endpoint?.problem && html`<p class="bad">${endpoint.problem.error}</p><p class="faint">${t.endpoint.awayNote}</p>`}
       <${Facts} facts=${facts} />
+      ${bill?.problem && html`<p class="faint">${t.endpoint.billNone} ${bill.problem}</p>`}
+      ${bill?.known_at && html`<p class="faint">${t.endpoint.billKnown(since(bill.known_at))}</p>`}
     </section>`;
 }
