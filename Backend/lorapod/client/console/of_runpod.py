@@ -14,12 +14,13 @@ from lorapod.client.doctor.diagnosis import diagnose
 from lorapod.client.doctor.finding import Finding
 from lorapod.client.errors import LorapodError
 from lorapod.client.money.bills import CostScope, read_bills
-from lorapod.client.money.price_book import find_prices
+from lorapod.client.money.price_book import RETRIES, find_prices
 from lorapod.client.money.spending import total_of
 from lorapod.client.money.training_cost import usd
 from lorapod.client.project_file import ProjectFile, project_path, read_project
 from lorapod.platform.client import RunpodPlatform
 from lorapod.platform.errors import PlatformError
+from lorapod.platform.transport import PlatformRetries
 
 BILLED_DAYS: Final = 30
 
@@ -46,7 +47,7 @@ class RunpodEndpoint:
         return ConsoleDoctor(self._diagnose, self._fix, wakes_worker=False)
 
     def _read_bill(self) -> Mapping[str, Any]:
-        with self._opened() as (platform, project):
+        with self._opened(RETRIES) as (platform, project):
             ids = frozenset({self._endpoint_id})
             own = self._endpoint_id in {project.endpoint, project.front_door}
             if own:
@@ -80,7 +81,7 @@ class RunpodEndpoint:
             platform.update_endpoint(self._endpoint_id, finding.fix)
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[RunpodPlatform, ProjectFile]]:
+    def _opened(self, retries: PlatformRetries | None = None) -> Iterator[tuple[RunpodPlatform, ProjectFile]]:
         """Open the API; its errors become the client's.
 
         Raises:
@@ -88,7 +89,7 @@ class RunpodEndpoint:
         """
         try:
             project = read_project(project_path())
-            with RunpodPlatform(self._api_key) as platform:
+            with RunpodPlatform(self._api_key, retries=retries or PlatformRetries()) as platform:
                 yield platform, project
         except (PlatformError, ValueError) as error:
             hint = error.hint if isinstance(error, PlatformError) else ""
