@@ -107,6 +107,7 @@ class ReportWorker:
         self.files: dict[str, bytes] = {}
         #: Whole logs; a process without one has an empty log.
         self.logs: dict[str, bytes] = {}
+        self.models: dict[str, dict[str, Any]] = {}
         queue.actions |= {
             "process_status": self._status,
             "metrics": self._metrics,
@@ -114,6 +115,10 @@ class ReportWorker:
             "download_file": self._file,
             "processes": self._list,
             "health": lambda _: {"worker_id": "worker-1", "gpu": [GPU]},
+            "list_models": lambda _: {"models": list(self.models.values())},
+            "describe_model": self._described,
+            "edit_model": self._edited,
+            "delete": self._deleted,
         }
 
     def add_training(
@@ -247,6 +252,82 @@ class ReportWorker:
         self.processes[process_id] = {
             "process_id": process_id, "type": "sweep", "name": "sweep", "status": "completed", "processes": members,
         }  # fmt: skip
+
+    def generation(self, *, count: int = 1, side: int = 512, seed: int = 7, **fields: Any) -> dict[str, Any]:
+        """Return the answer of a generation, with its images."""
+        process_id = "generate_0123456789ab"
+        images = [
+            {
+                "filename": f"{number}.png", "type": "base64", "path": f"output/{process_id}/{number}.png",
+                "data": base64.b64encode(painting(number, 1.0, side=side, seed=number)).decode(),
+                "content_type": "image/png", "size_bytes": 1, "width": side, "height": side, "seed": seed + number,
+            }
+            for number in range(count)
+        ]  # fmt: skip
+        answer = {"process_id": process_id, "status": "completed", "engine": "diffusers", "seed": seed}
+        return {
+            **answer,
+            "images": images,
+            "videos": [],
+            "other": [],
+            "warnings": [],
+            "timings": {},
+            **fields,
+        }
+
+    def add_models(self, **fields: Any) -> None:
+        """Add the checkpoints of the trainings as LoRAs, one that was merged, and a base model; `fields` are of the merged one."""
+        for process in [one for one in self.processes.values() if one["type"] == "train"]:
+            for saved in process["checkpoints"]:
+                self.add_model(
+                    saved["path"],
+                    name=f"trained/{saved['path'].removeprefix('output/').removesuffix('.safetensors')}",
+                    kind="lora",
+                    step=saved["step"],
+                    rank=process["settings"]["rank"],
+                    process_id=process["process_id"],
+                    base_model=process["base_model"],
+                    trigger_words=[process["trigger_word"]],
+                )
+        merged = {
+            "name": "cat-in-ink",
+            "kind": "lora",
+            "rank": 48,
+            "title": "Cat, in ink",
+            "tags": ["cat", "ink"],
+        }
+        self.add_model("models/loras/cat-in-ink.safetensors", **{**merged, **fields})
+        base = "models/checkpoints/sd_xl_base_1.0.safetensors"
+        self.add_model(base, name="sd_xl_base_1.0", kind="checkpoint", size_bytes=6_938_040_000)
+
+    def add_model(self, path: str, **fields: Any) -> None:
+        """Add a model; `fields` replace those of its view."""
+        self.models[path] = {
+            "path": path, "format": "safetensors", "size_bytes": 228_000_000, "whole": True,
+            "modified_at": f"2026-01-31T19:{len(self.models):02}:00.000Z", **fields,
+        }  # fmt: skip
+
+    def _described(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        model = self.models.get(asked["model"])
+        if model is None:
+            return {"error": f"There is no model {asked['model']!r}.", "code": "not_found"}
+        known = {"alpha": 16.0, "learning_rate": 1e-4, "resolution": "1024", "images": 24}
+        return {**model, "architecture": "stable-diffusion-xl-v1-base/lora", "training": known}
+
+    def _edited(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        changes = {name: value for name, value in asked.items() if name not in {"type", "model"}}
+        if asked["model"] in self.models:
+            self.models[asked["model"]] |= changes
+        return self._described(asked)
+
+    def _deleted(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        gone = self.models.pop(asked["model"])
+        return {
+            "deleted": [gone["path"]],
+            "freed_bytes": gone["size_bytes"],
+            "warnings": [],
+            "dry_run": False,
+        }
 
     def _status(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         process = self.processes.get(asked["process_id"])

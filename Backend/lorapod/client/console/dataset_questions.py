@@ -7,19 +7,17 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lorapod.client.console.known_processes import ENDED
+from lorapod.client.console.following import until_its_end
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.questions import LOOK_EVERY_S
 from lorapod.client.errors import LorapodError
-from lorapod.client.job import QueueJob
 from lorapod.client.upload import UploadProgress
 
 #: Side of the small images: large enough to caption by.
 THUMBNAIL_PX: Final = 384
 _PAGE_ITEMS: Final = 1000
 _RESOLUTION: Final = 1024
-_POLL_S: Final = 1.0
 #: Between two looks at the captions that have arrived.
 _CAPTIONS_EVERY_S: Final = 3.0
 
@@ -168,14 +166,12 @@ def captioning(parts: ConsoleParts, name: str, fields: Mapping[str, Any]) -> Que
             "caption_dataset", on_job=state.on_job, training_name=name, **fields
         )
         read_at, read_step = time.monotonic(), 0
-        while process["status"] not in ENDED:
+        async for now in until_its_end(parts, job, process):
+            process = now
             _show(state, process)
             if state.done > read_step and time.monotonic() - read_at >= _CAPTIONS_EVERY_S:
                 read_at, read_step = time.monotonic(), state.done
                 await _read(parts, OpenQuestion(), name, pictures=False)
-            await asyncio.sleep(_POLL_S)
-            job, process = await _newest(parts, job, process)
-        _show(state, process)
         await asyncio.to_thread(parts.processes.learn, process, whole=True)
         await _read(parts, OpenQuestion(), name, pictures=False)
 
@@ -187,20 +183,6 @@ def _show(state: OpenQuestion, process: Mapping[str, Any]) -> None:
     state.done, state.total = progress.get("step") or 0, progress.get("total_steps") or 0
     shown = ("process_id", "status", "failure", "outcome", "warnings")
     state.answer = {field: process[field] for field in shown if field in process}
-
-
-async def _newest(
-    parts: ConsoleParts, job: QueueJob, process: Mapping[str, Any]
-) -> tuple[QueueJob, Mapping[str, Any]]:
-    """Return what the open job shows, which costs nothing; ask a worker if the job has ended before its process."""
-    if not job.status.ended:
-        job = await parts.calls.job(job.job_id)
-        if job.status.ended:
-            process = job.result()
-        elif isinstance(job.output, dict) and "process_id" in job.output:
-            process = job.output
-        return job, process
-    return job, await parts.calls.call("process_status", process_id=process["process_id"])
 
 
 async def _read(

@@ -90,8 +90,7 @@ class EndpointCalls:
         Raises:
             LorapodError: the worker refused it, or the endpoint does not answer.
         """
-        request, policy = training.start_request({**fields, "type": action})
-        job = await self._run(lambda: self._client.run(request, policy=policy))
+        job = await self.submit(action, **fields)
         job = await self._until(
             job, lambda now: now.status.ended or training.names_process(now.output), on_job
         )
@@ -99,6 +98,19 @@ class EndpointCalls:
         if not training.names_process(answer):
             raise EndpointError(f"{action}: the worker's answer names no process.")
         return job, answer
+
+    async def submit(self, action: str, /, **fields: Any) -> QueueJob:
+        """Send a request that starts a process; return its job, which may wait for a worker.
+
+        Raises:
+            LorapodError: the endpoint does not answer.
+        """
+        request, policy = training.start_request({**fields, "type": action})
+        return await self._run(lambda: self._client.run(request, policy=policy))
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Cancel a job; the process that it waits for ends with it. Wakes no worker."""
+        await self._run(lambda: self._client.cancel(job_id))
 
     async def _until(
         self, job: QueueJob, reached: Callable[[QueueJob], bool], on_job: OnJob | None

@@ -8,8 +8,11 @@ from lorapod.client.console.console_bill import ConsoleBill
 from lorapod.client.console.console_doctor import ConsoleDoctor
 from lorapod.client.console.curve_files import CurveFiles
 from lorapod.client.console.disk_cache import DiskCache
+from lorapod.client.console.download_tickets import DownloadTickets
 from lorapod.client.console.endpoint_calls import EndpointCalls
 from lorapod.client.console.known_datasets import KnownDatasets
+from lorapod.client.console.known_generations import KnownGenerations
+from lorapod.client.console.known_models import KnownModels
 from lorapod.client.console.known_processes import KnownProcesses
 from lorapod.client.console.open_questions import OpenQuestions
 from lorapod.client.console.pictures import PictureFiles
@@ -30,6 +33,9 @@ class ConsoleParts:
     prices: ConsolePrices
     bill: ConsoleBill
     datasets: KnownDatasets
+    models: KnownModels
+    generations: KnownGenerations
+    tickets: DownloadTickets
     uploads: StagedUploads
     #: Questions to a worker: a person asked them.
     asks: OpenQuestions
@@ -60,6 +66,9 @@ class ConsoleParts:
             prices=prices or ConsolePrices(None),
             bill=bill or ConsoleBill(None),
             datasets=KnownDatasets(cache),
+            models=KnownModels(cache),
+            generations=KnownGenerations(cache),
+            tickets=DownloadTickets(),
             uploads=StagedUploads(cache.folder / "uploads"),
             asks=OpenQuestions(),
             looks=OpenQuestions(),

@@ -37,10 +37,14 @@ class ConsolePrices:
     @property
     def of_a_question(self) -> str | None:
         """What a question to a worker costs that is not up, for a person; None: it is not known."""
+        return self.of_work(_QUESTION_S)
+
+    def of_work(self, seconds: float) -> str | None:
+        """Return what a worker costs that is on for so long, for a person; None: it is not known."""
         rate = None if self._book is None else self._book.rate(None) or self._book.dearest
         if rate is None:
             return None
-        return f"about ${max(cost_of(_QUESTION_S, rate.per_hour), _CENT):.2f}"
+        return f"about ${max(cost_of(seconds, rate.per_hour), _CENT):.2f}"
 
     def of_training(self, process: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what a training costs: `text` for a person, and the amounts; None: it is not known."""

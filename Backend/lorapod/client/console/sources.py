@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
+from lorapod.client.console.volume_models import models_of
 from lorapod.client.errors import JobFailed, NotFoundError
 from lorapod.client.volume_answers import VolumeAnswers
 from lorapod.errors import WorkerError
@@ -146,6 +147,10 @@ class VolumeSource:
             return await self._volume.ask(lambda view: VolumeAnswers(view).answer(action, fields))
         except WorkerError as error:
             raise NotFoundError(str(error), job_id="", code="not_found") from error
+
+    async def models(self) -> Sequence[dict[str, Any]]:
+        """Return the models by the names of their files, with what their cards say."""
+        return await self._volume.ask(models_of)
 
     async def file(self, path: str) -> bytes | None:
         """Return a file."""

@@ -1,9 +1,10 @@
-"""The console's own scripts and styles: read once, compressed once."""
+"""The console's own scripts and styles: read once, squeezed once, compressed once."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,8 @@ _TYPES: Final = {
 }
 #: Files of the report that the console serves too: one copy of uPlot is enough.
 _OF_THE_REPORT: Final = ("uPlot.iife.min.js", "uPlot.min.css")
+#: Comments that have lines of their own, and indentation: for people, and a tenth of what the browser would get.
+_FOR_PEOPLE: Final = re.compile(rb"^[ \t]*(?://.*|/\*(?s:.*?)\*/[ \t]*)$|^[ \t]+", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +46,19 @@ def read_static_files() -> Mapping[str, StaticFile]:
             if entry.is_dir():
                 folders.append((entry, f"{prefix}{entry.name}/"))
             elif PurePosixPath(entry.name).suffix in _TYPES:
-                found[f"{prefix}{entry.name}"] = _read(entry.name, entry.read_bytes())
+                content = entry.read_bytes()
+                found[f"{prefix}{entry.name}"] = _read(
+                    entry.name, content if prefix == "vendor/" else squeezed(content)
+                )
     report = files("lorapod.client.report_page") / "assets"
     for name in _OF_THE_REPORT:
         found[f"vendor/{name}"] = _read(name, (report / name).read_bytes())
     return found
+
+
+def squeezed(content: bytes) -> bytes:
+    """Return a script or a style without its comments and its indentation; its lines stay, so that errors name them."""
+    return _FOR_PEOPLE.sub(lambda found: b"\n" * found[0].count(b"\n"), content)
 
 
 def _read(name: str, content: bytes) -> StaticFile:

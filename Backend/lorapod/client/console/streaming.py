@@ -27,6 +27,17 @@ PART_BYTES: Final = 4 << 20
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
 
+async def link_to(parts: ConsoleParts, path: str) -> str:
+    """Return the link of one download of a file of the workspace.
+
+    Raises:
+        NotFoundError: the volume does not have it any more.
+    """
+    if parts.volume is not None:
+        await parts.volume.state(path)
+    return parts.tickets.issue(path)
+
+
 async def stream_file(
     request: web.Request, parts: ConsoleParts, path: str, headers: Mapping[str, str]
 ) -> web.StreamResponse:

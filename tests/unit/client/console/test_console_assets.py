@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import lorapod.client
-from lorapod.client.console.static import read_static_files
+from lorapod.client.console.static import read_static_files, squeezed
 
 CLIENT = Path(lorapod.client.__file__).parent
 ASSETS = CLIENT / "console" / "assets"
@@ -72,7 +72,23 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
     assert vendored <= {Path(place).name for place in digests}
 
 
-def test_a_file_is_sent_as_it_is() -> None:
+def test_a_file_is_sent_without_what_is_for_people_alone() -> None:
     file = read_static_files()["js/app.js"]
-    assert gzip.decompress(file.compressed) == (ASSETS / "js" / "app.js").read_bytes()
+    sent, written = gzip.decompress(file.compressed).decode(), (ASSETS / "js" / "app.js").read_text("utf-8")
+
     assert file.content_type == "text/javascript"
+    assert "// The console" in written
+    assert "// The console" not in sent
+    assert sent.count("\n") == written.count("\n")
+    kept = [line.strip() for line in written.splitlines()]
+    assert [line for line in sent.splitlines() if line and line not in kept] == []
+    assert (
+        gzip.decompress(read_static_files()["vendor/preact.js"].compressed)
+        == (ASSETS / "vendor" / "preact.js").read_bytes()
+    )
+
+
+def test_only_comments_with_lines_of_their_own_go() -> None:
+    script = b"  // why\n  /** What.\n   * More. */\nconst a = 'http://x'; // same line\n    const b = `/* kept */`;\n"
+
+    assert squeezed(script) == b"\n\n\nconst a = 'http://x'; // same line\nconst b = `/* kept */`;\n"

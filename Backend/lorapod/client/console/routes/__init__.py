@@ -12,8 +12,10 @@ from lorapod.client.console.routes import (
     datasets,
     doctor,
     home,
+    library,
     logs,
     new_training,
+    playground,
     trainings,
     uploads,
 )
@@ -27,6 +29,8 @@ _MODULES = (
     datasets,
     uploads,
     new_training,
+    library,
+    playground,
     doctor,
     contents,
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -13,16 +12,12 @@ from aiohttp import web
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import body_of, process_id_of
 from lorapod.client.console.routes.trainings import known_process
-from lorapod.client.console.streaming import stream_file
+from lorapod.client.console.streaming import link_to, stream_file
 from lorapod.client.errors import InvalidInputError, NotFoundError
-
-#: Tickets that wait for their download.
-_MOST_TICKETS: Final = 100
 
 
 def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     """Return the routes of downloads and of what is kept."""
-    tickets: dict[str, str] = {}
 
     async def order(request: web.Request) -> web.Response:
         """Answer with a link for one download: only a press of a button asks a worker, no link alone.
@@ -39,16 +34,10 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
                 code="not_found",
                 hint="Ask the worker again.",
             )
-        if parts.volume is not None:
-            await parts.volume.state(str(path))
-        while len(tickets) >= _MOST_TICKETS:
-            tickets.pop(next(iter(tickets)))
-        ticket = secrets.token_urlsafe(16)
-        tickets[ticket] = str(path)
-        return web.json_response({"url": f"/api/downloads/{ticket}"})
+        return web.json_response({"url": await link_to(parts, str(path))})
 
     async def download(request: web.Request) -> web.StreamResponse:
-        path = tickets.pop(request.match_info["ticket"], None)
+        path = parts.tickets.redeem(request.match_info["ticket"])
         if path is None:
             raise web.HTTPNotFound(text="This download was used already: press the button again.\n")
         name = quote(PurePosixPath(path).name)

@@ -9,5 +9,8 @@ export const pages = [
   { path: "/new", name: "newTraining", nav: true, load: () => import("./pages/new_training.js") },
   { path: "/comparisons", name: "comparisons", nav: true, load: () => import("./pages/comparisons.js") },
   { path: "/comparisons/:id", name: "comparison", under: "comparisons", load: () => import("./pages/comparison.js") },
+  { path: "/library", name: "library", nav: true, load: () => import("./pages/library.js") },
+  { path: "/library/:path", name: "model", under: "library", load: () => import("./pages/model.js") },
+  { path: "/playground", name: "playground", nav: true, load: () => import("./pages/playground.js") },
   { path: "/doctor", name: "doctor", nav: true, load: () => import("./pages/doctor.js") },
 ];

@@ -1,6 +1,7 @@
 // Every sentence of the console, by page.
 import { datasetStrings } from "./strings/datasets.js";
 import { doctorStrings } from "./strings/doctor.js";
+import { libraryStrings } from "./strings/library.js";
 import { newTrainingStrings } from "./strings/new_training.js";
 
 const s = (count, one, many = `${one}s`) => (count === 1 ? one : many);
@@ -15,7 +16,7 @@ export const t = {
     broken: "This page could not be shown.",
     reload: "Load the page again",
   },
-  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison", doctor: "Doctor" },
+  nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison", library: "Library", model: "Model", playground: "Playground", doctor: "Doctor" },
   endpoint: {
     title: "Endpoint",
     unknown: "Looking…",
@@ -204,6 +205,7 @@ export const t = {
   },
   ...datasetStrings,
   ...newTrainingStrings,
+  ...libraryStrings,
   ...doctorStrings,
   comparisons: {
     title: "Compare",

@@ -34,14 +34,15 @@ export function Cost({ reads = false }) {
 
 /**
  * @param post where the question is sent
+ * @param body what the question is about, if `post` does not say it
  * @param path what is read anew when it was sent
  * @param ask the newest question, as the server shows it
  * @param look why the volume could not be read, if it could not
  */
-export function AskWorker({ post, path, ask, look, knownAt, counted, primary = false }) {
+export function AskWorker({ post, body, path, ask, look, knownAt, counted, primary = false }) {
   const [refused, setRefused] = useState(null);
   const problem = refused ?? ask?.problem;
-  const press = () => sendAsk(post, path).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
+  const press = () => sendAsk(post, path, body).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
   return html`
     <div class="ask">
       ${isAsking(ask)
