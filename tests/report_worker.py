@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from lorapod.testing.fake_queue import FakeQueue
+from lorapod.testing.fake_queue import Answer, FakeQueue
 
 PROMPTS = (
     "mycat asleep on a red sofa, soft window light",
@@ -108,7 +108,7 @@ class ReportWorker:
         #: Whole logs; a process without one has an empty log.
         self.logs: dict[str, bytes] = {}
         self.models: dict[str, dict[str, Any]] = {}
-        queue.actions |= {
+        actions: dict[str, Answer] = {
             "process_status": self._status,
             "metrics": self._metrics,
             "logs": self._log,
@@ -120,6 +120,7 @@ class ReportWorker:
             "edit_model": self._edited,
             "delete": self._deleted,
         }
+        queue.actions |= actions
 
     def add_training(
         self,
