@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from tests.error_log import error_log
 from tests.servers.platform import KEY, PlatformStandIn, standing_in
+from tests.tiny_captioners import tiny_captioner
 from tests.tiny_models import place_tiny
 from typer.testing import CliRunner
 
@@ -37,6 +40,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An endpoint with a worker that has a tiny base model."""
     root = tmp_path_factory.mktemp("workspace")
     place_tiny(root / "models" / "tiny")
+    shutil.copytree(tiny_captioner("blip"), root / "models" / "blip")
     config = EndpointConfig(
         command=[sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")],
         environment={
@@ -44,6 +48,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "OMP_NUM_THREADS": "1",
             "PROGRESS_INTERVAL_S": "0.5",
             "HF_HUB_OFFLINE": "1",
+            "CAPTION_MODEL": "models/blip",
         },
         log_folder=error_log.watch(tmp_path_factory.mktemp("logs")),
         stop_grace_s=30.0,
@@ -102,6 +107,76 @@ def process_id(url: str, here: Path) -> str:
     assert "running training step 4/4" in trained.stdout or "completed step 4/4" in trained.stdout
     (found,) = set(re.findall(r"train_[0-9a-f]{12}", trained.stdout))
     return str(found)
+
+
+class TestRun:
+    """From a folder to a LoRA in one command, killed in every stage that takes its time."""
+
+    CONFIG = """
+        job: extension
+        config:
+          process:
+            - type: diffusion_trainer
+              device: cpu
+              network: {type: lora, linear: 4, linear_alpha: 4}
+              save: {save_every: 3}
+              datasets: [{resolution: [64]}]
+              train: {batch_size: 1, steps: 6, lr: 1.0e-4, dtype: fp32, noise_scheduler: ddpm, optimizer: adamw}
+              model: {name_or_path: models/tiny, arch: sd1}
+              sample: {sample_every: 100, width: 64, height: 64, prompts: [a mimo], sample_steps: 2, sampler: ddpm}
+    """
+
+    @pytest.fixture
+    def arguments(self, here: Path) -> list[str]:
+        shutil.copytree(here / "pictures", here / "my pictures")
+        (here / "my pictures" / "mimo-00.txt").unlink()
+        (here / "run.yaml").write_text(textwrap.dedent(self.CONFIG))
+        return ["run", "my pictures", "--config", "run.yaml", "--trainer", "builtin"]
+
+    def kill_at(self, sight: str, arguments: list[str], url: str, here: Path) -> None:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(here), "LORAPOD_URL": url}
+        command = [str(COMMAND), *arguments]
+        with subprocess.Popen(
+            command, env=environment, cwd=here, stderr=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stderr is not None
+            said = []
+            for line in running.stderr:
+                said.append(line)
+                if sight in line:
+                    break
+            running.kill()
+        assert sight in said[-1], said
+
+    def test_each_stage_is_done_once(self, arguments: list[str], url: str, here: Path, call: Any) -> None:
+        before = len(json.loads(call("processes", "--json"))["processes"])
+        for sight in ("caption_", "train_", "compare_"):
+            self.kill_at(sight, arguments, url, here)
+        done = lorapod_command(*arguments, "--json", url=url, folder=here)
+        again = lorapod_command(*arguments, url=url, folder=here)
+
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        begun = json.loads(call("processes", "--json"))["processes"]
+        begun = begun[: len(begun) - before]
+        assert sorted((one["type"], one["status"]) for one in begun) == [
+            ("caption", "completed"),
+            ("compare", "completed"),
+            ("train", "completed"),
+        ]
+        dataset = json.loads(call("dataset", answer["dataset"], "--json"))
+        assert (answer["dataset"], dataset["captions"]) == ("my pictures", dataset["images"])
+        assert (
+            again.stdout.strip()
+            == answer["lora"]
+            == str(here / "my pictures-lora" / "my pictures.safetensors")
+        )
+        assert "done" in again.stderr
+        assert weights.read_header(Path(answer["lora"])).is_lora
+        assert "data:image/webp" in Path(answer["report"]).read_text("utf-8")
+        # There is no embedding model here.
+        assert (answer["step"], answer["recommended"]) == (6, False)
+        assert "have no scores" in done.stderr
 
 
 def test_a_worker_tells_that_it_is_there(call: Any) -> None:

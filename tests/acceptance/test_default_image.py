@@ -29,6 +29,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "compare": GENERATES,
     "generate": GENERATES,
     "train": TRAINS,
+    "run": TRAINS | GENERATES | CAPTIONS,
     "sample": TRAINS,
     "save": TRAINS,
     "resume": TRAINS,

@@ -27,6 +27,7 @@ from lorapod.client.commands import (
     presets,
     remove,
     report,
+    run,
     smoke,
     steer,
     train,
@@ -109,7 +110,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
         remove.du,
     ),
     "Training": (
-        *(train.train, presets.presets, follow.status, follow.logs, follow.processes),
+        *(run.run, train.train, presets.presets, follow.status, follow.logs, follow.processes),
         *(steer.cancel, steer.resume, steer.save, steer.sample, report.report, watch.watch),
     ),
     "Generation": (

@@ -37,7 +37,8 @@ _TTL_MAX_S = 7 * 86_400.0
 _TTL_DEFAULT_S = 86_400.0
 
 _SUCCEEDED = "completed"
-_ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})
+#: The statuses of processes that have ended.
+ENDED = frozenset({_SUCCEEDED, "failed", "cancelled", "interrupted"})
 
 OnProcess = Callable[[dict[str, Any]], None]
 
@@ -196,7 +197,7 @@ def wait(
         process = _poll(client, process_id, interval_s)
         if on_progress:
             on_progress(process)
-        if process["status"] in _ENDED:
+        if process["status"] in ENDED:
             if check and process["status"] != _SUCCEEDED:
                 raise ProcessEnded(process)
             return process

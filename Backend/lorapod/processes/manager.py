@@ -109,7 +109,8 @@ class RealProcessManager(SteeredProcesses):
         self._check_type(type_)
         kind = self.kinds[type_]
         store = self._context.store.records
-        key = order.key
+        if (key := order.key) is not None and (same := self.live_with(key)) is not None:
+            return self._again(same, order, live, takes_up)
         while True:
             process_id = new_process_id(type_, self._context.clock.now())
             plan = kind.plan(process_id, order, live)

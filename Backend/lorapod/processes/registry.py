@@ -98,6 +98,10 @@ class ProcessRegistry:
         """Yield the records of all processes that have not ended, whatever worker holds them."""
         return (record for record in self._known(self._records.live_ids()) if not record.status.final)
 
+    def live_with(self, key: str) -> str | None:
+        """Return the id of the process with this key that has not ended; what it uses must not refuse its own request."""
+        return next((record.process_id for record in self.live() if record.key == key), None)
+
     def live_ids(self) -> Collection[str]:
         """Return the ids of all processes that have not ended, whatever worker holds them; reads no record."""
         return frozenset(self._records.live_ids())

@@ -274,6 +274,25 @@ async def test_the_same_key_starts_one_process(manager: RealProcessManager, trai
     assert train(steps=3, idempotency_key="other").process_id != first.process_id
 
 
+async def test_a_request_that_comes_again_is_not_refused_because_of_its_own_process(
+    manager: RealProcessManager, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await until(manager, train(steps=100, idempotency_key="mine"), in_training)
+
+    def in_use(*_: object) -> None:
+        raise Conflict(f"The dataset is used by {first.process_id}.")
+
+    monkeypatch.setattr(type(manager.kinds["train"]), "plan", in_use)
+    again = train(steps=100, idempotency_key="mine")
+    with pytest.raises(Conflict):
+        train(steps=100, idempotency_key="other")
+    monkeypatch.undo()
+    stop(manager, first)
+    await ended(manager, first)
+
+    assert again.process_id == first.process_id
+
+
 async def test_what_cannot_be_prepared_leaves_nothing(
     manager: RealProcessManager, train: Train, workspace: Workspace
 ) -> None:

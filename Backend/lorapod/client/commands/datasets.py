@@ -25,7 +25,7 @@ DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of
 _CAPTION_CHARACTERS = 60
 
 #: The code of the problem that images have which no trainer can read.
-_UNREADABLE = "unreadable"
+UNREADABLE = "unreadable"
 
 
 def _sheet_path(path: Path | None) -> Path | None:
@@ -308,5 +308,5 @@ def inspect(
             f"{page['path']}: {page['images']} images, {page['videos']} videos, {page['captions']} captions, "
             f"{size(page['total_bytes'])}"
         )
-        if any(problem["code"] == _UNREADABLE for problem in page["problems"]):
+        if any(problem["code"] == UNREADABLE for problem in page["problems"]):
             raise typer.Exit(ExitCode.FAILED)

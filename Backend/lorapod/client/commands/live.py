@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -39,18 +39,21 @@ def follow(
     *,
     interval_s: float = INTERVAL_S,
     prices: PriceLookup | None = None,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Show a process until it ends; return its last status. With `prices`, show what it costs.
 
-    Without a terminal, or with `--json`, print a line for each change.
+    Without a terminal, or with `--json`, print a line for each change. `console`: where to draw; None: stdout, as answers.
 
     Raises:
         LorapodError: the process is unknown, or the endpoint did not answer for too long.
     """
-    if screen.as_json or not screen.console.is_terminal:
-        return client.wait(process_id, on_progress=_Lines(screen, prices), interval_s=interval_s, check=False)
+    shown = console or screen.console
+    if not shown.is_terminal or (screen.as_json and console is None):
+        lines = _Lines(screen, prices, console)
+        return client.wait(process_id, on_progress=lines, interval_s=interval_s, check=False)
     losses = _Losses(client, process_id)
-    with Live(console=screen.console, auto_refresh=False) as live:
+    with Live(console=shown, auto_refresh=False) as live:
 
         def draw(process: dict[str, Any]) -> None:
             warn_of_dataset(screen, process)
@@ -184,8 +187,9 @@ class _Losses:
 class _Lines:
     """Print a line whenever something has changed."""
 
-    def __init__(self, screen: Screen, prices: PriceLookup | None) -> None:
+    def __init__(self, screen: Screen, prices: PriceLookup | None, console: Console | None) -> None:
         self._screen = screen
+        self._console = console
         self._prices = prices
         self._last: tuple[Any, ...] = ()
 
@@ -198,9 +202,13 @@ class _Lines:
             return
         self._last = now
         cost = cost_of_process(process, self._prices)
-        if self._screen.as_json:
+        if self._screen.as_json and self._console is None:
             shown = {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
             self._screen.answer(shown if cost is None else {**shown, "cost": cost.as_json})
         else:
             text = "" if cost is None or cost.so_far is None else f"  {dollars(cost.so_far)}"
-            self._screen.line(f"{state_line(process)}{text}")
+            line = f"{state_line(process)}{text}"
+            if self._console is None:
+                self._screen.line(line)
+            else:
+                self._console.print(line, markup=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lorapod.client.client import Client
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.session import AsJson, Via, ViaOption, open_session
+from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.report_page.page import ReportPage
 from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.subjects import find_subjects
@@ -42,18 +45,28 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write one HTML file with a training's samples, loss curve, settings, dataset, config and log, or of several."""
-    with open_session(context, as_json=as_json, via=via) as session, tempfile.TemporaryDirectory() as scratch:
+    with open_session(context, as_json=as_json, via=via) as session:
         ids = list(dict.fromkeys(process_ids))
-        prices = look_up_prices(context, price_per_hour)
-        found = find_subjects(session.client, ids, Path(scratch))
-        trainings = [reader.read().priced(prices.book()) for reader in found.trainings]
-        page = ReportPage(trainings, PictureBook(), [one.read() for one in found.comparisons])
         target = _target(to, ids)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page.html(), encoding="utf-8")
+        write_report(session.client, ids, target, look_up_prices(context, price_per_hour))
         if as_json:
             session.screen.answer({"page": str(target), "size_bytes": target.stat().st_size})
         session.screen.line(str(target))
+
+
+def write_report(client: Client, process_ids: Sequence[str], target: Path, prices: PriceLookup) -> None:
+    """Write the report of these processes to a file; make its folder.
+
+    Raises:
+        LorapodError: a process has no report, or Pillow is not installed.
+        OSError: the file cannot be written.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        found = find_subjects(client, process_ids, Path(scratch))
+        trainings = [reader.read().priced(prices.book()) for reader in found.trainings]
+        page = ReportPage(trainings, PictureBook(), [one.read() for one in found.comparisons])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page.html(), encoding="utf-8")
 
 
 def _target(to: Path | None, ids: list[str]) -> Path:

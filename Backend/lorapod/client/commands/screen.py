@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -41,6 +42,8 @@ class Screen:
         )
         self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
         self._context = context
+        #: What a person is told who presses Ctrl-C.
+        self.if_interrupted = "Interrupted here; what was started on the worker continues."
         self._said: set[str] = set()
 
     def answer(self, answer: Mapping[str, Any]) -> None:
@@ -86,6 +89,15 @@ class Screen:
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show in a terminal that something takes its time."""
+        if not self.aside.is_terminal:
+            yield
+            return
+        with self.aside.status(escape(text)):
+            yield
 
     def error(self, error: LorapodError) -> None:
         """Print an error: its message, each single problem, and what to do."""

@@ -215,7 +215,7 @@ def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE)
         screen.error(LorapodError(f"{where}{reason.rstrip('.')}."))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted here; what was started on the worker continues.\n")
+        sys.stderr.write(f"\n{screen.if_interrupted}\n")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 

@@ -235,12 +235,12 @@ def _dry_run(
             session.screen.line(text)
         money.warn(answer)
     else:
-        session.screen.error(_refusal(context, answer["refused"]))
+        session.screen.error(refusal(context, answer["refused"]))
     if not answer["accepted"]:
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _refusal(context: typer.Context, refused: list[dict[str, Any]]) -> LorapodError:
+def refusal(context: typer.Context, refused: list[dict[str, Any]]) -> LorapodError:
     """Return all that would refuse a training as one error, in the command's words."""
     details: list[dict[str, Any]] = []
     hints: dict[str, None] = {}

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from lorapod.client.commands.screen import Screen, moment, size
 from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
 from lorapod.client.download import DownloadProgress
-from lorapod.client.upload import UploadProgress
+from lorapod.client.upload import UploadedDataset, UploadProgress
 from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
 
 _ARRIVING = (
@@ -48,7 +48,7 @@ def upload(
 ) -> None:
     """Upload a folder of images and captions, with all folders in it, as a dataset; exit with 1 if images were refused."""
     with open_session(context, as_json=as_json, via=via) as session:
-        with _bar(session.screen) as bar:
+        with transfer_bar(session.screen) as bar:
             task = bar.add_task(str(folder), total=None)
 
             def show(now: UploadProgress) -> None:
@@ -57,20 +57,11 @@ def upload(
             dataset = session.client.upload_dataset(
                 folder, training_name, trigger_word=trigger_word, fix=fix, on_progress=show
             )
-        session.screen.warn(map(_refused, dataset.rejected))
-        session.screen.warn(
-            f"{name!r} cannot be part of a dataset and was not sent: use images, videos, captions or a zip."
-            for name in dataset.skipped
-        )
-        session.screen.warn(dataset.warnings)
+        warn_of_upload(session.screen, dataset)
         if as_json:
             session.screen.answer(asdict(dataset))
-        for name, new in list(dataset.renamed.items())[:_RENAMED_SHOWN]:
-            session.screen.line(f"{name} is {new} in the dataset.")
-        if (more := len(dataset.renamed) - _RENAMED_SHOWN) > 0:
-            session.screen.line(f"{more} more files have other names in the dataset.")
-        for fixed in dataset.fixed:
-            session.screen.line(f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}")
+        for line in _changes(dataset):
+            session.screen.line(line)
         if dataset.arriving:
             session.screen.line(
                 f"{dataset.training_name}: {dataset.images} images, "
@@ -86,6 +77,26 @@ def upload(
         )
         if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
             raise typer.Exit(ExitCode.FAILED)
+
+
+def warn_of_upload(screen: Screen, dataset: UploadedDataset) -> None:
+    """Print what was refused, what was not sent, and what the person should know of the dataset."""
+    screen.warn(map(_refused, dataset.rejected))
+    screen.warn(
+        f"{name!r} cannot be part of a dataset and was not sent: use images, videos, captions or a zip."
+        for name in dataset.skipped
+    )
+    screen.warn(dataset.warnings)
+
+
+def _changes(dataset: UploadedDataset) -> Iterator[str]:
+    """Yield a line for each file that has another name or other contents on the worker."""
+    for name, new in list(dataset.renamed.items())[:_RENAMED_SHOWN]:
+        yield f"{name} is {new} in the dataset."
+    if (more := len(dataset.renamed) - _RENAMED_SHOWN) > 0:
+        yield f"{more} more files have other names in the dataset."
+    for fixed in dataset.fixed:
+        yield f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}"
 
 
 def _refused(bad: Mapping[str, Any]) -> str:
@@ -161,11 +172,11 @@ def download(
             return
         if len(sources) > 1 and not archive:
             to = f"{to}/"
-        with _bar(screen) as bar:
+        with transfer_bar(screen) as bar:
             if archive:
-                fetched = [client.bulk_download(**_named(sources), to=to, on_progress=_FileProgress(bar))]
+                fetched = [client.bulk_download(**_named(sources), to=to, on_progress=FileProgress(bar))]
             else:
-                fetched = [client.download(source, to, on_progress=_FileProgress(bar)) for source in sources]
+                fetched = [client.download(source, to, on_progress=FileProgress(bar)) for source in sources]
         if as_json:
             screen.answer({"files": [str(path) for path in fetched]})
         for path in fetched:
@@ -179,21 +190,24 @@ def _named(sources: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _bar(screen: Screen) -> Iterator[Progress]:
+def transfer_bar(screen: Screen) -> Iterator[Progress]:
+    """Return a bar in bytes on stderr; nothing is drawn without a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     hidden = screen.as_json or not screen.aside.is_terminal
     with Progress(*columns, console=screen.aside, transient=True, disable=hidden) as bar:
         yield bar
 
 
-class _FileProgress:
+class FileProgress:
     """The progress bar of one file after the other."""
 
     def __init__(self, bar: Progress) -> None:
+        """Add a line to the bar."""
         self._bar = bar
         self._task = bar.add_task("", total=None)
 
     def __call__(self, now: DownloadProgress) -> None:
+        """Show how much has arrived."""
         self._bar.update(
             self._task, description=now.filename, total=now.size_bytes, completed=now.received_bytes
         )
