@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import typer
-from click.testing import CliRunner
 from tests.unit.client.commands.run_worker import RunWorker
+from typer.testing import CliRunner
 
 from lorapod.client import Client, RetryPolicy
 from lorapod.client.cli import app
@@ -54,11 +54,12 @@ def call(worker: RunWorker, here: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(" ".join(ids))
 
+    monkeypatch.setattr("typer.testing._get_command", lambda _app: COMMAND)
     monkeypatch.setattr(Connection, "client", client)
     monkeypatch.setattr(run_results, "write_report", draw)
 
     def run(*more: str, code: int = 0) -> Any:
-        done = CliRunner().invoke(COMMAND, [*RUN, *more], env={"COLUMNS": "200"})
+        done = CliRunner().invoke(app, [*RUN, *more], env={"COLUMNS": "200"})
         assert done.exit_code == code, (done.output, done.exception)
         return done
 
