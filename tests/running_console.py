@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ from lorapod.client.console.prices import ConsolePrices
 from lorapod.client.console.server import LOOPBACK, ConsoleServer
 from lorapod.client.console.serving import serving_console
 from lorapod.client.console.sources import VolumeSource
+
+
+def page_key_of(opened: str) -> str:
+    """Return what the page that a link opens gives to the browser's own scripts."""
+    return str(re.findall(r"#key=([\w-]+)", opened)[0])
 
 
 @dataclass(frozen=True, kw_only=True)

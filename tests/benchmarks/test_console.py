@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.benchmarks.report import Report
 from tests.browser import launch, needs_chromium
 from tests.report_worker import ReportWorker
-from tests.running_console import RunningConsole, running_console
+from tests.running_console import RunningConsole, page_key_of, running_console
 from tests.servers.http_thread import serving
 
 from lorapod.client import Client
@@ -190,7 +190,7 @@ def console_process(url: str, folder: Path) -> Iterator[tuple[psutil.Process, ht
             with httpx.Client(
                 base_url=base, headers={"Origin": base}, trust_env=False, timeout=60
             ) as browser:
-                browser.get(link)
+                browser.headers["X-Console-Key"] = page_key_of(browser.get(link).text)
                 yield psutil.Process(console.pid), browser
         finally:
             console.kill()

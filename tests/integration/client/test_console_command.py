@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import httpx
+from tests.running_console import page_key_of
 from tests.servers.ports import free_port
 
 from lorapod.processes.store.file import FileRecords
@@ -79,7 +80,7 @@ def test_an_endpoint_that_is_away_is_told_and_ends_no_console(tmp_path: Path) ->
         assert console.stdout is not None
         link = console.stdout.readline().strip()
         with httpx.Client(base_url=link.partition("/open/")[0], trust_env=False, timeout=20) as browser:
-            browser.get(link)
+            browser.headers["X-Console-Key"] = page_key_of(browser.get(link).text)
             told = browser.get("/api/endpoint").json()
             home = browser.get("/api/home").json()
         console.send_signal(signal.SIGINT)
@@ -124,7 +125,7 @@ def test_a_workspace_of_this_machine_is_shown_without_an_endpoint(tmp_path: Path
         assert console.stdout is not None
         link = console.stdout.readline().strip()
         with httpx.Client(base_url=link.partition("/open/")[0], trust_env=False, timeout=20) as browser:
-            browser.get(link)
+            browser.headers["X-Console-Key"] = page_key_of(browser.get(link).text)
             view = browser.get(f"/api/trainings/{record.process_id}").json()
 
     assert view["process"]["name"] == "my cat"

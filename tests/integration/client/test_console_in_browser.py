@@ -144,12 +144,14 @@ def test_every_page_is_without_fault_asks_no_worker_and_gets_no_key(
         page.goto(f"{console.url}{path}")
         is_shown(page)
         found[name] = faults(page)
-    answers = {url: page.request.get(url) for url in asked}
+    own = {"X-Console-Key": page.evaluate("localStorage.getItem('console key')")}
+    answers = {url: page.request.get(url, headers=own) for url in asked}
 
     assert {name: each for name, each in found.items() if each} == {}
     assert queue.inputs == []
     assert {request.url.path.rpartition("/")[2] for request in queue.requests} == {"health"}
     assert len(answers) > 20
+    assert {answer.status for answer in answers.values()} <= {200, 404}
     assert [url for url, answer in answers.items() if KEY.encode() in answer.body()] == []
 
 
@@ -318,7 +320,7 @@ def test_live_asks_a_worker_only_when_it_is_on_and_the_tab_is_seen(
     queue.requests.clear()
     page.clock.run_for(60_000)
     # What the page would have sent by now has arrived before this answer.
-    page.evaluate("fetch('/api/home').then((answer) => answer.ok)")
+    page.evaluate("import('/assets/js/api.js').then((api) => api.getJson('/api/home'))")
     assert queue.requests == []
 
 
@@ -388,6 +390,19 @@ def test_a_checkpoint_is_downloaded(open_page: OpenPage, worker: ReportWorker) -
 
     assert arriving.value.suggested_filename == "cat.safetensors"
     assert arriving.value.path().read_bytes() == b"weights" * 1000
+
+
+def test_the_key_of_the_page_is_in_no_address_and_without_it_the_page_says_what_to_do(
+    browser: Browser, console: RunningConsole
+) -> None:
+    context, page = new_page(browser)
+    page.goto(console.server.link)
+    page.wait_for_url(f"{console.url}/")
+    is_shown(page)
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    expect(page.get_by_text("Open the link that the terminal shows.")).to_be_visible()
+    context.close()
 
 
 def test_a_wide_screen_is_used(open_page: OpenPage) -> None:

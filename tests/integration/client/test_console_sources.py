@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,11 @@ from tests.error_log import error_log
 from tests.running_console import RunningConsole, running_console
 from tests.servers.volume_server import RunningVolume
 from tests.tiny_models import place_tiny
+from tests.unit.client.console.test_console_server import HttpCaller
 
 import lorapod
 from lorapod.client import Client
+from lorapod.client.console.routes import all_routes
 from lorapod.client.console.sources import VolumeSource
 from lorapod.client.drawing.creature import draw_creatures
 from lorapod.client.project_file import ProjectFile
@@ -74,23 +76,10 @@ def training(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         return client.wait(started, interval_s=0.3)
 
 
-def opened(console: RunningConsole) -> str:
-    """Open the console's link; return the cookie."""
-    connection = http.client.HTTPConnection(console.url.removeprefix("http://"), timeout=30)
-    connection.request("GET", console.server.link.removeprefix(console.url))
-    cookie = (connection.getresponse().getheader("Set-Cookie") or "").partition(";")[0]
-    connection.close()
-    return cookie
-
-
-def get(console: RunningConsole, path: str, cookie: str) -> Any:
-    connection = http.client.HTTPConnection(console.url.removeprefix("http://"), timeout=60)
-    connection.request("GET", path, headers={"Cookie": cookie})
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    assert response.status == 200, body
-    return json.loads(body) if response.getheader("Content-Type", "").startswith("application/json") else body
+def opened(console: RunningConsole) -> HttpCaller:
+    caller = HttpCaller(console=console)
+    caller.open()
+    return caller
 
 
 def is_whole(view: Any) -> bool:
@@ -108,11 +97,11 @@ def is_whole(view: Any) -> bool:
 
 def test_a_worker_tells_all_of_a_training(url: str, training: dict[str, Any], tmp_path: Path) -> None:
     with running_console(Client(url), tmp_path) as console:
-        cookie = opened(console)
+        caller = opened(console)
         console.learn(training["process_id"])
 
-        view = get(console, f"/api/trainings/{training['process_id']}", cookie)
-        (card,) = get(console, "/api/trainings", cookie)["trainings"]
+        view = caller.json(f"/api/trainings/{training['process_id']}")
+        (card,) = caller.json("/api/trainings")["trainings"]
 
         assert view["ask"]["problem"] is None
         assert is_whole(view), view
@@ -127,19 +116,25 @@ def test_the_volume_tells_it_without_a_worker(
     queue = FakeQueue()
     source = VolumeSource(AsyncVolume(Volume(VolumeAccess.read(volume.environment, ProjectFile()))))
     with running_console(Client("https://a.test/v2/x", http=queue), tmp_path, volume=source) as console:
-        cookie = opened(console)
+        caller = opened(console)
         home = f"/api/trainings/{training['process_id']}"
-        first = get(console, home, cookie)
-        get(console, "/api/home", cookie)
+        first = caller.json(home)
+        caller.json("/api/home")
         console.wait_for_asks()
 
-        view = get(console, home, cookie)
-        (card,) = get(console, "/api/home", cookie)["recent"]
+        view = caller.json(home)
+        (card,) = caller.json("/api/home")["recent"]
 
         assert first["process"]["name"] == "creatures"
         assert is_whole(view), view
         assert not view["looking"]
         assert card["picture"]
+
+        path = view["process"]["checkpoints"][-1]["path"]
+        caller.send(f"{home}/download", method="POST", body={"path": path})
+        caller.send(json.loads(caller.text)["url"])
+        assert caller.content == (volume.folder / path).read_bytes()
+        assert caller.json(f"{home}/log?offset=0")["text"]
         assert queue.inputs == []
 
 
@@ -150,11 +145,14 @@ def started(endpoint: LocalEndpoint) -> list[int]:
 def test_opening_every_page_starts_no_worker_of_an_endpoint_that_sleeps(tmp_path: Path) -> None:
     config = EndpointConfig(command=[sys.executable, "-c", "input()"], min_workers=0, log_folder=tmp_path)
     with serving(config) as endpoint, running_console(Client(endpoint.url), tmp_path / "cache") as console:
-        cookie = opened(console)
-        for path in ("/", "/api/endpoint", "/api/home", "/api/trainings", "/api/comparisons"):
-            get(console, path, cookie)
+        caller = opened(console)
+        reads = {route.path for route in all_routes(console.parts) if route.method == "GET"}
+        assert len(reads) > 12
+        for path in ("/", "/trainings", "/datasets/x", "/new", *reads):
+            shown = re.sub(r"\{[^}]+\}", "x", path.replace("{process_id}", "train_0123456789ab"))
+            assert caller.send(shown).status in {200, 404}, shown
 
-        assert not get(console, "/api/endpoint", cookie)["worker_up"]
+        assert not caller.json("/api/endpoint")["worker_up"]
         assert started(endpoint) == []
         # The button does start one, so this test can fail.
         console.ask_only("train_0123456789ab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,10 +13,15 @@ from aiohttp import web
 from lorapod.client.console.access import OPEN_PATH, ConsoleAccess
 
 #: Paths that need no session: the link itself, and the page's own scripts and styles, which hold nothing of a person.
-_PUBLIC: Final = (OPEN_PATH, "/assets/")
+_PUBLIC: Final = re.compile(rf"{OPEN_PATH}[^/]+|/assets/.+")
+#: Paths that name a secret themselves, or show nothing of a person: a browser requests them without the page's scripts.
+_WITHOUT_KEY: Final = ("/api/contents/", "/api/downloads/")
+KEY_HEADER: Final = "X-Console-Key"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared with, not listened on
 _READS: Final = frozenset({"GET", "HEAD"})
+#: The port that a browser leaves out.
+_HTTP: Final = 80
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -79,15 +85,29 @@ class RequestGuard:
         crossing = site not in {"same-origin", "none"} and request.headers.get("Sec-Fetch-Mode") != "navigate"
         if foreign or unnamed or crossing:
             raise web.HTTPForbidden(text="The console answers its own page only.\n")
-        if not path.startswith(_PUBLIC) and not self._access.knows(request.cookies.get(self.cookie)):
+        if _PUBLIC.fullmatch(path):
+            return
+        cookie = request.cookies.get(self.cookie)
+        by_page = path.startswith("/api/") and not path.startswith(_WITHOUT_KEY)
+        known = (
+            self._access.is_page(cookie, request.headers.get(KEY_HEADER))
+            if by_page
+            else self._access.knows(cookie)
+        )
+        if not known:
             raise web.HTTPUnauthorized(text=_CLOSED)
 
     def _is_own_name(self, host: str) -> bool:
         try:
-            name, port = (url := urlsplit(f"//{host}")).hostname, url.port
+            name = urlsplit(f"//{host}").hostname
         except ValueError:
             return False
-        if name is None or (port or 80) != self.port or url.username is not None:
+        # A browser sends a name and a port, and nothing beside them.
+        shown = f"[{name}]" if name is not None and ":" in name else name
+        if name is None or host.lower() not in {
+            f"{shown}:{self.port}",
+            shown if self.port == _HTTP else None,
+        }:
             return False
         if name == self._host or (name in _LOOPBACK and self._host in _LOOPBACK | _EVERY_ADDRESS):
             return True

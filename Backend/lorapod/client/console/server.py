@@ -10,6 +10,7 @@ from aiohttp import web
 
 from lorapod.client.console.access import OPEN_PATH, ConsoleAccess
 from lorapod.client.console.guard import RequestGuard
+from lorapod.client.console.listening import ConsolePort
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes import all_routes
 from lorapod.client.console.routes.answers import errors_as_json
@@ -19,10 +20,11 @@ LOOPBACK: Final = "127.0.0.1"
 #: Of a request's JSON: an edit may name ten thousand captions.
 _MOST_BODY_BYTES: Final = 32_000_000
 
-#: The page that follows the link: the cookie is sent only with a request that the console's own page makes.
+#: The page that follows the link: the cookie is sent only with a request that the console's own page makes. The key is behind
+#: the "#", which a browser sends to nobody.
 _OPENED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>lorapod</title>'
-    '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the console</a></p></html>'
+    '<meta http-equiv="refresh" content="0; url=/#key={key}"><p><a href="/#key={key}">Open the console</a></p></html>'
 )
 _USED: Final = (
     "This link was used already, or it is not the console's: each link opens one browser.\n"
@@ -42,7 +44,7 @@ class ConsoleServer:
         self._host, self._port = host, port
         self._guard = RequestGuard(access, host)
         self._static = StaticFiles()
-        self._runner: web.AppRunner | None = None
+        self._listening: ConsolePort | None = None
         #: Looks at what things cost.
         self._watches: list[asyncio.Task[None]] = []
 
@@ -76,14 +78,12 @@ class ConsoleServer:
                 web.get("/{path:.*}", self._page, allow_head=False),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
+        self._listening = ConsolePort(app)
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            self._port = self._guard.port = await self._listening.open(self._host, self._port)
         except OSError:
             await self.close()
             raise
-        self._port = self._guard.port = self._runner.addresses[0][1]
         self._watches = [
             asyncio.create_task(self._parts.prices.keep(), name="console prices"),
             asyncio.create_task(self._parts.bill.keep(self._parts.cache), name="console bill"),
@@ -91,8 +91,8 @@ class ConsoleServer:
 
     async def close(self) -> None:
         """Stop listening, and give up what is under way."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listening is not None:
+            await self._listening.close()
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
@@ -113,8 +113,8 @@ class ConsoleServer:
         session = self._access.redeem(request.match_info["ticket"])
         if session is None:
             raise web.HTTPForbidden(text=_USED)
-        response = web.Response(text=_OPENED, content_type="text/html")
-        response.set_cookie(self._guard.cookie, session, httponly=True, samesite="Strict", path="/")
+        response = web.Response(text=_OPENED.format(key=session.page_key), content_type="text/html")
+        response.set_cookie(self._guard.cookie, session.cookie, httponly=True, samesite="Strict", path="/")
         return response
 
     async def _page(self, request: web.Request) -> web.StreamResponse:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import http.client
 import json
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,10 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.report_worker import ReportWorker
-from tests.running_console import RunningConsole, running_console
+from tests.running_console import RunningConsole, page_key_of, running_console
 from tests.unit.client.conftest import KEY
 
 from lorapod.client import Client
+from lorapod.client.console import listening
 from lorapod.testing.fake_queue import Answer, FakeQueue
 
 TRAINING = "train_0123456789ab"
@@ -30,21 +33,25 @@ class HttpCaller:
 
     console: RunningConsole
     cookie: str | None = None
+    #: What the page knows, and no other port of this machine.
+    page_key: str | None = None
     #: The body of the newest answer.
     content: bytes = b""
     #: Every answer: its text, and its headers.
     answers: list[tuple[str, str]] = field(default_factory=list)
 
     def send(
-        self, path: str, *, method: str = "GET", body: Any = None, **headers: str
+        self, path: str, *, method: str = "GET", body: Any = None, raw: bytes | None = None, **headers: str
     ) -> http.client.HTTPResponse:
         address = self.console.url.removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=10)
         sent = {"Cookie": self.cookie} if self.cookie else {}
+        if self.page_key:
+            sent["X-Console-Key"] = self.page_key
         if method == "POST":
             sent["Origin"] = self.console.url
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        content = None if body is None else json.dumps(body)
+        content = raw if body is None else json.dumps(body).encode()
         connection.request(method, path, body=content, headers=sent)
         with closing(connection):
             response = connection.getresponse()
@@ -65,6 +72,7 @@ class HttpCaller:
         response = self.send(self.console.server.link.removeprefix(self.console.url))
         assert response.status == 200
         self.cookie = (response.getheader("Set-Cookie") or "").partition(";")[0]
+        self.page_key = page_key_of(self.text)
 
     def ask(self, path: str) -> None:
         """Ask a worker, and wait for the end of the question."""
@@ -147,6 +155,26 @@ class TestAccess:
         stranger.cookie = f"lorapod_console_{stranger.console.url.rpartition(':')[2]}=made-up"
         assert stranger.send(path).status == 401
 
+    def test_a_cookie_that_another_port_has_seen_is_not_enough(
+        self, caller: HttpCaller, queue: FakeQueue
+    ) -> None:
+        key, caller.page_key = caller.page_key, None
+        for stolen in (None, "made-up", f"{key}x"):
+            caller.page_key = stolen
+            assert caller.send("/api/home").status == 401
+            assert caller.send("/api/processes/ask", method="POST", body={}).status == 401
+        other = HttpCaller(console=caller.console)
+        other.open()
+        caller.page_key = other.page_key
+        assert caller.send("/api/home").status == 401
+        caller.page_key = key
+        assert caller.send("/api/home").status == 200
+        assert queue.inputs == []
+
+    @pytest.mark.parametrize("path", ["/open/", "/open/a/b", "/open", "/assets"])
+    def test_beside_a_link_there_is_no_page(self, stranger: HttpCaller, path: str) -> None:
+        assert stranger.send(path).status in {401, 403, 404}
+
     def test_scripts_and_styles_are_public_and_nothing_beside_them(self, stranger: HttpCaller) -> None:
         assert stranger.send("/assets/js/app.js").status == 200
         for path in (
@@ -160,9 +188,30 @@ class TestAccess:
 
 class TestRequests:
     @pytest.mark.parametrize(
-        "host", ["evil.example", "127.0.0.1.evil.example", "127.0.0.1", "127.0.0.1:1", "[::1", "", "0.0.0.0"]
+        "host",
+        [
+            *("evil.example", "127.0.0.1.evil.example", "127.0.0.1", "127.0.0.1:1", "[::1", "", "0.0.0.0"),
+            *(
+                "{}/",
+                "{}#",
+                "{}?",
+                "{}@evil.example",
+                "evil.example@{}",
+                "{} evil.example",
+                "127.0.0.1.:PORT",
+            ),
+            *(
+                "127.1:PORT",
+                "2130706433:PORT",
+                "localhost.:PORT",
+                "[::ffff:127.0.0.1]:PORT",
+                "127.0.0.1:0PORT",
+            ),
+        ],
     )
     def test_another_name_is_refused(self, caller: HttpCaller, host: str) -> None:
+        own = caller.console.url.removeprefix("http://")
+        host = host.format(own).replace("PORT", own.partition(":")[2])
         for path in ("/", "/api/home", "/assets/js/app.js"):
             assert caller.send(path, Host=host).status in {400, 403}
 
@@ -200,6 +249,52 @@ class TestRequests:
         assert response.getheader("X-Frame-Options") == "DENY"
         assert response.getheader("X-Content-Type-Options") == "nosniff"
         assert response.getheader("Access-Control-Allow-Origin") is None
+
+
+class TestOddRequests:
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/api/new-training/check", '{"request": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+            ("/api/new-training/check", '{"request": {"steps": ' + "9" * 6_000 + "}}"),
+            ("/api/datasets/x/upload/plan", '{"files": [{"path": "\\ud800.png", "size_bytes": 1}]}'),
+            ("/api/datasets/x/upload/plan", '{"files": [{"path": "a.png", "size_bytes": 1e400}]}'),
+            (f"/api/trainings/{TRAINING}/log", '{"offset": 1e400}'),
+            (f"/api/trainings/{TRAINING}/keep", '{"steps": [true]}'),
+            ("/api/doctor/fix", "[]"),
+        ],
+        ids=[
+            "deep",
+            "long number",
+            "half a character",
+            "infinite size",
+            "infinite offset",
+            "no step",
+            "a list",
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused_in_words(
+        self, caller: HttpCaller, queue: FakeQueue, path: str, body: str
+    ) -> None:
+        response = caller.send(path, method="POST", raw=body.encode())
+        assert response.status == 400
+        assert json.loads(caller.text)["error"].endswith(".")
+        assert queue.inputs == []
+
+    def test_half_a_request_is_not_waited_for(
+        self, console: RunningConsole, stranger: HttpCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listening, "FIRST_REQUEST_S", 0.2)
+        address = ("127.0.0.1", int(console.url.rpartition(":")[2]))
+        with closing(socket.create_connection(address, timeout=20)) as slow:
+            slow.sendall(b"GET /assets/js/app.js HTTP/1.1\r\nHost: x\r\nX-A: b")
+            assert slow.recv(1000) == b""
+        # One that was answered in time stays open.
+        with closing(http.client.HTTPConnection(*address, timeout=20)) as quick:
+            for _ in range(2):
+                quick.request("GET", "/assets/icon.svg")
+                assert quick.getresponse().read()
+                time.sleep(0.3)
 
 
 class TestPages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
@@ -39,7 +40,9 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     """
     try:
         body = await request.json()
-    except ValueError:
+        # Half of a character, which JSON can name, is no text, and cannot be sent on.
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise InvalidInputError("The request is not a JSON object.", job_id="", code="invalid_input")

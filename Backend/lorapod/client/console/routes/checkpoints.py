@@ -67,7 +67,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
 
 
 def _keep(steps: Any) -> str:
-    if not isinstance(steps, list) or not steps or not all(isinstance(step, int) for step in steps):
+    if not isinstance(steps, list) or not steps or not all(type(step) is int for step in steps):
         raise InvalidInputError(
             "Name the steps to keep: a list of whole numbers.", job_id="", code="invalid_input"
         )

@@ -45,7 +45,7 @@ def _wanted(request: web.Request, offset: Any) -> dict[str, Any]:
     """
     try:
         begin = int(offset)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise InvalidInputError(
             "The offset of a log is a whole number of bytes.", job_id="", code="invalid_input"
         ) from None

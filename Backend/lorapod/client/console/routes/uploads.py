@@ -79,5 +79,5 @@ def _dropped(files: Any) -> list[DroppedFile]:
     """
     try:
         return [DroppedFile(path=str(one["path"]), size_bytes=int(one["size_bytes"])) for one in files]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         raise InvalidInputError("The list of files is not one.", job_id="", code="invalid_input") from None

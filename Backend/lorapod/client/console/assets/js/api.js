@@ -8,10 +8,22 @@ export class ApiError extends Error {
   }
 }
 
+const KEPT = "console key";
+const OPENED = /^#key=([\w-]+)$/;
+
+// The link leads here with the key of this session, which this page alone sends: a cookie goes to every port of a machine.
+if (OPENED.test(location.hash)) {
+  localStorage.setItem(KEPT, OPENED.exec(location.hash)[1]);
+  history.replaceState(null, "", location.pathname);
+}
+
+/** What a request to the console's server has, beside the cookie. */
+export const ownHeaders = () => ({ "X-Console-Key": localStorage.getItem(KEPT) ?? "" });
+
 async function request(path, options) {
   let response;
   try {
-    response = await fetch(path, { ...options, credentials: "same-origin" });
+    response = await fetch(path, { ...options, headers: { ...options?.headers, ...ownHeaders() }, credentials: "same-origin" });
   } catch {
     throw new ApiError({ error: "The console does not answer.", hint: "Is `lorapod console` still running?", code: "away" }, 0);
   }
