@@ -17,7 +17,7 @@ from lorapod.client.serving import serving
 from lorapod.endpoint import EndpointConfig
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("README.md", "docs/howto/datasets.md", "docs/howto/live-uploads.md", "docs/howto/object-stores.md")
+PAGES = ("docs/howto/datasets.md", "docs/howto/live-uploads.md", "docs/howto/object-stores.md")
 #: How pages name an endpoint: RunPod's, or the local one.
 ENDPOINT = re.compile(
     r"https://api\.runpod\.ai/v2/<endpoint>(?=\", api_key)|http://127\.0\.0\.1:8080/v2/local"

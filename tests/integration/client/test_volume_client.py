@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.documented import calls
 from tests.servers.volume_server import SECRET_KEY, VOLUME, RunningVolume
 from tests.unit.datasets.library_bench import picture
 from typer.testing import CliRunner, Result
@@ -181,6 +183,20 @@ def test_a_command_reads_the_volume_and_asks_no_worker(
     assert done.exit_code == 0, done.output
     assert shown in done.stdout
     assert READ in done.stderr
+    assert trained.jobs == before
+
+
+@pytest.mark.parametrize("words", [words for _, words in calls("docs/howto/look-without-a-worker.md")])
+def test_a_command_of_the_page_asks_no_worker(run: Run, trained: Trained, words: str, tmp_path: Path) -> None:
+    (tmp_path / "my-images").mkdir()
+    (tmp_path / "my-images" / "new.png").write_bytes(picture(size=(64, 64)))
+    before = trained.jobs
+
+    # Other tests count the images of `cats`.
+    own = words.replace("upload my-images cats", "upload my-images more")
+    done = run(*shlex.split(own.replace("train_0123456789ab", trained.process_id))[1:])
+
+    assert done.exit_code == 0, done.output
     assert trained.jobs == before
 
 
