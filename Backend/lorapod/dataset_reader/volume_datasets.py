@@ -31,7 +31,7 @@ from lorapod.volume.arriving import (
     is_upload_id,
 )
 from lorapod.volume.listed_files import ListedFiles
-from lorapod.volume.port import EntryKind
+from lorapod.volume.port import EntryKind, FileEntry
 from lorapod.volume.view import VolumeView
 from lorapod.wire.gallery import DatasetListView
 from lorapod.workspace import safe_name
@@ -193,9 +193,7 @@ class VolumeDatasets:
         listed = ListedFiles(self._files.below(folder))
         reading = DatasetReader(files=listed).read(DatasetEntry(folder=folder))
         # S3 tells no time of a folder.
-        newest_ns = max(
-            (entry.state().modified_ns for entry in listed.below(folder, skip=is_hidden)), default=0
-        )
+        newest_ns = max((_modified_ns(entry) for entry in listed.below(folder, skip=is_hidden)), default=0)
         path = self._workspace.relative(folder)
         modified_at = datetime.fromtimestamp(newest_ns / 1e9, UTC)
         return listed_dataset(reading, path, modified_at, used.get(path, ()))
@@ -212,3 +210,11 @@ class VolumeDatasets:
         with_caption = [item for item in items if item.has_caption]
         texts = zip(with_caption, self._view.at_once(text, with_caption), strict=True)
         return {item.name: found for item, found in texts if found is not None}
+
+
+def _modified_ns(entry: FileEntry) -> int:
+    """Return when a file changed; 0 if it is gone by now, or a link to a file that is."""
+    try:
+        return entry.state().modified_ns
+    except FileNotFoundError:
+        return 0

@@ -5,6 +5,7 @@ Every function raises `OSError` if a folder cannot be read now.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,15 +60,17 @@ def checkpoints(run_folder: Path, name: str, *, files: VolumeListing = LOCAL_FIL
         match = numbered.fullmatch(entry.name)
         if not entry.is_file or (match is None and entry.name != f"{name}.safetensors"):
             continue
-        state = entry.state()
-        found.append(
-            Checkpoint(
-                path=entry.path,
-                step=int(match["step"]) if match else None,
-                size_bytes=state.size_bytes,
-                created_at=datetime.fromtimestamp(state.modified_ns / 1e9, UTC),
+        # A trainer keeps only the newest: one may go between its listing and this look.
+        with contextlib.suppress(FileNotFoundError):
+            state = entry.state()
+            found.append(
+                Checkpoint(
+                    path=entry.path,
+                    step=int(match["step"]) if match else None,
+                    size_bytes=state.size_bytes,
+                    created_at=datetime.fromtimestamp(state.modified_ns / 1e9, UTC),
+                )
             )
-        )
     return sorted(found, key=lambda checkpoint: (checkpoint.final, checkpoint.step or 0))
 
 
