@@ -14,6 +14,10 @@ from lorapod.client.errors import Busy, LorapodError
 T = TypeVar("T")
 
 
+#: Called before a further attempt with the error of the last one, and the seconds until the attempts end.
+OnRetry = Callable[[LorapodError, float], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
     """How often to repeat a request to an endpoint that is away or busy; the waits double."""
@@ -24,6 +28,7 @@ class RetryPolicy:
     patience_s: float = 90.0
     first_wait_s: float = 0.25
     longest_wait_s: float = 15.0
+    on_retry: OnRetry | None = None
 
 
 def retry(attempt: Callable[[], T], policy: RetryPolicy) -> T:
@@ -44,6 +49,8 @@ def retry(attempt: Callable[[], T], policy: RetryPolicy) -> T:
             pause_s = min(pause_s, policy.longest_wait_s)
             if not error.retryable or number == policy.attempts or time.monotonic() + pause_s > deadline:
                 raise
+            if policy.on_retry is not None:
+                policy.on_retry(error, deadline - time.monotonic())
         time.sleep(pause_s)
         wait_s = min(wait_s * 2, policy.longest_wait_s)
     raise AssertionError("the loop has no end of its own")

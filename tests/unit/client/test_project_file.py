@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -82,7 +83,7 @@ class TestConnection:
         ],
     )
     def test_the_front_door_of_the_file_belongs_to_its_endpoint(
-        self, named: dict[str, str], expected: str | None
+        self, named: dict[str, Any], expected: str | None
     ) -> None:
         assert Connection(api_key="rpa_x", **named).front_door_url() == expected
 

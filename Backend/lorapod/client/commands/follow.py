@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.client import Client
-from lorapod.client.commands.live import ENDED, INTERVAL_S, cost_of_process, follow, panel
+from lorapod.client.commands.endings import ENDED, ended
+from lorapod.client.commands.live import INTERVAL_S, follow
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
+from lorapod.client.commands.panel import cost_of_process, panel, plain_lines
 from lorapod.client.commands.screen import Screen, duration, moment
-from lorapod.client.commands.session import AsJson, ProcessIdArgument, Via, ViaOption, open_session
-from lorapod.client.commands.train import ended
+from lorapod.client.commands.session import AsJson, ExitCode, ProcessIdArgument, Via, ViaOption, open_session
 
 
 def status(
@@ -27,7 +28,7 @@ def status(
     via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Show a process: its status, step, loss, time left, cost and files."""
+    """Show a process: its status, step, loss, time left, cost and files; exit with 1 if it failed."""
     with open_session(context, as_json=as_json, via=via) as session:
         prices = look_up_prices(context, price_per_hour)
         if follow_it:
@@ -37,12 +38,18 @@ def status(
         cost = cost_of_process(process, prices)
         if as_json:
             session.screen.answer(process if cost is None else {**process, "cost": cost.as_json})
-            return
-        losses = session.client.metrics(process_id, keys=["loss/loss"]) if process["progress"]["step"] else {}
-        session.screen.console.print(
-            panel(process, [loss for _, loss in losses.get("loss/loss", ())], cost=cost)
-        )
-        _print_files(process, session.screen)
+        elif session.screen.console.is_terminal:
+            asked = process["progress"]["step"]
+            losses = session.client.metrics(process_id, keys=["loss/loss"]) if asked else {}
+            points = [loss for _, loss in losses.get("loss/loss", ())]
+            session.screen.console.print(panel(process, points, cost=cost))
+        else:
+            for line in plain_lines(process, cost=cost):
+                session.screen.line(line)
+        if not as_json:
+            _print_files(process, session.screen)
+        if process["status"] == "failed":
+            raise typer.Exit(ExitCode.FAILED)
 
 
 def logs(

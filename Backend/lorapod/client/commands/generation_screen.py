@@ -9,7 +9,7 @@ from typing import Any, Self
 from rich.markup import escape
 from rich.status import Status
 
-from lorapod.client.commands.live import state_line
+from lorapod.client.commands.panel import state_line
 from lorapod.client.commands.screen import Screen
 
 

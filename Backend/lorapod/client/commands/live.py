@@ -1,35 +1,31 @@
-"""A live view of a process: status, step, loss, time left, and the loss so far as a sparkline."""
+"""Follow a process to its end: a live view in a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from lorapod.client.client import Client
-from lorapod.client.commands.estimates import estimate_text
-from lorapod.client.commands.screen import Screen, duration, styled
-from lorapod.client.errors import LorapodError
+from lorapod.client.commands.panel import cost_of_process, panel, state_line
+from lorapod.client.commands.screen import Screen, duration
+from lorapod.client.errors import EndpointError, LorapodError
 from lorapod.client.money.price_book import PriceLookup
-from lorapod.client.money.training_cost import TrainingCost, training_cost
+from lorapod.client.process_nouns import noun_of
+from lorapod.client.training import NO_ANSWER_MAX_S
 from lorapod.platform.prices import dollars
 
 #: Between two polls.
 INTERVAL_S = 2.0
-SPARKLINE_WIDTH = 60
 HOW_TO_LEAVE = Text("Press Ctrl-C to stop watching; the process continues.", style="dim")
-_BARS = "▁▂▃▄▅▆▇█"
 _LOSS = "loss/loss"
-#: The statuses of processes that have ended.
-ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
+
+#: Shows a process.
+Show = Callable[[dict[str, Any]], None]
 
 
 def follow(
@@ -40,27 +36,71 @@ def follow(
     interval_s: float = INTERVAL_S,
     prices: PriceLookup | None = None,
     console: Console | None = None,
+    watch_again: str = "",
 ) -> dict[str, Any]:
     """Show a process until it ends; return its last status. With `prices`, show what it costs.
 
-    Without a terminal, or with `--json`, print a line for each change. `console`: where to draw; None: stdout, as answers.
+    Without a terminal, or with `--json`, print a line for each change.
+
+    Args:
+        client: the client of the endpoint.
+        process_id: the process.
+        screen: of the command.
+        interval_s: between two polls.
+        prices: what workers cost.
+        console: where to draw; None: stdout, as answers.
+        watch_again: what a person is told who stops watching; by default the command that shows the process again.
 
     Raises:
         LorapodError: the process is unknown, or the endpoint did not answer for too long.
     """
+    again = watch_again or (
+        f"The {noun_of(process_id)} {process_id} continues. Watch it again: lorapod status {process_id} --follow"
+    )
+    before, screen.if_interrupted = screen.if_interrupted, again
+
+    def wait(show: Show) -> dict[str, Any]:
+        return client.wait(process_id, on_progress=show, interval_s=interval_s, check=False)
+
     shown = console or screen.console
-    if not shown.is_terminal or (screen.as_json and console is None):
-        lines = _Lines(screen, prices, console)
-        return client.wait(process_id, on_progress=lines, interval_s=interval_s, check=False)
-    losses = _Losses(client, process_id)
-    with Live(console=shown, auto_refresh=False) as live:
+    try:
+        with screen.outage.patience(NO_ANSWER_MAX_S):
+            if shown.is_terminal and not (screen.as_json and console is None):
+                ended = _draw(wait, shown, screen, _Losses(client, process_id), prices)
+            else:
+                ended = wait(_Lines(screen, prices, console))
+    except EndpointError as error:
+        if error.retryable:
+            error.hint = f"There was no answer for {duration(NO_ANSWER_MAX_S)}. {again}"
+        raise
+    screen.if_interrupted = before
+    return ended
+
+
+def _draw(
+    wait: Callable[[Show], dict[str, Any]],
+    console: Console,
+    screen: Screen,
+    losses: _Losses,
+    prices: PriceLookup | None,
+) -> dict[str, Any]:
+    with Live(console=console, auto_refresh=False) as live:
+        view: list[Any] = []
+
+        def show_outage(text: str) -> None:
+            live.update(Group(*view, Text(text, style="yellow")), refresh=True)
 
         def draw(process: dict[str, Any]) -> None:
+            screen.outage.connected()
             warn_of_dataset(screen, process)
-            view = panel(process, losses.now(process), cost=cost_of_process(process, prices))
-            live.update(Group(view, HOW_TO_LEAVE), refresh=True)
+            view[:] = [panel(process, losses.now(process), cost=cost_of_process(process, prices))]
+            live.update(Group(*view, HOW_TO_LEAVE), refresh=True)
 
-        return client.wait(process_id, on_progress=draw, interval_s=interval_s, check=False)
+        with screen.outage.shown_by(show_outage):
+            ended = wait(draw)
+        # What is left in the terminal says nothing of Ctrl-C.
+        live.update(Group(*view), refresh=True)
+        return ended
 
 
 def warn_of_dataset(screen: Screen, answer: Mapping[str, Any]) -> None:
@@ -70,98 +110,6 @@ def warn_of_dataset(screen: Screen, answer: Mapping[str, Any]) -> None:
     screen.note(
         f"{fixed.get('sent_as') or fixed['name']}: {fixed['what']}" for fixed in dataset.get("fixed", ())
     )
-
-
-def cost_of_process(process: Mapping[str, Any], prices: PriceLookup | None) -> TrainingCost | None:
-    """Return what a training costs; None if it is no training, or the price is not known."""
-    is_priced = bool(process.get("trainer")) or process.get("type") == "sweep"
-    return training_cost(process, prices.book()) if prices is not None and is_priced else None
-
-
-def panel(
-    process: Mapping[str, Any], losses: Sequence[float], *, cost: TrainingCost | None = None
-) -> RenderableType:
-    """Return the view of a process in its present status."""
-    progress = process["progress"]
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("[bold]" + escape(process["process_id"]), escape(process["name"]), _state(process))
-    rows: list[RenderableType] = [facts]
-    if _is_workflow(process):
-        rows.append(ProgressBar(total=100, completed=progress.get("percent") or 0, width=SPARKLINE_WIDTH))
-    elif progress.get("total_steps"):
-        rows.append(
-            ProgressBar(total=progress["total_steps"], completed=progress["step"], width=SPARKLINE_WIDTH)
-        )
-    if text := progress_text(process):
-        rows.append(Text(text))
-    if process["status"] not in ENDED and (text := estimate_text(process.get("estimate"))):
-        rows.append(Text(text, style="dim"))
-    if cost is not None and cost.text:
-        rows.append(Text(cost.text, style="dim"))
-    if losses:
-        rows.append(Text(f"{sparkline(losses)}  loss {losses[-1]:.4f}", style="cyan"))
-    if process.get("failure"):
-        rows.append(Text(process["failure"]["message"], style="red"))
-    return Group(*rows)
-
-
-def sparkline(values: Sequence[float], width: int = SPARKLINE_WIDTH) -> str:
-    """Return numbers as one line of bars; if there are more than `width`, each bar is the mean of several."""
-    if not values:
-        return ""
-    bins = min(width, len(values))
-    edges = [round(index * len(values) / bins) for index in range(bins + 1)]
-    means = [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]
-    low, high = min(means), max(means)
-    span = high - low or 1.0
-    return "".join(_BARS[round((mean - low) / span * (len(_BARS) - 1))] for mean in means)
-
-
-def _state(process: Mapping[str, Any]) -> str:
-    phase = f" ({process['phase']})" if process.get("phase") else ""
-    return f"{styled(process['status'])}{escape(phase)}"
-
-
-def state_line(process: Mapping[str, Any]) -> str:
-    """Return a process's id, status, phase and progress as one line."""
-    phase = f" {process['phase']}" if process.get("phase") else ""
-    return f"{process['process_id']} {process['status']}{phase} {progress_text(process)}".rstrip()
-
-
-def progress_text(process: Mapping[str, Any]) -> str:
-    """Return how far a process is, as one line; empty if it does not say."""
-    progress = process["progress"]
-    parts = []
-    if (progress.get("total_images") or 1) > 1:
-        parts.append(f"image {progress.get('image') or 1}/{progress['total_images']}")
-    if _is_workflow(process):
-        parts += _workflow_parts(progress)
-    elif progress.get("total_steps"):
-        parts.append(f"step {progress['step']}/{progress['total_steps']}")
-    if progress.get("loss") is not None:
-        parts.append(f"loss {progress['loss']:.4f}")
-    if progress.get("steps_per_s"):
-        parts.append(f"{progress['steps_per_s']:.2f} steps/s")
-    if progress.get("eta_s") is not None and process["status"] not in ENDED:
-        parts.append(f"{duration(progress['eta_s'])} left")
-    return "  ".join(parts)
-
-
-def _is_workflow(process: Mapping[str, Any]) -> bool:
-    return bool(process["progress"].get("total_nodes"))
-
-
-def _workflow_parts(progress: Mapping[str, Any]) -> list[str]:
-    """Return the node at work, its own progress, and how many nodes are done."""
-    parts = []
-    if progress.get("node"):
-        known = progress.get("node_max") or 0
-        value = f" {progress.get('node_value') or 0:g}/{known:g}" if known > 1 else ""
-        parts.append(f"{progress['node']} (node {progress.get('node_id')}){value}")
-    parts.append(f"{progress.get('nodes_done') or 0}/{progress['total_nodes']} nodes")
-    if progress.get("percent") is not None:
-        parts.append(f"{progress['percent']:.0f}%")
-    return parts
 
 
 class _Losses:
@@ -194,6 +142,7 @@ class _Lines:
         self._last: tuple[Any, ...] = ()
 
     def __call__(self, process: dict[str, Any]) -> None:
+        self._screen.outage.connected()
         warn_of_dataset(self._screen, process)
         progress = process["progress"]
         names = ("step", "image", "node_id", "nodes_done")
@@ -205,10 +154,10 @@ class _Lines:
         if self._screen.as_json and self._console is None:
             shown = {name: process.get(name) for name in ("process_id", "status", "phase", "progress")}
             self._screen.answer(shown if cost is None else {**shown, "cost": cost.as_json})
+            return
+        text = "" if cost is None or cost.so_far is None else f"  {dollars(cost.so_far)}"
+        line = f"{state_line(process)}{text}"
+        if self._console is None:
+            self._screen.line(line)
         else:
-            text = "" if cost is None or cost.so_far is None else f"  {dollars(cost.so_far)}"
-            line = f"{state_line(process)}{text}"
-            if self._console is None:
-                self._screen.line(line)
-            else:
-                self._console.print(line, markup=False)
+            self._console.print(line, markup=False)

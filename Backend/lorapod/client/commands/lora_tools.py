@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client import training
+from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.lora_refs import lora_source, weighted_lora
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.session import AsJson, open_session
-from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
 
 NewName = Annotated[
     str | None, typer.Option("--name", help="Name of the new LoRA. Default: made of the old one's.")

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client import training
+from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.session import AsJson, open_session
-from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
 
 app = typer.Typer(
     name="models", no_args_is_help=True, help="List, describe, download and edit the models of the volume."

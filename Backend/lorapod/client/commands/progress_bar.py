@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lorapod.client.commands.live import state_line
+from lorapod.client.commands.panel import state_line
 from lorapod.client.commands.screen import Screen
 
 

@@ -11,10 +11,11 @@ import typer
 from lorapod.client import training
 from lorapod.client.client import Client
 from lorapod.client.commands.datasets import UNREADABLE
+from lorapod.client.commands.endings import process_ended
 from lorapod.client.commands.run_screen import RunScreen
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.transfer import transfer_bar, warn_of_upload
-from lorapod.client.errors import JobFailed, LorapodError, NotFoundError, ProcessEnded
+from lorapod.client.errors import JobFailed, LorapodError, NotFoundError
 from lorapod.client.lora_run.content import FolderContent, next_names
 from lorapod.client.lora_run.state import RunProgress, RunState, SentDataset
 from lorapod.client.upload import UploadProgress
@@ -151,9 +152,7 @@ class RunDataset:
         process = self.screen.follow(self.client, begun.process_id)
         self.screen.screen.warn(f"{one['name']}: {one['error']}" for one in process.get("failed") or ())
         if process["status"] != "completed":
-            ended = ProcessEnded(process)
-            ended.hint = f"{ended.hint} Run the same command again to go on. {_WITHOUT}".strip()
-            raise ended
+            raise process_ended(process, f"Run the same command again to go on. {_WITHOUT}")
         return process
 
     def _page(self, name: str, trigger_word: str | None = None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from lorapod.client.client import Client
 from lorapod.client.commands.live import INTERVAL_S, follow
 from lorapod.client.commands.screen import Screen
 from lorapod.client.money.price_book import PriceLookup
+from lorapod.client.process_nouns import noun_of
 
 #: Characters of a stage's name.
 _NAME_WIDTH = 9
@@ -57,6 +58,8 @@ class RunScreen:
             interval_s=INTERVAL_S,
             console=self.screen.aside,
             prices=self._prices,
+            watch_again=f"The {noun_of(process_id)} {process_id} continues. Run the same command again to go on, or watch it: "
+            f"lorapod status {process_id} --follow",
         )
 
     def reading(self, text: str) -> Any:

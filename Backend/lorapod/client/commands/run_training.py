@@ -8,11 +8,12 @@ from typing import Any
 
 from lorapod.client import training
 from lorapod.client.client import Client
+from lorapod.client.commands.endings import ENDED, process_ended, why_ended
 from lorapod.client.commands.live import warn_of_dataset
 from lorapod.client.commands.run_screen import RunScreen, last_step
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
 from lorapod.client.comparison import EXECUTION_TIMEOUT_S as COMPARISON_S
-from lorapod.client.errors import JobFailed, NotFoundError, ProcessEnded
+from lorapod.client.errors import JobFailed, LorapodError, NotFoundError
 from lorapod.client.lora_run.state import RunProgress, RunState, digest_of
 
 #: Reasons of an end before the last step that the training was asked for.
@@ -43,7 +44,7 @@ class RunTraining:
         if before is not None and _is_done(before):
             self.screen.stage("train", f"done before: {self.run.training}, {last_step(before)}")
             return before
-        if before is not None and before["status"] in training.ENDED:
+        if before is not None and before["status"] in ENDED:
             self.screen.stage(
                 "train", f"{self.run.training} was {before['status']} at {last_step(before)}; it is resumed"
             )
@@ -59,9 +60,7 @@ class RunTraining:
         warn_of_dataset(self.screen.screen, begun.started)
         process = self.screen.follow(self.client, begun.process_id)
         if not _is_done(process):
-            ended = ProcessEnded(process)
-            ended.hint = f"{ended.hint} {_AGAIN}".strip()
-            raise ended
+            raise process_ended(process, _AGAIN)
         return process
 
     def choose(self, process: Mapping[str, Any], *, compare: bool) -> None:
@@ -72,7 +71,7 @@ class RunTraining:
             self.screen.stage("compare", f"done before: {_chosen(run)}")
             return
         if not saved:
-            raise ProcessEnded({**process, "reason": "It has no checkpoint."})
+            raise LorapodError(f"The training {process['process_id']} has no checkpoint to download.")
         last = max(saved, key=lambda one: (bool(one.get("final")), one["step"]))
         best, run.why, run.recommended = last, "the last", False
         if not compare:
@@ -108,11 +107,9 @@ class RunTraining:
         process = self.screen.follow(self.client, begun.process_id)
         self.screen.screen.warn(process.get("warnings") or ())
         if process["status"] == "interrupted":
-            ended = ProcessEnded(process)
-            ended.hint = f"{ended.hint} {_AGAIN}".strip()
-            raise ended
+            raise process_ended(process, _AGAIN)
         if process["status"] != "completed":
-            self.screen.screen.warn([f"the checkpoints are not compared: {ProcessEnded(process)}"])
+            self.screen.screen.warn([f"the checkpoints are not compared: {why_ended(process)}"])
             return None
         best = process.get("recommended")
         if not best:

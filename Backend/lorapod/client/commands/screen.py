@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lorapod.client.commands.outage import OutageNotice
 from lorapod.client.commands.wording import with_commands
 from lorapod.client.errors import LorapodError
 
@@ -45,6 +46,7 @@ class Screen:
         #: What a person is told who presses Ctrl-C.
         self.if_interrupted = "Interrupted here; what was started on the worker continues."
         self._said: set[str] = set()
+        self.outage = OutageNotice(lambda text: self.aside.print(f"[yellow]{escape(text)}[/]"))
 
     def answer(self, answer: Mapping[str, Any]) -> None:
         """Print an answer as JSON, in colours for people."""

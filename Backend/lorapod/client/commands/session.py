@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Annotated
 
@@ -26,7 +26,7 @@ from lorapod.client.errors import (
 )
 from lorapod.client.project_file import project_path, read_project
 from lorapod.client.queue import runpod_url
-from lorapod.client.retrying import RetryPolicy
+from lorapod.client.retrying import OnRetry, RetryPolicy
 
 #: `--front-door-endpoint none` sends everything to the endpoint itself.
 NO_FRONT_DOOR = "none"
@@ -85,6 +85,8 @@ class Connection:
     #: URL or id of its front door; `none`: use none, whatever `lorapod.toml` has.
     front_door: str | None = None
     api_key: str | None = None
+    #: Called before a request is sent again.
+    on_retry: OnRetry | None = None
 
     def client(self, retries: RetryPolicy = RETRIES) -> Client:
         """Return a client of the endpoint.
@@ -95,7 +97,7 @@ class Connection:
         try:
             door = self.front_door_url()
             if (url := self.endpoint_url()) is not None:
-                return Client(url, self.api_key, front_door=door, retries=retries)
+                return Client(url, self.api_key, front_door=door, retries=self._telling(retries))
             endpoint_id = self.named_endpoint()
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--url") from None
@@ -135,7 +137,7 @@ class Connection:
             self.endpoint_url(),
             self.api_key,
             front_door=self.front_door_url(),
-            retries=RETRIES,
+            retries=self._telling(RETRIES),
             only=via is Via.VOLUME,
             on_way=on_way,
         )
@@ -172,6 +174,9 @@ class Connection:
             return None
         return named if "://" in named else runpod_url(named)
 
+    def _telling(self, retries: RetryPolicy) -> RetryPolicy:
+        return replace(retries, on_retry=self.on_retry)
+
     def _remembered_front_door(self) -> str | None:
         try:
             project = read_project(project_path())
@@ -200,7 +205,7 @@ def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE)
         typer.Exit: there was an error, or Ctrl-C was pressed.
     """
     screen = Screen(as_json=as_json, context=context)
-    connection: Connection = context.obj
+    connection: Connection = replace(context.obj, on_retry=screen.outage.retrying)
     try:
         with connection.reading_client(via, lambda way: screen.note([way])) as client:
             yield CommandSession(client=client, screen=screen)

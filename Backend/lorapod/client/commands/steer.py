@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.money_options import MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, ProcessIdArgument, open_session
 from lorapod.client.commands.times import limits
-from lorapod.client.commands.train import EXECUTION_TIMEOUT_S, ended
+from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
 from lorapod.client.commands.train_money import TrainingMoney
 from lorapod.client.commands.train_options import MaxTimeOption, UntilOption
 

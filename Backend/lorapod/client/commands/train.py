@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.money_options import IdleAfterOption, MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
@@ -66,7 +67,7 @@ from lorapod.client.commands.train_options import (
 )
 from lorapod.client.commands.vary import said, variants
 from lorapod.client.commands.wording import with_commands, with_options
-from lorapod.client.errors import LorapodError, ProcessEnded
+from lorapod.client.errors import LorapodError
 
 #: How long RunPod may keep a training's job open, in seconds: its own maximum.
 EXECUTION_TIMEOUT_S = 7 * 86_400.0
@@ -179,16 +180,6 @@ def train(
             _dry_run(context, session, fields, money)
             return
         _begin(session, fields, money, follow_it=follow_it, left_on_after_s=left_on_after_s)
-
-
-def ended(process: dict[str, Any]) -> None:
-    """Exit with success only if the process completed.
-
-    Raises:
-        ProcessEnded: it did not complete.
-    """
-    if process["status"] != "completed":
-        raise ProcessEnded(process)
 
 
 def _begin(

@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from lorapod.client.commands.live import ENDED
+from lorapod.client.commands.endings import ENDED, ended
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.report import ProcessIdsArgument
 from lorapod.client.commands.session import AsJson, CommandSession, Via, ViaOption, open_session
-from lorapod.client.commands.train import ended
 from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage

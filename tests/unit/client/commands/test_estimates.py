@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from lorapod.client.commands.estimates import estimate_text
-from lorapod.client.commands.live import panel
+from lorapod.client.commands.panel import panel
 from lorapod.client.money.price_book import PriceBook
 from lorapod.platform.prices import HourlyRate
 from lorapod.platform.rates import EndpointRates

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lorapod.client import Client
-from lorapod.client.commands.live import follow, panel, progress_text, sparkline
+from lorapod.client.commands.live import follow
+from lorapod.client.commands.panel import panel, progress_text, sparkline
 from lorapod.client.commands.screen import Screen
 from lorapod.client.money.price_book import PriceBook, PriceLookup
 from lorapod.platform.prices import HourlyRate
