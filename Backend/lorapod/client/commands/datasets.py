@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.client import Client
-from lorapod.client.commands.screen import Screen, size
+from lorapod.client.commands.screen import Screen, moment, size
 from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
 from lorapod.client.contact_sheet import (
     ITEMS_MAX,
@@ -56,12 +56,15 @@ def datasets(context: typer.Context, *, via: ViaOption = Via.AUTO, as_json: AsJs
                 str(one["videos"]),
                 str(one["captions"]),
                 size(one["total_bytes"]),
-                one["modified_at"],
+                moment(one["modified_at"]),
             )
             for one in found
         ]
         session.screen.table(
-            ("dataset", "images", "videos", "captions", "size", "modified"), rows, right=(1, 2, 3, 4)
+            ("dataset", "images", "videos", "captions", "size", "modified"),
+            rows,
+            right=(1, 2, 3, 4),
+            whole=(0, 5),
         )
 
 

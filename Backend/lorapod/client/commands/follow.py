@@ -101,7 +101,7 @@ def processes(
             for one in answer["processes"]
         ]
         columns = ("process", "name", "status", "step", "left", "created")
-        session.screen.table(columns, rows, right=(3,))
+        session.screen.table(columns, rows, right=(3,), whole=(0, 5))
 
 
 def _print_new(client: Client, process_id: str, offset: int, screen: Screen) -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from lorapod.client.commands.panel import state_line
-from lorapod.client.commands.screen import Screen
+from lorapod.client.commands.screen import Screen, draws
 
 
 class GenerationScreen:
@@ -44,7 +44,7 @@ class GenerationScreen:
         if line == self._last:
             return
         self._last = line
-        if not self._screen.aside.is_terminal:
+        if not draws(self._screen.aside):
             self._screen.aside.print(line, markup=False)
         elif self._status is None:
             self._status = self._screen.aside.status(escape(line))

@@ -96,5 +96,5 @@ def _print(found: list[dict[str, Any]], screen: Screen) -> None:
         screen.answer({"objects": found, "count": len(found), "total_bytes": total})
         return
     rows = [(one["key"], size(one["size_bytes"]), one["modified_at"]) for one in found]
-    screen.table(("key", "size", "modified"), rows, right=(1,))
+    screen.table(("key", "size", "modified"), rows, right=(1,), whole=(0, 2))
     screen.line(f"{len(found)} objects, {size(total)}")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lorapod.client.client import Client
 from lorapod.client.commands.panel import cost_of_process, panel, state_line
-from lorapod.client.commands.screen import Screen, duration
+from lorapod.client.commands.screen import Screen, draws, duration
 from lorapod.client.errors import EndpointError, LorapodError
 from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.process_nouns import noun_of
@@ -65,7 +65,7 @@ def follow(
     shown = console or screen.console
     try:
         with screen.outage.patience(NO_ANSWER_MAX_S):
-            if shown.is_terminal and not (screen.as_json and console is None):
+            if draws(shown) and not (screen.as_json and console is None):
                 ended = _draw(wait, shown, screen, _Losses(client, process_id), prices)
             else:
                 ended = wait(_Lines(screen, prices, console))

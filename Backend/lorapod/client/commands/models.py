@@ -48,7 +48,7 @@ def list_models(
             )
             for one in models
         ]
-        session.screen.table(("model", "kind", "size", "path"), rows, right=(2,))
+        session.screen.table(("model", "kind", "size", "path"), rows, right=(2,), whole=(0, 3))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lorapod.client.commands.panel import state_line
-from lorapod.client.commands.screen import Screen
+from lorapod.client.commands.screen import Screen, draws
 
 
 class ImageBar:
@@ -19,7 +19,7 @@ class ImageBar:
         """Show nothing yet."""
         self._screen = screen
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._in_terminal = screen.aside.is_terminal and not screen.as_json
+        self._in_terminal = draws(screen.aside) and not screen.as_json
         self._bar = Progress(*columns, console=screen.aside, transient=True, disable=not self._in_terminal)
         self._task = self._bar.add_task("waiting", total=None)
         self._last = ""

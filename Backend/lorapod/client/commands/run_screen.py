@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.markup import escape
 
 from lorapod.client.client import Client
 from lorapod.client.commands.live import INTERVAL_S, follow
-from lorapod.client.commands.screen import Screen
+from lorapod.client.commands.screen import Screen, is_interactive
 from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.process_nouns import noun_of
 
@@ -65,11 +64,6 @@ class RunScreen:
     def reading(self, text: str) -> Any:
         """Return a context that shows that something takes its time."""
         return self.screen.busy(text)
-
-
-def is_interactive() -> bool:
-    """Return whether there is a person to ask."""
-    return sys.stdin.isatty()
 
 
 def last_step(process: Mapping[str, Any]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,12 @@ from lorapod.client.errors import LorapodError
 
 #: Columns of an output that is no terminal: a program reads it line by line, so tables must not wrap there.
 _PIPE_WIDTH = 1000
+
+#: Between two columns.
+_GAP = "  "
+
+#: Columns of a terminal below which a column of text is not folded.
+_FOLDED = 8
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -81,21 +88,45 @@ class Screen:
                 self.aside.print(escape(note))
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Iterable[int] = (),
+        whole: Iterable[int] = (0,),
     ) -> None:
-        """Print a table; the columns with the indexes in `right` hold numbers."""
-        numbers = frozenset(right)
+        """Print a table; nothing with `--json`. In a pipe each row is one line, whatever its length.
+
+        Args:
+            columns: their headings.
+            rows: the texts of the cells.
+            right: indexes of columns of numbers.
+            whole: indexes of columns that are never folded: ids, paths, times. A terminal that is too narrow for them gets
+                the lines of a pipe, which it wraps itself.
+        """
+        if self.as_json:
+            return
+        numbers, unfolded, rows = frozenset(right), frozenset(whole), list(rows)
+        widths = _widths([columns, *rows])
+        needed = sum(
+            width if index in unfolded else min(width, _FOLDED) for index, width in enumerate(widths)
+        )
+        if not self.console.is_terminal or needed + len(_GAP) * (len(widths) - 1) > self.console.width:
+            for line in plain_table([columns, *rows], numbers):
+                self.console.out(line, highlight=False)
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
+            side: Literal["left", "right"] = "right" if index in numbers else "left"
+            table.add_column(column, justify=side, overflow="fold", no_wrap=index in unfolded)
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
-        self.console.print(table)
+        self.console.print(table, soft_wrap=False)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
         """Show in a terminal that something takes its time."""
-        if not self.aside.is_terminal:
+        if not draws(self.aside):
             yield
             return
         with self.aside.status(escape(text)):
@@ -133,6 +164,32 @@ def _problem(detail: Mapping[str, Any]) -> str:
     if error is None:
         return " ".join(str(value) for value in detail.values())
     return str(error) if about is None else f"{about}: {str(error).removeprefix(f'{about}: ')}"
+
+
+def is_interactive() -> bool:
+    """Return whether there is a person to ask."""
+    return sys.stdin.isatty()
+
+
+def draws(console: Console) -> bool:
+    """Return whether lines of a console can be drawn over: it is a terminal, and not a dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def plain_table(rows: Sequence[Sequence[str]], right: Collection[int]) -> Iterator[str]:
+    """Yield rows as lines of columns, two spaces apart; a line break in a cell becomes a space."""
+    cells = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
+    widths = _widths(cells)
+    for row in cells:
+        padded = []
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            room = " " * (width - cell_len(cell))
+            padded.append(f"{room}{cell}" if index in right else f"{cell}{room}")
+        yield _GAP.join(padded).rstrip()
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
 
 def styled(text: str) -> str:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from lorapod.client.commands.screen import Screen, moment, size
-from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
+from lorapod.client.commands.arrivals import Arrival, confirm_overwrite
+from lorapod.client.commands.screen import Screen, draws, moment, size
+from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Via, ViaOption, open_session
 from lorapod.client.download import DownloadProgress
 from lorapod.client.upload import UploadedDataset, UploadProgress
+from lorapod.records.process_id import is_process_id
 from lorapod.wire.dataset import CONVERTED_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_archive_name
 
 _ARRIVING = (
@@ -135,7 +137,7 @@ def files(
         rows = [
             (one["path"], size(one["size_bytes"]), one["kind"], moment(one["modified_at"])) for one in found
         ]
-        session.screen.table(("path", "size", "kind", "modified"), rows, right=(1,))
+        session.screen.table(("path", "size", "kind", "modified"), rows, right=(1,), whole=(0, 3))
 
 
 def download(
@@ -148,7 +150,8 @@ def download(
         str,
         typer.Option(
             metavar="PATH",
-            help="File or folder on this machine; a folder if it ends in / or there are several sources.",
+            help="File or folder on this machine; a folder if it ends in / or there are several sources. A name without a "
+            "suffix gets that of the file.",
         ),
     ] = ".",
     archive: Annotated[
@@ -156,6 +159,9 @@ def download(
     ] = False,
     url: Annotated[
         bool, typer.Option("--url", help="Print a URL of the object store instead of downloading.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "-y", help="Replace another file of that name without asking.")
     ] = False,
     via: ViaOption = Via.AUTO,
     as_json: AsJson = False,
@@ -170,30 +176,43 @@ def download(
             for address in addresses:
                 screen.line(address["url"])
             return
-        if len(sources) > 1 and not archive:
+        if archive:
+            with screen.busy("the worker packs the files"):
+                sources = [client.call("bulk_download", **_named(sources), length=1)["archive_path"]]
+        elif len(sources) > 1:
             to = f"{to}/"
-        with transfer_bar(screen) as bar:
-            if archive:
-                fetched = [client.bulk_download(**_named(sources), to=to, on_progress=FileProgress(bar))]
-            else:
-                fetched = [client.download(source, to, on_progress=FileProgress(bar)) for source in sources]
+        fetched = [_fetched(session, source, to, yes=overwrite) for source in sources]
         if as_json:
             screen.answer({"files": [str(path) for path in fetched]})
         for path in fetched:
             screen.line(str(path))
 
 
+def _fetched(session: CommandSession, source: str, to: str, *, yes: bool) -> Path:
+    """Download one file, unless it is here; return where it is."""
+    arrival = Arrival.of(session.client, source)
+    target = arrival.target(to)
+    if target.exists():
+        with session.screen.busy(f"{target} is compared"):
+            if not target.is_dir() and arrival.is_at(target):
+                return target
+        confirm_overwrite(target, yes=yes)
+    with transfer_bar(session.screen) as bar:
+        return session.client.download(source, target, on_progress=FileProgress(bar))
+
+
 def _named(sources: list[str]) -> dict[str, Any]:
-    """Tell processes from files: a path has a slash or a suffix."""
-    paths = [source for source in sources if "/" in source or "." in source]
-    return {"file_paths": paths} if paths else {"process_ids": sources}
+    """Tell processes from files."""
+    ids = [source for source in sources if is_process_id(source)]
+    paths = [source for source in sources if source not in ids]
+    return {"process_ids": ids or None, "file_paths": paths or None}
 
 
 @contextmanager
 def transfer_bar(screen: Screen) -> Iterator[Progress]:
     """Return a bar in bytes on stderr; nothing is drawn without a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    hidden = screen.as_json or not screen.aside.is_terminal
+    hidden = screen.as_json or not draws(screen.aside)
     with Progress(*columns, console=screen.aside, transient=True, disable=hidden) as bar:
         yield bar
 

@@ -880,23 +880,6 @@ def test_a_config_may_have_a_byte_order_mark(
     assert queue.inputs[-1]["config"] == "name: käse"
 
 
-def test_several_downloads_go_into_a_folder_that_need_not_exist(
-    call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    places: list[str] = []
-
-    def download(_: Client, source: str, to: str, **_more: object) -> Path:
-        places.append(to)
-        return tmp_path / source
-
-    monkeypatch.setattr(Client, "download", download)
-
-    call("download", "a.png", "b.png", "--to", "new")
-    call("download", "a.png", "--to", "new.png")
-
-    assert places == ["new/", "new/", "new.png"]
-
-
 @pytest.mark.parametrize(
     ("status", "told"), [("stopping", "is being stopped"), ("cancelled", "is cancelled.")]
 )

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from lorapod.client import LorapodError
 from lorapod.client.commands.screen import Screen, duration, size
@@ -67,3 +70,49 @@ def test_a_script_gets_the_answer_alone(capsys: pytest.CaptureFixture[str]) -> N
     screen.answer({"a": "[bold]x[/]", "b": None})
 
     assert json.loads(capsys.readouterr().out) == {"a": "[bold]x[/]", "b": None}
+
+
+class TestTables:
+    COLUMNS = ("process", "name", "created")
+    ROWS = (
+        ("train_0123456789ab", "кошка " * 12, "2026-01-31 18:05:59"),
+        ("compare_0123456789ab", "two\nlines", "2026-01-31 18:06:00"),
+    )
+
+    def drawn(self, width: int, *, terminal: bool) -> list[str]:
+        screen = Screen()
+        screen.console = Console(
+            file=io.StringIO(), force_terminal=terminal, width=width, color_system=None, soft_wrap=True
+        )
+        screen.table(self.COLUMNS, self.ROWS, whole=(0, 2))
+        assert isinstance(screen.console.file, io.StringIO)
+        return screen.console.file.getvalue().splitlines()
+
+    @pytest.mark.parametrize("width", [20, 80, 1000])
+    def test_in_a_pipe_each_row_is_one_plain_line(self, width: int) -> None:
+        lines = self.drawn(width, terminal=False)
+
+        assert len(lines) == 3
+        assert all(line == line.rstrip() for line in lines)
+        assert "two lines" in lines[2]
+        # The columns stand below each other, wide letters or not.
+        assert len({line.index("2026") for line in lines[1:]}) == 1
+
+    @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+    def test_in_a_terminal_an_id_and_a_time_are_never_folded_or_cut(self, width: int) -> None:
+        text = "\n".join(self.drawn(width, terminal=True))
+
+        for row in self.ROWS:
+            assert row[0] in text
+            assert row[2] in text
+
+    def test_in_a_terminal_a_long_text_is_folded(self) -> None:
+        lines = self.drawn(80, terminal=True)
+
+        assert len(lines) > 3
+        assert max(map(cell_len, lines)) <= 80
+
+    def test_an_empty_table_has_its_headings(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Screen().table(("process", "name"), [])
+
+        assert capsys.readouterr().out == "process  name\n"
