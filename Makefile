@@ -75,8 +75,9 @@ acceptance: venv ## What a user sees, through the real worker loop [ARGS=]
 	@$(PYTEST) tests/acceptance $(ARGS)
 
 .PHONY: bench
-bench: venv servers ## Measure speed and memory against the bounds in tests/benchmarks [ARGS=]
-	@$(PY) -m pytest tests/benchmarks -m benchmark $(ARGS)
+bench: venv servers ## Measure speed and memory against the bounds in tests/benchmarks; write docs/benchmarks.md [ARGS=]
+	@status=0; $(PY) -m pytest tests/benchmarks -m benchmark --results docs/benchmarks.json $(ARGS) || status=$$?; \
+		$(PY) scripts/benchmarks.py; exit $$status
 
 .PHONY: image-test
 image-test: venv ## Build the images without a container engine, start them and train in one (as root) [ARGS=]

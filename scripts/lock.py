@@ -17,8 +17,8 @@ from pathlib import Path
 
 ALL = Path("requirements.lock")
 ALL_HEADER = "# Made by `make lock` from pyproject.toml (all extras); used by `make venv` as constraints.\n"
-#: What is built from this tree has no pin.
-OWN = {"lorapod", "lorapod-client"}
+#: What is built from this tree has no pin; nor has pip, which comes with each environment.
+NOT_PINNED = {"lorapod", "lorapod-client", "pip"}
 WORKER = Path("FastBackend/requirements.lock")
 WORKER_HEADER = (
     "# Made by `make lock` from pyproject.toml (builtin, redis); what FastBackend installs on the volume.\n"
@@ -33,7 +33,7 @@ def resolve(target: str, *options: str) -> Sequence[str]:
     for item in json.loads(answer.stdout)["install"]:
         metadata = item["metadata"]
         name = re.sub(r"[-_.]+", "-", metadata["name"]).lower()
-        if name not in OWN:
+        if name not in NOT_PINNED:
             pins.add(f"{name}=={metadata['version'].split('+')[0]}")
     return sorted(pins)
 

@@ -14,8 +14,8 @@ import lorapod
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
-#: Both are of this tree: they have no pin.
-OWN = {"lorapod", "lorapod-client"}
+#: Both distributions are of this tree, and pip comes with each environment: they have no pin.
+NOT_PINNED = {"lorapod", "lorapod-client", "pip"}
 EXTRAS = frozenset(metadata.metadata("lorapod").get_all("Provides-Extra", []))
 #: Gigabytes, or seconds of start-up, that a light worker must not carry.
 HEAVY = {"accelerate", "diffusers", "matplotlib", "numpy", "peft", "torch", "transformers"}
@@ -44,7 +44,7 @@ def closure(extras: frozenset[str]) -> set[str]:
             if key not in seen:
                 seen.add(key)
                 waiting.append((key[0], frozenset(requirement.extras)))
-    return {name for name, _ in seen} - OWN
+    return {name for name, _ in seen} - NOT_PINNED
 
 
 def pins() -> dict[str, str]:

@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 #: The quietest of several rounds counts: whatever else the machine does, it only adds.
 ROUNDS = 12
 PROMPTS = 15
+#: So much longer than the bare prompt a generation may take.
+MOST_ADDED_MS = 10.0
 
 
 @pytest.fixture(params=["stand-in", "real"])
@@ -103,20 +105,25 @@ def test_the_engine_adds_at_most_ten_milliseconds(url: str, tmp_path: Path, repo
         for number in range(3):
             bare.prompt_s(graphs.picture(f"warm-{number}", colour=3_000_001 + number))
             engine_s(900_000 + number)
-        added = [added_ms(bare, engine_s, first, report) for first in range(0, ROUNDS * PROMPTS, PROMPTS)]
+        rounds = [medians_ms(bare, engine_s, first) for first in range(0, ROUNDS * PROMPTS, PROMPTS)]
     engine.close()
 
-    assert min(added) <= 10
+    raw, whole = min(rounds, key=lambda both: both[1] - both[0])
+    report(
+        f"A trivial workflow in ComfyUI, median of {PROMPTS}",
+        whole,
+        "ms",
+        against="the bare prompt",
+        reference=raw,
+        at_most=raw + MOST_ADDED_MS,
+    )
 
 
-def added_ms(bare: Bare, engine_s: Callable[[int], float], first: int, report: Report) -> float:
+def medians_ms(bare: Bare, engine_s: Callable[[int], float], first: int) -> tuple[float, float]:
     """One round, in turns, so that both meet the same machine."""
     times: dict[str, list[float]] = {"bare": [], "engine": []}
     for number in range(first, first + PROMPTS):
         times["bare"].append(bare.prompt_s(graphs.picture(f"bare-{number}", colour=2 * number + 1)))
         times["engine"].append(engine_s(number))
     raw, whole = (statistics.median(taken) * 1000 for taken in times.values())
-    report(
-        f"bare prompt {raw:.1f} ms, engine {whole:.1f} ms, added {whole - raw:.1f} ms (medians of {PROMPTS})"
-    )
-    return whole - raw
+    return raw, whole

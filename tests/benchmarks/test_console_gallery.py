@@ -152,10 +152,8 @@ def test_a_large_dataset_is_scrolled(console: RunningConsole, tmp_path: Path, re
     work = statistics.median(one.work_ms for one in found)
     wall = statistics.median(one.wall_ms for one in found)
     pictures = max(one.pictures for one in found)
-    report(
-        f"{ITEMS} items scrolled by {TURNS} turns of the wheel: longest frame {work:.0f} ms of work, done after {wall:.0f} ms, "
-        f"{pictures} images in the document"
-    )
     # Work, because on a busy machine a frame also waits for the processor.
-    assert work <= MOST_FRAME_MS
-    assert pictures <= MOST_PICTURES
+    scrolled = f"{ITEMS} items scrolled by {TURNS} turns of the wheel"
+    report(f"{scrolled}, work of the longest frame", work, "ms", at_most=MOST_FRAME_MS)
+    report(f"{scrolled}, until all is drawn", wall, "ms")
+    report(f"{scrolled}, images in the document", pictures, at_most=MOST_PICTURES)

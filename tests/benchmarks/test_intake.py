@@ -31,6 +31,7 @@ def test_twenty_thousand_datasets(tmp_path: Path, report: Report) -> None:
                 raise
     assert {path.name for path in tmp_path.iterdir()} == {"outside", "uploads", "buckets"}
     assert not any(outside.iterdir())
-    report(", ".join(f"{name}: {count}" for name, count in sorted(outcomes.items())))
+    for name, count in sorted(outcomes.items()):
+        report(f"Generated datasets, {name}", count)
     assert outcomes["upload taken"] > UPLOADS / 2
     assert outcomes["bucket taken"] > BUCKETS / 4

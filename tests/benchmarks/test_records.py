@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.benchmarks.report import Report
 
 from lorapod.actions.action import RunPodJob
 from lorapod.lease import LeaseTimes
@@ -93,11 +94,7 @@ def in_turn(times: int, *calls: Callable[[], float]) -> list[float]:
     return [statistics.median(kept) for kept in taken]
 
 
-def tell(what: str, measured: str, reference: str) -> None:
-    print(f"\n{what}: {measured} with {MANY} records; {reference} with {FEW}")  # noqa: T201 - the product
-
-
-def test_a_sweep_at_rest_costs_next_to_nothing(many: Path, few: Path) -> None:
+def test_a_sweep_at_rest_costs_next_to_nothing(many: Path, few: Path, report: Report) -> None:
     a_second = 1 / LeaseTimes(lease_s=Settings().lease_s).sweep_s
 
     def sweep(worker: Worker) -> Callable[[], float]:
@@ -111,11 +108,17 @@ def test_a_sweep_at_rest_costs_next_to_nothing(many: Path, few: Path) -> None:
         return once
 
     measured, reference = in_turn(SWEEPS, sweep(open_worker(many)), sweep(open_worker(few)))
-    tell("sweeping, CPU time a second", f"{measured:.2f} ms", f"{reference:.2f} ms")
-    assert measured < MOST_SWEEP_MS_A_SECOND
+    report(
+        f"Sweeping {MANY:,} records, of a processor in each second",
+        measured,
+        "ms",
+        against=f"{FEW:,} records",
+        reference=reference,
+        at_most=MOST_SWEEP_MS_A_SECOND,
+    )
 
 
-def test_a_status_costs_the_same_however_long_the_history(many: Path, few: Path) -> None:
+def test_a_status_costs_the_same_however_long_the_history(many: Path, few: Path, report: Report) -> None:
     job = RunPodJob(job_id="1")
     with asyncio.Runner() as loop:
 
@@ -132,12 +135,18 @@ def test_a_status_costs_the_same_however_long_the_history(many: Path, few: Path)
             return once
 
         measured, reference = in_turn(QUESTIONS, ask(open_worker(many)), ask(open_worker(few)))
-    tell("process_status", f"{measured:.3f} ms", f"{reference:.3f} ms (ratio {measured / reference:.2f})")
-    assert measured <= MOST_STATUS_RATIO * reference
+    report(
+        f"`process_status` among {MANY:,} records",
+        measured,
+        "ms",
+        against=f"{FEW:,} records",
+        reference=reference,
+        ratio_at_most=MOST_STATUS_RATIO,
+    )
 
 
 def test_a_pass_of_retention_without_news_reads_no_record(
-    many: Path, monkeypatch: pytest.MonkeyPatch
+    many: Path, monkeypatch: pytest.MonkeyPatch, report: Report
 ) -> None:
     settings = Settings(workspace_path=many, retention="trainings:30d, checkpoints:7d, trainings:last:20000")
 
@@ -158,13 +167,18 @@ def test_a_pass_of_retention_without_news_reads_no_record(
             return time.perf_counter() - began, reads
 
     (first_s, first), (taken_s, reads) = sweep(), sweep()
-    told = f"first {first_s:.2f} s and {first} records read, then {taken_s:.2f} s and {reads}"
-    print(f"\na pass of retention over {MANY} records: {told}")  # noqa: T201 - the product
     assert (first, reads) == (MANY, 0)
-    assert taken_s < MOST_RETENTION_S
+    report(
+        f"A pass of retention over {MANY:,} records without news",
+        taken_s,
+        "s",
+        against="the first pass, which reads them",
+        reference=first_s,
+        at_most=MOST_RETENTION_S,
+    )
 
 
-def test_a_worker_starts_as_fast(many: Path, few: Path) -> None:
+def test_a_worker_starts_as_fast(many: Path, few: Path, report: Report) -> None:
     def start(root: Path) -> Callable[[], float]:
         def once() -> float:
             environment = {"WORKSPACE_PATH": str(root), "PYTHONPATH": ":".join(sys.path)}
@@ -176,5 +190,11 @@ def test_a_worker_starts_as_fast(many: Path, few: Path) -> None:
         return once
 
     measured, reference = in_turn(STARTS, start(many), start(few))
-    tell("start to first answer, after the imports", f"{measured:.3f} s", f"{reference:.3f} s")
-    assert measured - reference <= MOST_START_S
+    report(
+        f"Start to first answer with {MANY:,} records, after the imports",
+        measured,
+        "s",
+        against=f"{FEW:,} records",
+        reference=reference,
+        at_most=reference + MOST_START_S,
+    )

@@ -90,10 +90,14 @@ def test_a_thousand_processes_are_listed_in_seconds(opened: Volume, ids: list[st
     measured, reference = medians(ROUNDS, listed, bare)
     first, _ = medians(ROUNDS, lambda: opened.view.processes(limit=20), bare)
     report(
-        f"{PROCESSES} processes: {measured:.2f} s (at most {MOST_LIST_S:g}); bare requests for the same: {reference:.2f} s; "
-        f"the newest 20: {first:.3f} s"
+        f"{PROCESSES} processes listed over S3",
+        measured,
+        "s",
+        against="bare requests for the same",
+        reference=reference,
+        at_most=MOST_LIST_S,
     )
-    assert measured < MOST_LIST_S
+    report("The newest 20 of them", first, "s")
 
 
 def test_a_page_of_samples_comes_at_once(
@@ -115,7 +119,7 @@ def test_a_page_of_samples_comes_at_once(
             opened.files.read(Path(path))
 
     measured, reference = medians(ROUNDS, together, one_by_one)
-    report(f"{SAMPLES} samples: {measured:.3f} s; one by one: {reference:.3f} s")
+    report(f"{SAMPLES} samples over S3", measured, "s", against="one by one", reference=reference)
 
 
 def test_a_large_file_arrives_at_the_speed_of_s3(
@@ -132,5 +136,9 @@ def test_a_large_file_arrives_at_the_speed_of_s3(
 
     measured, reference = medians(3, downloaded, bare)
     report(
-        f"{FILE_BYTES / 1e6:.0f} MB: {measured:.2f} s, checked and synced; in one bare request: {reference:.2f} s"
+        f"A file of {FILE_BYTES / 1e6:.0f} MB over S3, checked and synced",
+        measured,
+        "s",
+        against="one bare request",
+        reference=reference,
     )

@@ -86,7 +86,7 @@ def measure(trainer: Trainer, bench: Bench, report: Report) -> None:
     began = time.perf_counter()
     pool.await_ready(trainer.warm, environment, lambda: False)
     assert pool.template_pids()
-    report(f"{trainer.name}: imports {time.perf_counter() - began:.2f} s")
+    report(f"Imports of {trainer.name}, once a worker", time.perf_counter() - began, "s")
     times: dict[Starter, list[float]] = {ColdStarter(): [], pool: []}
     try:
         for _ in range(ROUNDS):
@@ -96,8 +96,14 @@ def measure(trainer: Trainer, bench: Bench, report: Report) -> None:
         pool.close()
     # The fastest of each: what else the machine does only ever adds.
     cold, warm = (min(taken) for taken in times.values())
-    report(f"{trainer.name}: first step cold {cold:.2f} s, warm {warm:.2f} s, ratio {warm / cold:.2f}")
-    assert warm / cold <= BOUND
+    report(
+        f"First step of {trainer.name}, warm",
+        warm,
+        "s",
+        against="cold",
+        reference=cold,
+        ratio_at_most=BOUND,
+    )
 
 
 def test_builtin(bench: Bench, report: Report) -> None:

@@ -1,0 +1,1 @@
+"""What a benchmark measures, where it is kept, and the page that shows it."""
