@@ -1,4 +1,4 @@
-"""Write or check `docs/reference`, and the list of tools of `lorapod mcp`: `python scripts/reference.py --write | --check`."""
+"""Write or check `docs/reference`, the badges of README, and the tools of `lorapod mcp`: `python scripts/reference.py --write | --check`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.started import Started
 from reference_pages.action_notes import NOTES, ActionNotes
 from reference_pages.action_pages import ActionPage, action_pages
+from reference_pages.badges import badges
 from reference_pages.event_page import EventSection, events_page
 from reference_pages.examples import ANSWERS, EXAMPLES
 from reference_pages.pages import (
@@ -170,7 +171,12 @@ def _shown_values(preset: presets.Preset) -> dict[str, Any]:
 
 def files(folder: Path) -> Mapping[Path, str]:
     """Return everything that is made from the code."""
-    return {**{folder / name: text for name, text in pages().items()}, TOOLS: tools(), CATALOG: catalog()}
+    return {
+        **{folder / name: text for name, text in pages().items()},
+        **badges(),
+        TOOLS: tools(),
+        CATALOG: catalog(),
+    }
 
 
 def stale(folder: Path) -> list[str]:

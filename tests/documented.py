@@ -18,6 +18,9 @@ PAGES = tuple(
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
+#: What ends a call beside the line's end, outside quotation marks.
+_PIPE = re.compile(r"""(?:[|;]|=\$\()(?=(?:[^"]*"[^"]*")*[^"]*$)""")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
@@ -53,7 +56,7 @@ def calls(page: str | None = None) -> Iterator[tuple[Block, str]]:
     """Every call of `lorapod` in the blocks, without what reads its output."""
     for block in blocks("sh", page=page):
         for line in block.lines():
-            for part in re.split(r"\||;|=\$\(", line):
+            for part in _PIPE.split(line):
                 words = re.sub(r"^(\S*/bin/)?(?=lorapod )", "", part.strip().rstrip(")"))
                 if words.startswith("lorapod "):
                     yield block, words

@@ -50,6 +50,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
             "ping",
             "report",
             "endpoint",
+            "mcp",
         ),
         LIGHT,
     ),

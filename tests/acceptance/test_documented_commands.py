@@ -44,6 +44,10 @@ ELSEWHERE: Mapping[str, str] = {
     "cost": ACCOUNT,
     "console": "tests/integration/client/test_console_command.py",
     "watch": "tests/integration/client/test_report_in_browser.py",
+    "run": "tests/acceptance/test_command_line.py",
+    "rm": "tests/unit/client/commands/test_commands.py",
+    "edit": "tests/unit/client/commands/test_commands.py",
+    "caption": "tests/unit/client/commands/test_commands.py",
     "resume": "tests/acceptance/test_command_line.py",
     "docs/howto/local-development.md": "tests/acceptance/test_demo.py",
     "endpoint": "tests/acceptance/test_distributions.py",
@@ -68,11 +72,11 @@ OTHER_PROGRAMS: Mapping[str, str] = {
 
 def standing_for(words: str, process_id: str) -> str:
     """What a test has for what a page names: the tiny model for SDXL, two steps for 1500, its own dataset and training."""
-    words = re.sub(
-        r"--preset sdxl\b", "--preset sd15 --model models/tiny --trainer builtin --resolution 64", words
-    )
     for shown, here in (
+        (r"(?<=train) --preset sdxl", " --preset sd15 --model models/tiny --trainer builtin --resolution 64"),
         (r"--steps \d+", "--steps 2"),
+        (r"models/my-sdxl", "models/tiny"),
+        (r"(?<=lorapod dataset) [\w-]+", f" {DATASET}"),
         (r"--rank 16", "--rank 2"),
         (r"--dataset \w+", f"--dataset {DATASET}"),
     ):

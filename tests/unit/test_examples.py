@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import typer
+from tests.documented import PAGES, ROOT, Block, blocks, calls
+from typer._click.exceptions import MissingParameter
 from typer.core import TyperGroup
 
 from lorapod.actions.registry import ACTIONS
@@ -24,54 +26,41 @@ from lorapod.testing.fake_queue import FakeQueue
 from lorapod.wire.envelope import open_envelope
 from lorapod.wire.validation import parse
 
-ROOT = Path(__file__).parents[2]
-PAGES = [
-    ROOT / "README.md",
-    *sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "reference"),
-]
 PROCESS_ID = "train_0123456789ab"
 
-_BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+#: A call of the command line in a sentence.
+_SPAN = re.compile(r"`(lorapod [^`]+)`")
 _INLINE = re.compile(r"`(\{\"input\": .+?\}|\{\"(?:type|action)\": .+?\})`")
 #: A body in a call of curl.
 _BODY = re.compile(r"(?:-d|--data(?:-raw)?) '(\{.*?\})'", re.DOTALL)
 
 
-def blocks(language: str) -> Iterator[Any]:
-    """The blocks of one language on all pages."""
-    for page in PAGES:
-        for number, match in enumerate(_BLOCK.finditer(page.read_text("utf-8"))):
-            if match["language"] in language.split():
-                yield pytest.param(match["text"], id=f"{page.relative_to(ROOT)}#{number}")
-
-
 def requests() -> Iterator[Any]:
     """Everything on the pages that is a request, whole or only its input."""
     for page in PAGES:
-        text = page.read_text("utf-8")
+        text = (ROOT / page).read_text("utf-8")
         found = [*_INLINE.findall(text), *_BODY.findall(text)]
         found += [
             example
-            for match in _BLOCK.finditer(text)
-            if match["language"] == "json"
+            for block in blocks("json", page=page)
             # One object, or one a line.
-            for example in re.split(r"\n(?=\{)", match["text"].strip())
+            for example in re.split(r"\n(?=\{)", block.text.strip())
         ]
         for number, example in enumerate(found):
             # With an ellipsis it is the sketch of a form.
             if "…" not in example and re.search(r'"(type|input|action)"', example):
-                yield pytest.param(example, id=f"{page.relative_to(ROOT)}#{number}")
+                yield pytest.param(example, id=f"{page}#{number}")
 
 
 def commands() -> Iterator[Any]:
-    """Every call of `lorapod` on the pages."""
-    for block in blocks("sh"):
-        (text,) = block.values
-        for line in str(text).replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|\||;|=\$\(", line):
-                words = part.strip().rstrip(")")
-                if words.startswith("lorapod ") and " -- " not in words:
-                    yield pytest.param(words, id=f"{block.id}-{words[:40]}")
+    """Every call of `lorapod` on the pages, in blocks and in sentences."""
+    for block, words in calls():
+        if " -- " not in words:
+            yield pytest.param(words, "block", id=f"{block.id}-{words[:40]}")
+    for page in PAGES:
+        for words in _SPAN.findall((ROOT / page).read_text("utf-8")):
+            if len(words.split()) > 2 and not re.search(r"(?<!_)…|COMMAND", words):
+                yield pytest.param(words, "sentence", id=f"{page}-{words[:40]}")
 
 
 @pytest.mark.parametrize("example", [*requests()])
@@ -85,30 +74,34 @@ def test_a_request_is_one_that_the_worker_takes(example: str) -> None:
     parse(ACTIONS[call.type].request, call.request_fields())
 
 
-@pytest.mark.parametrize("example", [*blocks("python")])
-def test_a_piece_of_python_is_python(example: str) -> None:
-    compile(example, "example", "exec")
+@pytest.mark.parametrize("block", [*blocks("python")], ids=lambda block: block.id)
+def test_a_piece_of_python_is_python(block: Block) -> None:
+    compile(block.text, block.id, "exec")
 
 
-@pytest.mark.parametrize("words", [*commands()])
+@pytest.mark.parametrize(("words", "place"), [*commands()])
 def test_a_command_is_one_of_the_command_line(
-    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only its words are read; what it names of this machine is made first."""
+    """Only its words are read; what it names of this machine is made first. A sentence may name an option alone."""
     monkeypatch.chdir(tmp_path)
-    comment = re.sub(r"\s#.*", "", words)
-    arguments = shlex.split(comment)[1:]
+    arguments = shlex.split(words)[1:]
     for name in arguments:
         if not name.startswith("-") and re.fullmatch(r"[\w.-]+", name) and name not in _names():
-            (tmp_path / name).mkdir(exist_ok=True)
+            if "." in name:
+                (tmp_path / name).touch()
+            else:
+                (tmp_path / name).mkdir(exist_ok=True)
     command = typer.main.get_command(app)
     while isinstance(command, TyperGroup) and arguments and not arguments[0].startswith("--install"):
         assert arguments[0] in command.commands, f"there is no command {arguments[0]}"
         command, arguments = command.commands[arguments[0]], arguments[1:]
-    if "--help" in arguments or "COMMAND" in words:
+    if "--help" in arguments:
         return
-
-    command.make_context("lorapod", arguments)
+    try:
+        command.make_context("lorapod", arguments)
+    except MissingParameter:
+        assert place == "sentence", words
 
 
 def _names() -> set[str]:
@@ -135,9 +128,8 @@ class TestTheClient:
     @pytest.mark.parametrize("page", ["docs/howto/long-trainings.md", "docs/howto/cancel-and-resume.md"])
     def test_a_page_asks_for_what_the_worker_takes(self, page: str, queue: FakeQueue) -> None:
         known: dict[str, Any] = {"client": Client("https://runpod.test/v2/fake", http=queue)}
-        for match in _BLOCK.finditer((ROOT / page).read_text("utf-8")):
-            if match["language"] == "python":
-                exec(compile(match["text"], page, "exec"), known)  # noqa: S102 - the page is the test
+        for block in blocks("python", page=page):
+            exec(compile(block.text, block.id, "exec"), known)  # noqa: S102 - the page is the test
 
         asked = [dict(wish) for wish in queue.inputs]
         assert asked

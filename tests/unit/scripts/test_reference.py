@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.validation import parse
 from reference_pages.action_notes import NOTES
+from reference_pages.badges import ROOT, badges, facts
 from reference_pages.examples import ANSWERS, EXAMPLES
 from reference_pages.markdown import example
 
@@ -95,3 +98,37 @@ def test_written_pages_pass_the_check_and_edited_ones_do_not(
     assert "gone.md" in told
     assert reference.main(["--write", "--folder", str(folder)]) == 0
     assert not (folder / "actions" / "gone.md").exists()
+
+
+class TestBadges:
+    """A badge shows a fact, never a service that could be away."""
+
+    def test_they_show_what_pyproject_states(self) -> None:
+        stated = {
+            "project": {
+                "classifiers": [
+                    "Typing :: Typed",
+                    "Programming Language :: Python :: 3 :: Only",
+                    "Programming Language :: Python :: 3.12",
+                    "Programming Language :: Python :: 3.14",
+                ],
+                "license": "MIT",
+            },
+            "tool": {"mypy": {"strict": True}},
+        }
+        assert facts(stated) == {
+            "python": ("Python", "3.12 | 3.14"),
+            "licence": ("licence", "MIT"),
+            "types": ("types", "mypy strict"),
+        }
+
+    def test_readme_shows_each_with_the_same_words(self) -> None:
+        text = (ROOT / "README.md").read_text("utf-8")
+        shown = dict(re.findall(r"!\[([^\]]+)\]\((docs/pictures/badges/\w+\.svg)\)", text))
+        assert {ROOT / path for path in shown.values()} == set(badges())
+        versions = facts(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))["python"][1]
+        assert f"Python {versions.replace(' | ', ', ')}" in shown
+
+    def test_no_picture_of_readme_comes_from_another_host(self) -> None:
+        text = (ROOT / "README.md").read_text("utf-8")
+        assert not re.findall(r"!\[[^\]]*\]\(https?:", text)
