@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lorapod.captioners.task import CaptionKind
 from lorapod.comparisons.embedding.models import EmbeddingModels
+from lorapod.comparisons.sample_likeness.source import SampleLikenessSource
 from lorapod.comparisons.scorer import EmbeddingScorer
 from lorapod.comparisons.task import CompareKind
 from lorapod.datasets.edits.store import EditStore
@@ -76,6 +77,11 @@ class WorkerKinds:
             find_writer=self.users.writer_of,
             settle_edits=self.edits.settle,
             forecasts=Forecasts(telemetry=self.base.telemetry, book=SpeedBook(self.base.workspace)),
+            likeness=SampleLikenessSource(
+                workspace=self.base.workspace,
+                models=self._embedding_models(),
+                scratch=self.base.settings.scratch_root,
+            ),
         )
 
     def _generations(self) -> GenerationKind:
@@ -123,20 +129,23 @@ class WorkerKinds:
         )
 
     def _scorer(self) -> EmbeddingScorer:
-        base, settings = self.base, self.base.settings
-        folders = [base.workspace.models / name for name in ("embedding", "clip_vision")]
+        return EmbeddingScorer(
+            workspace=self.base.workspace,
+            models=self._embedding_models(),
+            scratch=self.base.scratch.path,
+        )
+
+    def _embedding_models(self) -> EmbeddingModels:
+        workspace, settings = self.base.workspace, self.base.settings
+        folders = [workspace.models / name for name in ("embedding", "clip_vision")]
         if models := settings.trainer_environment().get("MODELS_PATH"):
             folders.append(Path(models))
-        return EmbeddingScorer(
-            workspace=base.workspace,
-            models=EmbeddingModels(
-                paths=ModelPaths(workspace=base.workspace, folders=folders),
-                hub_cache=settings.hub_cache,
-                offline=settings.hf_hub_offline,
-                embedding_model=settings.embedding_model,
-                text_image_model=settings.text_image_model,
-            ),
-            scratch=base.scratch.path,
+        return EmbeddingModels(
+            paths=ModelPaths(workspace=workspace, folders=folders),
+            hub_cache=settings.hub_cache,
+            offline=settings.hf_hub_offline,
+            embedding_model=settings.embedding_model,
+            text_image_model=settings.text_image_model,
         )
 
     def _lora_tools(self) -> Sequence[LoraToolKind]:

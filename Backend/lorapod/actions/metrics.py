@@ -8,7 +8,7 @@ from lorapod.actions.action import Action, TimeLimit
 from lorapod.errors import TooLarge
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
-from lorapod.volume import loss_log
+from lorapod.volume.curves import last_logged_step, read_curves
 from lorapod.volume.requests import MetricsRequest
 from lorapod.wire.model import ProcessId, Result
 from lorapod.workspace import Workspace
@@ -28,15 +28,14 @@ class MetricsResult(Result):
 async def metrics(
     request: MetricsRequest, *, processes: RealProcessManager, workspace: Workspace
 ) -> MetricsResult:
-    """Read the trainer's own log of losses."""
+    """Read the trainer's own log of losses, and what the worker has measured."""
     return await READS.run(_read, request, processes, workspace)
 
 
 def _read(request: MetricsRequest, processes: RealProcessManager, workspace: Workspace) -> MetricsResult:
     record = processes.get(request.process_id)
-    path = record.run_folder(workspace) / loss_log.FILE_NAME
-    series = loss_log.read_series(
-        path, keys=request.keys, since_step=request.since_step, stride=request.stride
+    series = read_curves(
+        record, workspace, keys=request.keys, since_step=request.since_step, stride=request.stride
     )
     points = sum(map(len, series.values()))
     if points > MAX_POINTS:
@@ -44,7 +43,9 @@ def _read(request: MetricsRequest, processes: RealProcessManager, workspace: Wor
             f"The series have {points} points; one answer holds {MAX_POINTS}.",
             hint="Ask for fewer keys, a larger stride, or from a later step on.",
         )
-    return MetricsResult(process_id=record.process_id, series=series, last_step=loss_log.last_step(path))
+    return MetricsResult(
+        process_id=record.process_id, series=series, last_step=last_logged_step(record, workspace)
+    )
 
 
 ACTION = Action(

@@ -6,7 +6,7 @@ from lorapod.actions.action import Action, TimeLimit
 from lorapod.actions.process_view import view
 from lorapod.processes.manager import RealProcessManager
 from lorapod.thread_pools import READS
-from lorapod.volume import loss_log
+from lorapod.volume.curves import latest_values
 from lorapod.volume.log_part import read_log_tail
 from lorapod.volume.requests import ProcessStatusRequest
 from lorapod.wire.process import ProcessView
@@ -22,14 +22,13 @@ async def process_status(
 
 def _read(request: ProcessStatusRequest, processes: RealProcessManager, workspace: Workspace) -> ProcessView:
     record = processes.get(request.process_id)
-    run_folder = record.run_folder(workspace)
     return view(
         record,
         workspace,
         log_tail=read_log_tail(workspace.log_path(record.process_id), request.log_tail)
         if request.log_tail
         else None,
-        metrics=loss_log.latest(run_folder / loss_log.FILE_NAME) if request.metrics else None,
+        metrics=latest_values(record, workspace) if request.metrics else None,
     )
 
 

@@ -43,7 +43,8 @@ class StartRequest(Request):
     )
     stop_when: StopWhen | None = Field(
         default=None,
-        description="Ends it by itself, with a checkpoint, once it no longer gets better; goes with `validation`.",
+        description="Ends it by itself, with a checkpoint, once it no longer gets better: by the loss of images that are held back, or by "
+        "the likeness of its samples to the dataset.",
     )
     start_from: StartFrom | None = Field(
         default=None,

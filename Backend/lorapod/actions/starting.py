@@ -134,7 +134,7 @@ class TrainingStarts:
             strict=request.strict,
             validation=request.held_out,
             limits=wanted_limits(request.limits, self.clock),
-            stop_when=request.stop_when.model_dump() if request.stop_when is not None else None,
+            stop_when=request.stop_when.model_dump(mode="json") if request.stop_when is not None else None,
             start_from=self.start_loras.find(request.start_from) if request.start_from else None,
             caller_job_id=request.job_id,
             idempotency_key=request.idempotency_key,

@@ -164,6 +164,8 @@ class ProcessEnded(LorapodError):
 
 def _reason(process: Mapping[str, Any]) -> str:
     """Return why a process ended that did not fail."""
+    if detail := process.get("reason_detail"):
+        return str(detail)
     if (reason := process.get("reason")) is not None:
         return _EARLY_ENDS.get(reason, f"{reason}.")
     return "It was cancelled." if process["status"] == "cancelled" else "No reason was recorded."

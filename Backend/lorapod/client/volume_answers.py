@@ -109,7 +109,7 @@ class VolumeAnswers:
         process_id: str,
         *,
         keys: list[str] | None = None,
-        since_step: int = 0,
+        since_step: int | None = None,
         stride: int = 1,
     ) -> dict[str, Any]:
         found = self._view.metrics(process_id, keys=keys, since_step=since_step, stride=stride)

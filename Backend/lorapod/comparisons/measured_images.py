@@ -94,10 +94,14 @@ class MeasuredImages:
     def _dataset(self, paths: Sequence[Path]) -> int | None:
         if not paths:
             return None
-        step = max(1.0, len(paths) / DATASET_MAX)
-        some = [paths[int(number * step)] for number in range(min(len(paths), DATASET_MAX))]
-        images = tuple(self._image(path) for path in some)
+        images = tuple(self._image(path) for path in some_of(paths))
         return self.datasets.setdefault(images, len(self.datasets))
+
+
+def some_of(dataset: Sequence[Path]) -> Sequence[Path]:
+    """Return the images of a dataset that samples are compared with."""
+    step = max(1.0, len(dataset) / DATASET_MAX)
+    return [dataset[int(number * step)] for number in range(min(len(dataset), DATASET_MAX))]
 
 
 def _with_base(cells: Sequence[DrawnCell]) -> Sequence[tuple[int, DrawnCell]]:

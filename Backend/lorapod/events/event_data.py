@@ -103,6 +103,7 @@ class StoppedData(EventData):
         description="What ended it, if neither a person's cancel nor its worker did: `limit`, `no_improvement`, or `sweep` (the "
         "sweep that it belongs to was cancelled).",
     )
+    reason_detail: str | None = Field(default=None, description="The reason in one sentence.")
     resumable: bool = Field(description="Whether there is a checkpoint that `resume` can continue from.")
 
 

@@ -145,6 +145,7 @@ def end(record: ProcessRecord, workspace: Workspace) -> EventData:
             return StoppedData(
                 **_common(record, EventStatus(record.status.value)),
                 reason=record.reason,
+                reason_detail=record.reason_detail,
                 resumable=bool(saved),
             )
 

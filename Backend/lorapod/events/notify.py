@@ -144,7 +144,9 @@ def _body(event: Event) -> str:
         lines.append(f"Step {data.step} of {data.total_steps}")
     if isinstance(data, FailedData):
         lines += [data.error, *([data.hint] if data.hint else [])]
-    if isinstance(data, StoppedData) and data.reason is not None and data.reason not in _EARLY_ENDS:
+    if isinstance(data, StoppedData) and data.reason_detail is not None:
+        lines.append(data.reason_detail)
+    elif isinstance(data, StoppedData) and data.reason is not None and data.reason not in _EARLY_ENDS:
         lines.append(f"Reason: {data.reason}")
     if isinstance(data, CompletedData) and data.model:
         lines.append(f"Model: {data.model}")

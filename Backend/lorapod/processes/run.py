@@ -14,6 +14,7 @@ from lorapod.processes.ledger import Ledger
 from lorapod.processes.log import Line, ProcessLog
 from lorapod.processes.pump import Pump, Waker
 from lorapod.processes.requests import Capability, Control
+from lorapod.processes.side_child import SideChild
 from lorapod.processes.slots import GpuResident, Slot, SlotWait
 from lorapod.processes.stopping import Stopper, StopRequest
 from lorapod.records.record import ProcessRecord
@@ -84,6 +85,8 @@ class Run:
         self.started = started
         self.request_stop = request_stop
         self._child: Child | None = None
+        #: The newest child beside it.
+        self._beside: SideChild | None = None
 
     @property
     def record(self) -> ProcessRecord:
@@ -129,9 +132,11 @@ class Run:
         return True
 
     def heard(self, beat_s: float) -> None:
-        """Pass this worker's heartbeat on to the child's guard. Any thread."""
+        """Pass this worker's heartbeat on to the guards of its children. Any thread."""
         if (child := self._child) is not None:
             child.guard_line.tell(beat_s)
+        if (beside := self._beside) is not None:
+            beside.heard(beat_s)
 
     def kill(self) -> None:
         """End the child's group at once. Any thread."""
@@ -163,6 +168,21 @@ class Run:
         child.guard_line.tell(beat_s)
         self._child = child
         return child
+
+    def start_side_child(self, spec: LaunchSpec) -> SideChild:
+        """Start a guarded child that sees no GPU, beside the one that is followed; only one at a time.
+
+        Raises:
+            LeaseLost: another worker has taken the process up.
+            OSError: it cannot be started.
+        """
+        context = self.context
+        beat_s = self.confirm()
+        environment = context.child_environment(Slot(gpu=None))
+        child = context.starter.start_child(spec, environment, warm=None, fence_s=context.pulse.times.fence_s)
+        child.guard_line.tell(beat_s)
+        self._beside = beside = SideChild(child)
+        return beside
 
     def follow(self, child: Child, handlers: ChildHandlers) -> Exit:
         """Follow a child, which `start_child` returned, to its exit; stop it if that is requested."""

@@ -51,6 +51,10 @@ class TrainingDetails:
     forecast: Forecast | None = None
     #: The step with the best look so far, if its looks can end it.
     best_step: int | None = None
+    #: The step from which a person had it go on: earlier looks do not end it again.
+    looks_since: int = 0
+    #: Why its looks have ended it, in one sentence; None: they have not.
+    ended_because: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +167,11 @@ class ProcessRecord:
         """When it ends by itself; None: at the end of its work."""
         return self.training.limits if self.training is not None else None
 
+    @property
+    def reason_detail(self) -> str | None:
+        """What ended it early, in one sentence; None if `reason` says all."""
+        return self.training.ended_because if self.training is not None and self.reason is not None else None
+
     def is_retry(self, runpod_job_id: str | None) -> bool:
         """Return whether a RunPod job has asked for this process before: for its last run, or for the first one."""
         return runpod_job_id is not None and (
@@ -215,6 +224,8 @@ class ProcessRecord:
                 steps=changes.steps or training.steps,
                 limits=changes.limits or training.limits,
                 ran_s=0.0 if asked else training.ran_s,
+                looks_since=progress.step if asked else training.looks_since,
+                ended_because=None,
             )
         return self.moved(
             ProcessStatus.QUEUED,

@@ -22,6 +22,7 @@ from lorapod.processes.template.pool import TemplatePool
 from lorapod.processes.work import Kind
 from lorapod.records.record import ProcessRecord
 from lorapod.testing.trainer import ScriptTrainer
+from lorapod.trainers.early_stop import LikenessSource
 from lorapod.trainers.preparation import DatasetProvider
 from lorapod.trainers.training import TrainingKind
 from lorapod.workspace import Workspace
@@ -40,6 +41,7 @@ def open_manager(
     store: StateStore | None = None,
     warm: bool = True,
     datasets: DatasetProvider | None = None,
+    likeness: LikenessSource | None = None,
     kinds: Sequence[Kind] = (),
     gpu_name: Callable[[int], str | None] = lambda _: None,
     on_start: Callable[[ProcessRecord], None] = lambda _: None,
@@ -63,7 +65,9 @@ def open_manager(
         on_change=on_change,
     )
     scratch = root.parent / "scratch"
-    trainings = TrainingKind({"script": ScriptTrainer()}, context, scratch=scratch, datasets=datasets)
+    trainings = TrainingKind(
+        {"script": ScriptTrainer()}, context, scratch=scratch, datasets=datasets, likeness=likeness
+    )
     manager = RealProcessManager(context, [trainings, *kinds], worker_id=worker_id)
     manager.start()
     return manager

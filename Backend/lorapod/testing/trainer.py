@@ -56,6 +56,7 @@ class ScriptTrainer:
             run_folder=run_folder,
             control_path=request.scratch / "control.db",
             total_steps=steps,
+            trigger_word=request.config.get("trigger_word"),
         )
 
     def launch(self, plan: TrainingPlan, config_path: Path) -> LaunchSpec:

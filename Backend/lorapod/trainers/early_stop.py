@@ -1,23 +1,66 @@
-"""The end of a training that no longer gets better, judged by the loss of images that are held back."""
+"""The end of a training that no longer gets better, judged by a curve: the validation loss, or the likeness of its samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from lorapod.clock import Clock
-from lorapod.errors import InvalidInput
+from lorapod.errors import Unsupported
 from lorapod.processes.order import TrainingOrder
+from lorapod.processes.run import Run
 from lorapod.trainers.port import TrainingPlan
-from lorapod.volume.loss_log import FILE_NAME, read_series
+from lorapod.trainers.validation_loss import ValidationLoss, steps_between_looks
+from lorapod.volume.loss_log import FILE_NAME
+from lorapod.wire.stop_when import StopMeasure
 
-#: The curve that both trainers write.
-KEY = "val/loss"
-
-#: Between two looks at the loss log, which is copied for each, in seconds.
+#: Between two looks at a curve, in seconds.
 LOOK_S = 5.0
+
+
+class Measure(Protocol):
+    """What a training is judged by, while one run of it goes on; for the supervisor's thread."""
+
+    #: As a sentence names it.
+    name: str
+    #: Whether larger values are better.
+    more_is_better: bool
+
+    def curve(self) -> Sequence[tuple[int, float]]:
+        """Return all values by step, those of earlier runs included; called every few seconds, so it returns at once."""
+
+    def warnings(self) -> Sequence[str]:
+        """Return what a person should know that was not returned before."""
+
+    def close(self) -> None:
+        """End what was started for it."""
+
+
+class LikenessSource(Protocol):
+    """What measures the likeness of samples; it is above the trainers, and given to them."""
+
+    def check(self, order: TrainingOrder, plan: TrainingPlan) -> int:
+        """Return the steps between two looks.
+
+        Raises:
+            WorkerError: the training draws nothing that could be measured, or no model measures it.
+        """
+
+    def must_fetch(self, order: TrainingOrder) -> bool:
+        """Return whether its model has to be downloaded first."""
+
+    def fetch(self, order: TrainingOrder, run: Run) -> None:
+        """Download its model; return early if the process is stopped.
+
+        Raises:
+            WorkerError: it could not be downloaded.
+            LeaseLost: another worker has taken the process up.
+            OSError: the disk failed.
+        """
+
+    def open(self, order: TrainingOrder, plan: TrainingPlan, run: Run, *, launched_at: float) -> Measure:
+        """Begin to measure a run whose child was launched then, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +76,23 @@ class Judgement:
 def judged(
     curve: Sequence[tuple[int, float]],
     *,
+    more_is_better: bool = False,
     min_improvement: float = 0.0,
     from_step: int = 0,
     since_step: int = 0,
 ) -> Judgement | None:
-    """Return the best point of a curve of losses, and how many came after it; None before the first.
+    """Return the best point of a curve, and how many came after it; None before the first.
 
-    A point counts as better only if it is smaller than the best by more than `min_improvement` of it. Points up to
+    A point counts as better only if it is better than the best by more than `min_improvement` of it. Points up to
     `since_step` can be the best, but are not counted.
     """
     found: Judgement | None = None
-    for step, loss in curve:
+    sign = 1 if more_is_better else -1
+    for step, value in curve:
         if step < from_step:
             continue
-        if found is None or loss < found.best * (1 - min_improvement):
-            found = Judgement(best_step=step, best=loss, looks=0)
+        if found is None or sign * (value - found.best) > min_improvement * abs(found.best):
+            found = Judgement(best_step=step, best=value, looks=0)
         else:
             looks = found.looks + int(step > since_step)
             found = Judgement(best_step=found.best_step, best=found.best, looks=looks)
@@ -55,11 +100,11 @@ def judged(
 
 
 class EarlyStop:
-    """Watches the validation loss of one run; for one thread."""
+    """Watches the measure of one run; for one thread."""
 
     def __init__(
         self,
-        log: Path,
+        measure: Measure,
         clock: Clock,
         *,
         patience: int,
@@ -68,27 +113,27 @@ class EarlyStop:
         since_step: int,
     ) -> None:
         """Look at nothing yet."""
-        self._log = log
+        self._measure = measure
         self._clock = clock
         self._patience = patience
         self._min_improvement = min_improvement
         self._from_step = from_step
         self._since_step = since_step
         self._due_s = 0.0
+        #: When it was seen to be over.
+        self._over_s: float | None = None
         #: What was found last.
         self.found: Judgement | None = None
 
     @classmethod
-    def of(cls, order: TrainingOrder, plan: TrainingPlan, clock: Clock, *, since_step: int) -> Self | None:
-        """Return the watch that the order asks for; None if it asks for none.
+    def of(cls, order: TrainingOrder, measure: Measure, clock: Clock, *, since_step: int) -> Self:
+        """Return the watch that the order asks for.
 
         `since_step` is the step from which a person had it go on: the looks before it do not end it again.
         """
-        if order.stop_when is None:
-            return None
-        wanted = order.stop_when
+        wanted = order.stop_when or {}
         return cls(
-            plan.run_folder / FILE_NAME,
+            measure,
             clock,
             patience=wanted["patience"],
             min_improvement=wanted["min_improvement"],
@@ -97,33 +142,92 @@ class EarlyStop:
         )
 
     def over(self) -> bool:
-        """Return whether there were enough looks without improvement; reads the log every few seconds."""
-        if self._clock.monotonic() < self._due_s:
-            return False
-        self._due_s = self._clock.monotonic() + LOOK_S
-        curve = read_series(self._log, keys=[KEY]).get(KEY, [])
-        self.found = judged(
-            curve,
-            min_improvement=self._min_improvement,
-            from_step=self._from_step,
-            since_step=self._since_step,
+        """Return whether there were enough looks without improvement; looks every few seconds."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._due_s:
+            self._due_s = now_s + LOOK_S
+            self.found = judged(
+                self._measure.curve(),
+                more_is_better=self._measure.more_is_better,
+                min_improvement=self._min_improvement,
+                from_step=self._from_step,
+                since_step=self._since_step,
+            )
+            is_over = self.found is not None and self.found.looks >= self._patience
+            self._over_s = (self._over_s or now_s) if is_over else None
+        return self._over_s is not None
+
+    @property
+    def over_for_s(self) -> float:
+        """Seconds since it was seen to be over."""
+        return 0.0 if self._over_s is None else self._clock.monotonic() - self._over_s
+
+    def warnings(self) -> Sequence[str]:
+        """Return what a person should know of the measure that was not returned before."""
+        return self._measure.warnings()
+
+    def why(self) -> str:
+        """Return in one sentence why it is over."""
+        found = self.found
+        assert found is not None, "there is a best look once it is over"
+        looks = "look" if found.looks == 1 else "looks"
+        return (
+            f"The {self._measure.name} was best at step {found.best_step} ({found.best:.4g}); the {found.looks} {looks} "
+            "since then were no better."
         )
-        return self.found is not None and self.found.looks >= self._patience
+
+    def close(self) -> None:
+        """End what was started for its measure."""
+        self._measure.close()
 
 
-def check_stop_when(order: TrainingOrder, config: Mapping[str, Any]) -> None:
-    """Refuse an early stop for which nothing is measured.
+def measured_by_likeness(order: TrainingOrder) -> bool:
+    """Return whether the order asks for an early stop by likeness."""
+    return order.stop_when is not None and order.stop_when["no_better"] == StopMeasure.LIKENESS
+
+
+def check_stop_when(
+    order: TrainingOrder, plan: TrainingPlan, likeness: LikenessSource | None
+) -> Sequence[str]:
+    """Refuse an early stop for which nothing is measured; return warnings.
 
     Raises:
-        InvalidInput: no images are held back.
+        WorkerError: what is missing.
     """
-    if order.stop_when is None or order.validation is not None:
-        return
-    match config:
-        case {"config": {"process": [{"train": {"validation_config": dict()}}, *_]}}:
-            return
-    raise InvalidInput(
-        "stop_when: no images are held back, so there is no validation loss to judge by.",
-        hint="Send `validation: true` too.",
-        details=[{"field": "stop_when", "error": "goes with validation"}],
-    )
+    if order.stop_when is None:
+        return ()
+    if not measured_by_likeness(order):
+        every = steps_between_looks(order, plan.config)
+    elif likeness is not None:
+        every = likeness.check(order, plan)
+    else:
+        raise Unsupported("stop_when: this worker cannot measure the likeness of samples.")
+    return _too_patient(order.stop_when, plan.total_steps, every)
+
+
+def open_measure(
+    order: TrainingOrder,
+    plan: TrainingPlan,
+    run: Run,
+    likeness: LikenessSource | None,
+    *,
+    launched_at: float,
+) -> Measure | None:
+    """Return what the order's early stop is judged by; None if it has none."""
+    if order.stop_when is None:
+        return None
+    if not measured_by_likeness(order):
+        return ValidationLoss(plan.run_folder / FILE_NAME)
+    assert likeness is not None, "the plan was refused without it"
+    return likeness.open(order, plan, run, launched_at=launched_at)
+
+
+def _too_patient(wanted: Mapping[str, Any], total_steps: int, every: int) -> Sequence[str]:
+    first = max(wanted["from_step"], every)
+    looks = max(0, (total_steps - first) // every + 1)
+    # One of them is the best.
+    if looks > wanted["patience"]:
+        return ()
+    counted = "1 look" if looks == 1 else f"{looks} looks"
+    said = f"it has {counted} in its {total_steps} steps, one every {every}, and `patience` is {wanted['patience']}"
+    return [f"stop_when cannot end this training: {said}."]

@@ -18,7 +18,7 @@ from lorapod.trainers.early_stop import EarlyStop
 from lorapod.trainers.port import Outcome, Trainer, TrainingPlan
 from lorapod.trainers.speed import SpeedRecorder
 
-#: How long a training that makes samples or a checkpoint may do so beyond its limit, in seconds: it could write none
+#: How long a training that makes samples or a checkpoint may do so beyond its end, in seconds: it could write none
 #: meanwhile.
 BUSY_S = 300.0
 
@@ -50,10 +50,14 @@ class FollowedTraining:
 
     def follow(self, child: Child) -> Exit:
         """Follow it to its exit, and stop it at its limits."""
-        return self._run.follow(
-            child,
-            ChildHandlers(read=self._read, look=self._look, control=self._carry_out, saver=self._saver),
-        )
+        try:
+            return self._run.follow(
+                child,
+                ChildHandlers(read=self._read, look=self._look, control=self._carry_out, saver=self._saver),
+            )
+        finally:
+            if self._early_stop is not None:
+                self._early_stop.close()
 
     def meaning(self, exit_: Exit, outcome: Outcome) -> Ending:
         """Return what the exit meant."""
@@ -111,20 +115,23 @@ class FollowedTraining:
         self._check_improvement()
 
     def _check_improvement(self) -> None:
-        run, watch = self._run, self._early_stop
-        if watch is None or run.stop is not None or run.record.phase is not Phase.TRAINING:
+        run, watch, training = self._run, self._early_stop, self._run.record.training
+        if watch is None or training is None or run.stop is not None:
             return
-        over, training = watch.over(), run.record.training
-        found = watch.found
-        if found is None or training is None:
-            return
-        if training.best_step != found.best_step:
-            run.ledger.change(run.record.changed(training=replace(training, best_step=found.best_step)))
-        if over:
-            run.log.note(
-                f"the validation loss was best at step {found.best_step} ({found.best:.4g}), and {found.looks} looks since "
-                "then were no better"
-            )
+        over = watch.over()
+        told = [run.context.redactor.text(text) for text in watch.warnings()]
+        for text in told:
+            run.log.note(text)
+        now = replace(training, warnings=(*training.warnings, *told))
+        if watch.found is not None:
+            now = replace(now, best_step=watch.found.best_step)
+        # Meanwhile it could write no checkpoint.
+        if over and not (run.record.phase in _BUSY and watch.over_for_s < BUSY_S):
+            now = replace(now, ended_because=watch.why())
+        if now != training:
+            run.ledger.change(run.record.changed(training=now))
+        if now.ended_because is not None:
+            run.log.note(now.ended_because)
             run.request_stop(StopRequest(reason=StopReason.NO_IMPROVEMENT, save=True, grace_s=OWN_GRACE_S))
 
     def _check_limits(self) -> None:

@@ -151,6 +151,7 @@ def _common(record: ProcessRecord) -> Mapping[str, Any]:
         "ended_at": record.ended_at,
         "worker_id": record.worker_id,
         "reason": record.reason,
+        "reason_detail": record.reason_detail,
         "estimate": _estimate(record),
         "failure": None
         if record.failure is None

@@ -49,7 +49,9 @@ class MetricsRequest(ProcessRequest):
     """Which curves, and how much of them."""
 
     keys: list[str] | None = Field(default=None, max_length=100, description="Only these, e.g. `loss/loss`.")
-    since_step: int = Field(default=0, ge=0, description="Only later steps than this one.")
+    since_step: int | None = Field(
+        default=None, ge=0, description="Only later steps than this one; without it all, step 0 too."
+    )
     stride: int = Field(default=1, ge=1, description="Only every n-th step: 10 answers every tenth.")
 
 

@@ -19,6 +19,7 @@ from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.volume import artifacts, loss_log
 from lorapod.volume.branches import BranchListing
+from lorapod.volume.curves import last_logged_step, latest_values, read_curves
 from lorapod.volume.file_page import FilePage, page_of_files
 from lorapod.volume.listed_files import ListedFiles
 from lorapod.volume.log_part import LogPart, read_log, read_log_tail
@@ -101,7 +102,7 @@ class VolumeView:
             files=listed,
             config=read_shown_config(self.files, self.workspace, process_id) if record.training else None,
             log_tail=self.log_tail(process_id, log_tail) if log_tail else None,
-            metrics=loss_log.latest(self._loss_log(record), files=self.files) if metrics else None,
+            metrics=latest_values(record, self.workspace, files=self.files) if metrics else None,
         )
 
     def record(self, process_id: str) -> ProcessRecord:
@@ -138,9 +139,13 @@ class VolumeView:
         Raises:
             NotFound: there is no such process.
         """
-        path = self._loss_log(self.record(process_id))
-        series = loss_log.read_series(path, keys=keys, since_step=since_step, stride=stride, files=self.files)
-        return MetricSeries(series=series, last_step=loss_log.last_step(path, files=self.files))
+        record = self.record(process_id)
+        return MetricSeries(
+            series=read_curves(
+                record, self.workspace, keys=keys, since_step=since_step, stride=stride, files=self.files
+            ),
+            last_step=last_logged_step(record, self.workspace, files=self.files),
+        )
 
     def list_files(
         self,
@@ -271,9 +276,6 @@ class VolumeView:
                         "record cannot be read", extra={"path": path.as_posix(), "reason": str(error)}
                     )
         return None
-
-    def _loss_log(self, record: ProcessRecord) -> Path:
-        return record.run_folder(self.workspace) / loss_log.FILE_NAME
 
     def _shown_content(self, text: str) -> bytes | None:
         leads_out = PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts

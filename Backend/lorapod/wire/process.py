@@ -101,6 +101,10 @@ class ProcessSummary(WireModel):
         description="What ended a `cancelled` process, if no person cancelled it: `limit`, `no_improvement`, or `sweep` (the "
         "sweep that it belongs to was cancelled).",
     )
+    reason_detail: str | None = Field(
+        default=None,
+        description="The reason in one sentence, e.g. which look was the best and how many since then were no better.",
+    )
     failure: FailureView | None = Field(
         default=None, description="Why it failed or was interrupted, if that is known."
     )

@@ -19,6 +19,7 @@ from lorapod.client.commands.train_fields import (
     named_dataset,
     one_or_more,
     start_from_field,
+    stop_when_field,
 )
 from lorapod.client.commands.train_money import TrainingMoney
 from lorapod.client.commands.train_options import (
@@ -33,6 +34,7 @@ from lorapod.client.commands.train_options import (
     DatasetUrlOption,
     DryRunOption,
     EmaOption,
+    EmbeddingModelOption,
     FixOption,
     FollowOption,
     ForceOption,
@@ -45,6 +47,7 @@ from lorapod.client.commands.train_options import (
     NetworkOption,
     NumFramesOption,
     OptimizerOption,
+    PatienceOption,
     PresetOption,
     QuantizeOption,
     RankOption,
@@ -109,7 +112,9 @@ def train(
     sample_prompt: SamplePromptOption = None,
     start_from: StartFromOption = None,
     vary: VaryOption = None,
-    patience: StopWhenOption = None,
+    stop_when: StopWhenOption = None,
+    patience: PatienceOption = None,
+    embedding_model: EmbeddingModelOption = None,
     max_time: MaxTimeOption = None,
     until: UntilOption = None,
     max_cost: MaxCostOption = None,
@@ -157,7 +162,7 @@ def train(
         "validation": None if validation is None else {"share": validation},
         "sample_prompts": sample_prompt or None,
         "start_from": None if start_from is None else start_from_field(start_from),
-        "stop_when": None if patience is None else {"patience": patience},
+        "stop_when": stop_when_field(stop_when, patience, embedding_model),
         "limits": limits(max_time, until),
         "variants": variants(vary) if vary else None,
         "trainer": trainer,

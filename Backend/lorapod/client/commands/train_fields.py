@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from lorapod.wire.stop_when import StopMeasure
+
 #: A training, alone or with one of its steps.
 _PROCESS = re.compile(r"(?P<id>train_[0-9a-f]{12})(?::(?P<step>[0-9]{1,9}))?")
 
@@ -101,3 +103,21 @@ def json_object(text: str | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--upload-to")
     return value
+
+
+def stop_when_field(
+    measure: StopMeasure | None, patience: int | None, embedding_model: str | None
+) -> dict[str, Any] | None:
+    """Return the request's `stop_when`; None if no option of it is given.
+
+    Raises:
+        typer.BadParameter: the model has nothing to measure.
+    """
+    if embedding_model is not None and measure is not StopMeasure.LIKENESS:
+        raise typer.BadParameter("goes with --stop-when likeness", param_hint="--embedding-model")
+    given = {
+        "no_better": None if measure is None else measure.value,
+        "patience": patience,
+        "embedding_model": embedding_model,
+    }
+    return {name: value for name, value in given.items() if value is not None} or None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lorapod.wire.presets import PRESET_NAMES
+from lorapod.wire.stop_when import StopMeasure
 
 
 def complete_preset(incomplete: str) -> list[str]:
@@ -111,12 +112,27 @@ UntilOption = Annotated[
     ),
 ]
 StopWhenOption = Annotated[
+    StopMeasure | None,
+    typer.Option(
+        "--stop-when",
+        help="End it, with a checkpoint, once this no longer gets better: the loss of images that --validation holds back, or the "
+        "likeness of its samples to the dataset.",
+    ),
+]
+PatienceOption = Annotated[
     int | None,
     typer.Option(
         "--patience",
         min=1,
         metavar="LOOKS",
-        help="End it, with a checkpoint, once the validation loss has not improved for so many looks; with --validation.",
+        help="For --stop-when (validation_loss without it): looks in a row that may be no better than the best; 3 by default.",
+    ),
+]
+EmbeddingModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="For --stop-when likeness: the model that compares images, a HuggingFace id or a path in the workspace.",
     ),
 ]
 VaryOption = Annotated[

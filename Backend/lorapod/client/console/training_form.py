@@ -15,7 +15,7 @@ from lorapod.wire.dataset import DatasetRef
 from lorapod.wire.knobs import TrainKnobs
 from lorapod.wire.limits import TrainingLimits
 from lorapod.wire.start_from import StartFrom
-from lorapod.wire.stop_when import StopWhen
+from lorapod.wire.stop_when import StopMeasure, StopWhen
 from lorapod.wire.storage import UploadTargets
 from lorapod.wire.validation import nearest, parse
 
@@ -86,8 +86,16 @@ def _problems(wanted: NewTraining) -> Iterator[dict[str, Any]]:
             yield {"field": name, "error": "goes with a preset; write it into the config"}
     if wanted.variants is not None and wanted.preset is None:
         yield {"field": "variants", "error": "goes with a preset"}
-    if wanted.stop_when is not None and not wanted.validation:
-        yield {"field": "stop_when", "error": "goes with validation"}
+    if wanted.stop_when is not None:
+        yield from _stop_problems(wanted, wanted.stop_when)
+
+
+def _stop_problems(wanted: NewTraining, stop: StopWhen) -> Iterator[dict[str, Any]]:
+    by_loss = stop.no_better is StopMeasure.VALIDATION_LOSS
+    if by_loss and not wanted.validation and wanted.config is None:
+        yield {"field": "stop_when.no_better", "error": "the validation loss goes with validation"}
+    if not by_loss and wanted.sample_prompts == []:
+        yield {"field": "stop_when.no_better", "error": "the likeness goes with sample prompts"}
 
 
 def _fields(

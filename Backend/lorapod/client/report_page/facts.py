@@ -187,6 +187,10 @@ def _moment(name: str) -> Fact:
     return fact
 
 
+def _reason(training: TrainingReport) -> Child:
+    return training.process.get("reason_detail") or _field("reason")(training)
+
+
 def _checkpoints(training: TrainingReport) -> Child:
     found = training.process.get("checkpoints") or ()
     return None if not found else join((number(len(found)), ", the last ", size(found[-1]["size_bytes"])))
@@ -198,7 +202,7 @@ def _cut(text: str) -> str:
 
 FACTS: Final[Mapping[str, Fact]] = {
     "Status": _field("status"),
-    "Reason": _field("reason"),
+    "Reason": _reason,
     "Base model": _field("base_model"),
     "Trigger word": _field("trigger_word"),
     "Learning rate": _setting("learning_rate"),

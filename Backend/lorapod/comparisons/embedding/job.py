@@ -66,6 +66,8 @@ class EmbeddingJob:
     earlier: Sequence[Path]
     #: Where the answer goes.
     answer: Path
+    #: Whether a trainer works on the same machine: the child gives way to it.
+    beside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from lorapod.comparisons.embedding.source import (
     find_cached,
     find_embedding_model,
 )
-from lorapod.errors import WorkerError
+from lorapod.errors import Unsupported, WorkerError
 from lorapod.model_paths import ModelPaths
 from lorapod.processes.launch import LaunchSpec
 from lorapod.processes.task import TaskRun, TaskStopped
@@ -56,6 +56,30 @@ class EmbeddingModels:
     #: What the settings name.
     embedding_model: str | None = None
     text_image_model: str | None = None
+
+    def image_model(self, name: str | None, *, field: str) -> EmbeddingSource | HubModel:
+        """Return the model that compares images: what a request names, else the settings, else a known one that is here.
+
+        Raises:
+            Unsupported: there is none, or the libraries that run it are missing.
+            NotFound: there is none of that name.
+            InvalidInput: what is there cannot be loaded.
+        """
+        if missing := [library for library in _LIBRARIES if find_spec(library) is None]:
+            raise Unsupported(
+                f"{field}: {missing[0]} is not installed on this worker, so it cannot compare images.",
+                hint="Install lorapod with its `builtin` extra.",
+            )
+        if (named := name or self.embedding_model) is not None:
+            return self._look(field, named)
+        if (found := find_cached(IMAGE_MODEL, self.hub_cache)) is not None:
+            return found
+        raise Unsupported(
+            f"{field}: this worker has no embedding model, so it cannot compare images.",
+            hint=f"Send `embedding_model: {IMAGE_MODEL}`, which is downloaded from the Hub (350 MB), or a folder in the "
+            "workspace; or set EMBEDDING_MODEL.",
+            details=[{"field": field, "error": "names no model, and there is none on this worker"}],
+        )
 
     def find(self, run: TaskRun, embedding_model: str | None, text_image_model: str | None) -> FoundModels:
         """Return the models, with a warning for each that is missing.

@@ -830,6 +830,45 @@ def test_knobs_are_options(call: Any, queue: FakeQueue) -> None:
     assert "--reg-dataset" in call("train", "--preset", "sdxl", "--reg-dataset", "animals", code=2)
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (["--patience", "5"], {"patience": 5}),
+        (["--stop-when", "validation_loss"], {"no_better": "validation_loss"}),
+        (
+            ["--stop-when", "likeness", "--patience", "2", "--embedding-model", "models/dino"],
+            {"no_better": "likeness", "patience": 2, "embedding_model": "models/dino"},
+        ),
+    ],
+)
+def test_an_early_stop_is_an_option(
+    call: Any, queue: FakeQueue, options: list[str], field: dict[str, Any]
+) -> None:
+    queue.actions["train"] = lambda _: {"accepted": True, "trainer": "builtin", "warnings": []}
+    call("train", "--preset", "sdxl", "--dataset", "cat", "--dry-run", *options)
+    assert queue.inputs[-1]["stop_when"] == field
+
+
+def test_what_an_early_stop_lacks_is_said_with_options(call: Any, queue: FakeQueue) -> None:
+    wrong = call("train", "--preset", "sdxl", "--dataset", "cat", "--embedding-model", "x", code=2)
+    assert "--stop-when likeness" in wrong
+    hint = (
+        "Send `embedding_model: facebook/dinov2-base`, or a folder in the workspace; or set EMBEDDING_MODEL."
+    )
+    error = {
+        "error": "stop_when.embedding_model: this worker has no embedding model.",
+        "code": "unsupported",
+        "hint": hint,
+        "details": [{"field": "stop_when.embedding_model", "error": "names no model"}],
+    }
+    queue.actions["train"] = lambda _: error
+    queue.states = [{"status": "FAILED", "error": error["error"], "output": error}]
+    told = call("train", "--preset", "sdxl", "--dataset", "cat", "--stop-when", "likeness", code=1)
+    assert "--embedding-model: this worker has no embedding model." in told
+    assert "--embedding-model facebook/dinov2-base" in told
+    assert "stop_when" not in told
+
+
 def test_unknown_keys_of_a_config(call: Any, queue: FakeQueue, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("job: extension\n")

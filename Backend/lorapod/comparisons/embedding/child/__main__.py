@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lorapod.comparisons.embedding.job import EmbeddingAnswer, EmbeddingJob, read_job, write_answer
@@ -28,9 +29,19 @@ def main(arguments: Sequence[str]) -> int:
     # The files are here; nothing asks the Hub.
     os.environ["HF_HUB_OFFLINE"] = "1"
     job = read_job(Path(arguments[0]))
+    if job.beside:
+        _give_way()
     answer = _run(job)
     write_answer(answer, job.answer)
     return 1 if answer.error else 0
+
+
+def _give_way() -> None:
+    """Let other processes have the processor first, and be the first that ends if memory runs out."""
+    os.nice(5)
+    # Some containers do not allow it.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _run(job: EmbeddingJob) -> EmbeddingAnswer:

@@ -7,7 +7,7 @@ import { t } from "../strings.js";
 const FIRST = ["name", "trigger_word", "steps", "learning_rate", "rank", "resolution"];
 const WIDE = new Set(["sample_prompts"]);
 /** What has a control of its own, or is for the editor alone. */
-const ELSEWHERE = /^(preset|config|dataset\..*|start_from\..*|tier|network\.rank|stop_when\.no_better|strict)$/;
+const ELSEWHERE = /^(preset|config|dataset\..*|start_from\..*|tier|network\.rank|strict)$/;
 
 const shownDefault = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "number" ? small(value) : value);
 

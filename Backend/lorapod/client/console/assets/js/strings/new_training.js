@@ -59,7 +59,7 @@ export const newTrainingStrings = {
       name: "Name of the LoRA", trigger_word: "Trigger word", class_word: "What it is, e.g. dog", steps: "Steps", learning_rate: "Learning rate", rank: "Rank", resolution: "Resolution", sample_prompts: "Sample prompts, one a line", tier: "For a GPU of",
       batch_size: "Batch size", gradient_accumulation: "Gradient accumulation", optimizer: "Optimizer", scheduler: "Scheduler", caption_dropout: "Caption dropout", "network.type": "Network", "network.alpha": "Alpha", quantize: "Quantize", low_vram: "Low VRAM", ema: "EMA",
       timestep_type: "Noise levels", num_frames: "Frames of each video", sample_every: "Samples every … steps", save_every: "Checkpoint every … steps", seed: "Seed", model: "Base model", trainer: "Trainer", force: "Start it even if memory may not suffice",
-      "limits.duration_s": "End after … seconds", "limits.until": "End at", "stop_when.patience": "End after … looks without improvement", "stop_when.min_improvement": "What counts as improvement", "stop_when.from_step": "Look from step",
+      "limits.duration_s": "End after … seconds", "limits.until": "End at", "stop_when.no_better": "End once this gets no better", "stop_when.embedding_model": "Model that compares images", "stop_when.patience": "End after … looks without improvement", "stop_when.min_improvement": "What counts as improvement", "stop_when.from_step": "Look from step",
     },
   },
 };
