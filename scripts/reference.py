@@ -23,6 +23,7 @@ from lorapod.settings import Settings
 from lorapod.trainers import presets
 from lorapod.wire.shapes.table import SHAPES
 from lorapod.wire.started import Started
+from python_client import options, sync_face
 from reference_pages.action_notes import NOTES, ActionNotes
 from reference_pages.action_pages import ActionPage, action_pages
 from reference_pages.badges import badges
@@ -35,7 +36,8 @@ from reference_pages.pages import (
     settings_page,
 )
 
-TOOLS = Path(__file__).parents[1] / "Backend/lorapod/client/assistant/tools.json"
+CLIENT = Path(__file__).parents[1] / "Backend/lorapod/client"
+TOOLS = CLIENT / "assistant/tools.json"
 
 
 def pages() -> Mapping[str, str]:
@@ -174,6 +176,8 @@ def files(folder: Path) -> Mapping[Path, str]:
     return {
         **{folder / name: text for name, text in pages().items()},
         **badges(),
+        **{CLIENT / "options" / name: text for name, text in options.modules().items()},
+        **{CLIENT / name: text for name, text in sync_face.modules(CLIENT / "aio").items()},
         TOOLS: tools(),
         CATALOG: catalog(),
     }

@@ -26,6 +26,7 @@ from lorapod.client import (
     JobFailed,
     NotFoundError,
     ProcessEnded,
+    Progress,
     RequestTooLarge,
     Training,
     UploadedDataset,
@@ -124,21 +125,21 @@ def test_a_training_is_attached_and_runs_to_its_end(client: Client, training: Tr
     process = training.status(log_tail=5)
 
     assert training.attached
-    assert process["status"] == "completed"
-    assert process["progress"]["step"] == process["progress"]["total_steps"] == STEPS
-    assert process["exit_code"] == 0
-    assert process["job_id"] == "mine-1"
-    assert 1 <= len(process["log_tail"]) <= 5
-    assert {sample["step"] for sample in process["samples"]} == {0, 3, 6}
-    assert {sample["index"] for sample in process["samples"]} == {0, 1}
-    final = [checkpoint for checkpoint in process["checkpoints"] if checkpoint["final"]]
-    assert [checkpoint["path"] for checkpoint in final] == [
+    assert process.status == "completed"
+    assert process.progress.step == process.progress.total_steps == STEPS
+    assert process.exit_code == 0
+    assert process.job_id == "mine-1"
+    assert 1 <= len(process.log_tail or ()) <= 5
+    assert {sample.step for sample in process.samples} == {0, 3, 6}
+    assert {sample.index for sample in process.samples} == {0, 1}
+    final = [checkpoint for checkpoint in process.checkpoints if checkpoint.final]
+    assert [checkpoint.path for checkpoint in final] == [
         f"output/{training.process_id}/{NAME}/{NAME}.safetensors"
     ]
 
 
 def test_the_job_itself_answers_the_whole_status(client: Client, training: Training) -> None:
-    job = client.status(training.job_id)
+    job = client.status(training.job_id or "")
 
     assert job.status == "COMPLETED"
     assert job.output["process_id"] == training.process_id
@@ -178,18 +179,18 @@ def test_files_are_listed_and_fetched_by_their_paths(
     client: Client, training: Training, tmp_path: Path
 ) -> None:
     images = client.list_files(f"output/{training.process_id}", kind="image")
-    sheet = next(file for file in images if file["name"] == "dataset.png")
+    sheet = next(file for file in images if file.name == "dataset.png")
     samples = [file for file in images if file is not sheet]
     models = client.list_files(kind="model", pattern="*.safetensors", limit=1)
 
-    assert sheet["path"] == f"output/{training.process_id}/dataset.png"
+    assert sheet.path == f"output/{training.process_id}/dataset.png"
     assert len(samples) == 6
     assert f"output/{training.process_id}/{NAME}/{NAME}_000000003.safetensors" in {
-        file["path"] for file in models
+        file.path for file in models
     }
-    fetched = client.download(samples[0]["path"], tmp_path)
+    fetched = client.download(samples[0].path, tmp_path)
     assert fetched.read_bytes()[:3] == b"\xff\xd8\xff"
-    assert fetched.stat().st_size == samples[0]["size_bytes"]
+    assert fetched.stat().st_size == samples[0].size_bytes
 
 
 def test_loras_and_processes_are_listed(client: Client, training: Training) -> None:
@@ -214,7 +215,7 @@ def test_a_request_sent_twice_trains_once(
 
     assert not first.attached
     assert first.process_id == second.process_id != training.process_id
-    assert first.wait(interval_s=0.2, timeout_s=240)["status"] == "completed"
+    assert first.wait(interval_s=0.2, timeout_s=240).status == "completed"
 
 
 def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: UploadedDataset) -> None:
@@ -224,9 +225,9 @@ def test_a_cancelled_training_is_observed_to_end(client: Client, dataset: Upload
     # Cancelled in the midst of its work: a training that has begun to step.
     reached: list[int] = []
 
-    def cancel_at_work(process: dict[str, Any]) -> None:
-        if process["progress"]["step"] >= 1 and not reached:
-            reached.append(process["progress"]["step"])
+    def cancel_at_work(now: Progress) -> None:
+        if now.step >= 1 and not reached:
+            reached.append(now.step)
             training.cancel()
 
     with pytest.raises(ProcessEnded, match="cancelled"):

@@ -34,7 +34,7 @@ class Pair:
 
     def until(self, process_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         end = time.monotonic() + DEADLINE_S
-        while not reached(now := self.client.process_status(process_id)):
+        while not reached(now := self.client.process_status(process_id).answer()):
             assert time.monotonic() < end, now
             time.sleep(0.05)
         return now
@@ -129,7 +129,7 @@ def test_a_front_door_takes_up_no_training_of_a_dead_worker(pair: Pair) -> None:
     pair.until(process_id, lambda now: now["status"] == "interrupted")
     with Client(pair.door.url) as alone, pytest.raises(JobFailed, match="runs on the endpoint gpu"):
         alone.call("resume", process_id=process_id)
-    assert pair.client.process_status(process_id)["status"] == "interrupted"
+    assert pair.client.process_status(process_id).status == "interrupted"
     # The endpoint with GPUs still can.
     pair.client.resume(process_id, wait=False)
     pair.until(process_id, lambda now: now["status"] == "running")

@@ -1,18 +1,23 @@
-"""The client: `Client` talks to a queue endpoint, on RunPod or on this machine.
+"""The client of lorapod: `Client` talks to a queue endpoint, on RunPod or on this machine; `AsyncClient` on an event loop.
 
 ```python
+from lorapod.client import Client
+
 with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
     client.upload_dataset("images/", "my-style")
-    training = client.train(dataset={"training_name": "my-style"}, config=config)
-    training.wait(on_progress=lambda process: print(process["progress"]))
+    training = client.train(preset="sdxl", dataset={"training_name": "my-style"})
+    training.wait(on_progress=print)
     lora = training.download("loras/")
 ```
 """
 
+from lorapod.client.aio.client import AsyncClient
+from lorapod.client.aio.training import AsyncTraining
 from lorapod.client.client import Client
 from lorapod.client.download import DownloadProgress
 from lorapod.client.errors import (
     Busy,
+    ClientClosed,
     ConflictError,
     EndpointError,
     EndpointUnreachable,
@@ -22,28 +27,40 @@ from lorapod.client.errors import (
     JobFailed,
     JobNotFound,
     JobTimedOut,
+    LocalFileError,
+    LocalFileNotFound,
     LorapodError,
     NotFoundError,
     ProcessEnded,
     RequestTooLarge,
     TransferFailed,
     Unauthorized,
+    UnexpectedAnswer,
     WaitTimeout,
+    WrongUrl,
 )
 from lorapod.client.generation import GeneratedFiles
 from lorapod.client.http import Timeouts
 from lorapod.client.job import JobStatus, QueueJob
+from lorapod.client.options import CompareOptions, GenerateOptions, ResumeOptions, TrainOptions
+from lorapod.client.progress import Progress
 from lorapod.client.retrying import RetryPolicy
 from lorapod.client.training import Training
 from lorapod.client.upload import UploadedDataset, UploadProgress
+from lorapod.wire.process import ProcessSummary, ProcessView
 
 __all__ = [
+    "AsyncClient",
+    "AsyncTraining",
     "Busy",
     "Client",
+    "ClientClosed",
+    "CompareOptions",
     "ConflictError",
     "DownloadProgress",
     "EndpointError",
     "EndpointUnreachable",
+    "GenerateOptions",
     "GeneratedFiles",
     "InvalidInputError",
     "JobCancelled",
@@ -52,17 +69,26 @@ __all__ = [
     "JobNotFound",
     "JobStatus",
     "JobTimedOut",
+    "LocalFileError",
+    "LocalFileNotFound",
     "LorapodError",
     "NotFoundError",
     "ProcessEnded",
+    "ProcessSummary",
+    "ProcessView",
+    "Progress",
     "QueueJob",
     "RequestTooLarge",
+    "ResumeOptions",
     "RetryPolicy",
     "Timeouts",
+    "TrainOptions",
     "Training",
     "TransferFailed",
     "Unauthorized",
+    "UnexpectedAnswer",
     "UploadProgress",
     "UploadedDataset",
     "WaitTimeout",
+    "WrongUrl",
 ]

@@ -1,226 +1,301 @@
-"""The client of one endpoint."""
+"""The client of one endpoint. Made by `make docs`: change the source, not this file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
-from lorapod.client import comparison, download, generation, training, upload
+from lorapod.client import comparison, following, generation, lora_tools, starting, steering
+from lorapod.client.download import PathLike
+from lorapod.client.files import FilesClient
+from lorapod.client.following import Curves, OnProgress
 from lorapod.client.generation import GeneratedFiles
-from lorapod.client.queue import OnUpdate, QueueClient
-from lorapod.client.training import OnProcess, Training
+from lorapod.client.options import (
+    CompareOptions,
+    ConvertLoraOptions,
+    GenerateOptions,
+    LoraOptions,
+    MergeLorasOptions,
+    ResizeLoraOptions,
+    ResumeOptions,
+    TrainOptions,
+)
+from lorapod.client.runtime import finish
+from lorapod.client.training import Training
+from lorapod.wire.control import CancelResult
+from lorapod.wire.process import ProcessSummary, ProcessView
+from lorapod.wire.started import DryRun
 
 
-class Client(QueueClient):
+class Client(FilesClient):
     """The client of one queue endpoint, RunPod's or a local one, and of the workers behind it.
 
-    Safe to use from several threads. Every method raises `LorapodError` if it fails.
+    Every method raises `LorapodError` if it fails. It is safe to use from several threads.
+
+    ```python
+    with Client("https://api.runpod.ai/v2/<endpoint_id>", api_key) as client:
+        client.upload_dataset("images/", "my-style")
+        training = client.train(preset="sdxl", dataset={"training_name": "my-style"})
+        training.wait(on_progress=print)
+        lora = training.download("loras/")
+    ```
     """
-
-    def needs_no_worker(self, action: str, fields: Mapping[str, Any]) -> bool:  # noqa: ARG002 -- see VolumeClient
-        """Return whether `call` answers this without a job on the endpoint: never here."""
-        return False
-
-    def upload_dataset(
-        self,
-        folder: str | Path,
-        training_name: str,
-        *,
-        trigger_word: str | None = None,
-        fix: bool = False,
-        on_progress: upload.OnUpload | None = None,
-    ) -> upload.UploadedDataset:
-        """Upload a folder's images, captions, videos and zips; see `upload.upload_dataset`."""
-        return upload.upload_dataset(
-            self, Path(folder), training_name, trigger_word=trigger_word, fix=fix, on_progress=on_progress
-        )
-
-    def bulk_download(
-        self,
-        *,
-        process_ids: Sequence[str] = (),
-        file_paths: Sequence[str] = (),
-        to: str | Path = ".",
-        on_progress: download.OnDownload | None = None,
-    ) -> Path:
-        """Download many files, or all files of processes, as one zip; see `download.bulk_download`."""
-        return download.bulk_download(
-            self, process_ids, file_paths, download.place(to), on_progress=on_progress
-        )
-
-    def download(
-        self, source: str, to: str | Path = ".", *, on_progress: download.OnDownload | None = None
-    ) -> Path:
-        """Download a process's final artifact or one file of the workspace; see `download.download`.
-
-        `to` is a file, or a folder: an existing one, or a text that ends in a slash.
-        """
-        return download.download(self, source, download.place(to), on_progress=on_progress)
-
-    def address(self, source: str) -> dict[str, Any]:
-        """Return a URL (`url`) of a process's final artifact or of a file of the workspace, valid until `expires_at`.
-
-        Raises:
-            JobFailed: the endpoint has no object store (`code` is `unsupported`), or there is no such file.
-        """
-        return download.address(self, source)
 
     def train(
         self,
         *,
-        upload: Mapping[str, Any] | None = None,
-        execution_timeout_s: float = training.EXECUTION_TIMEOUT_S,
-        start_timeout_s: float = training.START_TIMEOUT_S,
-        **fields: Any,
+        execution_timeout_s: float = starting.EXECUTION_TIMEOUT_S,
+        start_timeout_s: float = starting.START_TIMEOUT_S,
+        **options: Unpack[TrainOptions],
     ) -> Training:
-        """Start a training and return it once its process id is known; see `training.start`.
+        """Start a training, or with `variants` a sweep, and return it once a worker has accepted it.
 
-        `upload` says where to upload artifacts during the training, e.g. `{"s3": {"prefix": "loras"}}`; the
-        other fields are those of the `train` action.
+        Args:
+            execution_timeout_s: how long the job may stay open, if the worker keeps it open.
+            start_timeout_s: how long to wait for a worker.
+            options: what to train and how: `preset` or `config`, `dataset`, `steps` and the others of `TrainOptions`. If
+                no `idempotency_key` is given, one is made, so that a request sent twice trains once.
+
+        Raises:
+            InvalidInputError: the worker refused the request; `details` names each field.
+            WaitTimeout: no worker started it in time; `job_id` is the job to look at or to cancel.
+            JobFailed: another reason why the worker cannot train it; or another `LorapodError`.
         """
-        return training.start(
-            self,
-            {**fields, "upload": upload},
-            execution_timeout_s=execution_timeout_s,
-            start_timeout_s=start_timeout_s,
+        started = finish(
+            starting.start(
+                self._calls, options, execution_timeout_s=execution_timeout_s, start_timeout_s=start_timeout_s
+            )
         )
+        return Training.of(self._calls, started)
+
+    def dry_run(self, **options: Unpack[TrainOptions]) -> DryRun:
+        """Have a worker check a training without starting it; return the final config and what would be refused.
+
+        Args:
+            options: those of `train`.
+
+        Raises:
+            JobFailed: the request cannot be read at all; or another `LorapodError`.
+        """
+        return finish(starting.dry_run(self._calls, options))
+
+    def training(self, process_id: str) -> Training:
+        """Return a training that was started earlier, by its id; nothing is asked yet."""
+        return Training(self._calls, process_id)
 
     def resume(
         self,
         process_id: str,
         *,
         steps: int | None = None,
-        execution_timeout_s: float = training.EXECUTION_TIMEOUT_S,
-        start_timeout_s: float = training.START_TIMEOUT_S,
-        **fields: Any,
+        execution_timeout_s: float = starting.EXECUTION_TIMEOUT_S,
+        start_timeout_s: float = starting.START_TIMEOUT_S,
+        **options: Unpack[ResumeOptions],
     ) -> Training:
-        """Continue a training from its newest checkpoint; see `training.start`.
+        """Continue a training from its newest checkpoint.
 
-        `steps` is a new total, larger than before: a completed training goes on too. The other fields are those of the
-        `resume` action.
+        Args:
+            process_id: the training.
+            steps: a new total, larger than before: a completed training goes on too.
+            execution_timeout_s: how long the job may stay open, if the worker keeps it open.
+            start_timeout_s: how long to wait for a worker.
+            options: the other fields of `resume`, such as new `limits`.
+
+        Raises:
+            ConflictError: it still runs, or has nothing to continue from.
+            WaitTimeout: no worker started it in time; or another `LorapodError`.
         """
-        return training.start(
-            self,
-            {**fields, "type": "resume", "process_id": process_id, "steps": steps},
+        return self.training(process_id).resume(
+            steps=steps,
             execution_timeout_s=execution_timeout_s,
             start_timeout_s=start_timeout_s,
+            **options,
         )
+
+    def start(
+        self,
+        action: str,
+        /,
+        *,
+        execution_timeout_s: float = starting.EXECUTION_TIMEOUT_S,
+        start_timeout_s: float = starting.START_TIMEOUT_S,
+        **fields: object,
+    ) -> Training:
+        """Start a process by any action that starts one, and return it once a worker has accepted it.
+
+        Args:
+            action: for example `download_model` or `caption_dataset`.
+            execution_timeout_s: how long the job may stay open, if the worker keeps it open.
+            start_timeout_s: how long to wait for a worker.
+            fields: the fields of the action, as JSON has them; those with the value None are left out.
+
+        Raises:
+            JobFailed: the worker refused it; or another `LorapodError`.
+        """
+        started = finish(
+            starting.start(
+                self._calls,
+                {**fields, "type": action},
+                execution_timeout_s=execution_timeout_s,
+                start_timeout_s=start_timeout_s,
+            )
+        )
+        return Training.of(self._calls, started)
 
     def wait(
         self,
         process: Training | str,
         *,
-        on_progress: OnProcess | None = None,
-        interval_s: float = training.INTERVAL_S,
+        on_progress: OnProgress | None = None,
+        interval_s: float = following.INTERVAL_S,
         timeout_s: float | None = None,
         check: bool = True,
-    ) -> dict[str, Any]:
-        """Wait for the end of a process; see `training.wait`."""
-        process_id = process if isinstance(process, str) else process.process_id
-        return training.wait(
-            self,
-            process_id,
-            on_progress=on_progress,
-            interval_s=interval_s,
-            timeout_s=timeout_s,
-            check=check,
+    ) -> ProcessView:
+        """Wait for the end of a process and return its status.
+
+        Keeps waiting while a worker restarts or the endpoint is away, up to ten minutes at a time.
+
+        Args:
+            process: the training, or the id of any process.
+            on_progress: called with each look at it, the last one included.
+            interval_s: seconds between two looks.
+            timeout_s: how long to wait; None: to its end.
+            check: raise unless it ends `completed`.
+
+        Raises:
+            ProcessEnded: it failed, was cancelled or was interrupted (with `check`).
+            WaitTimeout: it has not ended after `timeout_s`; or another `LorapodError`.
+        """
+        return finish(
+            following.wait(
+                self._calls,
+                process if isinstance(process, str) else process.process_id,
+                on_progress=on_progress,
+                interval_s=interval_s,
+                timeout_s=timeout_s,
+                check=check,
+            )
         )
 
     def generate(
         self,
         prompt: str | None = None,
         *,
-        to: str | Path = ".",
+        to: PathLike = ".",
         execution_timeout_s: float = generation.EXECUTION_TIMEOUT_S,
-        on_progress: OnUpdate | None = None,
-        **fields: Any,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[GenerateOptions],
     ) -> GeneratedFiles:
-        """Generate images or videos and save them in the folder `to`.
+        """Generate images or videos and save them in a folder.
 
         Args:
             prompt: what to draw; not needed if a `workflow` or a `config` names it.
-            to: created if it is missing; existing files are not overwritten.
+            to: the folder, created if it is missing; existing files are not overwritten.
             execution_timeout_s: how long it may take, its wait for the GPU included.
-            on_progress: called with each progress update, e.g. `update["progress"]["node"]`.
-            fields: those of the `generate` action; `image`, `mask`, `video` and `audio` may be a `Path`, and `images`,
-                `videos` and `audios` a list of them: each file is sent under its own name.
+            on_progress: called with each progress update.
+            options: `loras`, `seed` and the others of `GenerateOptions`. `image`, `mask`, `video` and `audio` may be a
+                `Path`, and `images`, `videos` and `audios` a list of them: each file is sent under its own name.
 
         Raises:
-            JobFailed: the worker could not generate them; or another `LorapodError`.
-            OSError: a file cannot be read or written on this machine.
+            JobFailed: the worker could not generate them.
+            LocalFileError: a file cannot be read or written here; or another `LorapodError`.
         """
-        answer = self.call(
-            "generate",
-            policy={"executionTimeout": int(execution_timeout_s * 1000)},
-            on_update=on_progress,
-            **generation.request_fields({"prompt": prompt, **fields}),
+        return finish(
+            generation.generate(
+                self._calls,
+                prompt,
+                to=to,
+                execution_timeout_s=execution_timeout_s,
+                on_progress=on_progress,
+                fields=options,
+            )
         )
-        return generation.save_files(self, answer, Path(to))
 
     def compare(
         self,
         *sources: str,
         execution_timeout_s: float = comparison.EXECUTION_TIMEOUT_S,
-        on_progress: OnUpdate | None = None,
-        **fields: Any,
-    ) -> dict[str, Any]:
-        """Draw the same prompts with several checkpoints; return the answer at the end, with `grid_path` and `cells`.
+        on_progress: OnProgress | None = None,
+        **options: Unpack[CompareOptions],
+    ) -> ProcessView:
+        """Draw the same prompts with several checkpoints; return the ended process, with `grid_path` and `cells`.
 
         Args:
-            sources: trainings by their process ids, LoRAs by their paths in the workspace.
+            sources: trainings and sweeps by their process ids, LoRAs by their paths in the workspace.
             execution_timeout_s: how long it may take, its wait for the GPU included.
             on_progress: called with each progress update.
-            fields: those of the `compare` action, such as `prompts`, `steps` and `weights`.
+            options: `prompts`, `steps`, `weights` and the others of `CompareOptions`.
 
         Raises:
             JobFailed: the worker refused it; or another `LorapodError`.
         """
-        return comparison.compare(
-            self, sources, execution_timeout_s=execution_timeout_s, on_progress=on_progress, fields=fields
+        return finish(
+            comparison.compare(
+                self._calls,
+                sources,
+                execution_timeout_s=execution_timeout_s,
+                on_progress=on_progress,
+                fields=options,
+            )
         )
 
-    def merge_loras(self, loras: Sequence[Mapping[str, Any]], name: str, **fields: Any) -> dict[str, Any]:
-        """Make one LoRA of several, each `{"path" or "process_id", "weight"}`, and return the ended process.
+    def merge_loras(
+        self, loras: Sequence[LoraOptions], name: str, **options: Unpack[MergeLorasOptions]
+    ) -> ProcessView:
+        """Make one LoRA of several; return the ended process, with `path`, `model`, `rank` and `kept_energy`.
 
-        `fields` are those of the action: `method`, `rank`, `density`, `seed`. The answer has `path`, `model`, `rank` and
-        `kept_energy`.
+        Args:
+            loras: the LoRAs, each `{"path" or "process_id", "weight"}`.
+            name: the new LoRA's, below `models/loras`.
+            options: `method`, `rank`, `density`, `seed`.
 
         Raises:
             ProcessEnded: it failed; or another `LorapodError`.
         """
-        return self._make({**fields, "type": "merge_loras", "loras": loras, "name": name})
+        return finish(lora_tools.make(self._calls, "merge_loras", {**options, "loras": loras, "name": name}))
 
-    def resize_lora(self, name: str, **fields: Any) -> dict[str, Any]:
+    def resize_lora(self, name: str, **options: Unpack[ResizeLoraOptions]) -> ProcessView:
         """Make a LoRA smaller (`path` or `process_id`; `rank` or `energy`); returns and raises as `merge_loras`."""
-        return self._make({**fields, "type": "resize_lora", "name": name})
+        return finish(lora_tools.make(self._calls, "resize_lora", {**options, "name": name}))
 
-    def convert_lora(self, name: str, **fields: Any) -> dict[str, Any]:
+    def convert_lora(self, name: str, **options: Unpack[ConvertLoraOptions]) -> ProcessView:
         """Convert a LoRA (`path` or `process_id`; `format`); returns and raises as `merge_loras`."""
-        return self._make({**fields, "type": "convert_lora", "name": name})
+        return finish(lora_tools.make(self._calls, "convert_lora", {**options, "name": name}))
 
-    def _make(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a process, and wait for its end."""
-        return self.wait(training.start(self, request, execution_timeout_s=training.EXECUTION_TIMEOUT_S))
+    def processes(
+        self, *, status: str | None = None, sweep_id: str | None = None, limit: int = 50
+    ) -> list[ProcessSummary]:
+        """Return the newest processes of the workspace, the newest first.
 
-    def process_status(self, process_id: str, *, log_tail: int | None = None) -> dict[str, Any]:
-        """Return the status of a process; with `log_tail`, that many last lines of its log too."""
-        return self.call("process_status", process_id=process_id, log_tail=log_tail)
+        Args:
+            status: only those with this status, for example `running`.
+            sweep_id: the trainings of this sweep; without it, each sweep is one process of the list.
+            limit: how many at most, up to 500.
+        """
+        return finish(steering.processes(self._calls, status=status, sweep_id=sweep_id, limit=limit))
 
-    def cancel_process(self, process_id: str, *, save: bool | None = None) -> dict[str, Any]:
-        """Stop a process; with `save` (the worker's default) after a checkpoint, if the trainer can."""
-        return self.call("cancel", process_id=process_id, save=save)
+    def process_status(self, process_id: str, *, log_tail: int | None = None) -> ProcessView:
+        """Return the status of a process; with `log_tail`, that many last lines of its log too.
+
+        Raises:
+            NotFoundError: there is no such process.
+        """
+        return finish(following.status(self._calls, process_id, log_tail=log_tail))
+
+    def cancel_process(self, process_id: str, *, save: bool | None = None) -> CancelResult:
+        """Stop a process; with `save` (the worker's default) after a checkpoint, if the trainer can.
+
+        Raises:
+            ConflictError: it has ended already.
+        """
+        return finish(steering.cancel(self._calls, process_id, save=save))
 
     def logs(self, process_id: str, *, offset: int = 0) -> str:
         """Return a process's log from `offset` (bytes) to its present end."""
-        return training.logs(self, process_id, offset=offset)
+        return finish(following.logs(self._calls, process_id, offset=offset))
 
     def metrics(
-        self, process_id: str, *, keys: list[str] | None = None, since_step: int | None = None
-    ) -> dict[str, list[tuple[int, float]]]:
+        self, process_id: str, *, keys: Sequence[str] | None = None, since_step: int | None = None
+    ) -> Curves:
         """Return a process's metrics: for each key its `(step, value)` pairs in order."""
-        return training.metrics(self, process_id, keys=keys, since_step=since_step)
-
-    def list_files(self, path: str | None = None, **filters: Any) -> list[dict[str, Any]]:
-        """Return every file below `path`; `filters` are those of the action: kind, pattern, recursive."""
-        return download.list_files(self, path, **filters)
+        return finish(following.metrics(self._calls, process_id, keys=keys, since_step=since_step))

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from lorapod.client import download
-from lorapod.client.queue import OnUpdate, QueueClient
+from lorapod.client.calls import QueueCalls
+from lorapod.client.following import OnProgress, on_update
+from lorapod.client.reading import read
+from lorapod.wire.process import ProcessView
 
 #: How long a comparison may run, its wait for the GPU included.
 EXECUTION_TIMEOUT_S = 6 * 3600.0
 
 
-def compare(
-    client: QueueClient,
+async def compare(
+    calls: QueueCalls,
     sources: Sequence[str],
     *,
     execution_timeout_s: float,
-    on_progress: OnUpdate | None,
+    on_progress: OnProgress | None,
     fields: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Have a worker compare trainings and LoRA files; return its answer at the end.
+) -> ProcessView:
+    """Have a worker compare trainings and LoRA files; return the process at its end.
 
     Raises:
         JobFailed: the worker refused it; or another `LorapodError`.
@@ -32,10 +33,10 @@ def compare(
         "loras": [{"path": source} for source in sources if _is_path(source)],
         **fields,
     }
-    return client.call(
+    answer = await calls.call(
         "compare",
         policy={"executionTimeout": int(execution_timeout_s * 1000)},
-        on_update=on_progress,
+        on_update=on_update(on_progress),
         # With a key, a request may be sent again even if the first attempt may have arrived.
         **{
             "idempotency_key": uuid.uuid4().hex,
@@ -43,20 +44,7 @@ def compare(
         },
         wait=True,
     )
-
-
-def save_grid(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Path | None:
-    """Download the grid of a comparison to the file `to`; return None if it has none.
-
-    Raises:
-        TransferFailed: it could not be downloaded.
-        OSError: it cannot be written.
-    """
-    path = answer.get("grid_path")
-    if path is None:
-        return None
-    to.parent.mkdir(parents=True, exist_ok=True)
-    return download.download(client, path, to)
+    return read(ProcessView, answer)
 
 
 def _is_path(source: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -130,7 +130,7 @@ class Demo:
         with Progress(*columns, console=CONSOLE) as bar:
             task = bar.add_task("queued", total=self.recipe.steps, loss="-", eta="-")
 
-            def show(process: dict[str, Any]) -> None:
+            def show(process: Mapping[str, Any]) -> None:
                 progress = process["progress"]
                 bar.update(
                     task,
@@ -142,7 +142,7 @@ class Demo:
                 )
 
             try:
-                return training.wait(on_progress=show, interval_s=0.5)
+                return training.wait(on_progress=lambda now: show(now.answer), interval_s=0.5).answer()
             except ProcessEnded:
                 bar.stop()
                 CONSOLE.print("\n".join(training.logs().splitlines()[-_LOG_LINES:]), markup=False)

@@ -7,14 +7,18 @@ import binascii
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
+from lorapod.client.calls import QueueCalls
 from lorapod.client.errors import TransferFailed
-from lorapod.client.queue import QueueClient
+from lorapod.client.reading import read
+from lorapod.client.runtime import WorkAhead
 from lorapod.records.process_id import is_process_id
+from lorapod.volume.file_page import FileView
+from lorapod.wire.files import DownloadResult
 
 #: How often to start again if a file changes during its download.
 _FRESH_STARTS = 3
@@ -34,19 +38,21 @@ class DownloadProgress:
 
 OnDownload = Callable[[DownloadProgress], None]
 
+PathLike: TypeAlias = "str | os.PathLike[str]"
 
-def bulk_download(
-    client: QueueClient,
+
+async def bulk_download(
+    calls: QueueCalls,
     process_ids: Sequence[str],
     file_paths: Sequence[str],
-    to: Path,
+    to: PathLike,
     *,
     on_progress: OnDownload | None = None,
 ) -> Path:
     """Have the worker pack files into one zip, download it, and return its path.
 
     Args:
-        client: the client of the endpoint.
+        calls: the calls to the endpoint.
         process_ids: processes whose checkpoints, samples, config and log to pack.
         file_paths: files and folders of the workspace to pack.
         to: as for `download`.
@@ -56,16 +62,16 @@ def bulk_download(
         TransferFailed: what arrived is not what the worker has.
         LorapodError: the worker does not answer, or cannot pack the files.
     """
-    packed = client.call(
+    packed = await calls.call(
         "bulk_download",
         process_ids=list(process_ids),
         file_paths=list(file_paths),
         length=_FIRST_BYTE,
     )
-    return download(client, packed["archive_path"], to, on_progress=on_progress)
+    return await download(calls, packed["archive_path"], to, on_progress=on_progress)
 
 
-def place(to: str | Path) -> Path:
+def place(to: PathLike) -> Path:
     """Return where to write; a text that ends in a slash names a folder, which is made if it is missing."""
     path = Path(to)
     if isinstance(to, str) and to.endswith(("/", os.sep)):
@@ -73,24 +79,28 @@ def place(to: str | Path) -> Path:
     return path
 
 
-def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownload | None = None) -> Path:
+async def download(
+    calls: QueueCalls, source: str, to: PathLike, *, on_progress: OnDownload | None = None
+) -> Path:
     """Download one file and return its path.
 
     It is written as `<name>.part` and renamed once its sha256 is the worker's. A `.part` of an earlier attempt is
     continued.
 
     Args:
-        client: the client of the endpoint.
+        calls: the calls to the endpoint.
         source: a process id (its final artifact), or a path of the workspace.
-        to: an existing folder, or the path of the file.
+        to: a folder (an existing one, or a text that ends in a slash), or the path of the file.
         on_progress: called after each part.
 
     Raises:
         TransferFailed: what arrived is not what the worker has.
+        LocalFileError: the file cannot be written here.
         LorapodError: the worker does not answer, or has no such file.
     """
+    target = await calls.runtime.with_files(lambda: place(to))
     for _ in range(_FRESH_STARTS):
-        if (arrived := _attempt(client, source, to, on_progress)) is not None:
+        if (arrived := await _attempt(calls, source, target, on_progress)) is not None:
             return arrived
     raise TransferFailed(
         f"{source}: what arrived did not match the worker's sha256, {_FRESH_STARTS} times.",
@@ -98,47 +108,104 @@ def download(client: QueueClient, source: str, to: Path, *, on_progress: OnDownl
     )
 
 
-def _attempt(client: QueueClient, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
+async def _attempt(calls: QueueCalls, source: str, to: Path, on_progress: OnDownload | None) -> Path | None:
     """Download once; return None, and keep nothing, if the file changed meanwhile."""
-    first = _part(client, source, 0, length=_FIRST_BYTE if _has_part(to) else None)
-    target = to / Path(first["filename"]).name if to.is_dir() else to
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.part")
-    digest = hashlib.sha256()
-    # The next part travels while this one is decoded, hashed and written.
-    with partial.open("ab+") as file, ThreadPoolExecutor(1, "download") as ahead:
-        received = _resume(file, digest, first["size_bytes"])
-        part = first
-        while True:
-            following: Future[dict[str, Any]] | None = None
-            if part["offset"] == received:
-                if part["offset"] + part["length"] < first["size_bytes"]:
-                    following = ahead.submit(_part, client, source, part["offset"] + part["length"])
-                data = _decoded(part, source)
-                file.write(data)
-                digest.update(data)
-                received += len(data)
+    with_files = calls.runtime.with_files
+    has_part = await with_files(lambda: _has_part(to))
+    first = await _part(calls, source, 0, length=_FIRST_BYTE if has_part else None)
+    arriving = _ArrivingFile(first, to)
+    try:
+        await with_files(arriving.open)
+        await _receive(calls, source, arriving, on_progress)
+    except BaseException:
+        await with_files(arriving.close)
+        raise
+    return await with_files(arriving.keep)
+
+
+async def _receive(
+    calls: QueueCalls, source: str, arriving: _ArrivingFile, on_progress: OnDownload | None
+) -> None:
+    """Receive parts until the file is whole, or has changed."""
+    part = arriving.first
+    while True:
+        following: WorkAhead[dict[str, Any]] | None = None
+        # The next part travels while this one is decoded, hashed and written.
+        if part["offset"] == arriving.received and part["offset"] + part["length"] < arriving.size_bytes:
+            following = calls.runtime.ahead(partial(_part, calls, source, part["offset"] + part["length"]))
+        try:
+            await calls.runtime.with_files(partial(arriving.add, part, source))
             if on_progress:
-                on_progress(
-                    DownloadProgress(
-                        filename=target.name, received_bytes=received, size_bytes=first["size_bytes"]
-                    )
-                )
-            if received >= first["size_bytes"]:
-                break
-            part = following.result() if following else _part(client, source, received)
-            if part["sha256"] != first["sha256"] or (part["offset"] == received and not part["length"]):
-                break
-        file.flush()
-        os.fsync(file.fileno())
-    if received != first["size_bytes"] or digest.hexdigest() != first["sha256"]:
-        partial.unlink()
-        return None
-    partial.replace(target)
-    return target
+                on_progress(arriving.progress())
+            if arriving.received >= arriving.size_bytes:
+                return
+            part = await (following.result() if following else _part(calls, source, arriving.received))
+        except BaseException:
+            if following is not None:
+                await following.drop()
+            raise
+        if part["sha256"] != arriving.sha256 or (part["offset"] == arriving.received and not part["length"]):
+            return
 
 
-def _resume(file: Any, digest: Any, size_bytes: int) -> int:
+class _ArrivingFile:
+    """A file on its way, written as `<name>.part`."""
+
+    def __init__(self, first: dict[str, Any], to: Path) -> None:
+        """Open nothing yet."""
+        self.first = first
+        self.size_bytes: int = first["size_bytes"]
+        self.sha256: str = first["sha256"]
+        self._target = to / Path(first["filename"]).name if to.is_dir() else to
+        self._partial = self._target.with_name(f"{self._target.name}.part")
+        self._digest = hashlib.sha256()
+        self._file: BinaryIO | None = None
+        #: Bytes that are here.
+        self.received = 0
+
+    def open(self) -> None:
+        """Continue what an earlier attempt left."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("ab+")
+        self.received = _resume(self._file, self._digest, self.size_bytes)
+
+    def add(self, part: dict[str, Any], source: str) -> None:
+        """Write a part, if it is the next one.
+
+        Raises:
+            TransferFailed: it is damaged.
+        """
+        if self._file is not None and part["offset"] == self.received:
+            data = _decoded(part, source)
+            self._file.write(data)
+            self._digest.update(data)
+            self.received += len(data)
+
+    def progress(self) -> DownloadProgress:
+        """Return how much is here."""
+        return DownloadProgress(
+            filename=self._target.name, received_bytes=self.received, size_bytes=self.size_bytes
+        )
+
+    def close(self) -> None:
+        """Keep what is here for a later attempt."""
+        if self._file is not None:
+            self._file.close()
+
+    def keep(self) -> Path | None:
+        """Give the file its name if it is whole; otherwise delete it and return None."""
+        assert self._file is not None, "it is open until it is kept"
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
+        if self.received != self.size_bytes or self._digest.hexdigest() != self.sha256:
+            self._partial.unlink()
+            return None
+        self._partial.replace(self._target)
+        return self._target
+
+
+def _resume(file: BinaryIO, digest: hashlib._Hash, size_bytes: int) -> int:
     """Read what an earlier attempt left into `digest`; return its size."""
     file.seek(0, 2)
     if file.tell() > size_bytes:
@@ -146,34 +213,34 @@ def _resume(file: Any, digest: Any, size_bytes: int) -> int:
     file.seek(0)
     while block := file.read(1 << 20):
         digest.update(block)
-    return int(file.tell())
+    return file.tell()
 
 
 def _has_part(to: Path) -> bool:
     return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
 
 
-def address(client: QueueClient, source: str) -> dict[str, Any]:
-    """Return the answer with the URL of a file in the endpoint's object store.
+async def address(calls: QueueCalls, source: str) -> DownloadResult:
+    """Return the URL of a file in the endpoint's object store.
 
     Args:
-        client: the client of the endpoint.
+        calls: the calls to the endpoint.
         source: a process id (its final artifact), or a path of the workspace.
 
     Raises:
         LorapodError: the worker does not answer, has no such file, or no object store.
     """
-    return _ask(client, source, {"as": "url"})
+    return read(DownloadResult, await _ask(calls, source, {"as": "url"}))
 
 
-def _part(client: QueueClient, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
-    return _ask(client, source, {"offset": offset, "length": length})
+async def _part(calls: QueueCalls, source: str, offset: int, *, length: int | None = None) -> dict[str, Any]:
+    return await _ask(calls, source, {"offset": offset, "length": length})
 
 
-def _ask(client: QueueClient, source: str, fields: dict[str, Any]) -> dict[str, Any]:
+async def _ask(calls: QueueCalls, source: str, fields: dict[str, Any]) -> dict[str, Any]:
     if is_process_id(source):
-        return client.call("download", process_id=source, **fields)
-    return client.call("download_file", file_path=source, **fields)
+        return await calls.call("download", process_id=source, **fields)
+    return await calls.call("download_file", file_path=source, **fields)
 
 
 def _decoded(part: dict[str, Any], source: str) -> bytes:
@@ -188,26 +255,43 @@ def _decoded(part: dict[str, Any], source: str) -> bytes:
     return data
 
 
-def list_files(client: QueueClient, path: str | None, **filters: Any) -> list[dict[str, Any]]:
-    """Return every file below `path` (None: of the whole workspace).
+async def list_files(
+    calls: QueueCalls,
+    path: str | None,
+    *,
+    kind: str | None = None,
+    pattern: str | None = None,
+    recursive: bool | None = None,
+    limit: int | None = None,
+) -> list[FileView]:
+    """Return every file below `path` (None: of the whole workspace); `limit`: how many a request.
 
     Raises:
         NotFoundError: there is no such folder.
     """
-    found: list[dict[str, Any]] = []
+    found: list[FileView] = []
     cursor: str | None = None
     while True:
-        page = client.call("list_files", path=path, cursor=cursor, **filters)
-        found += page["files"]
+        page = await calls.call(
+            "list_files",
+            path=path,
+            kind=kind,
+            pattern=pattern,
+            recursive=recursive,
+            limit=limit,
+            cursor=cursor,
+        )
+        found += [read(FileView, one) for one in page["files"]]
         cursor = page.get("next_cursor")
         if cursor is None:
             return found
 
 
-def sha256_of(client: QueueClient, path: str) -> str:
+async def sha256_of(calls: QueueCalls, path: str) -> str:
     """Return the worker's sha256 of a file of the workspace, without downloading the file.
 
     Raises:
         NotFoundError: there is no such file.
     """
-    return str(client.call("download_file", file_path=path, length=1)["sha256"])
+    answer = await calls.call("download_file", file_path=path, length=_FIRST_BYTE)
+    return str(answer["sha256"])

@@ -1,40 +1,63 @@
-"""The errors of the client.
+"""The errors of the client: all are a `LorapodError`.
 
 ```
-LorapodError                what happened
-├── EndpointError           the endpoint did not accept the request
-│   ├── EndpointUnreachable no connection, or it broke off
-│   ├── Busy                it asks to try again later (429) or failed (5xx)
-│   ├── Unauthorized        the key is missing or wrong
-│   ├── JobNotFound         no such job, or its result is no longer kept
-│   └── RequestTooLarge     the request is larger than the queue accepts
-├── JobError                the job did not complete
-│   ├── JobFailed           the worker answered with an error: see `code`, `hint`, `details`
+LorapodError                  what happened: `message`, `code`, and what to do about it: `hint`
+├── EndpointError             the endpoint did not accept the request, or answered something else
+│   ├── EndpointUnreachable   no connection, or it broke off
+│   ├── Busy                  it asks to try again later (429) or failed (5xx)
+│   ├── Unauthorized          the key is missing or wrong
+│   ├── JobNotFound           no such job, or its result is no longer kept
+│   ├── RequestTooLarge       the request is larger than the queue accepts
+│   ├── UnexpectedAnswer      the worker's answer is not what this client understands
+│   └── NoSuchBucket          there is no such volume at this address
+├── JobError                  the job did not complete
+│   ├── JobFailed             the worker answered with an error; `details` has each problem
 │   │   ├── InvalidInputError invalid_input, unknown_type
 │   │   ├── NotFoundError     not_found
 │   │   └── ConflictError     conflict
-│   ├── JobCancelled        it was cancelled
-│   └── JobTimedOut         it ran longer than its policy allows
-├── VolumeNotNamed          the volume, its data centre or its keys are not known
-├── WorkerNeeded            the volume alone cannot answer, and no worker may be asked
-├── ProcessEnded            a process failed, was cancelled or was interrupted
-├── WaitTimeout             the caller's timeout ended; the work continues
-└── TransferFailed          a file did not arrive unchanged
+│   ├── JobCancelled          it was cancelled
+│   └── JobTimedOut           it ran longer than its policy allows
+├── ProcessEnded              a process failed, was cancelled or was interrupted
+├── WaitTimeout               the caller's timeout ended; the work continues
+├── TransferFailed            a file did not arrive unchanged
+├── LocalFileError            a file of this machine cannot be read or written (an OSError too)
+│   └── LocalFileNotFound     there is no such file or folder, or nothing to send in it (a FileNotFoundError too)
+├── WrongUrl                  a URL is not one of an endpoint (a ValueError too)
+├── ClientClosed              the client was closed before the work ended
+├── VolumeNotNamed            the volume, its data centre or its keys are not known
+└── WorkerNeeded              the volume alone cannot answer, and no worker may be asked
 ```
+
+Only commands raise these: `NoSuchObject` (an `EndpointError`: the volume has no such file), `NoPriceKnown` (`--max-cost` needs
+a price), `DeployRefused` (a deployment that cannot be), `UploadStopped` (a person stopped an upload in the console).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from lorapod.wire.process import ProcessView
 
 
 class LorapodError(Exception):
-    """The base of all errors. `message` is one sentence; `code` is the worker's error code, if it sent one."""
+    """The base of all errors of the client.
 
-    #: Whether the same request may succeed later.
+    Attributes:
+        message: what happened, in one sentence.
+        code: the worker's error code, such as `invalid_input`; of what no worker reported, the client's own, such as
+            `unreachable`.
+        hint: what to do about it; empty if the message says it.
+        details: one entry for each problem of a request, such as `{"field": "steps", "error": "is required"}`.
+        retryable: whether the same request may succeed later.
+    """
+
     retryable = False
+
+    #: The code of errors of this class that name none.
+    default_code: ClassVar[str] = "client_error"
 
     def __init__(
         self,
@@ -45,7 +68,7 @@ class LorapodError(Exception):
         details: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.message = message
-        self.code = code
+        self.code = code or self.default_code
         self.hint = hint
         self.details = tuple(dict(detail) for detail in details)
         super().__init__(message)
@@ -57,15 +80,21 @@ class LorapodError(Exception):
 class EndpointError(LorapodError):
     """The endpoint did not accept the request."""
 
+    default_code = "endpoint_error"
+
 
 class EndpointUnreachable(EndpointError):
     """No connection to the endpoint, or it broke off before the answer."""
+
+    default_code = "unreachable"
 
     retryable = True
 
 
 class Busy(EndpointError):
     """The endpoint asks to try again later, or failed."""
+
+    default_code = "busy"
 
     retryable = True
 
@@ -77,17 +106,31 @@ class Busy(EndpointError):
 class Unauthorized(EndpointError):
     """The endpoint does not accept the key."""
 
+    default_code = "unauthorized"
+
 
 class JobNotFound(EndpointError):
     """The endpoint does not know the job, or no longer keeps its result."""
+
+    default_code = "job_not_found"
 
 
 class RequestTooLarge(EndpointError):
     """The request is larger than the queue accepts."""
 
+    default_code = "too_large"
+
+
+class UnexpectedAnswer(EndpointError):
+    """The answer is not what this client understands: it is newer or older than the worker, or something else answered."""
+
+    default_code = "unexpected_answer"
+
 
 class JobError(LorapodError):
     """The job did not complete; `job_id` is its id in the queue."""
+
+    default_code = "job_failed"
 
     def __init__(
         self,
@@ -108,7 +151,7 @@ class JobFailed(JobError):
     @property
     def retryable(self) -> bool:  # type: ignore[override]
         """Return whether the same request may succeed later."""
-        return self.code in {None, "upstream_error", "timeout"}
+        return self.code in {self.default_code, "upstream_error", "timeout"}
 
 
 class InvalidInputError(JobFailed):
@@ -126,9 +169,13 @@ class ConflictError(JobFailed):
 class JobCancelled(JobError):
     """The job was cancelled."""
 
+    default_code = "cancelled"
+
 
 class JobTimedOut(JobError):
     """The job ran or waited longer than its policy allows."""
+
+    default_code = "timeout"
 
     retryable = True
 
@@ -144,31 +191,35 @@ _EARLY_ENDS = {
 class VolumeNotNamed(LorapodError):
     """The volume, its data centre or its keys are not known."""
 
+    default_code = "volume_not_named"
+
 
 class WorkerNeeded(LorapodError):
     """The volume alone cannot answer this, and no worker may be asked."""
+
+    default_code = "worker_needed"
 
 
 class ProcessEnded(LorapodError):
     """A process failed, was cancelled or was interrupted; `process` is its status."""
 
-    def __init__(self, process: Mapping[str, Any]) -> None:
-        self.process = dict(process)
-        failure = self.process.get("failure") or {}
+    def __init__(self, process: ProcessView) -> None:
+        self.process = process
+        failure = process.failure
         super().__init__(
-            f"{process['process_id']} ended {process['status']}: {failure.get('message') or _reason(process)}",
-            code=failure.get("code"),
-            hint=failure.get("hint", ""),
+            f"{process.process_id} ended {process.status}: {failure.message if failure else _reason(process)}",
+            code=failure.code if failure else process.status,
+            hint=failure.hint if failure else "",
         )
 
 
-def _reason(process: Mapping[str, Any]) -> str:
+def _reason(process: ProcessView) -> str:
     """Return why a process ended that did not fail."""
-    if detail := process.get("reason_detail"):
-        return str(detail)
-    if (reason := process.get("reason")) is not None:
-        return _EARLY_ENDS.get(reason, f"{reason}.")
-    return "It was cancelled." if process["status"] == "cancelled" else "No reason was recorded."
+    if process.reason_detail:
+        return process.reason_detail
+    if process.reason is not None:
+        return _EARLY_ENDS.get(process.reason, f"{process.reason}.")
+    return "It was cancelled." if process.status == "cancelled" else "No reason was recorded."
 
 
 class WaitTimeout(LorapodError):
@@ -176,6 +227,8 @@ class WaitTimeout(LorapodError):
 
     `job_id` and `process_id` name what to look at later, if they are known.
     """
+
+    default_code = "timeout"
 
     def __init__(self, message: str, *, job_id: str | None = None, process_id: str | None = None) -> None:
         self.job_id = job_id
@@ -185,6 +238,48 @@ class WaitTimeout(LorapodError):
 
 class TransferFailed(LorapodError):
     """A file did not arrive unchanged."""
+
+    default_code = "transfer_failed"
+
+
+class LocalFileError(LorapodError, OSError):
+    """A file or folder of this machine cannot be read or written."""
+
+    default_code = "local_file"
+
+    @classmethod
+    def of(cls, error: OSError) -> LocalFileError:
+        """Return the system's error as one of the client."""
+        where = f"{error.filename}: " if error.filename else ""
+        reason = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+        kind = LocalFileNotFound if isinstance(error, FileNotFoundError) else LocalFileError
+        made = kind(f"{where}{reason}.")
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, error.filename
+        return made
+
+
+class LocalFileNotFound(LocalFileError, FileNotFoundError):
+    """There is no such file or folder on this machine, or it has nothing that can be sent."""
+
+    default_code = "local_file_not_found"
+
+
+class WrongUrl(LorapodError, ValueError):
+    """A URL is not one of an endpoint."""
+
+    default_code = "wrong_url"
+
+
+class ClientClosed(LorapodError):
+    """The client was closed before the work ended."""
+
+    default_code = "client_closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The client was closed.",
+            hint="What was started on the worker continues; make a new client to follow it.",
+        )
 
 
 _BY_CODE: dict[str | None, type[JobFailed]] = {

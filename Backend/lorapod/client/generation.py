@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lorapod.client import download
-from lorapod.client.errors import EndpointError
-from lorapod.client.queue import QueueClient
+from lorapod.client.download import PathLike
+from lorapod.client.errors import UnexpectedAnswer
+from lorapod.client.following import OnProgress, on_update
+from lorapod.client.worker_calls import WorkerCalls
 
 #: How long a generation may run, its wait for the GPU included; RunPod's own default of 600 s is short for a video.
 EXECUTION_TIMEOUT_S = 3600.0
@@ -41,13 +43,40 @@ class GeneratedFiles:
     answer: Mapping[str, Any]
 
 
+async def generate(
+    calls: WorkerCalls,
+    prompt: str | None,
+    *,
+    to: PathLike,
+    execution_timeout_s: float,
+    on_progress: OnProgress | None,
+    fields: Mapping[str, Any],
+) -> GeneratedFiles:
+    """Have a worker generate images or videos, and save them in the folder `to`.
+
+    Raises:
+        JobFailed: the worker could not generate them.
+        LocalFileError: a file cannot be read or written here; or another `LorapodError`.
+    """
+    request = await calls.runtime.with_files(lambda: request_fields({"prompt": prompt, **fields}))
+    answer = await calls.call(
+        "generate",
+        policy={"executionTimeout": int(execution_timeout_s * 1000)},
+        on_update=on_update(on_progress),
+        **request,
+    )
+    return await save_files(calls, answer, to)
+
+
 def request_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the request; files on this machine are sent as base64.
 
     Raises:
-        OSError: a file cannot be read.
+        LocalFileError: a file cannot be read.
     """
     made = dict(fields)
+    if "delivery" in made:
+        made["return"] = made.pop("delivery")  # the API's name for it, which cannot be a keyword of Python
     for name in _FILES:
         made[name] = _sent(made.get(name))
     for listed, name in _LISTS.items():
@@ -70,17 +99,19 @@ def _named(each: Any, name: str) -> Any:
     return {**each, name: _sent(each.get(name))}
 
 
-def save_files(client: QueueClient, answer: Mapping[str, Any], to: Path) -> GeneratedFiles:
+async def save_files(calls: WorkerCalls, answer: Mapping[str, Any], to: PathLike) -> GeneratedFiles:
     """Save all files of an answer in the folder `to`.
 
     Raises:
-        EndpointError: the answer is not one of `generate`.
+        UnexpectedAnswer: the answer is not one of `generate`.
         TransferFailed: a file could not be downloaded.
-        OSError: a file cannot be written.
+        LocalFileError: a file cannot be written.
     """
-    to.mkdir(parents=True, exist_ok=True)
+    folder = Path(to)
+    await calls.runtime.with_files(lambda: folder.mkdir(parents=True, exist_ok=True))
     try:
-        files = list(_save(client, answer, to))
+        outputs = [output for kind in _KINDS for output in answer[kind]]
+        files = [await _save(calls, output, answer["process_id"], folder) for output in outputs]
         return GeneratedFiles(
             process_id=answer["process_id"],
             engine=answer["engine"],
@@ -91,22 +122,24 @@ def save_files(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Gene
             answer=_without_bytes(answer),
         )
     except KeyError as error:
-        raise EndpointError(f"The worker's answer to generate lacks {error}.") from error
+        raise UnexpectedAnswer(f"The worker's answer to generate lacks {error}.") from error
 
 
-def _save(client: QueueClient, answer: Mapping[str, Any], to: Path) -> Iterator[Path]:
-    for output in (output for kind in _KINDS for output in answer[kind]):
-        # Only the last part of the name: the answer must not choose the folder.
-        target = to / Path(output["filename"]).name
-        if target.exists():
-            target = to / f"{answer['process_id']}-{target.name}"
-        if "data" in output:
-            part = target.with_name(f".{target.name}.part")
-            part.write_bytes(base64.b64decode(output["data"]))
-            part.replace(target)
-            yield target
-        else:
-            yield download.download(client, output["path"], target)
+async def _save(calls: WorkerCalls, output: Mapping[str, Any], process_id: str, to: Path) -> Path:
+    # Only the last part of the name: the answer must not choose the folder.
+    target = to / Path(output["filename"]).name
+    if await calls.runtime.with_files(target.exists):
+        target = to / f"{process_id}-{target.name}"
+    if "data" not in output:
+        return await calls.download(output["path"], target)
+    await calls.runtime.with_files(partial(_write, target, output["data"]))
+    return target
+
+
+def _write(target: Path, data: str) -> None:
+    part = target.with_name(f".{target.name}.part")
+    part.write_bytes(base64.b64decode(data))
+    part.replace(target)
 
 
 def _without_bytes(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorapod.client.errors import LocalFileNotFound
 from lorapod.wire.dataset import CACHE_FOLDERS, is_archive_name, is_dataset_name
 
 _LITTER = frozenset({"__MACOSX"}) | CACHE_FOLDERS
@@ -36,14 +37,14 @@ class FolderFiles:
         """Look through a folder and all folders below it, but hidden ones and those of a trainer's caches; or take one file.
 
         Raises:
-            FileNotFoundError: there is no such folder or file, or it has nothing for a dataset.
+            LocalFileNotFound: there is no such folder or file, or it has nothing for a dataset.
         """
         if folder.is_file():
             if not is_dataset_name(folder.name):
-                raise FileNotFoundError(f"{folder} cannot be part of a dataset: {_TAKEN}.")
+                raise LocalFileNotFound(f"{folder} cannot be part of a dataset: {_TAKEN}.")
             return cls(folder=folder.parent, top=[folder], nested=[], skipped=[])
         if not folder.is_dir():
-            raise FileNotFoundError(f"There is no folder {folder}.")
+            raise LocalFileNotFound(f"There is no folder {folder}.")
         found: list[Path] = []
         nameless: list[Path] = []
         for path in sorted(_files(folder)):
@@ -56,7 +57,7 @@ class FolderFiles:
             if path.parent != folder and is_dataset_name(path.name) and not is_archive_name(path.name)
         ]
         if not top and not nested:
-            raise FileNotFoundError(f"{folder} has no image, caption, video or zip.")
+            raise LocalFileNotFound(f"{folder} has no image, caption, video or zip.")
         sent = {*top, *nested}
         skipped = [
             path.relative_to(folder).as_posix()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from lorapod.client.errors import Busy, LorapodError
+from lorapod.client.runtime import finish
 
 T = TypeVar("T")
 
@@ -32,6 +33,20 @@ class RetryPolicy:
 
 
 def retry(attempt: Callable[[], T], policy: RetryPolicy) -> T:
+    """Return what `attempt` returns; see `retry_async`. The thread waits between two attempts."""
+
+    async def once() -> T:
+        return attempt()
+
+    async def pause(seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 -- no event loop runs it
+
+    return finish(retry_async(once, policy, pause))
+
+
+async def retry_async(
+    attempt: Callable[[], Awaitable[T]], policy: RetryPolicy, sleep: Callable[[float], Awaitable[None]]
+) -> T:
     """Return what `attempt` returns; call it again while it raises a retryable `LorapodError`.
 
     Raises:
@@ -41,7 +56,7 @@ def retry(attempt: Callable[[], T], policy: RetryPolicy) -> T:
     wait_s = policy.first_wait_s
     for number in itertools.count(1):
         try:
-            return attempt()
+            return await attempt()
         except LorapodError as error:
             pause_s = wait_s + random.uniform(0, policy.first_wait_s)  # noqa: S311 -- spreads callers, hides nothing
             if isinstance(error, Busy) and error.retry_after_s is not None:
@@ -51,6 +66,6 @@ def retry(attempt: Callable[[], T], policy: RetryPolicy) -> T:
                 raise
             if policy.on_retry is not None:
                 policy.on_retry(error, deadline - time.monotonic())
-        time.sleep(pause_s)
+        await sleep(pause_s)
         wait_s = min(wait_s * 2, policy.longest_wait_s)
     raise AssertionError("the loop has no end of its own")

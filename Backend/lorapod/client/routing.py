@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from lorapod.client.errors import EndpointError, JobNotFound
@@ -11,7 +11,7 @@ from lorapod.client.transport import Transport
 from lorapod.wire.front_door import is_for_front_door
 
 #: Asks one endpoint about a job.
-AskAboutJob = Callable[[Transport], dict[str, Any]]
+AskAboutJob = Callable[[Transport], Awaitable[dict[str, Any]]]
 
 
 class EndpointRoutes:
@@ -24,13 +24,7 @@ class EndpointRoutes:
         #: Jobs of the front door that had not ended when they were seen last.
         self._jobs: set[str] = set()
 
-    def close(self) -> None:
-        """Close the connections."""
-        self.main.close()
-        if self.front_door is not None:
-            self.front_door.close()
-
-    def submit(self, request: Mapping[str, Any], post: AskAboutJob) -> QueueJob:
+    async def submit(self, request: Mapping[str, Any], post: AskAboutJob) -> QueueJob:
         """Submit a job to the endpoint that can do it.
 
         Raises:
@@ -38,15 +32,15 @@ class EndpointRoutes:
         """
         door = self.front_door
         if door is None or not is_for_front_door(request):
-            return QueueJob.read(post(self.main))
+            return QueueJob.read(await post(self.main))
         try:
-            job = QueueJob.read(post(door))
+            job = QueueJob.read(await post(door))
         except EndpointError as error:
             error.hint = f"{error.hint} {_HINT}".strip()
             raise
         return self._seen(job)
 
-    def about(self, job_id: str, ask: AskAboutJob) -> QueueJob:
+    async def about(self, job_id: str, ask: AskAboutJob) -> QueueJob:
         """Ask about a job wherever it is; one of an earlier client is looked for on both endpoints.
 
         Raises:
@@ -55,13 +49,13 @@ class EndpointRoutes:
         """
         door = self.front_door
         if door is None:
-            return QueueJob.read(ask(self.main))
+            return QueueJob.read(await ask(self.main))
         if job_id in self._jobs:
-            return self._seen(QueueJob.read(ask(door)))
+            return self._seen(QueueJob.read(await ask(door)))
         try:
-            return QueueJob.read(ask(self.main))
+            return QueueJob.read(await ask(self.main))
         except JobNotFound:
-            return self._seen(QueueJob.read(ask(door)))
+            return self._seen(QueueJob.read(await ask(door)))
 
     def _seen(self, job: QueueJob) -> QueueJob:
         if job.status.ended:

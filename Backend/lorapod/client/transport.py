@@ -16,16 +16,11 @@ from lorapod.client.errors import (
     JobNotFound,
     RequestTooLarge,
     Unauthorized,
+    WrongUrl,
 )
-from lorapod.client.http import (
-    ConnectFailed,
-    ConnectionBroken,
-    HttpAnswer,
-    HttpSender,
-    PooledSender,
-    Timeouts,
-)
-from lorapod.client.retrying import RetryPolicy, retry
+from lorapod.client.http import ConnectFailed, ConnectionBroken, HttpAnswer
+from lorapod.client.retrying import RetryPolicy, retry_async
+from lorapod.client.runtime import Runtime
 
 _SHOWN_CHARACTERS = 200
 
@@ -36,42 +31,33 @@ _NEW_JOBS = frozenset({"/run", "/runsync"})
 class Transport:
     """The requests to one endpoint."""
 
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None,
-        *,
-        retries: RetryPolicy,
-        timeouts: Timeouts,
-        http: HttpSender | None = None,
-    ) -> None:
-        parsed = urlsplit(url.rstrip("/"))
+    def __init__(self, url: str, api_key: str | None, *, runtime: Runtime, retries: RetryPolicy) -> None:
+        try:
+            parsed = urlsplit(url.rstrip("/"))
+        except ValueError as error:
+            raise WrongUrl(f"The endpoint's URL cannot be read: {error}.") from None
         if parsed.scheme not in {"http", "https"} or not parsed.hostname:
-            raise ValueError("The endpoint's URL begins with https:// (or http:// on this machine).")
+            raise WrongUrl("The endpoint's URL begins with https:// (or http:// on this machine).")
         if parsed.username is not None:
-            raise ValueError("The endpoint's URL holds no password: give the key as api_key.")
+            raise WrongUrl("The endpoint's URL holds no password: give the key as api_key.")
         #: Without the key, fit to be shown.
         self.url = parsed.geturl()
         self._key = api_key
         self._retries = retries
-        self._http = http or PooledSender(timeouts)
+        self._runtime = runtime
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def get(self, path: str) -> dict[str, Any]:
+    async def get(self, path: str) -> dict[str, Any]:
         """Return the JSON object at `path`.
 
         Raises:
             EndpointError: the endpoint did not answer with one.
         """
-        return self._with_retries("GET", path, body=None, params={}, wait_s=0.0, repeatable=True)
+        return await self._with_retries("GET", path, body=None, params={}, wait_s=0.0, repeatable=True)
 
-    def post(
+    async def post(
         self,
         path: str,
         fields: Mapping[str, Any],
@@ -100,11 +86,11 @@ class Transport:
                 f"The request has {len(body)} bytes; {path} takes {limit_bytes}.",
                 hint="Send files in batches, large ones in parts: upload_dataset does both.",
             )
-        return self._with_retries(
+        return await self._with_retries(
             "POST", path, body=body, params=params or {}, wait_s=wait_s, repeatable=repeatable
         )
 
-    def _with_retries(
+    async def _with_retries(
         self,
         method: str,
         path: str,
@@ -114,11 +100,13 @@ class Transport:
         wait_s: float,
         repeatable: bool,
     ) -> dict[str, Any]:
-        return retry(
-            lambda: self._once(method, path, body, params, wait_s, repeatable=repeatable), self._retries
+        return await retry_async(
+            lambda: self._once(method, path, body, params, wait_s, repeatable=repeatable),
+            self._retries,
+            self._runtime.sleep,
         )
 
-    def _once(
+    async def _once(
         self,
         method: str,
         path: str,
@@ -133,7 +121,7 @@ class Transport:
             headers["Content-Type"] = "application/json"
         url = f"{self.url}{path}" + (f"?{urlencode(params)}" if params else "")
         try:
-            answer = self._http.send(method, url, headers=headers, body=body, wait_s=wait_s)
+            answer = await self._runtime.send(method, url, headers=headers, body=body, wait_s=wait_s)
         except ConnectFailed as error:
             raise EndpointUnreachable(
                 f"Cannot connect to {self.url}: {self._shown(str(error))}.",

@@ -7,14 +7,17 @@ import hashlib
 import json
 import mimetypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lorapod.client.download import list_files, sha256_of
+from lorapod.client.calls import QueueCalls
+from lorapod.client.download import PathLike, list_files, sha256_of
 from lorapod.client.errors import ConflictError, NotFoundError, TransferFailed
 from lorapod.client.packing import FolderFiles
-from lorapod.client.queue import QueueClient
+from lorapod.volume.file_page import FileView
 
 #: Largest body of one request, bytes of JSON: below the 10 MB of RunPod's queue, its envelope included.
 BATCH_MAX_BYTES = 9_500_000
@@ -71,9 +74,9 @@ class UploadedDataset:
 OnUpload = Callable[[UploadProgress], None]
 
 
-def upload_dataset(
-    client: QueueClient,
-    folder: Path,
+async def upload_dataset(
+    calls: QueueCalls,
+    folder: PathLike,
     training_name: str,
     *,
     trigger_word: str | None = None,
@@ -89,7 +92,7 @@ def upload_dataset(
     sent is continued.
 
     Args:
-        client: the client of the endpoint.
+        calls: the calls to the endpoint.
         folder: the folder with the files.
         training_name: the dataset's name on the worker.
         trigger_word: added to captions that lack it.
@@ -97,15 +100,19 @@ def upload_dataset(
         on_progress: called after each request.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it has no file for a dataset.
+        LocalFileNotFound: there is no such folder, or it has no file for a dataset.
+        LocalFileError: a file cannot be read.
         TransferFailed: the worker does not accept the next part of a file.
         LorapodError: the worker does not answer, or refuses the dataset.
     """
-    files = FolderFiles.of(folder)
+    with_files = calls.runtime.with_files
+    files = await with_files(lambda: FolderFiles.of(Path(folder)))
     options = {"training_name": training_name, "trigger_word": trigger_word, "fix": fix or None}
-    with files.to_send() as paths:
-        session = _Upload(client, options, list(paths), on_progress)
-        session.send()
+    with ExitStack() as packed:
+        paths = await with_files(lambda: packed.enter_context(files.to_send()))
+        sizes = await with_files(lambda: {path: path.stat().st_size for path in paths})
+        session = _Upload(calls, options, sizes, on_progress)
+        await session.send()
     answer = session.answer
     return UploadedDataset(
         training_name=answer["training_name"],
@@ -129,16 +136,17 @@ class _Upload:
 
     def __init__(
         self,
-        client: QueueClient,
+        calls: QueueCalls,
         options: dict[str, Any],
-        paths: list[Path],
+        sizes: Mapping[Path, int],
         on_progress: OnUpload | None,
     ) -> None:
-        self._client = client
+        self._calls = calls
+        self._with_files = calls.runtime.with_files
         self._options = {name: value for name, value in options.items() if value is not None}
-        self._paths = paths
+        self._sizes = sizes
         self._on_progress = on_progress
-        self._total_bytes = sum(path.stat().st_size for path in paths)
+        self._total_bytes = sum(sizes.values())
         self._files = 0
         self._sent_bytes = 0
         self.rejected: list[dict[str, Any]] = []
@@ -147,74 +155,75 @@ class _Upload:
         self.warnings: list[str] = []
         self.answer: dict[str, Any] = {}
 
-    def send(self) -> None:
-        missing, present = self._split()
+    async def send(self) -> None:
+        missing, present = await self._split()
         if not missing:
             # Only the answer to an upload tells the state of the dataset, and an upload needs a file.
             missing = [present.pop()]
         for path in present:
-            self._report(1, path.stat().st_size)
-        small = [path for path in missing if path.stat().st_size <= PART_BYTES]
+            self._report(1, self._sizes[path])
+        small = [path for path in missing if self._sizes[path] <= PART_BYTES]
         for path in missing:
-            if path.stat().st_size > PART_BYTES:
-                self._send_in_parts(path)
-        for batch in _batches(small):
-            self._request([entry for entry, _ in batch])
+            if self._sizes[path] > PART_BYTES:
+                await self._send_in_parts(path)
+        batches = _batches(small)
+        while (batch := await self._with_files(lambda: next(batches, None))) is not None:
+            await self._request([entry for entry, _ in batch])
             self._report(len(batch), sum(size_bytes for _, size_bytes in batch))
 
-    def _split(self) -> tuple[list[Path], list[Path]]:
+    async def _split(self) -> tuple[list[Path], list[Path]]:
         """Return the files to send, and those that the worker already has, the smallest last."""
-        known = self._present()
+        known = await self._present()
         missing: list[Path] = []
         present: list[Path] = []
-        for path in self._paths:
-            large = path.stat().st_size >= _ASK_FIRST_BYTES
-            (present if large and self._is_present(path, known.get(path.name)) else missing).append(path)
-        return missing, sorted(present, key=lambda path: path.stat().st_size, reverse=True)
+        for path in self._sizes:
+            large = self._sizes[path] >= _ASK_FIRST_BYTES
+            is_present = large and await self._is_present(path, known.get(path.name))
+            (present if is_present else missing).append(path)
+        return missing, sorted(present, key=self._sizes.__getitem__, reverse=True)
 
-    def _present(self) -> dict[str, dict[str, Any]]:
+    async def _present(self) -> dict[str, FileView]:
         """Return the files of the dataset on the worker, by name; ask only if one here is large."""
-        if all(path.stat().st_size < _ASK_FIRST_BYTES for path in self._paths):
+        if all(self._sizes[path] < _ASK_FIRST_BYTES for path in self._sizes):
             return {}
         try:
-            files = list_files(self._client, f"training_data/{self._options['training_name']}")
+            files = await list_files(self._calls, f"training_data/{self._options['training_name']}")
         except NotFoundError:
             return {}
-        return {file["name"]: file for file in files}
+        return {file.name: file for file in files}
 
-    def _is_present(self, path: Path, known: dict[str, Any] | None) -> bool:
-        if known is None or known["size_bytes"] != path.stat().st_size:
+    async def _is_present(self, path: Path, known: FileView | None) -> bool:
+        if known is None or known.size_bytes != self._sizes[path]:
             return False
-        return sha256_of(self._client, known["path"]) == _sha256(path)
+        there = await sha256_of(self._calls, known.path)
+        return there == await self._with_files(lambda: _sha256(path))
 
-    def _send_in_parts(self, path: Path) -> None:
-        size_bytes = path.stat().st_size
-        whole = {"size_bytes": size_bytes, "sha256": _sha256(path)}
+    async def _send_in_parts(self, path: Path) -> None:
+        size_bytes = self._sizes[path]
+        whole = {"size_bytes": size_bytes, "sha256": await self._with_files(lambda: _sha256(path))}
         offset = 0
         corrections = 0
-        with path.open("rb") as file:
-            while offset < size_bytes:
-                file.seek(offset)
-                part = _entry(path, file.read(PART_BYTES)) | whole | {"offset": offset}
-                try:
-                    answer = self._request([part])
-                except ConflictError as error:
-                    corrections += 1
-                    offset = _expected_offset(error, corrections)
-                    continue
-                if not answer["files"]:
-                    break
-                received = int(answer["files"][0]["received_bytes"])
-                if received <= offset:
-                    raise TransferFailed(
-                        f"{path.name}: the worker accepts no byte after {offset}; upload the folder again."
-                    )
-                self._report(0, received - offset)
-                offset = received
+        while offset < size_bytes:
+            part = await self._with_files(partial(_part_entry, path, offset))
+            try:
+                answer = await self._request([part | whole | {"offset": offset}])
+            except ConflictError as error:
+                corrections += 1
+                offset = _expected_offset(error, corrections)
+                continue
+            if not answer["files"]:
+                break
+            received = int(answer["files"][0]["received_bytes"])
+            if received <= offset:
+                raise TransferFailed(
+                    f"{path.name}: the worker accepts no byte after {offset}; upload the folder again."
+                )
+            self._report(0, received - offset)
+            offset = received
         self._report(1, 0)
 
-    def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        self.answer = self._client.call("upload_training_data", files=entries, **self._options)
+    async def _request(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self.answer = await self._calls.call("upload_training_data", files=entries, **self._options)
         self.rejected += self.answer.get("rejected", ())
         self.fixed += self.answer.get("fixed", ())
         self.renamed |= self.answer.get("renamed", {})
@@ -228,7 +237,7 @@ class _Upload:
             self._on_progress(
                 UploadProgress(
                     files=self._files,
-                    total_files=len(self._paths),
+                    total_files=len(self._sizes),
                     sent_bytes=self._sent_bytes,
                     total_bytes=self._total_bytes,
                 )
@@ -256,6 +265,12 @@ def _entry(path: Path, data: bytes) -> dict[str, Any]:
     content_type, _ = mimetypes.guess_type(path.name)
     entry: dict[str, Any] = {"filename": path.name, "content": base64.b64encode(data).decode()}
     return entry | ({"content_type": content_type} if content_type else {})
+
+
+def _part_entry(path: Path, offset: int) -> dict[str, Any]:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _entry(path, file.read(PART_BYTES))
 
 
 def _expected_offset(error: ConflictError, corrections: int) -> int:

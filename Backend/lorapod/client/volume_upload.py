@@ -55,7 +55,7 @@ def upload_to_volume(
         on_progress: called after each part.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it has no file for a dataset.
+        LocalFileNotFound: there is no such folder, or it has no file for a dataset.
         InvalidInput: the dataset cannot have this name.
         TransferFailed: a file did not arrive as it was sent.
         LorapodError: the volume does not answer, or refuses.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -14,10 +14,22 @@ from lorapod.client.http import ConnectFailed, ConnectionBroken, HttpAnswer
 Answer = Callable[[dict[str, Any]], "dict[str, Any] | httpx.Response"]
 
 
+#: What every worker tells of a process, beside what a test says of it.
+_ANY_PROCESS: Final[Mapping[str, Any]] = {
+    "type": "train",
+    "name": "cat",
+    "progress": {"step": 0},
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "worker_id": "worker",
+    "resumable": False,
+}
+
+
 class FakeQueue:
     """A queue endpoint whose worker answers from functions; keeps every request.
 
-    Give it to the client as `Client("https://runpod.test/v2/fake", http=queue)`.
+    Give it to the client as `Client("https://runpod.test/v2/fake", http=queue)`. Tests name of a process what they are about:
+    what else every worker tells of one is added to each answer with a `process_id` and a `status`.
     """
 
     def __init__(self) -> None:
@@ -69,7 +81,7 @@ class FakeQueue:
         if route == "cancel":
             return httpx.Response(200, json={"id": job_id, "status": "CANCELLED"})
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return httpx.Response(200, json={"id": job_id} | state)
+        return httpx.Response(200, json={"id": job_id} | state | {"output": _whole(state.get("output"))})
 
     def _answer(self, wish: dict[str, Any]) -> httpx.Response:
         answer = self.actions[wish["type"]](wish)
@@ -84,8 +96,17 @@ class FakeQueue:
 
 def ended(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the job's state after a worker's answer, as the RunPod SDK makes it."""
-    output = dict(answer)
+    output = _whole(dict(answer))
     error = output.pop("error", None)
     if error is None:
         return {"id": "job-1", "status": "COMPLETED", "output": output, "delayTime": 12, "executionTime": 340}
     return {"id": "job-1", "status": "FAILED", "error": error, "output": output}
+
+
+def _whole(output: Any) -> Any:
+    """Return an answer about a process with what every worker tells of one."""
+    if isinstance(output, dict) and {"process_id", "status"} <= output.keys() and "error" not in output:
+        process_id = output["process_id"]
+        paths = {"output_path": f"output/{process_id}", "log_path": f"logs/{process_id}.log"}
+        return {**_ANY_PROCESS, **paths, "type": process_id.partition("_")[0]} | output
+    return output

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -58,6 +59,27 @@ class WireModel(BaseModel):
     """Immutable, and strict about names: an unknown field is an error, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, protected_namespaces=())
+
+    if not TYPE_CHECKING:
+        # A client of release 0.1 returned answers as JSON: scripts for it still run, and are told what to write.
+
+        def __getitem__(self, name: str) -> Any:
+            return read_as_json(self)[name]
+
+        def get(self, name: str, default: Any = None) -> Any:
+            """Return a field as JSON, or `default`."""
+            return read_as_json(self).get(name, default)
+
+
+def read_as_json(model: BaseModel) -> dict[str, Any]:
+    """Return what a script for a client of release 0.1 reads, and warn its writer."""
+    name = type(model).__name__
+    warnings.warn(
+        f"A {name} is no longer read as JSON: write .field in place of ['field'], or .model_dump(mode='json') for all.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return model.model_dump(mode="json", exclude_none=True, by_alias=True)
 
 
 class Request(WireModel):

@@ -73,7 +73,7 @@ def training(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
             sample_every=2,
             sample_prompts=["a mimo", "a mimo in the rain"],
         )
-        return client.wait(started, interval_s=0.3)
+        return client.wait(started, interval_s=0.3).answer()
 
 
 def opened(console: RunningConsole) -> HttpCaller:

@@ -108,17 +108,17 @@ def test_all_that_a_process_made_as_one_zip(client: Client, workspace: Workspace
 
 def test_a_file_by_an_address_that_needs_no_credentials(client: Client, s3_server: RunningS3) -> None:
     answer = client.address(PROCESS_ID)
-    fetched = httpx.get(answer["url"])
+    fetched = httpx.get(answer.url or "")
     assert fetched.status_code == 200
-    assert hashlib.sha256(fetched.content).hexdigest() == answer["sha256"] == hashlib.sha256(LORA).hexdigest()
-    assert SECRET_KEY not in answer["url"]
+    assert hashlib.sha256(fetched.content).hexdigest() == answer.sha256 == hashlib.sha256(LORA).hexdigest()
+    assert SECRET_KEY not in (answer.url or "")
     # Other tests share this bucket's files, and this one only its own.
-    own = f"lorapod-shared/{answer['sha256']}/"
+    own = f"lorapod-shared/{answer.sha256}/"
     listed = s3_server.client().list_objects_v2(Bucket=BUCKET, Prefix=own)
     (stored,) = listed["Contents"]
     assert stored["Key"] == f"{own}cat.safetensors"
     again = client.address(PROCESS_ID)
-    assert again["expires_at"] > answer["expires_at"]
+    assert again.answer()["expires_at"] > answer.answer()["expires_at"]
     (still,) = s3_server.client().list_objects_v2(Bucket=BUCKET, Prefix=own)["Contents"]
     assert still["LastModified"] == stored["LastModified"]
     with pytest.raises(JobFailed) as caught:

@@ -163,14 +163,24 @@ def test_a_file_that_is_not_there_leaves_nothing(client: Client, queue: FakeQueu
     assert list(tmp_path.iterdir()) == []
 
 
+def listed(path: str) -> dict[str, Any]:
+    return {
+        "path": path,
+        "name": path,
+        "size_bytes": 1,
+        "kind": "image",
+        "modified_at": "2026-01-31T12:00:00.000Z",
+    }
+
+
 def test_a_list_of_files_is_read_page_by_page(client: Client, queue: FakeQueue) -> None:
     pages: dict[str | None, dict[str, Any]] = {
-        None: {"files": [{"path": "a"}], "next_cursor": "c"},
-        "c": {"files": [{"path": "b"}]},
+        None: {"files": [listed("a")], "next_cursor": "c"},
+        "c": {"files": [listed("b")]},
     }
     queue.actions["list_files"] = lambda wish: pages[wish.get("cursor")]
 
-    assert [entry["path"] for entry in client.list_files("output", kind="image")] == ["a", "b"]
+    assert [entry.path for entry in client.list_files("output", kind="image")] == ["a", "b"]
     assert queue.inputs[1] == {"type": "list_files", "path": "output", "kind": "image", "cursor": "c"}
 
 
@@ -188,6 +198,8 @@ def test_many_files_come_as_one_zip(
     assert {wish["file_path"] for wish in queue.inputs[1:]} == {"output/archives/a.zip"}
 
 
-def test_an_address_is_asked_for(client: Client, queue: FakeQueue) -> None:
-    queue.actions["download"] = lambda wish: {"url": "https://bucket.test/x"} if wish["as"] == "url" else {}
-    assert client.address("train_0123456789ab")["url"] == "https://bucket.test/x"
+def test_an_address_is_asked_for(client: Client, queue: FakeQueue, file: WorkerFile) -> None:
+    queue.actions["download"] = lambda wish: (
+        file(wish) | {"url": "https://bucket.test/x"} if wish["as"] == "url" else {}
+    )
+    assert client.address("train_0123456789ab").url == "https://bucket.test/x"

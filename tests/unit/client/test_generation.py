@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lorapod.client import Client, EndpointError, JobFailed
+from lorapod.client import Client, EndpointError, JobFailed, Progress
 from lorapod.testing.fake_queue import FakeQueue
 
 ANSWER = {
@@ -53,11 +53,11 @@ def test_files_that_are_only_named_are_fetched(
 ) -> None:
     fetched: list[tuple[str, Path]] = []
 
-    def download(_caller: Any, source: str, to: Path) -> Path:
+    async def download(_calls: Any, source: str, to: Path) -> Path:
         fetched.append((source, to))
         return to
 
-    monkeypatch.setattr("lorapod.client.generation.download.download", download)
+    monkeypatch.setattr("lorapod.client.worker_calls.WorkerCalls.download", download)
     queue.actions["generate"] = lambda _: {
         **ANSWER,
         "images": [output("a.png", type="url", url="https://bucket.test/a.png")],
@@ -101,7 +101,10 @@ def test_an_answer_of_another_form_is_told(client: Client, queue: FakeQueue, tmp
 
 def test_each_update_is_told_once(client: Client, queue: FakeQueue, tmp_path: Path) -> None:
     queue.slow = True
-    first, second = ({"process_id": "generate_0123456789ab", "sequence": number} for number in (1, 2))
+    first, second = (
+        {"process_id": "generate_0123456789ab", "status": "running", "progress": {"step": step}}
+        for step in (1, 2)
+    )
     queue.states = [
         {"status": "IN_QUEUE"},
         {"status": "IN_PROGRESS", "output": first},
@@ -109,11 +112,14 @@ def test_each_update_is_told_once(client: Client, queue: FakeQueue, tmp_path: Pa
         {"status": "IN_PROGRESS", "output": second},
         {"status": "COMPLETED", "output": ANSWER},
     ]
-    told: list[Any] = []
+    told: list[Progress] = []
 
     client.generate("a cat", to=tmp_path, on_progress=told.append)
 
-    assert told == [first, second]
+    assert [(now.process_id, now.step) for now in told] == [
+        (first["process_id"], 1),
+        (first["process_id"], 2),
+    ]
 
 
 def test_files_on_this_machine_are_sent(client: Client, queue: FakeQueue, tmp_path: Path) -> None:

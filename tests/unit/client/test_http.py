@@ -14,9 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lorapod.client import RetryPolicy, Timeouts
+from lorapod.client import Client, Timeouts
 from lorapod.client.http import ConnectFailed, ConnectionBroken, PooledSender
-from lorapod.client.transport import Transport
 
 PART_BYTES = 1_000_000
 EXCHANGES = 5
@@ -185,22 +184,22 @@ def test_the_proxy_of_the_environment_is_used(
 
 def test_an_exchange_is_forgotten_at_once(server: Server) -> None:
     """A file of any size passes through in parts: none may wait for the garbage collector, which rarely comes."""
-    body = json.dumps({"data": "x" * PART_BYTES}).encode()
+    body = json.dumps({"id": "job-1", "status": "IN_QUEUE", "output": "x" * PART_BYTES}).encode()
     server.answer = lambda handler: reply(handler, 200, body)
-    transport = Transport(server.url, None, retries=RetryPolicy(), timeouts=Timeouts())
-    transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
+    client = Client(server.url)
+    client.run({"data": "x" * PART_BYTES})
     server.requests.clear()
     gc.collect()
     gc.disable()
     tracemalloc.start()
     try:
         for _ in range(EXCHANGES):
-            transport.post("/runsync", {"data": "x" * PART_BYTES}, repeatable=True)
+            client.run({"data": "x" * PART_BYTES})
             server.requests.clear()
         kept_bytes, _peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
         gc.enable()
-        transport.close()
+        client.close()
     # The server's thread may still hold the last request and its answer; kept exchanges would be all of them.
     assert kept_bytes < EXCHANGES * PART_BYTES

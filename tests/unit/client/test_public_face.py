@@ -6,33 +6,47 @@ from lorapod.client import LorapodError
 
 def test_the_public_face_is_this_and_nothing_else() -> None:
     assert set(face.__all__) == {
-        "RequestTooLarge",
+        "AsyncClient",
+        "AsyncTraining",
         "Busy",
         "Client",
+        "ClientClosed",
+        "CompareOptions",
         "ConflictError",
         "DownloadProgress",
         "EndpointError",
+        "EndpointUnreachable",
+        "GenerateOptions",
         "GeneratedFiles",
         "InvalidInputError",
-        "QueueJob",
         "JobCancelled",
         "JobError",
         "JobFailed",
         "JobNotFound",
         "JobStatus",
         "JobTimedOut",
+        "LocalFileError",
+        "LocalFileNotFound",
         "LorapodError",
         "NotFoundError",
         "ProcessEnded",
+        "ProcessSummary",
+        "ProcessView",
+        "Progress",
+        "QueueJob",
+        "RequestTooLarge",
+        "ResumeOptions",
         "RetryPolicy",
         "Timeouts",
+        "TrainOptions",
         "Training",
         "TransferFailed",
         "Unauthorized",
-        "EndpointUnreachable",
+        "UnexpectedAnswer",
         "UploadProgress",
         "UploadedDataset",
         "WaitTimeout",
+        "WrongUrl",
     }
     assert all(hasattr(face, name) for name in face.__all__)
 
@@ -43,5 +57,5 @@ def test_every_error_is_a_lorapod_error() -> None:
         for name in face.__all__
         if isinstance(thing := getattr(face, name), type) and issubclass(thing, Exception)
     ]
-    assert len(errors) == 17
+    assert len(errors) == 22
     assert all(issubclass(error, LorapodError) for error in errors)

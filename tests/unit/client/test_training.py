@@ -8,14 +8,25 @@ import pytest
 
 from lorapod.actions.registry import ACTIONS
 from lorapod.client import Client, EndpointError, InvalidInputError, ProcessEnded, WaitTimeout
-from lorapod.client.training import start
 from lorapod.testing.fake_queue import FakeQueue
 
 PROCESS = "train_0123456789ab"
 
 
 def process(status: str, **more: Any) -> dict[str, Any]:
-    return {"process_id": PROCESS, "status": status, "progress": {"step": 1}} | more
+    """A process as the first release of the worker answered it."""
+    return {
+        "process_id": PROCESS,
+        "type": "train",
+        "name": "cat",
+        "status": status,
+        "progress": {"step": 1},
+        "created_at": "2026-01-31T12:00:00.000Z",
+        "worker_id": "w",
+        "output_path": f"output/{PROCESS}",
+        "log_path": f"logs/{PROCESS}.log",
+        "resumable": False,
+    } | more
 
 
 def test_an_attached_training_is_known_by_its_first_progress_update(client: Client, queue: FakeQueue) -> None:
@@ -51,7 +62,7 @@ def test_a_detached_training_is_known_by_its_answer(client: Client, queue: FakeQ
     training = client.train(preset="sd1", idempotency_key="mine")
 
     assert not training.attached
-    assert training.started["status"] == "queued"
+    assert training.answer["status"] == "queued"
     assert queue.inputs[0]["idempotency_key"] == "mine"
 
 
@@ -99,14 +110,14 @@ def test_what_no_worker_takes_up_is_named_by_its_kind(
 ) -> None:
     queue.states = [{"status": "IN_QUEUE"}]
     with pytest.raises(WaitTimeout, match=f"No worker started {words} within"):
-        start(client, asked, start_timeout_s=0.0)
+        client.start(asked.pop("type", "train"), start_timeout_s=0.0, **asked)
 
 
 def test_whatever_may_have_a_key_gets_one(client: Client, queue: FakeQueue) -> None:
     keyed = [one.type for one in ACTIONS.values() if "idempotency_key" in one.request.model_fields]
     for type_ in [*keyed, "resume"]:
         queue.states = [{"status": "COMPLETED", "output": process("queued")}]
-        start(client, {"type": type_})
+        client.start(type_)
     sent = [json.loads(request.content)["input"] for request in queue.requests if request.content]
     assert [one["type"] for one in sent if one.get("idempotency_key")] == keyed
 
@@ -114,7 +125,7 @@ def test_whatever_may_have_a_key_gets_one(client: Client, queue: FakeQueue) -> N
 def test_an_answer_without_a_process_is_no_training(client: Client, queue: FakeQueue) -> None:
     queue.states = [{"status": "COMPLETED", "output": {"dry_run": True}}]
     with pytest.raises(EndpointError, match="has no process_id"):
-        client.train(preset="sd1", dry_run=True)
+        client.train(preset="sd1", dry_run=True)  # type: ignore[call-arg]
 
 
 def test_wait_follows_to_the_end_and_tells_every_look(client: Client, queue: FakeQueue) -> None:
@@ -122,9 +133,9 @@ def test_wait_follows_to_the_end_and_tells_every_look(client: Client, queue: Fak
     queue.actions["process_status"] = lambda _: looks.pop(0)
     seen: list[str] = []
 
-    end = client.wait(PROCESS, on_progress=lambda look: seen.append(look["status"]), interval_s=0.001)
+    end = client.wait(PROCESS, on_progress=lambda look: seen.append(look.status), interval_s=0.001)
 
-    assert end["status"] == "completed"
+    assert end.status == "completed"
     assert seen == ["queued", "running", "completed"]
 
 
@@ -138,7 +149,7 @@ def test_wait_outlives_a_lost_worker_and_an_endpoint_in_trouble(client: Client, 
     ]
     queue.actions["process_status"] = lambda _: looks.pop(0)
 
-    assert client.wait(PROCESS, interval_s=0.001)["status"] == "completed"
+    assert client.wait(PROCESS, interval_s=0.001).status == "completed"
     assert looks == []
 
 
@@ -159,8 +170,8 @@ def test_another_end_than_completed_is_an_error_unless_unchecked(
     with pytest.raises(ProcessEnded, match=f"{PROCESS} ended {status}: The GPU ran out of memory") as caught:
         client.wait(PROCESS)
     assert (caught.value.code, caught.value.hint) == ("out_of_memory", "Lower the rank.")
-    assert caught.value.process["status"] == status
-    assert client.wait(PROCESS, check=False)["status"] == status
+    assert caught.value.process.status == status
+    assert client.wait(PROCESS, check=False).status == status
 
 
 @pytest.mark.parametrize(
@@ -239,9 +250,9 @@ def test_the_handle_asks_for_its_own_process(client: Client, queue: FakeQueue) -
         "metrics": lambda _: {"series": {}},
     }
 
-    assert training.status(log_tail=3)["status"] == "completed"
-    assert training.wait()["status"] == "completed"
-    assert training.cancel(save=False)["status"] == "stopping"
+    assert training.status(log_tail=3).status == "completed"
+    assert training.wait().status == "completed"
+    assert training.cancel(save=False).status == "stopping"
     assert training.logs() == "a"
     assert training.metrics() == {}
     assert {wish["process_id"] for wish in queue.inputs[1:]} == {PROCESS}

@@ -107,7 +107,7 @@ def test_no_message_holds_the_key_even_where_the_endpoint_repeats_it(
     queue.trouble = [httpx.Response(401, json={"error": "bad key rpa_made_up_key"})]
     with pytest.raises(Unauthorized, match=r"bad key \*\*\*") as caught:
         client.call("ping")
-    assert "rpa_made_up_key" not in repr(caught.value) + repr(client) + repr(client._routes.main)
+    assert "rpa_made_up_key" not in repr(caught.value) + repr(client) + repr(client._calls._routes.main)
 
 
 def test_a_long_answer_is_cut(client: Client, queue: FakeQueue) -> None:
@@ -125,7 +125,7 @@ def test_404_is_about_the_endpoint_for_a_new_job_and_about_the_job_else(
     with pytest.raises(EndpointError, match="There is no endpoint at"):
         client.call("ping")
     with pytest.raises(JobNotFound):
-        client._routes.main.get("/status/a")
+        client.status("a")
 
 
 def test_nobody_listening_is_unreachable(free_port_url: str) -> None:

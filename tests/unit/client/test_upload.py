@@ -12,7 +12,7 @@ import pytest
 
 from lorapod.client import Client, ConflictError, EndpointUnreachable, UploadProgress
 from lorapod.client import upload as upload_module
-from lorapod.client.queue import RUN_BODY_MAX_BYTES
+from lorapod.client.calls import RUN_BODY_MAX_BYTES
 from lorapod.testing.fake_queue import FakeQueue
 
 
@@ -63,7 +63,13 @@ class WorkerDataset:
             return {"error": "There is no such folder.", "code": "not_found"}
         return {
             "files": [
-                {"name": name, "path": f"{wish['path']}/{name}", "size_bytes": len(data)}
+                {
+                    "name": name,
+                    "path": f"{wish['path']}/{name}",
+                    "size_bytes": len(data),
+                    "kind": "image",
+                    "modified_at": "2026-01-31T12:00:00.000Z",
+                }
                 for name, data in self.files.items()
             ]
         }

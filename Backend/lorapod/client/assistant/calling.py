@@ -11,17 +11,12 @@ from typing import Any, Final
 
 from lorapod.client.assistant.content import ShownAnswer
 from lorapod.client.assistant.tool_list import ActionTool
+from lorapod.client.calls import RUNSYNC_WAIT_MIN_S
 from lorapod.client.client import Client
 from lorapod.client.errors import EndpointError, LorapodError, WaitTimeout
+from lorapod.client.following import INTERVAL_S, NO_ANSWER_MAX_S
 from lorapod.client.job import QueueJob
-from lorapod.client.queue import RUNSYNC_WAIT_MIN_S
-from lorapod.client.training import (
-    INTERVAL_S,
-    NO_ANSWER_MAX_S,
-    START_TIMEOUT_S,
-    names_process,
-    start_request,
-)
+from lorapod.client.starting import START_TIMEOUT_S, names_process, start_request
 from lorapod.client.volume_client import VolumeClient
 
 #: Called with the share that is done, in percent, and what is done now.
@@ -118,7 +113,9 @@ class ToolCalls:
         while True:
             now_s = asyncio.get_running_loop().time()
             try:
-                process = await asyncio.to_thread(self._client.process_status, process_id)
+                process = await asyncio.to_thread(
+                    partial(self._client.call, "process_status", process_id=process_id)
+                )
             except LorapodError as error:
                 failing_since = now_s if failing_since is None else failing_since
                 if not getattr(error, "retryable", False) or now_s - failing_since > NO_ANSWER_MAX_S:

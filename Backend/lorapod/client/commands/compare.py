@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from lorapod.client.commands.grid import save_grid
 from lorapod.client.commands.progress_bar import ImageBar
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
-from lorapod.client.comparison import save_grid
 
 Number = TypeVar("Number", int, float)
 
@@ -80,8 +80,11 @@ def compare(
     with open_session(context, as_json=as_json) as session:
         with ImageBar(session.screen) as shown:
             answer = session.client.compare(
-                *sources, on_progress=shown.show, **asked, **({} if score else {"score": False})
-            )
+                *sources,
+                on_progress=lambda now: shown.show(now.answer),
+                **asked,
+                score=None if score else False,
+            ).answer()
         session.screen.warn(answer.get("warnings", ()))
         saved = save_grid(session.client, answer, grid or Path(f"{answer['process_id']}.png"))
         if as_json:

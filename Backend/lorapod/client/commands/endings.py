@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorapod.client.errors import ProcessEnded
+from lorapod.client.reading import read
+from lorapod.wire.process import ProcessView
 
 #: The statuses of processes that have ended.
 ENDED = frozenset({"completed", "failed", "cancelled", "interrupted"})
@@ -37,7 +39,7 @@ def ended(process: Mapping[str, Any], hint: str = "") -> None:
 
 def process_ended(process: Mapping[str, Any], hint: str = "") -> ProcessEnded:
     """Return the error for a process that did not complete: why it ended, and what to do."""
-    error = ProcessEnded(process)
+    error = ProcessEnded(read(ProcessView, process))
     error.message = f"{process['process_id']} ended {process['status']}: {why_ended(process)}"
     what_next = [hint] if hint else [how_to_resume(process)]
     error.hint = " ".join(part for part in (error.hint, *what_next) if part)

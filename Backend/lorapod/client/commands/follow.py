@@ -34,7 +34,7 @@ def status(
         if follow_it:
             ended(follow(session.client, process_id, session.screen, prices=prices))
             return
-        process = session.client.process_status(process_id)
+        process = session.client.call("process_status", process_id=process_id)
         cost = cost_of_process(process, prices)
         if as_json:
             session.screen.answer(process if cost is None else {**process, "cost": cost.as_json})
@@ -107,7 +107,7 @@ def processes(
 def _print_new(client: Client, process_id: str, offset: int, screen: Screen) -> None:
     """Print new log text until the process has ended and its log is read to the end."""
     while True:
-        over = client.process_status(process_id)["status"] in ENDED
+        over = client.call("process_status", process_id=process_id)["status"] in ENDED
         news = client.logs(process_id, offset=offset)
         screen.console.out(news, end="", highlight=False)
         offset += len(news.encode())

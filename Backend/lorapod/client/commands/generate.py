@@ -85,7 +85,7 @@ def generate(
             made = session.client.generate(
                 prompt,
                 to=to,
-                on_progress=shown.show,
+                on_progress=lambda now: shown.show(now.answer),
                 negative_prompt=negative_prompt,
                 loras=[weighted_lora(text, param_hint="--lora") for text in lora] if lora else None,
                 model=model,

@@ -14,9 +14,10 @@ from lorapod.client.client import Client
 from lorapod.client.commands.panel import cost_of_process, panel, state_line
 from lorapod.client.commands.screen import Screen, draws, duration
 from lorapod.client.errors import EndpointError, LorapodError
+from lorapod.client.following import NO_ANSWER_MAX_S
 from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.process_nouns import noun_of
-from lorapod.client.training import NO_ANSWER_MAX_S
+from lorapod.client.progress import Progress
 from lorapod.platform.prices import dollars
 
 #: Between two polls.
@@ -60,7 +61,15 @@ def follow(
     before, screen.if_interrupted = screen.if_interrupted, again
 
     def wait(show: Show) -> dict[str, Any]:
-        return client.wait(process_id, on_progress=show, interval_s=interval_s, check=False)
+        last: dict[str, Any] = {}
+
+        def look(now: Progress) -> None:
+            nonlocal last
+            last = dict(now.answer)
+            show(last)
+
+        client.wait(process_id, on_progress=look, interval_s=interval_s, check=False)
+        return last
 
     shown = console or screen.console
     try:

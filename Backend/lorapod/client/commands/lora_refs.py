@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
+from lorapod.client.options import LoraOptions
 
-def lora_source(text: str) -> dict[str, Any]:
+
+def lora_source(text: str) -> LoraOptions:
     """Return what a request calls this LoRA: its `path`, else its `process_id`."""
-    return {"path" if "/" in text or "." in text else "process_id": text}
+    return {"path": text} if "/" in text or "." in text else {"process_id": text}
 
 
-def weighted_lora(text: str, *, param_hint: str) -> dict[str, Any]:
+def weighted_lora(text: str, *, param_hint: str) -> LoraOptions:
     """Return the LoRA and the weight of `SOURCE` or `SOURCE:WEIGHT`.
 
     Raises:

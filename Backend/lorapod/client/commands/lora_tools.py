@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from lorapod.client import training
 from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.lora_refs import lora_source, weighted_lora
@@ -65,14 +64,13 @@ def merge(
 ) -> None:
     """Make one LoRA of several of one base model."""
     asked = {
-        "type": "merge_loras",
         "loras": [weighted_lora(text, param_hint="LORA:WEIGHT") for text in loras],
         "name": name,
         "method": method.value,
         "rank": rank,
         "density": density,
     }
-    _make(context, asked, as_json=as_json)
+    _make(context, "merge_loras", asked, as_json=as_json)
 
 
 def resize(
@@ -90,8 +88,8 @@ def resize(
     if (rank is None) == (energy is None):
         raise typer.BadParameter("Give either --rank or --energy.", param_hint="--rank")
     suffix = f"rank{rank}" if rank is not None else f"energy{energy:g}"
-    asked = {"type": "resize_lora", **lora_source(lora), "rank": rank, "energy": energy}
-    _make(context, {**asked, "name": name or _name(lora, suffix)}, as_json=as_json)
+    asked = {**lora_source(lora), "rank": rank, "energy": energy}
+    _make(context, "resize_lora", {**asked, "name": name or _name(lora, suffix)}, as_json=as_json)
 
 
 def convert(
@@ -105,17 +103,17 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Name a LoRA's tensors as another program reads them."""
-    asked = {"type": "convert_lora", **lora_source(lora), "format": to_format.value}
-    _make(context, {**asked, "name": name or _name(lora, to_format.value)}, as_json=as_json)
+    asked = {**lora_source(lora), "format": to_format.value}
+    _make(context, "convert_lora", {**asked, "name": name or _name(lora, to_format.value)}, as_json=as_json)
 
 
 def _name(lora: str, suffix: str) -> str:
     return f"{lora.rpartition('/')[2].removesuffix('.safetensors')}-{suffix}"
 
 
-def _make(context: typer.Context, asked: Mapping[str, Any], *, as_json: bool) -> None:
+def _make(context: typer.Context, action: str, asked: Mapping[str, Any], *, as_json: bool) -> None:
     with open_session(context, as_json=as_json) as session:
-        started = training.start(session.client, asked, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        started = session.client.start(action, execution_timeout_s=EXECUTION_TIMEOUT_S, **asked)
         made = follow(session.client, started.process_id, session.screen)
         ended(made)
         session.screen.warn(made.get("warnings", ()))

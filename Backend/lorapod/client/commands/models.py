@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from lorapod.client import training
 from lorapod.client.commands.endings import ended
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.screen import size
@@ -77,16 +76,16 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Download a model to the volume, and follow the download."""
-    request = {
-        "type": "download_model",
-        "source": source,
-        "kind": kind,
-        "name": name,
-        "sha256": sha256,
-        "engine": engine,
-    }
     with open_session(context, as_json=as_json) as session:
-        started = training.start(session.client, request, execution_timeout_s=EXECUTION_TIMEOUT_S)
+        started = session.client.start(
+            "download_model",
+            execution_timeout_s=EXECUTION_TIMEOUT_S,
+            source=source,
+            kind=kind,
+            name=name,
+            sha256=sha256,
+            engine=engine,
+        )
         ended(follow(session.client, started.process_id, session.screen))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 
-from lorapod.client import training
 from lorapod.client.client import Client
 from lorapod.client.commands.datasets import UNREADABLE
 from lorapod.client.commands.endings import process_ended
@@ -140,9 +139,9 @@ class RunDataset:
         )
 
     def _captioned(self, name: str, run: RunProgress, key: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        asked = {"type": "caption_dataset", "training_name": name, "idempotency_key": key, **request}
+        asked = {"training_name": name, "idempotency_key": key, **request}
         try:
-            begun = training.start(self.client, asked, execution_timeout_s=_CAPTIONING_S)
+            begun = self.client.start("caption_dataset", execution_timeout_s=_CAPTIONING_S, **asked)
         except JobFailed as error:
             error.hint = f"{error.hint} {_WITHOUT}".strip()
             raise
@@ -170,7 +169,7 @@ class RunDataset:
             found = self.client.list_files(f"training_data/{name}")
         except NotFoundError:
             return True
-        return self.content.may_have_made({one["name"]: one["size_bytes"] for one in found})
+        return self.content.may_have_made({one.name: one.size_bytes for one in found})
 
 
 _WITHOUT = "--no-caption trains on the images as they are, with the trigger word alone."

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lorapod.client.client import Client
+from lorapod.client.commands.grid import save_grid
 from lorapod.client.commands.report import write_report
 from lorapod.client.commands.run_screen import RunScreen
 from lorapod.client.commands.transfer import FileProgress, transfer_bar
-from lorapod.client.comparison import save_grid
 from lorapod.client.errors import LorapodError
 from lorapod.client.lora_run.content import next_names
 from lorapod.client.lora_run.state import RunProgress, RunState
@@ -71,7 +71,9 @@ class RunResults:
             self.screen.stage("download", _shown(run.lora))
         if run.comparison is None or (run.grid is not None and Path(run.grid).is_file()):
             return
-        grid = save_grid(self.client, self.client.process_status(run.comparison), folder / _GRID)
+        grid = save_grid(
+            self.client, self.client.call("process_status", process_id=run.comparison), folder / _GRID
+        )
         if grid is not None:
             run.grid = str(grid)
             self.state.save()

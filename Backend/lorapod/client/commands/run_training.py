@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorapod.client import training
 from lorapod.client.client import Client
 from lorapod.client.commands.endings import ENDED, process_ended, why_ended
 from lorapod.client.commands.live import warn_of_dataset
@@ -56,8 +55,8 @@ class RunTraining:
         self.run.training = begun.process_id
         self.state.save()
         self.screen.stage("train", begun.process_id)
-        self.screen.screen.warn(begun.started.get("warnings", ()))
-        warn_of_dataset(self.screen.screen, begun.started)
+        self.screen.screen.warn(begun.answer.get("warnings", ()))
+        warn_of_dataset(self.screen.screen, begun.answer)
         process = self.screen.follow(self.client, begun.process_id)
         if not _is_done(process):
             raise process_ended(process, _AGAIN)
@@ -89,13 +88,13 @@ class RunTraining:
 
     def _recommended(self, process_id: str) -> Mapping[str, Any] | None:
         """Compare the checkpoints; return the best with the reasons of its rank; None if the worker cannot tell."""
-        request = {
-            "type": "compare",
-            "process_ids": [process_id],
-            "idempotency_key": self._key_of("compare"),
-        }
         try:
-            begun = training.start(self.client, request, execution_timeout_s=COMPARISON_S)
+            begun = self.client.start(
+                "compare",
+                execution_timeout_s=COMPARISON_S,
+                process_ids=[process_id],
+                idempotency_key=self._key_of("compare"),
+            )
         except JobFailed as error:
             if error.retryable:
                 raise
@@ -123,7 +122,7 @@ class RunTraining:
         if run.training is None:
             return None
         try:
-            return self.client.process_status(run.training)
+            return self.client.call("process_status", process_id=run.training)
         except NotFoundError:
             self.screen.stage("train", f"{run.training} is gone from the worker; a new training begins")
             run.gone += 1

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from lorapod.client.calls import runpod_url
 from lorapod.client.client import Client
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.wording import for_a_person
@@ -25,7 +26,6 @@ from lorapod.client.errors import (
     WorkerNeeded,
 )
 from lorapod.client.project_file import project_path, read_project
-from lorapod.client.queue import runpod_url
 from lorapod.client.retrying import OnRetry, RetryPolicy
 
 #: `--front-door-endpoint none` sends everything to the endpoint itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from lorapod.client.commands.times import limits
 from lorapod.client.commands.train import EXECUTION_TIMEOUT_S
 from lorapod.client.commands.train_money import TrainingMoney
 from lorapod.client.commands.train_options import MaxTimeOption, UntilOption
+from lorapod.client.options import TrainingLimitsOptions
 
 
 def cancel(
@@ -25,7 +26,7 @@ def cancel(
 ) -> None:
     """Stop a process, by default after a checkpoint."""
     with open_session(context, as_json=as_json) as session:
-        answer = session.client.cancel_process(process_id, save=save)
+        answer = session.client.call("cancel", process_id=process_id, save=save)
         if as_json:
             session.screen.answer(answer)
         session.screen.line(
@@ -66,20 +67,20 @@ def resume(
         resumed = session.client.resume(
             process_id,
             steps=steps,
-            limits=limited,
+            limits=cast("TrainingLimitsOptions | None", limited),
             execution_timeout_s=EXECUTION_TIMEOUT_S,
         )
-        session.screen.warn(resumed.started.get("warnings", ()))
+        session.screen.warn(resumed.answer.get("warnings", ()))
         if follow_it:
-            money.warn(resumed.started)
+            money.warn(resumed.answer)
             ended(follow(session.client, process_id, session.screen, prices=money.prices))
         elif as_json:
-            session.screen.answer({**resumed.started, "cost": money.as_json(resumed.started)})
+            session.screen.answer({**resumed.answer, "cost": money.as_json(resumed.answer)})
         else:
             session.screen.line(process_id)
-            if text := money.estimate_text(resumed.started):
+            if text := money.estimate_text(resumed.answer):
                 session.screen.note([text])
-            money.warn(resumed.started)
+            money.warn(resumed.answer)
 
 
 def save(context: typer.Context, process_id: ProcessIdArgument, *, as_json: AsJson = False) -> None:

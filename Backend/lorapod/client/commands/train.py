@@ -196,22 +196,22 @@ def _begin(
     left_on_after_s: float | None,
 ) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
-    session.screen.warn(training.started.get("warnings", ()))
-    warn_of_dataset(session.screen, training.started)
+    session.screen.warn(training.answer.get("warnings", ()))
+    warn_of_dataset(session.screen, training.answer)
     if follow_it:
-        money.warn(training.started)
+        money.warn(training.answer)
         process = follow(session.client, training.process_id, session.screen, prices=money.prices)
         if left_on_after_s is not None:
             money.warn_of_workers_left_on(left_on_after_s)
         ended(process)
         return
     if session.screen.as_json:
-        session.screen.answer({**training.started, "cost": money.as_json(training.started)})
+        session.screen.answer({**training.answer, "cost": money.as_json(training.answer)})
     session.screen.line(training.process_id)
-    if not session.screen.as_json and (text := money.estimate_text(training.started)):
+    if not session.screen.as_json and (text := money.estimate_text(training.answer)):
         session.screen.note([text])
-    money.warn(training.started)
-    for one in training.started.get("processes") or ():
+    money.warn(training.answer)
+    for one in training.answer.get("processes") or ():
         session.screen.line(f"  {one.get('process_id', 'not started')}  {said(one['variant'])}")
 
 

@@ -130,7 +130,8 @@ def files(
 ) -> None:
     """List files of the workspace."""
     with open_session(context, as_json=as_json, via=via) as session:
-        found = session.client.list_files(path, kind=kind, pattern=pattern, recursive=recursive)
+        files = session.client.list_files(path, kind=kind, pattern=pattern, recursive=recursive)
+        found = [one.model_dump(mode="json") for one in files]
         if as_json:
             session.screen.answer({"files": found})
             return
@@ -172,9 +173,9 @@ def download(
         if url:
             addresses = [client.address(source) for source in sources]
             if as_json:
-                screen.answer({"addresses": addresses})
+                screen.answer({"addresses": [address.answer() for address in addresses]})
             for address in addresses:
-                screen.line(address["url"])
+                screen.line(str(address.url))
             return
         if archive:
             with screen.busy("the worker packs the files"):

@@ -14,6 +14,7 @@ from lorapod.client.commands.endings import ENDED, ended
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.report import ProcessIdsArgument
 from lorapod.client.commands.session import AsJson, CommandSession, Via, ViaOption, open_session
+from lorapod.client.following import NO_ANSWER_MAX_S
 from lorapod.client.money.price_book import PriceLookup
 from lorapod.client.report_page.live import LiveServer
 from lorapod.client.report_page.page import ReportPage
@@ -21,7 +22,6 @@ from lorapod.client.report_page.pictures import PictureBook
 from lorapod.client.report_page.subjects import ReportSubjects, find_subjects
 from lorapod.client.report_page.training_report import TrainingReport
 from lorapod.client.retrying import RetryPolicy, retry
-from lorapod.client.training import NO_ANSWER_MAX_S
 
 #: Between two questions to the worker while a browser shows the page, and while none does.
 INTERVAL_S = 3.0

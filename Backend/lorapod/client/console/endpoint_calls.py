@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from lorapod.client import download, training
+from lorapod.client import starting
 from lorapod.client.client import Client
 from lorapod.client.errors import EndpointError
 from lorapod.client.job import JobStatus, QueueJob
@@ -92,10 +92,10 @@ class EndpointCalls:
         """
         job = await self.submit(action, **fields)
         job = await self._until(
-            job, lambda now: now.status.ended or training.names_process(now.output), on_job
+            job, lambda now: now.status.ended or starting.names_process(now.output), on_job
         )
         answer = job.result() if job.status.ended else job.output
-        if not training.names_process(answer):
+        if not starting.names_process(answer):
             raise EndpointError(f"{action}: the worker's answer names no process.")
         return job, answer
 
@@ -105,7 +105,7 @@ class EndpointCalls:
         Raises:
             LorapodError: the endpoint does not answer.
         """
-        request, policy = training.start_request({**fields, "type": action})
+        request, policy = starting.start_request({**fields, "type": action})
         return await self._run(lambda: self._client.run(request, policy=policy))
 
     async def cancel_job(self, job_id: str) -> None:
@@ -153,7 +153,7 @@ class EndpointCalls:
 
 def _fetch(client: Client, path: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="lorapod-console-") as folder:
-        return download.download(client, path, Path(folder) / "file").read_bytes()
+        return client.download(path, Path(folder) / "file").read_bytes()
 
 
 def waits_for_worker(job: QueueJob) -> bool:

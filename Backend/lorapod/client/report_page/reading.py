@@ -65,7 +65,7 @@ class TrainingReader:
         Raises:
             LorapodError: the worker does not answer, or the process is no training.
         """
-        process = self._client.process_status(self._process_id, log_tail=LOG_LINES)
+        process = self._client.call("process_status", process_id=self._process_id, log_tail=LOG_LINES)
         if not process.get("trainer"):
             raise LorapodError(
                 f"{self._process_id} is not a training but of type {process.get('type')}: it has no report.",

@@ -46,7 +46,7 @@ class ComparisonReader:
         Raises:
             LorapodError: the worker does not answer.
         """
-        process = self._client.process_status(self._process_id)
+        process = self._client.call("process_status", process_id=self._process_id)
         cells = list(process.get("cells") or ())[:MOST_CELLS]
         grid = process.get("grid_path")
         self._files.fetch([*(cell["path"] for cell in cells), *([] if grid is None else [grid])])
@@ -66,7 +66,7 @@ def find_subjects(client: Client, process_ids: Sequence[str], scratch: Path) -> 
     variants: dict[str, Mapping[str, Any]] = {}
     comparisons = []
     for process_id in dict.fromkeys(process_ids):
-        process = client.process_status(process_id)
+        process = client.call("process_status", process_id=process_id)
         match process.get("type"):
             case "train":
                 variants.setdefault(process_id, {})
@@ -103,7 +103,7 @@ def _comparisons_of(client: Client, trainings: frozenset[str]) -> list[dict[str,
     listed = client.call("processes", status="completed", limit=_NEWEST_PROCESSES)["processes"]
     ids = [one["process_id"] for one in listed if one.get("type") == "compare"]
     for process_id in ids[:_NEWEST_COMPARISONS]:
-        process = client.process_status(process_id)
+        process = client.call("process_status", process_id=process_id)
         if trainings.intersection(_compared(process)):
             return [process]
     return []

@@ -60,7 +60,13 @@ class RunWorker(FakeQueue):
         files = self.datasets.get(Path(wish["path"]).name)
         if files is None:
             return {"error": "There is no folder.", "code": "not_found"}
-        return {"files": [{"name": name, "size_bytes": len(data)} for name, data in files.items()]}
+        more = {"kind": "image", "modified_at": "2026-01-31T12:00:00.000Z"}
+        return {
+            "files": [
+                {"name": name, "path": f"{wish['path']}/{name}", "size_bytes": len(data), **more}
+                for name, data in files.items()
+            ]
+        }
 
     def _upload(self, wish: dict[str, Any]) -> dict[str, Any]:
         name = wish["training_name"]

@@ -888,7 +888,13 @@ def test_a_training_needs_a_preset_or_a_config(call: Any, queue: FakeQueue) -> N
 
 def test_a_table_in_a_pipe_has_a_line_for_each_row(call: Any, queue: FakeQueue) -> None:
     path = f"output/{'long' * 60}.safetensors"
-    file = {"path": path, "size_bytes": 1, "kind": "model", "modified_at": "2026-01-31T18:05:59.123Z"}
+    file = {
+        "path": path,
+        "name": "long",
+        "size_bytes": 1,
+        "kind": "model",
+        "modified_at": "2026-01-31T18:05:59.123Z",
+    }
     queue.actions["list_files"] = lambda _: {"files": [file]}
 
     told = call("files")
@@ -1078,7 +1084,10 @@ COMPARED = {
     "process_id": "compare_0123456789ab",
     "status": "completed",
     "progress": {"image": 2, "total_images": 2},
-    "cells": [{"step": 500, "weight": 1.0}, {"step": 1000, "weight": 1.0}],
+    "cells": [
+        {"lora": "cat", "step": step, "weight": 1.0, "prompt": "a cat", "seed": 1, "path": f"{step}.png"}
+        for step in (500, 1000)
+    ],
     "kept": 1,
     "grid_path": "output/compare_0123456789ab/grid.png",
     "ranking": [
@@ -1157,7 +1166,7 @@ def test_a_comparison_asks_for_what_its_options_say_and_downloads_the_grid(
 
 
 def test_a_comparison_that_failed_ends_with_1(call: Any, queue: FakeQueue) -> None:
-    failure = {"message": "The LoRA does not fit.", "hint": "Name another model."}
+    failure = {"code": "conflict", "message": "The LoRA does not fit.", "hint": "Name another model."}
     ended = {"status": "failed", "failure": failure, "cells": [], "warnings": []}
     queue.actions["compare"] = lambda _: {"process_id": COMPARED["process_id"], "progress": {}, **ended}
     assert "does not fit. Name another model." in call("compare", "train_0123456789ab", code=1)

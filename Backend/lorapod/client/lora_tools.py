@@ -1,0 +1,20 @@
+"""The client's side of the LoRA tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lorapod.client import following, starting
+from lorapod.client.calls import QueueCalls
+from lorapod.wire.process import ProcessView
+
+
+async def make(calls: QueueCalls, action: str, fields: Mapping[str, Any]) -> ProcessView:
+    """Start a process that makes a LoRA, and wait for its end.
+
+    Raises:
+        ProcessEnded: it failed.
+    """
+    started = await starting.start(calls, {**fields, "type": action})
+    return await following.wait(calls, started.process_id)
