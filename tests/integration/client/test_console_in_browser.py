@@ -405,6 +405,56 @@ def test_the_key_of_the_page_is_in_no_address_and_without_it_the_page_says_what_
     context.close()
 
 
+def test_the_checkpoints_that_are_chosen_are_compared(open_page: OpenPage, queue: FakeQueue) -> None:
+    queue.states = [
+        {"status": "IN_QUEUE"},
+        {"status": "IN_PROGRESS", "output": {"process_id": COMPARISON, "status": "running"}},
+    ]
+    page = open_page(f"/trainings/{FIRST}")
+    compare = page.get_by_role("button", name=re.compile("^Compare the checkpoints"))
+    expect(compare).to_contain_text("a worker is up")
+    page.get_by_label("Compare step 500").check()
+    expect(compare).to_be_disabled()
+    page.get_by_label("Compare step 1,500").check()
+    queue.requests.clear()
+
+    page.get_by_role("button", name=re.compile("^Compare these 2")).click()
+
+    expect(page).to_have_url(re.compile(COMPARISON))
+    (asked,) = [one for one in queue.inputs if one["type"] == "compare"]
+    assert sorted(asked["steps"]) == [500, 1500]
+
+
+def test_a_training_that_was_stopped_goes_on_with_more_steps(
+    open_page: OpenPage, console: RunningConsole, worker: ReportWorker, queue: FakeQueue
+) -> None:
+    stopped = "train_0123456789bc"
+    worker.add_training(
+        stopped, steps=(0,), prompts=("x",), name="stopped", status="cancelled", resumable=True,
+        progress={"step": 400, "total_steps": 1500},
+    )  # fmt: skip
+    console.learn(stopped)
+    queue.actions["resume"] = lambda asked: {"process_id": stopped, "status": "queued"}
+    page = open_page(f"/trainings/{stopped}")
+    for total, sent in (("1500", None), ("2000", 2000)):
+        queue.requests.clear()
+        page.get_by_role("button", name=re.compile("^Resume")).click()
+        dialog = page.get_by_role("dialog")
+        steps = dialog.get_by_label("Steps in all (400 are done)")
+        expect(steps).to_have_value("1500")
+        steps.fill(total)
+        dialog.get_by_role("button", name="Do it").click()
+        console.wait_until(lambda: any(one["type"] == "resume" for one in queue.inputs))
+        console.wait_for_asks()
+        (asked,) = [one for one in queue.inputs if one["type"] == "resume"]
+        assert asked.get("steps") == sent
+
+
+def test_the_menu_shows_the_page_that_is_open(open_page: OpenPage) -> None:
+    page = open_page("/comparisons", viewport=PHONE)
+    expect(page.get_by_role("link", name="Compare")).to_be_in_viewport(ratio=0.9)
+
+
 def test_a_wide_screen_is_used(open_page: OpenPage) -> None:
     page = open_page(viewport=LARGE)
     width = page.evaluate("document.querySelector('main').clientWidth")

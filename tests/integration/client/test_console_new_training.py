@@ -121,5 +121,6 @@ def test_the_page_is_without_fault_on_a_desk_and_on_a_phone_in_the_dark(site: Co
         page.get_by_role("textbox", name="As YAML").fill("preset: sdxl\nsteps: abc\nrank: [8, 16]\n")
         expect(page.get_by_text("must be a valid integer").first).to_be_visible()
         page.get_by_text("More settings").click()
+        expect(page.get_by_role("button", name=re.compile("^Start"))).to_be_in_viewport(ratio=0.9)
         found[f"{scheme} filled"] = faults(page) + too_wide(page)
     assert {name: each for name, each in found.items() if each} == {}

@@ -124,6 +124,8 @@ class KnownProcesses:
             "spark": list(spark),
         }
         brief = {name: value for name, value in process.items() if name not in _LEFT_OUT}
+        if checkpoints := process.get("checkpoints"):
+            brief["steps"] = [one["step"] for one in checkpoints if one.get("step") is not None]
         if samples := process.get("samples"):
             brief["samples"] = sorted(samples, key=lambda one: one["step"])[-_NEWEST_SAMPLES:]
         self._cache.put_document(_PROCESSES, process_id, {"process": dict(process), **more})

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lorapod.client.money.price_book import PriceBook
 from lorapod.client.money.training_cost import training_cost
-from lorapod.platform.prices import cost_of
+from lorapod.platform.prices import HourlyRate, cost_of, dollars
 
 #: How long a worker is on for a question: its start, the answer, and the time until it sleeps again.
 _QUESTION_S: Final = 30.0
@@ -39,9 +39,15 @@ class ConsolePrices:
         """What a question to a worker costs that is not up, for a person; None: it is not known."""
         return self.of_work(_QUESTION_S)
 
+    @property
+    def per_hour(self) -> str | None:
+        """What a worker costs, of several kinds the dearest, for a person; None: it is not known."""
+        rate = self._rate()
+        return None if rate is None else f"{dollars(rate.per_hour)} an hour"
+
     def of_work(self, seconds: float) -> str | None:
         """Return what a worker costs that is on for so long, for a person; None: it is not known."""
-        rate = None if self._book is None else self._book.rate(None) or self._book.dearest
+        rate = self._rate()
         if rate is None:
             return None
         return f"about ${max(cost_of(seconds, rate.per_hour), _CENT):.2f}"
@@ -50,3 +56,6 @@ class ConsolePrices:
         """Return what a training costs: `text` for a person, and the amounts; None: it is not known."""
         cost = None if self._book is None else training_cost(process, self._book)
         return None if cost is None else {"text": cost.text, **cost.as_json}
+
+    def _rate(self) -> HourlyRate | None:
+        return None if self._book is None else self._book.rate(None) or self._book.dearest

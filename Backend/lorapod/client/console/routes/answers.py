@@ -49,6 +49,19 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     return body
 
 
+def steps_of(sent: Any) -> list[int]:
+    """Return the steps of checkpoints that were sent.
+
+    Raises:
+        InvalidInputError: they are not a list of whole numbers, or there is none.
+    """
+    if not isinstance(sent, list) or not sent or not all(type(step) is int for step in sent):
+        raise InvalidInputError(
+            "Name the steps of the checkpoints: a list of whole numbers.", job_id="", code="invalid_input"
+        )
+    return sent
+
+
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer an error of the client as JSON, with its hint and its problems."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.routes.answers import body_of, process_id_of
+from lorapod.client.console.routes.answers import body_of, process_id_of, steps_of
 from lorapod.client.console.routes.trainings import known_process
 from lorapod.client.console.streaming import link_to, stream_file
-from lorapod.client.errors import InvalidInputError, NotFoundError
+from lorapod.client.errors import NotFoundError
 
 
 def routes(parts: ConsoleParts) -> list[web.RouteDef]:
@@ -51,7 +50,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         answer = await parts.calls.call(
             "delete",
             process_id=process_id,
-            keep=_keep(body.get("steps")),
+            keep=f"steps:[{','.join(map(str, steps_of(body.get('steps'))))}]",
             dry_run=body.get("dry_run") is not False,
         )
         if body.get("dry_run") is False:
@@ -64,11 +63,3 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         web.post("/api/trainings/{process_id}/keep", keep),
         web.get("/api/downloads/{ticket}", download, allow_head=False),
     ]
-
-
-def _keep(steps: Any) -> str:
-    if not isinstance(steps, list) or not steps or not all(type(step) is int for step in steps):
-        raise InvalidInputError(
-            "Name the steps to keep: a list of whole numbers.", job_id="", code="invalid_input"
-        )
-    return f"steps:[{','.join(map(str, steps))}]"

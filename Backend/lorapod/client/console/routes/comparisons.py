@@ -9,12 +9,12 @@ from aiohttp import web
 
 from lorapod.client.console import questions, views
 from lorapod.client.console.parts import ConsoleParts
-from lorapod.client.console.routes.answers import process_id_of
+from lorapod.client.console.routes.answers import body_of, process_id_of, steps_of
 from lorapod.client.console.routes.home import SUBJECT
 from lorapod.client.console.routes.trainings import looked_at, not_known
 from lorapod.client.errors import NotFoundError
 
-#: Checkpoints that are compared unless a person asks for others on the command line: more take long.
+#: Checkpoints that are compared unless a person chooses others: more take long.
 _STEPS: Final = "last:6"
 
 
@@ -33,9 +33,9 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         return web.json_response(await asyncio.to_thread(views.comparison_view, parts, known))
 
     async def compare(request: web.Request) -> web.Response:
-        """Compare the checkpoints of a training."""
-        process_id = process_id_of(request)
-        fields = {"process_ids": [process_id], "steps": _STEPS}
+        """Compare the checkpoints of a training: those of the named steps, else the newest."""
+        process_id, chosen = process_id_of(request), (await body_of(request)).get("steps")
+        fields = {"process_ids": [process_id], "steps": _STEPS if chosen is None else steps_of(chosen)}
         started = parts.asks.start(process_id, questions.starting(parts, "compare", fields))
         return web.json_response(started.view(), status=202)
 

@@ -114,8 +114,14 @@ def _form(parts: ConsoleParts) -> dict[str, Any]:
             for one in parts.datasets.all()
         ],
         "trainings": [
-            {name: one.get(name) for name in ("process_id", "name", "base_model")} for one in ended
+            {name: one.get(name) for name in ("process_id", "name", "base_model", "steps")} for one in ended
         ],
+        "loras": [
+            {"path": one["path"], "name": one.get("name") or one["path"], "base_model": one.get("base_model")}
+            for one in parts.models.all()
+            if one.get("kind") == "lora" and not one.get("process_id")
+        ][:_STARTS],
+        "per_hour": parts.prices.per_hour,
         "ask": parts.asks.view(_PRESETS),
         **_state(parts),
     }

@@ -51,6 +51,8 @@ function Content({ found, path }) {
     // A screen reader goes to the new page; the first one it reads by itself.
     if (!first.current) document.getElementById("content").focus({ preventScroll: true });
     first.current = false;
+    // On a phone the menu is wider than the window.
+    document.querySelector("nav [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
     document.title = found ? `${t.nav[found.page.name]} · ${t.brand}` : t.brand;
   }, [path]);
   if (!found) return html`<${Notice} kind="quiet" problem=${{ error: t.shell.notFound }} />`;

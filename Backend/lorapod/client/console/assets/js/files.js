@@ -33,6 +33,14 @@ export async function droppedFiles(transfer) {
   return found;
 }
 
+/** Have the browser save what a link of the console leads to; a link that fails leaves the page where it is. */
+export function save(url) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "";
+  link.click();
+}
+
 export const chosenFiles = (input) => [...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
 /** Return the files without a folder that all are in, and its name; a folder such as `10_cat` says repeats and stays. */

@@ -2,7 +2,7 @@
 import { classes, html, useMemo, useState } from "../dom.js";
 import { useResource } from "../store.js";
 import { integer, number } from "../format.js";
-import { askPeriod, AskWorker } from "../parts/ask.js";
+import { askPeriod, AskWorker, Cost } from "../parts/ask.js";
 import { KeepDialog } from "../parts/keep.js";
 import { Lightbox } from "../parts/lightbox.js";
 import { Empty, Notice } from "../parts/notice.js";
@@ -30,7 +30,7 @@ function candidatesOf(cells) {
 
 function Keep({ one, keep }) {
   if (!one.process_id || one.step == null) return null;
-  return html`<button type="button" class="small" aria-label=${t.comparison.keepOf(drawnBy(one))} onClick=${() => keep(one)}>${t.comparison.keep}</button>`;
+  return html`<button type="button" class="small" aria-label=${t.comparison.keepOf(drawnBy(one))} onClick=${() => keep(one)}>${t.comparison.keep}<${Cost} reads=${true} /></button>`;
 }
 
 function Ranking({ process, cells, keep }) {

@@ -4,7 +4,7 @@ import { getJson } from "../api.js";
 import { Link, navigate } from "../router.js";
 import { useResource } from "../store.js";
 import { bytes, integer } from "../format.js";
-import { AskWorker, isAsking, sendAsk } from "../parts/ask.js";
+import { AskWorker, Cost, isAsking, sendAsk } from "../parts/ask.js";
 import { BulkDialog } from "../parts/bulk.js";
 import { Buckets } from "../parts/buckets.js";
 import { CaptionerDialog, CaptioningState } from "../parts/captioner.js";
@@ -84,7 +84,7 @@ function Saving({ drafts, clear, view, path }) {
   return html`
     <div class="bar" role="group" aria-label=${t.dataset.unsaved}>
       ${busy ? html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${view.edit.waits ? t.ask.waiting : t.dataset.saving}</span>` : html`<span class="faint">${t.dataset.draftsNote}</span>`}
-      ${drafts.size > 0 && !busy && html`<div class="controls"><button type="button" class="primary" onClick=${save}>${t.dataset.save(drafts.size)}</button><button type="button" onClick=${clear}>${t.dataset.dropDrafts}</button></div>`}
+      ${drafts.size > 0 && !busy && html`<div class="controls"><button type="button" class="primary" onClick=${save}>${t.dataset.save(drafts.size)}<${Cost} reads=${true} /></button><button type="button" onClick=${clear}>${t.dataset.dropDrafts}</button></div>`}
     </div>
     ${failed && html`<${Notice} problem=${failed} />`}`;
 }
@@ -119,7 +119,7 @@ function Known({ view, path }) {
     ${shown.length || !items.length ? html`<${Gallery} items=${shown} drafts=${drafts} selected=${selected} onOpen=${(at) => setOpen(shown[at].name)} onSelect=${select} />` : html`<p class="faint">${t.dataset.none}</p>`}
     ${place >= 0 && html`<${CaptionEditor} items=${shown} place=${place} draft=${drafts.get(open)} onMove=${(at) => setOpen(shown[at].name)} onWrite=${write} onClose=${() => setOpen(null)}>${saving}</${CaptionEditor}>`}
     ${Shown && html`<${Shown} view=${view} path=${path} selected=${chosen} scopes=${{ all: names(items), shown: names(shown), selected: chosen }} onClose=${() => setDialog(null)} />`}
-    ${dialog === "items" && html`<${Confirm} title=${t.dataset.removeTitle(selected.size)} text=${t.dataset.removeText} action=${t.dataset.doRemove} onClose=${() => setDialog(null)} onConfirm=${() => send({ delete_names: chosen })} />`}`;
+    ${dialog === "items" && html`<${Confirm} title=${t.dataset.removeTitle(selected.size)} text=${t.dataset.removeText} action=${t.dataset.doRemove} asks=${true} onClose=${() => setDialog(null)} onConfirm=${() => send({ delete_names: chosen })} />`}`;
 }
 
 function About({ view, path }) {
@@ -153,7 +153,7 @@ export default function Dataset({ name }) {
   const remove = () => sendAsk(`${path}/delete`, path, {}).then(() => setDeleting(true), () => {});
   return html`
     <div class="heading"><div><h1 dir="auto">${name}</h1>${view.listed && html`<p class="faint">${t.datasets.holds(view.listed.images, view.listed.videos, view.listed.captions)}</p>`}</div>
-      <div class="actions">${view.newest_edit && html`<button type="button" onClick=${undo} disabled=${isAsking(view.edit)}>${t.dataset.undo}</button>`}${(view.page || view.listed) && html`<${Link} href=${`/new?dataset=${encodeURIComponent(name)}`}>${t.dataset.train}</${Link}>${ask(Boolean(view.page))}`}</div></div>
+      <div class="actions">${view.newest_edit && html`<button type="button" onClick=${undo} disabled=${isAsking(view.edit)}>${t.dataset.undo}<${Cost} reads=${true} /></button>`}${(view.page || view.listed) && html`<${Link} href=${`/new?dataset=${encodeURIComponent(name)}`}>${t.dataset.train}</${Link}>${ask(Boolean(view.page))}`}</div></div>
     <${UploadState} view=${view} path=${path} />
     <${CaptioningState} ask=${view.caption} />
     ${view.delete?.problem && html`<${Notice} problem=${view.delete.problem} />`}
@@ -161,5 +161,5 @@ export default function Dataset({ name }) {
     ${view.page && html`<${About} view=${view} path=${path} />`}
     ${(view.page || view.listed) && html`<${DropZone} dataset=${name} />
       <div class="controls end"><button type="button" class="danger" disabled=${isAsking(view.delete)} onClick=${() => setAsked(true)}>${t.dataset.removeAll}</button></div>`}
-    ${asked && html`<${Confirm} title=${t.dataset.removeAllTitle(name.slice(0, 80))} text=${t.dataset.removeAllText} action=${t.dataset.doRemove} onClose=${() => setAsked(false)} onConfirm=${remove} />`}`;
+    ${asked && html`<${Confirm} title=${t.dataset.removeAllTitle(name.slice(0, 80))} text=${t.dataset.removeAllText} action=${t.dataset.doRemove} asks=${true} onClose=${() => setAsked(false)} onConfirm=${remove} />`}`;
 }

@@ -1,6 +1,7 @@
 // A new training: a model, a dataset, a few values; the same request as a form and as YAML.
 import { html, useEffect, useRef, useState } from "../dom.js";
 import { postJson } from "../api.js";
+import { integer } from "../format.js";
 import { navigate } from "../router.js";
 import { useChoice, useResource } from "../store.js";
 import { askPeriod, isAsking, sendAsk } from "../parts/ask.js";
@@ -75,13 +76,29 @@ function DatasetChoice({ form, request, problems, onChange }) {
 }
 
 function StartFrom({ form, request, onChange }) {
-  if (!form.trainings.length) return null;
+  const from = request.start_from ?? {};
+  if (!form.trainings.length && !form.loras.length) return null;
+  const steps = form.trainings.find((one) => one.process_id === from.process_id)?.steps ?? [];
+  const without = (field) => ({ ...request, start_from: undefined, ...(field && { start_from: field }) });
+  const begin = (event) => {
+    const [kind, value] = JSON.parse(event.target.value);
+    onChange(JSON.parse(JSON.stringify(without(kind && { [kind]: value }))));
+  };
+  const option = (kind, value, words) => html`<option key=${value} value=${JSON.stringify([kind, value])}>${words}</option>`;
+  const chosen = from.process_id ? ["process_id", from.process_id] : from.path ? ["path", from.path] : [null, null];
   return html`
     <div class="knob later"><label for="begin-with">${t.newTraining.from}</label>
-      <select id="begin-with" value=${request.start_from?.process_id ?? ""} onChange=${(event) => onChange(withValues(request, "start_from.process_id", event.target.value ? [event.target.value] : []))}>
-        <option value="">${t.newTraining.fromNone}</option>
-        ${form.trainings.map((one) => html`<option key=${one.process_id} value=${one.process_id}>${(one.name || one.process_id).slice(0, 60)} (${one.process_id.slice(-4)}${one.base_model ? `, ${one.base_model}` : ""})</option>`)}
-      </select></div>`;
+      <select id="begin-with" value=${JSON.stringify(chosen)} onChange=${begin}>
+        ${option(null, null, t.newTraining.fromNone)}
+        ${form.trainings.length > 0 && html`<optgroup label=${t.newTraining.fromTrainings}>${form.trainings.map((one) => option("process_id", one.process_id, `${(one.name || one.process_id).slice(0, 60)} (${one.process_id.slice(-4)}${one.base_model ? `, ${one.base_model}` : ""})`))}</optgroup>`}
+        ${form.loras.length > 0 && html`<optgroup label=${t.newTraining.fromLoras}>${form.loras.map((one) => option("path", one.path, `${one.name.slice(0, 60)}${one.base_model ? ` (${one.base_model})` : ""}`))}</optgroup>`}
+      </select></div>
+    ${steps.length > 1 && html`
+      <div class="knob later"><label for="begin-step">${t.newTraining.fromStep}</label>
+        <select id="begin-step" value=${String(from.step ?? "")} onChange=${(event) => onChange(withValues(request, "start_from.step", event.target.value ? [Number(event.target.value)] : []))}>
+          <option value="">${t.newTraining.fromNewest}</option>
+          ${steps.map((step) => html`<option key=${step} value=${String(step)}>${t.samples.stepOf(integer(step))}</option>`)}
+        </select></div>`}`;
 }
 
 function Editor({ text, onText, problem }) {

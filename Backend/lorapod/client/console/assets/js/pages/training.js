@@ -3,6 +3,7 @@ import { html, useEffect, useState } from "../dom.js";
 import { getJson, postJson } from "../api.js";
 import { Link, navigate } from "../router.js";
 import { refresh, useChoice, useResource } from "../store.js";
+import { save } from "../files.js";
 import { at, bytes, duration, integer, number, percent, secondsBetween, small } from "../format.js";
 import { askPeriod, AskWorker, Cost, isAsking, sendAsk } from "../parts/ask.js";
 import { LossChart } from "../parts/chart.js";
@@ -118,24 +119,27 @@ function Sweep({ members }) {
 }
 
 /** The checkpoints, each with its download, and the way to a comparison of them. */
-function Checkpoints({ process, path, ask }) {
+function Checkpoints({ process, path, ask, free }) {
   const checkpoints = [...(process.checkpoints ?? [])].reverse();
   const [problem, setProblem] = useState(null);
   const [asked, setAsked] = useState(false);
+  const [chosen, setChosen] = useState(new Set());
   const refused = (error) => setProblem({ error: error.message, hint: error.hint });
-  const download = (file) => postJson(`${path}/download`, { path: file }).then(({ url }) => location.assign(url), refused);
-  const compare = () => sendAsk(`${path}/compare`, path).then(() => setAsked(true), refused);
+  const download = (file) => postJson(`${path}/download`, { path: file }).then(({ url }) => save(url), refused);
+  const compare = () => sendAsk(`${path}/compare`, path, chosen.size > 1 ? { steps: [...chosen] } : {}).then(() => setAsked(true), refused);
+  const choose = (step) => setChosen(new Set(chosen.has(step) ? [...chosen].filter((one) => one !== step) : [...chosen, step]));
+  const comparable = checkpoints.length > 1 && hasEnded(process);
   useEffect(() => {
     if (asked && ask?.made?.startsWith("compare_")) navigate(`/comparisons/${ask.made}`);
   }, [asked, ask?.made]);
   if (!checkpoints.length) return html`<p class="faint">${t.training.checkpointsNone}</p>`;
   return html`
     <ul class="files">${checkpoints.map((one) => html`
-      <li key=${one.path}><span class="strong">${t.samples.stepOf(integer(one.step))}${one.final && html` <span class="tag">${t.training.final}</span>`}</span>
+      <li key=${one.path}>${comparable && html`<input type="checkbox" aria-label=${t.training.compareOf(integer(one.step))} checked=${chosen.has(one.step)} onChange=${() => choose(one.step)} />`}<span class="strong">${t.samples.stepOf(integer(one.step))}${one.final && html` <span class="tag">${t.training.final}</span>`}</span>
         <span class="faint">${bytes(one.size_bytes)}</span>
-        <button type="button" class="small" aria-label=${t.training.downloadOf(integer(one.step))} onClick=${() => download(one.path)}>${t.training.download}</button>
+        <button type="button" class="small" aria-label=${t.training.downloadOf(integer(one.step))} onClick=${() => download(one.path)}>${t.training.download}${!free && html`<${Cost} reads=${true} />`}</button>
         <span class="mono faint">${one.path}</span></li>`)}</ul>
-    ${checkpoints.length > 1 && hasEnded(process) && !isAsking(ask) && html`<p class="spaced"><button type="button" onClick=${compare}>${t.training.compare}<${Cost} /></button></p>`}
+    ${comparable && !isAsking(ask) && html`<p class="spaced"><button type="button" disabled=${chosen.size === 1} onClick=${compare}>${chosen.size > 1 ? t.training.compareChosen(chosen.size) : t.training.compare}<${Cost} /></button></p>`}
     ${problem && html`<${Notice} problem=${problem} />`}`;
 }
 
@@ -188,7 +192,7 @@ function TrainingParts({ view, path, name }) {
     <section class="panel" aria-labelledby="samples"><h2 id="samples">${t.training.samples}</h2><${Samples} samples=${view.samples} /></section>
     <section class="panel" aria-labelledby="curve"><h2 id="curve">${t.training.curve}</h2><${Curves} view=${view} name=${name} /></section>
     <div class="columns">
-      <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} process=${process} path=${path} ask=${view.ask} /></section>
+      <section class="panel" aria-labelledby="checkpoints"><h2 id="checkpoints">${t.training.checkpoints}</h2><${Checkpoints} process=${process} path=${path} ask=${view.ask} free=${view.follows} /></section>
       <section class="panel" aria-labelledby="settings"><h2 id="settings">${t.training.settings}</h2><${Facts} facts=${SETTINGS.map((fact) => fact(process))} /></section>
     </div>
     <${Dataset} dataset=${process.dataset} sheet=${view.sheet} />`;

@@ -38,8 +38,9 @@ export function Cost({ reads = false }) {
  * @param path what is read anew when it was sent
  * @param ask the newest question, as the server shows it
  * @param look why the volume could not be read, if it could not
+ * @param reads whether the front door answers it, if there is one
  */
-export function AskWorker({ post, body, path, ask, look, knownAt, counted, primary = false }) {
+export function AskWorker({ post, body, path, ask, look, knownAt, counted, primary = false, reads = true }) {
   const [refused, setRefused] = useState(null);
   const problem = refused ?? ask?.problem;
   const press = () => sendAsk(post, path, body).then(() => setRefused(null), (error) => setRefused({ error: error.message, hint: error.hint }));
@@ -47,7 +48,7 @@ export function AskWorker({ post, body, path, ask, look, knownAt, counted, prima
     <div class="ask">
       ${isAsking(ask)
         ? html`<${AskProgress} ask=${ask} counted=${counted} />`
-        : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<${Cost} reads=${true} /></button>`}
+        : html`<button type="button" class=${primary ? "primary" : ""} onClick=${press}>${knownAt ? t.ask.again : t.ask.button}<${Cost} reads=${reads} /></button>`}
       ${knownAt && html`<span class="faint">${t.ask.knownAt(since(knownAt))}</span>`}
     </div>
     ${problem && !isAsking(ask) && html`<${Notice} problem=${problem} />`}

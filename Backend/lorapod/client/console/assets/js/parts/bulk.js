@@ -1,6 +1,6 @@
 // Changes to many captions at once: what would change is shown first.
 import { html, useState } from "../dom.js";
-import { isAsking, sendAsk } from "./ask.js";
+import { Cost, isAsking, sendAsk } from "./ask.js";
 import { Dialog } from "./dialog.js";
 import { Notice } from "./notice.js";
 import { t } from "../strings.js";
@@ -51,7 +51,7 @@ export function BulkDialog({ view, path, scopes, onClose }) {
         ${mine && isAsking(preview) && html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${preview.waits ? t.ask.waiting : t.ask.asking}</span>`}
         ${mine && preview.answer && html`<${Changes} answer=${preview.answer} />`}
         <div class="controls end"><button type="button" onClick=${onClose}>${t.training.back}</button>
-          <button type="submit">${t.bulk.preview}</button>
+          <button type="submit">${t.bulk.preview}<${Cost} reads=${true} /></button>
           <button type="button" class="primary" disabled=${!mine || !preview.answer?.changed_count} onClick=${apply}>${t.bulk.apply(mine ? preview.answer?.changed_count ?? 0 : 0)}</button></div>
       </form>
     </${Dialog}>`;

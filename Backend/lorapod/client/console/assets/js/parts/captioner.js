@@ -1,7 +1,7 @@
 // A model that writes captions: what it shall do, and how far it is.
 import { html, useState } from "../dom.js";
 import { postJson } from "../api.js";
-import { isAsking, sendAsk } from "./ask.js";
+import { Cost, isAsking, sendAsk } from "./ask.js";
 import { Dialog } from "./dialog.js";
 import { Notice } from "./notice.js";
 import { t } from "../strings.js";
@@ -26,7 +26,7 @@ export function CaptionerDialog({ view, path, selected, onClose }) {
         <label class="field">${t.captioner.trigger}<input type="text" name="trigger" maxlength="100" autocomplete="off" /></label>
         <label class="field">${t.captioner.model}<input type="text" name="model" autocomplete="off" /></label>
         ${problem && html`<${Notice} problem=${problem} />`}
-        <div class="controls end"><button type="button" onClick=${onClose}>${t.training.back}</button><button type="submit" class="primary">${t.captioner.start}</button></div>
+        <div class="controls end"><button type="button" onClick=${onClose}>${t.training.back}</button><button type="submit" class="primary">${t.captioner.start}<${Cost} /></button></div>
       </form>
     </${Dialog}>`;
 }

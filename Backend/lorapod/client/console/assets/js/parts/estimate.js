@@ -28,13 +28,13 @@ export function Estimate({ request, state, fresh, blocked, live, onLive, onCheck
     <section class="panel estimate" aria-label=${t.newTraining.check}>
       ${dryRun?.answer && "accepted" in dryRun.answer ? html`<${Words} answer=${dryRun.answer} fresh=${fresh} />` : html`<p class="faint">${t.newTraining.estimateNone}</p>`}
       ${dryRun?.problem && !busy && html`<${Notice} problem=${dryRun.problem} />`}
-      <div class="controls"><label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => onLive(event.target.checked)} /><span>${t.newTraining.live}</span><span class="faint">${t.newTraining.liveNote}</span></label>
+      <div class="controls"><label class="switch"><input type="checkbox" role="switch" checked=${live} onChange=${(event) => onLive(event.target.checked)} /><span>${t.newTraining.live}</span><span class="faint note">${t.newTraining.liveNote}</span></label>
         ${busy ? html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${dryRun.waits ? t.ask.waiting : t.newTraining.checking}</span>`
           : !live && html`<button type="button" onClick=${onCheck} disabled=${blocked}>${t.newTraining.check}<span class="cost">${cost}</span></button>`}</div>
       ${(problem ?? (!starting && start?.problem)) && html`<${Notice} problem=${problem ?? start.problem} />`}
       <div class="controls">${starting
         ? html`<span class="asking" role="status"><span class="spinner" aria-hidden="true"></span>${start.waits ? t.ask.waiting : t.newTraining.starting}</span>`
         : html`<button type="button" class="primary" disabled=${blocked} onClick=${onStart}>${count > 1 ? t.newTraining.startSeveral(count) : t.newTraining.start}</button>`}</div>
-      <p class="faint">${t.newTraining.startNote}</p>
+      <p class="faint note">${t.newTraining.startNote}</p>
     </section>`;
 }

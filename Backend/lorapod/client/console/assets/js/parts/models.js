@@ -10,14 +10,14 @@ const least = (preset) => Math.min(...Object.values(preset.tiers));
 const short = (size) => bytes(size).replace(".0 ", " ");
 
 /** The arrow keys choose one after the other; a press or Enter is the decision. */
-function Model({ preset, chosen, onChoose, onDone }) {
+function Model({ preset, perHour, chosen, onChoose, onDone }) {
   const { last } = preset;
   return html`
     <label class=${classes("model", preset.reason && "away")}>
       <input type="radio" name="preset" value=${preset.name} checked=${chosen} onChange=${() => onChoose(preset.name)} onClick=${(event) => event.detail && onDone(preset.name)} onKeyDown=${(event) => event.key === "Enter" && onDone(preset.name)} />
       <span class="strong">${preset.name}</span><span>${preset.description}</span>
       <span class="faint">${t.newTraining.memory(short(least(preset)))}</span>
-      ${last && html`<span class="faint">${t.newTraining.last(last.ran_s && duration(last.ran_s), last.gpu, last.cost)}</span>`}
+      <span class="faint">${last ? t.newTraining.last(last.ran_s && duration(last.ran_s), last.gpu, last.cost) : t.newTraining.lastNone(perHour)}</span>
       ${preset.reason && html`<span class="faint">${preset.reason}</span>`}
       <span class="row">${preset.learns.map((kind) => html`<span key=${kind} class="tag">${t.newTraining.learns[kind] ?? kind}</span>`)}<span class="tag">${preset.licence}</span>
         ${preset.gated && html`<span class="tag warn">${t.newTraining.gated}</span>`}${preset.reason && html`<span class="tag warn">${t.newTraining.notHere}</span>`}</span>
@@ -49,7 +49,7 @@ export function Models({ form, path, chosen, onChoose }) {
       <select aria-label=${t.newTraining.fits} value=${gpu} onChange=${(event) => setGpu(event.target.value)}><option value="">${t.newTraining.anyGpu}</option>${GPUS.map((size) => html`<option key=${size} value=${size}>${size} GB</option>`)}</select>
     </div>
     ${shown.length
-      ? html`<div class="models" role="radiogroup" aria-label=${t.newTraining.models}>${shown.map((one) => html`<${Model} key=${one.name} preset=${one} chosen=${one.name === chosen} onChoose=${onChoose} onDone=${done} />`)}</div>`
+      ? html`<div class="models" role="radiogroup" aria-label=${t.newTraining.models}>${shown.map((one) => html`<${Model} key=${one.name} preset=${one} perHour=${form.per_hour} chosen=${one.name === chosen} onChoose=${onChoose} onDone=${done} />`)}</div>`
       : html`<p class="faint">${t.newTraining.none}</p>`}
-    <details><summary>${t.newTraining.askPresets}</summary><${AskWorker} post="/api/new-training/presets" path=${path} ask=${form.ask} /></details>`;
+    <details><summary>${t.newTraining.askPresets}</summary><${AskWorker} post="/api/new-training/presets" path=${path} ask=${form.ask} reads=${false} /></details>`;
 }

@@ -1,6 +1,7 @@
 // What a person may ask of a training: a checkpoint, samples, its end, more steps.
 import { html, useState } from "../dom.js";
-import { sendAsk } from "./ask.js";
+import { integer } from "../format.js";
+import { Cost, sendAsk } from "./ask.js";
 import { Dialog } from "./dialog.js";
 import { Notice } from "./notice.js";
 import { hasEnded } from "./status.js";
@@ -27,7 +28,8 @@ export function Steering({ process, path }) {
   const send = (action, body) =>
     sendAsk(`/api/trainings/${process.process_id}/${action}`, path, body).then(() => setProblem(null), (error) => setProblem({ error: error.message, hint: error.hint }));
   const steps = process.progress?.total_steps ?? 0;
-  const resume = ({ steps: total }) => send("resume", process.status === "completed" ? { steps: Number(total) } : {});
+  const resume = ({ steps: total }) => send("resume", Number(total) > steps ? { steps: Number(total) } : {});
+  const more = process.status === "completed";
   const running = process.status === "running";
   if (hasEnded(process) && !process.resumable && process.status !== "completed") return null;
   return html`
@@ -35,12 +37,12 @@ export function Steering({ process, path }) {
       ${running && html`<button type="button" onClick=${() => send("save_now")}>${t.training.save}</button><button type="button" onClick=${() => send("sample_now")}>${t.training.sample}</button>`}
       ${!hasEnded(process) && html`<button type="button" class="danger" onClick=${() => setAsked("cancel")}>${t.training.cancel}</button>`}
       ${hasEnded(process) && (process.resumable || process.status === "completed") && html`
-        <button type="button" onClick=${() => setAsked("resume")}>${process.status === "completed" ? t.training.resumeMore : t.training.resume}</button>`}
+        <button type="button" onClick=${() => setAsked("resume")}>${more ? t.training.resumeMore : t.training.resume}<${Cost} /></button>`}
     </div>
     ${problem && html`<${Notice} problem=${problem} />`}
     ${asked === "cancel" && html`<${Confirm} title=${t.training.cancelTitle} text=${t.training.cancelText} onClose=${() => setAsked(null)} onConfirm=${() => send("cancel", { save: true })} />`}
     ${asked === "resume" && html`
       <${Confirm} title=${t.training.resumeTitle} text=${t.training.resumeText} onClose=${() => setAsked(null)} onConfirm=${resume}>
-        ${process.status === "completed" && html`<label class="field">${t.training.totalSteps}<input type="number" name="steps" min=${steps + 1} value=${steps * 2} required /></label>`}
+        ${process.type !== "sweep" && steps > 0 && html`<label class="field">${t.training.totalSteps(integer(process.progress?.step ?? 0))}<input type="number" name="steps" min=${more ? steps + 1 : steps} value=${more ? steps * 2 : steps} required /></label>`}
       </${Confirm}>`}`;
 }

@@ -5,7 +5,7 @@ import { bytes } from "../format.js";
 import { navigate } from "../router.js";
 import { postJson } from "../api.js";
 import { refresh } from "../store.js";
-import { isAsking, sendAsk } from "./ask.js";
+import { Cost, isAsking, sendAsk } from "./ask.js";
 import { Dialog } from "./dialog.js";
 import { Notice } from "./notice.js";
 import { t } from "../strings.js";
@@ -49,7 +49,7 @@ function UploadDialog({ dropped, fixed, onClose }) {
         ${problem && html`<${Notice} problem=${problem} />`}
         ${progress
           ? html`<div role="status"><p>${t.upload.copying(...progress)}</p><progress max=${progress[1]} value=${progress[0]} aria-label=${t.upload.copying(...progress)}></progress></div>`
-          : html`<div class="controls end"><button type="button" onClick=${onClose}>${t.training.back}</button><button type="submit" class="primary">${t.upload.start}</button></div>`}
+          : html`<div class="controls end"><button type="button" onClick=${onClose}>${t.training.back}</button><button type="submit" class="primary">${t.upload.start}<${Cost} reads=${true} /></button></div>`}
       </form>
     </${Dialog}>`;
 }
@@ -92,7 +92,7 @@ export function UploadState({ view, path }) {
   return html`
     ${failed && html`<${Notice} problem=${failed} />`}
     ${staged && html`<div class="bar"><div><p class="strong">${t.upload.waits(staged.files, bytes(staged.total_bytes))}</p><p class="faint">${t.upload.waitsHint}</p></div>
-      <div class="controls"><button type="button" class="primary" onClick=${send}>${t.upload.send}</button><button type="button" onClick=${discard}>${t.upload.discard}</button></div></div>`}
+      <div class="controls"><button type="button" class="primary" onClick=${send}>${t.upload.send}<${Cost} reads=${true} /></button><button type="button" onClick=${discard}>${t.upload.discard}</button></div></div>`}
     ${upload?.answer && html`<div class="notice quiet" role="status"><p>${t.upload.done(upload.answer.images, upload.answer.captions)}</p>
       ${upload.answer.rejected.length > 0 && html`<p>${t.upload.rejected}:</p>`}<ul>${[...upload.answer.rejected.map((one) => `${one.filename}: ${one.error}`), ...upload.answer.warnings].slice(0, 20).map((text, place) => html`<li key=${place}>${text}</li>`)}</ul></div>`}`;
 }
