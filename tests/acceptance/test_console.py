@@ -1,4 +1,4 @@
-"""The whole way in a browser: upload a folder, have it captioned, train on it, watch, download the LoRA."""
+"""The whole way in a browser: upload a folder, have it captioned, train on it, watch, compare, download the LoRA."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import lorapod
 from lorapod.testing.pictures import draw_dataset
 
 pytest.importorskip("diffusers", reason="needs the `builtin` extra")
-pytestmark = [pytest.mark.torch, needs_chromium]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(300), needs_chromium]
 
 #: How long a worker may load its libraries.
 PATIENCE_MS = 90_000
@@ -71,6 +71,26 @@ def _caption(page: Page) -> None:
     assert set(words) <= {"mimo", *WORDS}
 
 
+def _compare(page: Page) -> None:
+    """Have the checkpoints of a training compared, see both, and go back."""
+    training = page.url
+    page.get_by_role("button", name=re.compile("^Compare the checkpoints")).click()
+    expect(page).to_have_url(re.compile("/comparisons/compare_"), timeout=PATIENCE_MS)
+    state, cells = page.locator("h1 + p .status"), page.get_by_role("region", name="Cells")
+    again = page.get_by_role("button", name=re.compile("^Ask"))
+    for _ in range(60):
+        if state.inner_text() == "Completed":
+            break
+        again.click()
+        expect(again).to_be_visible(timeout=PATIENCE_MS)
+        page.wait_for_timeout(500)
+    expect(state).to_have_text("Completed")
+    expect(cells.get_by_role("img")).to_have_count(2)
+    expect(cells.get_by_role("img").first).to_have_attribute("alt", "“a mimo” drawn by step 2")
+    expect(page.get_by_role("button", name="Keep step 4")).to_be_visible()
+    page.goto(training)
+
+
 def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
     folder = tmp_path / "creatures"
     folder.mkdir()
@@ -84,7 +104,7 @@ def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
     page.get_by_role("link", name="Train on it").click()
     page.get_by_role("textbox", name="As YAML").fill(
         "preset: sd15\nmodel: models/tiny\ndataset: {training_name: creatures}\ntrainer: builtin\nsteps: 4\n"
-        "resolution: 64\nname: creatures\nsample_prompts: [a mimo]\n"
+        "resolution: 64\nname: creatures\nsample_prompts: [a mimo]\nsave_every: 2\n"
     )
     page.get_by_role("button", name="Start the training").click()
     expect(page).to_have_url(re.compile("/trainings/train_"), timeout=PATIENCE_MS)
@@ -93,6 +113,7 @@ def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
     page.get_by_role("button", name=re.compile("^Ask")).click()
     expect(page.get_by_role("region", name="Samples").get_by_role("img").first).to_be_visible()
 
+    _compare(page)
     with page.expect_download(timeout=PATIENCE_MS) as arriving:
         page.get_by_role("button", name=re.compile("^Download step")).first.click()
     with safe_open(arriving.value.path(), "pt") as weights:
