@@ -148,6 +148,19 @@ def test_many_captions_change_after_a_preview_and_items_are_deleted_after_a_ques
     assert (site.datasets / "cat" / "IMG_0005.png").exists()
 
 
+def test_the_buckets_of_a_resolution_are_shown(site: ConsoleOverWorker) -> None:
+    page = site.open("/datasets/odd")
+    _look_at(page, "odd")
+    buckets = page.get_by_role("region", name="Buckets")
+    buckets.get_by_role("textbox").fill("64")
+    buckets.get_by_role("button", name=re.compile("^Show")).click()
+    expect(buckets.get_by_role("progressbar", name=re.compile("^64 . 64: 4 images"))).to_be_visible()
+    buckets.get_by_role("textbox").fill("7")
+    buckets.get_by_role("button", name=re.compile("^Show")).click()
+    expect(page.get_by_role("alert")).to_contain_text("resolution")
+    expect(buckets.get_by_role("textbox")).to_have_value("7")
+
+
 def test_hostile_names_and_captions_stay_text(site: ConsoleOverWorker) -> None:
     page = site.open("/datasets/odd")
     _look_at(page, "odd")

@@ -33,6 +33,7 @@ KEY = "rpa_made_up_key"
 FIRST, SECOND, RUNNING, FAILED = (f"train_0123456789a{letter}" for letter in "bcde")
 COMPARISON = "compare_0123456789ab"
 SWEEP = "sweep_0123456789ab"
+CAPTIONING = "caption_0123456789ab"
 
 PAGES = {
     "home": "/",
@@ -448,6 +449,49 @@ def test_a_training_that_was_stopped_goes_on_with_more_steps(
         console.wait_for_asks()
         (asked,) = [one for one in queue.inputs if one["type"] == "resume"]
         assert asked.get("steps") == sent
+
+
+def test_a_captioner_is_stopped_and_what_it_wrote_stays(
+    open_page: OpenPage, console: RunningConsole, worker: ReportWorker, queue: FakeQueue
+) -> None:
+    item = {
+        "name": "1.png", "path": "training_data/cat/1.png", "kind": "image", "size_bytes": 9, "caption": "", "flags": []
+    }  # fmt: skip
+    listed = {
+        "training_name": "cat", "path": "training_data/cat", "images": 1, "videos": 0, "captions": 0, "total_bytes": 9,
+        "problems": [], "buckets": [], "items": [item],
+    }  # fmt: skip
+    queue.actions["dataset"] = lambda asked: listed
+    console.parts.datasets.learn_items("cat", listed, [{**item, "picture": None}], whole=True)
+    running = {
+        "process_id": CAPTIONING,
+        "type": "caption",
+        "status": "running",
+        "created_at": "2026-02-01T00:00:00Z",
+    }
+    running["progress"] = {"step": 3, "total_steps": 8}
+    outcome = {"captioned": 3, "skipped": 0, "failed": []}
+    ended = {**running, "status": "cancelled", "outcome": outcome}
+    worker.processes[CAPTIONING] = running
+    queue.states = [{"status": "IN_PROGRESS", "output": running}]
+
+    def cancel(asked: dict[str, Any]) -> dict[str, Any]:
+        item["caption"] = "a cat"
+        queue.states = [{"status": "COMPLETED", "output": ended}]
+        return {"process_id": asked["process_id"], "status": "stopping"}
+
+    queue.actions["cancel"] = cancel
+    page = open_page("/datasets/cat")
+    page.get_by_role("button", name="Write captions…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start").click()
+    expect(page.get_by_text("Captioned 3 of 8")).to_be_visible()
+
+    page.get_by_role("button", name="Stop").click()
+
+    expect(page.get_by_text("3 captioned, 0 skipped, 0 failed.")).to_be_visible()
+    expect(page.locator(".tile")).to_contain_text("a cat")
+    assert [one["process_id"] for one in queue.inputs if one["type"] == "cancel"] == [CAPTIONING]
+    del worker.processes[CAPTIONING]
 
 
 def test_the_menu_shows_the_page_that_is_open(open_page: OpenPage) -> None:

@@ -122,6 +122,8 @@ class EndpointCalls:
             await asyncio.sleep(interval_s)
             interval_s = min(interval_s * 1.5, _POLL_LONGEST_S)
             job = await self.job(job.job_id)
+        if on_job is not None:
+            on_job(job)
         return job
 
     async def upload(

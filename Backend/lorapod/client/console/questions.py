@@ -52,7 +52,7 @@ class ProcessReader:
     async def training(self, process_id: str) -> None:
         """Read a training: its status, its curves, its GPU and its samples, the newest first."""
         process = await self._process(process_id)
-        if process["status"] == "running":
+        if process["status"] == "running" and process.get("worker_id"):
             gpus = await self._source.gpus(process["worker_id"])
             await asyncio.to_thread(self._parts.processes.learn_gpus, process_id, gpus)
         chosen = choose(process.get("samples") or (), MOST_PICTURES)
