@@ -454,7 +454,7 @@ def test_a_training_that_was_stopped_goes_on_with_more_steps(
 def test_a_captioner_is_stopped_and_what_it_wrote_stays(
     open_page: OpenPage, console: RunningConsole, worker: ReportWorker, queue: FakeQueue
 ) -> None:
-    item = {
+    item: dict[str, Any] = {
         "name": "1.png", "path": "training_data/cat/1.png", "kind": "image", "size_bytes": 9, "caption": "", "flags": []
     }  # fmt: skip
     listed = {
@@ -463,7 +463,7 @@ def test_a_captioner_is_stopped_and_what_it_wrote_stays(
     }  # fmt: skip
     queue.actions["dataset"] = lambda asked: listed
     console.parts.datasets.learn_items("cat", listed, [{**item, "picture": None}], whole=True)
-    running = {
+    running: dict[str, Any] = {
         "process_id": CAPTIONING,
         "type": "caption",
         "status": "running",
