@@ -70,13 +70,13 @@ class CaptionDatasetRequest(Request):
         default=None,
         ge=1,
         le=64,
-        description="Images at a time; halved if memory does not suffice. If left out, 8 on a GPU and 1 without.",
+        description="Images at a time; halved if memory runs out. If left out, 8 on a GPU and 1 without.",
     )
     limit_names: list[Name] | None = Field(
         default=None, min_length=1, max_length=100_000, description="Caption these images only."
     )
     caption_ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9_]{1,16}$")] | None = Field(
-        default=None, description="Suffix of the captions; if left out, what the dataset has, else `.txt`."
+        default=None, description="Suffix of the captions; if left out, the suffix that the dataset has, or `.txt`."
     )
     wait: WaitForEnd = None
     idempotency_key: IdempotencyKey = None

@@ -38,7 +38,7 @@ class ComparedSource(WireModel):
     """A training, or a LoRA of the workspace."""
 
     process_id: ProcessId | None = Field(
-        default=None, description="A training: its checkpoints; or a sweep: those of all its trainings."
+        default=None, description="A training: its checkpoints; or a sweep: the checkpoints of all its trainings."
     )
     path: PathText | None = Field(
         default=None, description="A LoRA file, relative to the workspace or absolute under it."
@@ -60,7 +60,7 @@ class CompareRequest(Request):
     """What to compare, and with which pictures."""
 
     process_ids: list[ProcessId] = Field(
-        default=[], max_length=100, description="Trainings; a sweep stands for its trainings."
+        default=[], max_length=100, description="Trainings; a sweep means all its trainings."
     )
     sweep_id: ProcessId | None = Field(
         default=None, description="A sweep: all its trainings that have weights."
@@ -85,7 +85,7 @@ class CompareRequest(Request):
         default=None,
         min_length=1,
         max_length=64,
-        description="If left out, the seed of the training's samples, else 42.",
+        description="If left out, the seed of the training's samples, or 42 if it has none.",
     )
     model: str | None = Field(
         default=None,
@@ -96,7 +96,7 @@ class CompareRequest(Request):
     engine: str | None = Field(
         default=None,
         max_length=100,
-        description="If left out, `diffusers`, which loads the base model once, else as for `generate`.",
+        description="If left out, `diffusers`, which loads the base model once; without it, as for `generate`.",
     )
     negative_prompt: Prompt | None = Field(
         default=None, description="What not to show; if left out, as in the training's samples."

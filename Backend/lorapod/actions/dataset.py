@@ -43,7 +43,7 @@ class DatasetRequest(Request):
         default=192,
         ge=0,
         le=1024,
-        description="Side of the square that thumbnails fit, in pixels; 0 for none.",
+        description="Side of the square that thumbnails fit, in pixels; 0 for no thumbnails.",
     )
     caption_ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9_]{1,16}$")] | None = Field(
         default=None,

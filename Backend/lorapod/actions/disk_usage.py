@@ -20,7 +20,7 @@ class DiskUsageRequest(Request):
         default=60.0,
         ge=0,
         le=30 * 24 * 3600,
-        description="Seconds: if the last measurement is younger, it is answered; else every file is looked at once.",
+        description="Seconds: if the last measurement is younger, it is answered; otherwise the worker looks at every file.",
     )
 
 

@@ -37,7 +37,7 @@ class HealthRequest(Request):
 class HealthResult(Result):
     """The worker's state."""
 
-    status: HealthStatus = Field(description="`ok` if every check is, else `degraded`.")
+    status: HealthStatus = Field(description="`ok` if every check is `ok`, otherwise `degraded`.")
     checks: list[CheckView] = Field(description="What was checked.")
     worker_id: str = Field(description="The worker that answered.")
     version: str = Field(description="The worker's version.")

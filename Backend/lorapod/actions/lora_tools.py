@@ -27,7 +27,7 @@ class LoraToolRequest(Request):
     name: str = Field(
         min_length=1,
         max_length=1000,
-        description="Name of the new LoRA below `models/loras`, folders included; none may be there already.",
+        description="Name of the new LoRA below `models/loras`, folders included; there must be no LoRA with this name yet.",
     )
     wait: WaitForEnd = None
     idempotency_key: IdempotencyKey = None
@@ -41,7 +41,7 @@ class OneLoraRequest(LoraToolRequest):
         default=None, description="Relative to the workspace, or absolute under it. Give it or `process_id`."
     )
     process_id: ProcessId | None = Field(
-        default=None, description="A training: its final weights, else its newest checkpoint."
+        default=None, description="A training: its final weights, or its newest checkpoint."
     )
 
     @model_validator(mode="after")

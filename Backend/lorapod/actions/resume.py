@@ -35,11 +35,11 @@ class ResumeRequest(ProcessRequest):
         strict=True,
         ge=1,
         le=1_000_000,
-        description="A new total of steps, larger than before: the training goes on to it, also if it is completed.",
+        description="A new total of steps, larger than before: the training continues to it, also if it is completed.",
     )
     limits: TrainingLimits | None = Field(
         default=None,
-        description="New limits; without them the old ones hold, and the time of `duration_s` counts anew.",
+        description="New limits; without them the old ones apply, and the time of `duration_s` starts again from zero.",
     )
     callback_url: str | None = Field(
         default=None, min_length=1, description="URL for events from now on; default: where they went before."

@@ -48,7 +48,7 @@ class StartRequest(Request):
     )
     start_from: StartFrom | None = Field(
         default=None,
-        description="A LoRA whose weights the training begins with; rank, alpha and architecture must be those of the config.",
+        description="A LoRA whose weights the training begins with; it must have the config's rank, alpha and architecture.",
     )
     strict: bool = Field(
         default=True,

@@ -29,7 +29,7 @@ class TrainRequest(StartRequest, TrainKnobs):
     """What to train, on what, and how."""
 
     config: str | dict[str, Any] | None = Field(
-        default=None, description="AI Toolkit config, as YAML text or as an object; else give a `preset`."
+        default=None, description="AI Toolkit config, as YAML text or as an object; or give a `preset`."
     )
     preset: str | None = Field(
         default=None, description="Config to start from, e.g. `sdxl`; the other fields change it."

@@ -22,7 +22,7 @@ class TrainFromSupabaseRequest(Request):
     """The config, the dataset, and where the results go."""
 
     config: str | dict[str, Any] = Field(
-        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by those of the session."
+        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by the session's paths."
     )
     dataset_config: SupabaseFolder = Field(description="Where the images and captions are.")
     upload_config: SupabaseFolder = Field(

@@ -25,7 +25,7 @@ class TrainFromUrlsRequest(Request):
     """What to train, and on what."""
 
     config: str | dict[str, Any] = Field(
-        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by those of the session."
+        description="AI Toolkit config, as YAML text or as an object; its paths are replaced by the session's paths."
     )
     dataset_urls: list[Address] = Field(
         min_length=1, description="URL of a zip of images and captions; only the first is used."
@@ -53,7 +53,7 @@ class TrainedFromUrls(Result):
         description="Its folder, relative to the volume, with config, dataset and output."
     )
     model_name: str = Field(description="Name of the model.")
-    job_id: str | None = Field(description="`internal_job_id`, else the id of the RunPod job.")
+    job_id: str | None = Field(description="`internal_job_id`, or the id of the RunPod job.")
     images_downloaded: int = Field(description="Number of images in the dataset.")
     files_uploaded: int = Field(description="Number of files in its output.")
 

@@ -39,7 +39,7 @@ class UploadRequest(Request):
     )
     fix: bool = Field(
         default=False,
-        description="Convert images that trainers see otherwise than a person does, on copies: transparency is laid on "
+        description="Convert images that trainers see differently from a person, on copies: transparency is laid on "
         "white, grey of 16 bits scaled to 8, the first frame of an animation kept, CMYK and colour profiles "
         "converted to sRGB. `fixed` says what was done. Formats that trainers do not read are always converted.",
     )
@@ -55,7 +55,7 @@ class UploadResult(Result):
 
     training_name: str = Field(description="The dataset's name, as `train` takes it.")
     path: RelativePath = Field(description="The dataset's folder.")
-    files: list[StoredFile] = Field(description="The files that were stored; those of an archive one by one.")
+    files: list[StoredFile] = Field(description="The files that were stored; the files of an archive one by one.")
     images: int = Field(description="Images in the dataset.")
     videos: int = Field(
         default=0, description="Videos in the dataset; they are trained on if the config has `num_frames`."

@@ -42,7 +42,7 @@ class EngineSettings(BaseSettings):
     comfyui_url: Annotated[str, AfterValidator(web_url)] = Field(
         default="http://127.0.0.1:8188",
         pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
-        description="ComfyUI's URL: a ComfyUI that runs there is used, else one is started there.",
+        description="ComfyUI's URL: a ComfyUI that runs there is used; otherwise the worker starts one there.",
     )
     comfyui_python: Path | None = Field(
         default=None,

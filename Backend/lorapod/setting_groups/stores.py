@@ -42,7 +42,7 @@ class StoreSettings(BaseSettings):
     upload_targets: UploadTargets | None = Field(
         default=None,
         description="Where artifacts are uploaded while a training runs, if its request has no `upload`: the same fields, as JSON. "
-        "Each process has a folder of its own there, named after its id.",
+        "Each process has its own folder there, named after its id.",
     )
     upload_grace_s: float = Field(
         default=300.0,

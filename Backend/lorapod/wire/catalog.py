@@ -36,7 +36,7 @@ class ModelView(WireModel):
     name: str = Field(
         description="Path below the folder of its kind, without the suffix; LoRAs of trainings begin with `trained/`."
     )
-    kind: str = Field(description="What it is for, by its folder, else by its content.")
+    kind: str = Field(description="What it is for, by its folder, or by its content if the folder does not say it.")
     format: str | None = Field(
         default=None, description="`safetensors`, another suffix, or `diffusers` for a folder."
     )
@@ -51,10 +51,10 @@ class ModelView(WireModel):
     step: int | None = Field(default=None, description="Steps it was trained for.")
     rank: int | None = Field(default=None, description="Rank of a LoRA.")
     base_model: str | None = Field(
-        default=None, description="Model that it was trained on: from its card, else from its header."
+        default=None, description="Model that it was trained on: from its card, or from its header."
     )
     trigger_words: list[str] | None = Field(
-        default=None, description="Words that trigger it: from its card, else from its header."
+        default=None, description="Words that trigger it: from its card, or from its header."
     )
     title: str | None = Field(default=None, description="Its name for people.")
     tags: list[str] | None = Field(default=None, description="From its card.")
@@ -89,7 +89,7 @@ class ModelCardView(ModelView):
     architecture: str | None = Field(default=None, description="`modelspec.architecture` of its header.")
     tensor_count: int | None = Field(default=None, description="How many tensors it has.")
     dtypes: dict[str, int] | None = Field(default=None, description="Tensors of each type.")
-    is_lora: bool | None = Field(default=None, description="Whether its tensors are those of a LoRA.")
+    is_lora: bool | None = Field(default=None, description="Whether its tensors are a LoRA's.")
     training: TrainingNotes | None = Field(default=None, description="How it was trained.")
     metadata: dict[str, Any] | None = Field(
         default=None,

@@ -63,7 +63,7 @@ class HuggingFaceDataset(WireModel):
     """A dataset repository on the HuggingFace Hub."""
 
     repo_id: Text
-    revision: Text | None = Field(default=None, description="Branch, tag or commit; else the main branch.")
+    revision: Text | None = Field(default=None, description="Branch, tag or commit; if left out, the main branch.")
 
 
 class DatasetRef(WireModel):
@@ -86,7 +86,7 @@ class DatasetRef(WireModel):
     )
     fix: bool = Field(
         default=False,
-        description="Convert fetched images that trainers see otherwise than a person does: transparency, grey of "
+        description="Convert fetched images that trainers see differently from a person: transparency, grey of "
         "16 bits, animation, CMYK, colour profiles; not for `training_name` and `path`.",
     )
 
@@ -155,7 +155,7 @@ class DatasetView(Result):
     )
     warnings: list[str] = Field(
         default=[],
-        description="What the trainer leaves out and sees otherwise; of several datasets, what each holds comes first.",
+        description="What the trainer leaves out and sees differently; of several datasets, what each holds comes first.",
     )
     fixed: list[FixedFile] = Field(
         default=[], description="Images that were converted for the trainer, on copies."

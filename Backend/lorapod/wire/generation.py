@@ -78,7 +78,7 @@ class LoraRef(WireModel):
         default=None, description="Relative to the workspace, or absolute under it."
     )
     process_id: ProcessId | None = Field(
-        default=None, description="A training: its final weights, else its newest checkpoint."
+        default=None, description="A training: its final weights, or its newest checkpoint."
     )
     weight: float = Field(default=1.0, ge=-10, le=10, description="How strongly it acts.")
 
@@ -95,10 +95,10 @@ class GenerateRequest(Request):
     prompt: Prompt | None = Field(default=None, description="What to show.")
     negative_prompt: Prompt | None = Field(default=None, description="What not to show.")
     width: int | None = Field(
-        default=None, ge=16, le=SIDE_MAX, description="In pixels; else the model's own."
+        default=None, ge=16, le=SIDE_MAX, description="In pixels; if left out, the model's own."
     )
     height: int | None = Field(
-        default=None, ge=16, le=SIDE_MAX, description="In pixels; else the model's own."
+        default=None, ge=16, le=SIDE_MAX, description="In pixels; if left out, the model's own."
     )
     steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps of each image.")
     guidance_scale: float | None = Field(
@@ -169,7 +169,7 @@ class GenerateRequest(Request):
         default=IfBusy.WAIT, description="Wait for the GPU, or refuse with the time it would take."
     )
     wait: bool = Field(
-        default=True, description="Answer when it is done; else at once, with the process's id."
+        default=True, description="Answer when it is done; otherwise at once, with the process's id."
     )
     idempotency_key: IdempotencyKey = None
     job_id: CallerJobId = None
@@ -197,7 +197,7 @@ class OutputView(WireModel):
     url: str | None = Field(default=None, description="Where it can be fetched, without credentials.")
     expires_at: Moment | None = Field(default=None, description="Until when the URL works.")
     path: RelativePath = Field(description="Relative to the workspace; `download_file` takes it.")
-    content_type: str = Field(description="Media type: of an image by its content, else by its name.")
+    content_type: str = Field(description="Media type: of an image by its content, of other files by their name.")
     size_bytes: int = Field(description="Its size.")
     width: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
     height: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
@@ -221,7 +221,7 @@ class GenerateResult(Result):
     output_path: RelativePath = Field(description="The folder of the results, relative to the workspace.")
     images: list[OutputView] = Field(default=[], description="Images.")
     videos: list[OutputView] = Field(default=[], description="Videos and animated images.")
-    other: list[OutputView] = Field(default=[], description="Whatever else it made: sound, latents, text.")
+    other: list[OutputView] = Field(default=[], description="Its other results: sound, latents, text.")
     warnings: list[str] = Field(default=[], description="Notes that need no change.")
     timings: dict[str, float] = Field(
         default={}, description="Seconds by what they were spent on: `queued_s`, `total_s`, the engine's own."

@@ -148,7 +148,7 @@ class TrainingSet(WireModel):
     is_reg: bool = Field(
         default=False,
         strict=True,
-        description="Whether it is for regularisation: what the model knew before and shall keep.",
+        description="Whether it is for regularisation: what the model knew before and must keep.",
     )
     caption_dropout: Share | None = Field(default=None, description="In place of the request's.")
     num_frames: Frames | None = Field(default=None, description="In place of the request's.")

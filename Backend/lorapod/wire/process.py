@@ -34,7 +34,7 @@ class ProgressView(WireModel):
     )
     total_images: int | None = Field(default=None, description="Number of images in all.")
     node: str | None = Field(
-        default=None, description="The node of a workflow that is at work: its title, else its class."
+        default=None, description="The node of the workflow that runs now: its title, or its class."
     )
     node_id: str | None = Field(default=None, description="That node's id in the workflow.")
     node_value: float | None = Field(default=None, description="How far that node is, if it says so.")
@@ -142,7 +142,7 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
         default=[], description="The prompts of a training's samples, by their `index`; without flags."
     )
     gpu: str | None = Field(
-        default=None, description="Name of the GPU that a training has, or had last, if it was told."
+        default=None, description="Name of the GPU that a training has, or had last, if it is known."
     )
     exit_code: int | None = Field(default=None, description="Exit status of the trainer, once it has ended.")
     signal: str | None = Field(default=None, description="Name of the signal that ended the trainer.")
@@ -154,7 +154,7 @@ class ProcessView(Result, ProcessResults, ProcessSummary):
     )
     outcome: dict[str, Any] | None = Field(
         default=None,
-        description="All its results, if it is not a training; those of its kind stand beside this field too.",
+        description="All its results, if it is not a training; results of its kind are in fields beside this one too.",
     )
     config_path: RelativePath | None = Field(
         default=None, description="The config as the trainer got it, if it is a training."

@@ -51,7 +51,7 @@ class RankedView(RecommendedView):
         description="1 is the best; LoRAs that prompts and seeds cannot tell apart may share a place.",
     )
     score: float = Field(description="All its scores in one number; higher is better.")
-    reasons: list[str] = Field(default=[], description="Why it stands where it stands, a sentence each.")
+    reasons: list[str] = Field(default=[], description="Why it has this place, one sentence for each reason.")
 
 
 class ScoreModelView(WireModel):

@@ -17,7 +17,7 @@ class StartFrom(WireModel):
         default=None,
         strict=True,
         ge=1,
-        description="Its checkpoint of this step; without it, its final weights, or else its newest checkpoint.",
+        description="Its checkpoint of this step; without it, its final weights, or its newest checkpoint.",
     )
     path: PathText | None = Field(
         default=None, description="A LoRA file of the workspace, or its name in `models/loras`."

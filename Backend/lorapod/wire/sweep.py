@@ -23,7 +23,7 @@ class SweepTraining(WireModel):
     loss: float | None = Field(default=None, description="Loss of the last reported step.")
     ran_s: float | None = Field(default=None, description="Seconds that its trainer has run.")
     gpu: str | None = Field(
-        default=None, description="Name of the GPU that it has, or had last, if it was told."
+        default=None, description="Name of the GPU that it has, or had last, if it is known."
     )
     error: str | None = Field(default=None, description="Why it failed or could not be started.")
     code: ErrorCode | None = Field(default=None, description="The kind of error, if it could not be started.")

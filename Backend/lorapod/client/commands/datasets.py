@@ -299,7 +299,7 @@ def inspect(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is odd about a dataset, and what trainers see otherwise than you; exit with 1 if a file prevents a training."""
+    """Say what is odd about a dataset, and what trainers see differently from you; exit with 1 if a file prevents a training."""
     with open_session(context, as_json=as_json) as session:
         asked: dict[str, Any] = {"training_name": name, "thumbnail_px": 0, "limit": 1}
         asked |= {"resolution": resolution} if resolution else {}

@@ -55,7 +55,7 @@ def run(
     sample_prompt: SamplePromptOption = None,
     trainer: TrainerOption = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Convert images that trainers see otherwise than you, on copies.")
+        bool, typer.Option("--fix", help="Convert images that trainers see differently from you, on copies.")
     ] = False,
     caption: Annotated[
         bool | None,
@@ -79,7 +79,7 @@ def run(
     price_per_hour: PricePerHourOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a LoRA of a folder: upload, check, caption, train, compare, download. Repeat it to go on where it was."""
+    """Make a LoRA of a folder: upload, check, caption, train, compare, download. Run it again to continue where it stopped."""
     if (preset is None) == (config is None):
         raise typer.BadParameter(
             "give either a preset or a config (--config); `lorapod presets` lists the presets",

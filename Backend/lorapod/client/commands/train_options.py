@@ -39,7 +39,7 @@ FixOption = Annotated[
     bool,
     typer.Option(
         "--fix",
-        help="Convert fetched images that trainers see otherwise than you, e.g. transparency; with --dataset-url "
+        help="Convert fetched images that trainers see differently from you, e.g. transparency; with --dataset-url "
         "and --dataset-repo.",
     ),
 ]

@@ -41,7 +41,7 @@ def upload(
         bool,
         typer.Option(
             "--fix",
-            help="Convert images that trainers see otherwise than you: transparency, 16 bits, animation, CMYK, "
+            help="Convert images that trainers see differently from you: transparency, 16 bits, animation, CMYK, "
             "colour profiles. Only the copies on the worker are changed.",
         ),
     ] = False,

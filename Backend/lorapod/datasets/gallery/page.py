@@ -38,7 +38,7 @@ _DECODES_AT_A_TIME = 4
 class PageQuery:
     """Which page of a dataset, and how it is shown."""
 
-    #: Side of the square that thumbnails fit, in pixels; 0 for none.
+    #: Side of the square that thumbnails fit, in pixels; 0 for no thumbnails.
     thumbnail_px: int
     #: Sides of the squares that buckets are made for.
     resolutions: Sequence[int]
