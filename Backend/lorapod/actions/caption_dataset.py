@@ -76,7 +76,8 @@ class CaptionDatasetRequest(Request):
         default=None, min_length=1, max_length=100_000, description="Caption these images only."
     )
     caption_ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9_]{1,16}$")] | None = Field(
-        default=None, description="Suffix of the captions; if left out, the suffix that the dataset has, or `.txt`."
+        default=None,
+        description="Suffix of the captions; if left out, the suffix that the dataset has, or `.txt`.",
     )
     wait: WaitForEnd = None
     idempotency_key: IdempotencyKey = None

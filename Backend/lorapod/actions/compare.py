@@ -38,7 +38,8 @@ class ComparedSource(WireModel):
     """A training, or a LoRA of the workspace."""
 
     process_id: ProcessId | None = Field(
-        default=None, description="A training: its checkpoints; or a sweep: the checkpoints of all its trainings."
+        default=None,
+        description="A training: its checkpoints; or a sweep: the checkpoints of all its trainings.",
     )
     path: PathText | None = Field(
         default=None, description="A LoRA file, relative to the workspace or absolute under it."

@@ -55,7 +55,9 @@ class UploadResult(Result):
 
     training_name: str = Field(description="The dataset's name, as `train` takes it.")
     path: RelativePath = Field(description="The dataset's folder.")
-    files: list[StoredFile] = Field(description="The files that were stored; the files of an archive one by one.")
+    files: list[StoredFile] = Field(
+        description="The files that were stored; the files of an archive one by one."
+    )
     images: int = Field(description="Images in the dataset.")
     videos: int = Field(
         default=0, description="Videos in the dataset; they are trained on if the config has `num_frames`."

@@ -36,7 +36,9 @@ class ModelView(WireModel):
     name: str = Field(
         description="Path below the folder of its kind, without the suffix; LoRAs of trainings begin with `trained/`."
     )
-    kind: str = Field(description="What it is for, by its folder, or by its content if the folder does not say it.")
+    kind: str = Field(
+        description="What it is for, by its folder, or by its content if the folder does not say it."
+    )
     format: str | None = Field(
         default=None, description="`safetensors`, another suffix, or `diffusers` for a folder."
     )

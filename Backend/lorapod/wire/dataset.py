@@ -63,7 +63,9 @@ class HuggingFaceDataset(WireModel):
     """A dataset repository on the HuggingFace Hub."""
 
     repo_id: Text
-    revision: Text | None = Field(default=None, description="Branch, tag or commit; if left out, the main branch.")
+    revision: Text | None = Field(
+        default=None, description="Branch, tag or commit; if left out, the main branch."
+    )
 
 
 class DatasetRef(WireModel):

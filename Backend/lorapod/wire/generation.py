@@ -116,12 +116,12 @@ class GenerateRequest(Request):
         default=None,
         min_length=1,
         max_length=500,
-        description="Base model; else the one that the training of the first LoRA used (`diffusers`), else the engine's "
+        description="Base model. Default: the one that the training of the first LoRA used (`diffusers`), or the engine's "
         "own choice.",
     )
     engine: str | None = Field(
         default=None,
-        description="`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; else by what the request holds, "
+        description="`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; if left out, by what the request holds, "
         "then by the setting ENGINE.",
     )
     config: str | JsonObject | None = Field(
@@ -161,7 +161,7 @@ class GenerateRequest(Request):
     delivery: Delivery | None = Field(
         default=None,
         alias="return",
-        description="`base64` in the answer, `url` of the object store, or `path` in the workspace; else base64 as "
+        description="`base64` in the answer, `url` of the object store, or `path` in the workspace; if left out, base64 as "
         "long as it fits the answer. `bucket`: if the endpoint has an S3 bucket (`BUCKET_…`), a URL there for a week, "
         "under `<month>-<year>/<job id>/`.",
     )
@@ -197,7 +197,9 @@ class OutputView(WireModel):
     url: str | None = Field(default=None, description="Where it can be fetched, without credentials.")
     expires_at: Moment | None = Field(default=None, description="Until when the URL works.")
     path: RelativePath = Field(description="Relative to the workspace; `download_file` takes it.")
-    content_type: str = Field(description="Media type: of an image by its content, of other files by their name.")
+    content_type: str = Field(
+        description="Media type: of an image by its content, of other files by their name."
+    )
     size_bytes: int = Field(description="Its size.")
     width: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
     height: int | None = Field(default=None, description="Of an image, still or animated, in pixels.")
