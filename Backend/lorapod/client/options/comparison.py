@@ -10,7 +10,7 @@ class ComparedSourceOptions(TypedDict, total=False):
     """A training, or a LoRA of the workspace."""
 
     process_id: str | None
-    """A training: its checkpoints; or a sweep: those of all its trainings."""
+    """A training: its checkpoints; or a sweep: the checkpoints of all its trainings."""
     path: str | None
     """A LoRA file, relative to the workspace or absolute under it."""
     steps: str | Sequence[int] | None
@@ -31,11 +31,11 @@ class CompareOptions(TypedDict, total=False):
     weights: Sequence[float] | None
     """How strongly each LoRA acts; 0 draws the base model alone."""
     seeds: Sequence[int] | None
-    """If left out, the seed of the training's samples, else 42."""
+    """If left out, the seed of the training's samples, or 42 if it has none."""
     model: str | None
     """Base model; if left out, the one that each LoRA was trained on."""
     engine: str | None
-    """If left out, `diffusers`, which loads the base model once, else as for `generate`."""
+    """If left out, `diffusers`, which loads the base model once; without it, as for `generate`."""
     negative_prompt: str | None
     """What not to show; if left out, as in the training's samples."""
     width: int | None

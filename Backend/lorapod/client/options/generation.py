@@ -13,7 +13,7 @@ class LoraOptions(TypedDict, total=False):
     path: str | None
     """Relative to the workspace, or absolute under it."""
     process_id: str | None
-    """A training: its final weights, else its newest checkpoint."""
+    """A training: its final weights, or its newest checkpoint."""
     weight: float
     """How strongly it acts."""
 
@@ -51,9 +51,9 @@ class GenerateOptions(TypedDict, total=False):
     negative_prompt: str | None
     """What not to show."""
     width: int | None
-    """In pixels; else the model's own."""
+    """In pixels; if left out, the model's own."""
     height: int | None
-    """In pixels; else the model's own."""
+    """In pixels; if left out, the model's own."""
     steps: int | None
     """Denoising steps of each image."""
     guidance_scale: float | None
@@ -66,11 +66,11 @@ class GenerateOptions(TypedDict, total=False):
     loras: Sequence[LoraOptions] | None
     """LoRAs, all of them at once."""
     model: str | None
-    """Base model; else the one that the training of the first LoRA used (`diffusers`), else the engine's own
+    """Base model. Default: the one that the training of the first LoRA used (`diffusers`), or the engine's own
     choice."""
     engine: str | None
-    """`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; else by what the request holds, then by the
-    setting ENGINE."""
+    """`diffusers`, `comfyui`, `swarmui`, `ai-toolkit` or `auto`; if left out, by what the request holds, then by
+    the setting ENGINE."""
     config: str | dict[str, Any] | None
     """AI Toolkit config of `job: generate`, as YAML text or as an object."""
     workflow: dict[str, Any] | None
@@ -101,8 +101,8 @@ class GenerateOptions(TypedDict, total=False):
     comfy_org_api_key: str | None
     """Key for ComfyUI's API nodes; passed on, never kept."""
     delivery: Literal["base64", "url", "path", "bucket"] | None
-    """`base64` in the answer, `url` of the object store, or `path` in the workspace; else base64 as long as it
-    fits the answer. `bucket`: if the endpoint has an S3 bucket (`BUCKET_…`), a URL there for a week, under
+    """`base64` in the answer, `url` of the object store, or `path` in the workspace; if left out, base64 as long
+    as it fits the answer. `bucket`: if the endpoint has an S3 bucket (`BUCKET_…`), a URL there for a week, under
     `<month>-<year>/<job id>/`."""
     if_busy: Literal["wait", "refuse"] | None
     """Wait for the GPU, or refuse with the time it would take."""

@@ -27,7 +27,7 @@ class TrainingSetOptions(TypedDict, total=False):
     repeats: int
     """How often each of its items is in one epoch."""
     is_reg: bool
-    """Whether it is for regularisation: what the model knew before and shall keep."""
+    """Whether it is for regularisation: what the model knew before and must keep."""
     caption_dropout: float | None
     """In place of the request's."""
     num_frames: int | None

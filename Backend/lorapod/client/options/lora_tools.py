@@ -35,7 +35,7 @@ class ResizeLoraOptions(TypedDict, total=False):
     path: str | None
     """Relative to the workspace, or absolute under it. Give it or `process_id`."""
     process_id: str | None
-    """A training: its final weights, else its newest checkpoint."""
+    """A training: its final weights, or its newest checkpoint."""
     rank: int | None
     """The new rank. Give it or `energy`."""
     energy: float | None
@@ -53,6 +53,6 @@ class ConvertLoraOptions(TypedDict, total=False):
     path: str | None
     """Relative to the workspace, or absolute under it. Give it or `process_id`."""
     process_id: str | None
-    """A training: its final weights, else its newest checkpoint."""
+    """A training: its final weights, or its newest checkpoint."""
     format: Literal["diffusers", "kohya", "comfyui"] | None
     """`diffusers`, `kohya` (also for AUTOMATIC1111, Forge and SwarmUI) or `comfyui`."""

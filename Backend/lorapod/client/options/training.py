@@ -29,7 +29,7 @@ class HuggingFaceDatasetOptions(TypedDict, total=False):
 
     repo_id: Required[str]
     revision: str | None
-    """Branch, tag or commit; else the main branch."""
+    """Branch, tag or commit; if left out, the main branch."""
 
 
 class DatasetOptions(TypedDict, total=False):
@@ -48,7 +48,7 @@ class DatasetOptions(TypedDict, total=False):
     """Put in front of each fetched caption that holds neither the word nor `[trigger]`, and written as the
     caption of each fetched image without one; not for `training_name` and `path`."""
     fix: bool
-    """Convert fetched images that trainers see otherwise than a person does: transparency, grey of 16 bits,
+    """Convert fetched images that trainers see differently from a person: transparency, grey of 16 bits,
     animation, CMYK, colour profiles; not for `training_name` and `path`."""
 
 
@@ -86,7 +86,7 @@ class StartFromOptions(TypedDict, total=False):
     process_id: str | None
     """The training that made it."""
     step: int | None
-    """Its checkpoint of this step; without it, its final weights, or else its newest checkpoint."""
+    """Its checkpoint of this step; without it, its final weights, or its newest checkpoint."""
     path: str | None
     """A LoRA file of the workspace, or its name in `models/loras`."""
 
@@ -136,7 +136,7 @@ class TrainOptions(VariantOptions, total=False):
     """Ends it by itself, with a checkpoint, once it no longer gets better: by the loss of images that are held
     back, or by the likeness of its samples to the dataset."""
     start_from: StartFromOptions | None
-    """A LoRA whose weights the training begins with; rank, alpha and architecture must be those of the config."""
+    """A LoRA whose weights the training begins with; it must have the config's rank, alpha and architecture."""
     strict: bool | None
     """Refuse keys and names in the config that this worker does not know; `false` lets them pass with a warning,
     for an AI Toolkit that is newer than the worker."""
@@ -150,7 +150,7 @@ class TrainOptions(VariantOptions, total=False):
     """Where checkpoints, samples and logs are uploaded while they are made; default: the endpoint's
     UPLOAD_TARGETS."""
     config: str | dict[str, Any] | None
-    """AI Toolkit config, as YAML text or as an object; else give a `preset`."""
+    """AI Toolkit config, as YAML text or as an object; or give a `preset`."""
     preset: str | None
     """Config to start from, e.g. `sdxl`; the other fields change it."""
     variants: Sequence[VariantOptions] | None
@@ -164,7 +164,7 @@ class ResumeOptions(TypedDict, total=False):
     wait: bool | None
     """Keep the RunPod job open until the training ends; the default on a serverless worker."""
     limits: TrainingLimitsOptions | None
-    """New limits; without them the old ones hold, and the time of `duration_s` counts anew."""
+    """New limits; without them the old ones apply, and the time of `duration_s` starts again from zero."""
     callback_url: str | None
     """URL for events from now on; default: where they went before."""
     callback_token: str | None
