@@ -72,7 +72,9 @@ def call(url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(here)
 
     def run(*arguments: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, arguments, env={"LORAPOD_URL": url, "COLUMNS": "200"})
+        done = CliRunner().invoke(
+            app, arguments, env={"LORAPOD_URL": url, "COLUMNS": "200", "XDG_CACHE_HOME": str(here)}
+        )
         assert done.exit_code == code, (arguments, done.output, done.exception)
         return str(done.stdout if code == 0 else done.output)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -37,9 +39,25 @@ from lorapod.client.commands import (
 from lorapod.client.commands.session import Connection
 from lorapod.endpoint.command import endpoint
 
+#: What Typer raises for a command line that is wrong; its own name differs between versions of Typer.
+UsageError: Any = typer.BadParameter.__base__
+
 
 class LorapodCommands(TyperGroup):
-    """The commands; those without `--via` say why they have none."""
+    """The commands; those without `--via` say why they have none. With `--json`, a wrong command line is JSON too."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """Run the command that the arguments name, and exit with its exit code."""
+        given = sys.argv[1:] if args is None else list(args)
+        if "--json" not in given or options.get("standalone_mode") is False:
+            return super().main(args, **options)
+        try:
+            code = super().main(args, **{**options, "standalone_mode": False})
+        except UsageError as error:
+            answer = {"error": error.format_message(), "code": "invalid_input"}
+            sys.stdout.write(f"{json.dumps(answer)}\n")
+            sys.exit(error.exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the name of the command that the arguments begin with, the command, and its arguments.

@@ -11,6 +11,12 @@ from lorapod.testing.fake_queue import FakeQueue
 KEY = "rpa_made_up_key"
 
 
+@pytest.fixture(autouse=True)
+def cache_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Commands keep names for the shell's completion, not among those of the person who runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture
 def queue() -> FakeQueue:
     return FakeQueue()

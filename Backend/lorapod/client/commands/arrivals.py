@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from lorapod.client.client import Client
-from lorapod.client.commands.screen import is_interactive
+from lorapod.client.commands.screen import Screen, is_interactive
 from lorapod.client.errors import LorapodError
 from lorapod.records.process_id import is_process_id
 
@@ -74,7 +74,7 @@ class ArrivingFile:
         return self._known
 
 
-def confirm_overwrite(target: Path, *, yes: bool) -> None:
+def confirm_overwrite(screen: Screen, target: Path, *, yes: bool) -> None:
     """Have a person confirm that another file is replaced; with `yes`, do not ask.
 
     Raises:
@@ -93,6 +93,6 @@ def confirm_overwrite(target: Path, *, yes: bool) -> None:
             code="conflict",
             hint="--to names another place, and --overwrite replaces it.",
         )
-    if not typer.confirm(f"{target} is another file. Replace it?", default=False, err=True):
-        typer.echo("Nothing was downloaded.", err=True)
+    if not screen.confirm(f"{target} is another file. Replace it?"):
+        screen.note(["Nothing was downloaded."])
         raise typer.Exit(1)

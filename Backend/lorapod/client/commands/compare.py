@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from lorapod.client.commands.grid import save_grid
+from lorapod.client.commands.known_names import complete_process
 from lorapod.client.commands.progress_bar import ImageBar
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.session import AsJson, ExitCode, open_session
@@ -20,6 +21,7 @@ SourcesArgument = Annotated[
     typer.Argument(
         metavar="ID...",
         help="Trainings (train_…), sweeps (sweep_…: all their trainings), or LoRA files by their path in the workspace.",
+        autocompletion=complete_process,
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.client import Client
+from lorapod.client.commands.known_names import DATASETS, complete_dataset
 from lorapod.client.commands.screen import Screen, moment, size
 from lorapod.client.commands.session import AsJson, ExitCode, Via, ViaOption, open_session
 from lorapod.client.contact_sheet import (
@@ -19,7 +20,10 @@ from lorapod.client.contact_sheet import (
     write_contact_sheets,
 )
 
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of the dataset.")]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(metavar="DATASET", help="Name of the dataset.", autocompletion=complete_dataset),
+]
 
 #: Characters of a caption in a table.
 _CAPTION_CHARACTERS = 60
@@ -46,6 +50,7 @@ def datasets(context: typer.Context, *, via: ViaOption = Via.AUTO, as_json: AsJs
             if "next_cursor" not in page:
                 break
             cursor = {"cursor": page["next_cursor"]}
+        session.remember(DATASETS, *(one["training_name"] for one in found))
         if as_json:
             session.screen.answer({"datasets": found})
             return

@@ -9,6 +9,7 @@ import typer
 
 from lorapod.client.client import Client
 from lorapod.client.commands.endings import ENDED, ended
+from lorapod.client.commands.known_names import PROCESSES
 from lorapod.client.commands.live import INTERVAL_S, follow
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.panel import cost_of_process, panel, plain_lines
@@ -86,6 +87,7 @@ def processes(
     """List processes, the newest first."""
     with open_session(context, as_json=as_json, via=via) as session:
         answer = session.client.call("processes", status=status, limit=limit)
+        session.remember(PROCESSES, *(one["process_id"] for one in answer["processes"]))
         if as_json:
             session.screen.answer(answer)
             return

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lorapod.client.commands.generation_screen import GenerationScreen
+from lorapod.client.commands.known_names import complete_training
 from lorapod.client.commands.lora_refs import weighted_lora
 from lorapod.client.commands.session import AsJson, open_session
 
@@ -20,6 +21,7 @@ LoraOption = Annotated[
     typer.Option(
         metavar="SOURCE[:WEIGHT]",
         help="LoRA to use: the process id of a training, or the path of a file. May be repeated.",
+        autocompletion=complete_training,
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="Base model. Default: the engine chooses.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ class GenerationScreen:
         self._screen = screen
         self._status: Status | None = None
         self._last = ""
+        self._paused = ExitStack()
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -35,6 +37,7 @@ class GenerationScreen:
         """Remove the line that changes."""
         if self._status is not None:
             self._status.stop()
+        self._paused.close()
 
     def show(self, update: Mapping[str, Any]) -> None:
         """Show a progress update; ignore what is not one of a process."""
@@ -47,6 +50,7 @@ class GenerationScreen:
         if not draws(self._screen.aside):
             self._screen.aside.print(line, markup=False)
         elif self._status is None:
+            self._paused.enter_context(self._screen.waiting.paused())
             self._status = self._screen.aside.status(escape(line))
             self._status.start()
         else:

@@ -93,7 +93,7 @@ def _draw(
     losses: _Losses,
     prices: PriceLookup | None,
 ) -> dict[str, Any]:
-    with Live(console=console, auto_refresh=False) as live:
+    with screen.waiting.paused(), Live(console=console, auto_refresh=False) as live:
         view: list[Any] = []
 
         def show_outage(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,9 +24,12 @@ class ImageBar:
         self._bar = Progress(*columns, console=screen.aside, transient=True, disable=not self._in_terminal)
         self._task = self._bar.add_task("waiting", total=None)
         self._last = ""
+        self._paused = ExitStack()
 
     def __enter__(self) -> Self:
         """Begin."""
+        if self._in_terminal:
+            self._paused.enter_context(self._screen.waiting.paused())
         self._bar.start()
         return self
 
@@ -37,6 +41,7 @@ class ImageBar:
     ) -> None:
         """Remove the bar."""
         self._bar.stop()
+        self._paused.close()
 
     def show(self, update: Mapping[str, Any]) -> None:
         """Show a progress update; ignore what is not one of a process."""

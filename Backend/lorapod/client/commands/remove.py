@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorapod.client.commands.known_names import complete_dataset, complete_process
 from lorapod.client.commands.screen import size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.errors import LorapodError
@@ -23,10 +24,17 @@ def rm(
     context: typer.Context,
     process_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PROCESS_ID]...", help="Processes: their outputs, logs and records."),
+        typer.Argument(
+            metavar="[PROCESS_ID]...",
+            help="Processes: their outputs, logs and records.",
+            autocompletion=complete_process,
+        ),
     ] = None,
     *,
-    dataset: Annotated[list[str] | None, typer.Option(help="A dataset. Repeat it for several.")] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="A dataset. Repeat it for several.", autocompletion=complete_dataset),
+    ] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model, by its name or path.")] = None,
     path: Annotated[list[str] | None, typer.Option(help="A file or folder of the workspace.")] = None,
     keep: Annotated[
@@ -54,7 +62,7 @@ def rm(
         plans = [session.client.call("delete", dry_run=True, **request) for request in requests]
         if not yes or dry_run:
             _show(plans, session)
-        if not dry_run and not yes and not typer.confirm("Delete this for good?", err=True):
+        if not dry_run and not yes and not session.screen.confirm("Delete this for good?"):
             session.screen.line("Nothing was deleted.")
             raise typer.Exit(ExitCode.FAILED)
         done = plans if dry_run else list(_deleted(requests, session))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lorapod.client.client import Client
+from lorapod.client.commands.known_names import complete_process
 from lorapod.client.commands.money_options import PricePerHourOption, look_up_prices
 from lorapod.client.commands.session import AsJson, Via, ViaOption, open_session
 from lorapod.client.money.price_book import PriceLookup
@@ -23,6 +24,7 @@ ProcessIdsArgument = Annotated[
         metavar="PROCESS_ID...",
         help="Ids of trainings, sweeps or comparisons; `lorapod processes` lists them. Several trainings are shown "
         "side by side.",
+        autocompletion=complete_process,
     ),
 ]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorapod.client.commands.known_names import complete_dataset
 from lorapod.client.commands.money_options import PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
 from lorapod.client.commands.train import refusal
@@ -43,7 +44,10 @@ def run(
     tier: TierOption = None,
     config: ConfigOption = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Name of the dataset on the worker. Default: the folder's.")
+        str | None,
+        typer.Option(
+            help="Name of the dataset on the worker. Default: the folder's.", autocompletion=complete_dataset
+        ),
     ] = None,
     name: NameOption = None,
     model: ModelOption = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import typer
 from rich.markup import escape
 
 from lorapod.client.client import Client
@@ -43,10 +42,7 @@ class RunScreen:
         """
         if self._yes or not is_interactive():
             return True
-        try:
-            return typer.confirm(f"{'':<{_NAME_WIDTH}} {question}", default=True, err=True)
-        except typer.Abort:
-            raise KeyboardInterrupt from None
+        return self.screen.confirm(f"{'':<{_NAME_WIDTH}} {question}", default=True)
 
     def follow(self, client: Client, process_id: str) -> dict[str, Any]:
         """Show a process until it ends; return its last status."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from lorapod.client.commands.known_names import DATASETS, PROCESSES
 from lorapod.client.commands.run_dataset import RunDataset
 from lorapod.client.commands.run_results import RunResults
 from lorapod.client.commands.run_screen import RunScreen
@@ -89,6 +90,7 @@ def run_all(
         results.show(name, open_it=options.open_it)
         return
     dataset.upload(name)
+    session.remember(DATASETS, name)
     if run.training is None:
         sends = state.datasets[name].sends
         page = dataset.check(name, options.trigger_word)
@@ -106,6 +108,7 @@ def run_all(
         )
     training = RunTraining(client=session.client, screen=screen, state=state, run=run, key=key)
     process = training.train(whole)
+    session.remember(PROCESSES, process["process_id"])
     training.choose(process, compare=options.compare)
     folder = results.choose_folder(options.to, name)
     results.fetch(folder)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorapod.client.commands.outage import OutageNotice
+from lorapod.client.commands.waiting import PausingConsole, WaitingLine
 from lorapod.client.commands.wording import with_commands
 from lorapod.client.errors import LorapodError
 
@@ -45,10 +46,11 @@ class Screen:
     def __init__(self, *, as_json: bool = False, context: typer.Context | None = None) -> None:
         """With `as_json`, print JSON only; warnings are in the words of the command in `context`."""
         self.as_json = as_json
-        self.console = Console(
-            highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
-        )
-        self.aside = Console(stderr=True, highlight=False, soft_wrap=True)
+        #: Shown while nothing else is.
+        self.waiting = WaitingLine(enabled=draws(Console(stderr=True)))
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        self.console: Console = PausingConsole(self.waiting, highlight=False, soft_wrap=True, width=width)
+        self.aside: Console = PausingConsole(self.waiting, stderr=True, highlight=False, soft_wrap=True)
         self._context = context
         #: What a person is told who presses Ctrl-C.
         self.if_interrupted = "Interrupted here; what was started on the worker continues."
@@ -129,15 +131,27 @@ class Screen:
         if not draws(self.aside):
             yield
             return
-        with self.aside.status(escape(text)):
+        with self.waiting.paused(), self.aside.status(escape(text)):
             yield
+
+    def confirm(self, question: str, *, default: bool = False) -> bool:
+        """Ask a question on stderr.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed instead.
+        """
+        try:
+            with self.waiting.paused():
+                return typer.confirm(question, default=default, err=True)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
 
     def error(self, error: LorapodError) -> None:
         """Print an error: its message, each single problem, and what to do."""
         if self.as_json:
             fields = {
                 "error": error.message,
-                "code": error.code,
+                "code": error.code or "client_error",
                 "hint": error.hint,
                 "details": error.details,
             }

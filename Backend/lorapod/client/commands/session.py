@@ -14,6 +14,7 @@ import typer
 
 from lorapod.client.calls import runpod_url
 from lorapod.client.client import Client
+from lorapod.client.commands.known_names import complete_process, remember
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.wording import for_a_person
 from lorapod.client.errors import (
@@ -36,7 +37,12 @@ RETRIES = RetryPolicy(patience_s=15.0)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 ProcessIdArgument = Annotated[
-    str, typer.Argument(metavar="PROCESS_ID", help="Id of a process; `lorapod processes` lists them.")
+    str,
+    typer.Argument(
+        metavar="PROCESS_ID",
+        help="Id of a process; `lorapod processes` lists them.",
+        autocompletion=complete_process,
+    ),
 ]
 
 
@@ -193,6 +199,12 @@ class CommandSession:
 
     client: Client
     screen: Screen
+    #: What names kept for the shell's completion belong to.
+    endpoint: str = ""
+
+    def remember(self, kind: str, *names: str) -> None:
+        """Keep names for the shell's completion."""
+        remember(self.endpoint, kind, names)
 
 
 @contextmanager
@@ -207,8 +219,10 @@ def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE)
     screen = Screen(as_json=as_json, context=context)
     connection: Connection = replace(context.obj, on_retry=screen.outage.retrying)
     try:
-        with connection.reading_client(via, lambda way: screen.note([way])) as client:
-            yield CommandSession(client=client, screen=screen)
+        with screen.waiting, connection.reading_client(via, lambda way: screen.note([way])) as client:
+            yield CommandSession(
+                client=client, screen=screen, endpoint=connection.url or connection.endpoint_id or client.url
+            )
     except LorapodError as error:
         if not as_json:
             for_a_person(error, context)
@@ -217,7 +231,7 @@ def open_session(context: typer.Context, *, as_json: bool, via: Via = Via.QUEUE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error)
-        screen.error(LorapodError(f"{where}{reason.rstrip('.')}."))
+        screen.error(LorapodError(f"{where}{reason.rstrip('.')}.", code="local_file"))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{screen.if_interrupted}\n")

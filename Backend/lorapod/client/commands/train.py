@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from lorapod.client.commands.endings import ended
+from lorapod.client.commands.known_names import PROCESSES
 from lorapod.client.commands.live import follow, warn_of_dataset
 from lorapod.client.commands.money_options import IdleAfterOption, MaxCostOption, PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
@@ -196,6 +197,7 @@ def _begin(
     left_on_after_s: float | None,
 ) -> None:
     training = session.client.train(execution_timeout_s=EXECUTION_TIMEOUT_S, **fields)
+    session.remember(PROCESSES, training.process_id)
     session.screen.warn(training.answer.get("warnings", ()))
     warn_of_dataset(session.screen, training.answer)
     if follow_it:

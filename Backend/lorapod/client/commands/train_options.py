@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lorapod.client.commands.known_names import complete_dataset, complete_training
 from lorapod.wire.presets import PRESET_NAMES
 from lorapod.wire.stop_when import StopMeasure
 
@@ -30,7 +31,9 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="AI Toolkit config (YAML) to use instead of a preset."),
 ]
-DatasetOption = Annotated[str | None, typer.Option(help="Name of a dataset on the worker.")]
+DatasetOption = Annotated[
+    str | None, typer.Option(help="Name of a dataset on the worker.", autocompletion=complete_dataset)
+]
 DatasetUrlOption = Annotated[
     list[str] | None, typer.Option(help="URL of a zip or of one file of the dataset. May be repeated.")
 ]
@@ -82,10 +85,16 @@ TimestepTypeOption = Annotated[
 NumFramesOption = Annotated[int | None, typer.Option(min=1, help="Frames of each video that are learnt.")]
 ControlOption = Annotated[
     list[str] | None,
-    typer.Option(help="Dataset with the images before the edit, for presets that learn from pairs."),
+    typer.Option(
+        help="Dataset with the images before the edit, for presets that learn from pairs.",
+        autocompletion=complete_dataset,
+    ),
 ]
 RegDatasetOption = Annotated[
-    list[str] | None, typer.Option(help="Dataset for regularisation, beside --dataset. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        help="Dataset for regularisation, beside --dataset. May be repeated.", autocompletion=complete_dataset
+    ),
 ]
 ValidationOption = Annotated[
     float | None,
@@ -147,6 +156,7 @@ StartFromOption = Annotated[
     typer.Option(
         metavar="ID[:STEP]|PATH",
         help="LoRA to begin with: a training, one of its steps, or a file on the worker.",
+        autocompletion=complete_training,
     ),
 ]
 TrainerOption = Annotated[str | None, typer.Option(help="Trainer: ai-toolkit, builtin or auto.")]

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from lorapod.client.commands.arrivals import ArrivingFile, confirm_overwrite
+from lorapod.client.commands.known_names import DATASETS, complete_dataset, complete_process
 from lorapod.client.commands.screen import Screen, draws, moment, size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Via, ViaOption, open_session
 from lorapod.client.download import DownloadProgress
@@ -34,7 +35,10 @@ def upload(
         Path,
         typer.Argument(exists=True, help="Folder with images, captions, videos or zips, or one zip."),
     ],
-    training_name: Annotated[str, typer.Argument(help="Name of the dataset on the worker.")],
+    training_name: Annotated[
+        str,
+        typer.Argument(help="Name of the dataset on the worker.", autocompletion=complete_dataset),
+    ],
     *,
     trigger_word: Annotated[str | None, typer.Option(help="Word to add to captions that lack it.")] = None,
     fix: Annotated[
@@ -59,6 +63,7 @@ def upload(
             dataset = session.client.upload_dataset(
                 folder, training_name, trigger_word=trigger_word, fix=fix, on_progress=show
             )
+        session.remember(DATASETS, dataset.training_name)
         warn_of_upload(session.screen, dataset)
         if as_json:
             session.screen.answer(asdict(dataset))
@@ -144,7 +149,12 @@ def files(
 def download(
     context: typer.Context,
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Process ids, or paths in the workspace.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Process ids, or paths in the workspace.",
+            autocompletion=complete_process,
+        ),
     ],
     *,
     to: Annotated[
@@ -197,7 +207,7 @@ def _fetched(session: CommandSession, source: str, to: str, *, yes: bool) -> Pat
         with session.screen.busy(f"{target} is compared"):
             if not target.is_dir() and arrival.is_at(target):
                 return target
-        confirm_overwrite(target, yes=yes)
+        confirm_overwrite(session.screen, target, yes=yes)
     with transfer_bar(session.screen) as bar:
         return session.client.download(source, target, on_progress=FileProgress(bar))
 
@@ -214,7 +224,11 @@ def transfer_bar(screen: Screen) -> Iterator[Progress]:
     """Return a bar in bytes on stderr; nothing is drawn without a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     hidden = screen.as_json or not draws(screen.aside)
-    with Progress(*columns, console=screen.aside, transient=True, disable=hidden) as bar:
+    bar = Progress(*columns, console=screen.aside, transient=True, disable=hidden)
+    if hidden:
+        yield bar
+        return
+    with screen.waiting.paused(), bar:
         yield bar
 
 
