@@ -21,7 +21,7 @@ _FIRST_BYTE = 1
 
 
 @dataclass(kw_only=True)
-class ArrivingFile:
+class IncomingDownload:
     """One file that is about to be downloaded."""
 
     client: Client
@@ -31,7 +31,7 @@ class ArrivingFile:
     _known: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, client: Client, source: str) -> ArrivingFile:
+    def of(cls, client: Client, source: str) -> IncomingDownload:
         """Look at nothing yet."""
         by_volume = client.needs_no_worker("process_status", {"process_id": source})
         return cls(client=client, source=source, by_volume=by_volume)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from lorapod.client.commands.arrivals import ArrivingFile, confirm_overwrite
+from lorapod.client.commands.arrivals import IncomingDownload, confirm_overwrite
 from lorapod.client.commands.known_names import DATASETS, complete_dataset, complete_process
 from lorapod.client.commands.screen import Screen, draws, moment, size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Via, ViaOption, open_session
@@ -201,7 +201,7 @@ def download(
 
 def _fetched(session: CommandSession, source: str, to: str, *, yes: bool) -> Path:
     """Download one file, unless it is here; return where it is."""
-    arrival = ArrivingFile.of(session.client, source)
+    arrival = IncomingDownload.of(session.client, source)
     target = arrival.target(to)
     if target.exists():
         with session.screen.busy(f"{target} is compared"):
