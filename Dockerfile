@@ -53,11 +53,13 @@ COPY startup.sh ./
 FROM lorapod AS light
 ARG VERSION=0
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="lorapod" \
       org.opencontainers.image.description="RunPod serverless worker for LoRA trainings" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
 # At DEBUG, its default, the RunPod SDK prints every answer in full.
 ENV RUNPOD_DEBUG_LEVEL=INFO PATH=/opt/lorapod/bin:${PATH}
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30m --retries=3 CMD ["/app/startup.sh", "healthy"]
@@ -159,11 +161,13 @@ ENV START_COMFYUI=false START_SWARMUI=false ENGINE=auto AI_TOOLKIT_PATH=/app/ai-
 FROM ${FAST_BASE_IMAGE} AS fast
 ARG VERSION=0
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="lorapod-fast" \
       org.opencontainers.image.description="RunPod serverless worker for LoRA trainings, on a slim Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
 ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # hadolint ignore=DL3008
 RUN apt-get update \

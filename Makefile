@@ -115,6 +115,16 @@ servers: ## Install the servers and the browser that tests start (does nothing w
 lock: venv ## Add to the lock files what pyproject.toml asks anew [ARGS=--upgrade: every package at its newest]
 	@$(PY) scripts/lock.py $(ARGS)
 
+.PHONY: release audit sbom release-version
+release: venv ## Build both distributions into dist/, installed and checked, with SBOM and checksums [ARGS=--no-audit]
+	@$(PY) scripts/release.py all $(ARGS)
+audit: venv ## Ask for known vulnerabilities of the pinned packages; says so if nobody answers [ARGS=]
+	@$(PY) scripts/release.py audit $(ARGS)
+sbom: venv ## Write the list of components (CycloneDX) of the lock files into dist/
+	@$(PY) scripts/release.py sbom
+release-version: venv ## Make a version of what is unreleased in CHANGELOG.md [VERSION=]
+	@$(PY) scripts/release.py version '$(VERSION)'
+
 .PHONY: clean
 clean: ## Remove .venv and every cache
 	@rm -rf '$(VENV)' build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -123,4 +133,4 @@ clean: ## Remove .venv and every cache
 .PHONY: help
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from email.parser import Parser
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import lorapod
+from release_parts import distributions
+from release_parts.errors import ReleaseError
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "Backend" / "lorapod"
@@ -35,20 +38,17 @@ runpod.serverless.start({"handler": lambda job: {"echo": job["input"]}})
 """
 
 
-def pip(
-    *arguments: str | Path, python: Path | None = None, variables: Mapping[str, str] | None = None
-) -> None:
+def pip(*arguments: str | Path, python: Path | None = None) -> None:
     """Run pip, on the environment of `python` if it is given."""
     chosen = ["--python", str(python)] if python else []
     argv = [sys.executable, "-m", "pip", *chosen, "--disable-pip-version-check", *map(str, arguments)]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, env={**os.environ, **(variables or {})}, cwd="/"
-    )
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def wheel_of(folder: Path, source: Path, **variables: str) -> Path:
-    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source, variables=variables)
+def wheel_of(folder: Path, source: Path) -> Path:
+    # With the build backend of this environment, so that none is fetched for each.
+    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -97,6 +97,17 @@ def worker_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
+    """What `make release` builds: wheel and source distribution of both."""
+    return distributions.build(tmp_path_factory.mktemp("dist"))
+
+
+def one(built: Sequence[Path], name: str) -> Path:
+    (found,) = [path for path in built if fnmatch(path.name, name)]
+    return found
+
+
+@pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory, client_wheel: Path) -> Path:
     """An environment with the client and what it needs, nothing else."""
     python = environment(tmp_path_factory.mktemp("laptop") / "venv")
@@ -133,8 +144,8 @@ def test_the_worker_names_its_own_needs_and_the_client_beside_it(worker_wheel: P
     assert needed[canonicalize_name("lorapod-client")].url == (ROOT / "client").as_uri()
 
 
-def test_a_release_names_the_client_by_its_version(tmp_path: Path) -> None:
-    wheel = wheel_of(tmp_path, ROOT, LORAPOD_RELEASE="1")
+def test_a_release_names_the_client_by_its_version(released: Sequence[Path]) -> None:
+    wheel = one(released, "lorapod-*.whl")
 
     (needed,) = [line for line in requirements_of(wheel) if line.startswith("lorapod-client")]
     assert needed == f"lorapod-client=={wheel.name.split('-')[1]}"
@@ -223,8 +234,7 @@ def test_the_demo_says_that_it_needs_the_worker(laptop: Path, tmp_path: Path) ->
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("first", ["client", "worker"])
-@pytest.mark.parametrize("removed", ["client", "worker"])
+@pytest.mark.parametrize(("first", "removed"), [("client", "worker"), ("worker", "client")])
 def test_either_goes_without_taking_the_other_along(
     tmp_path: Path, client_wheel: Path, worker_wheel: Path, first: str, removed: str
 ) -> None:
@@ -264,24 +274,30 @@ def test_an_editable_worker_shows_the_tree_for_both(tmp_path: Path) -> None:
     assert python.with_name("lorapod").exists()
 
 
-def build_sdist(python: Path, source: Path, folder: Path) -> Path:
-    argv: list[Any] = [python, "-m", "hatchling", "build", "--target", "sdist", "--directory", folder]
-    subprocess.run(argv, cwd=source, check=True, capture_output=True)
-    (sdist,) = folder.glob("*.tar.gz")
-    return sdist
-
-
 def test_wheels_of_the_source_distributions_are_those_of_the_tree(
-    tmp_path: Path, client_wheel: Path, worker_wheel: Path
+    tmp_path: Path, released: Sequence[Path], client_wheel: Path, worker_wheel: Path
 ) -> None:
-    python = environment(tmp_path / "venv")
-    pip("install", "--quiet", "hatchling>=1.27,<2", python=python)
+    from_client = wheel_of(tmp_path / "client", one(released, "lorapod_client-*.tar.gz"))
+    from_worker = wheel_of(tmp_path / "worker", one(released, "lorapod-*.tar.gz"))
 
-    client = build_sdist(python, ROOT / "client", tmp_path / "client")
-    worker = build_sdist(python, ROOT, tmp_path / "worker")
+    assert files_in(from_client) == files_in(client_wheel)
+    assert files_in(from_worker) == files_in(worker_wheel)
 
-    assert files_in(wheel_of(tmp_path / "client", client)) == files_in(client_wheel)
-    assert files_in(wheel_of(tmp_path / "worker", worker)) == files_in(worker_wheel)
+
+def test_a_release_installs_and_says_its_version(released: Sequence[Path]) -> None:
+    distributions.check(released, lorapod.__version__)
+
+    with pytest.raises(ReleaseError, match=r"not \['lorapod-9\.9\.9"):
+        distributions.check(released, "9.9.9")
+
+
+def test_the_checksums_of_a_release_hold(released: Sequence[Path]) -> None:
+    sums = distributions.write_sums(released[0].parent)
+
+    checked = subprocess.run(
+        ["sha256sum", "--check", sums.name], cwd=sums.parent, capture_output=True, text=True, check=True
+    )
+    assert checked.stdout.count(": OK") == len(released) == 4
 
 
 def test_both_have_the_same_licence() -> None:

@@ -1,0 +1,1 @@
+"""The parts of a release: changelog, audit, list of components, distributions."""
