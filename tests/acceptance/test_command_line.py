@@ -241,6 +241,51 @@ def test_a_report_holds_everything_in_one_file(call: Any, process_id: str, here:
     assert (here / "report" / "report.html").stat().st_size < 5_000_000
 
 
+def test_a_report_shows_a_sweep_and_the_comparison_of_its_trainings(
+    call: Any, process_id: str, here: Path
+) -> None:
+    del process_id  # its dataset is there
+    begun = json.loads(
+        call(
+            *(
+                "train",
+                "--preset",
+                "sd15",
+                "--model",
+                "models/tiny",
+                "--dataset",
+                NAME,
+                "--trainer",
+                "builtin",
+            ),
+            *("--steps", "3", "--resolution", "64", "--sample-prompt", "a mimo", "--name", "varied"),
+            *("--vary", "rank=2,4", "--json"),
+        )
+    )
+    sweep_id = begun["sweep_id"]
+    call("status", sweep_id, "--follow")
+    compared = json.loads(
+        call(
+            *("compare", sweep_id, "--prompt", "a mimo", "--prompt", "a box", "--seeds", "1,2", "--json"),
+            *("--weights", "0,1", "--sample-steps", "1", "--width", "64", "--height", "64"),
+        )
+    )
+    assert {one["variant_label"] for one in compared["cells"]} == {"rank 2", "rank 4"}
+
+    assert call("report", sweep_id).strip() == f"{sweep_id}.html"
+
+    assert (here / f"{sweep_id}.html").stat().st_size < 5_000_000
+    page = (here / f"{sweep_id}.html").read_text("utf-8")
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    for label in ("rank 2", "rank 4"):
+        assert f"<bdi>{label}</bdi>" in page, "the trainings of the sweep"
+        assert f"<bdi>{label}, step 3</bdi>" in page, "the columns of the comparison"
+    (table,) = re.findall(r'<table class="at-a-glance".*?</table>', page, re.DOTALL)
+    assert table.count("<img") == len(re.findall("<td>", table)) - 1
+    assert table.count("seed 2") == 2
+    assert "varied-01" not in table
+
+
 def test_what_runs_is_cancelled_and_taken_up_again(call: Any) -> None:
     begun = call(
         *(

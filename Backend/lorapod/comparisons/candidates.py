@@ -13,6 +13,7 @@ from lorapod.records.record import ProcessRecord
 from lorapod.records.status import ProcessStatus
 from lorapod.volume import artifacts
 from lorapod.weights import is_whole, read_header, step_of
+from lorapod.wire.variant import variant_label
 from lorapod.workspace import Workspace
 
 
@@ -32,6 +33,13 @@ class Candidate:
     #: The base model that it was trained on, if that is known.
     base_model: str | None = None
     trigger_word: str | None = None
+    #: What is special to its training, if that belongs to a sweep: `rank 8, learning rate 0.0001`.
+    variant: str = ""
+
+    @property
+    def title(self) -> str:
+        """What tells its training from others."""
+        return f"{self.name} ({self.variant})" if self.variant else self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,7 @@ class CandidateFinder:
         saved = artifacts.checkpoints(record.run_folder(self.workspace), record.name)
         whole = [checkpoint for checkpoint in saved if is_whole(checkpoint.path)]
         final_step = record.progress.step or record.progress.total_steps
+        variant = self._variant(record)
         has_final = any(checkpoint.final for checkpoint in whole)
         return [
             Candidate(
@@ -100,11 +109,25 @@ class CandidateFinder:
                 final=checkpoint.final,
                 base_model=training.base_model,
                 trigger_word=training.trigger_word,
+                variant=variant,
             )
             for checkpoint in whole
             # The final weights have the same step, and are the same.
             if checkpoint.final or not (has_final and _ended_at(record, checkpoint.step))
         ]
+
+    def _variant(self, record: ProcessRecord) -> str:
+        """Return what its sweep says of a training; empty if the sweep is gone."""
+        if record.sweep_id is None:
+            return ""
+        try:
+            sweep = self.find(record.sweep_id)
+        except WorkerError:
+            return ""
+        for one in sweep.outcome.get("processes", ()):
+            if one.get("process_id") == record.process_id:
+                return variant_label(one.get("variant") or {})
+        return ""
 
 
 def _ended_at(record: ProcessRecord, step: int | None) -> bool:

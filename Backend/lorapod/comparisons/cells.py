@@ -82,6 +82,7 @@ class Cell:
         return {
             "process_id": self.candidate.process_id,
             "lora": self.candidate.path.name,
+            "variant_label": self.candidate.variant or None,
             "step": self.candidate.step,
             "weight": self.weight,
             "prompt": self.prompt,

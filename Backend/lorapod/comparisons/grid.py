@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from lorapod.comparisons.scoring import DrawnCell
 #: The longer side of a cell, in pixels, if the grid is not too wide for it.
 CELL_PX = 256
 CELL_MIN_PX = 96
-#: A grid that is wider is hard to open.
+#: A grid that is larger is hard to open.
 WIDTH_PX = 6000
+HEIGHT_PX = 12_000
+#: Lines for what is special to a training of a sweep.
+_VARIANT_LINES = 3
 _LABEL_PX = 220
 _GAP_PX = 8
 _MARGIN_PX = 16
@@ -34,9 +38,25 @@ class _Column:
     """All cells of one LoRA with one weight."""
 
     name: str
+    #: What is special to its training; empty if that is no part of a sweep.
+    variant: str
     labels: Sequence[str]
     key: tuple[Any, ...]
     recommended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Title:
+    """What stands over the columns of one training."""
+
+    #: The number of its first column.
+    first: int
+    name: TextBlock
+    variant: TextBlock
+
+    @property
+    def lines(self) -> int:
+        return (self.name.height_px + self.variant.height_px) // LINE_PX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +99,10 @@ class _Grid:
         self._paths = {(_column_key(one.cell), _row_key(one.cell)): one.path for one in cells}
         self._several_seeds = len({row.seed for row in self._rows}) > 1
         self._width, self._height = self._cell_size(cells[0].path)
-        self._top = _MARGIN_PX + LINE_PX * (1 + max(len(column.labels) for column in self._columns)) + _GAP_PX
+        self._titles = list(self._groups())
+        self._title_lines = max(title.lines for title in self._titles)
+        labels = max(len(column.labels) for column in self._columns)
+        self._top = _MARGIN_PX + LINE_PX * (self._title_lines + labels) + _GAP_PX
         self._left = _MARGIN_PX + _LABEL_PX
         self._dataset = self._shown(dataset)
         self._dataset_count = len(dataset)
@@ -99,18 +122,29 @@ class _Grid:
         return sheet
 
     def _draw_headers(self, canvas: ImageDraw.ImageDraw) -> None:
-        before = ""
+        for title in self._titles:
+            x = self._left + title.first * (self._width + _GAP_PX)
+            title.name.draw(canvas, (x, _MARGIN_PX), _INK)
+            title.variant.draw(canvas, (x, _MARGIN_PX + LINE_PX), _FAINT)
         for number, column in enumerate(self._columns):
             x = self._left + number * (self._width + _GAP_PX)
-            if column.name != before:
-                same = sum(one.name == column.name for one in self._columns[number:])
-                width = same * (self._width + _GAP_PX) - _GAP_PX
-                TextBlock(column.name, width, lines=1).draw(canvas, (x, _MARGIN_PX), _INK)
-                before = column.name
             colour = _MARK if column.recommended else _INK
             for line, label in enumerate(column.labels):
-                y = _MARGIN_PX + LINE_PX * (1 + line)
+                y = _MARGIN_PX + LINE_PX * (self._title_lines + line)
                 TextBlock(label, self._width, lines=1).draw(canvas, (x, y), colour if not line else _FAINT)
+
+    def _groups(self) -> Iterator[_Title]:
+        """Yield a title for the columns of each training, as wide as they are together."""
+        first = 0
+        for (name, variant), columns in groupby(self._columns, key=lambda one: (one.name, one.variant)):
+            count = len(list(columns))
+            width = count * (self._width + _GAP_PX) - _GAP_PX
+            yield _Title(
+                first=first,
+                name=TextBlock(name, width, lines=1),
+                variant=TextBlock(variant, width, lines=_VARIANT_LINES),
+            )
+            first += count
 
     def _draw_row(self, sheet: Image.Image, canvas: ImageDraw.ImageDraw, row: _Row, y: int) -> None:
         seed_lines = 1 if self._several_seeds else 0
@@ -153,7 +187,9 @@ class _Grid:
     def _cell_size(self, path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
-        side = max(CELL_MIN_PX, min(CELL_PX, (WIDTH_PX - _LABEL_PX) // max(1, len(self._columns)) - _GAP_PX))
+        across = (WIDTH_PX - _LABEL_PX) // max(1, len(self._columns)) - _GAP_PX
+        down = HEIGHT_PX // max(1, len(self._rows)) - _GAP_PX
+        side = max(CELL_MIN_PX, min(CELL_PX, across, down))
         longer = max(width, height)
         return max(1, round(width * side / longer)), max(1, round(height * side / longer))
 
@@ -193,6 +229,7 @@ def _columns(cells: Sequence[DrawnCell], recommended: Mapping[str, Any]) -> Sequ
             key,
             _Column(
                 name=cell.candidate.name,
+                variant=cell.candidate.variant,
                 labels=labels,
                 key=key,
                 recommended=bool(recommended) and mark == wanted,

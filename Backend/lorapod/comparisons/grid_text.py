@@ -18,7 +18,7 @@ class TextBlock:
         """Wrap `text` to `width_px`; of more than `lines` lines, the last one is cut."""
         self._font, shown = font_for(" ".join(text.split()))
         line = _Line(self._font, width_px)
-        self._lines = line.wrapped(shown)
+        self._lines = line.wrapped(shown) if shown else []
         if len(self._lines) > lines:
             self._lines = [*self._lines[: lines - 1], line.cut(" ".join(self._lines[lines - 1 :]))]
 

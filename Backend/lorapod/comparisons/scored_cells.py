@@ -147,7 +147,7 @@ def _names(keys: Sequence[Key]) -> Sequence[str]:
     weights = {weight for _, weight in keys}
     names = []
     for candidate, weight in keys:
-        words = [] if candidate.step is not None and len(trainings) == 1 else [candidate.name]
+        words = [] if candidate.step is not None and len(trainings) == 1 else [candidate.title]
         words += [] if candidate.step is None else [f"step {candidate.step}"]
         words += [] if len(weights) == 1 else [f"weight {weight:g}"]
         names.append(" ".join(words))
@@ -159,6 +159,7 @@ def _view(key: Key) -> Mapping[str, Any]:
     return {
         "process_id": candidate.process_id,
         "lora": candidate.path.name,
+        "variant_label": candidate.variant or None,
         "step": candidate.step,
         "weight": weight,
     }

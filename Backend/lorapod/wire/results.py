@@ -26,6 +26,10 @@ class CellView(WireModel):
         default=None, description="The training that made the LoRA, if known."
     )
     lora: str = Field(description="Name of the LoRA's file.")
+    variant_label: str | None = Field(
+        default=None,
+        description="What is special to its training, if that belongs to a sweep, e.g. `rank 8, learning rate 0.0001`.",
+    )
     step: int | None = Field(default=None, description="Steps that it was trained for, if known.")
     weight: float = Field(description="How strongly it acts; 0: the base model alone.")
     prompt: str = Field(description="What it shows.")
@@ -39,6 +43,9 @@ class RecommendedView(WireModel):
 
     process_id: ProcessId | None = Field(default=None, description="The training.")
     lora: str | None = Field(default=None, description="Name of the LoRA's file.")
+    variant_label: str | None = Field(
+        default=None, description="What is special to its training, if that belongs to a sweep."
+    )
     step: int | None = Field(default=None, description="The checkpoint.")
     weight: float = Field(description="The weight.")
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from lorapod.comparisons import grid_fonts
 from lorapod.comparisons.candidates import Candidate
 from lorapod.comparisons.cells import Cell, PictureSettings
-from lorapod.comparisons.grid import CELL_PX, draw_grid
+from lorapod.comparisons.grid import CELL_PX, HEIGHT_PX, draw_grid
 from lorapod.comparisons.grid_text import LINE_PX, TextBlock
 from lorapod.comparisons.scoring import DrawnCell
 
@@ -121,3 +121,25 @@ def test_of_two_files_that_no_training_is_known_of_one_is_marked(tmp_path: Path)
     # The frame of one cell, and its label; none for a file that is not shown.
     assert CELL_PX * 4 * 3 * 0.9 < orange[0] < CELL_PX * 4 * 3 * 1.3
     assert orange[1] == 0
+
+
+def test_many_rows_get_smaller_cells(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, 1, f"prompt {number}", (number, 0, 0)) for number in range(90)]
+    draw_grid(cells, [], tmp_path / "grid.png", recommended={})
+    with Image.open(tmp_path / "grid.png") as opened:
+        assert opened.height < HEIGHT_PX * 1.1
+
+
+def test_what_is_special_to_a_training_of_a_sweep_stands_over_its_columns(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, 500, "a", (250, 0, 0)), cell(tmp_path, 1000, "a", (0, 250, 0))]
+    varied = [
+        replace(one, cell=replace(one.cell, candidate=replace(one.cell.candidate, variant=variant)))
+        for one, variant in zip(cells, ("rank 8", "rank 16, learning rate 0.0001, " * 4), strict=True)
+    ]
+    heights = []
+    for each in (cells, varied):
+        draw_grid(each, [], tmp_path / "grid.png", recommended={})
+        with Image.open(tmp_path / "grid.png") as opened:
+            heights.append(opened.height)
+    # The longer one takes three lines at most.
+    assert heights[1] == heights[0] + 3 * LINE_PX

@@ -126,6 +126,8 @@ def _lora(one: Mapping[str, Any], ranking: Sequence[Mapping[str, Any]]) -> str:
     words = [f"step {one['step']}"] if known else [str(one.get("lora") or one.get("process_id"))]
     if known and len({other.get("process_id") for other in ranking}) > 1:
         words.insert(0, str(one.get("process_id") or one.get("lora")))
+    if label := one.get("variant_label"):
+        words.insert(1, f"({label})")
     return f"{' '.join(words)}, weight {one['weight']:g}"
 
 

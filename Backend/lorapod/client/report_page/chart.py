@@ -13,24 +13,35 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 44
 _NICE = (1, 2, 2.5, 5, 10)
 
 
-def line_chart(curves: Sequence[tuple[str, Curve]], *, label: str) -> Markup | None:
+def line_chart(
+    curves: Sequence[tuple[str, Curve]],
+    *,
+    label: str,
+    unit: str = "loss",
+    from_zero: bool = True,
+    class_: str = "chart-static",
+) -> Markup | None:
     """Return a chart of curves with their names; None if they have no value.
 
     Args:
         curves: the name of each curve, and the curve.
         label: what the chart shows, for those who cannot see it.
+        unit: what the values are.
+        from_zero: whether the scale begins at 0.
+        class_: of the SVG.
     """
     values = [value for _, curve in curves for value in curve.values if value is not None]
     if not values:
         return None
     steps = [step for _, curve in curves for step in curve.steps]
     x = _Scale(min(steps), max(steps), _LEFT, WIDTH - _RIGHT)
-    y = _Scale(min(0.0, *values), max(values), HEIGHT - _BOTTOM, _TOP)
+    lowest = min(0.0, *values) if from_zero else min(values)
+    y = _Scale(lowest, max(values), HEIGHT - _BOTTOM, _TOP)
     return element(
         "svg",
-        _axes(x, y),
+        _axes(x, y, unit),
         (_line(place, curve, x, y) for place, (_, curve) in enumerate(curves)),
-        class_="chart-static",
+        class_=class_,
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_label=label,
@@ -57,7 +68,7 @@ class _Scale:
             yield count * step
 
 
-def _axes(x: _Scale, y: _Scale) -> Markup:
+def _axes(x: _Scale, y: _Scale, unit: str) -> Markup:
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts: list[Markup] = []
     for tick in y.ticks(5):
@@ -72,7 +83,7 @@ def _axes(x: _Scale, y: _Scale) -> Markup:
         element("text", "step", x=(_LEFT + right) / 2, y=HEIGHT - 6, text_anchor="middle"),
         element(
             "text",
-            "loss",
+            unit,
             x=14,
             y=(_TOP + bottom) / 2,
             transform=f"rotate(-90 14 {(_TOP + bottom) / 2})",
@@ -89,6 +100,8 @@ def _line(place: int, curve: Curve, x: _Scale, y: _Scale) -> Markup:
         if value is None:
             pen = "M"
             continue
-        parts.append(f"{pen}{x.place(step)} {y.place(value)}")
+        # A point alone is a dot.
+        dot = "h0" if pen == "M" else ""
+        parts.append(f"{pen}{x.place(step)} {y.place(value)}{dot}")
         pen = "L"
     return element("path", d="".join(parts), class_=f"line run-{place % 8}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lorapod.client.report_page.comparison_table import comparison_table
 from lorapod.client.report_page.gallery import Images, folded, picture
 from lorapod.client.report_page.markup import Child, Markup, element, join, person
-from lorapod.client.report_page.pictures import EmbeddedImage
 from lorapod.client.report_page.values import number
 
 #: Checkpoints of the ranking that are listed.
@@ -24,13 +25,6 @@ class ComparisonReport:
     process: Mapping[str, Any]
     #: Each cell that the page shows, with its image on this machine; None if it could not be fetched.
     cells: Sequence[tuple[Mapping[str, Any], Path | None]]
-    #: All cells in one image, on this machine; None if there is none yet, or it could not be fetched.
-    grid: Path | None = None
-
-    @property
-    def images(self) -> Sequence[Path]:
-        """Every image of it."""
-        return [*([] if self.grid is None else [self.grid]), *self.drawn]
 
     @property
     def drawn(self) -> Sequence[Path]:
@@ -48,7 +42,7 @@ class ComparisonReport:
         return frozenset(cell["process_id"] for cell, _ in self.cells if cell.get("process_id"))
 
 
-def comparison_part(comparison: ComparisonReport, images: Images) -> Markup | None:
+def comparison_part(comparison: ComparisonReport, images: Images, thumbnails: Images) -> Markup | None:
     """Return the recommendation, the ranking, and the cells by prompt; None if nothing was drawn."""
     if not comparison.cells:
         return None
@@ -57,27 +51,22 @@ def comparison_part(comparison: ComparisonReport, images: Images) -> Markup | No
     note: list[Child] = []
     if shown < drawn:
         note += [number(shown), " of ", number(drawn), " cells. "]
-    grid = None if comparison.grid is None else images.get(comparison.grid)
-    if grid is None and process.get("grid_path"):
-        note += ["All in one image: ", person(str(process["grid_path"]))]
+    if process.get("grid_path"):
+        note += ["All cells and images of the dataset in one image: ", person(str(process["grid_path"]))]
+    several = comparison.several
     return join(
         (
-            _recommendation(process, several=comparison.several),
-            _ranking(process, several=comparison.several),
+            _recommendation(process, several=several),
+            _ranking(process, several=several),
+            comparison_table(
+                comparison.cells,
+                thumbnails,
+                label=partial(_label, several=several),
+                is_best=partial(_is_best, process.get("recommended") or {}),
+            ),
             element("div", _groups(comparison, images), class_="prompts compared"),
-            None if grid is None else _whole_grid(grid),
             element("p", *note, class_="faint") if note else None,
         )
-    )
-
-
-def _whole_grid(grid: EmbeddedImage) -> Markup:
-    """Return all cells in one image, folded away: it may be several screens high."""
-    shown = picture(grid, "All cells in one image: a row for each prompt, a column for each LoRA")
-    return element(
-        "details",
-        element("summary", "All cells and images of the dataset in one image"),
-        element("figure", shown, class_="grid"),
     )
 
 
@@ -110,9 +99,7 @@ def _cell(
         shown = element("p", "Not in this page: ", person(str(cell["path"])), class_="missing")
     else:
         shown = picture(image, f"“{cell['prompt'][:200]}” drawn by {label}")
-    is_best = bool(best) and all(
-        best.get(name) == cell.get(name) for name in ("process_id", "step", "weight")
-    )
+    is_best = _is_best(best, cell)
     scores = [
         join((f"{name.replace('_', ' ')} ", number(value)))
         for name, value in (cell.get("scores") or {}).items()
@@ -132,6 +119,11 @@ def _cell(
     )
 
 
+def _is_best(best: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
+    """Return whether the recommended LoRA drew a cell."""
+    return bool(best) and all(best.get(name) == cell.get(name) for name in ("process_id", "step", "weight"))
+
+
 def _label(cell: Mapping[str, Any], *, several: bool) -> str:
     """Return what tells a LoRA from the others; `several`: they have different trainings."""
     weight = cell.get("weight")
@@ -142,7 +134,8 @@ def _label(cell: Mapping[str, Any], *, several: bool) -> str:
     if cell.get("step") is None:
         name = lora[:60]
     else:
-        name = f"{training[:60]}, step {cell['step']}" if several else f"step {cell['step']}"
+        title = str(cell.get("variant_label") or training[:60])
+        name = f"{title}, step {cell['step']}" if several else f"step {cell['step']}"
     return name if weight in (None, 1) else f"{name}, weight {weight:g}"
 
 

@@ -26,6 +26,9 @@ MOST_BYTES: Final = 5_000_000
 #: What the images leave to everything else at least.
 _SPARE_BYTES = 60_000
 
+#: Small images of comparisons: of more, the table has gaps.
+_MOST_THUMBNAILS = 240
+
 _STYLES = ("uPlot.min.css", "style.css")
 _CHART_LIBRARY = "uPlot.iife.min.js"
 _SCRIPTS = ("locale.js", "chart.js", "samples.js", "lightbox.js", "live.js", "start.js")
@@ -46,11 +49,17 @@ class ReportPage:
             LorapodError: Pillow is not installed.
         """
         self._trainings = trainings = _each_dataset_once(trainings)
-        shown = [*(one.images for one in trainings), *(one.images for one in comparisons)]
+        shown = [*(one.images for one in trainings), *(one.drawn for one in comparisons)]
         paths = list(dict.fromkeys(path for images in shown for path in images))
-        bare = len(_document(trainings, list(sections(trainings, {}, comparisons)), None).encode())
+        drawn = dict.fromkeys(path for one in comparisons for path in one.drawn)
+        small = book.thumbnails(list(drawn)[:_MOST_THUMBNAILS])
+        bare = len(
+            _document(trainings, list(sections(trainings, {}, comparisons, thumbnails=small)), None).encode()
+        )
         images = book.embed(paths, MOST_BYTES - bare - _SPARE_BYTES - 200 * len(paths)) if paths else {}
-        self.sections: Sequence[PageSection] = list(sections(trainings, images, comparisons))
+        self.sections: Sequence[PageSection] = list(
+            sections(trainings, images, comparisons, thumbnails=small)
+        )
 
     @property
     def data(self) -> dict[str, Any]:

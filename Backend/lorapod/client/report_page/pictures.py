@@ -31,6 +31,12 @@ _LEVELS: Final = (
     (96, 36),
 )
 
+#: The longest side of an image in a table.
+THUMBNAIL_PX: Final = 128
+_THUMBNAIL_QUALITY = 60
+#: Their level.
+_THUMBNAIL = -1
+
 #: Images this small are kept without loss.
 _SMALL_PX = 128
 
@@ -75,6 +81,14 @@ class PictureBook:
             images = images[: len(images) * 3 // 4]
         return self._chosen(images, level)
 
+    def thumbnails(self, images: Sequence[Path]) -> dict[Path, EmbeddedImage]:
+        """Return images as small as they appear in a table; those that cannot be read are left out.
+
+        Raises:
+            LorapodError: Pillow is not installed.
+        """
+        return self._chosen(images, _THUMBNAIL)
+
     def _first_level(self, images: Sequence[Path], budget_bytes: float) -> int:
         """Return the finest level at which the images probably fit, judged by a few of them."""
         few = images[:: max(1, len(images) // _TRIED)]
@@ -98,11 +112,15 @@ class PictureBook:
     def _one(self, path: Path, level: int) -> EmbeddedImage | None:
         key = (path, level)
         if key not in self._encoded:
-            self._encoded[key] = _encode(path, *_LEVELS[level])
+            self._encoded[key] = (
+                _encode(path, THUMBNAIL_PX, _THUMBNAIL_QUALITY, lossless_px=0)
+                if level == _THUMBNAIL
+                else _encode(path, *_LEVELS[level], lossless_px=_SMALL_PX)
+            )
         return self._encoded[key]
 
 
-def _encode(path: Path, side: int, quality: int) -> EmbeddedImage | None:
+def _encode(path: Path, side: int, quality: int, *, lossless_px: int) -> EmbeddedImage | None:
     """Return an image no larger than `side`; None if it is no image that can be read."""
     image_module = _pillow()
     try:
@@ -110,7 +128,7 @@ def _encode(path: Path, side: int, quality: int) -> EmbeddedImage | None:
             animated = getattr(opened, "n_frames", 1) > 1
             opened.draft("RGB", (side, side))
             image = _upright(opened)
-            small = max(image.size) <= _SMALL_PX
+            small = max(image.size) <= lossless_px
             image.thumbnail((side, side), image_module.Resampling.LANCZOS)
             written = io.BytesIO()
             image.save(written, "WEBP", quality=quality, method=1, lossless=small)

@@ -105,7 +105,8 @@ class TrainingReader:
     ) -> Mapping[str, Sequence[tuple[int, float]]]:
         """Read the new points of every curve, of long ones only every n-th."""
         step = (process.get("progress") or {}).get("step") or 0
-        known = max((max(points) for points in self._points.values() if points), default=None)
+        # The likeness of samples is measured later than the losses of the same steps.
+        known = min((max(points) for points in self._points.values() if points), default=None)
         if step and (known is None or step > known + stride):
             answer = self._client.call(
                 "metrics",

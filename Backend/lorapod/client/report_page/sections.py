@@ -12,7 +12,7 @@ from lorapod.client.report_page.curve import Curve
 from lorapod.client.report_page.facts import fact_list, fact_rows, fact_table, run_name
 from lorapod.client.report_page.gallery import Images, folded, gallery, picture
 from lorapod.client.report_page.markup import Child, Markup, element, join, person
-from lorapod.client.report_page.training_report import LOSS, TrainingReport
+from lorapod.client.report_page.training_report import LIKENESS, LOSS, TrainingReport
 from lorapod.client.report_page.values import moment, number, seconds_between, size, span
 
 #: A longer text is cut: a page is too narrow for it.
@@ -39,16 +39,21 @@ class PageSection:
 
 
 def sections(
-    trainings: Sequence[TrainingReport], images: Images, comparisons: Sequence[ComparisonReport] = ()
+    trainings: Sequence[TrainingReport],
+    images: Images,
+    comparisons: Sequence[ComparisonReport] = (),
+    *,
+    thumbnails: Images | None = None,
 ) -> Iterator[PageSection]:
-    """Yield every section that has something to show."""
+    """Yield every section that has something to show; `thumbnails` are small images of the comparisons' cells."""
     found: list[tuple[str, str, Markup | None]] = [
         ("state", "State", _each(trainings, _state)),
         ("failure", "What went wrong", _each(trainings, _failure)),
         ("warnings", "Warnings", _warnings(trainings)),
         ("samples", "Samples", gallery(trainings, images)),
-        ("comparison", "Comparison of checkpoints", _comparisons(comparisons, images)),
+        ("comparison", "Comparison of checkpoints", _comparisons(comparisons, images, thumbnails or {})),
         ("loss", "Loss", _loss(trainings)),
+        ("likeness", "Likeness of the samples to the dataset", _likeness(trainings)),
         ("facts", "Settings and results", _facts(trainings)),
         ("dataset", "Dataset", _each(trainings, lambda training: _dataset(training, images))),
         ("checkpoints", "Checkpoints", _each(trainings, _checkpoints)),
@@ -165,6 +170,13 @@ def _loss(trainings: Sequence[TrainingReport]) -> Markup | None:
     return join((controls, interactive, chart, _thinning([curve for _, curve in curves])))
 
 
+def _likeness(trainings: Sequence[TrainingReport]) -> Markup | None:
+    """Return the curve of those trainings that an early stop watches by it."""
+    curves = [(one.label, one.curves[LIKENESS]) for one in trainings if LIKENESS in one.curves]
+    label = f"Likeness by step of {', '.join(name[:80] for name, _ in curves)}"
+    return line_chart(curves, label=label, unit="likeness", from_zero=False, class_="chart-only")
+
+
 def _thinning(curves: Sequence[Curve]) -> Markup | None:
     """Return what the points of long curves stand for."""
     said: list[Child] = []
@@ -191,8 +203,10 @@ def _facts(trainings: Sequence[TrainingReport]) -> Markup:
     return fact_table(trainings) if len(trainings) <= _MOST_COLUMNS else fact_rows(trainings)
 
 
-def _comparisons(comparisons: Sequence[ComparisonReport], images: Images) -> Markup | None:
-    parts = [part for one in comparisons if (part := comparison_part(one, images)) is not None]
+def _comparisons(
+    comparisons: Sequence[ComparisonReport], images: Images, thumbnails: Images
+) -> Markup | None:
+    parts = [part for one in comparisons if (part := comparison_part(one, images, thumbnails)) is not None]
     return join(parts) if parts else None
 
 

@@ -48,12 +48,10 @@ class ComparisonReader:
         """
         process = self._client.call("process_status", process_id=self._process_id)
         cells = list(process.get("cells") or ())[:MOST_CELLS]
-        grid = process.get("grid_path")
-        self._files.fetch([*(cell["path"] for cell in cells), *([] if grid is None else [grid])])
+        self._files.fetch([cell["path"] for cell in cells])
         return ComparisonReport(
             process=masked(process),
             cells=[(masked(cell), self._files.get(cell["path"])) for cell in cells],
-            grid=None if grid is None else self._files.get(grid),
         )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from lorapod.client.money.price_book import PriceBook
 from lorapod.client.money.training_cost import TrainingCost, training_cost
 from lorapod.client.report_page.curve import Curve
+from lorapod.wire.variant import variant_label
 
 LOSS = "loss/loss"
+LIKENESS = "likeness"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +69,10 @@ class TrainingReport:
     @property
     def label(self) -> str:
         """What tells it from the other trainings of the page."""
-        knobs = (f"{name.replace('_', ' ')} {_value(value)}" for name, value in self.variant.items())
-        return ", ".join(knobs) or self.name
+        return variant_label(self.variant) or self.name
 
     @property
     def images(self) -> Sequence[Path]:
         """Every image of it."""
         frames = [frame.image for frame in self.frames if frame.image is not None]
         return frames if self.dataset_sheet is None else [*frames, self.dataset_sheet]
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -62,3 +62,14 @@ def test_odd_values_are_drawn(points: list[tuple[int, float]]) -> None:
 def test_the_end_of_a_curve_is_its_last_finite_values() -> None:
     assert recent_mean([(1, 5.0), (2, 1.0), (3, math.nan)], count=2) == 1.0
     assert recent_mean([]) is None
+
+
+def test_a_scale_need_not_begin_at_zero() -> None:
+    curves = [("a", curve_of([(0, 0.6), (10, 0.62)]))]
+    near = line_chart(curves, label="Likeness", unit="likeness", from_zero=False)
+    assert near is not None
+    assert "0.615" in near
+    assert ">likeness<" in near
+    far = line_chart(curves, label="Likeness")
+    assert far is not None
+    assert "0.615" not in far

@@ -85,6 +85,38 @@ def test_a_training_is_told_in_words_and_images(client: Client, worker: ReportWo
     assert "prompt 1" not in shown.text
 
 
+def test_an_early_stop_says_why_and_shows_its_curve(
+    client: Client, worker: ReportWorker, tmp_path: Path
+) -> None:
+    detail = "The likeness was best at step 750 (0.6412); the 2 looks since then were no better."
+    worker.add_training(status="cancelled", reason="no_improvement", reason_detail=detail)
+    assert "Likeness of the samples" not in page_of(client, tmp_path / "without", FIRST)
+    worker.series[FIRST]["likeness"] = [(0, 0.41), (750, 0.6412), (1500, 0.63)]
+    shown = Shown(page_of(client, tmp_path, FIRST))
+    assert detail in shown.text
+    assert "no_improvement" not in shown.text
+    (chart,) = [attributes for _, attributes in shown.tags if attributes.get("class") == "chart-only"]
+    assert (chart["aria-label"] or "").startswith("Likeness by step of")
+
+
+def test_a_value_that_is_measured_later_than_the_losses_is_not_missed(
+    client: Client, worker: ReportWorker, tmp_path: Path
+) -> None:
+    process = worker.add_training(status="running", ended_at=None)
+    worker.series[FIRST] = {"loss/loss": [(1, 0.5), (100, 0.4)], "likeness": [(0, 0.4)]}
+    reader = TrainingReader(client, FIRST, tmp_path)
+    process["progress"] |= {"step": 100}
+    reader.read()
+    worker.series[FIRST] = {
+        "loss/loss": [(1, 0.5), (100, 0.4), (200, 0.3)],
+        "likeness": [(0, 0.4), (50, 0.6)],
+    }
+    process["progress"] |= {"step": 200}
+    curves = reader.read().curves
+    assert list(curves["likeness"].steps) == [0, 50]
+    assert list(curves["loss/loss"].steps)[-1] == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

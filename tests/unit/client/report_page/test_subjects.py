@@ -45,22 +45,17 @@ def test_a_comparison_is_shown_with_its_training(
     assert page.count('id="comparison"') == 1
     assert "Recommended: step 1000." in page
     assert "closest to the dataset" in page
-    assert page.count('class="best"') == 2
+    assert len(re.findall(r'<li [^>]*class="best"', page)) == 2
     assert page.count("drawn by the base model") == 2
     assert page.count("likeness <data") == 6
-    assert page.count("All cells in one image") == 1
-    assert f"output/{COMPARISON}/grid.png" not in page, "it is shown, so it need not be named"
-    assert page.count(PROMPTS[3]) >= 1
-
-
-def test_a_grid_that_cannot_be_fetched_is_named(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
-    worker.add_comparison(side=24)
-    del worker.files[f"output/{COMPARISON}/grid.png"]
-
-    page = page_of(client, tmp_path, COMPARISON)
-
+    assert page.count("All cells and images of the dataset in one image") == 1
     assert f"output/{COMPARISON}/grid.png" in page
-    assert "All cells in one image" not in page
+    assert page.count(PROMPTS[3]) >= 1
+    (table,) = re.findall(r'<table class="at-a-glance".*?</table>', page, re.DOTALL)
+    columns = re.findall(r'<th scope="col"[^>]*><bdi>([^<]+)', table)
+    assert columns == ["the base model", "step 500", "step 1000", "step 1500"]
+    assert table.count("<img") == 8, "each cell has its image, small"
+    assert table.count("recommended") == 1
 
 
 def test_the_loras_of_several_trainings_are_told_apart_by_name(
@@ -77,16 +72,23 @@ def test_the_loras_of_several_trainings_are_told_apart_by_name(
     assert "cat-02, step 1500" in page
     assert "cat, step 500" in page
 
+    for cell in process["cells"]:
+        if cell["step"] == 1500:
+            cell["variant_label"] = "rank 8, learning rate 0.0001"
+
+    page = page_of(client, tmp_path, COMPARISON)
+
+    assert "rank 8, learning rate 0.0001, step 1500" in page
+    assert "cat-02, step 1500" not in page
+
 
 def test_a_comparison_that_draws_is_read_again(client: Client, worker: ReportWorker, tmp_path: Path) -> None:
     process = worker.add_comparison(side=24)
     cells, process["cells"] = process["cells"], process["cells"][:3]
-    grid = process.pop("grid_path")
     (reader,) = find_subjects(client, [COMPARISON], tmp_path).comparisons
     assert len(reader.read().drawn) == 3
-    process |= {"cells": cells, "grid_path": grid}
-    whole = reader.read()
-    assert (len(whole.drawn), whole.grid is not None) == (8, True)
+    process["cells"] = cells
+    assert len(reader.read().drawn) == 8
 
 
 def test_a_training_that_was_never_compared_has_no_such_section(
