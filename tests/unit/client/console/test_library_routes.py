@@ -226,9 +226,9 @@ class TestPlayground:
         self, caller: HttpCaller, queue: FakeQueue, field: str, value: Any, problem: str
     ) -> None:
         body = {"prompt": "a cat", field: value}
-        assert caller.send("/api/playground/generate", method="POST", body=body).status == 400
+        assert caller.send("/api/playground/generate", method="POST", body=body).status == 200
 
-        (detail,) = json.loads(caller.text)["details"]
+        (detail,) = json.loads(caller.text)["problems"]
         assert detail["field"].split(".")[0] == field
         assert problem in detail["error"]
         assert queue.inputs == []

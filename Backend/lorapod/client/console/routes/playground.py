@@ -13,7 +13,7 @@ from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes.answers import body_of
 from lorapod.client.console.routes.library import SUBJECT as MODELS
 from lorapod.client.console.streaming import link_to
-from lorapod.client.errors import InvalidInputError, NotFoundError
+from lorapod.client.errors import NotFoundError
 from lorapod.errors import InvalidInput
 from lorapod.wire.generation import GenerateRequest
 from lorapod.wire.validation import parse
@@ -38,7 +38,10 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         return web.json_response(await asyncio.to_thread(_playground, parts))
 
     async def generate(request: web.Request) -> web.Response:
-        wanted = _checked(await body_of(request))
+        """Generate, or say what is wrong with the request as far as this machine can tell."""
+        wanted, problems = _checked(await body_of(request))
+        if problems:
+            return web.json_response({"problems": problems})
         started = parts.asks.start(SUBJECT, generation_questions.generating(parts, wanted))
         return web.json_response(started.view(), status=202)
 
@@ -68,30 +71,19 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     ]
 
 
-def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request of a generation, as far as this machine can check it.
-
-    Raises:
-        InvalidInputError: a field is not one of the page's, or has a wrong value.
-    """
-    unknown = [
+def _checked(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the request of a generation, and what is wrong with it: `field` and `error` each."""
+    problems = [
         {"field": name, "error": "is not a field of the playground"} for name in sorted(set(body) - _FIELDS)
     ]
     wanted = {name: value for name, value in body.items() if value not in (None, "", [])}
     try:
         parse(GenerateRequest, {name: value for name, value in wanted.items() if name in _FIELDS})
     except InvalidInput as error:
-        unknown += [dict(each) for each in error.details]
+        problems += [dict(each) for each in error.details]
     if not str(wanted.get("prompt", "")).strip():
-        unknown.append({"field": "prompt", "error": "is empty: write what to show"})
-    if unknown:
-        raise InvalidInputError(
-            f"{unknown[0]['field']}: {unknown[0]['error']}.",
-            job_id="",
-            code="invalid_input",
-            details=unknown,
-        )
-    return wanted
+        problems.append({"field": "prompt", "error": "is empty: write what to show"})
+    return wanted, problems
 
 
 def _playground(parts: ConsoleParts) -> dict[str, Any]:

@@ -61,7 +61,7 @@ function Page({ data }) {
   const busy = isAsking(data.ask);
   const generate = (event) => {
     event.preventDefault();
-    sendAsk(`${PATH}/generate`, PATH, requestOf(draft)).then(() => setProblem(null), (error) => setProblem(problemOf(error)));
+    sendAsk(`${PATH}/generate`, PATH, requestOf(draft)).then(({ problems }) => setProblem(problems ? { error: t.playground.wrong(problems[0].field), details: problems } : null), (error) => setProblem(problemOf(error)));
   };
   const again = ({ request, seed }) => {
     const { loras = [], ...rest } = request;

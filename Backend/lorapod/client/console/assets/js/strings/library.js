@@ -81,6 +81,7 @@ export const libraryStrings = {
     generate: "Generate",
     wakes: (cost) => `wakes a GPU worker${cost ? `, ${cost}` : ""}`,
     warm: (cost) => (cost ? `a worker is up, ${cost}` : "a worker is up"),
+    wrong: (field) => `Look at ${field} again.`,
     drawing: (done) => `Drawing: ${done} %`,
     stop: "Stop",
     history: "Drawn before",
