@@ -163,6 +163,16 @@ NOTES: Final[Mapping[str, ActionNotes]] = MappingProxyType(
             },
             guides=(_MODELS,),
         ),
+        "publish_model": ActionNotes(
+            errors={
+                ErrorCode.NOT_FOUND: "There is no such model.",
+                ErrorCode.CONFLICT: "The file is cut off, or still being written.",
+                ErrorCode.UNSAFE_PATH: _OUTSIDE,
+                ErrorCode.UNSUPPORTED: "`HF_HUB_OFFLINE` is set.",
+                ErrorCode.UPSTREAM_ERROR: "The Hub does not answer, or refuses: `HF_TOKEN` is missing or may not write there.",
+            },
+            guides=(_MODELS,),
+        ),
         "download_model": ActionNotes(
             errors={
                 ErrorCode.NOT_FOUND: "The source has no such file.",

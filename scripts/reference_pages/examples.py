@@ -76,6 +76,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "trigger_words": ["ohwx cat"],
             "tags": ["animal"],
         },
+        "publish_model": {
+            "model": "models/loras/my-cat.safetensors",
+            "huggingface": {"repo_id": "me/my-cat", "private": True},
+        },
         "merge_loras": {
             "loras": [
                 {"process_id": "train_0123456789ab", "weight": 0.8},

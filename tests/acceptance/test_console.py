@@ -1,4 +1,4 @@
-"""The whole way in a browser: upload a folder, have it captioned, train on it, watch, compare, download the LoRA."""
+"""The whole way in a browser: upload a folder, have it captioned, train, watch, compare, download the LoRA, draw with it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,49 @@ def _prepare(workspace: Path) -> None:
     shutil.copytree(tiny_captioner("blip"), workspace / "models" / "blip")
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[ConsoleOverWorker]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleOverWorker]:
+    folder = tmp_path_factory.mktemp("console")
     command = [sys.executable, str(Path(lorapod.__file__).parent.parent / "rp_handler.py")]
     environment = {"ALLOW_CPU": "true", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with console_over_worker(
-        tmp_path,
+        folder,
         _prepare,
         command=command,
         environment=environment,
-        log_folder=error_log.watch(tmp_path / "logs"),
-    ) as site:
-        yield site
-        site.close_pages()
+        log_folder=error_log.watch(folder / "logs"),
+    ) as served:
+        yield served
+
+
+@pytest.fixture
+def site(served: ConsoleOverWorker) -> Iterator[ConsoleOverWorker]:
+    yield served
+    served.close_pages()
+
+
+def _trained(site: ConsoleOverWorker, tmp_path: Path) -> str:
+    """Return the training of the test before this one; if that did not run, train now."""
+    listed = site.client.call("processes")["processes"]
+    ended = [one for one in listed if one["type"] == "train" and one["status"] == "completed"]
+    if ended:
+        return str(ended[0]["process_id"])
+    (tmp_path / "creatures").mkdir()
+    draw_dataset(tmp_path / "creatures")
+    site.client.upload_dataset(tmp_path / "creatures", "creatures")
+    training = site.client.train(
+        preset="sd15",
+        model="models/tiny",
+        dataset={"training_name": "creatures"},
+        trainer="builtin",
+        steps=4,
+        resolution=64,
+        name="creatures",
+        sample_prompts=["a mimo"],
+        trigger_word="mimo",
+    )
+    training.wait()
+    return training.process_id
 
 
 def _upload(page: Page, folder: Path) -> None:
@@ -104,7 +134,7 @@ def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
     page.get_by_role("link", name="Train on it").click()
     page.get_by_role("textbox", name="As YAML").fill(
         "preset: sd15\nmodel: models/tiny\ndataset: {training_name: creatures}\ntrainer: builtin\nsteps: 4\n"
-        "resolution: 64\nname: creatures\nsample_prompts: [a mimo]\nsave_every: 2\n"
+        "resolution: 64\nname: creatures\nsample_prompts: [a mimo]\ntrigger_word: mimo\nsave_every: 2\n"
     )
     page.get_by_role("button", name="Start the training").click()
     expect(page).to_have_url(re.compile("/trainings/train_"), timeout=PATIENCE_MS)
@@ -118,3 +148,66 @@ def test_the_whole_way(site: ConsoleOverWorker, tmp_path: Path) -> None:
         page.get_by_role("button", name=re.compile("^Download step")).first.click()
     with safe_open(arriving.value.path(), "pt") as weights:
         assert weights.keys()
+
+
+def _jobs(site: ConsoleOverWorker) -> dict[str, int]:
+    return dict(site.client.health()["jobs"])
+
+
+def _drawn(page: Page, count: int) -> str:
+    """Generate; return the digest of the image that is drawn then, of so many."""
+    page.get_by_role("button", name=re.compile("^Generate")).click()
+    expect(page.locator(".drawn")).to_have_count(count)
+    image = page.locator(".drawn").first.get_by_role("img")
+    expect(image).to_be_visible(timeout=PATIENCE_MS)
+    return str(image.get_attribute("src")).partition("?")[0].rpartition("/")[2]
+
+
+def test_the_lora_in_the_library_and_in_the_playground(site: ConsoleOverWorker, tmp_path: Path) -> None:
+    process_id = _trained(site, tmp_path)
+    site.console.learn(process_id)
+    before = _jobs(site)
+    page = site.open("/library")
+    page.goto(f"{site.url}/playground")
+    expect(page.get_by_label("Prompt")).to_be_visible()
+    page.goto(f"{site.url}/library")
+    expect(page.get_by_text("No model is known yet")).to_be_visible()
+    assert _jobs(site) == before
+
+    page.get_by_role("button", name=re.compile("^Ask the worker")).click()
+    page.get_by_role("combobox", name="Kind").select_option("lora")
+    card = page.locator(".card", has_text="creatures").first
+    expect(card).to_contain_text("models/tiny")
+    expect(card).to_contain_text("mimo")
+    expect(card.get_by_role("img")).to_have_count(0)
+    expect(card.locator("img")).to_be_visible()
+    card.get_by_role("link").click()
+    page.get_by_role("button", name=re.compile("^Ask the worker")).click()
+    page.get_by_label("Title", exact=True).fill("<b>Mimo</b>")
+    page.get_by_role("button", name=re.compile("^Save the card")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("<b>Mimo</b>")
+    page.get_by_label("New rank").fill("2")
+    page.get_by_role("button", name=re.compile("^Make it smaller")).click()
+    expect(page.get_by_role("link", name=re.compile("^Made models.*creatures-rank2"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    with page.expect_download(timeout=PATIENCE_MS) as arriving:
+        page.get_by_role("button", name=re.compile("^Download")).click()
+    with safe_open(arriving.value.path(), "pt") as weights:
+        assert weights.keys()
+
+    page.get_by_role("button", name="Use in the playground").click()
+    expect(page.get_by_label("Base model")).to_have_value(re.compile("models.tiny$"))
+    expect(page.get_by_label("LoRA 1", exact=True)).to_have_value(process_id)
+    page.get_by_label("Prompt").fill("a mimo")
+    for label, value in (("Width", 64), ("Height", 64), ("Steps", 2)):
+        page.get_by_label(label, exact=True).fill(str(value))
+    first = _drawn(page, 1)
+    page.get_by_label("Steps", exact=True).fill("1")
+    other = _drawn(page, 2)
+    page.locator(".drawn").last.get_by_role("button", name="Same seed again").click()
+    assert _drawn(page, 3) == first
+    assert other != first
+    stored = site.console.parts.generations.all()
+    assert [one["request"]["steps"] for one in stored] == [2, 1, 2]
+    assert stored[0]["engine"] == "diffusers"

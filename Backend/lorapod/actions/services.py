@@ -16,6 +16,7 @@ from lorapod.actions.download_file import FileParts
 from lorapod.actions.generate import Generations
 from lorapod.actions.lora_tools import LoraTools
 from lorapod.actions.outputs import OutputDelivery
+from lorapod.actions.publish_model import ModelPublisher
 from lorapod.actions.session_run import SessionRuns
 from lorapod.actions.start_lora import StartLoras
 from lorapod.actions.starting import TrainingStarts
@@ -41,6 +42,7 @@ from lorapod.safety.redaction import Redactor
 from lorapod.settings import Settings
 from lorapod.storage.mirror.mirrors import Mirrors
 from lorapod.storage.shares import FileShares
+from lorapod.storage.stores import ObjectStores
 from lorapod.telemetry import Headroom, Telemetry
 from lorapod.telemetry.volume import VolumeMeter
 from lorapod.trainers.hub_models import HubModels
@@ -112,6 +114,18 @@ class Services:
             processes=self.processes,
             mirrors=self.mirrors,
             attachment=self.attachment,
+        )
+
+    @cached_property
+    def publisher(self) -> ModelPublisher:
+        """What publishes models."""
+        return ModelPublisher(
+            models=self.models,
+            processes=self.processes,
+            workspace=self.workspace,
+            stores=ObjectStores(settings=self.settings, workspace=self.workspace, redactor=self.redactor),
+            scratch=self.scratch,
+            endpoint=self.settings.hf_endpoint.rstrip("/"),
         )
 
     @cached_property

@@ -33,6 +33,7 @@ FRONT_DOOR_ACTIONS: Final = frozenset(
         "list_models",
         "describe_model",
         "edit_model",
+        "publish_model",
         "download_model",
     }
 )

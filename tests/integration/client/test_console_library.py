@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from tests.browser import (
+    DESKTOP,
     HOSTILE,
     PHONE,
     OpenPage,
@@ -144,9 +145,11 @@ def test_every_page_is_without_fault_asks_no_worker_and_gets_no_key(
     console.parts.generations.add("old", status="failed", images=[], problem={"error": MARKUP, "hint": ""})
     found: dict[str, list[str]] = {}
     asked: set[str] = set()
-    for scheme, options in (("light", {}), ("dark", {"viewport": PHONE})):
-        page = open_page("/library", color_scheme=scheme, **options)
-        page.on("request", lambda request: asked.add(request.url))
+    page = open_page("/library", color_scheme="light")
+    page.on("request", lambda request: asked.add(request.url))
+    for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.set_viewport_size(size)
         for name, path in PAGES.items():
             page.goto(f"{console.url}{path}")
             is_shown(page)
@@ -217,6 +220,31 @@ def test_loras_are_merged_with_their_weights(
         {"path": FINAL, "weight": 1},
     ]
     assert (sent["method"], sent["rank"], sent["name"]) == ("svd", 24, "both")
+
+
+def test_a_smaller_lora_is_made_from_the_page_of_one(
+    open_page: OpenPage, queue: FakeQueue, worker: ReportWorker
+) -> None:
+    made = {
+        "process_id": "resize_0123456789ab",
+        "status": "completed",
+        "path": "models/loras/small.safetensors",
+    }
+    queue.states = [
+        {"status": "IN_PROGRESS", "output": {**made, "status": "running", "progress": {"step": 1}}},
+        {"status": "COMPLETED", "output": {**made, "rank": 2, "size_bytes": 9000, "kept_energy": 0.93}},
+    ]
+    page = open_page(model_page(FINAL))
+    page.get_by_label("New rank").fill("2")
+    page.get_by_role("button", name=re.compile("^Make it smaller")).click()
+    expect(page.get_by_text("rank 2 · 9.0 kB · 93 % of the change kept")).to_be_visible()
+    (sent,) = [one for one in queue.inputs if one["type"] == "resize_lora"]
+    assert (sent["path"], sent["rank"], sent["name"]) == (FINAL, 2, "cat-rank2")
+
+    failure = {"message": "The name 'cat-kohya' is taken.", "hint": "Take another one."}
+    queue.states = [{"status": "COMPLETED", "output": {**made, "status": "failed", "failure": failure}}]
+    page.get_by_role("button", name=re.compile("^Convert")).click()
+    expect(page.get_by_text(failure["message"])).to_be_visible()
 
 
 def test_a_model_is_deleted_after_a_question(open_page: OpenPage, worker: ReportWorker) -> None:

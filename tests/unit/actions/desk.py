@@ -139,6 +139,11 @@ class Desk:
             "describe_model": {"model": "models/loras/cat.safetensors"},
             "download_model": {"source": "http://127.0.0.1:9/x.safetensors", "kind": "lora"},
             "edit_model": {"model": "models/loras/cat.safetensors", "title": "Cat"},
+            "publish_model": {
+                "model": "models/loras/cat.safetensors",
+                "huggingface": {"repo_id": "me/cat"},
+                "dry_run": True,
+            },
             "dataset": {"training_name": "pictures"},
             "edit_dataset": {"training_name": "pictures", "captions": {"a.png": "a cat"}, "dry_run": True},
             "caption_dataset": {"training_name": "captioned", "wait": True},

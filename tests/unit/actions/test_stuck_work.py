@@ -194,6 +194,7 @@ def test_every_action_that_only_reads_has_a_time_limit() -> None:
         "generate",
         "keep_alive",
         "edit_model",
+        "publish_model",
         "download_model",
         "delete",
         "edit_dataset",

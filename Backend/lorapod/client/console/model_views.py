@@ -49,15 +49,19 @@ def _card(
     if process_id is not None and process_id not in processes:
         processes[process_id] = parts.processes.get(process_id)
     known = None if process_id is None else processes[process_id]
+    told = _of_training(known, model) if known is not None else {}
+    # A header names the family of the base model, such as `sd_v1`; the training knows the model itself.
+    exact = {"base_model": told["base_model"]} if "base_model" in told else {}
     return {
-        **(_of_training(known, model) if known is not None else {}),
+        **told,
         **model,
+        **exact,
         "picture": (known and _picture(parts, known, model.get("step"))) or drawn.get(model["path"]),
     }
 
 
 def _of_training(known: KnownProcess, model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a training tells of a model that it wrote; the model's own card and header go first."""
+    """Return what a training tells of a model that it wrote."""
     process = known.process
     saved: Mapping[str, Any] = next(
         (one for one in process.get("checkpoints") or () if one["path"] == model["path"]), {}

@@ -86,11 +86,13 @@ class TestLibrary:
         assert queue.requests == []
         assert KEY not in str(caller.answers)
 
-    def test_a_card_tells_what_the_training_told(self, caller: HttpCaller) -> None:
+    def test_a_card_tells_what_the_training_told(self, caller: HttpCaller, worker: ReportWorker) -> None:
+        worker.models[FINAL]["base_model"] = "sdxl_base_v1-0"
         post(caller, "/api/library/list")
         shown = {one["path"]: one for one in caller.json("/api/library")["models"]}
 
         assert shown[FINAL]["training"] == "cat"
+        assert shown[FINAL]["base_model"] == "stabilityai/stable-diffusion-xl-base-1.0"
         assert (shown[FINAL]["rank"], shown[FINAL]["step"]) == (16, 1500)
         assert shown[FINAL]["trigger_words"] == ["mycat"]
         early = shown[FINAL.replace("cat.safetensors", "cat_000000500.safetensors")]

@@ -42,7 +42,7 @@ function CardForm({ path, card, edit, read }) {
 function Tools({ model, read, making }) {
   const [rank, setRank] = useState(String(Math.max(1, Math.floor((model.rank ?? 16) / 2))));
   const [format, setFormat] = useState("kohya");
-  const { problem, make } = useMaking(LIBRARY);
+  const { problem, make } = useMaking(read);
   const busy = isAsking(making);
   const send = (action, body) => (event) => {
     event.preventDefault();
