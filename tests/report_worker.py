@@ -119,6 +119,7 @@ class ReportWorker:
             "describe_model": self._described,
             "edit_model": self._edited,
             "delete": self._deleted,
+            "publish_model": self._published,
         }
         queue.actions |= actions
 
@@ -320,6 +321,25 @@ class ReportWorker:
         if asked["model"] in self.models:
             self.models[asked["model"]] |= changes
         return self._described(asked)
+
+    def _published(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        repo_id = asked["huggingface"]["repo_id"]
+        if not repo_id.startswith("me/"):
+            return {
+                "error": f"There is no repository {repo_id!r}.",
+                "code": "upstream_error",
+                "hint": "Check HF_TOKEN.",
+            }
+        name = asked["model"].rpartition("/")[2]
+        sent = ["samples/1.png"] if asked.get("samples") else []
+        return {
+            "repo_id": repo_id,
+            "url": f"https://huggingface.co/{repo_id}",
+            "file": name,
+            "size_bytes": 9,
+            "samples": sent,
+            "card": True,
+        }
 
     def _deleted(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         gone = self.models.pop(asked["model"])

@@ -247,6 +247,29 @@ def test_a_smaller_lora_is_made_from_the_page_of_one(
     expect(page.get_by_text(failure["message"])).to_be_visible()
 
 
+def test_a_model_is_published_in_private_unless_a_person_wants_it_public(
+    open_page: OpenPage, queue: FakeQueue
+) -> None:
+    page = open_page(model_page(FINAL))
+    page.get_by_label("Repository").fill("someone/cat")
+    page.get_by_role("button", name=re.compile("^Publish")).click()
+    expect(page.get_by_text("There is no repository 'someone/cat'.")).to_be_visible()
+    page.get_by_label("Repository").fill("me/cat")
+    page.get_by_label("Repository").press("Enter")
+    expect(page.get_by_text("Published cat.safetensors with 1 sample:")).to_be_visible()
+    page.get_by_label("Everyone may see it").check()
+    page.get_by_label("With samples of its training").uncheck()
+    page.get_by_role("button", name=re.compile("^Publish")).click()
+    expect(page.get_by_text("Published cat.safetensors:")).to_be_visible()
+
+    sent = [one for one in queue.inputs if one["type"] == "publish_model"]
+    assert [(one["huggingface"]["private"], one["samples"]) for one in sent] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+
+
 def test_a_model_is_deleted_after_a_question(open_page: OpenPage, worker: ReportWorker) -> None:
     path = "models/loras/old.safetensors"
     worker.add_model(path, name="old", kind="lora")

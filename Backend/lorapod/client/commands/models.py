@@ -105,6 +105,36 @@ def edit(
         session.screen.answer(answer)
 
 
+@app.command()
+def publish(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Name or path of the model.")],
+    repository: Annotated[str, typer.Argument(help="Repository on the HuggingFace Hub, e.g. me/my-cat.")],
+    *,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everyone see a repository that is made now.")
+    ] = False,
+    samples: Annotated[bool, typer.Option(help="Send the newest samples of its training too.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a model on the HuggingFace Hub, with a card."""
+    with open_session(context, as_json=as_json) as session:
+        answer = session.client.call(
+            "publish_model",
+            model=model,
+            huggingface={"repo_id": repository, "private": not public},
+            samples=samples,
+            dry_run=dry_run or None,
+        )
+        if as_json:
+            session.screen.answer(answer)
+            return
+        for name in [answer["file"], *answer["samples"]]:
+            session.screen.line(name)
+        session.screen.line(f"{'would be' if dry_run else 'are'} at {answer['url']}")
+
+
 def keep_alive(
     context: typer.Context,
     *,

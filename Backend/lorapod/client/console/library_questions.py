@@ -60,6 +60,15 @@ def edit(parts: ConsoleParts, path: str, notes: Mapping[str, Any]) -> Question:
     return ask
 
 
+def publishing(parts: ConsoleParts, path: str, fields: Mapping[str, Any]) -> Question:
+    """Return the request to publish a model on the Hub, which lasts until it is there."""
+
+    async def ask(state: OpenQuestion) -> None:
+        state.answer = await parts.calls.call("publish_model", on_job=state.on_job, model=path, **fields)
+
+    return ask
+
+
 def deletion(parts: ConsoleParts, path: str) -> Question:
     """Return the request to delete a model and its card."""
 

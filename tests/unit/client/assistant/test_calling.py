@@ -203,7 +203,7 @@ async def test_an_error_has_code_hint_and_every_problem(both: Client, queue: Fak
 def test_what_may_end_or_overwrite_work_is_marked() -> None:
     assert {name for name, tool in TOOLS.items() if tool.destroys} == {
         *("delete", "cancel", "edit_dataset", "edit_model", "upload_training_data", "download_model"),
-        "caption_dataset",
+        *("caption_dataset", "publish_model"),
     }
     assert not [
         name for name, tool in TOOLS.items() if tool.reads_only and (tool.destroys or tool.starts_process)

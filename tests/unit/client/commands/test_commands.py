@@ -220,6 +220,31 @@ class TestModels:
             "tags": ["x", "y"],
         }
 
+    def test_a_model_is_published_in_private_with_its_samples(self, call: Any, queue: FakeQueue) -> None:
+        told = {
+            "url": "https://huggingface.co/me/cat",
+            "file": "cat.safetensors",
+            "samples": ["samples/1.png"],
+        }
+        queue.actions["publish_model"] = lambda _: {
+            **told,
+            "repo_id": "me/cat",
+            "size_bytes": 1,
+            "card": True,
+        }
+
+        shown = call("models", "publish", "cat", "me/cat")
+
+        assert shown.splitlines() == [
+            "cat.safetensors",
+            "samples/1.png",
+            "are at https://huggingface.co/me/cat",
+        ]
+        assert queue.inputs[-1]["huggingface"] == {"repo_id": "me/cat", "private": True}
+        assert queue.inputs[-1]["samples"] is True
+        assert "would be at" in call("models", "publish", "cat", "me/cat", "--public", "--dry-run")
+        assert queue.inputs[-1]["huggingface"]["private"] is False
+
     def test_a_card_is_shown(self, call: Any, queue: FakeQueue) -> None:
         queue.actions["describe_model"] = lambda wish: {"name": wish["model"], "rank": 16}
 

@@ -20,6 +20,7 @@ from lorapod.wire.catalog import ModelNotes
 SUBJECT: Final = "models"
 _MAKING: Final = "new LoRA"
 _NOTES: Final = frozenset(ModelNotes.model_fields)
+_PUBLISHED: Final = frozenset({"huggingface", "samples"})
 _OF_A_TOOL: Final = frozenset(
     {"name", "loras", "method", "rank", "density", "seed", "path", "process_id", "energy", "format"}
 )
@@ -65,7 +66,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         web.post("/api/library/list", ask),
         web.post("/api/library/download", download),
         web.post(f"/api/library/{{action:{tools}}}", make),
-        web.post("/api/library/{action:ask|edit|delete}", act),
+        web.post("/api/library/{action:ask|edit|publish|delete}", act),
     ]
 
 
@@ -79,6 +80,8 @@ def _question(parts: ConsoleParts, action: str, path: str, body: Mapping[str, An
             return library_questions.card(parts, path)
         case "edit":
             return library_questions.edit(parts, path, _only(body, _NOTES))
+        case "publish":
+            return library_questions.publishing(parts, path, _only(body, _PUBLISHED))
         case _:
             _only(body, frozenset())
             return library_questions.deletion(parts, path)
@@ -114,7 +117,9 @@ def _model(parts: ConsoleParts, path: str) -> dict[str, Any]:
         "model": model_views.card(parts, known),
         "card": parts.models.card(path),
         "making": parts.asks.view(_MAKING),
-        **{action: parts.asks.view(_subject(action, path)) for action in ("ask", "edit", "delete")},
+        **{
+            action: parts.asks.view(_subject(action, path)) for action in ("ask", "edit", "publish", "delete")
+        },
     }
 
 

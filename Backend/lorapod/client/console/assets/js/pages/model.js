@@ -59,6 +59,30 @@ function Tools({ model, read, making }) {
     </section>`;
 }
 
+function Publish({ model, read, publish }) {
+  const [repo, setRepo] = useState("");
+  const [isPublic, setPublic] = useState(false);
+  const [samples, setSamples] = useState(true);
+  const [problem, setProblem] = useState(null);
+  const send = (event) => {
+    event.preventDefault();
+    sendAsk(`${LIBRARY}/publish`, read, { model: model.path, huggingface: { repo_id: repo.trim(), private: !isPublic }, samples }).then(() => setProblem(null), (error) => setProblem(problemOf(error)));
+  };
+  const done = publish?.ended && publish.answer;
+  const trouble = problem ?? (publish?.ended && publish.problem);
+  return html`
+    <section class="panel" aria-labelledby="publish"><h2 id="publish">${t.library.publish}</h2><p class="faint">${t.library.publishNote}</p>
+      <form class="lines" onSubmit=${send}>
+        <${Field} id="repo" label=${t.library.repo} placeholder=${t.library.repoHint} required pattern="[\w.-]+/[\w.-]+" value=${repo} onInput=${setRepo} />
+        <div class="controls"><label class="check"><input type="checkbox" checked=${isPublic} onChange=${(event) => setPublic(event.target.checked)} />${t.library.isPublic}</label>
+          ${model.process_id && html`<label class="check"><input type="checkbox" checked=${samples} onChange=${(event) => setSamples(event.target.checked)} />${t.library.withSamples}</label>`}
+          ${isAsking(publish) ? html`<${AskProgress} ask=${publish} />` : html`<button type="submit">${t.library.publish}<${Cost} reads=${true} /></button>`}</div>
+      </form>
+      ${trouble && html`<${Notice} problem=${trouble} />`}
+      ${done && html`<p role="status"><span class="strong">${t.library.published(done.file, done.samples?.length ?? 0)}</span> <span class="mono">${done.url}</span>${!done.card && html`<br />${t.library.cardKept}`}</p>`}
+    </section>`;
+}
+
 function About({ model, card }) {
   const { training = {}, architecture } = card ?? {};
   const known = { kind: t.library.kinds[model.kind] ?? model.kind, base_model: model.base_model, rank: model.rank && integer(model.rank), step: model.step && integer(model.step), words: model.trigger_words?.join(", "), size: bytes(model.size_bytes), format: model.format, changed: at(model.modified_at), architecture, alpha: training.alpha, learning_rate: training.learning_rate && small(training.learning_rate), resolution: training.resolution, images: training.images && integer(training.images) };
@@ -69,7 +93,7 @@ function About({ model, card }) {
 
 export default function Model({ path }) {
   const read = `${LIBRARY}/model?path=${encodeURIComponent(path)}`;
-  const { data, error } = useResource(read, (known) => (["ask", "edit", "delete", "making"].some((name) => isAsking(known?.[name])) ? 1000 : 0));
+  const { data, error } = useResource(read, (known) => (["ask", "edit", "publish", "delete", "making"].some((name) => isAsking(known?.[name])) ? 1000 : 0));
   const [asked, setAsked] = useState(false);
   const [problem, setProblem] = useState(null);
   const refused = (failed) => setProblem(problemOf(failed));
@@ -96,6 +120,7 @@ export default function Model({ path }) {
             ${isAsking(data.delete) ? html`<${AskProgress} ask=${data.delete} />` : html`<button type="button" class="danger" onClick=${() => setAsked("delete")}>${t.library.remove}<${Cost} reads=${true} /></button>`}
           </div></section>
         ${model.kind === "lora" && html`<${Tools} model=${model} read=${read} making=${data.making} />`}
+        ${model.format !== "diffusers" && html`<${Publish} model=${model} read=${read} publish=${data.publish} />`}
       </div>
       <section class="panel" aria-labelledby="card"><h2 id="card">${t.library.card}</h2>${card ? html`<${CardForm} path=${path} card=${card} edit=${data.edit} read=${read} />` : html`<p class="faint">${t.library.cardUnread}</p>`}</section>
     </div>
