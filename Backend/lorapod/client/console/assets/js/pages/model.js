@@ -73,7 +73,7 @@ function Publish({ model, read, publish }) {
   return html`
     <section class="panel" aria-labelledby="publish"><h2 id="publish">${t.library.publish}</h2><p class="faint">${t.library.publishNote}</p>
       <form class="lines" onSubmit=${send}>
-        <${Field} id="repo" label=${t.library.repo} placeholder=${t.library.repoHint} required pattern="[\w.-]+/[\w.-]+" value=${repo} onInput=${setRepo} />
+        <${Field} id="repo" label=${t.library.repo} placeholder=${t.library.repoHint} required value=${repo} onInput=${setRepo} />
         <div class="controls"><label class="check"><input type="checkbox" checked=${isPublic} onChange=${(event) => setPublic(event.target.checked)} />${t.library.isPublic}</label>
           ${model.process_id && html`<label class="check"><input type="checkbox" checked=${samples} onChange=${(event) => setSamples(event.target.checked)} />${t.library.withSamples}</label>`}
           ${isAsking(publish) ? html`<${AskProgress} ask=${publish} />` : html`<button type="submit">${t.library.publish}<${Cost} reads=${true} /></button>`}</div>
