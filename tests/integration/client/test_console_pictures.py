@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.browser import CHROMIUM, launch
+from tests.browser import CHROMIUM, is_shown, launch
 from tests.report_worker import ReportWorker
 from tests.running_console import RunningConsole, running_console
 
@@ -42,6 +44,7 @@ def known_worker(queue: FakeQueue) -> ReportWorker:
         ran_s=545,
         progress={"step": 750, "total_steps": 1500, "loss": 0.071, "steps_per_s": 1.4, "eta_s": 536},
     )
+    worker.add_models()
     worker.add_comparison(COMPARISON, training=FIRST, side=192)
     worker.processes[COMPARISON]["created_at"] = "2026-01-31T19:00:00Z"
     return worker
@@ -84,6 +87,29 @@ def test_pictures(tmp_path: Path) -> None:
             browser, console, f"/comparisons/{COMPARISON}", viewport=desktop, color_scheme="light"
         )
         save(comparison, folder / "console-comparison.png")
+        library = shown(browser, console, "/library", viewport=desktop, color_scheme="light")
+        library.get_by_role("button", name=re.compile("^Ask the worker")).click()
+        library.get_by_role("button", name=re.compile("^Ask again")).wait_for()
+        is_shown(library)
+        library.wait_for_load_state("networkidle")
+        save(library, folder / "console-library.png")
+        queue.states = [
+            {"status": "COMPLETED", "output": worker.generation(count=3, side=384), "executionTime": 21_000}
+        ]
+        playground = shown(
+            browser,
+            console,
+            f"/playground?lora={quote(worker.processes[FIRST]['checkpoints'][-1]['path'], safe='')}",
+            viewport={"width": 1280, "height": 1000},
+            color_scheme="dark",
+        )
+        playground.get_by_label("Prompt").fill("mycat in a garden, golden hour")
+        playground.get_by_label("Images").fill("3")
+        playground.get_by_label("Seed").fill("7")
+        playground.get_by_role("button", name=re.compile("^Generate")).click()
+        playground.locator(".drawn img").first.wait_for()
+        playground.wait_for_load_state("networkidle")
+        save(playground, folder / "console-playground.png")
         phone = shown(
             browser,
             console,
