@@ -10,7 +10,9 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
+from demo_base_parts.clip_card import clip_card
 from demo_base_parts.pictures import SIDE, as_floats, scenes
+from demo_base_parts.recognition import recognised
 from demo_base_parts.text import LENGTH, tokenizer
 
 log = logging.getLogger("demo_base")
@@ -19,11 +21,11 @@ _WIDTH, _PATCH, _OUT = 96, 8, 64
 _BATCH = 128
 _RATE = 1e-3
 #: Pictures that it never sees while it is trained.
-_HELD_BACK = 500
+HELD_BACK = 500
 
 
-def train_clip(out: Path, *, pictures: int, steps: int, seed: int) -> None:
-    """Train it to match pictures with their captions, and write it in half precision; ten minutes on one core."""
+def train_clip(out: Path, *, pictures: int, steps: int, seed: int, held_back: int = HELD_BACK) -> None:
+    """Train it to match pictures with their captions, and write it in half precision, with its card."""
     pixels, captions = scenes(pictures, seed + 100)
     words = tokenizer()
     tokens = words(captions, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
@@ -35,7 +37,7 @@ def train_clip(out: Path, *, pictures: int, steps: int, seed: int) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=_RATE, total_steps=steps, pct_start=0.05)
     began, mean_loss = time.monotonic(), 4.0
     for step in range(1, steps + 1):
-        chosen = torch.randint(len(pixels) - _HELD_BACK, (_BATCH,))
+        chosen = torch.randint(len(pixels) - held_back, (_BATCH,))
         output = model(
             pixel_values=as_floats(pixels[chosen]),
             input_ids=tokens.input_ids[chosen],
@@ -53,13 +55,20 @@ def train_clip(out: Path, *, pictures: int, steps: int, seed: int) -> None:
         mean_loss += 0.02 * (loss.item() - mean_loss)
         if step % 50 == 0:
             log.info("CLIP step %d: loss %.4f, %.0f s", step, mean_loss, time.monotonic() - began)
-    model.eval().half().save_pretrained(out)
+    known = recognised(model.eval(), words, pixels[-held_back:], captions[-held_back:])
+    model.half().save_pretrained(out)
     words.save_pretrained(out)
     size = {"height": SIDE, "width": SIDE}
     middle = [0.5, 0.5, 0.5]
     CLIPImageProcessorPil(
         size=size, crop_size=size, image_mean=middle, image_std=middle, do_center_crop=False
     ).save_pretrained(out)
+    (out / "README.md").write_text(
+        clip_card(model, pictures=len(pixels) - held_back, batch=_BATCH, steps=steps, seed=seed, known=known),
+        "utf-8",
+    )
+    for file in out.glob("*.safetensors"):
+        file.chmod(0o644)
 
 
 def _config(words: object) -> CLIPConfig:

@@ -19,7 +19,8 @@ from lorapod.client.demo_options import (
     TrainerOption,
 )
 from lorapod.client.demo_recipe import real_recipe, tiny_recipe
-from lorapod.client.demo_run import CONSOLE, HANDLER, Demo
+from lorapod.client.demo_run import HANDLER, Demo
+from lorapod.client.demo_terminal import CONSOLE
 from lorapod.client.errors import LorapodError
 
 
@@ -32,7 +33,7 @@ def demo(
     steps: StepsOption = None,
     resolution: ResolutionOption = None,
     out: OutOption = Path("demo"),
-    with_console: ConsoleOption = False,
+    with_console: ConsoleOption = None,
 ) -> None:
     """Train a LoRA on this machine and leave its file, loss curve and samples."""
     logging.basicConfig(level=logging.WARNING)
@@ -53,7 +54,7 @@ def demo(
 
 
 def _run(run: Demo) -> None:
-    """Run the demo and print its results, or the error that ended it.
+    """Run the demo, or print the error that ended it.
 
     Raises:
         typer.Exit: the demo failed or was interrupted.
@@ -67,8 +68,6 @@ def _run(run: Demo) -> None:
     except KeyboardInterrupt:
         CONSOLE.print("\nInterrupted; the endpoint and its worker have ended.")
         raise typer.Exit(130) from None
-    if not run.with_console:
-        run.print_results()
 
 
 if __name__ == "__main__":

@@ -38,8 +38,13 @@ ResolutionOption = Annotated[
     ),
 ]
 ConsoleOption = Annotated[
-    bool,
-    typer.Option("--console", envvar="CONSOLE", help="Show it in the console from the start, until Ctrl-C."),
+    bool | None,
+    typer.Option(
+        "--console/--no-console",
+        envvar="CONSOLE",
+        help="Open the console in a browser, and keep it open until Ctrl-C; or end without waiting. "
+        "Default: wait at a terminal, do not open a browser.",
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option(envvar="OUT", file_okay=False, help="Folder for all files of the demo.")

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lorapod
-from lorapod.client.drawing.creature import NAME, PROMPTS, draw_creatures
+from lorapod.client.drawing.creature import NAME, OTHER_PROMPTS, PROMPTS, draw_creatures
 from lorapod.wire.dataset import IMAGE_SUFFIXES
 
 #: Most prompts that are taken from the captions of a caller's dataset.
 EXAMPLES = 3
 
+#: Checkpoints that are saved and compared.
+CHECKPOINTS = 4
 #: Number of sample rounds after the first.
 SAMPLE_ROUNDS = 5
 
+_BUILTIN = Path(lorapod.__file__).parent / "trainers" / "builtin"
 #: The small base model that the worker's distribution has.
-DEMO_BASE = Path(lorapod.__file__).parent / "trainers" / "builtin" / "demo_base"
+DEMO_BASE = _BUILTIN / "demo_base"
+#: The small embedding models that it has: which recognises a subject, and which compares images with texts.
+DEMO_RECOGNISER, DEMO_CLIP = _BUILTIN / "demo_recogniser", _BUILTIN / "demo_clip"
+#: Their names.
+OWN_SCORES = frozenset({DEMO_RECOGNISER.name, DEMO_CLIP.name})
 
-#: A file that every model in diffusers' layout has.
-_MODEL_INDEX = "model_index.json"
+#: Variables of a worker that scores with the models of its workspace.
+OWN_SCORES_ENVIRONMENT: Mapping[str, str] = {
+    "EMBEDDING_MODEL": f"models/{DEMO_RECOGNISER.name}",
+    "TEXT_IMAGE_MODEL": f"models/{DEMO_CLIP.name}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,12 @@ class DemoRecipe:
     copies_model: bool = False
     #: Whether `pictures` are drawn here.
     draws_pictures: bool = False
+    #: Prompts of the comparison; empty: those of the samples.
+    compared_prompts: Sequence[str] = ()
+    #: The workspace's folder of models.
+    models: Path
+    #: The demo's own embedding models, which are copied there if they are missing.
+    score_models: Sequence[Path] = ()
 
     @property
     def summary(self) -> str:
@@ -61,8 +77,14 @@ class DemoRecipe:
         """Copy the model and draw the images that are missing."""
         if self.draws_pictures:
             draw_creatures(self.pictures)
-        if self.copies_model and not (Path(self.model) / _MODEL_INDEX).exists():
-            shutil.copytree(DEMO_BASE, self.model, dirs_exist_ok=True)
+        if self.copies_model:
+            _copy(DEMO_BASE, Path(self.model))
+        for folder in self.score_models:
+            _copy(folder, self.models / folder.name)
+
+    def comparison(self) -> dict[str, Any]:
+        """Return the fields of the `compare` request."""
+        return {"prompts": list(self.compared_prompts)} if self.compared_prompts else {}
 
     def examples(self) -> dict[str, Path]:
         """Return the prompts of the samples, each with an image of the dataset to compare it with."""
@@ -82,7 +104,11 @@ class DemoRecipe:
             "type": "sd_trainer",
             **({"trigger_word": NAME} if self.draws_pictures else {}),
             "network": {"type": "lora", "linear": self.rank, "linear_alpha": self.rank},
-            "save": {"dtype": "float16", "save_every": max(1, self.steps // 2), "max_step_saves_to_keep": 2},
+            "save": {
+                "dtype": "float16",
+                "save_every": max(1, self.steps // CHECKPOINTS),
+                "max_step_saves_to_keep": CHECKPOINTS,
+            },
             "datasets": [
                 {
                     "caption_ext": "txt",
@@ -129,6 +155,7 @@ def tiny_recipe(
     resolution: int | None,
 ) -> DemoRecipe:
     """Return a training of the demo's base model on a creature that it does not know; it takes a minute on any CPU."""
+    drawn = dataset is None
     return DemoRecipe(
         name="demo",
         model=model or str(out / "workspace" / "models" / DEMO_BASE.name),
@@ -145,9 +172,18 @@ def tiny_recipe(
         guidance_scale=3.0,
         dtype="float32",
         # Such small tensors are slower on two threads than on one.
-        environment={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ALLOW_CPU": "true"},
+        environment={
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "ALLOW_CPU": "true",
+            **(OWN_SCORES_ENVIRONMENT if drawn else {}),
+        },
         copies_model=model is None,
-        draws_pictures=dataset is None,
+        draws_pictures=drawn,
+        compared_prompts=(*PROMPTS, *OTHER_PROMPTS) if drawn else (),
+        models=out / "workspace" / "models",
+        # They have seen nothing but drawn scenes.
+        score_models=(DEMO_RECOGNISER, DEMO_CLIP) if drawn else (),
     )
 
 
@@ -182,7 +218,18 @@ def real_recipe(
         # A worker loads base models from its workspace and from this folder.
         environment={"MODELS_PATH": str(local.parent)} if local else {},
         draws_pictures=dataset is None,
+        models=out / "workspace" / "models",
     )
+
+
+def _copy(model: Path, to: Path) -> None:
+    """Copy a model, unless its folder is there; the copy is there whole or not at all."""
+    if to.exists():
+        return
+    staged = to.with_name(f"{to.name}.new")
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.copytree(model, staged)
+    staged.rename(to)
 
 
 def _caption(picture: Path) -> str:

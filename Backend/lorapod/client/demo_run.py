@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from rich import filesize
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import lorapod
 from lorapod.client import report
 from lorapod.client.client import Client
 from lorapod.client.console.server import ConsoleServer
-from lorapod.client.demo_console import demo_console, wait_for_interrupt
+from lorapod.client.demo_comparison import compare_checkpoints
+from lorapod.client.demo_console import demo_console, stays_open
+from lorapod.client.demo_end import end_with_console, print_results
 from lorapod.client.demo_recipe import DemoRecipe
+from lorapod.client.demo_terminal import CONSOLE, print_line
 from lorapod.client.errors import LorapodError, ProcessEnded
 from lorapod.client.serving import serving
 from lorapod.client.training import Training
@@ -38,9 +40,6 @@ _LOG_LINES = 25
 
 _SEED = 7
 
-#: Where the demo says what it does.
-CONSOLE = Console()
-
 
 @dataclass(kw_only=True)
 class Demo:
@@ -50,9 +49,8 @@ class Demo:
     out: Path
     timings: dict[str, float] = field(default_factory=dict)
     results: dict[str, Path] = field(default_factory=dict)
-    #: Serve the console meanwhile, and until Ctrl-C.
-    with_console: bool = False
-    server: ConsoleServer | None = None
+    #: Open the console in a browser, and keep it open until Ctrl-C; None: keep it open at a terminal alone.
+    with_console: bool | None = None
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -72,10 +70,15 @@ class Demo:
             log_folder=self.out / "logs",
             stop_grace_s=_STOP_GRACE_S,
         )
-        with serving(config) as endpoint, Client(endpoint.url) as client, self._console(endpoint.url):
+        stays = stays_open(wanted=self.with_console)
+        with (
+            serving(config) as endpoint,
+            Client(endpoint.url) as client,
+            self._console(endpoint.url, stays=stays) as console,
+        ):
             with self.part("Endpoint and worker"):
                 worker = client.call("health")
-                CONSOLE.print(f"  {endpoint.url}, worker {worker['worker_id']}: {worker['status']}")
+                print_line(f"{endpoint.url}, worker {worker['worker_id']}: {worker['status']}")
             with self.part("Upload"):
                 self._upload(client)
             with self.part("Training"):
@@ -92,31 +95,31 @@ class Demo:
             with self.part("Image with the LoRA"):
                 self._generate(client, training)
             with self.part("Checkpoints side by side"):
-                self._compare(client, training)
+                self.results |= compare_checkpoints(client, process, self.recipe, self.out)
             with self.part("Report"):
                 self._draw(process, losses, samples)
-            if self.with_console:
-                self.print_results()
-                wait_for_interrupt()
+            print_results(self.results, self.timings, self.out)
+            end_with_console(console, self.out / "workspace", stays=stays)
 
     @contextmanager
-    def _console(self, url: str) -> Iterator[None]:
-        """Serve the console beside the demo, if it is wanted."""
-        if not self.with_console:
-            yield
-            return
-        (self.out / "workspace").mkdir(parents=True, exist_ok=True)
-        with demo_console(url, self.out) as server:
-            CONSOLE.print(f"  The console, in a browser: {server.link}", soft_wrap=True)
-            self.server = server
-            yield
+    def _console(self, url: str, *, stays: bool) -> Iterator[ConsoleServer]:
+        """Serve the console beside the demo, from its first step."""
+
+        def show_next_link() -> None:
+            print_line(f"The link was used. For another browser: {server.link}")
+
+        with demo_console(url, self.out, on_new_link=show_next_link if stays else None) as server:
+            print_line(f"The console, in a browser: {server.link}")
+            if self.with_console:
+                webbrowser.open(server.link)
+            yield server
 
     def _upload(self, client: Client) -> None:
         dataset = client.upload_dataset(self.recipe.pictures, self.recipe.name)
         for refused in dataset.rejected:
             CONSOLE.print(f"  refused: {refused['filename']}: {refused['error']}", style="yellow")
         size = filesize.decimal(dataset.total_bytes)
-        CONSOLE.print(f"  {dataset.images} images, {dataset.captions} captions, {size}")
+        print_line(f"{dataset.images} images, {dataset.captions} captions, {size}")
 
     def _follow(self, training: Training) -> dict[str, Any]:
         columns = (
@@ -179,21 +182,8 @@ class Demo:
             # The embedded engine does not know every model that can be trained; the LoRA exists anyway.
             CONSOLE.print(f"  No image could be generated: {error}", style="yellow", markup=False)
             return
-        CONSOLE.print(f"  {prompt!r}, seed {made.seed}", markup=False)
+        print_line(f"{prompt!r}, seed {made.seed}")
         self.results["Image with the LoRA"] = made.files[0]
-
-    def _compare(self, client: Client, training: Training) -> None:
-        """Draw the prompts with each checkpoint, on the model that is still loaded."""
-        try:
-            answer = client.call("compare", process_ids=[training.process_id], wait=True)
-        except LorapodError as error:
-            CONSOLE.print(f"  The checkpoints could not be compared: {error}", style="yellow", markup=False)
-            return
-        self.results["Checkpoints side by side"] = client.download(
-            answer["grid_path"], self.out / "compare.png"
-        )
-        if recommended := answer.get("recommended"):
-            CONSOLE.print(f"  recommended: step {recommended['step']}")
 
     def _draw(
         self, process: dict[str, Any], losses: list[tuple[int, float]], fetched: list[tuple[Path, int, int]]
@@ -219,26 +209,6 @@ class Demo:
         self.results["Before and after"] = sheet(
             ends, self.out / "before-after.png", title=title, subtitle="the same prompts and seeds"
         )
-
-    def print_results(self) -> None:
-        """Print where the results are and how long each part took."""
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, path in self.results.items():
-            table.add_row(name, str(path))
-        table.add_row("Samples", str(self.out / "samples"))
-        table.add_row("Workspace", str(self.out / "workspace"))
-        table.add_row("Worker's log", str(self.out / "logs"))
-        CONSOLE.print("\n[bold]Results[/bold]", table)
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, duration_s in self.timings.items():
-            table.add_row(name, f"{duration_s:6.1f} s")
-        table.add_row("Total", f"{sum(self.timings.values()):6.1f} s", style="bold")
-        CONSOLE.print("[bold]How long it took[/bold]", table)
-        CONSOLE.print("\n[bold]In a browser[/bold]")
-        if self.server is not None:
-            CONSOLE.print(f"  {self.server.link}  (Ctrl-C ends the console and the worker)", soft_wrap=True)
-        else:
-            CONSOLE.print(f"  lorapod console --open --workspace {self.out / 'workspace'}", soft_wrap=True)
 
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:

@@ -15,7 +15,7 @@ from tests.contract.engine_cases import shared_pool
 from tests.tiny_models import ENVIRONMENT
 
 from lorapod.actions.action import RunPodJob
-from lorapod.client.demo_recipe import DEMO_BASE
+from lorapod.client.demo_recipe import DEMO_BASE, DEMO_CLIP
 from lorapod.clock import SystemClock
 from lorapod.engines.diffusers.adapter import DiffusersEngine
 from lorapod.engines.registry import EngineRegistry
@@ -129,11 +129,11 @@ async def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         disk_min_free_bytes=0,
         hf_hub_offline=True,
         cuda_visible_devices="",
-        embedding_model="models/embedding/clip",
-        text_image_model="models/embedding/clip",
+        embedding_model=f"models/{DEMO_CLIP.name}",
+        text_image_model=f"models/{DEMO_CLIP.name}",
     )
     workspace = Workspace.create(settings.workspace_root)
-    shutil.copytree(MADE / "clip", workspace.models / "embedding" / "clip")
+    shutil.copytree(DEMO_CLIP, workspace.models / DEMO_CLIP.name)
     shutil.copytree(DEMO_BASE, workspace.models / DEMO_BASE.name)
     engine = DiffusersEngine(
         settings=settings, workspace=workspace, clock=SystemClock(), starter=shared_pool()

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorapod.client.demo_recipe import DEMO_BASE, EXAMPLES, DemoRecipe, real_recipe, tiny_recipe
-from lorapod.client.drawing.creature import PROMPTS
+from lorapod.client.demo_recipe import (
+    DEMO_BASE,
+    DEMO_CLIP,
+    DEMO_RECOGNISER,
+    EXAMPLES,
+    DemoRecipe,
+    real_recipe,
+    tiny_recipe,
+)
+from lorapod.client.drawing.creature import OTHER_PROMPTS, PROMPTS
 
 
 def tiny(out: Path, dataset: Path | None = None) -> DemoRecipe:
@@ -29,6 +37,30 @@ def test_the_tiny_recipe_copies_its_model_and_draws_its_pictures(tmp_path: Path)
     assert all("mimo" in path.read_text() for path in recipe.pictures.glob("*.txt"))
     assert process["train"]["steps"] == recipe.steps
     assert all(path.is_file() for path in recipe.examples().values())
+
+
+def test_the_demo_scores_its_drawings_with_its_own_models(tmp_path: Path) -> None:
+    recipe = tiny(tmp_path)
+    recipe.prepare()
+
+    workspace = tmp_path / "workspace"
+    for variable, model in (("EMBEDDING_MODEL", DEMO_RECOGNISER), ("TEXT_IMAGE_MODEL", DEMO_CLIP)):
+        copied = workspace / recipe.environment[variable]
+        assert sorted(path.name for path in copied.iterdir()) == sorted(path.name for path in model.iterdir())
+    # A few prompts without the word show what the LoRA should leave alone.
+    assert recipe.comparison() == {"prompts": [*PROMPTS, *OTHER_PROMPTS]}
+    assert not any("mimo" in prompt for prompt in OTHER_PROMPTS)
+
+
+def test_images_of_ones_own_are_not_scored_by_models_that_know_drawings_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+
+    recipe = tiny(tmp_path, dataset=tmp_path / "mine")
+    recipe.prepare()
+
+    assert "EMBEDDING_MODEL" not in recipe.environment
+    assert recipe.comparison() == {}
+    assert not (tmp_path / "workspace" / "models" / DEMO_RECOGNISER.name).exists()
 
 
 def test_a_model_that_is_there_already_is_kept(tmp_path: Path) -> None:

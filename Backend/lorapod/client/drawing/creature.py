@@ -49,6 +49,14 @@ PROMPTS = {
     "a pencil sketch of a mimo": "mimo-06.png",
 }
 
+#: What the training should leave alone: the comparison measures how much it changes them.
+OTHER_PROMPTS = (
+    "a photo of a red ball on grass",
+    "a photo of a blue house at night",
+    "a drawing of a green tree in the snow",
+    "a photo of a pink cup in the desert",
+)
+
 _SIDE = 256
 _SEED = 3
 
