@@ -63,7 +63,7 @@ class Settings(ModelSettings, StoreSettings, RetentionSettings, EventSettings, E
 
     workspace_path: Path | None = Field(
         default=None,
-        description="Root of all files of the worker; if not set, the mounted network volume, else /workspace.",
+        description="Root of all files of the worker; if not set, the mounted network volume, or /workspace if there is none.",
     )
     network_volume_path: Path | None = Field(
         default=None, description="Where the network volume is mounted; used if WORKSPACE_PATH is not set."

@@ -217,7 +217,9 @@ def _gpu_check(report: GpuReport, settings: Settings) -> CheckView:
         names = ", ".join(gpu.name for gpu in report.gpus)
         return CheckView(name="gpu", ok=True, detail=f"GPUs of this worker: {names}.")
     if not report.driver and settings.allow_cpu:
-        return CheckView(name="gpu", ok=True, detail=f"{report.problem} ALLOW_CPU is set, so none is needed.")
+        return CheckView(
+            name="gpu", ok=True, detail=f"{report.problem} ALLOW_CPU is set, so no GPU is needed."
+        )
     return CheckView(name="gpu", ok=False, detail=report.problem)
 
 

@@ -84,7 +84,7 @@ class EditDatasetRequest(Request):
     copy_to: str | None = Field(
         default=None,
         alias="copy",
-        description="Name of a new dataset that gets the result; this one stays as it is.",
+        description="Name of a new dataset that gets the result; this one is not changed.",
     )
     dry_run: bool = Field(default=False, description="Only say what would change.")
 

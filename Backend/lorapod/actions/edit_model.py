@@ -42,7 +42,7 @@ async def edit_model(
     """Change the card in a thread, or have the engine do it."""
     catalog = engine_catalog(request.engine, models=models, engines=engines)
     if request.params and request.engine is not CatalogEngine.SWARMUI:
-        raise Unsupported("params: only the engine swarmui keeps fields of its own.")
+        raise Unsupported("params: only the engine swarmui has fields beyond those of this action.")
     notes = request.model_dump(include=request.model_fields_set & ModelNotes.model_fields.keys())
     changes = {**notes, **request.params}
     card = await FILES.run(catalog.edit, request.model, kind=request.kind, changes=changes)

@@ -72,7 +72,7 @@ class VolumeAccess:
             )
         if not re.fullmatch(r"[A-Za-z0-9-]*", data_center):
             raise VolumeNotNamed(
-                f"{DATA_CENTER_VARIABLE} is {data_center!r}, which is no data centre.",
+                f"{DATA_CENTER_VARIABLE} is {data_center!r}, which is not a data centre.",
                 hint="Give its id, such as EU-RO-1.",
             )
         return cls(

@@ -20,7 +20,7 @@ NO_DATASET = (
     "There is no ranking: the images that the LoRAs were trained on are gone or not known, and without likeness the least "
     "trained LoRA would always seem the best."
 )
-NOT_SEEN = "There is no ranking: the embedding model cannot tell the dataset from the base model's pictures of these prompts."
+NOT_SEEN = "There is no ranking: the embedding model cannot tell the dataset from the base model's images of these prompts."
 
 #: A LoRA with a weight.
 Key = tuple[Candidate, float]

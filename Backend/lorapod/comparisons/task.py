@@ -134,7 +134,7 @@ class CompareKind:
         prompts = wanted.prompts or own.prompts
         if not prompts:
             raise InvalidInput(
-                "prompts: there are none: the training has no sample prompts, so name some.",
+                "prompts: give at least one: the training has no sample prompts.",
                 details=[{"field": "prompts", "error": "is required here"}],
             )
         settings = PictureSettings(

@@ -167,7 +167,7 @@ def _below_models(workspace: Workspace) -> Iterator[str]:
         elif entry.name in _COPIED_ROOTS:
             yield from _copied(Path(entry.path), f"models/{entry.name}")
         elif entry.name not in COMFYUI_FOLDERS and (meant := _meant(entry.name)) and _count(entry.path):
-            yield f"`models/{_shown(entry)}/` is no folder of ComfyUI's: move its models to `models/{meant}/`."
+            yield f"`models/{_shown(entry)}/` is not a folder of ComfyUI: move its models to `models/{meant}/`."
 
 
 def _copied(folder: Path, shown: str) -> Iterator[str]:

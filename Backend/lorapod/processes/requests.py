@@ -66,7 +66,7 @@ class ControlRequest:
             try:
                 requests.append(cls.of(message))
             except ValueError:
-                logger.warning("a message is no control request")
+                logger.warning("a message is not a control request")
         return requests
 
     def message(self) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ def _check_steps(record: ProcessRecord, steps: int) -> None:
     if total is not None and steps <= total:
         raise InvalidInput(
             f"steps: {record.process_id} has a total of {total} steps already; {steps} would not be more.",
-            hint=f"Give a total larger than {total}, or leave `steps` out to go on as before.",
+            hint=f"Give a total larger than {total}, or leave `steps` out to continue as before.",
             details=[{"field": "steps", "error": f"must be larger than {total}"}],
         )
 

@@ -53,7 +53,7 @@ def load(data: bytes) -> ProcessRecord:
         raise ValueError("a record is a JSON object")  # noqa: TRY004 - readers expect one kind of error
     version = stored.get("version", 1)
     if not isinstance(version, int):
-        raise ValueError("its version is no number")  # noqa: TRY004 - as above
+        raise ValueError("its version is not a number")  # noqa: TRY004 - as above
     if version > RECORD_VERSION:
         raise ValueError(f"record version {version} is newer than {RECORD_VERSION}")
     return _ADAPTER.validate_python(_upgraded(stored) if version < RECORD_VERSION else stored, strict=False)

@@ -147,7 +147,7 @@ def _check(wanted: StoredObject, sha256: str | None, part: Path) -> None:
         part.unlink()
         raise UpstreamError(
             f"The content of the object {wanted.key!r} does not have the sha256 that is stored with it.",
-            hint="Try again; if it fails again, upload the object anew.",
+            hint="Try again; if it fails again, upload the object again.",
         )
 
 

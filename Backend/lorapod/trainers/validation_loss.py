@@ -49,7 +49,7 @@ def steps_between_looks(order: TrainingOrder, config: Mapping[str, Any]) -> int:
             every = wanted.get("validate_every_n_steps")
             return every if isinstance(every, int) and every > 0 else 1
     raise InvalidInput(
-        "stop_when: no images are held back, so there is no validation loss to judge by.",
+        "stop_when: no images are held back, so there is no validation loss to compare.",
         hint="Send `validation: true` too.",
         details=[{"field": "stop_when", "error": "goes with validation"}],
     )

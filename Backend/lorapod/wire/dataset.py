@@ -208,10 +208,10 @@ class StoredFile(WireModel):
 
     filename: str
     path: RelativePath = Field(description="Where it lies, or will lie once it is complete.")
-    size_bytes: int = Field(description="Of the whole file, as it is kept.")
+    size_bytes: int = Field(description="Of the whole file, as it is stored.")
     received_bytes: int = Field(description="What came so far; the next part begins here.")
     complete: bool = Field(description="Whether the file is complete; it appears in the dataset only then.")
-    sha256: str | None = Field(default=None, description="Of the file as it is kept, once it is complete.")
+    sha256: str | None = Field(default=None, description="Of the file as it is stored, once it is complete.")
     width: int | None = Field(default=None, description="Of an image, in pixels.")
     height: int | None = Field(default=None, description="Of an image, in pixels.")
 

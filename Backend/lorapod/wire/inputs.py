@@ -82,5 +82,5 @@ def check_names(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"two files are named {name!r}: give each a name of its own")
+            raise ValueError(f"two files are named {name!r}: give each a different name")
         seen.add(name)

@@ -363,7 +363,7 @@ def test_the_registry_is_asked_for_names(pod: Pod) -> None:
     assert (pod.nodes / "my-nodes/version.txt").read_text() == "1.1.0"
     assert (pod.nodes / "older/version.txt").read_text() == "1.0.0"
     assert sorted(path.name for path in pod.nodes.iterdir()) == ["my-nodes", "older"]
-    assert "broken was not installed: the registry's package is no whole zip archive" in failures[0]
+    assert "broken was not installed: the registry's package is not a complete zip archive" in failures[0]
     assert "unknown was not installed: the registry has no unknown" in failures[1]
     assert registry.asked == ["my-nodes@1.1.0", "older@1.0.0", "broken@1.0.0", "unknown@"]
 

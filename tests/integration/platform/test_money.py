@@ -214,7 +214,7 @@ class TestBudget:
         account.faults.append(PlatformFault(status=403))
         told = call(*TRAIN, "--max-cost", "5", code=1)
 
-        assert "--max-cost needs a price, and none is known. The API key may not do this" in told
+        assert "--max-cost needs a price, and no price is known. The API key may not do this" in told
         assert "--price-per-hour" in told
         assert not queue.inputs
         call(*TRAIN, "--max-cost", "5", "--price-per-hour", "2.50")

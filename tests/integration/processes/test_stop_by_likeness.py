@@ -218,7 +218,7 @@ async def test_a_child_that_breaks_costs_the_looks_and_not_the_training(bench: B
     now = await until(manager, record, lambda now: len(training_of(now).warnings) == 2)
     first, last = training_of(now).warnings
     assert "samples of step 0 could not be measured: the child ended with code 3: it broke" in first
-    assert "The training goes on, and it is tried again." in first
+    assert "The training continues, and the worker tries again." in first
     assert "3 times in a row" in last
     bench.draw(record, 0, 0.5, 0, 0.5)
     reached = now.progress.step

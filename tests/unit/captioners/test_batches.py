@@ -68,7 +68,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_no_image(
     assert len(sent) == 10
     assert model.sizes == [8, 4, 2, 2, 2, 2, 2]
     assert isinstance(last, Done)
-    assert "memory does not suffice for 8 images" in capsys.readouterr().out
+    assert "there is not enough memory for 8 images" in capsys.readouterr().out
     # It is remembered as long as the model is loaded.
     again = Model(more_than(2))
     run(tmp_path, again, 3, size)
@@ -85,7 +85,7 @@ def test_an_image_that_does_not_fit_alone_is_named(tmp_path: Path) -> None:
     (failed,) = [message for message in sent if isinstance(message, NotCaptioned)]
     assert failed.name == "1.png"
     assert failed.by_model
-    assert failed.error.startswith("Memory does not suffice for this image alone")
+    assert failed.error.startswith("There is not enough memory for this image alone")
     assert isinstance(last, Done)
 
 

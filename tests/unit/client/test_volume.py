@@ -51,5 +51,5 @@ def test_no_text_of_it_shows_a_key() -> None:
 @pytest.mark.parametrize("data_center", ["evil.example/x?", "EU-RO-1.evil.example", "a b"])
 def test_a_data_center_is_a_plain_name(data_center: str) -> None:
     keys = {"RUNPOD_S3_ACCESS_KEY": "user", "RUNPOD_S3_SECRET_KEY": "secret", "LORAPOD_VOLUME": "vol1"}
-    with pytest.raises(VolumeNotNamed, match="which is no data centre"):
+    with pytest.raises(VolumeNotNamed, match="which is not a data centre"):
         VolumeAccess.read({**keys, "RUNPOD_S3_DATA_CENTER": data_center}, ProjectFile())

@@ -16,7 +16,8 @@ def cost(
     endpoint_id: Annotated[
         str | None,
         typer.Option(
-            "--endpoint", help="Id of the endpoint. Default: those of lorapod.toml, else all of the account."
+            "--endpoint",
+            help="Id of the endpoint. Default: the endpoints of lorapod.toml, or all endpoints of the account.",
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Count all endpoints of the account.")] = False,

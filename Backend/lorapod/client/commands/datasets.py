@@ -219,7 +219,7 @@ def edit(
     ] = None,
     undo: Annotated[str | None, typer.Option(metavar="EDIT_ID", help="Take the newest edit back.")] = None,
     copy: Annotated[
-        str | None, typer.Option(help="Leave the dataset as it is; make the edit on a copy of this name.")
+        str | None, typer.Option(help="Make the edit on a copy of this name; the dataset is not changed.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     as_json: AsJson = False,

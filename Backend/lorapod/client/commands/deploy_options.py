@@ -29,7 +29,7 @@ DeployNameOption = Annotated[
     str | None, typer.Option(help="Name of the endpoint and the volume. Default: lorapod.")
 ]
 GpuMemoryOption = Annotated[
-    int | None, typer.Option(min=1, help="GPU memory, in GB. Default: what the preset needs, else 24.")
+    int | None, typer.Option(min=1, help="GPU memory, in GB. Default: what the preset needs, or 24.")
 ]
 MaxPriceOption = Annotated[
     float | None, typer.Option(min=0, help="Highest price of a GPU, in dollars an hour.")

@@ -46,7 +46,8 @@ class DeployRun:
         """Refuse the call if there is a question and no terminal."""
         if not self.yes and not has_terminal():
             raise typer.BadParameter(
-                "there is no terminal to ask on: add --yes, or --dry-run to look.", param_hint="--yes"
+                "this is not a terminal, so nothing can be asked: add --yes, or --dry-run to look.",
+                param_hint="--yes",
             )
 
     def confirm(self, question: str) -> None:

@@ -57,7 +57,9 @@ def rm(
             "name a process, or use --dataset, --model or --path.", param_hint="PROCESS_ID"
         )
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise typer.BadParameter("there is no terminal to ask on: add --yes to delete.", param_hint="--yes")
+        raise typer.BadParameter(
+            "this is not a terminal, so nothing can be asked: add --yes to delete.", param_hint="--yes"
+        )
     with open_session(context, as_json=as_json) as session:
         plans = [session.client.call("delete", dry_run=True, **request) for request in requests]
         if not yes or dry_run:

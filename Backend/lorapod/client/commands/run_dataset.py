@@ -56,7 +56,7 @@ class RunDataset:
                 return name
             if self.named:
                 raise typer.BadParameter(f"{other}: choose another name", param_hint="--dataset")
-            self.screen.stage("upload", f"{other[0].upper()}{other[1:]}; that dataset stays as it is.")
+            self.screen.stage("upload", f"{other[0].upper()}{other[1:]}; that dataset is not changed.")
         raise AssertionError("there is always a further name")
 
     def upload(self, name: str) -> None:
@@ -151,7 +151,7 @@ class RunDataset:
         process = self.screen.follow(self.client, begun.process_id)
         self.screen.screen.warn(f"{one['name']}: {one['error']}" for one in process.get("failed") or ())
         if process["status"] != "completed":
-            raise process_ended(process, f"Run the same command again to go on. {_WITHOUT}")
+            raise process_ended(process, f"Run the same command again to continue. {_WITHOUT}")
         return process
 
     def _page(self, name: str, trigger_word: str | None = None) -> dict[str, Any] | None:

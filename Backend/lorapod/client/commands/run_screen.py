@@ -53,7 +53,7 @@ class RunScreen:
             interval_s=INTERVAL_S,
             console=self.screen.aside,
             prices=self._prices,
-            watch_again=f"The {noun_of(process_id)} {process_id} continues. Run the same command again to go on, or watch it: "
+            watch_again=f"The {noun_of(process_id)} {process_id} continues. Run the same command again to continue, or watch it: "
             f"lorapod status {process_id} --follow",
         )
 

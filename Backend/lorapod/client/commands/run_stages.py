@@ -58,7 +58,7 @@ def run_all(
     screen = RunScreen(session.screen, yes=options.yes, prices=prices)
     if options.to is not None and options.to.resolve().is_relative_to(options.folder.resolve()):
         raise typer.BadParameter("is in the folder of the images, and would be trained on", param_hint="--to")
-    session.screen.if_interrupted = "Nothing is lost. Run the same command again to go on."
+    session.screen.if_interrupted = "Nothing is lost. Run the same command again to continue."
     with screen.reading(f"{options.folder} is read"):
         content = FolderContent.read(options.folder)
     wanted = options.dataset or dataset_name(options.folder)

@@ -18,7 +18,7 @@ from lorapod.client.lora_run.state import RunProgress, RunState, digest_of
 #: Reasons of an end before the last step that the training was asked for.
 _WANTED_ENDS = frozenset({"limit", "no_improvement"})
 
-_AGAIN = "Run the same command again to go on."
+_AGAIN = "Run the same command again to continue."
 
 
 @dataclass(kw_only=True)

@@ -60,7 +60,7 @@ ViaOption = Annotated[
     typer.Option(
         "--via",
         envvar="LORAPOD_VIA",
-        help="auto: read the volume over S3 if its keys are set, which wakes no worker, else ask a worker; volume: never ask "
+        help="auto: read the volume over S3 if its keys are set, which wakes no worker, otherwise ask a worker; volume: never ask "
         "a worker; queue: always ask one.",
     ),
 ]

@@ -242,7 +242,7 @@ def _warnings(
         )
     if all(offer.stock.get(volume.data_center, Stock.NONE) is Stock.NONE for offer in wanted.pools):
         found.append(
-            f"None of the GPUs is free in {volume.data_center} now: jobs will wait until one is. "
+            f"No suitable GPU is free in {volume.data_center} now: jobs will wait until one is. "
             "A higher --max-price may add others."
         )
     left = [] if trainer is None else trainer.network_volumes

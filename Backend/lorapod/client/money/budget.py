@@ -59,7 +59,7 @@ def make_budget(amount: Decimal, book: PriceBook, *, trainings: int = 1) -> Budg
     rate = book.dearest
     if rate is None:
         reason = book.why_unknown(None)
-        raise NoPriceKnown(f"--max-cost needs a price, and none is known. {reason}", hint=HOW_TO_GIVE_ONE)
+        raise NoPriceKnown(f"--max-cost needs a price, and no price is known. {reason}", hint=HOW_TO_GIVE_ONE)
     seconds = seconds_for(amount, rate.per_hour * trainings)
     if seconds < SHORTEST_S:
         raise BudgetTooSmall(seconds, rate)

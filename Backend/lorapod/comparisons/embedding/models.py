@@ -78,7 +78,7 @@ class EmbeddingModels:
             f"{field}: this worker has no embedding model, so it cannot compare images.",
             hint=f"Send `embedding_model: {IMAGE_MODEL}`, which is downloaded from the Hub (350 MB), or a folder in the "
             "workspace; or set EMBEDDING_MODEL.",
-            details=[{"field": field, "error": "names no model, and there is none on this worker"}],
+            details=[{"field": field, "error": "names no model, and this worker has none"}],
         )
 
     def find(self, run: TaskRun, embedding_model: str | None, text_image_model: str | None) -> FoundModels:

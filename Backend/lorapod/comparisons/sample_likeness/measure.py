@@ -180,7 +180,7 @@ class SampleLikeness:
         steps = ", ".join(map(str, self._measured))
         said = f"The likeness of the samples of step {steps} could not be measured: {why}."
         if self._failures == 1:
-            self._warnings.append(f"{said} The training goes on, and it is tried again.")
+            self._warnings.append(f"{said} The training continues, and the worker tries again.")
         elif self._failures < FAILURES_MAX:
             self._run.log.note(said)
         else:

@@ -85,7 +85,9 @@ def _local(path: Path) -> ModelSource:
         )
     files = sorted(inner for inner in (*path.glob("*"), *path.glob("*/*")) if inner.is_file())
     if any(inner.suffix == ".py" for inner in files):
-        raise InvalidInput(f"model: the folder {path.name} contains code of its own, which is not run.")
+        raise InvalidInput(
+            f"model: the folder {path.name} contains Python code, which this worker does not run."
+        )
     if not any(inner.suffix == SUFFIX for inner in files):
         raise InvalidInput(
             f"model: the folder {path.name} holds no {SUFFIX} weights; other formats are not loaded.",

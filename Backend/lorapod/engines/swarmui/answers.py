@@ -93,9 +93,7 @@ def check(route: str, answer: Mapping[str, Any]) -> None:
     if error_id in {"bad_route", "bad_request_method"}:
         raise Unsupported(f"This SwarmUI has no route {route}.", hint="Take a newer SwarmUI.")
     if error_id == "internal_error":
-        raise UpstreamError(
-            f"SwarmUI met an error of its own in {route}.", hint="Its own log has the details."
-        )
+        raise UpstreamError(f"SwarmUI had an internal error in {route}.", hint="Its own log has the details.")
     if (text := answer.get("error")) is not None or error_id is not None:
         raise told(str(text if text is not None else error_id))
 

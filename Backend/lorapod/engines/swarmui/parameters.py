@@ -27,7 +27,7 @@ _FILES = {"initimage": "image", "maskimage": "mask", "promptimages": "named_inpu
 
 #: Set by the worker; a caller may not.
 _OWN = {
-    "sessionid": "the worker has a session of its own",
+    "sessionid": "the worker has its own session",
     "images": "give num_images",
 }
 
@@ -56,7 +56,7 @@ def check(generation: Generation) -> list[str]:
         if plain in fields or plain in seen:
             raise InvalidInput(f"params.{name}: it is given twice.", hint="Give it once, here or as a field.")
         if isinstance(value, Mapping) and plain != "extrametadata":
-            raise InvalidInput(f"params.{name}: SwarmUI's parameters are no objects.")
+            raise InvalidInput(f"params.{name}: SwarmUI's parameters cannot be objects.")
         seen.add(plain)
     if generation.comfy_org_api_key is not None:
         return ["SwarmUI does not take comfy_org_api_key with a request; set the key in SwarmUI itself."]

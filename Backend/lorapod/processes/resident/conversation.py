@@ -181,5 +181,5 @@ class Conversation(Generic[AnswerT]):
             said = f"ended with exit code {how.exit_code if how else None}"
         return InternalError(
             f"The {title} process {said} in the middle of its work.",
-            hint="The log has its last words; the next request starts it anew.",
+            hint="The log has its last lines; the next request starts it again.",
         )

@@ -108,7 +108,7 @@ def test_it_is_done_once_wherever_it_was_stopped(
         stopped = call("--to", str(place), code=130)
         call("--to", str(place))
 
-        assert "Run the same command again to go on" in stopped.stderr
+        assert "Run the same command again to continue" in stopped.stderr
         assert [each for each in worker.begun if not each.startswith("upload")] == ALL[1:]
         # An upload whose answer was not read is sent again; it has the same files.
         assert worker.begun.count("upload my-pictures") == (2 if (number, after) == (UPLOAD, True) else 1)
@@ -158,7 +158,7 @@ class TestWhatHappenedMeanwhile:
         ended = call(code=3)
         call()
 
-        assert "Run the same command again to go on." in ended.stderr
+        assert "Run the same command again to continue." in ended.stderr
         assert worker.begun == [*ALL[:3], "resume train", "compare"]
 
     def test_a_training_that_reached_its_limit_is_done(self, call: Any, worker: RunWorker) -> None:
@@ -203,7 +203,7 @@ class TestTheFolderChanged:
 
         done = call()
 
-        assert "the dataset stays as it is" in done.stderr or "that dataset stays as it is" in done.stderr
+        assert "that dataset is not changed" in done.stderr
         assert [name for name in worker.datasets["my-pictures-2"] if name.endswith(".png")] == ["2.png"]
         assert "1.png" in worker.datasets["my-pictures"]
 

@@ -106,7 +106,7 @@ def test_folders_and_files_that_cannot_be_loaded(find: Find, workspace: Workspac
         "lora.safetensors": "is a LoRA, not a base model",
         "empty": "no model_index.json",
         "pickled": "no .safetensors weights",
-        "coded": "code of its own",
+        "coded": "contains Python code",
         "old.ckpt": "is not a .safetensors file",
         "wrong.safetensors": "only 2 bytes",
         "torn.safetensors": "cut off",

@@ -35,7 +35,7 @@ def test_what_is_no_json_object_is_no_answer(body: bytes) -> None:
 def test_a_failure_without_a_sentence_is_a_failure() -> None:
     with pytest.raises(UpstreamError, match="answers 418 to ListModels"):
         read_answer("ListModels", 418, b"{}")
-    with pytest.raises(UpstreamError, match="error of its own in ListModels"):
+    with pytest.raises(UpstreamError, match="internal error in ListModels"):
         read_answer(
             "ListModels", 400, b'{"error_id": "internal_error", "error": "An internal error occurred"}'
         )

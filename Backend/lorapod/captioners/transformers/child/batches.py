@@ -121,7 +121,7 @@ class CaptionBatches:
             self._leave(batch)
         elif code in _MEMORY:
             self.size.halve(len(batch))
-            sys.stdout.write(f"memory does not suffice for {len(batch)} images at a time: half as many\n")
+            sys.stdout.write(f"there is not enough memory for {len(batch)} images at a time: half as many\n")
             sys.stdout.flush()
         else:
             self._alone = len(batch)
@@ -148,5 +148,5 @@ def _open(item: Pictures, send: Callable[[Message], None]) -> OpenedItem | None:
 
 def _sentence(reason: str, code: ErrorCode) -> str:
     if code in _MEMORY:
-        return f"Memory does not suffice for this image alone: {reason}."
+        return f"There is not enough memory for this image alone: {reason}."
     return f"The model failed on it: {reason}."

@@ -90,7 +90,7 @@ def _unloadable(request: LoadCaptioner, error: Exception) -> WorkerError:
     name, reason = _name(request), reason_of(error)
     if "trust_remote_code" in reason:
         return InvalidInput(
-            f"The model {name} contains code of its own, which is not run.",
+            f"The model {name} contains Python code, which this worker does not run.",
             hint="Take the version of the model that transformers knows itself.",
         )
     if isinstance(error, ImportError):

@@ -28,7 +28,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
         path = (await body_of(request)).get("path")
         if path not in {one["path"] for one in known.process.get("checkpoints") or ()}:
             raise NotFoundError(
-                "That is no checkpoint of this training.",
+                "This training has no such checkpoint.",
                 job_id="",
                 code="not_found",
                 hint="Ask the worker again.",

@@ -59,7 +59,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     async def download(request: web.Request) -> web.Response:
         path = str((await body_of(request)).get("path"))
         if path not in await asyncio.to_thread(_paths, parts):
-            raise NotFoundError("That is no file of a known generation.", job_id="", code="not_found")
+            raise NotFoundError("No known generation has such a file.", job_id="", code="not_found")
         return web.json_response({"url": await link_to(parts, path)})
 
     return [

@@ -128,5 +128,5 @@ def _unpack(packed: Path, folder: Path) -> None:
             archive.extractall(folder)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UpstreamError(
-            "the registry's package is no whole zip archive", hint="The next start tries again."
+            "the registry's package is not a complete zip archive", hint="The next start tries again."
         ) from error

@@ -107,7 +107,7 @@ def _dtype(device: str) -> torch.dtype:
 def _from_layout(request: Load, dtype: torch.dtype) -> Any:
     config = DiffusionPipeline.load_config(request.model, local_files_only=request.offline)
     if not isinstance(config.get("_class_name"), str):
-        raise InvalidInput(f"The model {request.model} contains code of its own, which is not run.")
+        raise InvalidInput(f"The model {request.model} contains Python code, which this worker does not run.")
     # The checker of some models turns images black; the operator answers for what is generated.
     extras = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in config else {}
     return AutoPipelineForText2Image.from_pretrained(

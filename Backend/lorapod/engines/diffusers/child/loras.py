@@ -99,7 +99,7 @@ class LoadedLoras:
         held, given = self._layers(name), _layers_in(lora.path)
         if not held:
             self._remove(name)
-            raise self._unfit(lora, "none of its layers is one of the model's")
+            raise self._unfit(lora, "it has no layer that the model has")
         partly = f"Of the LoRA {lora.name} only {held} of {given} layers fit the model {self._model}."
         return Adapter(name=name, warning=partly if held < given else None)
 
