@@ -186,7 +186,7 @@ class WorkerTimeout(WorkerError):
 
 
 class InternalError(WorkerError):
-    """The worker met a defect of its own; its log has the details."""
+    """The worker has a defect; its log has the details."""
 
     code = ErrorCode.INTERNAL
 

@@ -43,7 +43,7 @@ class RunPodJob:
     def show(self, view: Mapping[str, Any]) -> None:
         """Send a numbered update; of calls that follow each other, the higher number is the newer one.
 
-        RunPod's SDK sends each in a thread of its own, so they can overtake each other.
+        RunPod's SDK sends each in its own thread, so they can overtake each other.
         """
         self.progress({**view, "sequence": next(self._numbers)})
 

@@ -1,4 +1,4 @@
-"""`caption_dataset`: have a model write the captions of a dataset, in a process of its own."""
+"""`caption_dataset`: have a model write the captions of a dataset, in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `health` looks at: each thing by a probe of its own, so that one that hangs delays no answer."""
+"""What `health` looks at: each part by its own probe, so that one that hangs delays no answer."""
 
 from __future__ import annotations
 

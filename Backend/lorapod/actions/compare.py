@@ -1,4 +1,4 @@
-"""`compare`: draw the same prompts and seeds with several checkpoints, in a process of its own."""
+"""`compare`: draw the same prompts and seeds with several checkpoints, in its own process."""
 
 from __future__ import annotations
 

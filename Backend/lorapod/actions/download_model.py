@@ -1,4 +1,4 @@
-"""`download_model`: bring a model onto the volume, in a process of its own."""
+"""`download_model`: bring a model onto the volume, in its own process."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Generations:
         return engine
 
     async def receive(self, request: GenerateRequest) -> ReceivedInputs:
-        """Return the request's input files, in a folder of their own."""
+        """Return the request's input files, in their own folder."""
         return await receive_inputs(
             request,
             self.scratch / "inputs",

@@ -55,7 +55,7 @@ class SweepStarts:
     def checked(
         self, config: Mapping[str, Any], request: StartRequest, job: RunPodJob, *, first: bool
     ) -> SweepVariant:
-        """Check one variant as a training of its own; blocks. Targets of uploads are tried for the `first` only.
+        """Check one variant as a separate training; blocks. Targets of uploads are tried for the `first` only.
 
         Raises:
             WorkerError: what refuses it.
@@ -73,7 +73,7 @@ class SweepStarts:
         *,
         name: str,
     ) -> Result:
-        """Check every variant by `variant`, then start them all, and wait for the end if that is wished.
+        """Check every variant by `variant`, then start them all, and wait for the end if the caller asks for it.
 
         Raises:
             WorkerError: a variant is refused, and nothing was started; `details` has the problems of all variants.

@@ -1,1 +1,1 @@
-"""Captionings: models write the captions of a dataset, in a process of their own."""
+"""Captionings: models write the captions of a dataset, in their own process."""

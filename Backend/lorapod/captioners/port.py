@@ -63,7 +63,7 @@ class CaptionRun(Protocol):
 
     #: The GPU that it may use.
     slot: Slot
-    #: What a child of its own inherits: no secrets, and the GPU chosen.
+    #: What the child inherits: no secrets, and the GPU chosen.
     environment: Mapping[str, str]
 
     def stopped(self) -> bool:

@@ -35,7 +35,7 @@ KEYED = frozenset(
     }
 )
 
-#: Actions that would do their work twice: not sent again if nobody knows whether the first attempt arrived.
+#: Actions that would do their work twice: not sent again if no one knows whether the first attempt arrived.
 _ONCE = KEYED | {"resume", "edit_model", "edit_dataset"}
 
 #: The environment variable that points to other queues than RunPod's; the SDK reads it too.

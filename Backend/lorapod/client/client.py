@@ -96,7 +96,7 @@ class Client(FilesClient):
 
         Args:
             process_id: the training.
-            steps: a new total, larger than before: a completed training goes on too.
+            steps: a new total, larger than before: a completed training continues too.
             execution_timeout_s: how long the job may stay open, if the worker keeps it open.
             start_timeout_s: how long to wait for a worker.
             options: the other fields of `resume`, such as new `limits`.

@@ -23,7 +23,7 @@ class WorkAhead(Protocol[T_co]):
         """Wait for its end; return its result, or raise its error."""
 
     async def drop(self) -> None:
-        """Have it end, because nobody needs its result."""
+        """Have it end, because no one needs its result."""
 
 
 class Runtime(Protocol):

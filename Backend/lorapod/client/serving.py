@@ -1,4 +1,4 @@
-"""A local endpoint in a thread of its own, while a script calls it."""
+"""A local endpoint in its own thread, while a script calls it."""
 
 from __future__ import annotations
 

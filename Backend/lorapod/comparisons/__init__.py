@@ -1,1 +1,1 @@
-"""Comparisons: the same prompts and seeds drawn with several checkpoints, in a process of their own."""
+"""Comparisons: the same prompts and seeds drawn with several checkpoints, in their own process."""

@@ -81,7 +81,7 @@ class DatasetItem:
     kind: ItemKind
     #: The file that the trainer reads as its caption.
     caption_file: FoundFile | None = None
-    #: The caption, if it is not in a file of its own but in the dataset's JSON file.
+    #: The caption, if it is not in its own file but in the dataset's JSON file.
     listed_caption: str | None = None
     default_caption: str | None = None
     partners: Sequence[Partner] = ()

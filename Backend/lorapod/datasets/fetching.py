@@ -108,7 +108,7 @@ class DatasetFetcher:
     ) -> DatasetSummary:
         """Fetch the dataset, but not the files that are here already and unchanged; return what it holds.
 
-        If another live training reads an earlier version of it, the new one gets a folder of its own.
+        If another live training reads an earlier version of it, the new one gets its own folder.
 
         Args:
             ref: a remote dataset.

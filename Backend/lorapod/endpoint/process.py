@@ -97,7 +97,7 @@ class WorkerProcess:
                 os.killpg(self.pid, number)
 
     def _watch(self) -> None:
-        # The SDK's heartbeat is a process of its own; it outlives a killed worker and keeps reporting it as
+        # The SDK's heartbeat is a separate process; it outlives a killed worker and keeps reporting it as
         # alive. The group is killed while the leader is still a zombie: until it is reaped, no other group
         # can have its id.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)

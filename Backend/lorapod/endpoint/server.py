@@ -48,7 +48,7 @@ class LocalEndpoint:
     """An endpoint on this machine; `async with` starts it and stops it with all its workers."""
 
     def __init__(self, config: EndpointConfig, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Prepare an endpoint; `start` opens it. A test may give a clock of its own, in seconds."""
+        """Prepare an endpoint; `start` opens it. A test may give its own clock, in seconds."""
         self.config = config
         self._monotonic = monotonic
         self._webhooks = Webhooks(attempts=config.webhook_attempts, wait_s=config.webhook_wait_s)

@@ -1,4 +1,4 @@
-"""The files of a request that a generation starts from: fetched, checked, converted, each in a place of its own."""
+"""The files of a request that a generation starts from: fetched, checked, converted, each in its own place."""
 
 from __future__ import annotations
 

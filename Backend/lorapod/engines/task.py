@@ -129,7 +129,7 @@ class GenerationKind:
                 raise InternalError(f"{engine.name} named the result {file.path.name}, which is not there.")
             listed = {} if file.listed_as is None else {"listed_as": file.listed_as}
             files.append({"path": self._workspace.relative(file.path), "seed": file.seed, **listed})
-        # A workflow of the caller's own may have kept a seed of its own.
+        # A workflow of the caller's own may have kept its own seed.
         told = made.files[0].seed if made.files else None
         return {
             "seed": generation.seed if told is None and made.seed_known else told,

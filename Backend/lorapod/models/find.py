@@ -14,7 +14,7 @@ from lorapod.sessions import session_outputs
 from lorapod.weights import SUFFIX
 from lorapod.workspace import Workspace
 
-#: What makes a folder a model of its own, in the layout of the diffusers library.
+#: What makes a folder one model, in the layout of the diffusers library.
 DIFFUSERS_INDEX = "model_index.json"
 
 #: The folder among the LoRAs that shows every process's output to programs that generate.

@@ -103,7 +103,7 @@ def missing_volume(settings: Settings) -> str:
 
 
 def begin_look(settings: Settings, workspace: Workspace) -> None:
-    """Look in a thread of its own, and log the result: a warning if models are laid wrongly.
+    """Look in its own thread, and log the result: a warning if models are laid wrongly.
 
     With `NETWORK_VOLUME_DEBUG`, log everything that was found.
     """

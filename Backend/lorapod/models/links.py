@@ -153,7 +153,7 @@ def link_from_settings(settings: Settings, workspace: Workspace) -> LinkReport:
 
 
 def begin_linking(settings: Settings, workspace: Workspace) -> None:
-    """Link in a thread of its own: a worker's first answer does not wait for a volume with many models."""
+    """Link in its own thread: a worker's first answer does not wait for a volume with many models."""
     Thread(target=link_and_log, args=(settings, workspace), name="link-models", daemon=True).start()
 
 

@@ -11,7 +11,7 @@ from lorapod.errors import Conflict, InvalidInput, UnsafePath
 from lorapod.models.kinds import ModelKind, folder_of
 from lorapod.workspace import Workspace, safe_name
 
-#: Hidden folder in `models/`; a process makes its model in a folder of its own there.
+#: Hidden folder in `models/`; a process makes its model in its own folder there.
 INCOMING = ".incoming"
 
 

@@ -53,7 +53,7 @@ class Change:
 
 
 class ChangeQueue:
-    """Hands changes out in their order, in a thread of its own; safe for any thread."""
+    """Hands changes out in their order, in its own thread; safe for any thread."""
 
     def __init__(self, consume: Callable[[Change], None]) -> None:
         """Call `consume` with each change; what it raises is logged."""

@@ -1,4 +1,4 @@
-"""A child in a session of its own: started, guarded, signalled as a group, and watched until its whole group is gone."""
+"""A child in its own session: started, guarded, signalled as a group, and watched until its whole group is gone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A small process beside each child that kills it when its worker is gone.
 
 `python -I -S guard.py BEATS WORD FENCE_S PROGRAM [ARGUMENT ...]` leaves a guard behind and becomes the program: same
-process id, same session, so that its parent sees the program's own exit. The guard, in a session of its own, reads
+process id, same session, so that its parent sees the program's own exit. The guard, in its own session, reads
 the descriptor BEATS, a pipe from the worker: eight bytes each time, a double, the monotonic time in seconds before the
 worker's last heartbeat, or infinity when the child has ended. It kills the child's group
 

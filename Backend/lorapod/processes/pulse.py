@@ -44,7 +44,7 @@ def new_holder(worker_id: str) -> str:
 
 
 class Pulse:
-    """This worker's own heartbeat, in a thread of its own; it beats while the worker holds processes."""
+    """This worker's own heartbeat, in its own thread; it beats while the worker holds processes."""
 
     def __init__(self, store: HeartbeatStore, holder: str, times: LeaseTimes, clock: Clock) -> None:
         """Write nothing before `follow`."""

@@ -82,7 +82,7 @@ def check_continuation(record: ProcessRecord, step: int) -> None:
     """Refuse to train a completed training further if none of its checkpoints is left.
 
     Raises:
-        Conflict: it would begin anew under the name of what is complete.
+        Conflict: it would begin again under the name of what is complete.
     """
     if record.status is ProcessStatus.COMPLETED and not step:
         raise Conflict(

@@ -212,7 +212,7 @@ class ProcessRecord:
     ) -> ProcessRecord:
         """Return the first record of the next generation: queued again, with no trace of how the last run ended.
 
-        `changes` are those of a training that goes on otherwise. `asked`: a person asks for it, and its time counts anew.
+        `changes` are those of a training that continues with other settings. `asked`: a person asks for it, and its time counts from zero.
 
         Raises:
             IllegalTransition: it runs.

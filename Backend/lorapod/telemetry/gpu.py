@@ -106,7 +106,7 @@ class GpuProbe:
             except nvml.NVMLError as error:
                 broken.append(f"GPU {index}: {error}")
         if broken:
-            # The next report initialises anew: a lost GPU stays lost for a library that was initialised before.
+            # The next report initialises again: a lost GPU stays lost for a library that was initialised before.
             self._ready = False
             _log.warning("A GPU does not answer", extra={"broken_gpus": broken})
         problem = f"A GPU does not answer: {'; '.join(broken)}." if broken else ""

@@ -125,7 +125,7 @@ def _roots(name: str, paths: ModelPaths, hub_cache: Path) -> Iterator[Path]:
     if path is not None and path.is_dir():
         yield path
     elif (named := _REPOSITORY.match(name)) is not None:
-        # The newest snapshot may be half downloaded: each is a folder of its own.
+        # The newest snapshot may be half downloaded: each is a separate folder.
         with suppress(OSError):
             snapshots = list(entries_of(cached_repository(hub_cache, named[0]) / "snapshots"))
             for entry in sorted(snapshots, key=lambda one: -one.stat().st_mtime):

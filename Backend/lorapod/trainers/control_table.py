@@ -1,7 +1,7 @@
 """The control table: one row in a small SQLite file, through which the worker and a running trainer talk.
 
 AI Toolkit's `diffusion_trainer` reads and writes the row of the table `Job` whose id is in its environment; the columns
-are those that it knows. Each process has a file of its own on local disk, because SQLite's locks are not reliable on a
+are those that it knows. Each process has its own file on local disk, because SQLite's locks are not reliable on a
 network volume. The journal is a rollback journal, not a write-ahead log: the trainer opens and closes a connection for
 each statement, and closing the last connection of a WAL database costs a whole checkpoint.
 

@@ -55,7 +55,7 @@ def line_of_model(model: Mapping[str, Any]) -> str | None:
 
 
 def line_of_arch(arch: str) -> str:
-    """Return the line of a `model.arch`; an unknown one is a line of its own."""
+    """Return the line of a `model.arch`; an unknown one has its own line."""
     name = arch.partition(":")[0]
     return "sd1" if name in _PLAIN_SD else _known(name) or name
 

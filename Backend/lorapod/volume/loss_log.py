@@ -39,7 +39,7 @@ _ATTEMPTS = 5
 
 _LARGEST_STEP = 2**63 - 1
 
-#: The write-ahead log's header: a checkpoint that starts it anew writes new salts here.
+#: The write-ahead log's header: a checkpoint that starts it again writes new salts here.
 _WAL_HEADER_BYTES = 32
 
 

@@ -87,7 +87,7 @@ def progress_text(process: Mapping[str, Any], width: int | None = None) -> str:
 
 
 class _Head:
-    """The id, name and status of a process; what does not fit goes to a line of its own."""
+    """The id, name and status of a process; what does not fit goes to its own line."""
 
     def __init__(self, process: Mapping[str, Any]) -> None:
         self._process = process

@@ -21,7 +21,7 @@ LOOPBACK: Final = "127.0.0.1"
 _MOST_BODY_BYTES: Final = 32_000_000
 
 #: The page that follows the link: the cookie is sent only with a request that the console's own page makes. The key is behind
-#: the "#", which a browser sends to nobody.
+#: the "#", which a browser sends to no one.
 _OPENED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>lorapod</title>'
     '<meta http-equiv="refresh" content="0; url=/#key={key}"><p><a href="/#key={key}">Open the console</a></p></html>'

@@ -1,4 +1,4 @@
-"""A console in a thread of its own, while a script does something else."""
+"""A console in its own thread, while a script does something else."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 class ProcessSource(Protocol):
-    """Tells of processes. Every method raises `LorapodError` if it cannot."""
+    """Answers about processes. Every method raises `LorapodError` if it cannot."""
 
     @property
     def most_points(self) -> int:

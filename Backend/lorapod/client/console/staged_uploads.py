@@ -51,7 +51,7 @@ class StagedUploads:
         return {"training_name": name, "files": len(sizes), "total_bytes": sum(sizes)}
 
     def plan(self, name: str, dropped: Sequence[DroppedFile]) -> dict[str, list[str]]:
-        """Return which files the browser shall send, which are here already, and which are not for a dataset.
+        """Return which files the browser should send, which are here already, and which are not for a dataset.
 
         Raises:
             InvalidInputError: a path leads elsewhere.

@@ -47,7 +47,7 @@ async def stream_file(
     browser reports a failed download.
 
     Raises:
-        LorapodError: there is no such file; or nobody answers before the first byte.
+        LorapodError: there is no such file; or no server answers before the first byte.
     """
     source = _VolumeFile(parts.volume, path) if parts.volume is not None else _WorkerFile(parts.calls, path)
     size_bytes = await source.begin()

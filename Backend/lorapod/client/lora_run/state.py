@@ -34,7 +34,7 @@ class SentDataset(BaseModel):
 class RunProgress(BaseModel):
     """How far one run is: a folder's content with the options of its training."""
 
-    #: Trainings that are gone; the next one has a key of its own.
+    #: Trainings that are gone; the next one has its own key.
     gone: int = 0
     #: Whether the worker has checked the training.
     checked: bool = False
@@ -77,7 +77,7 @@ class RunState:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the state; one that is missing, damaged or of another version is begun anew."""
+        """Read the state; one that is missing, damaged or of another version is started from empty."""
         try:
             return cls(path=path, document=_Document.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError):

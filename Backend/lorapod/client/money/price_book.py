@@ -78,7 +78,7 @@ def find_prices(endpoint_id: str, api_key: str) -> PriceBook:
 
 
 class PriceLookup:
-    """A look into the catalog that runs in a thread of its own."""
+    """A look into the catalog that runs in its own thread."""
 
     def __init__(self, find: Callable[[], PriceBook], *, patience_s: float = PATIENCE_S) -> None:
         """Begin to look."""

@@ -107,7 +107,7 @@ class EditStore:
             if copy is not None:
                 if target.exists():
                     raise _taken(target)
-                # Nobody deletes or edits what is copied.
+                # No one deletes or edits what is copied.
                 locks.enter_context(self._lock_of(folder))
             self._check_there(folder)
             for name in files:

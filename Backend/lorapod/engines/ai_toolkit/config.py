@@ -48,7 +48,7 @@ def prepare_config(
         generation: with a config.
         rules: where its paths may lead.
         known: the architectures of the installation.
-        legacy_works: whether the job can be used for architectures without a class of their own.
+        legacy_works: whether the job can be used for architectures without their own class.
 
     Raises:
         InvalidInput: AI Toolkit would refuse it, or make something else.
@@ -181,7 +181,7 @@ def _check_architecture(model: Mapping[str, Any], known: Vocabulary, *, legacy_w
 
 
 def legacy_works(root: Path) -> bool:
-    """Return whether the generate job can build architectures without a class of their own.
+    """Return whether the generate job can build architectures without their own class.
 
     Version 0.12.26 looks for a section of trainings there that generations do not have.
     """

@@ -19,7 +19,7 @@ _VERSION = 0.4
 #: More outputs than any node has.
 _SLOTS_MAX = 100
 _COLUMN_PX, _ROW_PX, _COLUMNS = 320, 260, 4
-#: The editor shows a widget of its own after each of these.
+#: The editor shows its own widget after each of these.
 _SEEDS = frozenset({"seed", "noise_seed"})
 _AFTER_SEED = "fixed"
 

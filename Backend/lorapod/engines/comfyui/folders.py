@@ -1,6 +1,6 @@
 """The folders of one job in ComfyUI: where its nodes save, where its inputs are, and how all of it is removed.
 
-ComfyUI can delete no file, so this needs access to its file system. Each job saves in a folder of its own, so that two
+ComfyUI can delete no file, so this needs access to its file system. Each job saves in its own folder, so that two
 jobs never meet, nor a job and a cached result.
 """
 

@@ -98,7 +98,7 @@ def _guidance(graph: Graph, value: Any) -> bool:
 
 
 def _strength(graph: Graph, value: Any) -> bool:
-    """Set how much of the image is made anew; if several samplers have it, set none: the right one is not known."""
+    """Set how much of the image is made again; if several samplers have it, set none: the right one is not known."""
     takers = [inputs for inputs in _inputs(graph) if _is_number(inputs.get("denoise"))]
     return len(takers) == 1 and _put(takers[0], "denoise", value)
 

@@ -183,7 +183,7 @@ class ComfyServer:
 
         Raises:
             ServerDied: the child has ended, or was ended with the worker.
-            OutOfMemory: the system killed it, most likely for want of memory.
+            OutOfMemory: the system killed it, most likely for lack of memory.
         """
         if self._closed:
             raise ServerDied("ComfyUI was ended with its worker.")

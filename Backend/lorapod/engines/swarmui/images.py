@@ -111,7 +111,7 @@ async def _refuse_failure(response: aiohttp.ClientResponse, address: str) -> Non
     if response.status == 200:
         return
     if response.status == 404 or 300 <= response.status < 400:
-        # SwarmUI redirects to a page of its own for a missing file.
+        # SwarmUI redirects to its own page for a missing file.
         raise NotFound(
             f"SwarmUI has no file {address!r}, though it named it.",
             hint="Something removed it from SwarmUI's output folder; generate it again.",

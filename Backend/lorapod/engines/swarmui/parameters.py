@@ -135,7 +135,7 @@ def seed_of(asked: Mapping[str, Any], index: int) -> int | None:
 
 
 def alone(asked: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return the parameters that make the image `number` (from 0) of a request in a request of its own.
+    """Return the parameters that make the image `number` (from 0) of a request in a separate request.
 
     SwarmUI counts one seed up, that of the variation if there is one, unless `noseedincrement` is set.
     """

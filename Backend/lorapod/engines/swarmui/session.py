@@ -50,7 +50,7 @@ class SwarmSession:
         Of several callers that hold the same id that the server has forgotten, the first gets a new one for all.
         """
         while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - it belongs to other threads' loops too
-            # Not in a thread of its own: a thread that is cancelled while it waits would never give the lock back.
+            # Not in its own thread: a thread that is cancelled while it waits would never give the lock back.
             await asyncio.sleep(_LOOK_S)
         try:
             known = self._granted

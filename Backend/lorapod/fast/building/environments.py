@@ -6,7 +6,7 @@
 .environments/<key>/building/        the turn of the current builder (see `turn`)
 ```
 
-Every try has a folder of its own. So a builder that was marked dead and wakes up again does no harm: it finds that
+Every try has its own folder. So a builder that was marked dead and wakes up again does no harm: it finds that
 `ready.json` names another folder.
 """
 

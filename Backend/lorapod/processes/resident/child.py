@@ -41,7 +41,7 @@ EXIT_S = 20.0
 #: How long the streams of a child that has exited may stay open (something outside its group holds them).
 _DRAIN_S = 2.0
 
-#: The guard fences nothing: what a frozen worker's child still writes goes into a folder of its own.
+#: The guard fences nothing: what a frozen worker's child still writes goes into its own folder.
 _NEVER_S = 1e9
 
 _LOOK_S = 0.05
@@ -67,7 +67,7 @@ class ResidentSpec(Generic[AnswerT]):
 
 
 class ResidentChild(Generic[AnswerT]):
-    """One child process; its output is read, and its exit seen, by a thread of its own."""
+    """One child process; its output is read, and its exit seen, by one thread."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class Conversation(Generic[AnswerT]):
     def is_alive(self) -> bool:
         """Return whether a child that served an earlier process still answers.
 
-        It may have been killed a moment ago, by the worker for being idle or by the system for want of memory: its end
+        It may have been killed a moment ago, by the worker for being idle or by the system for lack of memory: its end
         shows only seconds later, when the driver has given its memory back.
 
         Raises:

@@ -56,7 +56,7 @@ class Jobs(Protocol[RequestT_contra]):
 
 
 class ChildServer(Generic[RequestT]):
-    """Carries requests out one after the other, while a thread of its own listens for cancellations."""
+    """Carries requests out one after the other, while its own thread listens for cancellations."""
 
     def __init__(self, channel: Channel[RequestT | Cancel | Ping]) -> None:
         """Serve over `channel`."""

@@ -110,7 +110,7 @@ class FileRecords:
         if self._newest_generation(folder) > record.generation:
             raise LeaseLost(record.process_id)
         self._mark(record)
-        # Each generation has a file of its own, so a late writer overwrites no newer record.
+        # Each generation has its own file, so a late writer overwrites no newer record.
         write_atomically(record_path(folder, record.generation), records.dump(record))
         if record.status.final and self._newest_generation(folder) == record.generation:
             (self._live / record.process_id).unlink(missing_ok=True)

@@ -175,7 +175,7 @@ def _start_guard(command: list[str], ends: tuple[int, int], fence_s: float) -> N
 
 
 def _reseed() -> None:
-    """Draw the seeds anew that a new process would draw at import (`random` does it itself at a fork)."""
+    """Draw the seeds again that a new process would draw at import (`random` does it itself at a fork)."""
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed()
     if (torch := sys.modules.get("torch")) is not None:

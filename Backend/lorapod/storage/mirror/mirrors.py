@@ -121,7 +121,7 @@ class Mirrors:
         targets = UploadTargets.model_validate(upload) if upload is not None else self._default
         if targets is not None:
             self.trials.refuse_own_folders(targets)
-            # Many processes share the default target, so each gets a folder of its own.
+            # Many processes share the default target, so each gets its own folder.
             name = plain_name(model.name)
             root = name if upload is not None else f"{process_id}/{name}"
             for label, target in labelled(targets).items():
@@ -243,7 +243,7 @@ class Mirrors:
                 done = self._mirror(mirror, active, wake)
         except Exception:
             logger.exception("mirror failed", extra={"process_id": process_id})
-            # Nobody touches its mark any more, so a worker takes it over later.
+            # No one touches its mark any more, so a worker takes it over later.
             done, active.given_up = False, True
             active.wake()
         with self._lock:

@@ -78,7 +78,7 @@ class ToolkitSchema:
             for name, kind in document["process_types"].items()
         }
         self.archs = frozenset[str](document["archs"])
-        #: Architectures with a class of their own; the others share the oldest class, which lacks newer features.
+        #: Architectures with their own class; the others share the oldest class, which lacks newer features.
         self.own_class_archs = frozenset[str](document["own_class_archs"])
         #: Models by their name, which may have a tag: `zimage:turbo`.
         self.models: Mapping[str, ToolkitModel] = {

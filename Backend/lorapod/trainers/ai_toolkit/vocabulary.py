@@ -43,13 +43,13 @@ class Vocabulary:
     process_types: frozenset[str]
     #: Process types that do not train.
     not_trainings: frozenset[str]
-    #: Architectures with a class of their own; the others share the oldest class, which lacks newer features.
+    #: Architectures with their own class; the others share the oldest class, which lacks newer features.
     own_class_archs: frozenset[str]
 
 
 @lru_cache(maxsize=4)
 def vocabulary(root: Path, version: str | None) -> Vocabulary:
-    """Return what the installation at `root` knows; `version` is part of the cache's key, so an update is read anew."""
+    """Return what the installation at `root` knows; `version` is part of the cache's key, so an update is read again."""
     del version
     archs: set[str] = set()
     types: set[str] = set()

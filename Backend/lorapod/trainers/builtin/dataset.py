@@ -89,7 +89,7 @@ def held_back_images(validation: ValidationSection, trigger_word: str | None) ->
 class Batches:
     """The order of the data: which images are in which batch, decided by the seed alone.
 
-    A batch holds images of one resolution. Every epoch has each image `repeats` times, in an order of its own.
+    A batch holds images of one resolution. Every epoch has each image `repeats` times, in its own order.
     """
 
     def __init__(self, images: Sequence[TrainingImage], *, batch_size: int, seed: int) -> None:

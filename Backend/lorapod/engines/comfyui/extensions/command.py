@@ -1,4 +1,4 @@
-"""Runs git, pip and installers of extensions: in a session of its own, with a guard, and never for ever."""
+"""Runs git, pip and installers of extensions: in its own session, with a guard, and never for ever."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Extension:
 
     @property
     def source(self) -> str:
-        """Return where it comes from, without credentials: if this changes, it is installed anew."""
+        """Return where it comes from, without credentials: if this changes, it is installed again."""
         if self.repository is None:
             return self.name if self.version is None else f"{self.name}@{self.version}"
         return f"{without_credentials(self.repository)}@{self.commit}"

@@ -86,7 +86,7 @@ class ImageGenerator:
             raise WorkerError(f"{type(pipeline).__name__} made no image.")
         mask = arguments.given.get("mask_image")
         if mask is not None and image.size == mask.size:
-            # The model makes every pixel anew, only nearly as it was.
+            # The model makes every pixel again, only nearly as it was.
             return Image.composite(image, arguments.given["image"], mask)
         return image
 
