@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,7 @@ def running_console(
     prices: ConsolePrices | None = None,
     bill: ConsoleBill | None = None,
     doctor: ConsoleDoctor | None = None,
+    secrets: Sequence[str] = (),
 ) -> Iterator[RunningConsole]:
     """Serve until the block is left; the client is closed with the console."""
     parts = ConsoleParts.over(
@@ -96,6 +97,6 @@ def running_console(
         bill=bill,
         doctor=doctor or ConsoleDoctor.of_this_machine(client),
     )
-    server = ConsoleServer(parts, access=ConsoleAccess(), host=host)
+    server = ConsoleServer(parts, access=ConsoleAccess(), host=host, secrets=secrets)
     with serving_console(server) as loop:
         yield RunningConsole(server=server, parts=parts, loop=loop)

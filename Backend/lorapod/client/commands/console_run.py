@@ -25,7 +25,14 @@ from lorapod.client.console.sources import VolumeSource
 from lorapod.client.errors import VolumeNotNamed
 from lorapod.client.project_file import project_path, read_project
 from lorapod.client.retrying import RetryPolicy
-from lorapod.client.volume import VOLUME_VARIABLE, AsyncVolume, Volume, VolumeAccess
+from lorapod.client.volume import (
+    ACCESS_KEY_VARIABLE,
+    SECRET_KEY_VARIABLE,
+    VOLUME_VARIABLE,
+    AsyncVolume,
+    Volume,
+    VolumeAccess,
+)
 
 #: Shorter than a command's: a page says soon that the endpoint is away, and Ctrl-C waits for nothing long.
 RETRIES = RetryPolicy(patience_s=4.0)
@@ -62,7 +69,14 @@ def run_console(
             if server is not None:
                 _say(f"The link was used. For another browser: {server.link}")
 
-        server = ConsoleServer(parts, access=ConsoleAccess(show_next_link), host=host, port=port)
+        keys = [os.environ.get(name, "") for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, "HF_TOKEN")]
+        server = ConsoleServer(
+            parts,
+            access=ConsoleAccess(show_next_link),
+            host=host,
+            port=port,
+            secrets=[connection.api_key or "", *keys],
+        )
         try:
             asyncio.run(_serve(server, lambda link: webbrowser.open(link) if open_it else None))
         except OSError as error:

@@ -20,6 +20,8 @@ _TYPES: Final = {
 #: Longest sides of small versions.
 SIDES: Final = frozenset({192, 384, 768})
 _QUALITY: Final = 80
+#: An image of more pixels is not decoded here: a small file may hold a picture that fills the memory.
+_MOST_PIXELS: Final = 50_000_000
 
 
 class PictureFiles:
@@ -71,7 +73,7 @@ def _shrunk(whole: CachedContent, side: int) -> bytes | None:
         return None
     try:
         with Image.open(whole.path) as opened:
-            if max(opened.size) <= side:
+            if max(opened.size) <= side or opened.width * opened.height > _MOST_PIXELS:
                 return None
             opened.draft("RGB", (side, side))
             image = ImageOps.exif_transpose(opened)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
 
 from lorapod.client.console.access import OPEN_PATH, ConsoleAccess
-from lorapod.client.console.guard import RequestGuard
+from lorapod.client.console.guard import Handler, RequestGuard
 from lorapod.client.console.listening import ConsolePort
 from lorapod.client.console.parts import ConsoleParts
 from lorapod.client.console.routes import all_routes
@@ -36,13 +37,28 @@ class ConsoleServer:
     """The console on one port; `async with` starts it and stops it."""
 
     def __init__(
-        self, parts: ConsoleParts, *, access: ConsoleAccess, host: str = LOOPBACK, port: int = 0
+        self,
+        parts: ConsoleParts,
+        *,
+        access: ConsoleAccess,
+        host: str = LOOPBACK,
+        port: int = 0,
+        secrets: Sequence[str] = (),
     ) -> None:
-        """Prepare the console; `start` opens the port, any that is free if it is 0."""
+        """Prepare the console; `start` opens the port, any that is free if it is 0.
+
+        Args:
+            parts: what the pages use.
+            access: the one-time link and the sessions.
+            host: the address to listen on.
+            port: the port to listen on.
+            secrets: keys that no answer holds, whatever a server says in an error.
+        """
         self._parts = parts
         self._access = access
         self._host, self._port = host, port
         self._guard = RequestGuard(access, host)
+        self._secrets = [secret.encode() for secret in secrets if secret]
         self._static = StaticFiles()
         self._listening: ConsolePort | None = None
         #: Looks at what things cost.
@@ -66,7 +82,8 @@ class ConsoleServer:
             OSError: the port is taken, or the address is not one of this machine.
         """
         app = web.Application(
-            client_max_size=_MOST_BODY_BYTES, middlewares=[self._guard.check, errors_as_json]
+            client_max_size=_MOST_BODY_BYTES,
+            middlewares=[self._guard.check, self._without_secrets, errors_as_json],
         )
         app.on_response_prepare.append(self._guard.add_headers)
         app.add_routes(
@@ -115,6 +132,17 @@ class ConsoleServer:
             raise web.HTTPForbidden(text=_USED)
         response = web.Response(text=_OPENED.format(key=session.page_key), content_type="text/html")
         response.set_cookie(self._guard.cookie, session.cookie, httponly=True, samesite="Strict", path="/")
+        return response
+
+    @web.middleware
+    async def _without_secrets(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            body = response.body
+            for secret in self._secrets:
+                body = body.replace(secret, b"***")
+            if body != response.body:
+                response.body = body
         return response
 
     async def _page(self, request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 from typing import Any, Final
 
 from lorapod.client.errors import InvalidInputError, LorapodError
@@ -17,6 +18,10 @@ _ABOUT: Final = "about.json"
 _FILES: Final = "files"
 _MOST_FOLDERS: Final = 32
 _MOST_NAME_BYTES: Final = 240
+#: So much of the disk stays free.
+KEPT_FREE_BYTES: Final = 1_000_000_000
+#: Between two looks at the disk while a file comes.
+LOOK_EVERY_BYTES: Final = 64_000_000
 #: Files of one upload that a page names.
 _NAMED: Final = 100
 
@@ -67,8 +72,16 @@ class StagedUploads:
         plan["skipped"] = plan["skipped"][:_NAMED]
         return plan
 
-    async def keep(self, name: str, path: str, chunks: AsyncIterable[bytes]) -> int:
+    async def keep(
+        self, name: str, path: str, chunks: AsyncIterable[bytes], *, size_bytes: int | None = None
+    ) -> int:
         """Write one file as it comes; return its size in bytes. A file that breaks off leaves nothing.
+
+        Args:
+            name: the dataset.
+            path: relative to what was dropped.
+            chunks: the file.
+            size_bytes: its size, if it was told.
 
         Raises:
             InvalidInputError: the path leads elsewhere, or is not for a dataset.
@@ -78,25 +91,26 @@ class StagedUploads:
         if not is_dataset_name(target.name):
             raise _refused(f"{target.name[:80]} cannot be part of a dataset.")
         partial = target.with_name(f".{hashlib.sha256(path.encode()).hexdigest()[:16]}.part")
-        size_bytes = 0
+        written_bytes = looked_at = 0
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._introduce(name)
+            self._refuse_to_fill(target, size_bytes or 0)
             with partial.open("wb") as file:
                 async for chunk in chunks:
                     file.write(chunk)
-                    size_bytes += len(chunk)
+                    written_bytes += len(chunk)
+                    if written_bytes - looked_at >= LOOK_EVERY_BYTES:
+                        looked_at = written_bytes
+                        self._refuse_to_fill(target, 0)
             partial.replace(target)
         except ConnectionError:
             raise  # The browser went away: nothing is wrong with this machine.
         except OSError as error:
-            raise LorapodError(
-                f"{target.name} cannot be kept on this machine: {error.strerror or error}.",
-                hint="Make room for the console's cache, or choose another folder with --cache.",
-            ) from error
+            raise _no_place(target, error.strerror or str(error)) from error
         finally:
             partial.unlink(missing_ok=True)
-        return size_bytes
+        return written_bytes
 
     def folder(self, name: str) -> Path:
         """Return the folder of the files, as `upload_dataset` takes it."""
@@ -105,6 +119,15 @@ class StagedUploads:
     def discard(self, name: str) -> None:
         """Remove an upload's files from this machine."""
         shutil.rmtree(self._place(name), ignore_errors=True)
+
+    def _refuse_to_fill(self, target: Path, more_bytes: int) -> None:
+        """Leave some of the disk to this machine.
+
+        Raises:
+            LorapodError: the file would not.
+        """
+        if disk_usage(self._folder).free - more_bytes < KEPT_FREE_BYTES:
+            raise _no_place(target, "there is no room on its disk")
 
     def _introduce(self, name: str) -> None:
         about = self._place(name) / _ABOUT
@@ -126,6 +149,13 @@ class StagedUploads:
         if odd or too_long or len(parts) > _MOST_FOLDERS:
             raise _refused(f"{path[:80]} is not the path of a file in what was dropped.")
         return self.folder(name).joinpath(*parts)
+
+
+def _no_place(target: Path, reason: str) -> LorapodError:
+    return LorapodError(
+        f"{target.name} cannot be kept on this machine: {reason}.",
+        hint="Make room for the console's cache, or choose another folder with --cache.",
+    )
 
 
 def _refused(message: str) -> InvalidInputError:

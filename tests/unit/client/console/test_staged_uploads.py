@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lorapod.client.console import staged_uploads
 from lorapod.client.console.staged_uploads import DroppedFile, StagedUploads
-from lorapod.client.errors import InvalidInputError
+from lorapod.client.errors import InvalidInputError, LorapodError
 
 
 async def _chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -40,6 +42,24 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, path: str) -> No
 def test_what_is_no_part_of_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="cannot be part of a dataset"):
         _keep(StagedUploads(tmp_path), "notes.pdf", b"x")
+
+
+@pytest.mark.parametrize("told", [None, 600_000_000], ids=["unknown size", "known size"])
+def test_a_file_that_would_fill_this_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: int | None
+) -> None:
+    free = iter([1_500_000_000, 900_000_000])
+
+    def usage(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=next(free))
+
+    monkeypatch.setattr(staged_uploads, "disk_usage", usage)
+    monkeypatch.setattr(staged_uploads, "LOOK_EVERY_BYTES", 4)
+    uploads = StagedUploads(tmp_path)
+    with pytest.raises(LorapodError, match="no room") as refused:
+        asyncio.run(uploads.keep("cat", "1.png", _chunks(b"12345", b"6"), size_bytes=told))
+    assert "--cache" in refused.value.hint
+    assert list(tmp_path.rglob("*.p*")) == []
 
 
 def test_an_upload_goes_on_with_the_files_that_are_missing(tmp_path: Path) -> None:

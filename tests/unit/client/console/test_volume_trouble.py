@@ -35,6 +35,24 @@ class TroubledVolume:
         self.closed = True
 
 
+def test_a_key_that_an_error_repeats_is_in_no_answer(queue: FakeQueue, tmp_path: Path) -> None:
+    keys = ("rpa_made_up_key", "user_made_up", "rps_made_up")
+    volume = TroubledVolume(Unauthorized(f"AWSAccessKeyId {keys[1]}, StringToSign {keys[2]}", hint=keys[1]))
+    queue.actions["processes"] = lambda _: {"error": f"no {keys[0]}", "code": "internal"}
+    client = Client("https://runpod.test/v2/fake/", http=queue)
+    with running_console(client, tmp_path, volume=VolumeSource(volume), secrets=keys) as console:
+        caller = HttpCaller(console=console)
+        caller.open()
+        caller.send("/api/home")
+        caller.send("/api/processes/ask", method="POST", body={})
+        console.wait_for_asks()
+        told = caller.json("/api/home")
+        caller.send(f"/api/trainings/{ID}/log?offset=0")
+    assert "AWSAccessKeyId ***" in told["look_problem"]["error"]
+    assert told["ask"]["problem"]["error"] == "no ***"
+    assert [key for key in keys if key in str(caller.answers)] == []
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

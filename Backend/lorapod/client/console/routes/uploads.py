@@ -28,7 +28,9 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
     async def file(request: web.Request) -> web.Response:
         name, path = _new_name(request), request.query.get("path", "")
         _refuse_while_sent(parts, name)
-        size_bytes = await parts.uploads.keep(name, path, request.content.iter_chunked(1 << 18))
+        size_bytes = await parts.uploads.keep(
+            name, path, request.content.iter_chunked(1 << 18), size_bytes=request.content_length
+        )
         return web.json_response({"size_bytes": size_bytes}, status=201)
 
     async def send(request: web.Request) -> web.Response:
