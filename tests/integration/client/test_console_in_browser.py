@@ -145,7 +145,7 @@ def test_every_page_is_without_fault_asks_no_worker_and_gets_no_key(
         page.goto(f"{console.url}{path}")
         is_shown(page)
         found[name] = faults(page)
-    own = {"X-Console-Key": page.evaluate("localStorage.getItem('console key')")}
+    own = {"X-Console-Key": page.evaluate("localStorage.getItem('console-key')")}
     answers = {url: page.request.get(url, headers=own) for url in asked}
 
     assert {name: each for name, each in found.items() if each} == {}

@@ -40,6 +40,47 @@ def test_a_module_is_short_and_puts_no_text_into_the_page_as_html(script: Path) 
     assert 'style="' not in text
 
 
+def test_every_sentence_is_in_one_place() -> None:
+    """What a person reads comes from `strings.js`, which alone knows the parts that it is made of."""
+    others = [path for path in OWN_SCRIPTS if "strings" not in path.relative_to(ASSETS).as_posix()]
+    assert [path.name for path in others if '"./strings/' in path.read_text("utf-8")] == []
+    imported = set(re.findall(r'from "\./(strings/\w+\.js)"', (ASSETS / "js/strings.js").read_text("utf-8")))
+    assert imported == {f"strings/{path.name}" for path in (ASSETS / "js/strings").iterdir()}
+
+    found = {path.name: sentences(path.read_text("utf-8")) for path in others}
+    assert {name: each for name, each in found.items() if each} == {}
+    # It does find them.
+    assert sentences('say("It is away."); html`<p>loss ${x}</p><b title="Go on">${y}</b>`') == [
+        "It is away.",
+        "Go on",
+        "loss ",
+    ]
+
+
+CLASSES = frozenset(
+    name
+    for path in (ASSETS / "css").iterdir()
+    for name in re.findall(r"\.([a-z-]+)", path.read_text("utf-8"))
+)
+#: Attributes whose value nobody reads.
+MARKUP = re.compile(r'\b(?!aria-label|title|placeholder|alt)[\w-]+="[^"]*"')
+
+
+def sentences(script: str) -> list[str]:
+    """Return what of a script's texts looks like English: two words beside each other, or text between two tags."""
+    code = re.sub(r"(?s)/\*.*?\*/|(?m:^\s*//.*$)", "", script)
+    code = MARKUP.sub("", code)
+    texts = [
+        text
+        for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', code)
+        if re.match(r"[A-Za-z]", text)
+        and re.search(r"[A-Za-z]{2,}[,:]? [a-z]{2,}|[A-Z][a-z]+[.!?]", text)
+        and not set(text.split()) <= CLASSES
+    ]
+    between = re.findall(r"(?<=>)[^<>`$={}()&|]*[A-Za-z]{2,}[^<>`$={}()&|]*(?=<|\$\{)", code)
+    return texts + between
+
+
 def test_the_page_holds_no_script_and_no_style_of_its_own_and_leads_nowhere_else() -> None:
     page = (ASSETS / "index.html").read_text("utf-8")
 

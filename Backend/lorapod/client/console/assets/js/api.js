@@ -1,5 +1,7 @@
 // Requests to the console's own server. The browser knows no key and talks to nothing else.
 
+import { t } from "./strings.js";
+
 /** What the server refused or could not do, in words for a person. */
 export class ApiError extends Error {
   constructor({ error, hint = "", code = null, details = [], ...more }, status) {
@@ -8,7 +10,7 @@ export class ApiError extends Error {
   }
 }
 
-const KEPT = "console key";
+const KEPT = "console-key";
 const OPENED = /^#key=([\w-]+)$/;
 
 // The link leads here with the key of this session, which this page alone sends: a cookie goes to every port of a machine.
@@ -25,14 +27,14 @@ async function request(path, options) {
   try {
     response = await fetch(path, { ...options, headers: { ...options?.headers, ...ownHeaders() }, credentials: "same-origin" });
   } catch {
-    throw new ApiError({ error: "The console does not answer.", hint: "Is `lorapod console` still running?", code: "away" }, 0);
+    throw new ApiError({ error: t.api.away, hint: t.api.awayHint, code: "away" }, 0);
   }
   if (response.ok) return response;
-  let problem = { error: `The console answered ${response.status}.` };
+  let problem = { error: t.api.odd(response.status) };
   try {
     problem = await response.json();
   } catch {
-    if (response.status === 401) problem = { error: "This browser's session has ended.", hint: "Open the link that the terminal shows.", code: "session" };
+    if (response.status === 401) problem = { error: t.api.session, hint: t.api.sessionHint, code: "session" };
   }
   throw new ApiError(problem, response.status);
 }

@@ -16,6 +16,13 @@ export const t = {
     broken: "This page could not be shown.",
     reload: "Load the page again",
   },
+  api: {
+    away: "The console does not answer.",
+    awayHint: "Is `lorapod console` still running?",
+    odd: (status) => `The console answered ${status}.`,
+    session: "This browser's session has ended.",
+    sessionHint: "Open the link that the terminal shows.",
+  },
   nav: { home: "Home", trainings: "Trainings", training: "Training", datasets: "Datasets", dataset: "Dataset", newTraining: "New training", comparisons: "Compare", comparison: "Comparison", library: "Library", model: "Model", playground: "Playground", doctor: "Doctor" },
   endpoint: {
     title: "Endpoint",
@@ -89,6 +96,7 @@ export const t = {
   },
   card: {
     noPicture: "No image yet",
+    loss: (value) => `loss ${value}`,
     lossLine: (first, last) => `Loss from ${first} to ${last}`,
     step: (step, total) => (total ? `step ${step} of ${total}` : `step ${step}`),
     left: (time) => `${time} left`,
@@ -199,6 +207,8 @@ export const t = {
     beside: "Lay over it",
     besideNone: "another training…",
     besideRemove: (name) => `Take ${name} away`,
+    lowest: (name) => `${name}, lowest`,
+    highest: (name) => `${name}, highest`,
     label: "Loss curve: drag to zoom; left and right arrow keys read values",
     step: "step",
     points: (count) => `${count} ${s(count, "point")}`,

@@ -14,7 +14,7 @@ import { t } from "../strings.js";
 
 const FORM = "/api/new-training";
 const STATE = "/api/new-training/state";
-const KEPT = "new training";
+const KEPT = "new-training";
 const TYPED_MS = 350;
 const LIVE_MS = 1200;
 const keyOf = (request) => JSON.stringify(request).length + ":" + hash(JSON.stringify(request));
@@ -172,7 +172,7 @@ function useStart(request, state) {
 function Page({ form }) {
   const { request, text, problem, waits, change, type } = useRequest();
   const { data: state } = useResource(STATE, (known) => (isAsking(known?.dry_run) || isAsking(known?.start) ? 700 : 0));
-  const [live, setLive] = useChoice("live:new training", false);
+  const [live, setLive] = useChoice("live:new-training", false);
   const here = useProblems(request);
   const blocked = here.length > 0 || problem !== null || waits;
   const dryRun = useDryRun(request, state, blocked, live);

@@ -113,7 +113,7 @@ function Sweep({ members }) {
       <ul class="rows">${members.map((one, place) => {
         const label = Object.entries(one.variant).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
         return html`<li key=${place}>${one.process_id ? html`<${Link} href=${`/trainings/${one.process_id}`}>${label || one.process_id}</${Link}>` : html`<span class="strong">${label}</span>`}
-          <${Status} process=${one} />${one.loss != null && html`<span class="faint">loss ${number(one.loss)}</span>`}${one.error && html`<span class="bad">${one.error}</span>`}</li>`;
+          <${Status} process=${one} />${one.loss != null && html`<span class="faint">${t.card.loss(number(one.loss))}</span>`}${one.error && html`<span class="bad">${one.error}</span>`}</li>`;
       })}</ul>
     </section>`;
 }

@@ -22,7 +22,7 @@ export function TrainingCard({ process }) {
         <p class="row"><${Status} process=${process} /><span class="faint">${left}</span></p>
         ${running && progress.total_steps && html`<progress max=${progress.total_steps} value=${progress.step} aria-label=${t.card.step(progress.step, progress.total_steps)}></progress>`}
         <p class="row faint"><span>${t.card.step(integer(progress.step ?? 0), progress.total_steps && integer(progress.total_steps))}</span>
-          ${progress.loss != null && html`<span>loss ${number(progress.loss)}</span>`}</p>
+          ${progress.loss != null && html`<span>${t.card.loss(number(progress.loss))}</span>`}</p>
         ${process.failure && html`<p class="bad clamp">${process.failure.message}</p>`}
         <${Spark} values=${process.spark} />
       </div>

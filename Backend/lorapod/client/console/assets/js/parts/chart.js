@@ -65,7 +65,7 @@ function seriesOf(curves) {
   curves.forEach((curve, place) => {
     const ink = colour(`--run-${place % 8}`);
     const faint = { stroke: `${ink}55`, width: 1, points: { show: false }, spanGaps: true, value, class: "quiet" };
-    series.push({ ...faint, label: `${curve.name}, lowest` }, { ...faint, label: `${curve.name}, highest` });
+    series.push({ ...faint, label: t.curve.lowest(curve.name) }, { ...faint, label: t.curve.highest(curve.name) });
     series.push({ label: curve.name, stroke: ink, width: 2, points: { show: false }, spanGaps: true, value });
     bands.push({ series: [3 * place + 2, 3 * place + 1], fill: `${ink}22` });
   });
