@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from lorapod.dataset_reader.volume_datasets import UnopenedItem, VolumeDatasets
+from lorapod.dataset_reader.volume_datasets import UnopenedItem, UnopenedPage, VolumeDatasets
 from lorapod.kinds import FileKind
 from lorapod.records.status import ProcessStatus
 from lorapod.volume.file_page import file_view
@@ -164,6 +164,28 @@ class VolumeAnswers:
         page = self._datasets_of_volume.page(
             training_name, caption_ext=caption_ext, limit=limit, cursor=cursor, thumbnail_px=thumbnail_px
         )
+        return self._shown_page(training_name, page)
+
+    def dataset_with_thumbnails(
+        self, training_name: str, *, limit: int, cursor: str | None, thumbnail_px: int
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Return a page as `dataset` answers it, and where the thumbnails lie that a worker has kept, by the items' names.
+
+        Raises:
+            WorkerError: there is no such dataset.
+            LorapodError: the volume does not answer, or refuses.
+        """
+        page = self._datasets_of_volume.page(
+            training_name, limit=limit, cursor=cursor, thumbnail_px=thumbnail_px
+        )
+        kept = {
+            one.item.name: self._view.workspace.relative(one.thumbnail)
+            for one in page.items
+            if one.thumbnail is not None
+        }
+        return self._shown_page(training_name, page), kept
+
+    def _shown_page(self, training_name: str, page: UnopenedPage) -> dict[str, Any]:
         reading = page.reading
         return {
             "training_name": training_name,

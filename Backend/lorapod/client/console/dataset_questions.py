@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lorapod.client.console.dataset_pictures import with_small_pictures
 from lorapod.client.console.following import until_its_end
 from lorapod.client.console.open_questions import OpenQuestion, Question
 from lorapod.client.console.parts import ConsoleParts
@@ -61,25 +62,24 @@ def look_at_list(parts: ConsoleParts, subject: str) -> None:
 
 def look_at_dataset(parts: ConsoleParts, name: str, subject: str) -> None:
     """Have the volume looked at for a dataset that no worker was asked about: its captions, and what images there are."""
-    volume = parts.volume
-    if (
-        volume is None
-        or parts.looks.age_s(subject) < LOOK_EVERY_S
-        or parts.datasets.contents(name) is not None
-    ):
+    volume, known = parts.volume, parts.datasets.contents(name)
+    if volume is None or parts.looks.age_s(subject) < LOOK_EVERY_S or (known is not None and known["whole"]):
         return
 
     async def look(_state: OpenQuestion) -> None:
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = await volume.answer("dataset", training_name=name, limit=_PAGE_ITEMS, cursor=cursor)
-            items += await asyncio.to_thread(_with_pictures, parts, name, page["items"])
+            page, kept = await volume.dataset_page(
+                name, limit=_PAGE_ITEMS, cursor=cursor, thumbnail_px=THUMBNAIL_PX
+            )
+            items += await with_small_pictures(parts, volume, page["items"], kept, THUMBNAIL_PX)
             cursor = page.get("next_cursor")
             if cursor is None:
                 break
         # A volume has no empty folders: a name without a file is no dataset.
-        if page["total_bytes"]:
+        newest = parts.datasets.contents(name)
+        if page["total_bytes"] and not (newest is not None and newest["whole"]):
             await asyncio.to_thread(parts.datasets.learn_items, name, page, items, whole=False)
 
     parts.looks.start(subject, look)

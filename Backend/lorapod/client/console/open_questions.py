@@ -23,7 +23,8 @@ class OpenQuestion:
     """One question, from its start to its end."""
 
     began_at: str = field(default_factory=moments.now)
-    began_s: float = field(default_factory=time.monotonic)
+    #: On the monotonic clock; None: it is under way.
+    ended_s: float | None = None
     #: Whether no worker has taken it yet.
     waits: bool = False
     #: Files that are here, and of how many.
@@ -31,10 +32,14 @@ class OpenQuestion:
     total: int = 0
     #: The process that it started, if that was the question.
     made: str | None = None
-    ended: bool = False
     error: LorapodError | None = None
     #: What a page shows once of the answer, such as the preview of an edit.
     answer: Mapping[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Return whether it has ended."""
+        return self.ended_s is not None
 
     def on_job(self, job: QueueJob) -> None:
         """Note whether a worker has the job."""
@@ -84,9 +89,11 @@ class OpenQuestions:
         return ask
 
     def age_s(self, subject: str) -> float:
-        """Return how long ago the newest question about a subject began; infinite if there was none."""
+        """Return how long ago the newest question about a subject ended: 0 while it is open; infinite if there was none."""
         newest = self._questions.get(subject)
-        return math.inf if newest is None else time.monotonic() - newest.began_s
+        if newest is None:
+            return math.inf
+        return 0.0 if newest.ended_s is None else time.monotonic() - newest.ended_s
 
     def is_open(self, subject: str) -> bool:
         """Return whether a question about a subject is under way."""
@@ -128,4 +135,4 @@ async def _carry_out(ask: OpenQuestion, question: Question) -> None:
             hint="Its terminal says more; is the worker of another version?",
         )
     finally:
-        ask.ended = True
+        ask.ended_s = time.monotonic()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lorapod.client.console.disk_cache import CachedContent, DiskCache
@@ -20,6 +21,8 @@ _TYPES: Final = {
 #: Longest sides of small versions.
 SIDES: Final = frozenset({192, 384, 768})
 _QUALITY: Final = 80
+#: An image that cannot be made smaller is shown as it is up to this size.
+_SMALL_BYTES: Final = 2_000_000
 #: An image of more pixels is not decoded here: a small file may hold a picture that fills the memory.
 _MOST_PIXELS: Final = 50_000_000
 
@@ -48,6 +51,31 @@ class PictureFiles:
         if content_type is not None:
             self._cache.put_content(f"file:{path}", data, content_type)
 
+    def digest_of(self, name: str) -> str | None:
+        """Return the digest of the image that was kept under a name."""
+        kept = self._cache.content(f"file:{name}")
+        return None if kept is None else kept.digest
+
+    def keep_small(self, name: str, path: str, data: bytes, side: int | None) -> str | None:
+        """Keep an image under a name, no larger than `side`; return its digest, or None if it cannot be made smaller.
+
+        Args:
+            name: what it is kept under.
+            path: tells the type of the file.
+            data: the file.
+            side: None: it is small already.
+        """
+        content_type = _type_of(path)
+        if side is not None:
+            made = _shrunk(io.BytesIO(data), side)
+            if made is not None:
+                data, content_type = made, "image/webp"
+            elif len(data) > _SMALL_BYTES:
+                return None
+        if content_type is None:
+            return None
+        return self._cache.put_content(f"file:{name}", data, content_type).digest
+
     def small(self, digest: str, side: int) -> CachedContent | None:
         """Return a version of an image that is no larger than `side`; the image itself if none can be made."""
         name = f"small:{digest}:{side}"
@@ -57,7 +85,7 @@ class PictureFiles:
         made = self._cache.content(name)
         if made is not None:
             return made
-        data = _shrunk(whole, side)
+        data = _shrunk(whole.path, side)
         return whole if data is None else self._cache.put_content(name, data, "image/webp")
 
 
@@ -65,14 +93,19 @@ def _type_of(path: str) -> str | None:
     return _TYPES.get(PurePosixPath(path).suffix.lower())
 
 
-def _shrunk(whole: CachedContent, side: int) -> bytes | None:
+def can_shrink() -> bool:
+    """Return whether small versions can be made: Pillow comes with the extra `report`."""
+    return find_spec("PIL") is not None
+
+
+def _shrunk(file: Path | io.BytesIO, side: int) -> bytes | None:
     """Return an image as a smaller WebP; None without Pillow, or if it is small or cannot be read."""
-    try:
-        from PIL import Image, ImageOps
-    except ModuleNotFoundError:
+    if not can_shrink():
         return None
+    from PIL import Image, ImageOps
+
     try:
-        with Image.open(whole.path) as opened:
+        with Image.open(file) as opened:
             if max(opened.size) <= side or opened.width * opened.height > _MOST_PIXELS:
                 return None
             opened.draft("RGB", (side, side))

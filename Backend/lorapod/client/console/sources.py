@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lorapod.client.console.endpoint_calls import EndpointCalls, OnJob
+from lorapod.client.console.folder_volume import FolderVolume
 from lorapod.client.console.volume_models import models_of
 from lorapod.client.errors import JobFailed, NotFoundError
 from lorapod.client.volume_answers import VolumeAnswers
@@ -151,6 +152,28 @@ class VolumeSource:
     async def models(self) -> Sequence[dict[str, Any]]:
         """Return the models by the names of their files, with what their cards say."""
         return await self._volume.ask(models_of)
+
+    async def dataset_page(
+        self, name: str, *, limit: int, cursor: str | None, thumbnail_px: int
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Return a page of a dataset, and where the thumbnails lie that a worker has kept.
+
+        Raises:
+            NotFoundError: there is no such dataset.
+        """
+        try:
+            return await self._volume.ask(
+                lambda view: VolumeAnswers(view).dataset_with_thumbnails(
+                    name, limit=limit, cursor=cursor, thumbnail_px=thumbnail_px
+                )
+            )
+        except WorkerError as error:
+            raise NotFoundError(str(error), job_id="", code="not_found") from error
+
+    @property
+    def is_near(self) -> bool:
+        """Whether its files are on this machine, so that reading whole images takes no time."""
+        return isinstance(self._volume, FolderVolume)
 
     async def file(self, path: str) -> bytes | None:
         """Return a file."""

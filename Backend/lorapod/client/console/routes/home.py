@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from lorapod.client.console import questions, views
+from lorapod.client.console import pictures, questions, views
 from lorapod.client.console.endpoint_calls import worker_is_up
 from lorapod.client.console.known_processes import KnownProcess
 from lorapod.client.console.parts import ConsoleParts
@@ -28,6 +28,7 @@ def routes(parts: ConsoleParts) -> list[web.RouteDef]:
             "url": parts.calls.url,
             "front_door": parts.calls.has_front_door,
             "volume": parts.volume is not None,
+            "small_pictures": pictures.can_shrink(),
             "ask_cost": parts.prices.of_a_question,
             "health": None,
             "problem": None,

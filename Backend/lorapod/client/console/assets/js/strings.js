@@ -46,6 +46,7 @@ export const t = {
     door: "Front door",
     doorCpu: "on a CPU",
     volumeSize: (name, size) => `${name}, ${size} GB`,
+    largePictures: "Samples are loaded in full size, which is slow. This adds what makes small ones:",
     spent: "These trainings cost",
     billed: (days) => `RunPod billed in ${days} days`,
     billedText: (total, volume) => `${total}, of which the volume ${volume}`,

@@ -53,6 +53,7 @@ export function EndpointPanel({ spent, bill }) {
       ${kind === "asleep" && html`<p class="faint">${t.endpoint.asleepNote}</p>`}
       ${endpoint?.problem && html`<p class="bad">${endpoint.problem.error}</p><p class="faint">${t.endpoint.awayNote}</p>`}
       <${Facts} facts=${facts} />
+      ${endpoint?.small_pictures === false && html`<p class="faint">${t.endpoint.largePictures} <code>pip install "lorapod-client[report]"</code></p>`}
       ${bill?.problem && html`<p class="faint">${t.endpoint.billNone} ${bill.problem}</p>`}
       ${bill?.known_at && html`<p class="faint">${t.endpoint.billKnown(since(bill.known_at))}</p>`}
     </section>`;
