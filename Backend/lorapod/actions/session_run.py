@@ -15,7 +15,7 @@ from lorapod.actions.start_request import StartRequest
 from lorapod.actions.starting import TrainingStarts
 from lorapod.atomic import write_atomically
 from lorapod.clock import Clock
-from lorapod.errors import Conflict, UpstreamError, WorkerError, error_of
+from lorapod.errors import Conflict, ErrorCode, UpstreamError, WorkerError, error_of
 from lorapod.models.links import link_and_log
 from lorapod.processes.manager import RealProcessManager
 from lorapod.processes.order import Accepted, SealedCallback, TrainingOrder
@@ -105,7 +105,7 @@ def _failure(process: Finished, session: TrainingSession, job: RunPodJob) -> Wor
     details = [{"session_id": session.id, "process_id": process.process_id, "job_id": job_id}]
     if process.failure is not None:
         failure = process.failure
-        return error_of(failure.code, failure.message, hint=failure.hint or "", details=details)
+        return error_of(ErrorCode(failure.code), failure.message, hint=failure.hint or "", details=details)
     if process.status == ProcessStatus.CANCELLED:
         return Conflict("The training was cancelled.", details=details)
     return UpstreamError(

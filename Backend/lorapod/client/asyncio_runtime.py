@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
+from lorapod.client.aiohttp_session import AiohttpSession
 from lorapod.client.errors import ClientClosed
 from lorapod.client.http import ConnectFailed, ConnectionBroken, HttpAnswer, HttpSender, Timeouts
 from lorapod.client.runtime import with_local_files
@@ -88,49 +89,3 @@ class TaskAhead(Generic[T]):
         """Cancel it; see `WorkAhead`."""
         self._task.cancel()
         await asyncio.wait([self._task])
-
-
-class AiohttpSession:
-    """Connections by aiohttp, kept open, through the proxy that `HTTPS_PROXY` and `NO_PROXY` name."""
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        import aiohttp  # a program without an event loop does not need it
-
-        self._aiohttp = aiohttp
-        self._timeouts = timeouts
-        # A wait for a free connection would look like an endpoint that does not answer.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), trust_env=True, auto_decompress=True
-        )
-
-    async def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, wait_s: float
-    ) -> HttpAnswer:
-        """Return the answer; see `HttpSender`."""
-        aiohttp = self._aiohttp
-        timeout = aiohttp.ClientTimeout(
-            sock_connect=self._timeouts.connect_s, sock_read=self._timeouts.read_s + wait_s
-        )
-        try:
-            async with self._session.request(
-                method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
-            ) as response:
-                return HttpAnswer(
-                    status=response.status, headers=response.headers, body=await response.read()
-                )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise ConnectFailed(_why(error)) from error
-        except aiohttp.ClientHttpProxyError as error:
-            raise ConnectFailed(str(error)) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionBroken(type(error).__name__) from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._session.close()
-
-
-def _why(error: Exception) -> str:
-    """Return the system's reason, for example `Connection refused`."""
-    cause = getattr(error, "os_error", error)
-    return getattr(cause, "strerror", None) or str(error)

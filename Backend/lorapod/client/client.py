@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from lorapod.client import comparison, following, generation, lora_tools, starting, steering
+from lorapod.client import comparison, following, generation, lora_tools, starting, steering, watching
 from lorapod.client.download import PathLike
 from lorapod.client.files import FilesClient
 from lorapod.client.following import Curves, OnProgress
@@ -147,6 +147,7 @@ class Client(FilesClient):
         process: Training | str,
         *,
         on_progress: OnProgress | None = None,
+        progress_bar: bool | None = None,
         interval_s: float = following.INTERVAL_S,
         timeout_s: float | None = None,
         check: bool = True,
@@ -158,6 +159,8 @@ class Client(FilesClient):
         Args:
             process: the training, or the id of any process.
             on_progress: called with each look at it, the last one included.
+            progress_bar: whether to show it: as a bar on stderr, and in a notebook as a picture with its losses and
+                samples. None: in a terminal or a notebook, unless `on_progress` is given.
             interval_s: seconds between two looks.
             timeout_s: how long to wait; None: to its end.
             check: raise unless it ends `completed`.
@@ -167,10 +170,11 @@ class Client(FilesClient):
             WaitTimeout: it has not ended after `timeout_s`; or another `LorapodError`.
         """
         return finish(
-            following.wait(
+            watching.watch(
                 self._calls,
                 process if isinstance(process, str) else process.process_id,
                 on_progress=on_progress,
+                progress_bar=progress_bar,
                 interval_s=interval_s,
                 timeout_s=timeout_s,
                 check=check,

@@ -220,6 +220,24 @@ def _has_part(to: Path) -> bool:
     return any(to.glob("*.part")) if to.is_dir() else to.with_name(f"{to.name}.part").exists()
 
 
+async def content(calls: QueueCalls, path: str) -> bytes:
+    """Return a small file of the workspace.
+
+    Raises:
+        TransferFailed: it did not arrive unchanged.
+        LorapodError: the worker does not answer, or has no such file.
+    """
+    received = b""
+    while True:
+        part = await _part(calls, path, len(received))
+        received += _decoded(part, path)
+        if len(received) >= part["size_bytes"] or not part["length"]:
+            break
+    if hashlib.sha256(received).hexdigest() != part["sha256"]:
+        raise TransferFailed(f"{path}: what arrived did not match the worker's sha256; download it again.")
+    return received
+
+
 async def address(calls: QueueCalls, source: str) -> DownloadResult:
     """Return the URL of a file in the endpoint's object store.
 

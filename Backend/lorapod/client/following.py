@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from lorapod.client.calls import OnUpdate, QueueCalls
@@ -61,7 +61,7 @@ async def wait(
     calls: QueueCalls,
     process_id: str,
     *,
-    on_progress: OnProgress | None = None,
+    on_look: Callable[[Progress], Awaitable[None]] | None = None,
     interval_s: float = INTERVAL_S,
     timeout_s: float | None = None,
     check: bool = True,
@@ -73,7 +73,7 @@ async def wait(
     Args:
         calls: the calls to the endpoint.
         process_id: the process.
-        on_progress: called with each look, the last one included.
+        on_look: called with each look, the last one included.
         interval_s: seconds between two polls.
         timeout_s: how long to wait; None: to its end.
         check: raise unless it ends `completed`.
@@ -91,8 +91,8 @@ async def wait(
     )
     while True:
         process, answer = await retry_async(lambda: _look(calls, process_id), policy, calls.runtime.sleep)
-        if on_progress is not None:
-            on_progress(Progress(process=process, answer=answer))
+        if on_look is not None:
+            await on_look(Progress(process=process, answer=answer))
         if process.status in ENDED:
             if check and process.status != SUCCEEDED:
                 raise ProcessEnded(process)

@@ -101,7 +101,7 @@ class PooledSender:
                 method,
                 url,
                 headers=sent,
-                body=None if body is None else _pieces(body),
+                body=None if body is None else pieces(body),
                 timeout=urllib3.Timeout(
                     connect=self._timeouts.connect_s, read=self._timeouts.read_s + wait_s
                 ),
@@ -125,14 +125,18 @@ class PooledSender:
             manager.clear()
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        target = urlsplit(url)
-        proxies = getproxies()
-        proxy = proxies.get(target.scheme) or proxies.get("all")
-        if proxy is None or proxy_bypass(target.netloc):
-            proxy = None
+        proxy = proxy_of(url)
         if proxy not in self._managers:
             self._managers[proxy] = _manager(proxy, self._timeouts.write_s)
         return self._managers[proxy]
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL; None if it names none."""
+    target = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(target.scheme) or proxies.get("all")
+    return None if proxy is None or proxy_bypass(target.netloc) else proxy
 
 
 def _why(error: urllib3.exceptions.HTTPError) -> str:
@@ -161,7 +165,7 @@ def _manager(proxy: str | None, write_s: float) -> urllib3.PoolManager:
     return manager
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
+def pieces(body: bytes) -> Iterator[bytes]:
     """Yield the body in pieces, so that a timeout is one of a piece and not of the whole."""
     for start in range(0, len(body), _PIECE_BYTES):
         yield body[start : start + _PIECE_BYTES]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lorapod.client import following, starting
-from lorapod.client.calls import QueueCalls
+from lorapod.client import starting, watching
+from lorapod.client.worker_calls import WorkerCalls
 from lorapod.wire.process import ProcessView
 
 
-async def make(calls: QueueCalls, action: str, fields: Mapping[str, Any]) -> ProcessView:
+async def make(calls: WorkerCalls, action: str, fields: Mapping[str, Any]) -> ProcessView:
     """Start a process that makes a LoRA, and wait for its end.
 
     Raises:
         ProcessEnded: it failed.
     """
     started = await starting.start(calls, {**fields, "type": action})
-    return await following.wait(calls, started.process_id)
+    return await watching.watch(calls, started.process_id)

@@ -7,11 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
 
-from lorapod.client import comparison, following, starting, steering
+from lorapod.client import comparison, following, starting, steering, watching
 from lorapod.client.download import OnDownload, PathLike
 from lorapod.client.following import Curves, OnProgress
 from lorapod.client.options import CompareOptions, ResumeOptions
 from lorapod.client.runtime import finish
+from lorapod.client.snapshots import TrainingSnapshot, unseen
 from lorapod.client.worker_calls import WorkerCalls
 from lorapod.wire.control import CancelResult, RequestedResult
 from lorapod.wire.process import ProcessView
@@ -47,6 +48,7 @@ class Training:
         self.attached = attached
         self.started = started
         self.answer = answer
+        self._seen: TrainingSnapshot | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.process_id!r})"
@@ -63,21 +65,40 @@ class Training:
         self,
         *,
         on_progress: OnProgress | None = None,
+        progress_bar: bool | None = None,
         interval_s: float = following.INTERVAL_S,
         timeout_s: float | None = None,
         check: bool = True,
     ) -> ProcessView:
         """Wait for its end and return its status; see `Client.wait`."""
         return finish(
-            following.wait(
+            watching.watch(
                 self._calls,
                 self.process_id,
                 on_progress=on_progress,
+                progress_bar=progress_bar,
                 interval_s=interval_s,
                 timeout_s=timeout_s,
                 check=check,
+                on_snapshot=self._remember,
             )
         )
+
+    def snapshot(self) -> TrainingSnapshot:
+        """Return it at this moment, with its losses and newest samples; a notebook draws it.
+
+        Raises:
+            NotFoundError: there is no such process.
+        """
+        self._seen = finish(watching.snapshot(self._calls, self.process_id))
+        return self._seen
+
+    def _remember(self, snapshot: TrainingSnapshot) -> None:
+        self._seen = snapshot
+
+    def _repr_html_(self) -> str:
+        """Draw what this object has seen of it last; it asks for nothing, because that could start a worker."""
+        return unseen(repr(self)) if self._seen is None else self._seen._repr_html_()
 
     def cancel(self, *, save: bool | None = None) -> CancelResult:
         """Stop it, by default after a checkpoint, if the trainer can.

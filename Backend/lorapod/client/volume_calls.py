@@ -114,6 +114,10 @@ class VolumeCalls(WorkerCalls):
         """Download a process's final artifact or one file from the volume; see `download_from_volume`."""
         return await self.runtime.with_files(lambda: self._fetch(source, to, on_progress))
 
+    async def content(self, path: str) -> bytes:
+        """Return a small file of the volume; see `WorkerCalls`."""
+        return base64.b64decode((await self.image(path))["data"])
+
     async def image(self, path: str) -> dict[str, Any]:
         """Return an image of the volume; see `VolumeClient.image`."""
         return await self.runtime.with_files(lambda: self._image(path))

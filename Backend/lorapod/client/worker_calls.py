@@ -18,6 +18,15 @@ class WorkerCalls(QueueCalls):
         """Download a process's final artifact or one file; see `Client.download`."""
         return await downloads.download(self, source, to, on_progress=on_progress)
 
+    async def content(self, path: str) -> bytes:
+        """Return a small file of the workspace, for example a sample.
+
+        Raises:
+            TransferFailed: it did not arrive unchanged.
+            LorapodError: the worker does not answer, or has no such file.
+        """
+        return await downloads.content(self, path)
+
     async def upload(
         self,
         folder: PathLike,

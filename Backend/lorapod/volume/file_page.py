@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from lorapod.errors import InvalidInput
 from lorapod.kinds import FileKind, is_hidden, kind_of
@@ -106,6 +107,14 @@ def listed_file(entry: FileEntry) -> ListedFile:
     )
 
 
+def _known_kind(kind: object) -> object:
+    return kind if kind in set(FileKind) else FileKind.OTHER
+
+
+#: A kind of a newer worker is read as one of the others.
+KnownKind = Annotated[FileKind, BeforeValidator(_known_kind)]
+
+
 class FileView(WireModel):
     """One file."""
 
@@ -113,7 +122,7 @@ class FileView(WireModel):
     name: str = Field(description="Last part of the path.")
     size_bytes: int = Field(description="Size in bytes.")
     modified_at: Moment = Field(description="When its content last changed.")
-    kind: FileKind = Field(description="What kind of file it is; the name decides.")
+    kind: KnownKind = Field(description="What kind of file it is; the name decides.")
 
 
 def file_view(file: ListedFile, workspace: Workspace) -> FileView:

@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from lorapod.errors import ErrorCode
-from lorapod.wire.model import PathText, RelativePath, Result, WireModel
+from lorapod.wire.model import AnsweredCode, PathText, RelativePath, Result, WireModel
 
 #: What a dataset may hold, by the suffix of a file's name in small letters.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -220,7 +219,7 @@ class RejectedFile(WireModel):
     """A file that was not taken; nothing of it was kept."""
 
     filename: str
-    code: ErrorCode
+    code: AnsweredCode
     error: str
     hint: str | None = None
     expected_offset: int | None = Field(default=None, description="Where the next part has to begin.")

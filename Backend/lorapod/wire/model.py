@@ -17,6 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from lorapod.errors import ErrorCode
+
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -47,6 +49,9 @@ def _process_id(text: str) -> str:
 ProcessId = Annotated[
     str, AfterValidator(_process_id), WithJsonSchema({"type": "string", "pattern": _PROCESS_ID})
 ]
+
+#: One of `ErrorCode`, as answers have it. Readers take any text: a newer worker may know more codes.
+AnsweredCode = Annotated[str, WithJsonSchema({"type": "string", "enum": [code.value for code in ErrorCode]})]
 
 #: A path in a request: relative to the workspace, or absolute under it.
 PathText = Annotated[str, StringConstraints(min_length=1)]

@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from lorapod.errors import ErrorCode
 from lorapod.wire.dataset import DatasetView, FetchProgress
 from lorapod.wire.estimate import EstimateView
 from lorapod.wire.limits import TrainingLimits
-from lorapod.wire.model import Moment, ProcessId, RelativePath, Result, WireModel
+from lorapod.wire.model import AnsweredCode, Moment, ProcessId, RelativePath, Result, WireModel
 from lorapod.wire.results import ProcessResults
 from lorapod.wire.start_from import StartedFrom
 from lorapod.wire.training_settings import TrainingSettings
@@ -49,7 +48,7 @@ class ProgressView(WireModel):
 class FailureView(WireModel):
     """Why a process failed."""
 
-    code: ErrorCode = Field(description="The kind of failure.")
+    code: AnsweredCode = Field(description="The kind of failure.")
     message: str = Field(description="What happened, in one sentence.")
     hint: str = Field(default="", description="What to do about it.")
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from lorapod.errors import ErrorCode
-from lorapod.wire.model import ProcessId, WireModel
+from lorapod.wire.model import AnsweredCode, ProcessId, WireModel
 
 
 class SweepTraining(WireModel):
@@ -26,4 +25,6 @@ class SweepTraining(WireModel):
         default=None, description="Name of the GPU that it has, or had last, if it is known."
     )
     error: str | None = Field(default=None, description="Why it failed or could not be started.")
-    code: ErrorCode | None = Field(default=None, description="The kind of error, if it could not be started.")
+    code: AnsweredCode | None = Field(
+        default=None, description="The kind of error, if it could not be started."
+    )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import gzip
 import json
 import socket
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lorapod.client import Client, Timeouts
-from lorapod.client.http import ConnectFailed, ConnectionBroken, PooledSender
+from lorapod.client import AsyncClient, Client, ClientClosed, Timeouts
+from lorapod.client.asyncio_runtime import AsyncioRuntime
+from lorapod.client.http import ConnectFailed, ConnectionBroken, HttpAnswer, HttpSender, PooledSender
 
 PART_BYTES = 1_000_000
 EXCHANGES = 5
@@ -76,13 +80,47 @@ def _no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+class LoopSender:
+    """The requests of a program with an event loop."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._runner = asyncio.Runner()
+        self._runtime = AsyncioRuntime(timeouts)
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, wait_s: float
+    ) -> HttpAnswer:
+        sent = self._runtime.send(method, url, headers=headers, body=body, wait_s=wait_s)
+        return self._runner.run(sent)
+
+    def close(self) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+
+    async def _close(self) -> None:
+        await self._runtime.close()
+        # A transport with bytes that no server takes ends when its socket does.
+        sockets: Any = asyncio.get_running_loop()
+        async with asyncio.timeout(20):
+            while len(sockets._selector.get_map()) > 1:  # noqa: ASYNC110 -- the loop tells of no end of a transport
+                await asyncio.sleep(0.001)
+
+
+SENDERS: dict[str, Callable[[Timeouts], HttpSender]] = {"urllib3": PooledSender, "aiohttp": LoopSender}
+
+
+@pytest.fixture(params=SENDERS)
+def make(request: pytest.FixtureRequest) -> Callable[[Timeouts], HttpSender]:
+    return SENDERS[request.param]
+
+
 @pytest.fixture
-def sender() -> Iterator[PooledSender]:
-    with closing(PooledSender(Timeouts(connect_s=5, read_s=5, write_s=5))) as sender:
+def sender(make: Callable[[Timeouts], HttpSender]) -> Iterator[HttpSender]:
+    with closing(make(Timeouts(connect_s=5, read_s=5, write_s=5))) as sender:
         yield sender
 
 
-def test_requests_share_a_connection_and_arrive_whole(sender: PooledSender, server: Server) -> None:
+def test_requests_share_a_connection_and_arrive_whole(sender: HttpSender, server: Server) -> None:
     body = bytes(range(256)) * 2_000
     answers = [
         sender.send("POST", f"{server.url}/run?wait=1", headers={"X-A": "b"}, body=body, wait_s=0)
@@ -95,13 +133,13 @@ def test_requests_share_a_connection_and_arrive_whole(sender: PooledSender, serv
     assert len(server.connections) == 1
 
 
-def test_a_compressed_answer_is_unpacked(sender: PooledSender, server: Server) -> None:
+def test_a_compressed_answer_is_unpacked(sender: HttpSender, server: Server) -> None:
     server.answer = lambda handler: reply(handler, 200, gzip.compress(b"plain"), Content_Encoding="gzip")
 
     assert sender.send("GET", server.url, headers={}, body=None, wait_s=0).body == b"plain"
 
 
-def test_a_redirect_is_an_answer(sender: PooledSender, server: Server) -> None:
+def test_a_redirect_is_an_answer(sender: HttpSender, server: Server) -> None:
     server.answer = lambda handler: reply(handler, 302, b"", Location="/elsewhere")
 
     answer = sender.send("GET", server.url, headers={}, body=None, wait_s=0)
@@ -109,12 +147,12 @@ def test_a_redirect_is_an_answer(sender: PooledSender, server: Server) -> None:
     assert (answer.status, answer.headers["location"], len(server.requests)) == (302, "/elsewhere", 1)
 
 
-def test_a_port_where_nobody_listens_has_seen_nothing(sender: PooledSender, free_port_url: str) -> None:
+def test_a_port_where_nobody_listens_has_seen_nothing(sender: HttpSender, free_port_url: str) -> None:
     with pytest.raises(ConnectFailed):
         sender.send("GET", free_port_url, headers={}, body=None, wait_s=0)
 
 
-def test_a_name_that_nobody_has_is_no_connection(sender: PooledSender) -> None:
+def test_a_name_that_nobody_has_is_no_connection(sender: HttpSender) -> None:
     with pytest.raises(ConnectFailed):
         sender.send("GET", "http://no-such-host.invalid/", headers={}, body=None, wait_s=0)
 
@@ -133,7 +171,7 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.parametrize("answer", [cut, hang_up])
 def test_an_answer_that_breaks_off_is_broken(
-    sender: PooledSender, server: Server, answer: Callable[[BaseHTTPRequestHandler], None]
+    sender: HttpSender, server: Server, answer: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
     server.answer = answer
 
@@ -142,7 +180,9 @@ def test_an_answer_that_breaks_off_is_broken(
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_does_not_come_is_broken(server: Server) -> None:
+def test_an_answer_that_does_not_come_is_broken(
+    server: Server, make: Callable[[Timeouts], HttpSender]
+) -> None:
     over = threading.Event()
 
     def silent(handler: BaseHTTPRequestHandler) -> None:
@@ -151,23 +191,23 @@ def test_an_answer_that_does_not_come_is_broken(server: Server) -> None:
 
     server.answer = silent
 
-    with closing(PooledSender(Timeouts(read_s=0.05))) as hasty, pytest.raises(ConnectionBroken):
+    with closing(make(Timeouts(read_s=0.05))) as hasty, pytest.raises(ConnectionBroken):
         hasty.send("GET", server.url, headers={}, body=None, wait_s=0)
     over.set()
 
 
-def test_a_server_that_takes_nothing_is_given_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
+def test_a_server_that_takes_nothing_is_given_up(make: Callable[[Timeouts], HttpSender]) -> None:
+    with (
+        closing(make(Timeouts(write_s=0.05, read_s=60))) as hasty,
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+    ):
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        with (
-            closing(PooledSender(Timeouts(write_s=0.05, read_s=60))) as hasty,
-            pytest.raises(ConnectionBroken),
-        ):
+        with pytest.raises(ConnectionBroken):
             hasty.send("POST", url, headers={}, body=b"x" * 50_000_000, wait_s=0)
 
 
 def test_the_proxy_of_the_environment_is_used(
-    sender: PooledSender, server: Server, monkeypatch: pytest.MonkeyPatch
+    sender: HttpSender, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url.replace("http://", "http://me:secret@"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -180,6 +220,55 @@ def test_the_proxy_of_the_environment_is_used(
         (True, "elsewhere.test"),
         (False, server.url.removeprefix("http://")),
     ]
+
+
+async def test_a_request_that_is_cancelled_ends_its_connection(server: Server) -> None:
+    began, over = threading.Event(), threading.Event()
+    ended: list[bytes] = []
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        began.set()
+        ended.append(handler.connection.recv(1))
+        handler.close_connection = True
+        over.set()
+
+    server.answer = silent
+    async with AsyncClient(server.url) as client:
+        calling = asyncio.create_task(client.call("ping"))
+        await asyncio.to_thread(began.wait, 20)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        assert await asyncio.to_thread(over.wait, 20)
+    assert ended == [b""]
+
+
+async def test_a_client_that_is_closed_ends_a_request_on_its_way(server: Server) -> None:
+    began, over = threading.Event(), threading.Event()
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        began.set()
+        over.wait(60)
+        handler.close_connection = True
+
+    server.answer = silent
+    client = AsyncClient(server.url)
+    calling = asyncio.create_task(client.call("ping"))
+    await asyncio.to_thread(began.wait, 20)
+    await client.close()
+    over.set()
+    with pytest.raises(ClientClosed):
+        await calling
+
+
+def test_the_keys_of_netrc_are_not_sent(
+    make: Callable[[Timeouts], HttpSender], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password planted")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with closing(make(Timeouts())) as sender:
+        sender.send("GET", server.url, headers={"Authorization": "Bearer own"}, body=None, wait_s=0)
+    assert server.headers[0]["authorization"] == "Bearer own"
 
 
 def test_an_exchange_is_forgotten_at_once(server: Server) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
 
-from lorapod.client import comparison, following, starting, steering
+from lorapod.client import comparison, following, starting, steering, watching
 from lorapod.client.download import OnDownload, PathLike
 from lorapod.client.following import Curves, OnProgress
 from lorapod.client.options import CompareOptions, ResumeOptions
+from lorapod.client.snapshots import TrainingSnapshot, unseen
 from lorapod.client.worker_calls import WorkerCalls
 from lorapod.wire.control import CancelResult, RequestedResult
 from lorapod.wire.process import ProcessView
@@ -46,6 +47,7 @@ class AsyncTraining:
         self.attached = attached
         self.started = started
         self.answer = answer
+        self._seen: TrainingSnapshot | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.process_id!r})"
@@ -62,19 +64,38 @@ class AsyncTraining:
         self,
         *,
         on_progress: OnProgress | None = None,
+        progress_bar: bool | None = None,
         interval_s: float = following.INTERVAL_S,
         timeout_s: float | None = None,
         check: bool = True,
     ) -> ProcessView:
         """Wait for its end and return its status; see `AsyncClient.wait`."""
-        return await following.wait(
+        return await watching.watch(
             self._calls,
             self.process_id,
             on_progress=on_progress,
+            progress_bar=progress_bar,
             interval_s=interval_s,
             timeout_s=timeout_s,
             check=check,
+            on_snapshot=self._remember,
         )
+
+    async def snapshot(self) -> TrainingSnapshot:
+        """Return it at this moment, with its losses and newest samples; a notebook draws it.
+
+        Raises:
+            NotFoundError: there is no such process.
+        """
+        self._seen = await watching.snapshot(self._calls, self.process_id)
+        return self._seen
+
+    def _remember(self, snapshot: TrainingSnapshot) -> None:
+        self._seen = snapshot
+
+    def _repr_html_(self) -> str:
+        """Draw what this object has seen of it last; it asks for nothing, because that could start a worker."""
+        return unseen(repr(self)) if self._seen is None else self._seen._repr_html_()
 
     async def cancel(self, *, save: bool | None = None) -> CancelResult:
         """Stop it, by default after a checkpoint, if the trainer can.
