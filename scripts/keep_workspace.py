@@ -10,23 +10,21 @@ could not be sent because the broker and the store are not there. `tests/accepta
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
 import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_DEADLINE_S = 180.0
+from line_worker import LineWorker, wait_for
+
 #: Nothing listens there: what would be sent stays in the workspace.
 _NOWHERE = "127.0.0.1:9"
 _LEFT_OUT = ("models/tiny", "models/broken", "models/demo_base")
@@ -53,72 +51,6 @@ def environment(workspace: Path, tree: Path) -> dict[str, str]:
         "DISK_MIN_FREE_BYTES": "0",
         "MIN_FREE_MEMORY_BYTES": "0",
     }
-
-
-class KeptWorker:
-    """One worker in a process of its own, which answers a request per line."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "--answer"],
-            env=dict(settings),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Return the answer to one request.
-
-        Raises:
-            RuntimeError: the worker refused it.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"type": kind, **fields}) + "\n")
-        self._process.stdin.flush()
-        while line := self._process.stdout.readline():
-            if line.startswith("answer "):
-                answer: dict[str, Any] = json.loads(line.removeprefix("answer "))
-                if "error" in answer:
-                    raise RuntimeError(f"{kind}: {answer}")
-                return answer
-        raise RuntimeError(f"the worker ended at {kind}")
-
-    def until(self, process_id: str, *statuses: str) -> None:
-        """Wait until the process has one of the statuses.
-
-        Raises:
-            TimeoutError: it has none of them in time.
-        """
-        wait_for(
-            lambda: self.ask("process_status", process_id=process_id)["status"] in statuses,
-            f"{process_id} is {' or '.join(statuses)}",
-        )
-
-    def stop(self) -> None:
-        """Stop it as a platform does, with time for a last checkpoint."""
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(_DEADLINE_S)
-
-    def kill(self) -> None:
-        """Kill it, as a lost machine does."""
-        self._process.kill()
-        self._process.wait(_DEADLINE_S)
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> None:
-    """Wait until the condition is true.
-
-    Raises:
-        TimeoutError: it is not in time.
-    """
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_DEADLINE_S:g} s: {what}")
-        time.sleep(0.01)
 
 
 def config(name: str, *, model: str = "tiny", steps: int = 4) -> dict[str, Any]:
@@ -170,7 +102,7 @@ def write(workspace: Path, tree: Path) -> dict[str, str]:
     """Fill the workspace; return the ids of what is in it."""
     settings = environment(workspace, tree)
     make_model(workspace, settings)
-    first = KeptWorker(settings)
+    first = LineWorker(settings)
     first.ask("upload_training_data", training_name="squares", files=list(images()))
 
     def train(name: str, **changes: Any) -> str:
@@ -214,14 +146,14 @@ def write(workspace: Path, tree: Path) -> dict[str, str]:
     wait_for(lambda: has_checkpoint(workspace, ids["interrupted"]), "a checkpoint before the stop")
     first.stop()
 
-    worker = KeptWorker(settings)
+    worker = LineWorker(settings)
     ids["killed"] = train("lost", steps=12)
     wait_for(lambda: has_checkpoint(workspace, ids["killed"]), "a checkpoint before the kill")
     worker.kill()
     return ids
 
 
-def compare(worker: KeptWorker, process_id: str) -> str | None:
+def compare(worker: LineWorker, process_id: str) -> str | None:
     """Compare a training's checkpoints; return None if this version cannot."""
     if "compare" not in worker.ask("schema")["actions"]:
         return None
@@ -263,29 +195,8 @@ def nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def answer_lines() -> None:
-    """Answer each line of stdin: the worker's side."""
-    import rp_handler
-
-    async def serve() -> None:
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            answer = await rp_handler.async_handler({"id": "kept", "input": json.loads(line)})
-            sys.stdout.write(f"answer {json.dumps(answer)}\n")
-            sys.stdout.flush()
-
-    def stop(*_: object) -> None:
-        rp_handler.worker().close()
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    asyncio.run(serve())
-
-
 def main(argv: list[str]) -> None:
-    """Write the archive, or answer as its worker."""
-    if argv == ["--answer"]:
-        answer_lines()
-        return
+    """Write the archive."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from benchmark_figures.figure import Figure, quantity
 from benchmark_figures.figure import number as short
-from benchmark_figures.results import GPU_PREFIX, Benchmark, Results
+from benchmark_figures.results import DRY_RUN, GPU_PREFIX, Benchmark, Results
 
 _INTRODUCTION = """\
 <!-- Written by `make bench` from docs/benchmarks.json; edit the benchmarks, not this page. -->
@@ -52,7 +52,7 @@ def render(results: Results) -> str:
 
 
 def _on_cuda(benchmark: Benchmark) -> bool:
-    return bool(benchmark.figures) and "no GPU" not in benchmark.machine
+    return bool(benchmark.figures) and DRY_RUN not in benchmark.machine
 
 
 def _letters() -> Iterator[str]:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from benchmark_figures.figure import Figure
 
 GPU_PREFIX = "gpu-check"
+#: Part of the machine's name if the measures of a GPU were tried without one.
+DRY_RUN = "dry run on the processor"
 RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks.json"
 
 

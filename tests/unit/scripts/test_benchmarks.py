@@ -10,7 +10,7 @@ import pytest
 
 from benchmark_figures.figure import Figure
 from benchmark_figures.page import render
-from benchmark_figures.results import Benchmark, Results
+from benchmark_figures.results import DRY_RUN, Benchmark, Results
 
 CONFTEST = Path(__file__).parents[2] / "benchmarks" / "conftest.py"
 
@@ -109,7 +109,7 @@ def test_a_broken_bound_and_what_was_not_measured_are_rows() -> None:
 
 def test_figures_of_a_gpu_are_missing_until_a_machine_with_one_measured_them() -> None:
     figure = Figure(what="Steps", value=9, unit="a second")
-    on_cpu = benchmark("gpu-check::steps", figures=[figure])
+    on_cpu = benchmark("gpu-check::steps", figures=[figure], machine=f"A processor, NVIDIA L4, {DRY_RUN}")
     on_gpu = on_cpu.model_copy(update={"machine": "A processor, NVIDIA L4"})
 
     assert "Not measured yet" in render(Results())
