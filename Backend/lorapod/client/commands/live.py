@@ -8,10 +8,9 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.text import Text
 
 from lorapod.client.client import Client
-from lorapod.client.commands.panel import cost_of_process, panel, state_line
+from lorapod.client.commands.panel import cost_of_process, panel, sentence, state_line
 from lorapod.client.commands.screen import Screen, draws, duration
 from lorapod.client.errors import EndpointError, LorapodError
 from lorapod.client.following import NO_ANSWER_MAX_S
@@ -22,7 +21,7 @@ from lorapod.platform.prices import dollars
 
 #: Between two polls.
 INTERVAL_S = 2.0
-HOW_TO_LEAVE = Text("Press Ctrl-C to stop watching; the process continues.", style="dim")
+HOW_TO_LEAVE = sentence("Press Ctrl-C to stop watching; the process continues.", "dim")
 _LOSS = "loss/loss"
 
 #: Shows a process.
@@ -97,7 +96,7 @@ def _draw(
         view: list[Any] = []
 
         def show_outage(text: str) -> None:
-            live.update(Group(*view, Text(text, style="yellow")), refresh=True)
+            live.update(Group(*view, sentence(text, "yellow")), refresh=True)
 
         def draw(process: dict[str, Any]) -> None:
             screen.outage.connected()

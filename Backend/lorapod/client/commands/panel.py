@@ -37,13 +37,18 @@ def panel(
     rows: list[RenderableType] = [_Head(process)]
     if parts := _parts(process):
         rows.append(_ProgressRow(parts, _share(process)))
-    rows += [Text(text, style="dim") for text in _asides(process, cost)]
+    rows += [sentence(text, "dim") for text in _asides(process, cost)]
     if losses:
         rows.append(_LossRow(losses))
     if text := why_ended(process):
-        rows.append(Text(text, style="red" if process["status"] == "failed" else "yellow"))
-    rows += [Text(text, style="dim") for text in _hints(process)]
+        rows.append(sentence(text, "red" if process["status"] == "failed" else "yellow"))
+    rows += [sentence(text, "dim") for text in _hints(process)]
     return Group(*rows)
+
+
+def sentence(text: str, style: str) -> Text:
+    """Return a text that is folded to the width of the terminal; a live view would cut it."""
+    return Text(text, style=style, no_wrap=False, overflow="fold")
 
 
 def plain_lines(process: Mapping[str, Any], *, cost: TrainingCost | None = None) -> Iterator[str]:
@@ -103,7 +108,9 @@ class _Head:
             name = f"{set_cell_size(name, room - 1).rstrip()}…" if room >= _NAME_MIN_WIDTH else ""
         texts = [f"[bold]{escape(process['process_id'])}[/]", *([escape(name)] if name else []), state]
         separator = _GAP if used <= options.max_width else "\n"
-        yield Text.from_markup(separator.join(texts))
+        head = Text.from_markup(separator.join(texts), overflow="fold")
+        head.no_wrap = False
+        yield head
 
 
 class _ProgressRow:

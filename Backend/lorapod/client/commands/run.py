@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorapod.client.commands.estimates import estimate_text
 from lorapod.client.commands.known_names import complete_dataset
 from lorapod.client.commands.money_options import PricePerHourOption
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, open_session
@@ -137,4 +138,7 @@ def _check(
     if not answer["accepted"]:
         session.screen.error(refusal(context, answer["refused"]))
         raise typer.Exit(ExitCode.USAGE)
-    return money.estimate_text(answer)
+    book = money.prices.book()
+    # Who rents no GPU wants to know no price.
+    priced = book.given is not None or book.endpoint is not None
+    return estimate_text(answer.get("estimate"), book=book if priced else None)

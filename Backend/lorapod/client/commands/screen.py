@@ -50,7 +50,10 @@ class Screen:
         self.waiting = WaitingLine(enabled=draws(Console(stderr=True)))
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
         self.console: Console = PausingConsole(self.waiting, highlight=False, soft_wrap=True, width=width)
-        self.aside: Console = PausingConsole(self.waiting, stderr=True, highlight=False, soft_wrap=True)
+        # Sentences are folded between their words in a terminal, and whole in a log.
+        self.aside: Console = PausingConsole(
+            self.waiting, stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()
+        )
         self._context = context
         #: What a person is told who presses Ctrl-C.
         self.if_interrupted = "Interrupted here; what was started on the worker continues."

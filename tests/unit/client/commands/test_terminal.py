@@ -27,7 +27,7 @@ LONG = {**RUNNING, "name": "кошка-" * 20, "phase": "preparing_dataset"}
 
 
 def drawn(told: dict[str, Any], width: int, losses: list[float] | None = None) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
     console.print(panel(told, losses or []))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
@@ -52,6 +52,13 @@ class TestTheViewFits:
         assert all(sorted(row) == row for row in shown.values())
         assert {sum(row) for row in shown.values()} == {1, 2, 3, 4, 5}
         assert all(shown[80])
+
+    def test_a_long_reason_is_folded_and_not_cut(self) -> None:
+        words = [f"word{number}" for number in range(60)]
+        lines = drawn({**RUNNING, "status": "failed", "failure": {"message": " ".join(words)}}, 40)
+
+        assert max(map(cell_len, lines)) <= 40
+        assert [word for word in " ".join(lines).split() if word.startswith("word")] == words
 
     def test_a_name_is_cut_and_an_id_never(self) -> None:
         (head, *_) = drawn(LONG, 80)
