@@ -44,19 +44,29 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 class LorapodCommands(TyperGroup):
-    """The commands; those without `--via` say why they have none. With `--json`, a wrong command line is JSON too."""
+    """The commands; those without `--via` say why they have none. A wrong command line is JSON with `--json`, and one
+    line in a pipe.
+    """
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
         """Run the command that the arguments name, and exit with its exit code."""
         given = sys.argv[1:] if args is None else list(args)
-        if "--json" not in given or options.get("standalone_mode") is False:
+        as_json = "--json" in given
+        if (sys.stderr.isatty() and not as_json) or options.get("standalone_mode") is False:
             return super().main(args, **options)
         try:
             code = super().main(args, **{**options, "standalone_mode": False})
         except UsageError as error:
-            answer = {"error": error.format_message(), "code": "invalid_input"}
-            sys.stdout.write(f"{json.dumps(answer)}\n")
+            message = error.format_message()
+            if as_json:
+                sys.stdout.write(f"{json.dumps({'error': message, 'code': 'invalid_input'})}\n")
+            else:
+                path = error.ctx.command_path if error.ctx is not None else "lorapod"
+                sys.stderr.write(f"{message}\n`{path} --help` lists the options.\n")
             sys.exit(error.exit_code)
+        except typer.Abort:
+            sys.stderr.write("Aborted.\n")
+            sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -188,6 +188,10 @@ _EARLY_ENDS = {
 }
 
 
+#: By its status, if there is no other reason.
+_BY_STATUS = {"cancelled": "It was cancelled.", "interrupted": "Its worker was stopped or died."}
+
+
 class VolumeNotNamed(LorapodError):
     """The volume, its data centre or its keys are not known."""
 
@@ -219,7 +223,7 @@ def _reason(process: ProcessView) -> str:
         return process.reason_detail
     if process.reason is not None:
         return _EARLY_ENDS.get(process.reason, f"{process.reason}.")
-    return "It was cancelled." if process.status == "cancelled" else "No reason was recorded."
+    return _BY_STATUS.get(process.status, "No reason was recorded.")
 
 
 class WaitTimeout(LorapodError):

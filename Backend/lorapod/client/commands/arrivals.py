@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,43 @@ from lorapod.records.process_id import is_process_id
 
 #: Enough to be told the name and the digest of a file.
 _FIRST_BYTE = 1
+
+
+#: What looks like the id of a process.
+_LIKE_AN_ID = re.compile(r"[a-z]+_\w+")
+
+#: A path of another system, which would be one file name here.
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def workspace_path(text: str) -> str:
+    """Return a path of the workspace as it was meant; names there have no backslash."""
+    return text.replace("\\", "/")
+
+
+def source_of(text: str) -> str:
+    """Return what is to be downloaded: the id of a process, or a path of the workspace.
+
+    Raises:
+        typer.BadParameter: it looks like an id, and is none.
+    """
+    if _LIKE_AN_ID.fullmatch(text) and not is_process_id(text):
+        raise typer.BadParameter(
+            f"{text!r} is neither a process id, such as train_0123456789ab, nor a path", param_hint="SOURCE"
+        )
+    return workspace_path(text)
+
+
+def check_place(to: str) -> None:
+    """Refuse a path of Windows on another system, where it would be the name of one file.
+
+    Raises:
+        typer.BadParameter: it is one.
+    """
+    if os.sep == "/" and _WINDOWS.match(to):
+        raise typer.BadParameter(
+            f"{to!r} is a path of Windows, and this machine is another", param_hint="--to"
+        )
 
 
 @dataclass(kw_only=True)

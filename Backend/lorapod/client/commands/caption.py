@@ -60,7 +60,7 @@ def caption(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a model write captions for the images that have none. Ctrl-C stops it; what was captioned stays."""
+    """Have a model write captions for the images that have none. Ctrl-C stops the watching alone."""
     asked: dict[str, Any] = {
         "style": style.value if style is not None else None,
         "arch": arch,

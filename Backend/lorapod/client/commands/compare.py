@@ -65,7 +65,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the same prompts with several checkpoints, and download the grid. Ctrl-C stops it; what is drawn stays."""
+    """Draw the same prompts with several checkpoints, and download the grid. Ctrl-C stops the watching alone."""
     asked: dict[str, Any] = {
         "steps": _steps(steps),
         "prompts": prompt,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorapod.client.errors import ProcessEnded
+from lorapod.client.process_nouns import noun_of
 from lorapod.client.reading import read
 from lorapod.wire.process import ProcessView
 
@@ -55,6 +56,14 @@ def why_ended(process: Mapping[str, Any]) -> str:
         return str(failure["message"])
     reason = process.get("reason")
     return _EARLY_ENDS.get(reason, f"{reason}.") if reason else _BY_STATUS.get(status, "")
+
+
+def watching_ends(process_id: str) -> str:
+    """Return what a person is told who stops watching a process: it continues, and how to watch or stop it."""
+    return (
+        f"The {noun_of(process_id)} {process_id} continues. Watch it again: lorapod status {process_id} --follow. "
+        f"Stop it: lorapod cancel {process_id}"
+    )
 
 
 def how_to_resume(process: Mapping[str, Any]) -> str:

@@ -98,12 +98,12 @@ def processes(
                 one["status"],
                 _step(one["progress"]),
                 "" if one["status"] in ENDED else duration(one["progress"].get("eta_s")),
-                moment(one["created_at"]),
+                moment(one["created_at"])[: 16 if session.screen.console.is_terminal else None],
             )
             for one in answer["processes"]
         ]
         columns = ("process", "name", "status", "step", "left", "created")
-        session.screen.table(columns, rows, right=(3,), whole=(0, 5))
+        session.screen.table(columns, rows, right=(3,), whole=(0, 2, 3, 5))
 
 
 def _print_new(client: Client, process_id: str, offset: int, screen: Screen) -> None:

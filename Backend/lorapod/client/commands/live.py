@@ -10,12 +10,12 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from lorapod.client.client import Client
+from lorapod.client.commands.endings import watching_ends
 from lorapod.client.commands.panel import cost_of_process, panel, sentence, state_line
 from lorapod.client.commands.screen import Screen, draws, duration
 from lorapod.client.errors import EndpointError, LorapodError
 from lorapod.client.following import NO_ANSWER_MAX_S
 from lorapod.client.money.price_book import PriceLookup
-from lorapod.client.process_nouns import noun_of
 from lorapod.client.progress import Progress
 from lorapod.platform.prices import dollars
 
@@ -54,9 +54,7 @@ def follow(
     Raises:
         LorapodError: the process is unknown, or the endpoint did not answer for too long.
     """
-    again = watch_again or (
-        f"The {noun_of(process_id)} {process_id} continues. Watch it again: lorapod status {process_id} --follow"
-    )
+    again = watch_again or watching_ends(process_id)
     before, screen.if_interrupted = screen.if_interrupted, again
 
     def wait(show: Show) -> dict[str, Any]:

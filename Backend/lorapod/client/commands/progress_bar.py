@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lorapod.client.commands.endings import watching_ends
 from lorapod.client.commands.panel import state_line
 from lorapod.client.commands.screen import Screen, draws
 
@@ -45,6 +46,8 @@ class ImageBar:
 
     def show(self, update: Mapping[str, Any]) -> None:
         """Show a progress update; ignore what is not one of a process."""
+        if "process_id" in update:
+            self._screen.if_interrupted = watching_ends(update["process_id"])
         if self._screen.as_json or "process_id" not in update or "progress" not in update:
             return
         progress = update["progress"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,13 +29,16 @@ from lorapod.client.commands.train_options import (
     TierOption,
     TrainerOption,
 )
+from lorapod.wire.presets import PRESET_NAMES
 
 
 def run(
     context: typer.Context,
     folder: Annotated[
         Path,
-        typer.Argument(exists=True, help="Folder with images, captions, videos or zips, or one zip."),
+        typer.Argument(
+            exists=True, metavar="FOLDER", help="Folder with images, captions, videos or zips, or one zip."
+        ),
     ],
     *,
     trigger_word: Annotated[
@@ -106,6 +110,8 @@ def run(
         "trainer": trainer,
     }
     with open_session(context, as_json=as_json) as session:
+        if preset is not None:
+            _check_preset(session, preset)
         money = TrainingMoney.begin(context, session.screen, price_per_hour)
         # Half of a command's start, which other commands need not wait for.
         from lorapod.client.commands.run_stages import RunOptions, run_all
@@ -123,6 +129,21 @@ def run(
         )
         check = lambda whole: _check(context, session, whole, money)  # noqa: E731
         run_all(session, options, request, money.prices, check)
+
+
+def _check_preset(session: CommandSession, name: str) -> None:
+    """Have a preset that this client does not know looked up by the worker, before anything is uploaded.
+
+    Raises:
+        typer.BadParameter: the worker does not know it either.
+    """
+    if name in PRESET_NAMES:
+        return
+    known = [preset["name"] for preset in session.client.call("list_presets")["presets"]]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`lorapod presets` lists them"
+        raise typer.BadParameter(f"there is no preset {name!r}: {hint}", param_hint="--preset")
 
 
 def _check(

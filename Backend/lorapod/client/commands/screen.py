@@ -107,11 +107,19 @@ class Screen:
             rows: the texts of the cells.
             right: indexes of columns of numbers.
             whole: indexes of columns that are never folded: ids, paths, times. A terminal that is too narrow for them gets
-                the lines of a pipe, which it wraps itself.
+                the lines of a pipe, which it wraps itself; columns without a text are left out there.
         """
         if self.as_json:
             return
         numbers, unfolded, rows = frozenset(right), frozenset(whole), list(rows)
+        if self.console.is_terminal:
+            filled = [index for index in range(len(columns)) if not rows or any(row[index] for row in rows)]
+            numbers, unfolded = (
+                frozenset(filled.index(index) for index in chosen if index in filled)
+                for chosen in (numbers, unfolded)
+            )
+            columns = [columns[index] for index in filled]
+            rows = [[row[index] for index in filled] for row in rows]
         widths = _widths([columns, *rows])
         needed = sum(
             width if index in unfolded else min(width, _FOLDED) for index, width in enumerate(widths)

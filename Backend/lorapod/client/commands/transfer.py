@@ -11,7 +11,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from lorapod.client.commands.arrivals import IncomingDownload, confirm_overwrite
+from lorapod.client.commands.arrivals import (
+    IncomingDownload,
+    check_place,
+    confirm_overwrite,
+    source_of,
+    workspace_path,
+)
 from lorapod.client.commands.known_names import DATASETS, complete_dataset, complete_process
 from lorapod.client.commands.screen import Screen, draws, moment, size
 from lorapod.client.commands.session import AsJson, CommandSession, ExitCode, Via, ViaOption, open_session
@@ -82,6 +88,9 @@ def upload(
             f"{f'{dataset.videos} videos, ' if dataset.videos else ''}{dataset.captions} captions, "
             f"{len(dataset.images_without_caption)} images without one, {size(dataset.total_bytes)}"
         )
+        if not dataset.images and not dataset.videos:
+            session.screen.warn([f"the dataset {dataset.training_name} has no image."])
+            raise typer.Exit(ExitCode.FAILED)
         if any(_is_picture(bad["filename"]) for bad in dataset.rejected):
             raise typer.Exit(ExitCode.FAILED)
 
@@ -135,6 +144,7 @@ def files(
 ) -> None:
     """List files of the workspace."""
     with open_session(context, as_json=as_json, via=via) as session:
+        path = None if path is None else workspace_path(path)
         files = session.client.list_files(path, kind=kind, pattern=pattern, recursive=recursive)
         found = [one.model_dump(mode="json") for one in files]
         if as_json:
@@ -178,6 +188,8 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Download the LoRA of a training, or files. A download that broke off continues where it stopped."""
+    sources = [source_of(source) for source in sources]
+    check_place(to)
     with open_session(context, as_json=as_json, via=via) as session:
         client, screen = session.client, session.screen
         if url:

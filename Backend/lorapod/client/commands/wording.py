@@ -50,6 +50,16 @@ _COMMANDS: Final = {
     "cancel": "cancel",
 }
 
+#: Fields that are an option in some commands and an argument in others.
+_IN_SOME: Final = {
+    "loras": ("--lora",),
+    "training_name": ("--dataset", "DATASET"),
+    "path": ("--path", "PATH"),
+}
+
+#: What a sentence about a field begins with.
+_FIELD = re.compile(r"([a-z_]+(?:[.\[\]\w]*)): ")
+
 #: A name in backticks, alone or with a value.
 _NAME = re.compile(r"`(\w+)(?:: ([^`]+))?`")
 
@@ -59,6 +69,8 @@ def for_a_person(error: LorapodError, context: typer.Context) -> None:
     for detail in error.details:
         if field := detail.get("field"):
             error.message = error.message.replace(f"{field}: ", f"{_option(field, context)}: ")
+    if found := _FIELD.match(error.message):
+        error.message = f"{_option(found[1], context)}: {error.message[found.end() :]}"
     error.details = tuple(with_options(error.details, context))
     error.hint = with_commands(error.hint, context)
 
@@ -93,5 +105,14 @@ def _option(field: str, context: typer.Context) -> str:
         # An argument that takes several has the field's name with an s.
         if parameter.name in {field, f"{field}s"}:
             is_option = parameter.opts[0].startswith("-")
-            return parameter.opts[0] if is_option else (parameter.metavar or field).upper().strip("[]{}.")
+            return parameter.opts[0] if is_option else _argument(parameter)
+    shown = {name for each in context.command.params for name in (*each.opts, _argument(each))}
+    for option in _IN_SOME.get(re.split(r"[.\[]", field)[0], ()):
+        if option in shown:
+            return option
     return field
+
+
+def _argument(parameter: Any) -> str:
+    """Return an argument as the help shows it."""
+    return str(parameter.metavar or parameter.name).upper().strip("[]{}.")

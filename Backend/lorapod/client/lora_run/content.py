@@ -34,10 +34,12 @@ class FolderContent:
         """Read a folder, or one file; `on_progress` is called with the bytes that were read, and those in all.
 
         Raises:
-            FileNotFoundError: there is no such folder, or it has nothing for a dataset.
+            FileNotFoundError: there is no such folder, or it has nothing to train on.
             OSError: a file cannot be read.
         """
         found = FolderFiles.of(folder)
+        if all(_is_caption(path.name) for path in (*found.top, *found.nested)):
+            raise FileNotFoundError(f"{folder} has no image, video or zip.")
         paths = [*found.top, *found.nested]
         sizes = {path.relative_to(found.folder).as_posix(): path.stat().st_size for path in paths}
         total, done = sum(sizes.values()), 0

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from lorapod.client import Client, RetryPolicy
 from lorapod.client.cli import app
+from lorapod.client.commands.generation_screen import GenerationScreen
 from lorapod.client.commands.live import follow
 from lorapod.client.commands.panel import panel, plain_lines
+from lorapod.client.commands.progress_bar import ImageBar
 from lorapod.client.commands.screen import Screen
 from lorapod.client.commands.session import Connection
 from lorapod.client.errors import EndpointUnreachable
@@ -183,8 +185,18 @@ class TestALostConnection:
 
         assert caught.value.hint == (
             f"There was no answer for 10 min 00 s. The training {PROCESS_ID} continues. "
-            f"Watch it again: lorapod status {PROCESS_ID} --follow"
+            f"Watch it again: lorapod status {PROCESS_ID} --follow. Stop it: lorapod cancel {PROCESS_ID}"
         )
+
+
+@pytest.mark.parametrize("shown", [ImageBar, GenerationScreen])
+def test_ctrl_c_stops_the_watching_of_a_captioning_alone(shown: Any) -> None:
+    screen = Screen(as_json=True)
+
+    shown(screen).show({"process_id": "caption_0123456789ab", "status": "running"})
+
+    assert screen.if_interrupted.startswith("The captioning caption_0123456789ab continues.")
+    assert "lorapod cancel caption_0123456789ab" in screen.if_interrupted
 
 
 def test_ctrl_c_says_what_continues_and_how_to_watch_it(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
